@@ -1,0 +1,1 @@
+"""From a recipe's text to a typed model with source positions. Reads recipes and nothing else."""

@@ -1,0 +1,244 @@
+"""What a recipe says, as frozen data: the result of parsing, splicing in includes and replacing parameters.
+
+Every word here is final text, except in `env` values, which may still mention the environment of the stage that
+they stand in (that depends on what the base brings, which the language layer does not know).
+"""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+
+
+class Place(Record):
+    """Where a statement stands: a file as the user named it, and its first line, from 1."""
+
+    file: str
+    line: int
+
+
+class EnvironmentReference(Record):
+    """`${NAME}` in an `env` value: what the stage's environment holds at that point; an error if nothing."""
+
+    name: str
+    line: int
+    column: int
+
+
+EnvironmentValue = tuple["str | EnvironmentReference", ...]
+
+
+class Command(Record):
+    """The text of run, test, start or health, and the parameters that it mentions (sorted by name).
+
+    The text goes to the shell as it is; the parameters go beside it, as environment variables.
+    """
+
+    text: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+class BindMount(Record):
+    """`mount=SRC:DST`: a path in the folder of the recipe, and where it shows, read-only."""
+
+    source: str
+    target: str
+
+
+class RunOptions(Record):
+    """What `run` and `test` may ask for. `timeout` is in seconds; None where the option was not given."""
+
+    network: bool = False
+    caches: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    mounts: tuple[BindMount, ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+    timeout: float | None = None
+    shell: str | None = None
+
+
+class Statement(Record):
+    """The base of all statements that stand in a stage.
+
+    `folder` is that of the file in which the statement stands: paths in it are relative to it.
+    `text` is the statement as written, without comments' lines trimmed away: what displays show.
+    """
+
+    place: Place
+    folder: str
+    text: str
+
+
+class Apt(Statement):
+    packages: tuple[str, ...]
+    recommends: bool = False
+    source: str | None = None
+    key: str | None = None
+
+
+class Pip(Statement):
+    into: str
+    requirements: tuple[str, ...] = ()
+    requirement_files: tuple[str, ...] = ()
+    constraint_files: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+
+
+class Npm(Statement):
+    into: str
+    packages: tuple[str, ...] = ()
+    project: str | None = None
+    scripts: bool = False
+
+
+class Copy(Statement):
+    """`origin` is a stage's name or an image reference (`from=`); None for the folder of the recipe."""
+
+    sources: tuple[str, ...]
+    destination: str
+    origin: str | None = None
+    owner: str | None = None
+    mode: int | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class Render(Statement):
+    """`parameters` are all that are defined at this point, for the template to use."""
+
+    template: str
+    destination: str
+    parameters: tuple[tuple[str, str], ...]
+    owner: str | None = None
+    mode: int | None = None
+
+
+class File(Statement):
+    path: str
+    content: str
+    owner: str | None = None
+    mode: int | None = None
+
+
+class Fetch(Statement):
+    url: str
+    destination: str
+    sha256: str | None = None
+    owner: str | None = None
+    mode: int | None = None
+    unpack: bool = False
+
+
+class AddUser(Statement):
+    name: str
+    uid: int | None = None
+    gid: int | None = None
+    home: str | None = None
+    shell: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+class Run(Statement):
+    command: Command
+    options: RunOptions
+
+
+class Test(Statement):
+    command: Command
+    options: RunOptions
+
+
+class Env(Statement):
+    values: tuple[tuple[str, EnvironmentValue], ...]
+
+
+class WorkDir(Statement):
+    directory: str
+
+
+class User(Statement):
+    """`name` is NAME or NAME:GROUP; numbers are allowed for both."""
+
+    name: str
+
+
+class Discard(Statement):
+    patterns: tuple[str, ...]
+
+
+class Expose(Statement):
+    """Ports as `8080/tcp`: always with their protocol."""
+
+    ports: tuple[str, ...]
+
+
+class Volume(Statement):
+    directories: tuple[str, ...]
+
+
+class Label(Statement):
+    values: tuple[tuple[str, str], ...]
+
+
+class Unset(Statement):
+    """Facts to drop: `env:NAME`, `label:NAME`, or the name of a fact (`expose`, `volume`, `start`, ...)."""
+
+    names: tuple[str, ...]
+
+
+class Start(Statement):
+    """Either a list of words that is run as it is, or a command for the shell."""
+
+    argv: tuple[str, ...] | None = None
+    command: Command | None = None
+
+
+class Stop(Statement):
+    """A signal's name without SIG: `TERM`."""
+
+    signal: str
+
+
+class Health(Statement):
+    """Times are in seconds."""
+
+    command: Command
+    every: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+
+
+class Base(Record):
+    """Where a stage starts.
+
+    `kind` is one of scratch, host, debian, tar, oci, registry, image, recipe, stage; `argument` is what follows
+    the colon (or the stage's name); `programs` what `host(...)` lists. For `tar:`, `oci:` and `recipe:` the
+    argument is a path relative to `folder`.
+    """
+
+    kind: str
+    argument: str
+    place: Place
+    folder: str
+    programs: tuple[str, ...] = ()
+
+
+class Stage(Record):
+    """`name` is None for a stage without `as`."""
+
+    name: str | None
+    base: Base
+    statements: tuple[Statement, ...]
+
+
+class Recipe(Record):
+    """One recipe with its parameters' values put in.
+
+    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is
+    good as long as they are as they were. `parameters` are the recipe's own with their values, in order.
+    """
+
+    name: str
+    path: str
+    stages: tuple[Stage, ...]
+    parameters: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]

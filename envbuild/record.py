@@ -1,0 +1,96 @@
+"""Frozen values with named fields, cheap to import.
+
+`dataclasses` costs about 15 ms of start-up (it imports `inspect`) and half a millisecond for each class; a
+rebuild with nothing to do has 40 ms in all. `Record` gives what envbuild uses of it: annotated fields, defaults,
+immutability, equality, hashing, `match`, and a readable repr. Type checkers see a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        return lambda decorated: decorated
+
+
+class _RecordType(type):
+    """Turns the annotations of a class body into slots."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any
+    ) -> _RecordType:
+        own = tuple(field for field in body.get("__annotations__", ()) if not field.startswith("__"))
+        inherited: tuple[str, ...] = ()
+        defaults: dict[str, Any] = {}
+        for base in bases:
+            inherited += getattr(base, "__match_args__", ())
+            defaults.update(getattr(base, "__field_defaults__", {}))
+        for field in own:
+            if field in body:
+                defaults[field] = body.pop(field)
+        body["__slots__"] = own
+        body["__match_args__"] = inherited + own
+        body["__field_defaults__"] = defaults
+        return super().__new__(mcs, name, bases, body, **keywords)
+
+
+@dataclass_transform(frozen_default=True)
+class Record(metaclass=_RecordType):
+    """Base of all frozen values: `class Point(Record): x: int; y: int = 0`.
+
+    Fields are given by position or by name. Assigning to one raises AttributeError. Two records are equal when
+    they are of one class and their fields are equal. The module that defines a record must have
+    `from __future__ import annotations`, so that its annotations stay text.
+    """
+
+    if TYPE_CHECKING:
+        __field_defaults__: dict[str, Any]
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        fields = self.__match_args__
+        if len(positional) > len(fields):
+            raise TypeError(f"{type(self).__name__} takes {len(fields)} fields, got {len(positional)}")
+        put = object.__setattr__
+        for field, value in zip(fields, positional, strict=False):
+            put(self, field, value)
+        for field in fields[len(positional) :]:
+            if field in named:
+                put(self, field, named.pop(field))
+            elif field in self.__field_defaults__:
+                put(self, field, self.__field_defaults__[field])
+            else:
+                raise TypeError(f"{type(self).__name__} lacks the field {field!r}")
+        if named:
+            raise TypeError(f"{type(self).__name__} has no field {sorted(named)[0]!r}")
+
+    def __setattr__(self, field: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: {field!r} can't be set")
+
+    def __delattr__(self, field: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: {field!r} can't be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and values(self) == values(other)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return hash((type(self), values(self)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in self.__match_args__)
+        return f"{type(self).__name__}({shown})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), values(self)
+
+    def replace(self, **changed: Any) -> Self:
+        """The same record with these fields changed."""
+        kept = {field: getattr(self, field) for field in self.__match_args__}
+        return type(self)(**{**kept, **changed})
+
+
+def values(record: Record) -> tuple[Any, ...]:
+    """A record's fields, in order."""
+    return tuple([getattr(record, field) for field in record.__match_args__])

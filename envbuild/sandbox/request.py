@@ -1,0 +1,61 @@
+"""What a sandbox is asked for, and what it answers: plain frozen data that crosses a process boundary."""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+
+
+class Bind(Record):
+    """A host path that shows at `target` inside. `source` is absolute; a file or a directory."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+class Secret(Record):
+    """A file /run/secrets/NAME on a tmpfs that ends with the sandbox."""
+
+    name: str
+    content: bytes
+
+
+class Request(Record):
+    """One command on one mounted tree.
+
+    `layers` are directories that overlayfs mounts, topmost first, at least one. `upper` takes what the command
+    writes and `work` is overlayfs' own (both on one file system, both empty directories); with None for both the
+    root is read-only. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in /etc/passwd and
+    /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds. `network` shares the
+    network of the caller; else there is a loopback only. With `terminal` the command gets a terminal of its own.
+    """
+
+    layers: tuple[str, ...]
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    upper: str | None = None
+    work: str | None = None
+    directory: str = "/"
+    user: str = ""
+    network: bool = False
+    binds: tuple[Bind, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    timeout: float | None = None
+    terminal: bool = False
+    hostname: str = "envbuild"
+
+
+class Outcome(Record):
+    """How it ended.
+
+    `status` is the exit status, or 128 + the signal's number. `made` are mount points that the mounted tree
+    lacked and that had to be made in `upper`: a snapshot leaves them out while they are empty. `owners_kept` is
+    False when the single-id mode answered a change of owner or id without doing it.
+    """
+
+    status: int
+    signal: int = 0
+    timed_out: bool = False
+    seconds: float = 0.0
+    made: tuple[str, ...] = ()
+    owners_kept: bool = True

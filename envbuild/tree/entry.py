@@ -1,0 +1,123 @@
+"""Entries and their canonical form: what a directory of a tree is, byte for byte.
+
+A directory is a list of entries sorted by name (as bytes). Its canonical form is one record for each entry:
+
+    KIND MODE UID GID MTIME SIZE XATTRS NAME NUL CONTENT NUL
+
+KIND is one letter (f file, d directory, l link, c character device, b block device, p fifo), MODE is octal, MTIME
+is in nanoseconds, XATTRS is `-` or `hexname=hexvalue` joined by commas and sorted, CONTENT is the hexadecimal
+sha256 of a file's bytes or of a subdirectory's canonical form, a link's target, or `MAJOR:MINOR`. A directory's
+digest is the sha256 of its canonical form. The root of a tree also holds the entry `.` for its own attributes, so
+that the digest of the root names the whole.
+
+This form is a promise: a change of it changes every digest that is in somebody's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+Digest = str
+"""64 hexadecimal digits of a sha256."""
+
+FILE, DIRECTORY, LINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO = "f", "d", "l", "c", "b", "p"
+ROOT_NAME = b"."
+EMPTY_CONTENT = sha256(b"").hexdigest()
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+
+class Entry(NamedTuple):
+    """One name in a directory.
+
+    `mode` is the permission bits (at most 0o7777), `mtime` is in nanoseconds, `size` in bytes (0 but for files).
+    `digest` is set for files and directories; `target` for links (where to) and devices (b"MAJOR:MINOR").
+    """
+
+    name: bytes
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int = 0
+    digest: Digest = ""
+    target: bytes = b""
+    xattrs: Xattrs = ()
+
+
+def encode(entries: Iterable[Entry]) -> bytes:
+    """The canonical form of a directory with these entries, in whatever order they come."""
+    return b"".join(
+        [
+            b"%s %o %d %d %d %d %s %s\0%s\0"
+            % (
+                entry.kind.encode(),
+                entry.mode,
+                entry.uid,
+                entry.gid,
+                entry.mtime,
+                entry.size,
+                _encode_xattrs(entry.xattrs) if entry.xattrs else b"-",
+                entry.name,
+                entry.digest.encode() or entry.target,
+            )
+            for entry in sorted(entries)
+        ]
+    )
+
+
+def decode(body: bytes) -> tuple[Entry, ...]:
+    """The entries whose canonical form is `body`, sorted by name. decode(encode(e)) == sorted e."""
+    parts = body.split(b"\0")
+    entries = []
+    for head, content in zip(parts[::2], parts[1::2], strict=False):
+        kind_byte, mode, uid, gid, mtime, size, xattrs, name = head.split(b" ", 7)
+        kind = kind_byte.decode()
+        hashed = kind in "fd"
+        entries.append(
+            Entry(
+                name,
+                kind,
+                int(mode, 8),
+                int(uid),
+                int(gid),
+                int(mtime),
+                int(size),
+                content.decode() if hashed else "",
+                b"" if hashed else content,
+                () if xattrs == b"-" else _decode_xattrs(xattrs),
+            )
+        )
+    return tuple(entries)
+
+
+def digest_of(body: bytes) -> Digest:
+    """The digest of a directory with this canonical form."""
+    return sha256(body).hexdigest()
+
+
+def object_id(entry: Entry) -> Digest:
+    """What names the inode of a file in the store: its content and all its attributes, but not its name."""
+    return sha256(
+        b"%o %d %d %d %s %s"
+        % (
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.mtime,
+            _encode_xattrs(entry.xattrs) if entry.xattrs else b"-",
+            entry.digest.encode(),
+        )
+    ).hexdigest()
+
+
+def _encode_xattrs(xattrs: Xattrs) -> bytes:
+    return b",".join(b"%s=%s" % (name.hex().encode(), value.hex().encode()) for name, value in sorted(xattrs))
+
+
+def _decode_xattrs(text: bytes) -> Xattrs:
+    pairs = (pair.split(b"=") for pair in text.split(b","))
+    return tuple((bytes.fromhex(name.decode()), bytes.fromhex(value.decode())) for name, value in pairs)
