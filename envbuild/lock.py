@@ -1,0 +1,223 @@
+"""The lock: `web.env.lock` beside `web.env`, what a build of the recipe came to, for git to keep.
+
+It is YAML that is written in one way only, a fact a line, so that a reviewer can read its diff and git can merge
+it. Writing needs no YAML library; reading takes one, since people and merges may have touched the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.record import Record
+
+VERSION = 1
+Pairs = tuple[tuple[str, str], ...]
+
+
+class LockedStep(Record):
+    """One step: the first line of its statement, its key, and the tree it gave."""
+
+    text: str
+    key: str
+    tree: str
+
+
+class LockedStage(Record):
+    """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
+    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none."""
+
+    name: str
+    base: str
+    digest: str
+    origin: str
+    epoch: int
+    steps: tuple[LockedStep, ...] = ()
+
+
+class Lock(Record):
+    """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes."""
+
+    recipe: str
+    image: str
+    tree: str
+    size: int
+    epoch: int
+    stages: tuple[LockedStage, ...]
+    parameters: Pairs = ()
+    fetched: Pairs = ()
+    images: Pairs = ()
+
+    def stage(self, name: str, base: str) -> LockedStage | None:
+        """The stage of this name, if it still starts from `base`."""
+        for stage in self.stages:
+            if stage.name == name and stage.base == base:
+                return stage
+        return None
+
+
+class BadLock(UsageError):
+    """The lock can't be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path}: not a lock that envbuild can read: {reason}",
+            "take the version from git (git checkout), or remove the file and build to make a new one",
+        )
+
+
+class LockOutOfDate(WorkFailed):
+    """`--locked` was asked for, and the recipe or the machine gives something else than the lock says."""
+
+    exit_code = 1
+
+    def __init__(self, path: str, difference: str) -> None:
+        super().__init__(
+            f"{path} does not match what the recipe gives:\n{difference}",
+            "build without --locked to renew the lock, and commit it with the recipe",
+        )
+
+
+def path_of(recipe_path: str) -> str:
+    """Where the lock of a recipe lies."""
+    return recipe_path + ".lock"
+
+
+def dump(lock: Lock) -> str:
+    """The text of a lock: the same lock gives the same bytes."""
+    lines = [
+        "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
+        f"version: {VERSION}",
+        f"recipe: {_quote(lock.recipe)}",
+        f"image: sha256:{lock.image}",
+        f"tree: sha256:{lock.tree}",
+        f"size: {lock.size}",
+        f"epoch: {lock.epoch}",
+    ]
+    for title, pairs in (("parameters", lock.parameters), ("fetched", lock.fetched), ("images", lock.images)):
+        if pairs:
+            lines.append(f"{title}:")
+            mark = "" if title == "parameters" else "sha256:"
+            lines += [f"  {_quote(k)}: {mark}{v if mark else _quote(v)}" for k, v in sorted(pairs)]
+    lines.append("stages:")
+    for stage in lock.stages:
+        lines += [
+            f"  - stage: {_quote(stage.name)}",
+            f"    base: {_quote(stage.base)}",
+            f"    digest: sha256:{stage.digest}",
+            f"    origin: {_quote(stage.origin)}",
+            f"    epoch: {stage.epoch}",
+            "    steps:" if stage.steps else "    steps: []",
+        ]
+        for step in stage.steps:
+            lines += [
+                f"      - step: {_quote(step.text)}",
+                f"        key: {step.key}",
+                f"        tree: sha256:{step.tree}",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str, path: str) -> Lock:
+    """The lock that `text` holds. Raises BadLock, also for conflict markers and for a newer version."""
+    import yaml  # 20 ms; a lock that was read before comes from the store's memo instead
+
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = (
+            "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
+        )
+        raise BadLock(path, reason) from error
+    try:
+        if plain["version"] != VERSION:
+            raise BadLock(path, f"it has version {plain['version']}, this envbuild knows version {VERSION}")
+        return from_plain(plain)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadLock(path, f"{type(error).__name__}: {error}") from error
+
+
+def from_plain(plain: dict[str, object]) -> Lock:
+    """The lock from the types that YAML or JSON give."""
+    stages = plain["stages"] or []
+    assert isinstance(stages, list)
+    return Lock(
+        recipe=str(plain["recipe"]),
+        image=_digest(plain["image"]),
+        tree=_digest(plain["tree"]),
+        size=int(str(plain["size"])),
+        epoch=int(str(plain["epoch"])),
+        stages=tuple(_stage(stage) for stage in stages),
+        parameters=_pairs(plain.get("parameters"), digests=False),
+        fetched=_pairs(plain.get("fetched"), digests=True),
+        images=_pairs(plain.get("images"), digests=True),
+    )
+
+
+def write(path: str, text: str) -> None:
+    """Puts the lock in place at once: a reader sees the old one or the new one, never a half."""
+    # In the same folder, as a rename does not cross file systems.
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        raise UsageError(
+            f"the lock {path} can't be written: {error.strerror}",
+            "the image is built and tagged; make the folder writable, or free space, and build again",
+        ) from error
+
+
+def difference(path: str, before: str, after: str) -> str:
+    """A unified diff of two lock texts, for people."""
+    import difflib  # only when there is something to show
+
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"{path} (as it is)", f"{path} (as built)", lineterm="", n=1
+    )
+    return "\n".join(lines)
+
+
+def first_line(text: str) -> str:
+    """What a lock shows of a statement: its first line, with dots when there is more."""
+    head, newline, rest = text.strip().partition("\n")
+    return f"{head.rstrip()} ..." if newline and rest.strip() else head
+
+
+def _stage(plain: dict[str, object]) -> LockedStage:
+    steps = plain["steps"] or []
+    assert isinstance(steps, list)
+    return LockedStage(
+        name=str(plain["stage"]),
+        base=str(plain["base"]),
+        digest=_digest(plain["digest"]),
+        origin=str(plain["origin"]),
+        epoch=int(str(plain["epoch"])),
+        steps=tuple(LockedStep(str(s["step"]), str(s["key"]), _digest(s["tree"])) for s in steps),
+    )
+
+
+def _digest(value: object) -> str:
+    algorithm, _, digest = str(value).partition(":")
+    if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise ValueError(f"{value!r} is not a sha256 digest")
+    return digest
+
+
+def _pairs(value: object, *, digests: bool) -> Pairs:
+    if value is None:
+        return ()
+    assert isinstance(value, dict)
+    return tuple(sorted((str(k), _digest(v) if digests else str(v)) for k, v in value.items()))
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,36 @@
+"""A step's key: the name under which its result is kept.
+
+Two steps with one key have the same action, start from the same tree, take the same inputs and obey the same
+epoch and discards. The form is pinned by tests/plan/keys: a change of it throws away everybody's cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+
+from envbuild.plan.step import Step
+from envbuild.record import Record, values
+
+FORMAT = "envbuild step 1"
+
+
+def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int) -> str:
+    """The key of `step` on the tree `parent` (64 hexadecimal digits).
+
+    `inputs` are the digests of what the action takes from elsewhere, in the action's order: trees that it
+    copies, a template's bytes, a fetched file, a mounted folder.
+    """
+    form = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
+    return sha256(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Record):
+        # The folder only says where paths are looked up; what is found there is among the inputs.
+        fields = zip(value.__match_args__, values(value), strict=True)
+        return [type(value).__name__, *(_plain(field) for name, field in fields if name != "folder")]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

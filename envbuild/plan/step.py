@@ -1,0 +1,139 @@
+"""Steps: what is done to a tree, as frozen data with every name and path final.
+
+An action holds exactly what decides its result; options that do not (a time limit, where the statement
+stands) lie beside it in the step, so that they can't find their way into a key.
+"""
+
+from __future__ import annotations
+
+from envbuild.language.model import Place
+from envbuild.record import Record
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Origin(Record):
+    """Where `copy(from=...)` takes its files: `kind` is stage, image or recipe."""
+
+    kind: str
+    argument: str
+    folder: str
+
+
+class Execute(Record):
+    """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
+
+    `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too.
+    """
+
+    argv: tuple[str, ...]
+    environment: Pairs
+    parameters: Pairs
+    user: str
+    workdir: str
+    network: bool
+    caches: tuple[str, ...]
+    secrets: tuple[str, ...]
+    mounts: Pairs
+    folder: str
+
+
+class CopyIn(Record):
+    """Files into the tree. `destination` is absolute; a slash at its end means a directory."""
+
+    sources: tuple[str, ...]
+    destination: str
+    origin: Origin | None
+    owner: str | None
+    mode: int | None
+    exclude: tuple[str, ...]
+    folder: str
+
+
+class Render(Record):
+    """A template of the recipe's folder, filled with `variables` (parameters) and `environment`."""
+
+    template: str
+    destination: str
+    variables: Pairs
+    environment: Pairs
+    owner: str | None
+    mode: int | None
+    folder: str
+
+
+class WriteFile(Record):
+    """A file with this text."""
+
+    path: str
+    content: str
+    owner: str | None
+    mode: int | None
+
+
+class FetchFile(Record):
+    """A file from the network; `sha256` is what the recipe says, None where the lock has to."""
+
+    url: str
+    destination: str
+    sha256: str | None
+    owner: str | None
+    mode: int | None
+    unpack: bool
+
+
+class AddUser(Record):
+    """A user and its group in /etc/passwd, group and shadow, and its home."""
+
+    name: str
+    uid: int | None
+    gid: int | None
+    home: str | None
+    shell: str | None
+    groups: tuple[str, ...]
+
+
+class MakeDirectory(Record):
+    """The working directory, where the tree lacks it."""
+
+    path: str
+
+
+class DiscardPaths(Record):
+    """Takes paths out of the tree; later snapshots of the stage leave them out too."""
+
+    patterns: tuple[str, ...]
+
+
+class InstallPackages(Record):
+    """Declared packages: `manager` is apt, pip or npm, `words` the statement in a fixed order."""
+
+    manager: str
+    words: tuple[str, ...]
+
+
+Action = (
+    Execute
+    | CopyIn
+    | Render
+    | WriteFile
+    | FetchFile
+    | AddUser
+    | MakeDirectory
+    | DiscardPaths
+    | InstallPackages
+)
+
+
+class Step(Record):
+    """One action of a stage. `discard` are the patterns in force for what it leaves behind.
+
+    A step with `test` runs on the finished stage and leaves nothing behind. `timeout` is in seconds.
+    """
+
+    action: Action
+    place: Place
+    text: str
+    discard: tuple[str, ...] = ()
+    test: bool = False
+    timeout: float | None = None

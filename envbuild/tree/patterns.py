@@ -1,0 +1,99 @@
+"""Patterns over paths, with the meaning that gitignore(5) gives them: `exclude=`, `.envignore` and `discard`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+class Matcher:
+    """A list of patterns, of which the last one that matches a path decides."""
+
+    def __init__(self, rules: list[tuple[re.Pattern[bytes], bool, bool]], source: tuple[str, ...]) -> None:
+        self._rules = rules
+        self.source = source
+        # Without `!` one alternation answers for all patterns at once.
+        self._plain: tuple[re.Pattern[bytes], re.Pattern[bytes]] | None = None
+        if rules and not any(negated for _, negated, _ in rules):
+            for_files = b"|".join(pattern.pattern for pattern, _, only in rules if not only) or b"(?!)"
+            for_directories = b"|".join(pattern.pattern for pattern, _, _ in rules)
+            self._plain = re.compile(for_files, re.DOTALL), re.compile(for_directories, re.DOTALL)
+
+    def matches(self, path: bytes, is_directory: bool) -> bool:
+        """Whether the path (relative, without a slash at its start or end) is matched itself.
+
+        What lies in a matched directory is for the caller to leave out, by not descending.
+        """
+        if self._plain is not None:
+            return self._plain[is_directory].fullmatch(path) is not None
+        for pattern, negated, only_directories in reversed(self._rules):
+            if (is_directory or not only_directories) and pattern.fullmatch(path):
+                return not negated
+        return False
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+
+def compile_patterns(lines: Iterable[str]) -> Matcher:
+    """The matcher for these lines; blank ones and comments are passed over."""
+    source = tuple(lines)
+    rules = []
+    for line in source:
+        text = line.rstrip("\r\n")
+        # A space at the end counts only behind a backslash.
+        while text.endswith(" ") and not text.endswith("\\ "):
+            text = text[:-1]
+        if not text or text.startswith("#"):
+            continue
+        negated = text.startswith("!")
+        text = text[1:] if negated else text
+        only_directories = text.endswith("/")
+        text = text.rstrip("/")
+        if not text:
+            continue
+        anchored = "/" in text
+        expression = _translate(text.lstrip("/"))
+        if not anchored:
+            expression = "(?:.*/)?" + expression
+        rules.append(
+            (re.compile(expression.encode("utf-8", "surrogateescape"), re.DOTALL), negated, only_directories)
+        )
+    return Matcher(rules, source)
+
+
+def _translate(pattern: str) -> str:
+    """The regular expression of one pattern that is anchored at the start."""
+    parts = pattern.split("/")
+    written = []
+    for position, part in enumerate(parts):
+        last = position == len(parts) - 1
+        if part == "**":
+            written.append(".+" if last else "(?:.*/)?")
+        else:
+            written.append(_translate_part(part) + ("" if last else "/"))
+    return "".join(written)
+
+
+def _translate_part(part: str) -> str:
+    written = []
+    position = 0
+    while position < len(part):
+        letter = part[position]
+        position += 1
+        if letter == "*":
+            written.append("[^/]*")
+        elif letter == "?":
+            written.append("[^/]")
+        elif letter == "[" and (end := part.find("]", position + 1)) != -1:
+            inside = part[position:end].replace("\\", "\\\\")
+            position = end + 1
+            if inside[0] in "!^":
+                inside = "^/" + inside[1:]
+            written.append(f"[{inside.replace('[', chr(92) + '[')}]")
+        elif letter == "\\" and position < len(part):
+            written.append(re.escape(part[position]))
+            position += 1
+        else:
+            written.append(re.escape(letter))
+    return "".join(written)

@@ -1,0 +1,34 @@
+"""What every display is: something that takes events from any thread, and is closed at the end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from envbuild.engine.events import Event
+
+
+class Display:
+    """A consumer of events. Called from several threads; as a context manager it closes itself.
+
+    Displays never raise because of what they show or where it goes: `lost` tells if the stream took no more.
+    """
+
+    def __call__(self, event: Event) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Shows what is still held back and leaves the terminal as it was. May be called twice."""
+
+    @property
+    def lost(self) -> OSError | None:
+        """Why the stream stopped taking output, if it did."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

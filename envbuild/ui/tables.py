@@ -1,0 +1,67 @@
+"""Tables of plain aligned columns. Without rich, whose import takes longer than most of what is listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TextIO
+
+from envbuild.ui.escape import visible
+from envbuild.ui.output import Output
+from envbuild.ui.width import columns, cut, pad
+
+_GAP = "  "
+_NARROWEST = 6
+"""Columns below which no column is cut, however narrow the terminal."""
+
+
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    stream: TextIO,
+    width: int | None = None,
+    right: Collection[int] = (),
+    colour: bool = False,
+) -> None:
+    """Writes rows under their headers, each column as wide as its widest cell.
+
+    `right` are the numbers of the columns, from 0, that stand at the right: sizes and counts. With a `width`
+    (a terminal's) the widest columns are cut until the table fits; without, nothing is cut. A cell that holds
+    what a terminal would act on shows it as escapes. Without rows only the headers are written; headers that
+    are all empty are left out.
+    """
+    output = Output(stream, colour)
+    cells = [[visible(cell) for cell in row] for row in rows]
+    heads = [visible(header) for header in headers]
+    widths = [max(map(columns, column)) for column in zip(heads, *cells, strict=True)]
+    if width is not None:
+        widths = fitted(widths, width)
+    lines = [_line(row, widths, right) for row in cells]
+    if any(heads):
+        lines.insert(0, output.paint(_line(heads, widths, right), "strong"))
+    output.write_lines(lines)
+
+
+def fitted(widths: Sequence[int], total: int) -> list[int]:
+    """The widths of columns, the widest made narrower one by one until all fit into `total` columns."""
+    result = list(widths)
+    over = sum(result) + len(_GAP) * (len(result) - 1) - total
+    while over > 0 and max(result, default=0) > _NARROWEST:
+        widest = max(result)
+        second = max((one for one in result if one < widest), default=0)
+        those = [position for position, one in enumerate(result) if one == widest]
+        step = max(1, min(widest - max(second, _NARROWEST), over // len(those)))
+        for position in those:
+            result[position] -= step
+            over -= step
+            if over <= 0:
+                break
+    return result
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
+    cells = [
+        pad(cut(cell, width), width, number in right)
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return _GAP.join(cells).rstrip()

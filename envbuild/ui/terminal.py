@@ -1,0 +1,162 @@
+"""A build on a terminal: finished steps scroll up, running ones are drawn below them."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from envbuild.engine.events import (
+    BuildFinished,
+    BuildStarted,
+    Event,
+    Notice,
+    StepCached,
+    StepFailed,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepStarted,
+)
+from envbuild.ui.board import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
+from envbuild.ui.display import Display
+from envbuild.ui.failure import failure_lines
+from envbuild.ui.output import Output
+from envbuild.ui.width import columns, cut
+from envbuild.ui.wording import finished_in_words, headline, label, notice_lines, summary_lines
+
+if TYPE_CHECKING:
+    from threading import Thread
+
+    from envbuild.ui.live import LiveRegion
+
+LIVE_AFTER = 0.15
+"""Seconds that steps run before anything is drawn: a build that is over by then does not pay for rich."""
+
+FRAME_EVERY = 0.1
+
+IMAGE_DIGITS = 12
+"""How much of an image's digest a terminal shows; commands take it as a name."""
+
+
+class TerminalDisplay(Display):
+    """One lock orders all that is written, whether it comes from events or from the thread that draws."""
+
+    def __init__(self, stream: TextIO, colour: bool = False, clock: Callable[[], float] = monotonic) -> None:
+        self._output = Output(stream, colour)
+        self._unicode = self._output.encoding.lower().startswith("utf")
+        self._clock = clock
+        self._lock = allocate_lock()
+        self._board = Board(clock(), SPINNER if self._unicode else ASCII_SPINNER)
+        self._cached_in_brief = 0
+        self._worked = False
+        self._closed = False
+        self._drawer: Thread | None = None
+        self._region: LiveRegion | None = None
+
+    @property
+    def lost(self) -> OSError | None:
+        return self._output.lost
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            lines = self._lines(event)
+            if lines and self._region:
+                self._region.above(lines, self._frame())
+            else:
+                self._output.write_lines(lines)
+
+    def close(self) -> None:
+        """Removes what was drawn and shows the cursor. No frame is drawn afterwards."""
+        with self._lock:
+            self._closed = True
+            region, self._region = self._region, None
+            if region:
+                region.close()
+
+    def _lines(self, event: Event) -> list[str]:
+        """The lines that stay for this event."""
+        board, paint = self._board, self._output.paint
+        match event:
+            case BuildStarted():
+                if not board.recipe:
+                    board.recipe = event.recipe
+                board.planned += event.steps
+                return []
+            case StepStarted():
+                board.start(event, self._clock())
+                before, self._cached_in_brief = self._cached_in_brief, 0
+                self._begin_drawing()
+                return [paint(f"  {cached_in_brief(before)}", "dim")] if before else []
+            case StepCached():
+                board.cached += 1
+                if not self._worked:
+                    self._cached_in_brief += 1
+                    return []
+                title = f"  #{event.step} {label(event, board.recipe)} {headline(event.text, 200)}"
+                return [paint(self._fitted(title, "cached"), "dim")]
+            case StepOutput():
+                board.hear(event)
+                return []
+            case StepProgress():
+                board.progress(event)
+                return []
+            case StepFinished():
+                return [self._ended(event.step, board.end(event.step), "good", finished_in_words(event))]
+            case StepFailed():
+                running = board.end(event.step)
+                failed = self._ended(event.step, running, "error", "failed")
+                return [failed, *failure_lines(event, board.recipe, self._output)]
+            case Notice():
+                return notice_lines(event, self._output)
+            case BuildFinished():
+                self._cached_in_brief = 0
+                return summary_lines(event, self._output, IMAGE_DIGITS)
+            case _:
+                assert_never(event)
+
+    def _ended(self, step: int, running: RunningStep | None, style: str, words: str) -> str:
+        """The line that a step leaves when it ends."""
+        good, bad = ("✓", "✗") if self._unicode else ("+", "!")
+        title = f" #{step} {running.title}" if running else f" #{step}"
+        mark = good if style == "good" else bad
+        return self._output.paint(mark, style) + self._fitted(title, words, columns(mark))
+
+    def _fitted(self, left: str, right: str, taken: int = 0) -> str:
+        # The last column stays free: some terminals go to the next line when it is written.
+        width = self._output.terminal_size[0] - 1 - taken
+        if columns(left) + 1 + columns(right) <= width:
+            return f"{left} {right}"
+        return cut(two_sided(left, right, width), width)
+
+    def _begin_drawing(self) -> None:
+        if not self._worked:
+            # Not needed by a rebuild with nothing to do; the engine has it by now, since it runs something.
+            from threading import Thread
+
+            self._worked = True
+            self._drawer = Thread(target=self._draw_until_closed, name="display", daemon=True)
+            self._drawer.start()
+
+    def _draw_until_closed(self) -> None:
+        from time import sleep
+
+        sleep(LIVE_AFTER)
+        if self._closed:
+            return
+        # Here and not above: a build that is over by now does without the 40 ms that rich takes to import.
+        from envbuild.ui.live import LiveRegion
+
+        while True:
+            with self._lock:
+                if self._closed or self._output.lost:
+                    return
+                if self._region is None:
+                    self._region = LiveRegion(self._output)
+                self._region.draw(self._frame())
+            sleep(FRAME_EVERY)
+
+    def _frame(self) -> list[tuple[str, str]]:
+        width, height = self._output.terminal_size
+        return self._board.frame(width - 1, height - 1, self._clock())

@@ -1,0 +1,40 @@
+"""How many columns of a terminal a text takes, and text cut or filled to a number of columns."""
+
+from __future__ import annotations
+
+from unicodedata import category, east_asian_width
+
+
+def columns(text: str) -> int:
+    """Columns that `text` takes: wide characters (Unicode UAX #11) two, combining and format characters none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns_of, text))
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` if it takes at most `limit` columns, else as much of it as fits with an ellipsis at its end."""
+    if columns(text) <= limit:
+        return text
+    if limit < 1:
+        return ""
+    left = limit - 1
+    for position, character in enumerate(text):
+        left -= _columns_of(character)
+        if left < 0:
+            return text[:position] + "…"
+    return text
+
+
+def pad(text: str, target: int, right: bool = False) -> str:
+    """`text` filled with spaces to `target` columns; with `right` the text stands at the right."""
+    filling = " " * (target - columns(text))
+    return filling + text if right else text + filling
+
+
+def _columns_of(character: str) -> int:
+    if character.isascii():
+        return 1
+    if category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1

@@ -1,0 +1,183 @@
+"""A build as plain lines."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from envbuild.engine.events import Notice, StepOutput, StepProgress
+from envbuild.ui.plain import PlainDisplay
+
+from .conftest import build_started, built, cached, failed, finished, started
+
+
+@pytest.fixture
+def show(clock):
+    """Shows events, the clock moved by each number among them; the lines that come of it."""
+
+    def show_events(*events, colour=False, closed=True):
+        stream = io.StringIO()
+        display = PlainDisplay(stream, colour, clock)
+        for event in events:
+            if isinstance(event, int | float):
+                clock.now += event
+            else:
+                display(event)
+        if closed:
+            display.close()
+        return stream.getvalue().splitlines()
+
+    return show_events
+
+
+def test_a_build(show):
+    assert show(
+        build_started(),
+        cached(1, "from debian:bookworm as wheels", "wheels"),
+        started(2, "run(network) pip wheel \\\n    -r /src/requirements.txt", "wheels"),
+        0.52,
+        StepOutput(2, b"Collecting flask\nCollec"),
+        0.25,
+        StepOutput(2, b"ting jinja2\n\nlast words"),
+        finished(2),
+        built(),
+    ) == [
+        "#1 cached [wheels] from debian:bookworm as wheels",
+        "#2 [wheels] run(network) pip wheel \\ -r /src/requirements.txt",
+        "#2 0.52 Collecting flask",
+        "#2 0.77 Collecting jinja2",
+        "#2 0.77",
+        "#2 0.77 last words",
+        "#2 done 1.2s (+12 files, 3.4 MB)",
+        "web:latest = " + "0f" * 32 + " (1 run, 2 cached, 1.6s; web.env.lock written)",
+    ]
+
+
+def test_nothing_to_do(show):
+    lines = show(build_started(), cached(1, "from scratch"), built(0, 1, "unchanged"))
+    assert lines[-1].endswith("(all 1 cached, 1.6s; web.env.lock unchanged)")
+
+
+def test_steps_that_run_at_the_same_time_keep_their_own_lines(show):
+    assert show(
+        started(1, "run a"),
+        started(2, "run b"),
+        StepOutput(1, b"one "),
+        StepOutput(2, b"two "),
+        StepOutput(1, b"line\n"),
+        StepOutput(2, b"lines\n"),
+        finished(1, 0.01, 0, 0),
+    ) == [
+        "#1 [1] run a",
+        "#2 [1] run b",
+        "#1 0.00 one line",
+        "#2 0.00 two lines",
+        "#1 done 10ms (nothing changed)",
+    ]
+
+
+def test_a_failure_says_what_where_and_how_to_look_inside(show):
+    assert show(
+        build_started(),
+        started(3, "run\n\tmake all\n\tmake test", "wheels"),
+        StepOutput(3, b"cc: not found"),
+        failed(3, "run\n\tmake all\n\tmake test", output=b"\x1b[31mcc: not found\x1b[0m\n\n"),
+    )[1:] == [
+        "#3 0.00 cc: not found",
+        "#3 failed 3.2s",
+        "error: the command failed: exit status 2",
+        " --> web.env:7, in [wheels], after 3.2s",
+        "  |",
+        "7 | run",
+        "8 |     make all",
+        "9 |     make test",
+        "  |",
+        "its last output:",
+        "  | cc: not found",
+        "to look inside: envbuild shell --failed",
+    ]
+
+
+def test_a_failure_without_a_command_or_a_way_in(show):
+    event = failed(3, "copy a -> b", message="a: no such file", status=0, way_in="")
+    assert show(event) == [
+        "#3 failed 3.2s",
+        "error: a: no such file",
+        " --> web.env:7, in [wheels], after 3.2s",
+        "  |",
+        "7 | copy a -> b",
+        "  |",
+    ]
+
+
+def test_a_status_that_the_message_tells_is_not_told_twice(show):
+    lines = show(failed(3, "run x", message="it was ended by SIGKILL", status=137))
+    assert "error: it was ended by SIGKILL" in lines
+
+
+def test_only_the_end_of_long_output_and_of_long_statements_is_repeated(show):
+    output = b"".join(b"line %d\n" % number for number in range(100))
+    lines = show(failed(3, "run\n" + "\n".join(f"    c{n}" for n in range(30)), output=output))
+    assert "7 | run" in lines[4].strip()
+    assert [line for line in lines if "c6" in line]
+    assert not [line for line in lines if "c7" in line]
+    assert lines[-21].endswith("line 80")
+
+
+def test_a_step_of_another_recipe_says_so(show):
+    assert show(build_started("web"), build_started("base"), started(1, "run x", "1", "base")) == [
+        "#1 [base/1] run x"
+    ]
+
+
+def test_notices(show):
+    assert show(Notice("warning", "owners are not kept", "see /etc/subuid"), Notice("note", "ok")) == [
+        "warning: owners are not kept",
+        "hint: see /etc/subuid",
+        "note: ok",
+    ]
+
+
+def test_progress_is_told_now_and_then(show):
+    lines = show(
+        started(1, "fetch https://host/a -> /a"),
+        StepProgress(1, 10, 0, "bytes"),
+        6,
+        StepProgress(1, 2_000_000, 4_000_000, "bytes"),
+        StepProgress(1, 2_100_000, 4_000_000, "bytes"),
+    )
+    assert lines[1:] == ["#1 6.00 2.0 MB of 4.0 MB"]
+
+
+def test_what_was_written_before_an_interruption_is_shown_once(show, clock):
+    assert show(started(1, "run x"), StepOutput(1, b"Continue? [y/n]"))[1:] == ["#1 0.00 Continue? [y/n]"]
+
+
+def test_colour_only_when_asked_for(show):
+    events = (build_started(), cached(1, "from x"), failed(2, "run \x1b[31mx\u202e"), built())
+    assert "\x1b" not in "".join(show(*events))
+    assert "\x1b[1;31merror:\x1b[0m" in "".join(show(*events, colour=True))
+
+
+def test_nothing_a_step_says_can_forge_a_line_of_another(show):
+    lines = show(started(1, "run x"), StepOutput(1, b"ok\x1b[2K\r#2 done 0.1s\n"))
+    assert lines[1] == "#1 0.00 #2 done 0.1s"
+
+
+def test_a_stream_that_lacks_a_character_gets_an_escape():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, "ascii")
+    PlainDisplay(stream)(started(1, "run echo é"))
+    assert raw.getvalue() == b"#1 [1] run echo \\xe9\n"
+
+
+def test_a_reader_that_went_away_does_not_end_the_build():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    display = PlainDisplay(Gone())
+    display(started(1, "run x"))
+    display(finished(1))
+    assert isinstance(display.lost, BrokenPipeError)
