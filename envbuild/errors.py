@@ -17,6 +17,8 @@ class EnvbuildError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.told = False
+        """Whether the user has been told of it while it happened, so that the end need not repeat it."""
 
 
 class UsageError(EnvbuildError):

@@ -126,9 +126,7 @@ def parse(text: str, path: str) -> Lock:
     try:
         plain = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        reason = (
-            "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
-        )
+        reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
         raise BadLock(path, reason) from error
     try:
         if plain["version"] != VERSION:
@@ -153,6 +151,31 @@ def from_plain(plain: dict[str, object]) -> Lock:
         fetched=_pairs(plain.get("fetched"), digests=True),
         images=_pairs(plain.get("images"), digests=True),
     )
+
+
+def to_plain(lock: Lock) -> dict[str, object]:
+    """from_plain(to_plain(lock)) == lock."""
+    return {
+        "recipe": lock.recipe,
+        "image": f"sha256:{lock.image}",
+        "tree": f"sha256:{lock.tree}",
+        "size": lock.size,
+        "epoch": lock.epoch,
+        "parameters": dict(lock.parameters),
+        "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
+        "images": {name: f"sha256:{digest}" for name, digest in lock.images},
+        "stages": [
+            {
+                "stage": stage.name,
+                "base": stage.base,
+                "digest": f"sha256:{stage.digest}",
+                "origin": stage.origin,
+                "epoch": stage.epoch,
+                "steps": [{"step": s.text, "key": s.key, "tree": f"sha256:{s.tree}"} for s in stage.steps],
+            }
+            for stage in lock.stages
+        ],
+    }
 
 
 def write(path: str, text: str) -> None:

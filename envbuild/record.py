@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_):
@@ -47,7 +47,8 @@ class Record(metaclass=_RecordType):
     """
 
     if TYPE_CHECKING:
-        __field_defaults__: dict[str, Any]
+        __field_defaults__: ClassVar[dict[str, Any]]
+        __match_args__: ClassVar[tuple[str, ...]]
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         fields = self.__match_args__
@@ -73,7 +74,7 @@ class Record(metaclass=_RecordType):
         raise AttributeError(f"{type(self).__name__} is frozen: {field!r} can't be deleted")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and values(self) == values(other)  # type: ignore[arg-type]
+        return isinstance(other, Record) and type(other) is type(self) and values(self) == values(other)
 
     def __hash__(self) -> int:
         return hash((type(self), values(self)))

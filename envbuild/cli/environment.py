@@ -1,0 +1,66 @@
+"""What the process was given: variables, standard streams, and the places that follow from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TextIO
+
+from envbuild.errors import UsageError
+
+
+class Environment:
+    """The only reader of environment variables."""
+
+    def __init__(self, variables: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
+        self.variables = variables
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def store_path(self) -> str:
+        """`$ENVBUILD_STORE`, or `envbuild` in the user's data folder (XDG base directory specification)."""
+        if chosen := self.variables.get("ENVBUILD_STORE"):
+            return os.path.abspath(chosen)
+        data = self.variables.get("XDG_DATA_HOME", "")
+        # The specification has relative paths ignored.
+        if not data.startswith("/"):
+            data = os.path.join(self.home(), ".local", "share")
+        return os.path.join(data, "envbuild")
+
+    def home(self) -> str:
+        """The user's home folder."""
+        if home := self.variables.get("HOME"):
+            return home
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+
+    def epoch(self) -> int | None:
+        """`$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises UsageError for other text."""
+        text = self.variables.get("SOURCE_DATE_EPOCH", "")
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise UsageError(
+                f"SOURCE_DATE_EPOCH is '{text}', which is not a number of seconds since 1970",
+                "unset it, or give it a whole number: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
+            )
+        return int(text)
+
+    def colour(self, stream: TextIO) -> bool:
+        """Whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""
+        return stream.isatty() and not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
+
+    def save_report(self, text: str) -> str:
+        """Keeps a traceback for a bug report and returns its path, or "" if nothing can be written."""
+        import tempfile
+
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", prefix="envbuild-bug-", suffix=".txt", delete=False, encoding="utf-8"
+            ) as file:
+                file.write(text)
+        except OSError:
+            return ""
+        return file.name

@@ -1,0 +1,128 @@
+"""Finds the command that was asked for, runs it, and turns errors into messages and exit codes.
+
+A command's module is imported when that command runs, so that none pays for another's imports. Such a module has
+`DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(arguments, environment) -> exit code`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from envbuild import __version__
+from envbuild.cli.environment import Environment
+from envbuild.errors import EnvbuildError, Interrupted
+
+COMMANDS = {
+    "build": ("build", "compile a recipe into an image, running only what changed"),
+    "run": ("run", "run an image's start command, or another one, in a throw-away instance"),
+    "shell": ("shell", "open a shell in an image, or where the last build failed"),
+    "images": ("images", "list the images"),
+    "show": ("show", "an image's facts, steps and sizes"),
+    "ls": ("ls", "list a directory of an image"),
+    "cat": ("cat", "print a file of an image"),
+    "output": ("output", "print the whole output of a build's steps"),
+    "tag": ("tag", "give an image a name"),
+    "untag": ("untag", "take a name away"),
+    "update": ("update", "renew what a recipe's lock pins, and build"),
+    "gc": ("gc", "remove what no tag, lock or instance needs"),
+    "fsck": ("fsck", "re-hash the store and say what is damaged"),
+    "du": ("du", "what the store takes on disk"),
+    "doctor": ("doctor", "what this machine can do, found out by trying"),
+}
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    a step, a test or a check failed
+  2    the command line or the recipe is wrong
+  3    the machine lacks something that is needed (see: envbuild doctor)
+  130  interrupted
+  `run` and `shell` end with the exit code of the command that they ran
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code. Never lets an exception out."""
+    environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
+    try:
+        return _dispatch(list(words), environment)
+    except KeyboardInterrupt:
+        return _report(Interrupted(), environment)
+    except EnvbuildError as error:
+        return _report(error, environment)
+    except BrokenPipeError:
+        # The reader went away (`envbuild images | head`): point stdout elsewhere, or Python complains at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as bug:
+        return _report_bug(bug, environment)
+
+
+def _dispatch(words: list[str], environment: Environment) -> int:
+    if words and words[0] in COMMANDS:
+        module_name, _ = COMMANDS[words[0]]
+        module = import_module(f"envbuild.cli.{module_name}")
+        parser = argparse.ArgumentParser(
+            prog=f"envbuild {words[0]}",
+            description=module.DESCRIPTION,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.configure(parser)
+        try:
+            arguments = parser.parse_args(words[1:])
+        except SystemExit as end:
+            return int(end.code or 0)
+        return int(module.run(arguments, environment))
+    if words and words[0] in ("--version", "-V"):
+        environment.stdout.write(f"envbuild {__version__}\n")
+        return 0
+    if not words or words[0] in ("--help", "-h", "help"):
+        if len(words) > 1 and words[1] in COMMANDS:
+            return _dispatch([words[1], "--help"], environment)
+        (environment.stdout if words else environment.stderr).write(_overview())
+        return 0 if words else 2
+    environment.stderr.write(f"error: unknown command '{words[0]}'\n{_nearest(words[0])}")
+    return 2
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: envbuild COMMAND [OPTION ...]",
+        "",
+        "Execution environments under version control.",
+        "",
+        "commands:",
+    ]
+    lines += [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    lines += ["", "examples:", "  envbuild build web.env", "  envbuild run web -- python3 --version", ""]
+    return "\n".join([*lines, "`envbuild COMMAND --help` tells more of each.", "", EXIT_CODES])
+
+
+def _nearest(word: str) -> str:
+    from difflib import get_close_matches  # only on a mistake
+
+    near = get_close_matches(word, COMMANDS, 1)
+    return f"hint: did you mean '{near[0]}'?\n" if near else "hint: `envbuild --help` lists the commands\n"
+
+
+def _report(error: EnvbuildError, environment: Environment) -> int:
+    from envbuild.ui.errors import render_error
+
+    render_error(error, environment.stderr, environment.colour(environment.stderr))
+    return error.exit_code
+
+
+def _report_bug(bug: Exception, environment: Environment) -> int:
+    import traceback
+
+    from envbuild.ui.errors import render_bug
+
+    path = environment.save_report("".join(traceback.format_exception(bug)))
+    render_bug(bug, path, environment.stderr)
+    return 70  # EX_SOFTWARE of sysexits.h: a fault of the program, not of its user

@@ -1,0 +1,168 @@
+"""Users and groups of a tree: reading passwd(5) and group(5), and adding an account to them."""
+
+from __future__ import annotations
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.record import Record
+
+FIRST_UID = 1000
+"""Where ordinary users begin (Debian policy 9.2.2)."""
+
+
+class Account(Record):
+    """A line of /etc/passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+class NoSuchAccount(UsageError):
+    """A user or group that the tree doesn't have."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        file = "/etc/passwd" if kind == "user" else "/etc/group"
+        super().__init__(
+            f"there is no {kind} '{name}' in {file} of the tree",
+            "add it first with: adduser, or give a number",
+        )
+
+
+class AccountTaken(WorkFailed):
+    """`adduser` asks for a name or number that is in use."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
+
+
+class Databases(Record):
+    """The texts of /etc/passwd, group, shadow and gshadow; None for a file that the tree lacks."""
+
+    passwd: str | None = None
+    group: str | None = None
+    shadow: str | None = None
+    gshadow: str | None = None
+
+
+def accounts(passwd: str | None) -> tuple[Account, ...]:
+    """The accounts of a passwd text; lines that make no sense are passed over, as the C library does."""
+    found = []
+    for line in (passwd or "").splitlines():
+        fields = line.split(":")
+        if len(fields) >= 7 and fields[2].isdigit() and fields[3].isdigit():
+            found.append(Account(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
+    return tuple(found)
+
+
+def groups(group: str | None) -> dict[str, int]:
+    """The groups of a group text, by name."""
+    rows = (line.split(":") for line in (group or "").splitlines())
+    return {row[0]: int(row[2]) for row in rows if len(row) >= 4 and row[2].isdigit()}
+
+
+def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
+    """(uid, gid) of `NAME`, `NAME:GROUP` or numbers. A user alone brings its own group.
+
+    Raises NoSuchAccount.
+    """
+    user, colon, group = owner.partition(":")
+    account = _account(user, databases.passwd)
+    if account is None and not user.isdigit():
+        raise NoSuchAccount("user", user)
+    uid = account.uid if account is not None else int(user)
+    if not colon or not group:
+        return uid, account.gid if account is not None else uid
+    if group.isdigit():
+        return uid, int(group)
+    known = groups(databases.group)
+    if group not in known:
+        raise NoSuchAccount("group", group)
+    return uid, known[group]
+
+
+def home_of(user: str, databases: Databases) -> str:
+    """The home of the user that commands run as ("" is root); `/` where the tree doesn't say."""
+    account = _account(user.partition(":")[0] or "0", databases.passwd)
+    if account is not None and account.home:
+        return account.home
+    return "/root" if user in ("", "0", "root") else "/"
+
+
+def _account(user: str, passwd: str | None) -> Account | None:
+    known = accounts(passwd)
+    for account in known:
+        if account.name == user:
+            return account
+    if user.isdigit():
+        for account in known:
+            if account.uid == int(user):
+                return account
+    return None
+
+
+def add_account(
+    databases: Databases,
+    name: str,
+    uid: int | None,
+    gid: int | None,
+    home: str | None,
+    shell: str,
+    member_of: tuple[str, ...],
+) -> tuple[Databases, Account]:
+    """The databases with one more account, locked for passwords, and the account.
+
+    Its group has its name; with a `gid` that a group has already it joins that one. Raises AccountTaken and
+    NoSuchAccount.
+    """
+    known = accounts(databases.passwd)
+    known_groups = groups(databases.group)
+    if any(account.name == name for account in known):
+        raise AccountTaken(f"the user '{name}'")
+    if uid is not None and any(account.uid == uid for account in known):
+        raise AccountTaken(f"the user number {uid}")
+    for wanted in member_of:
+        if wanted not in known_groups:
+            raise NoSuchAccount("group", wanted)
+    if uid is None:
+        uid = _free({account.uid for account in known} | set(known_groups.values()))
+    make_group = gid is None or gid not in known_groups.values()
+    if gid is None:
+        if name in known_groups:
+            raise AccountTaken(f"the group '{name}'")
+        gid = uid if uid not in known_groups.values() else _free(set(known_groups.values()))
+    account = Account(name, uid, gid, home if home is not None else f"/home/{name}", shell)
+    group = _join_groups(databases.group, name, member_of)
+    gshadow = databases.gshadow and _join_groups(databases.gshadow, name, member_of)
+    if make_group:
+        group = _line(group, f"{name}:x:{gid}:")
+        gshadow = gshadow and _line(gshadow, f"{name}:!::")
+    passwd = _line(databases.passwd, f"{name}:x:{uid}:{gid}::{account.home}:{account.shell}")
+    # An empty third field is "no date", so that the day of the build does not show (shadow(5)).
+    shadow = _line(databases.shadow, f"{name}:!::0:99999:7:::")
+    return Databases(passwd, group, shadow, gshadow), account
+
+
+def _free(taken: set[int]) -> int:
+    number = FIRST_UID
+    while number in taken:
+        number += 1
+    return number
+
+
+def _line(text: str | None, line: str) -> str:
+    start = text or ""
+    return f"{start}{'' if start.endswith(chr(10)) or not start else chr(10)}{line}\n"
+
+
+def _join_groups(text: str | None, name: str, member_of: tuple[str, ...]) -> str | None:
+    if text is None or not member_of:
+        return text
+    lines = []
+    for line in text.splitlines():
+        fields = line.split(":")
+        if fields[0] in member_of and len(fields) == 4:
+            fields[3] = ",".join([*filter(None, fields[3].split(",")), name])
+        lines.append(":".join(fields))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,139 @@
+"""Where stages start: finds a base that the store has, or has it made.
+
+Making is in two parts. `prepare` runs as the user, where the owners of the host's files are true; `finish` runs as
+the root of the user namespace and writes the tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from envbuild.engine.context import Context
+from envbuild.engine.recipes import arch
+from envbuild.engine.stage_run import BaseTree, StageRun
+from envbuild.errors import UsageError
+from envbuild.language.model import Base
+from envbuild.plan.facts import Facts, load
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.bases.target import PreparedBase
+
+DPKG_STATUS = "/var/lib/dpkg/status"
+
+
+class BaseNotYet(UsageError):
+    """A kind of base that the language has and this version can't make."""
+
+    def __init__(self, base: Base) -> None:
+        super().__init__(
+            f"{base.place.file}:{base.place.line}: bases of the kind '{base.kind}:' can't be used yet in this version",
+            "unpack the image and use tar:FILE, or start from debian:SUITE, host, image: or recipe:",
+        )
+
+
+class Bases:
+    """The bases of one build."""
+
+    def __init__(
+        self,
+        store: Store,
+        epoch: int | None,
+        *,
+        refresh: bool,
+        context: Callable[[str], Context],
+        pinned_image: Callable[[str], str | None],
+    ) -> None:
+        """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned; `pinned_image` is what the lock says of
+        an image reference."""
+        self._store = store
+        self._epoch = epoch
+        self._refresh = refresh
+        self._context = context
+        self._pinned_image = pinned_image
+
+    def find(self, run: StageRun) -> BaseTree | None:
+        """The stage's base if the store has it, None if it has to be made. The stages and recipes that it needs
+        are done. Raises NoSuchImage, BaseNotYet and ContextError."""
+        base = run.stage.base
+        if base.kind in ("stage", "recipe"):
+            below = run.needs[0]
+            return BaseTree(below.tree, self._with_epoch(below.facts), f"{base.kind} {base.argument}")
+        if base.kind == "image":
+            return self._image(base.argument)
+        if base.kind in ("oci", "registry"):
+            raise BaseNotYet(base)
+        if run.locked is not None and not self._refresh and base.kind in ("host", "debian"):
+            if self._store.trees.has(run.locked.digest):
+                return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
+            return None
+        if self._refresh and base.kind in ("host", "debian"):
+            return None
+        remembered = self._store.memo.get("base", self._memo_key(base))
+        if remembered is None:
+            return None
+        plain = json.loads(remembered)
+        if not self._store.trees.has(plain["tree"]):
+            return None
+        epoch = run.locked.epoch if run.locked is not None else plain["epoch"]
+        return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
+
+    def prepare(self, run: StageRun, work: str, progress: Callable[[str], None]) -> PreparedBase:
+        """Begins to make the base, as the user. `work` is a folder for what is only needed meanwhile."""
+        base = run.stage.base
+        # Each kind is imported only where it is made.
+        if base.kind == "scratch":
+            from envbuild.bases.scratch import prepare_scratch
+
+            return prepare_scratch()
+        if base.kind == "host":
+            from envbuild.bases.host import prepare_host
+
+            return prepare_host(base.programs)
+        if base.kind == "debian":
+            from envbuild.bases.debian import prepare_debian
+
+            return prepare_debian(base.argument, work, progress=progress)
+        from envbuild.bases.tarball import prepare_tar
+
+        return prepare_tar(self._context(base.folder).real_path(base.argument))
+
+    def finish(self, run: StageRun, prepared: PreparedBase) -> BaseTree:
+        """Writes the prepared base into the store and remembers it."""
+        builder = self._store.builder()
+        prepared.write(builder)
+        tree = builder.finish(prepared.epoch * 1_000_000_000)
+        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
+        self._store.memo.put("base", self._memo_key(run.stage.base), json.dumps(plain).encode())
+        epoch = run.locked.epoch if run.locked is not None and not self._refresh else prepared.epoch
+        return BaseTree(tree, self._facts(epoch), prepared.identity)
+
+    def _image(self, reference: str) -> BaseTree:
+        pinned = None if self._refresh else self._pinned_image(reference)
+        image = self._store.images.get(pinned) if pinned else None
+        if image is None:
+            image = self._store.images.resolve(reference)
+        return BaseTree(image.tree, self._with_epoch(load(image.facts)), f"image sha256:{image.digest}")
+
+    def _facts(self, epoch: int) -> Facts:
+        return self._with_epoch(Facts(arch(), epoch))
+
+    def _with_epoch(self, facts: Facts) -> Facts:
+        return facts if self._epoch is None else facts.replace(epoch=self._epoch)
+
+    def _memo_key(self, base: Base) -> str:
+        """What the base is made from, as far as a look can tell."""
+        if base.kind == "host":
+            try:
+                status = os.stat(DPKG_STATUS)
+                machine = f"{status.st_mtime_ns} {status.st_size}"
+            except FileNotFoundError:
+                machine = "without dpkg"
+            return f"host {' '.join(base.programs)} {machine}"
+        if base.kind == "tar":
+            (found,) = self._context(base.folder).select(base.argument, None, 0)
+            return f"tar {found.entry.digest}"
+        return f"{base.kind} {base.argument} {arch()}"

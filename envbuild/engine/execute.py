@@ -1,0 +1,185 @@
+"""Runs one command of a recipe in a sandbox, and snapshots what it left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from envbuild.engine.inputs import Inputs
+from envbuild.engine.perform import home_in
+from envbuild.engine.secrets import Redactor
+from envbuild.engine.worker import Worker
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.plan.step import Execute, Step
+from envbuild.record import Record
+from envbuild.sandbox.request import Bind, Outcome, Request, Secret
+from envbuild.store.database import StoreFull
+from envbuild.store.outputs import OutputWriter
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+from envbuild.tree.patterns import compile_patterns
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+
+
+class NoSuchSecret(UsageError):
+    """A step wants a secret that the build was not given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the step needs the secret '{name}'",
+            f"give it with: --secret {name}=FILE, or in the environment: {name}=... envbuild build --secret {name}",
+        )
+
+
+class NetworkSettings(Record):
+    """What the machine says about networks: for steps with `network`, mounted and never stored.
+
+    `files` are (target, content) that are made for the step, `binds` (host path, target), `environment` variables.
+    """
+
+    files: tuple[tuple[str, bytes], ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class Execution(Record):
+    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output."""
+
+    outcome: Outcome
+    tree: Digest
+    output: Digest
+    tail: bytes
+    files: int
+    size: int
+    seconds: float
+
+
+class Executor:
+    """Runs commands for one build."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        secrets: tuple[tuple[str, bytes], ...],
+        network: Callable[[Digest], NetworkSettings],
+    ) -> None:
+        """`network` gives the settings that a networked command on this tree needs."""
+        self._store = store
+        self._worker = worker
+        self._secrets = dict(secrets)
+        self._network = network
+
+    def execute(
+        self,
+        step: Step,
+        inputs: Inputs,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        """Runs the step's command on `parent`; `sink` gets what it prints, with secrets masked.
+
+        A test's changes are thrown away. Raises NoSuchSecret, StoreFull and what the sandbox raises when the
+        command can't be started at all.
+        """
+        try:
+            return self._execute(step, inputs, parent, near, epoch, sink)
+        except OSError as error:
+            if error.errno in FULL:
+                raise StoreFull(self._store.path, error.strerror or str(error)) from error
+            raise
+
+    def _execute(
+        self,
+        step: Step,
+        inputs: Inputs,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        action = step.action
+        assert isinstance(action, Execute)
+        started = time.monotonic()
+        secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
+        layers = self._store.layers(parent, near)
+        with self._store.workspace(parent) as space:
+            output = OutputWriter(f"{space.path}/output", self._store.objects)
+
+            def take(data: bytes) -> None:
+                output.write(data)
+                sink(data)
+
+            redactor = Redactor(tuple(secret.content for secret in secrets), take)
+            settings = self._network(parent) if action.network else NetworkSettings()
+            request = Request(
+                layers=layers,
+                argv=action.argv,
+                environment=self._environment(action, parent, epoch, settings),
+                upper=space.upper,
+                work=space.work,
+                directory=action.workdir,
+                user=action.user,
+                network=action.network,
+                binds=self._binds(action, inputs, settings, space.path),
+                secrets=secrets,
+                timeout=step.timeout,
+            )
+            outcome = self._worker.run(request, redactor.write)
+            redactor.close()
+            digest = output.finish()
+            if step.test:
+                seconds = time.monotonic() - started
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
+            discard = compile_patterns(step.discard) if step.discard else None
+            shot = self._store.snapshot(space, parent, epoch=epoch, discard=discard, made=outcome.made)
+            seconds = time.monotonic() - started
+            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
+
+    def _environment(
+        self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings
+    ) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            {
+                **dict(settings.environment),
+                "HOME": home_in(self._store, tree, action.user),
+                **dict(action.environment),
+                **dict(action.parameters),
+                "SOURCE_DATE_EPOCH": str(epoch),
+            }.items()
+        )
+
+    def _binds(self, action: Execute, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
+        binds = [Bind(source, target) for source, target in (*settings.binds, *inputs.binds)]
+        for number, (target, content) in enumerate(settings.files):
+            path = f"{folder}/network-{number}"
+            with open(path, "wb") as file:
+                file.write(content)
+            os.chmod(path, 0o644)
+            binds.append(Bind(path, target))
+        for target in action.caches:
+            path = f"{self._store.path}/caches/{sha256(target.encode()).hexdigest()[:16]}"
+            os.makedirs(path, mode=0o755, exist_ok=True)
+            binds.append(Bind(path, target, read_only=False))
+        return tuple(binds)
+
+    def _secret(self, name: str) -> bytes:
+        if name not in self._secrets:
+            raise NoSuchSecret(name)
+        return self._secrets[name]
+
+
+class NotReproducible(WorkFailed):
+    """`--check` ran steps twice, and some did not give the same tree."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__(
+            "these steps give something else each time they run:\n" + "\n".join(findings),
+            "a time, a random number or an order is in those files: make it fixed, or `discard` the file",
+        )

@@ -1,0 +1,20 @@
+"""Reads locks without YAML where the same text was read before."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from envbuild.lock import Lock, from_plain, parse, to_plain
+from envbuild.store.store import Store
+
+
+def read_lock(text: str, path: str, store: Store) -> Lock:
+    """The lock that `text` holds. Raises BadLock."""
+    key = sha256(text.encode()).hexdigest()
+    remembered = store.memo.get("lock", key)
+    if remembered is not None:
+        return from_plain(json.loads(remembered))
+    lock = parse(text, path)
+    store.memo.put("lock", key, json.dumps(to_plain(lock)).encode())
+    return lock

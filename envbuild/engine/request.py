@@ -1,0 +1,41 @@
+"""What a build is asked for, and what comes of it."""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class BuildRequest(Record):
+    """One `envbuild build`.
+
+    `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
+    `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
+    (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
+    ignores what the lock pins. `runtime` is the folder for sockets and the like, `home` the user's.
+    """
+
+    path: str
+    settings: Pairs = ()
+    stage: str | None = None
+    tag: str | None = None
+    locked: bool = False
+    use_cache: bool = True
+    refresh: bool = False
+    check: bool = False
+    jobs: int = 2
+    secrets: tuple[tuple[str, bytes], ...] = ()
+    network: Pairs = ()
+    home: str = ""
+    epoch: int | None = None
+
+
+class BuildResult(Record):
+    """The image that a build came to; `ran` and `cached` count steps and bases."""
+
+    image: str
+    tree: str
+    tags: tuple[str, ...]
+    ran: int
+    cached: int

@@ -1,0 +1,311 @@
+"""The second half of a build: makes the bases and runs the steps that the cache does not have.
+
+A thread for each stage that is left; as many commands at once as the build has jobs. When one stage fails the
+others end the step that they are at, which is kept, and start no other.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import ExitStack
+
+from envbuild.engine.build import Build, NotYet, RecipeRun
+from envbuild.engine.events import Notice, StepFailed, StepFinished, StepOutput, StepStarted
+from envbuild.engine.execute import Execution, Executor, NotReproducible
+from envbuild.engine.inputs import Inputs
+from envbuild.engine.machine_network import network_settings
+from envbuild.engine.perform import Performer
+from envbuild.engine.stage_run import StageRun, StepResult
+from envbuild.engine.worker import Worker
+from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
+from envbuild.plan.facts import dump
+from envbuild.plan.step import Execute, Step
+from envbuild.store.images import Failure
+from envbuild.store.records import StepRecord
+from envbuild.tree.diff import diff
+from envbuild.tree.entry import EMPTY_CONTENT, Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.bases.target import PreparedBase
+
+SHOWN_DIFFERENCES = 20
+
+
+class StepFailure(WorkFailed):
+    """A command of the recipe did not succeed. It was told as an event already."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.told = True
+
+
+class Stopped(EnvbuildError):
+    """A stage was given up because another one failed. Never leaves the engine."""
+
+
+class MissingRunner:
+    """Runs what one build lacks."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self.store = build.store
+        self._slots = threading.Semaphore(max(1, build.request.jobs))
+        self._stop = threading.Event()
+        self._prepared: dict[int, PreparedBase] = {}
+        self._differences: list[str] = []
+        self._worker: Worker
+        self._executor: Executor
+        self._performer = Performer(self.store)
+
+    def run(self) -> None:
+        """Brings all stages of the build to their end. Raises the first failure."""
+        build = self.build
+        left = [(one, run) for one in build.recipes for run in one.runs if not run.done.is_set()]
+        with ExitStack() as stack:
+            space = stack.enter_context(self.store.work.workspace())
+            for one, run in left:
+                self._prepare(one, run, space.path, stack)
+            self._worker = stack.enter_context(Worker.start(self.store))
+            request = build.request
+            self._executor = Executor(
+                self.store,
+                self._worker,
+                request.secrets,
+                lambda tree: network_settings(self.store, tree, request.network, request.home),
+            )
+            build.waiting = True
+            self._run_threads(left)
+        failures = [run.error for _, run in left if run.error is not None]
+        real = [error for error in failures if not isinstance(error, (Stopped, NotYet))]
+        if real:
+            raise real[0]
+        if self._differences:
+            raise NotReproducible(self._differences)
+
+    def _run_threads(self, left: list[tuple[RecipeRun, StageRun]]) -> None:
+        threads = [
+            threading.Thread(target=self._stage, args=pair, name=f"stage {pair[1].name}", daemon=True) for pair in left
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stop.set()
+            self._worker.cancel()
+            for thread in threads:
+                thread.join()
+            raise Interrupted from None
+
+    # Bases
+
+    def _prepare(self, one: RecipeRun, run: StageRun, work: str, stack: ExitStack) -> None:
+        """Begins to make the stage's base, if it is one that has to be made."""
+        if run.base is not None or run.stage.base.kind in ("stage", "recipe", "image"):
+            return
+        number = self.build.numbers[id(run)]
+        place = run.stage.base.place
+        text = self.build.base_statement(run)
+        self.build.emit(StepStarted(number, run.recipe, run.name, text, place.file, place.line))
+        started = time.monotonic()
+
+        def progress(line: str) -> None:
+            self.build.emit(StepOutput(number, line.rstrip("\n").encode() + b"\n"))
+
+        try:
+            prepared = one.bases.prepare(run, work, progress)
+        except EnvbuildError as error:
+            self._tell_failure(number, run, text, place.file, place.line, error, started)
+            raise
+        stack.callback(prepared.close)
+        run.base_seconds = time.monotonic() - started
+        self._prepared[id(run)] = prepared
+
+    def _base(self, one: RecipeRun, run: StageRun) -> None:
+        build = self.build
+        prepared = self._prepared.get(id(run))
+        if prepared is None:
+            base = one.bases.find(run)
+            assert base is not None, "a base that can't be made was not refused"
+            build.use_base(one, run, base, cached=True)
+            return
+        started = time.monotonic()
+        with self.store.database.transaction():
+            base = one.bases.finish(run, prepared)
+        seconds = run.base_seconds + time.monotonic() - started
+        build.count("ran")
+        files, size = self.store.size(base.tree)
+        build.emit(StepFinished(build.numbers[id(run)], base.tree, seconds, files, size))
+        for note in prepared.notes:
+            build.emit(Notice("note", note))
+        build.use_base(one, run, base, cached=False, seconds=seconds)
+
+    # Stages
+
+    def _stage(self, one: RecipeRun, run: StageRun) -> None:
+        try:
+            if run.stage.base.kind in ("stage", "recipe"):
+                run.needs[0].done.wait()
+                if run.needs[0].error is not None:
+                    raise Stopped("")
+            if run.base is None:
+                self._base(one, run)
+            self._steps(one, run)
+        except BaseException as error:
+            run.error = error
+            self._stop.set()
+        finally:
+            run.done.set()
+
+    def _steps(self, one: RecipeRun, run: StageRun) -> None:
+        build = self.build
+        while True:
+            missing = run.advance(self.store, one.gatherer, build.on_cached, build.may_look)
+            if missing is None:
+                return
+            if self._stop.is_set():
+                raise Stopped("")
+            step, key, inputs = missing
+            build.check_locked_step(run, StepResult(step, key, "", "", 0.0, False))
+            with self._slots, self.store.work.exclusive(f"step-{key}"):
+                # Another build may have run the same step while this one waited for it.
+                record = self.store.steps.get(key) if build.may_look(step) else None
+                if record is not None:
+                    result = StepResult(step, key, record.tree, record.output, record.seconds, True)
+                    run.finish_step(result)
+                    build.on_cached(run, result)
+                    continue
+                result = self._step(run, step, key, inputs)
+            run.finish_step(result)
+            build.count("ran")
+            build.check_locked_step(run, result)
+
+    def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
+        build = self.build
+        number = build.step_number(run, step)
+        started = time.monotonic()
+        place = step.place
+        build.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
+        try:
+            if isinstance(step.action, Execute):
+                done = self._execute(run, step, inputs, number)
+                tree, output, files, size = done.tree, done.output, done.files, done.size
+            else:
+                tree = self._performer.perform(step, inputs, run.tree, run.facts.epoch)
+                output, files, size = EMPTY_CONTENT, 0, 0
+        except StepFailure:
+            raise
+        except EnvbuildError as error:
+            if not self._stop.is_set():
+                self._tell_failure(number, run, step.text, place.file, place.line, error, started)
+                error.told = True
+            raise
+        seconds = time.monotonic() - started
+        self.store.steps.put(key, StepRecord(tree, output, seconds), step.text)
+        build.emit(StepFinished(number, tree, seconds, files, size))
+        return StepResult(step, key, tree, output, seconds, False)
+
+    def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
+        build = self.build
+
+        def sink(data: bytes) -> None:
+            build.emit(StepOutput(number, data))
+
+        near = (run.tree, *[result.tree for result in reversed(run.results)])
+        if run.base is not None:
+            near = (*near, run.base.tree)
+        parent, epoch = run.tree, run.facts.epoch
+        done = self._executor.execute(step, inputs, parent, near, epoch, sink)
+        if self._stop.is_set() and done.outcome.status:
+            # Ended by us, not by its own fault.
+            raise Stopped("")
+        if done.outcome.status:
+            raise self._failed(run, step, done, number)
+        if build.request.check and not step.test:
+            again = self._executor.execute(step, inputs, parent, near, epoch, lambda data: None)
+            if again.outcome.status:
+                raise self._failed(run, step, again, number)
+            if again.tree != done.tree:
+                self._differences += self._difference(step, done.tree, again.tree)
+        return done
+
+    def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
+        lines = [f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"]
+        changes = list(diff(self.store.trees, first, second))
+        for change in changes[:SHOWN_DIFFERENCES]:
+            what = "only in the second run" if change.before is None else "only in the first run"
+            if change.before is not None and change.after is not None:
+                old, new = change.before._asdict(), change.after._asdict()
+                names = [name for name in old if old[name] != new[name]]
+                words = {"digest": "content", "target": "where the link leads", "xattrs": "extended attributes"}
+                what = ", ".join(words.get(name, name) for name in names if not ("digest" in names and name == "size"))
+            lines.append(f"    /{change.path.decode(errors='backslashreplace')}: {what}")
+        if len(changes) > SHOWN_DIFFERENCES:
+            lines.append(f"    and {len(changes) - SHOWN_DIFFERENCES} more")
+        return lines
+
+    # Failures
+
+    def _failed(self, run: StageRun, step: Step, done: Execution, number: int) -> StepFailure:
+        """Keeps where the step failed for `shell --failed`, tells of it, and returns the error to raise."""
+        outcome = done.outcome
+        if outcome.timed_out:
+            message = f"the command took longer than timeout={step.timeout:g}s and was ended"
+        elif outcome.signal:
+            message = f"the command was ended by signal {outcome.signal}"
+        else:
+            message = f"the command failed with exit status {outcome.status}"
+        action = step.action
+        assert isinstance(action, Execute)
+        facts = run.facts.replace(
+            environment=action.environment, user=action.user, workdir=action.workdir, start=None, health=None
+        )
+        detail = {
+            "text": step.text,
+            "file": step.place.file,
+            "line": step.place.line,
+            "output": done.output,
+            "parameters": dict(action.parameters),
+        }
+        self.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
+        self.build.emit(
+            StepFailed(
+                number,
+                run.recipe,
+                run.name,
+                step.text,
+                step.place.file,
+                step.place.line,
+                message,
+                outcome.status,
+                done.seconds,
+                done.tail,
+                f"envbuild shell --failed {run.recipe}",
+            )
+        )
+        return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
+
+    def _tell_failure(
+        self, number: int, run: StageRun, text: str, file: str, line: int, error: EnvbuildError, started: float
+    ) -> None:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        self.build.emit(
+            StepFailed(
+                number,
+                run.recipe,
+                run.name,
+                text,
+                file,
+                line,
+                error.message + hint,
+                0,
+                time.monotonic() - started,
+                b"",
+                "",
+            )
+        )
+        error.told = True

@@ -1,0 +1,148 @@
+"""One stage of one build: goes from its base along its steps, as far as the cache reaches or to the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from envbuild.engine.inputs import Gatherer, Inputs
+from envbuild.errors import EnvbuildError
+from envbuild.language.model import Stage
+from envbuild.lock import LockedStage
+from envbuild.plan.facts import Facts
+from envbuild.plan.key import key_of
+from envbuild.plan.stage import StagePlan, plan_stage
+from envbuild.plan.step import Step
+from envbuild.record import Record
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+
+class BaseTree(Record):
+    """A base that is in the store: its tree, the facts that it brings, and what it was made from."""
+
+    tree: Digest
+    facts: Facts
+    origin: str
+
+
+class StepResult(Record):
+    """A step that is done, from the cache or just now."""
+
+    step: Step
+    key: str
+    tree: Digest
+    output: Digest
+    seconds: float
+    cached: bool
+
+
+class StageRun:
+    """The state of a stage while it is built. One thread works on it at a time."""
+
+    def __init__(
+        self,
+        recipe: str,
+        number: int,
+        stage: Stage,
+        locked: LockedStage | None,
+        needs: tuple[StageRun, ...],
+        stages: frozenset[str],
+    ) -> None:
+        """`needs` are the stages that have to be done first; `stages` are the names of the recipe's stages."""
+        self.recipe = recipe
+        self.stage = stage
+        self.name = stage.name or str(number)
+        self.locked = locked
+        self.needs = needs
+        self.done = threading.Event()
+        self.base: BaseTree | None = None
+        self.base_cached = True
+        self.base_seconds = 0.0
+        self.results: list[StepResult] = []
+        self.tests: list[StepResult] = []
+        self.error: BaseException | None = None
+        self._names = stages
+        self._plan: StagePlan | None = None
+
+    @property
+    def base_text(self) -> str:
+        """The base as the recipe has it."""
+        base = self.stage.base
+        if base.kind == "host" and base.programs:
+            return f"host({', '.join(base.programs)})"
+        if base.kind in ("stage", "scratch", "host"):
+            return base.argument or base.kind
+        return f"{base.kind}:{base.argument}"
+
+    @property
+    def tree(self) -> Digest:
+        """The tree so far."""
+        assert self.base is not None
+        return self.results[-1].tree if self.results else self.base.tree
+
+    @property
+    def facts(self) -> Facts:
+        """The facts at the end of the stage; its base has to be known."""
+        return self.plan.facts
+
+    @property
+    def plan(self) -> StagePlan:
+        """The stage's steps; its base has to be known."""
+        assert self.base is not None
+        if self._plan is None:
+            self._plan = plan_stage(self.stage, self.base.facts, self._names)
+        return self._plan
+
+    def start_from(self, base: BaseTree, *, cached: bool, seconds: float = 0.0) -> None:
+        """Says what the stage starts from."""
+        self.base = base
+        self.base_cached = cached
+        self.base_seconds = seconds
+
+    def next_step(self) -> Step | None:
+        """The step that comes next; after the last one the tests, None at the end."""
+        plan = self.plan
+        if len(self.results) < len(plan.steps):
+            return plan.steps[len(self.results)]
+        if len(self.tests) < len(plan.tests):
+            return plan.tests[len(self.tests)]
+        return None
+
+    def key_and_inputs(self, step: Step, gatherer: Gatherer) -> tuple[str, Inputs]:
+        """The next step's key, and what it takes from elsewhere."""
+        epoch = self.facts.epoch
+        inputs = gatherer.gather(step, epoch)
+        return key_of(step, self.tree, inputs.digests, epoch), inputs
+
+    def finish_step(self, result: StepResult) -> None:
+        """Takes the next step's result."""
+        (self.tests if result.step.test else self.results).append(result)
+
+    def advance(
+        self,
+        store: Store,
+        gatherer: Gatherer,
+        on_cached: Callable[[StageRun, StepResult], None],
+        may_look: Callable[[Step], bool],
+    ) -> tuple[Step, str, Inputs] | None:
+        """Goes along the steps that are in the cache. Returns the first that is not, with its key and inputs, or
+        None when the stage is at its end. `may_look` says whether a step may come from the cache at all."""
+        while (step := self.next_step()) is not None:
+            key, inputs = self.key_and_inputs(step, gatherer)
+            record = store.steps.get(key) if may_look(step) else None
+            if record is None:
+                return step, key, inputs
+            result = StepResult(step, key, record.tree, record.output, record.seconds, True)
+            self.finish_step(result)
+            on_cached(self, result)
+        return None
+
+
+class StageFailed(EnvbuildError):
+    """A stage that another one needs did not succeed; the cause was told already."""
+
+    exit_code = 1
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"stage {name} was not built")

@@ -1,0 +1,81 @@
+"""What is wrong with a recipe, with its place; and the text that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from unicodedata import category, combining, east_asian_width
+
+from envbuild.errors import UsageError
+from envbuild.record import Record
+
+
+class Diagnostic(Record):
+    """One finding.
+
+    `line` and `column` count from 1; a line of 0 means the file as a whole. `length` is how many characters the
+    caret underlines. `chain` are the includes that led to the file, as `FILE:LINE`, the innermost first.
+    `source` is the line itself.
+    """
+
+    message: str
+    file: str
+    line: int = 0
+    column: int = 0
+    length: int = 1
+    hint: str = ""
+    chain: tuple[str, ...] = ()
+    source: str = ""
+    severity: str = "error"
+
+
+class RecipeErrors(UsageError):
+    """All that is wrong with a recipe and the files that it includes. The message is the rendered text."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(render(self.diagnostics))
+
+
+def render(diagnostics: Iterable[Diagnostic]) -> str:
+    """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
+    return "\n\n".join(_render_one(diagnostic) for diagnostic in diagnostics)
+
+
+def _render_one(diagnostic: Diagnostic) -> str:
+    number = str(diagnostic.line) if diagnostic.line else " "
+    gutter = " " * (len(number) + 2) + "|"
+    edge = " " * len(number)
+    lines = [f"{diagnostic.severity}: {diagnostic.message}"]
+    if diagnostic.line:
+        lines.append(f"{edge} --> {diagnostic.file}:{diagnostic.line}:{diagnostic.column}")
+        lines.append(gutter)
+        lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
+        before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
+        under = diagnostic.source[diagnostic.column - 1 :][: diagnostic.length]
+        carets = "^" * max(1, sum(_width(character) for character in under))
+        lines.append(f"{gutter} {_blank(before)}{carets} {diagnostic.hint}".rstrip())
+    else:
+        lines.append(f"{edge} --> {diagnostic.file}")
+        if diagnostic.hint:
+            lines.append(f"{edge}  = {diagnostic.hint}")
+    lines.extend(f"{edge}  = included from {place}" for place in diagnostic.chain)
+    return "\n".join(lines)
+
+
+def _blank(text: str) -> str:
+    """White space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
+    return "".join("\t" if character == "\t" else " " * _width(character) for character in text)
+
+
+def _width(character: str) -> int:
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _printable(line: str) -> str:
+    """The line with what would move the cursor or can't be seen replaced."""
+    return "".join(
+        character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for character in line
+    )

@@ -1,0 +1,152 @@
+"""The options of a statement, checked and turned into what they mean."""
+
+from __future__ import annotations
+
+from envbuild.language import values, vocabulary
+from envbuild.language.context import Context
+from envbuild.language.model import BindMount
+from envbuild.language.nearest import did_you_mean
+from envbuild.language.syntax import Option, Written
+from envbuild.language.vocabulary import KEYWORDS, WHEN
+
+
+class Options:
+    """What the options of one statement say. A name that was not given has nothing."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, list[object]] = {}
+        self.wanted = True
+        """Whether every `when=` is true."""
+
+    def flag(self, name: str) -> bool:
+        return name in self.given
+
+    def text(self, name: str) -> str | None:
+        value = self.given.get(name, [None])[0]
+        return value if isinstance(value, str) else None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(value for value in self.given.get(name, ()) if isinstance(value, str))
+
+    def whole(self, name: str) -> int | None:
+        value = self.given.get(name, [None])[0]
+        return value if isinstance(value, int) else None
+
+    def seconds(self, name: str) -> float | None:
+        value = self.given.get(name, [None])[0]
+        return value if isinstance(value, float) else None
+
+    def mounts(self) -> tuple[BindMount, ...]:
+        return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
+
+
+def read_options(statement: Written, context: Context) -> Options:
+    """The statement's options. What is wrong is reported and left out."""
+    keyword = KEYWORDS[statement.keyword]
+    known = {**keyword.options, **({"when": WHEN} if keyword.in_stage else {})}
+    options = Options()
+    for option in statement.options:
+        kind = known.get(option.name)
+        if kind is None:
+            _refuse(statement, option, known, context)
+        elif option.name in options.given and not kind.repeats:
+            context.error(option.span, f"option '{option.name}' is given twice", "once is enough")
+        elif kind.kind == vocabulary.CONDITION:
+            options.given.setdefault(option.name, [])
+            options.wanted &= _condition(option, context)
+        else:
+            options.given.setdefault(option.name, [])
+            value = _value(kind.kind, option, context)
+            if value is not None:
+                options.given[option.name].append(value)
+    return options
+
+
+def _refuse(
+    statement: Written, option: Option, known: dict[str, vocabulary.OptionKind], context: Context
+) -> None:
+    if not known:
+        context.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
+        return
+    elsewhere = [name for name, keyword in KEYWORDS.items() if option.name in keyword.options]
+    takes = f"{statement.keyword} takes: {', '.join(sorted(known))}"
+    hint = did_you_mean(option.name, known, takes)
+    if elsewhere:
+        message = f"option '{option.name}' is not for {statement.keyword}, but for {', '.join(elsewhere)}"
+        context.error(option.span, message, hint)
+    else:
+        context.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
+
+
+def _value(kind: str, option: Option, context: Context) -> object:
+    if kind == vocabulary.FLAG:
+        if option.value is not None:
+            context.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
+        return True
+    if option.value is None:
+        context.error(option.span, f"option '{option.name}' needs a value", f"as in: {option.name}={_EXAMPLES[kind]}")
+        return None
+    text = context.expand(option.value)
+    if text is None:
+        return None
+    return context.checked(_CHECKS[kind], text, option.value.span)
+
+
+def _mount(text: str) -> BindMount:
+    source, colon, target = text.partition(":")
+    if not source or not colon:
+        raise values.NotOne(f"'{text}' is no mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data")
+    return BindMount(source, values.absolute(target))
+
+
+def _condition(option: Option, context: Context) -> bool:
+    """Whether NAME==VALUE or NAME!=VALUE holds; True where it is wrong, so that the rest is checked too."""
+    shape = "as in: when=NAME==VALUE or when=NAME!=VALUE"
+    if option.value is None:
+        context.error(option.span, "option 'when' needs a condition", shape)
+        return True
+    span = option.value.span
+    text = context.expand(option.value)
+    if text is None:
+        return True
+    equal, unequal = text.find("=="), text.find("!=")
+    cut = min((position for position in (equal, unequal) if position >= 0), default=-1)
+    if cut < 0:
+        context.error(span, f"'{text}' is no condition", shape)
+        return True
+    name, wanted = text[:cut].strip(), text[cut + 2 :].strip()
+    scope = context.scope
+    value = scope.use(name, context.where(span))
+    if value is None:
+        message = f"unknown parameter '{name}' in a condition"
+        scope.unknown.append((name, context.diagnostic(span, message, did_you_mean(name, scope.values, shape))))
+        return True
+    choices = scope.choices.get(name)
+    if choices and wanted not in choices:
+        hint = did_you_mean(wanted, choices, f"it may be: {', '.join(choices)}")
+        context.error(span, f"parameter '{name}' is never '{wanted}'", hint)
+    return (value == wanted) == (cut == equal)
+
+
+_CHECKS = {
+    vocabulary.TEXT: values.text,
+    vocabulary.DIRECTORY: values.absolute,
+    vocabulary.DURATION: values.duration,
+    vocabulary.COUNT: values.count,
+    vocabulary.MODE: values.mode,
+    vocabulary.OWNER: values.owner,
+    vocabulary.MOUNT: _mount,
+    vocabulary.SHA256: values.sha256,
+    vocabulary.SECRET: values.name,
+}
+_EXAMPLES = {
+    vocabulary.TEXT: "VALUE",
+    vocabulary.DIRECTORY: "/DIRECTORY",
+    vocabulary.DURATION: "10m",
+    vocabulary.COUNT: "3",
+    vocabulary.MODE: "0644",
+    vocabulary.OWNER: "NAME",
+    vocabulary.MOUNT: "SOURCE:DESTINATION",
+    vocabulary.SHA256: "DIGEST",
+    vocabulary.SECRET: "NAME",
+}

@@ -1,0 +1,110 @@
+"""From a file's text to its syntax, with all errors of the file at once.
+
+The grammar is that of a whole file. If it doesn't fit, each statement is read by itself, so that each that is
+wrong is reported and all others are known to the checks that follow.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from envbuild.language.build_syntax import build
+from envbuild.language.diagnostics import Diagnostic, RecipeErrors
+from envbuild.language.explain import explain
+from envbuild.language.source import chunks, decode
+from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, SyntaxTree, TextLine, Written
+from envbuild.language.words import Problem
+
+
+def parse(source: str | bytes, file: str) -> SyntaxTree:
+    """The syntax of a recipe's text; `file` is its name in messages. Raises RecipeErrors."""
+    tree, problems = parse_all(source, file)
+    if problems:
+        raise RecipeErrors(problems)
+    return tree
+
+
+def parse_all(source: str | bytes, file: str) -> tuple[SyntaxTree, list[Diagnostic]]:
+    """The syntax of what can be read, with Broken for what can't, and what is wrong, in order of place."""
+    lines, problems = decode(source)
+    bad_lines = {problem.span.line for problem in problems}
+    items: list[Item] = []
+    whole = None if bad_lines else _attempt(lines, 1)
+    if isinstance(whole, list):
+        items = whole
+    else:
+        for first, run in chunks(lines):
+            result = _attempt(run, first)
+            bad = not bad_lines.isdisjoint(range(first, first + len(run)))
+            if isinstance(result, list) and not bad:
+                items.extend(result)
+                continue
+            if not isinstance(result, list) and not bad:
+                problems.extend(result)
+            items.append(_broken(first, run))
+    tree = SyntaxTree(file, tuple(_with_blank_lines(items)), tuple(lines))
+    ordered = sorted(problems, key=lambda problem: (problem.span.line, problem.span.column))
+    return tree, [place(problem, tree) for problem in ordered]
+
+
+def place(problem: Problem, tree: SyntaxTree, chain: tuple[str, ...] = ()) -> Diagnostic:
+    """The problem as a diagnostic of this file."""
+    span = problem.span
+    source = tree.lines[span.line - 1] if 0 < span.line <= len(tree.lines) else ""
+    return Diagnostic(
+        problem.message, tree.file, span.line, span.column, max(1, span.length), problem.hint, chain, source
+    )
+
+
+@cache
+def _parser() -> Lark:
+    grammar = (files("envbuild") / "grammar" / "recipe.lark").read_text(encoding="utf-8")
+    return Lark(grammar, start="recipe", parser="lalr", lexer="contextual", maybe_placeholders=False)
+
+
+def _attempt(lines: list[str], first: int) -> list[Item] | list[Problem] | tuple[Problem, ...]:
+    """The items of these lines; a tuple of problems if they are no recipe. `first` is the number of the first."""
+    try:
+        tree: Tree[Token] = _parser().parse("".join(line + "\n" for line in lines))
+    except UnexpectedInput as error:
+        allowed: set[str] = set()
+        if isinstance(error, UnexpectedToken):
+            allowed = set(error.accepts or error.expected)
+        elif isinstance(error, UnexpectedCharacters):
+            allowed = set(error.allowed or ())
+        return (explain(lines, error.line, error.column, allowed, first - 1),)
+    items, problems = build(tree, lines, first - 1)
+    return tuple(problems) if problems else items
+
+
+def _broken(first: int, run: list[str]) -> Broken:
+    head = next((line for line in run if line.strip()), "")
+    keyword = head.split("(")[0].split()[0] if head.split("(")[0].split() else ""
+    return Broken(keyword, Span(first, 1, len(keyword)), "\n".join(run))
+
+
+def _with_blank_lines(items: list[Item]) -> list[Item]:
+    result: list[Item] = []
+    after = 0
+    for item in items:
+        assert not isinstance(item, BlankLine)
+        if result and item.span.line > after + 1:
+            result.append(BlankLine())
+        result.append(item)
+        after = _last_line(item)
+    return result
+
+
+def _last_line(item: Written | Broken | Comment) -> int:
+    if isinstance(item, Comment):
+        return item.span.line
+    if isinstance(item, Written) and item.block:
+        last = item.block[-1]
+        return last.span.line if isinstance(last, TextLine | Comment) else last.words[0].span.line
+    if isinstance(item, Written):
+        return item.span.line
+    return item.span.line + item.source.count("\n")

@@ -1,0 +1,56 @@
+"""A recipe's model as bytes and back, so that an unchanged recipe need not be parsed again.
+
+The bytes are a check sum and marshalled nested tuples: quick to load, with nothing to import. They hold for the
+Python and the envbuild that wrote them; whoever keeps them must put both into their key. marshal trusts its
+input, so this is for the user's own store only: the check sum finds damage, not malice.
+"""
+
+from __future__ import annotations
+
+import marshal
+from zlib import crc32
+
+from envbuild.language import model
+from envbuild.record import Record, values
+
+_MAGIC = b"envbuild recipe 1\n"
+_CLASSES: dict[str, type[Record]] = {
+    name: item for name, item in vars(model).items() if isinstance(item, type) and issubclass(item, Record)
+}
+
+
+def dump(recipe: model.Recipe) -> bytes:
+    """The model as bytes. load(dump(recipe)) == recipe."""
+    body = marshal.dumps(_plain(recipe))
+    return _MAGIC + crc32(body).to_bytes(4, "big") + body
+
+
+def load(data: bytes) -> model.Recipe:
+    """The model that `dump` wrote. Raises ValueError for bytes that it did not write."""
+    start = len(_MAGIC) + 4
+    body = data[start:]
+    if data[: len(_MAGIC)] != _MAGIC or crc32(body).to_bytes(4, "big") != data[len(_MAGIC) : start]:
+        raise ValueError("these bytes are not a recipe's model")
+    try:
+        recipe = _record(marshal.loads(body))
+    except (EOFError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"a recipe's model that can't be read: {error}") from error
+    if not isinstance(recipe, model.Recipe):
+        raise ValueError("these bytes are not a recipe's model")
+    return recipe
+
+
+def _plain(value: object) -> object:
+    """Records become (class name, fields ...), tuples become (None, items ...); anything else stays."""
+    if isinstance(value, Record):
+        return (type(value).__name__, *[_plain(field) for field in values(value)])
+    if isinstance(value, tuple):
+        return (None, *[_plain(item) for item in value])
+    return value
+
+
+def _record(value: object) -> object:
+    if not isinstance(value, tuple):
+        return value
+    items = [_record(item) for item in value[1:]]
+    return tuple(items) if value[0] is None else _CLASSES[value[0]](*items)

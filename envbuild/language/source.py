@@ -1,0 +1,57 @@
+"""A recipe's bytes as lines of text, and which lines may make one statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from unicodedata import category
+
+from envbuild.language.syntax import Span
+from envbuild.language.words import Problem
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+
+
+def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
+    """The lines without their ends, and what keeps the bytes from being a recipe's text.
+
+    A byte order mark and the CR of a CRLF are taken away. Lines that hold other control characters or bytes
+    that are not UTF-8 are reported; the bytes show as U+FFFD.
+    """
+    problems: list[Problem] = []
+    if isinstance(source, bytes):
+        text = source.decode("utf-8", "surrogateescape")
+    else:
+        text = source
+    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n")
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        strange = [i for i, character in enumerate(line) if category(character) == "Cs"] if not line.isascii() else []
+        if strange:
+            hint = "a recipe is UTF-8 text"
+            byte = f"0x{ord(line[strange[0]]) & 0xFF:02x}"
+            problems.append(Problem(f"the byte {byte} is not UTF-8", Span(number, strange[0] + 1, 1), hint))
+            lines[number - 1] = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", line)
+        elif control := _CONTROL.search(line):
+            name = f"U+{ord(control[0]):04X}"
+            message = f"the control character {name} can't stand in a recipe"
+            problems.append(Problem(message, Span(number, control.start() + 1, 1)))
+    return lines, problems
+
+
+def chunks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Runs of lines that are read as one statement each, with the number of the first line.
+
+    A run starts at a line whose first column holds neither white space nor a comment, and takes the lines
+    that follow up to the next such line. Together the runs are all the lines.
+    """
+    first, run = 1, list[str]()
+    for number, line in enumerate(lines, 1):
+        if line and line[0] not in " \t#" and run:
+            yield first, run
+            first, run = number, []
+        run.append(line)
+    if run:
+        yield first, run

@@ -1,0 +1,98 @@
+"""The keywords, where each may stand, and the options that each takes."""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+
+FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, CONDITION = (
+    "flag",
+    "text",
+    "directory",
+    "duration",
+    "count",
+    "mode",
+    "owner",
+    "mount",
+    "sha256",
+    "secret",
+    "condition",
+)
+
+
+class OptionKind(Record):
+    """What the value of an option is, and whether the option may be given more than once."""
+
+    kind: str
+    repeats: bool = False
+
+
+class Keyword(Record):
+    """A statement: its options beside `when`, whether it takes a block, and whether it belongs in a stage."""
+
+    options: dict[str, OptionKind] = {}
+    block: bool = False
+    in_stage: bool = True
+    anywhere: bool = False
+    """Also allowed before the first `from`."""
+
+
+_OWNED = {"owner": OptionKind(OWNER), "mode": OptionKind(MODE)}
+_RUN = {
+    "network": OptionKind(FLAG),
+    "cache": OptionKind(DIRECTORY, True),
+    "secret": OptionKind(SECRET, True),
+    "mount": OptionKind(MOUNT, True),
+    "user": OptionKind(OWNER),
+    "workdir": OptionKind(DIRECTORY),
+    "timeout": OptionKind(DURATION),
+    "shell": OptionKind(TEXT),
+}
+_HEALTH = {"every": OptionKind(DURATION), "timeout": OptionKind(DURATION), "retries": OptionKind(COUNT)}
+
+WHEN = OptionKind(CONDITION, True)
+
+KEYWORDS: dict[str, Keyword] = {
+    "recipe": Keyword(in_stage=False),
+    "param": Keyword(in_stage=False, anywhere=True),
+    "from": Keyword(in_stage=False, anywhere=True),
+    "include": Keyword(block=True, anywhere=True),
+    "apt": Keyword(
+        {"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True
+    ),
+    "pip": Keyword({"into": OptionKind(DIRECTORY), "find-links": OptionKind(TEXT, True)}, block=True),
+    "npm": Keyword({"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG)}, block=True),
+    "copy": Keyword({"from": OptionKind(TEXT), **_OWNED, "exclude": OptionKind(TEXT, True)}),
+    "render": Keyword(_OWNED),
+    "file": Keyword(_OWNED, block=True),
+    "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
+    "adduser": Keyword(block=True),
+    "run": Keyword(_RUN, block=True),
+    "env": Keyword(block=True),
+    "workdir": Keyword(),
+    "user": Keyword(),
+    "discard": Keyword(block=True),
+    "test": Keyword(_RUN, block=True),
+    "expose": Keyword(block=True),
+    "volume": Keyword(block=True),
+    "label": Keyword(block=True),
+    "unset": Keyword(block=True),
+    "start": Keyword(block=True),
+    "stop": Keyword(),
+    "health": Keyword(_HEALTH, block=True),
+}
+
+BASES: dict[str, str] = {
+    "scratch": "scratch",
+    "host": "host",
+    "debian": "debian:SUITE",
+    "tar": "tar:FILE",
+    "oci": "oci:PATH",
+    "registry": "registry:HOST/REPO",
+    "image": "image:NAME",
+    "recipe": "recipe:FILE",
+}
+"""The kinds of bases, and how each is written at its shortest."""
+
+FACTS = ("env", "expose", "volume", "label", "start", "stop", "health", "user", "workdir")
+"""What `unset` can drop."""
+ADDUSER = ("uid", "gid", "home", "shell", "groups")

@@ -1,0 +1,61 @@
+"""Which numbers a user's name means inside: looked up in the mounted tree's own files."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from envbuild.record import Record
+from envbuild.sandbox.failure import SandboxFailure
+
+MOST_BYTES = 16 << 20
+
+
+class Identity(Record):
+    """The numbers that a command runs with."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def identity_of(user: str) -> Identity:
+    """The numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
+
+    Raises SandboxFailure for a name that the tree does not know.
+    """
+    if user in ("", "root", "0"):
+        return Identity(0, 0, (0,))
+    name, _, group = user.partition(":")
+    row = next((row for row in _rows("/etc/passwd", 7) if name in (row[0], row[2])), None)
+    if row is None and not name.isdigit():
+        raise SandboxFailure(
+            f"there is no user '{name}' in /etc/passwd of the tree", "add it before with `adduser`, or give a number"
+        )
+    uid = int(row[2]) if row is not None else int(name)
+    gid = int(row[3]) if row is not None else 0
+    rows = _rows("/etc/group", 4)
+    if group:
+        found = next((row for row in rows if group in (row[0], row[2])), None)
+        if found is None and not group.isdigit():
+            raise SandboxFailure(f"there is no group '{group}' in /etc/group of the tree", "give a number, or add it")
+        return Identity(uid, int(found[2]) if found is not None else int(group), ())
+    own = row[0] if row is not None else None
+    member = tuple(int(row[2]) for row in rows if own is not None and own in row[3].split(","))
+    return Identity(uid, gid, tuple(dict.fromkeys((gid, *member))))
+
+
+def _rows(path: str, fields: int) -> list[list[str]]:
+    try:
+        # The tree is not to be trusted: a FIFO here must not make us wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return []
+        text = os.read(descriptor, MOST_BYTES).decode(errors="surrogateescape")
+    finally:
+        os.close(descriptor)
+    rows = [line.split(":") for line in text.splitlines()]
+    return [row for row in rows if len(row) >= fields and row[2].isdigit() and (fields < 7 or row[3].isdigit())]

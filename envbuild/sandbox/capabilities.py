@@ -1,0 +1,47 @@
+"""The capabilities of a command in a sandbox: the set that OCI runtimes give by default, and no other.
+
+They count only against what belongs to the sandbox's own namespaces. Numbers from linux/capability.h.
+"""
+
+from __future__ import annotations
+
+from envbuild.sandbox import syscalls
+
+DEFAULT = {
+    "chown": 0,
+    "dac_override": 1,
+    "fowner": 3,
+    "fsetid": 4,
+    "kill": 5,
+    "setgid": 6,
+    "setuid": 7,
+    "setpcap": 8,
+    "net_bind_service": 10,
+    "net_raw": 13,
+    "sys_chroot": 18,
+    "mknod": 27,
+    "audit_write": 29,
+    "setfcap": 31,
+}
+HIGHEST_KNOWN = 63
+
+
+def mask() -> int:
+    """The set as a bit mask."""
+    return sum(1 << number for number in DEFAULT.values())
+
+
+def bound() -> None:
+    """Takes all other capabilities out of the bounding set: no program can bring them back."""
+    kept = set(DEFAULT.values())
+    for number in range(HIGHEST_KNOWN + 1):
+        if number not in kept:
+            try:
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+            except OSError:
+                return  # past the last one that this kernel has
+
+
+def limit() -> None:
+    """Cuts root's own sets to the default ones; needed only for root, as another user has none after setuid."""
+    syscalls.capset(mask())

@@ -1,0 +1,227 @@
+"""The user namespace that envbuild works in, and which user and group numbers it has there.
+
+Root maps all numbers to themselves. An ordinary user is root inside; with a range in /etc/subuid and /etc/subgid
+(subuid(5)) and newuidmap(1) the other numbers are there too, without them there is only the one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+
+from envbuild.errors import MachineLacks
+from envbuild.record import Record
+from envbuild.sandbox import syscalls
+
+MAPPERS = ("newuidmap", "newgidmap")
+
+
+class IdMap(Record):
+    """`kind` is root, range or single; ids from 0 to `count` - 1 exist. `reason` is why it is single."""
+
+    kind: str
+    count: int
+    reason: str = ""
+
+
+class NoUserNamespace(MachineLacks):
+    """The kernel refuses to make a user namespace."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(f"this machine does not let envbuild make a user namespace: {reason}", mend)
+
+
+_entered: IdMap | None = None
+
+
+def enter_user_namespace(*, force_single: bool = False) -> IdMap:
+    """Makes this process root of a user namespace of its own. A second call returns what the first did.
+
+    The process may have one thread only. Raises NoUserNamespace.
+    """
+    global _entered
+    if _entered is None:
+        _entered = _enter_single("asked for") if force_single else _enter()
+    return _entered
+
+
+def subordinate_range(path: str, uid: int) -> tuple[int, int] | None:
+    """(first, count) of the user's first range in /etc/subuid or /etc/subgid."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for line in lines:
+        owner, _, rest = line.partition(":")
+        first, _, count = rest.partition(":")
+        if owner in (name, str(uid)) and first.isdigit() and count.isdigit() and int(count) > 0:
+            return int(first), int(count)
+    return None
+
+
+def find_program(name: str) -> str | None:
+    """Where a program lies: in $PATH, or where Debian has those of administrators."""
+    for folder in (*os.get_exec_path(), "/usr/bin", "/usr/sbin", "/bin", "/sbin"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def why_not_range(uid: int) -> str:
+    """What an ordinary user lacks for a range of ids, "" if nothing."""
+    missing = [name for name in MAPPERS if find_program(name) is None]
+    if missing:
+        return f"{missing[0]} is not installed"
+    for path in ("/etc/subuid", "/etc/subgid"):
+        if subordinate_range(path, uid) is None:
+            return f"{path} has no range for this user"
+    return ""
+
+
+def _enter() -> IdMap:
+    uid = os.geteuid()
+    if uid == 0:
+        return _enter_as_root()
+    reason = why_not_range(uid)
+    if reason:
+        return _enter_single(reason)
+    return _enter_with_range(uid, os.getegid())
+
+
+def _enter_as_root() -> IdMap:
+    uids, gids = _own_map("uid"), _own_map("gid")
+    pid = os.getpid()
+
+    def write() -> None:
+        _write(f"/proc/{pid}/uid_map", uids)
+        _write(f"/proc/{pid}/gid_map", gids)
+
+    _unshare_with(write)
+    count = sum(int(line.split()[2]) for line in uids.splitlines())
+    return IdMap("root", count)
+
+
+def _enter_with_range(uid: int, gid: int) -> IdMap:
+    users, groups = subordinate_range("/etc/subuid", uid), subordinate_range("/etc/subgid", uid)
+    assert users is not None
+    assert groups is not None
+    pid = str(os.getpid())
+
+    def write() -> None:
+        for mapper, own, (first, count) in ((MAPPERS[0], uid, users), (MAPPERS[1], gid, groups)):
+            program = find_program(mapper)
+            assert program is not None
+            words = [mapper, pid, "0", str(own), "1", "1", str(first), str(count)]
+            child = os.posix_spawn(program, words, os.environb)
+            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+                raise OSError(errno.EPERM, f"{mapper} refused")
+
+    try:
+        _unshare_with(write)
+    except OSError as error:
+        if error.errno != errno.EPERM or "refused" not in str(error):
+            raise
+        # The namespace is there and has no ids yet: the single one can still be written.
+        return _map_single(uid, gid, str(error.strerror))
+    return IdMap("range", 1 + min(users[1], groups[1]))
+
+
+def _enter_single(reason: str) -> IdMap:
+    uid, gid = os.geteuid(), os.getegid()
+    _unshare()
+    return _map_single(uid, gid, reason)
+
+
+def _map_single(uid: int, gid: int, reason: str) -> IdMap:
+    # Without the right to set groups in the parent namespace this has to come before the map (user_namespaces(7)).
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {uid} 1\n")
+    _write("/proc/self/gid_map", f"0 {gid} 1\n")
+    return IdMap("single", 1, reason)
+
+
+def _own_map(kind: str) -> str:
+    """An identity map over all ids that exist where this process is."""
+    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    return "".join(f"{first} {first} {count}\n" for first, _, count in rows)
+
+
+def _unshare_with(write: object) -> None:
+    """Enters a new user namespace; a child that stays outside calls `write` meanwhile to give it ids."""
+    assert callable(write)
+    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    told_read, told_write = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(go_write)
+            if os.read(go_read, 1):
+                write()
+            os.write(told_write, b"ok")
+        except BaseException as error:
+            os.write(told_write, str(error).encode(errors="replace")[:4000])
+        finally:
+            os._exit(0)
+    os.close(go_read)
+    os.close(told_write)
+    try:
+        try:
+            _unshare()
+            os.write(go_write, b"g")
+        finally:
+            os.close(go_write)
+        told = os.read(told_read, 4096)
+    finally:
+        os.close(told_read)
+        os.waitpid(child, 0)
+    if told != b"ok":
+        raise OSError(errno.EPERM, f"refused: {told.decode(errors='replace')}")
+
+
+def _unshare() -> None:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+    except OSError as error:
+        raise _explain(error) from error
+
+
+def _explain(error: OSError) -> NoUserNamespace:
+    if error.errno in (errno.ENOSPC, errno.EUSERS):
+        return NoUserNamespace(
+            "the limit on their number is reached", "raise it: sysctl -w user.max_user_namespaces=65536"
+        )
+    if _read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return NoUserNamespace(
+            "AppArmor restricts it", "allow it: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+        )
+    if _read_setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return NoUserNamespace("a setting forbids it", "allow it: sysctl -w kernel.unprivileged_userns_clone=1")
+    if error.errno == errno.ENOSYS:
+        return NoUserNamespace("the kernel was built without them", "use a kernel with CONFIG_USER_NS=y")
+    return NoUserNamespace(
+        os.strerror(error.errno or 0), "in a container, allow it: --security-opt seccomp=unconfined, or run outside"
+    )
+
+
+def _read_setting(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,215 @@
+"""The file systems of a sandbox beside its tree: /proc, /sys, /dev, /tmp, secrets and binds.
+
+Everything that comes from the host or from a kernel that has to see the host's mounts is opened before the root
+changes, as a mount that is attached nowhere. It is attached afterwards, when no path can lead out any more: links
+in the tree, which may be hostile, then end inside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from envbuild.record import Record
+from envbuild.sandbox import syscalls
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.request import Bind, Request, Secret
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""MASKED and READ_ONLY are the default maskedPaths and readonlyPaths of OCI runtimes."""
+SECRETS = "/run/secrets"
+_LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx"))
+_QUIET = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+
+
+class Detached(Record):
+    """A mount that is held open and attached nowhere yet, and where it goes."""
+
+    descriptor: int
+    target: str
+    directory: bool = True
+
+
+def mount_points(request: Request) -> tuple[tuple[str, bool], ...]:
+    """Every path that something will be mounted on, and whether it is a directory; the bind's sources exist."""
+    points = [(path, True) for path in ("/proc", "/sys", "/dev", "/tmp")]
+    if request.secrets:
+        points.append((SECRETS, True))
+    points += [(bind.target, os.path.isdir(bind.source)) for bind in request.binds]
+    return tuple(points)
+
+
+def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
+    """Makes the mount points as empty files and directories below `folder`: the bottom layer of every sandbox, so
+    that none has to be made in what a snapshot keeps."""
+    for target, directory in points:
+        path = f"{folder}/{target.strip('/')}"
+        os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
+        if not directory and not os.path.lexists(path):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+
+def open_mounts(request: Request) -> tuple[Detached, ...]:
+    """All mounts, in the order in which they are to be attached. Raises SandboxFailure for a bind without source."""
+    mounts = [
+        Detached(_file_system("proc", {}, _QUIET), "/proc"),
+        Detached(_sys(request), "/sys"),
+        Detached(_file_system("tmpfs", {"mode": "755", "size": "65536k"}, syscalls.MOUNT_ATTR_NOSUID), "/dev"),
+        Detached(
+            _file_system("tmpfs", {"mode": "1777"}, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV), "/tmp"
+        ),
+    ]
+    for name in DEVICES:
+        mounts.append(Detached(syscalls.open_tree(f"/dev/{name}", recursive=False), f"/dev/{name}", False))
+    mounts += [_bind(bind) for bind in request.binds]
+    return tuple(mounts)
+
+
+def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
+    """Attaches the mounts inside the new root, and returns the mount points that had to be made there."""
+    made: list[str] = []
+    for one in mounts:
+        if one.target.startswith("/dev/") and one.target[5:] in DEVICES:
+            os.close(os.open(one.target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        else:
+            made += _ensure(one.target, one.directory)
+        syscalls.move_mount(one.descriptor, one.target)
+        os.close(one.descriptor)
+        if one.target == "/dev":
+            _fill_dev()
+    if secrets:
+        made += _ensure(SECRETS, True)
+        _secrets(secrets, owner)
+    _restrict()
+    return tuple(made)
+
+
+def _sys(request: Request) -> int:
+    if not request.network:
+        return _file_system("sysfs", {}, _QUIET | syscalls.MOUNT_ATTR_RDONLY)
+    # /sys shows a network namespace, and this one belongs to the host: what the host has, to be read.
+    host = syscalls.open_tree("/sys", recursive=True)
+    syscalls.mount_setattr(host, _QUIET | syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+    return host
+
+
+def _bind(bind: Bind) -> Detached:
+    try:
+        directory = stat.S_ISDIR(os.stat(bind.source).st_mode)
+        held = syscalls.open_tree(bind.source, recursive=True)
+    except OSError as error:
+        raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
+    attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+    if bind.read_only:
+        attributes |= syscalls.MOUNT_ATTR_RDONLY
+    syscalls.mount_setattr(held, attributes, recursive=True)
+    return Detached(held, bind.target, directory)
+
+
+def _file_system(kind: str, options: dict[str, str], attributes: int) -> int:
+    context = syscalls.fsopen(kind)
+    try:
+        for key, value in options.items():
+            syscalls.fsconfig(context, key, value)
+        return syscalls.fsmount(context, attributes)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, kind) from error
+    finally:
+        os.close(context)
+
+
+def _ensure(target: str, directory: bool) -> list[str]:
+    """Makes a mount point that the tree hides or has as another kind of thing; says what it made."""
+    path = "/" + target.strip("/")
+    if os.path.exists(path) and os.path.isdir(path) == directory:
+        return []
+    made: list[str] = []
+    missing = path
+    while not os.path.lexists(missing):
+        made.append(missing)
+        missing = os.path.dirname(missing)
+    if not made:
+        raise SandboxFailure(
+            f"{path} of the tree is in the way of a mount", "it must be a directory or missing; change it in a step"
+        )
+    before = os.stat(missing)
+    try:
+        os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
+        if not directory:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.utime(missing, ns=(before.st_atime_ns, before.st_mtime_ns))
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise SandboxFailure(f"the tree has no {path} to mount on, and may not be written") from error
+    return made
+
+
+def _fill_dev() -> None:
+    for name, target in _LINKS:
+        os.symlink(target, f"/dev/{name}")
+    for name in ("pts", "shm", "mqueue"):
+        os.mkdir(f"/dev/{name}", 0o755)
+    quiet = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    try:
+        syscalls.mount("devpts", "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+    except OSError:
+        # Group 5 (tty) is not there in a namespace with a single id.
+        syscalls.mount("devpts", "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620")
+    syscalls.mount("shm", "/dev/shm", "tmpfs", quiet | syscalls.MS_NODEV, "mode=1777")
+    try:
+        syscalls.mount("mqueue", "/dev/mqueue", "mqueue", quiet | syscalls.MS_NODEV)
+    except OSError:
+        os.rmdir("/dev/mqueue")  # a kernel without POSIX message queues
+
+
+def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
+    quiet = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("secrets", SECRETS, "tmpfs", quiet, "mode=755")
+    for secret in secrets:
+        path = f"{SECRETS}/{secret.name}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+        try:
+            view = memoryview(secret.content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            try:
+                os.fchown(descriptor, *owner)
+            except OSError:
+                pass  # a single id: the command runs as the owner already
+        finally:
+            os.close(descriptor)
+
+
+def _restrict() -> None:
+    """Hides and write-protects what of /proc and /sys tells of the host or reaches it."""
+    for path in READ_ONLY:
+        if os.path.exists(path):
+            held = syscalls.open_tree(path, recursive=True)
+            syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
+            syscalls.move_mount(held, path)
+            os.close(held)
+    for path in MASKED:
+        if os.path.isdir(path):
+            syscalls.mount(
+                "masked", path, "tmpfs", syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=0"
+            )
+        elif os.path.exists(path):
+            held = syscalls.open_tree("/dev/null", recursive=False)
+            syscalls.move_mount(held, path)
+            os.close(held)

@@ -1,0 +1,95 @@
+"""Mounts layers as one tree with overlayfs, through the new mount interface or, on older kernels, the old one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from envbuild.errors import MachineLacks
+from envbuild.sandbox import syscalls
+
+MOST_LAYERS = 500
+"""As many lower directories as overlayfs takes (Linux 6.18: OVL_MAX_STACK)."""
+
+
+class CannotMountOverlay(MachineLacks):
+    """overlayfs refused the layers."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"overlayfs can't be mounted here: {reason}",
+            "`envbuild doctor` shows what is missing; a store that lies on overlayfs itself has to be moved: "
+            "ENVBUILD_STORE=DIR",
+        )
+
+
+def mount_overlay(layers: Sequence[str], upper: str | None, work: str | None, target: str) -> None:
+    """Mounts `layers` (topmost first) at `target`, writable if `upper` and `work` are given.
+
+    Raises CannotMountOverlay with the kernel's own reason.
+    """
+    try:
+        mounted = _new_mount(layers, upper, work)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+            raise CannotMountOverlay(f"{error.strerror} ({error.filename})") from error
+        try:
+            _old_mount(layers, upper, work, target)
+        except OSError as second:
+            raise CannotMountOverlay(f"{error.filename or error.strerror}; {second.strerror}") from second
+        return
+    try:
+        syscalls.move_mount(mounted, target)
+    finally:
+        os.close(mounted)
+
+
+def _new_mount(layers: Sequence[str], upper: str | None, work: str | None) -> int:
+    context = syscalls.fsopen("overlay")
+    try:
+        for layer in layers:
+            syscalls.fsconfig(context, "lowerdir+", layer)
+        if upper is not None and work is not None:
+            syscalls.fsconfig(context, "upperdir", upper)
+            syscalls.fsconfig(context, "workdir", work)
+            # What a crash leaves here is thrown away, so nothing has to be synced when it is unmounted.
+            syscalls.fsconfig(context, "volatile", None)
+        # Without userxattr the mount succeeds too, but opaque directories then show through (Linux 6.18).
+        syscalls.fsconfig(context, "userxattr", None)
+        # Equal files share inodes in the store; with an index overlayfs would make them one file inside, too.
+        syscalls.fsconfig(context, "index", "off")
+        return syscalls.fsmount(context, syscalls.MOUNT_ATTR_NODEV)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, _reason(context) or error.filename) from error
+    finally:
+        os.close(context)
+
+
+def _old_mount(layers: Sequence[str], upper: str | None, work: str | None, target: str) -> None:
+    options = ["lowerdir=" + ":".join(_escape(layer) for layer in layers), "userxattr", "index=off"]
+    if upper is not None and work is not None:
+        options += [f"upperdir={_escape(upper)}", f"workdir={_escape(work)}", "volatile"]
+    data = ",".join(options)
+    if len(os.fsencode(data)) >= os.sysconf("SC_PAGE_SIZE"):
+        raise OSError(errno.E2BIG, "too many layers for this kernel's mount(2)")
+    syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, data)
+
+
+def _escape(path: str) -> str:
+    """overlayfs' own escapes for a path in an option string."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _reason(context: int) -> str:
+    """What the kernel wrote about the last failure of a file system context."""
+    os.set_blocking(context, False)
+    messages: list[str] = []
+    while True:
+        try:
+            message = os.read(context, 4096)
+        except OSError:
+            return "; ".join(messages)
+        if not message:
+            return "; ".join(messages)
+        messages.append(message.decode(errors="replace").strip().removeprefix("e ").removeprefix("w "))

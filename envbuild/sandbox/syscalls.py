@@ -1,0 +1,177 @@
+"""System calls that Python 3.11 does not wrap, one function each; every one raises OSError.
+
+Numbers and flags come from the kernel's headers (linux/mount.h, linux/sched.h, linux/prctl.h, asm/unistd.h). The
+calls from 424 on have one number on all architectures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
+MNT_DETACH = 2
+
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
+FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
+OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW = -100, 0x1000, 0x8000, 0x100
+MOVE_MOUNT_F_EMPTY_PATH = 4
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
+PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 38, 47
+SECCOMP_MODE_FILTER, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
+
+_NUMBERS = {
+    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126},
+    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91},
+}
+OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, CLOSE_RANGE, MOUNT_SETATTR = 428, 429, 430, 431, 432, 436, 442
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# Keeps the interpreter's lock while it calls: what a cloned child needs to go on as the interpreter it was.
+_libc_locked = ctypes.PyDLL(None, use_errno=True)
+
+
+def _number(name: str) -> int:
+    try:
+        return _NUMBERS[os.uname().machine][name]
+    except KeyError:
+        raise OSError(38, f"no system call numbers for {os.uname().machine}") from None
+
+
+def _checked(result: int, what: object = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def _long(value: int) -> ctypes.c_long:
+    return ctypes.c_long(value)
+
+
+def _syscall(number: int, *arguments: object, what: object = None) -> int:
+    return _checked(_libc.syscall(_long(number), *arguments), what)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _checked(_libc.unshare(flags))
+
+
+def clone(flags: int) -> int:
+    """clone(2) without a new stack: like fork(2), into new namespaces. Returns 0 in the child.
+
+    Only for a process with a single thread. `flags` include the signal that the parent gets at the child's end.
+    """
+    zero = _long(0)
+    pid = int(_libc_locked.syscall(_long(_number("clone")), ctypes.c_ulong(flags), zero, zero, zero, zero))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    return _checked(pid)
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2)."""
+    texts = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    _checked(_libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]), target)
+
+
+def umount(target: str, flags: int) -> None:
+    """umount2(2)."""
+    _checked(_libc.umount2(os.fsencode(target), flags), target)
+
+
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    _syscall(_number("pivot_root"), os.fsencode(new), os.fsencode(old), what=new)
+
+
+def fsopen(kind: str) -> int:
+    """fsopen(2): a context in which a file system is configured. From reading it come the kernel's reasons."""
+    return _syscall(FSOPEN, kind.encode(), FSOPEN_CLOEXEC, what=kind)
+
+
+def fsconfig(context: int, key: str, value: str | None) -> None:
+    """fsconfig(2): sets one option; a flag with None."""
+    command = FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING
+    encoded = None if value is None else os.fsencode(value)
+    _syscall(FSCONFIG, context, command, key.encode(), encoded, 0, what=f"{key}={value}")
+
+
+def fsmount(context: int, attributes: int) -> int:
+    """Creates the file system of a context and returns a mount of it that is attached nowhere yet."""
+    _syscall(FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
+    return _syscall(FSMOUNT, context, FSMOUNT_CLOEXEC, attributes)
+
+
+def open_tree(path: str, *, recursive: bool, follow: bool = True) -> int:
+    """open_tree(2): a copy of what is mounted at `path`, attached nowhere yet."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return _syscall(OPEN_TREE, AT_FDCWD, os.fsencode(path), flags | (0 if follow else AT_SYMLINK_NOFOLLOW), what=path)
+
+
+def move_mount(mounted: int, target: str) -> None:
+    """move_mount(2): attaches a mount at a path."""
+    _syscall(MOVE_MOUNT, mounted, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, what=target)
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = [
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    ]
+
+
+def mount_setattr(mounted: int, attributes: int, *, recursive: bool) -> None:
+    """mount_setattr(2) on a mount that is held open."""
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    value = _MountAttributes(attributes, 0, 0, 0)
+    _syscall(MOUNT_SETATTR, mounted, b"", flags, ctypes.byref(value), ctypes.c_size_t(ctypes.sizeof(value)))
+
+
+def prctl(option: int, argument: int, second: object = 0) -> None:
+    """prctl(2)."""
+    _checked(_libc.prctl(option, ctypes.c_ulong(argument), second, 0, 0))
+
+
+def set_filter(program: bytes) -> None:
+    """Installs a seccomp filter, a packed array of struct sock_filter (seccomp(2))."""
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+    buffer = ctypes.create_string_buffer(program, len(program))
+    described = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(described))
+
+
+def capset(permitted: int) -> None:
+    """capset(2): these capabilities permitted and effective, none inheritable."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    low, high = permitted & 0xFFFFFFFF, permitted >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    _syscall(_number("capset"), header, data)
+
+
+def close_range(first: int, *, on_exec: bool) -> None:
+    """close_range(2): closes all descriptors from `first` on, now or when a program is executed."""
+    try:
+        _syscall(CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(4 if on_exec else 0))
+    except OSError:
+        # Before Linux 5.9 (5.11 for the flag); descriptors that Python opened close on exec anyway.
+        if not on_exec:
+            os.closerange(first, os.sysconf("SC_OPEN_MAX"))

@@ -1,0 +1,74 @@
+"""How requests and answers cross the socket of a run: length, then marshalled data; descriptors beside it."""
+
+from __future__ import annotations
+
+import array
+import marshal
+import struct
+from collections.abc import Sequence
+from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
+from typing import Any
+
+from envbuild.record import values
+from envbuild.sandbox.request import Bind, Request, Secret
+
+_LENGTH = struct.Struct("=I")
+_MOST_DESCRIPTORS = 8
+
+
+def send(link: socket, kind: str, payload: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
+    """Sends one message, with descriptors if there are any."""
+    body = marshal.dumps((kind, payload))
+    head = _LENGTH.pack(len(body))
+    rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    link.sendmsg([head], rights)
+    link.sendall(body)
+
+
+def receive(link: socket) -> tuple[str, tuple[Any, ...], tuple[int, ...]] | None:
+    """The next message and its descriptors, None when the other side is gone."""
+    head, descriptors = receive_with_descriptors(link, _LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    kind, payload = marshal.loads(_exactly(link, _LENGTH.unpack(head)[0]))
+    return kind, payload, descriptors
+
+
+def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
+    """`size` bytes (fewer at the end) and the descriptors that came with them."""
+    data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * _MOST_DESCRIPTORS))
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if level == SOL_SOCKET and kind == SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    if data and len(data) < size:
+        data += _exactly(link, size - len(data))
+    return data, tuple(descriptors)
+
+
+def send_request(link: socket, request: Request) -> None:
+    """Sends what is to be run."""
+    plain = {name: getattr(request, name) for name in request.__match_args__}
+    plain["binds"] = tuple(values(bind) for bind in request.binds)
+    plain["secrets"] = tuple(values(secret) for secret in request.secrets)
+    body = marshal.dumps(plain)
+    link.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive_request(link: socket) -> Request:
+    """The request that `send_request` sent."""
+    plain = marshal.loads(_exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0]))
+    plain["binds"] = tuple(Bind(*bind) for bind in plain["binds"])
+    plain["secrets"] = tuple(Secret(*secret) for secret in plain["secrets"])
+    return Request(**plain)
+
+
+def _exactly(link: socket, size: int) -> bytes:
+    parts = []
+    while size:
+        part = link.recv(size)
+        if not part:
+            raise EOFError("the other side of a sandbox's socket is gone")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

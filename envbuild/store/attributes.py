@@ -1,0 +1,72 @@
+"""A file's attributes on disk and in a tree: owner, mode, time and extended attributes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from stat import S_ISDIR, S_ISLNK
+
+from envbuild.tree.entry import LINK, Entry, Xattrs
+
+OVERLAY_PREFIX = "user.overlay."
+"""What overlayfs keeps for itself in a user namespace (Linux documentation, filesystems/overlayfs)."""
+CAPABILITY = "security.capability"
+_KEPT = ("user.", "system.posix_acl_")
+_REVISION_2, _REVISION_3 = 0x02000000, 0x03000000
+_LENGTH_2 = 20
+
+
+def read_xattrs(path: str) -> tuple[Xattrs, tuple[str, ...]]:
+    """The extended attributes that belong to the environment, sorted, and the names of overlayfs' own.
+
+    File capabilities come in their version 2 form: version 3 adds the host's number of the namespace's root
+    (capabilities(7)), which would make equal files differ from user to user.
+    """
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM):
+            return (), ()
+        raise
+    if not names:
+        return (), ()
+    kept, overlay = [], []
+    for name in names:
+        if name.startswith(OVERLAY_PREFIX):
+            overlay.append(name)
+        elif name == CAPABILITY or name.startswith(_KEPT):
+            value = os.getxattr(path, name, follow_symlinks=False)
+            kept.append((os.fsencode(name), _version_2(value) if name == CAPABILITY else value))
+    return tuple(sorted(kept)), tuple(overlay)
+
+
+def apply_attributes(path: str, entry: Entry, *, owners: bool) -> None:
+    """Gives what lies at `path` the attributes of `entry`. `owners` is False where owners can't be changed."""
+    if owners:
+        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+    if entry.kind != LINK:
+        # After chown, which clears the set-user-id bit.
+        os.chmod(path, entry.mode)
+    for name, value in entry.xattrs:
+        os.setxattr(path, name, value, follow_symlinks=False)
+    os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+
+def with_attributes(entry: Entry, status: os.stat_result, xattrs: Xattrs, epoch: int) -> Entry:
+    """`entry` with what lstat(2) says; a time later than `epoch` (nanoseconds) becomes the epoch."""
+    mode = 0o777 if S_ISLNK(status.st_mode) else status.st_mode & 0o7777
+    return entry._replace(
+        mode=mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime=min(status.st_mtime_ns, epoch),
+        size=status.st_size if not S_ISDIR(status.st_mode) and not S_ISLNK(status.st_mode) else 0,
+        xattrs=xattrs,
+    )
+
+
+def _version_2(value: bytes) -> bytes:
+    head = int.from_bytes(value[:4], "little")
+    if head & 0xFF000000 != _REVISION_3:
+        return value
+    return (_REVISION_2 | head & 0x00FFFFFF).to_bytes(4, "little") + value[4:_LENGTH_2]

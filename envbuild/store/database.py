@@ -1,0 +1,188 @@
+"""The database of a store: one connection, its schema, and transactions.
+
+Write-ahead logging with `synchronous=NORMAL`: a commit waits for no disk, so that a step costs none. After a loss
+of power the database is consistent and may lack the last commits; a tag moves only after a checkpoint and a
+`syncfs` (see images.py), so what a tag names is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from envbuild.errors import EnvbuildError, MachineLacks, UsageError
+
+FORMAT = 1
+"""Kept in the database as `user_version`. A store of a higher format is refused."""
+
+_SCHEMA = """
+CREATE TABLE trees (digest TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE stacks (tree TEXT PRIMARY KEY, below TEXT, layer TEXT NOT NULL, depth INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE steps (
+    key TEXT PRIMARY KEY, tree TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
+    text TEXT NOT NULL, made REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE images (
+    digest TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tags (name TEXT, tag TEXT, image TEXT NOT NULL, moved REAL NOT NULL, PRIMARY KEY (name, tag))
+    WITHOUT ROWID;
+CREATE TABLE history (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, tag TEXT NOT NULL, image TEXT, moved REAL NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE failures (
+    recipe TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE locks (path TEXT PRIMARY KEY, keys TEXT NOT NULL, trees TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE memo (kind TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, key));
+CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
+"""
+
+
+class StoreTooNew(UsageError):
+    """The store was written by a later envbuild."""
+
+    def __init__(self, path: str, found: int) -> None:
+        super().__init__(
+            f"the store {path} has format {found}; this envbuild knows formats up to {FORMAT}",
+            "use the envbuild that wrote it, or another store: ENVBUILD_STORE=DIR",
+        )
+
+
+class StoreUnusable(MachineLacks):
+    """The store can't be opened or written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"the store {path} can't be used: {reason}",
+            "choose another place for it with ENVBUILD_STORE=DIR, or mend its owner: `ls -ld` shows it",
+        )
+
+
+class StoreFull(MachineLacks):
+    """The disk that the store lies on is full, or refuses to be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"the store {path} can't take more: {reason}",
+            "free some space (envbuild gc), then run the same command again: what had finished is kept",
+        )
+
+
+class StoreDamaged(EnvbuildError):
+    """Something in the store is not what its digest says."""
+
+    exit_code = 1
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the store is damaged: {what}", "envbuild fsck --repair puts it aside; build again then")
+
+
+class Database:
+    """The connection of one process. Safe to use from several threads, never across a fork."""
+
+    def __init__(self, path: str, *, create: bool) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        self.read_only = False
+        self._connection = self._connect(path, create)
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a query gives."""
+        with self._lock, self._told_apart():
+            return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row that a query gives."""
+        with self._lock, self._told_apart():
+            found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return found
+
+    def write(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Runs one statement that changes something; returns how many rows it changed."""
+        with self._lock, self._told_apart():
+            return self._connection.execute(statement, values).rowcount
+
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Runs one statement for each row, all or none of them."""
+        with self.transaction():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside become visible together, or none does."""
+        with self._lock, self._told_apart():
+            if self._depth == 0:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._depth -= 1
+            if self._depth == 0:
+                self._connection.execute("COMMIT")
+
+    def checkpoint(self) -> None:
+        """Writes all commits so far into the database file, synchronously."""
+        with self._lock, self._told_apart():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _connect(self, path: str, create: bool) -> sqlite3.Connection:
+        file = os.path.join(path, "store.db")
+        exists = os.path.exists(file)
+        if not exists and not create:
+            raise StoreUnusable(path, "there is none yet; `envbuild build` makes it")
+        try:
+            if not exists:
+                os.makedirs(path, mode=0o755, exist_ok=True)
+            self.read_only = not os.access(path, os.W_OK)
+            if self.read_only:
+                # Immutable, as even a reader of a write-ahead log has to write beside it.
+                connection = sqlite3.connect(
+                    f"file:{file}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+                )
+            else:
+                connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA synchronous=NORMAL")
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found > FORMAT:
+                raise StoreTooNew(path, found)
+            if found < FORMAT:
+                self._make(connection)
+            return connection
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnusable(path, str(error)) from error
+
+    def _make(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.execute("BEGIN EXCLUSIVE")
+        # Another process may have made it while we waited.
+        if connection.execute("PRAGMA user_version").fetchone() == (0,):
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("COMMIT")
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if self.read_only and "readonly" in str(error):
+                raise StoreUnusable(self.path, "it may only be read") from error
+            raise StoreFull(self.path, str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{self.path}/store.db: {error}") from error

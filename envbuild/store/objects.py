@@ -1,0 +1,164 @@
+"""The pool of file contents: one inode for each distinct (content, mode, owner, time, extended attributes).
+
+`objects/ab/REST` is the object whose id (tree.entry.object_id) is abREST. Layers hold hard links to it. Two equal
+files in one mounted tree must not be one inode, though: overlayfs shows the inode number of the layer, and `cp a b`
+or `install` then refuse with "are the same file". So the second and later occurrences in a tree use the siblings
+`REST.1`, `REST.2`, which are pooled in the same way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from hashlib import sha256
+
+from envbuild.errors import WorkFailed
+from envbuild.store import publish
+from envbuild.store.attributes import apply_attributes
+from envbuild.store.database import StoreDamaged
+from envbuild.store.work import WorkArea
+from envbuild.tree.entry import Digest, Entry, object_id
+
+_CHUNK = 1 << 20
+
+
+class ContentChanged(WorkFailed):
+    """A file was changed by somebody while it was being copied into the store."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
+
+
+class Objects:
+    """The pool of one store. `owners` is False where this user can't give files to others."""
+
+    def __init__(self, path: str, work: WorkArea) -> None:
+        self.path = path
+        self.owners = True
+        self._work = work
+        self._folders: set[str] = set()
+
+    def where(self, identity: Digest, copy: int = 0) -> str:
+        """The path of an object's n-th inode, whether it exists or not."""
+        folder = f"{self.path}/{identity[:2]}"
+        if folder not in self._folders:
+            if not os.path.isdir(folder):
+                os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+        return f"{folder}/{identity[2:]}.{copy}" if copy else f"{folder}/{identity[2:]}"
+
+    def has(self, entry: Entry) -> bool:
+        """Whether the file `entry` is in the pool."""
+        return os.path.exists(self.where(object_id(entry)))
+
+    def open(self, entry: Entry) -> int:
+        """A descriptor of the file's content. Raises StoreDamaged if it is missing or not of its size."""
+        path = self.where(object_id(entry))
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise StoreDamaged(f"the content of {_shown(entry)} is missing") from error
+        if os.fstat(descriptor).st_size != entry.size:
+            os.close(descriptor)
+            raise StoreDamaged(f"the content of {_shown(entry)} has another size than its entry")
+        return descriptor
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes, verified. Raises StoreDamaged."""
+        with os.fdopen(self.open(entry), "rb") as file:
+            content = file.read()
+        if sha256(content).hexdigest() != entry.digest:
+            raise StoreDamaged(f"the content of {_shown(entry)} is not what its digest says")
+        return content
+
+    def add(self, entry: Entry, source: bytes | int | None) -> Entry:
+        """Puts a file into the pool and returns its entry with digest and size filled in.
+
+        `source` is its bytes, or a descriptor that is read to its end from where it stands. With a digest in
+        `entry`, other content raises ContentChanged.
+        """
+        if isinstance(source, bytes) and not entry.digest:
+            entry = entry._replace(digest=sha256(source).hexdigest(), size=len(source))
+        if entry.digest and isinstance(source, bytes) and self.has(entry):
+            return entry
+        with self._work.file() as temporary:
+            digest, size = _write(temporary, source)
+            if entry.digest and entry.digest != digest:
+                raise ContentChanged(_shown(entry))
+            entry = entry._replace(digest=digest, size=size)
+            apply_attributes(temporary, entry, owners=self.owners)
+            self.adopt(temporary, self.where(object_id(entry)))
+        return entry
+
+    def alter(self, old: Entry, new: Entry) -> Entry:
+        """Puts the content of `old` into the pool with the attributes of `new`, and returns that entry."""
+        new = new._replace(digest=old.digest, size=old.size)
+        if not self.has(new):
+            descriptor = self.open(old)
+            try:
+                self.add(new, descriptor)
+            finally:
+                os.close(descriptor)
+        return new
+
+    def adopt(self, path: str, pooled: str) -> bool:
+        """Links a finished file into the pool; False if an equal one was there before."""
+        publish.at(publish.OBJECT)
+        try:
+            os.link(path, pooled, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def link(self, entry: Entry, identity: Digest, occurrence: int, target: str) -> None:
+        """Makes `target` a hard link of the inode for this occurrence of a file in its tree (0 for the first)."""
+        while True:
+            pooled = self.where(identity, occurrence)
+            try:
+                os.link(pooled, target, follow_symlinks=False)
+                return
+            except FileNotFoundError:
+                if occurrence == 0:
+                    raise StoreDamaged(f"the content of {_shown(entry)} is missing") from None
+                self._make_sibling(entry, pooled)
+            except OSError as error:
+                # A file system allows only so many links to one inode: 65,000 on ext4.
+                if error.errno != errno.EMLINK:
+                    raise
+                occurrence += 1
+
+    def _make_sibling(self, entry: Entry, pooled: str) -> None:
+        source = self.open(entry)
+        try:
+            with self._work.file() as temporary:
+                _write(temporary, source)
+                apply_attributes(temporary, entry, owners=self.owners)
+                self.adopt(temporary, pooled)
+        finally:
+            os.close(source)
+
+
+def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
+    state = sha256()
+    size = 0
+    with open(path, "wb", buffering=0) as file:
+        if isinstance(source, int):
+            while chunk := os.read(source, _CHUNK):
+                _write_all(file.fileno(), chunk)
+                state.update(chunk)
+                size += len(chunk)
+        elif source:
+            _write_all(file.fileno(), source)
+            state.update(source)
+            size = len(source)
+    return state.hexdigest(), size
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _shown(entry: Entry) -> str:
+    return entry.name.decode(errors="backslashreplace") or entry.digest[:12]

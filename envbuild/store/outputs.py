@@ -1,0 +1,60 @@
+"""What steps printed, whole: files in the pool, written as the output comes and named by its digest at the end."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+
+from envbuild.store.objects import Objects
+from envbuild.tree.entry import EMPTY_CONTENT, FILE, Digest, Entry, object_id
+
+_KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
+
+
+class OutputWriter:
+    """Takes the output of one step. Memory holds only its last `tail` bytes."""
+
+    def __init__(self, path: str, objects: Objects, tail: int = 1 << 16) -> None:
+        self._path = path
+        self._objects = objects
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by finish(), which every owner calls
+        self._state = sha256()
+        self._tail = b""
+        self._keep = tail
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Adds some output."""
+        self._file.write(data)
+        self._state.update(data)
+        self.size += len(data)
+        self._tail = (self._tail + data)[-self._keep :]
+
+    @property
+    def tail(self) -> bytes:
+        """The end of what came so far."""
+        return self._tail
+
+    def finish(self) -> Digest:
+        """Puts the output into the pool, and returns its digest."""
+        self._file.close()
+        if self.size == 0:
+            return EMPTY_CONTENT
+        digest = self._state.hexdigest()
+        self._objects.adopt(self._path, self._objects.where(output_object(digest)))
+        return digest
+
+
+def output_object(digest: Digest) -> Digest:
+    """The id of the object that holds the output of this digest. The attributes are only part of its name."""
+    return object_id(_KIND._replace(digest=digest))
+
+
+def open_output(objects: Objects, digest: Digest) -> int | None:
+    """A descriptor of the output, None where it is empty or was removed."""
+    if digest == EMPTY_CONTENT:
+        return None
+    try:
+        return os.open(objects.where(output_object(digest)), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,257 @@
+"""Snapshots: what a command left in overlayfs' upper directory becomes a tree, and the directory its layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from hashlib import sha256
+
+from envbuild.record import Record
+from envbuild.store.attributes import OVERLAY_PREFIX, read_xattrs, with_attributes
+from envbuild.store.objects import Objects
+from envbuild.store.occurrences import Mark, Occurrences, mark
+from envbuild.store.removal import remove
+from envbuild.store.stacks import OPAQUE, Stacks, whiteout
+from envbuild.store.trees import StoredTrees
+from envbuild.tree.diff import own
+from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
+from envbuild.tree.forest import root_entry
+from envbuild.tree.patterns import Matcher
+
+_CHUNK = 1 << 20
+
+
+class Snapshot(Record):
+    """The tree that came out; how many files are new or changed, and their bytes."""
+
+    tree: Digest
+    files: int
+    size: int
+
+
+def take(
+    upper: str,
+    parent: Digest,
+    *,
+    epoch: int,
+    discard: Matcher | None,
+    made: Sequence[str],
+    owners_observable: bool,
+    trees: StoredTrees,
+    objects: Objects,
+    occurrences: Occurrences,
+    stacks: Stacks,
+) -> Snapshot:
+    """The tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
+
+    No time is later than `epoch` (seconds). Paths that `discard` matches are left out, and so are the mount points
+    `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
+    """
+    mounts = frozenset(path.strip("/") for path in made)
+    scan = _Scan(upper, epoch * 1_000_000_000, discard, mounts, owners_observable, parent, trees, objects, occurrences)
+    tree = scan.root()
+    if tree != parent and not stacks.chain(tree):
+        stacks.adopt(tree, parent, upper)
+    return Snapshot(tree, scan.files, scan.size)
+
+
+class _Scan:
+    def __init__(
+        self,
+        upper: str,
+        epoch: int,
+        discard: Matcher | None,
+        made: frozenset[str],
+        owners_observable: bool,
+        parent: Digest,
+        trees: StoredTrees,
+        objects: Objects,
+        occurrences: Occurrences,
+    ) -> None:
+        self.files = 0
+        self.size = 0
+        self._upper = upper
+        self._epoch = epoch
+        self._discard = discard
+        self._made = made
+        self._owners_observable = owners_observable
+        self._parent = parent
+        self._trees = trees
+        self._objects = objects
+        self._occurrences = occurrences
+        self._counts: dict[Mark, int] | None = None
+        self._fresh: dict[Mark, int] = {}
+
+    def root(self) -> Digest:
+        """Reads the whole directory, and returns the tree's digest."""
+        status = os.lstat(self._upper)
+        before = root_entry(self._trees, self._parent)
+        # Read first: removing what is not kept changes the directory's own time.
+        after = self._attributes(Entry(ROOT_NAME, DIRECTORY, 0, 0, 0, 0), self._upper, status, before)
+        entries = self._directory(self._upper, "", self._parent)
+        entries[ROOT_NAME] = after
+        os.utime(self._upper, ns=(after.mtime, after.mtime))
+        return self._trees.save(entries.values())
+
+    def _directory(self, path: str, inside: str, below: Digest | None) -> dict[bytes, Entry]:
+        """The entries of the merged directory. `inside` is its path in the tree."""
+        entries = {entry.name: entry for entry in self._trees.load(below)} if below is not None else {}
+        with os.scandir(path) as items:
+            listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
+        for name, status in listed:
+            self._item(f"{path}/{name}", f"{inside}/{name}" if inside else name, os.fsencode(name), status, entries)
+        return entries
+
+    def _item(self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
+        old = entries.get(name)
+        mode = status.st_mode
+        directory = stat.S_ISDIR(mode)
+        if stat.S_ISCHR(mode) and status.st_rdev == 0:
+            if old is None:
+                os.unlink(path)
+            else:
+                del entries[name]
+            return
+        if self._left_out(path, inside, status, directory):
+            return
+        if directory:
+            self._take_directory(path, inside, name, status, entries)
+        elif stat.S_ISREG(mode):
+            self._take_file(path, name, status, entries)
+        elif stat.S_ISLNK(mode):
+            entry = self._attributes(Entry(name, LINK, 0, 0, 0, 0), path, status, old)
+            entry = entry._replace(target=os.fsencode(os.readlink(path)))
+            self._keep(path, entry, status, entries)
+        elif stat.S_ISFIFO(mode):
+            self._keep(path, self._attributes(Entry(name, FIFO, 0, 0, 0, 0), path, status, old), status, entries)
+        else:
+            # A socket lives as long as its process, which has ended; what it hid stays hidden.
+            os.unlink(path)
+            if old is not None:
+                del entries[name]
+                whiteout(path)
+
+    def _left_out(self, path: str, inside: str, status: os.stat_result, directory: bool) -> bool:
+        if inside in self._made:
+            try:
+                if directory:
+                    os.rmdir(path)
+                    return True
+                if status.st_size == 0:
+                    os.unlink(path)
+                    return True
+            except OSError:
+                return False
+        if self._discard is not None and self._discard.matches(os.fsencode(inside), directory):
+            remove(path)
+            return True
+        return False
+
+    def _take_directory(
+        self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]
+    ) -> None:
+        old = entries.get(name)
+        if old is not None and old.kind != DIRECTORY:
+            old = None
+        entry = self._attributes(Entry(name, DIRECTORY, 0, 0, 0, 0), path, status, old)
+        opaque = _take_overlay_marks(path)
+        inner = self._directory(path, inside, None if old is None or opaque else old.digest)
+        entry = entry._replace(digest=self._trees.save(inner.values()))
+        if entry == old and not opaque:
+            # Copied up and not changed: the layer needs it only if something lies in it.
+            try:
+                os.rmdir(path)
+                return
+            except OSError:
+                pass
+        elif old is None or own(entry) != own(old):
+            self.files += 1
+        entries[name] = entry
+        os.utime(path, ns=(entry.mtime, entry.mtime))
+
+    def _take_file(self, path: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
+        old = entries.get(name)
+        entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), path, status, old)
+        entry = entry._replace(digest=_hash(path))
+        if entry == old:
+            # Copied up (opened for writing, touched) and not changed.
+            os.unlink(path)
+            return
+        self.files += 1
+        self.size += entry.size
+        entries[name] = entry
+        for attribute in _overlay_names(path):
+            os.removexattr(path, attribute, follow_symlinks=False)
+        if not self._owners_observable:
+            os.chmod(path, entry.mode)
+        if status.st_mtime_ns != entry.mtime:
+            os.utime(path, ns=(entry.mtime, entry.mtime))
+        self._pool(path, entry)
+
+    def _pool(self, path: str, entry: Entry) -> None:
+        """Makes the file the pool's inode for it, or the pool's inode this file."""
+        identity = object_id(entry)
+        what = mark(entry)
+        seen = self._fresh.get(what, 0)
+        if seen == 0 and self._objects.adopt(path, self._objects.where(identity)):
+            self._fresh[what] = 1
+            return
+        if self._counts is None:
+            self._counts = self._occurrences.of(self._parent)
+        occurrence = self._counts.get(what, 0) + seen
+        self._fresh[what] = seen + 1
+        if occurrence and self._objects.adopt(path, self._objects.where(identity, occurrence)):
+            return
+        # Beside the upper directory: in it, the name might be too long or be taken.
+        replacement = f"{os.path.dirname(self._upper)}/{os.urandom(6).hex()}"
+        self._objects.link(entry, identity, occurrence, replacement)
+        os.rename(replacement, path)
+
+    def _keep(self, path: str, entry: Entry, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
+        if entries.get(entry.name) == entry:
+            os.unlink(path)
+            return
+        self.files += 1
+        entries[entry.name] = entry
+        if status.st_mtime_ns != entry.mtime:
+            os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _attributes(self, entry: Entry, path: str, status: os.stat_result, old: Entry | None) -> Entry:
+        xattrs, _ = read_xattrs(path)
+        entry = with_attributes(entry, status, xattrs, self._epoch)
+        if not self._owners_observable:
+            # Everything looks as if it were root's: what was there before keeps the owner that is on record.
+            uid, gid = (old.uid, old.gid) if old is not None else (0, 0)
+            entry = entry._replace(uid=uid, gid=gid)
+        return entry
+
+
+def _take_overlay_marks(path: str) -> bool:
+    """Whether overlayfs marked the directory opaque; its other marks, good for one mount only, are removed."""
+    opaque = False
+    for name in _overlay_names(path):
+        if name == OPAQUE and os.getxattr(path, name, follow_symlinks=False) == b"y":
+            opaque = True
+        elif name != OPAQUE:
+            os.removexattr(path, name, follow_symlinks=False)
+    return opaque
+
+
+def _overlay_names(path: str) -> tuple[str, ...]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return ()
+    return tuple(name for name in names if name.startswith(OVERLAY_PREFIX))
+
+
+def _hash(path: str) -> Digest:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        state = sha256()
+        while chunk := os.read(descriptor, _CHUNK):
+            state.update(chunk)
+        return state.hexdigest()
+    finally:
+        os.close(descriptor)

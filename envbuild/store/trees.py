@@ -1,0 +1,59 @@
+"""Tree objects in the database, with the directories that were used last kept decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envbuild.store import publish
+from envbuild.store.database import Database, StoreDamaged
+from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
+
+CACHED_DIRECTORIES = 4096
+
+
+class StoredTrees:
+    """The Trees of tree.forest, kept for good."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._decoded: dict[Digest, tuple[Entry, ...]] = {}
+
+    def load(self, digest: Digest) -> tuple[Entry, ...]:
+        """The entries of a directory. Raises KeyError if it isn't there, StoreDamaged if it isn't itself."""
+        decoded = self._decoded.get(digest)
+        if decoded is None:
+            row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
+            if row is None:
+                raise KeyError(digest)
+            if digest_of(row[0]) != digest:
+                raise StoreDamaged(f"directory {digest[:12]} is not what its digest says")
+            decoded = self._remember(digest, decode(row[0]))
+        return decoded
+
+    def save(self, entries: Iterable[Entry]) -> Digest:
+        """Keeps a directory and returns its digest."""
+        listed = tuple(sorted(entries))
+        body = encode(listed)
+        digest = digest_of(body)
+        if digest not in self._decoded:
+            publish.at(publish.TREES)
+            self._database.write("INSERT OR IGNORE INTO trees VALUES (?, ?)", (digest, body))
+            self._remember(digest, listed)
+        return digest
+
+    def has(self, digest: Digest) -> bool:
+        """Whether this directory is kept; all that lies in it is then kept too."""
+        return digest in self._decoded or (
+            self._database.row("SELECT 1 FROM trees WHERE digest = ?", (digest,)) is not None
+        )
+
+    def forget(self) -> None:
+        """Drops what is held in memory, after rows were removed."""
+        self._decoded.clear()
+
+    def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if len(self._decoded) >= CACHED_DIRECTORIES:
+            # Whole: keeping an order of use would cost every look-up more than reading again costs now and then.
+            self._decoded.clear()
+        self._decoded[digest] = entries
+        return entries

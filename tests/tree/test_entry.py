@@ -1,0 +1,58 @@
+"""The canonical form of a directory: what every digest rests on."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry, decode, digest_of, encode, object_id
+from tests.tree.builders import file, leaves, names
+
+directories = st.dictionaries(names, leaves, max_size=6).map(
+    lambda content: [entry._replace(name=name) for name, entry in content.items()]
+)
+
+
+@given(directories)
+def test_what_was_encoded_comes_back_sorted(entries):
+    assert decode(encode(entries)) == tuple(sorted(entries))
+
+
+@given(directories, st.randoms())
+def test_the_order_of_entries_does_not_show(entries, random):
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    assert encode(shuffled) == encode(entries)
+
+
+@given(directories, directories)
+def test_different_directories_have_different_digests(a, b):
+    assert (digest_of(encode(a)) == digest_of(encode(b))) == (sorted(a) == sorted(b))
+
+
+def test_the_form_is_pinned():
+    entries = [
+        Entry(b"a b\n", FILE, 0o4755, 1, 2, 3, 4, "0" * 64, b"", ((b"user.x", b"\0"),)),
+        Entry(b"l", LINK, 0o777, 0, 0, -1, 0, "", b"../t"),
+        Entry(b"d", DIRECTORY, 0o700, 0, 0, 0, 0, "1" * 64),
+    ]
+    assert encode(entries) == (
+        b"f 4755 1 2 3 4 757365722e78=00 a b\n\0" + b"0" * 64 + b"\0"
+        b"d 700 0 0 0 0 - d\0" + b"1" * 64 + b"\0"
+        b"l 777 0 0 -1 0 - l\0../t\0"
+    )
+    assert digest_of(encode(entries)) == "PIN"
+
+
+def test_an_object_is_named_by_content_and_attributes_but_not_by_its_name():
+    one = file(b"x", name=b"one")
+    assert object_id(one) == object_id(one._replace(name=b"two"))
+    for other in (
+        one._replace(mode=0o600),
+        one._replace(uid=1),
+        one._replace(gid=1),
+        one._replace(mtime=1),
+        one._replace(xattrs=((b"user.a", b""),)),
+        file(b"y"),
+    ):
+        assert object_id(other) != object_id(one)
