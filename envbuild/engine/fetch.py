@@ -34,7 +34,8 @@ class WrongDigest(WorkFailed):
 
     def __init__(self, url: str, expected: Digest, actual: Digest, source: str) -> None:
         super().__init__(
-            f"fetch: {url} is not the file that {source} says\n  expected sha256 {expected}\n  got      sha256 {actual}",
+            f"fetch: {url} is not the file that {source} says\n"
+            f"  expected sha256 {expected}\n  got      sha256 {actual}",
             "if the new file is meant, change sha256= in the recipe, or renew the lock with: envbuild update",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
+from collections.abc import Sequence
 from typing import cast
 
 from lark import Token, Tree
@@ -29,7 +29,9 @@ def build(tree: Node, lines: list[str], offset: int) -> tuple[list[Item], list[P
     builder = _Builder(lines, offset)
     items: list[Item] = []
     for child in tree.children:
-        node = cast(Node, child)
+        if isinstance(child, Token):
+            continue  # an empty line
+        node = child
         items.extend([builder.comment(node)] if node.data in ("comment", "remark") else builder.statement(node))
     return items, builder.problems
 
@@ -60,7 +62,7 @@ class _Builder:
                         remark = child.strip(" \t")
                 continue
             match child.data:
-                case "options":
+                case "options" | "command_options":
                     options = tuple(self.option(cast(Node, option)) for option in child.children)
                 case "word":
                     words.append(self.word(child))
@@ -131,7 +133,7 @@ class _Builder:
 
     def word_line(self, node: Node) -> WordLine:
         words = [self.word(child) for child in node.children if isinstance(child, Tree)]
-        remarks = [child.strip(" \t") for child in node.children if isinstance(child, Token)]
+        remarks = [child.strip(" \t") for child in node.children if isinstance(child, Token) and child.type == "REMARK"]
         return WordLine(tuple(words), remarks[0] if remarks else "")
 
     def comment(self, node: Node) -> Comment:
@@ -152,7 +154,7 @@ class _Builder:
             for child in node.children
             if isinstance(child, Tree) and child.data == "text_line"
         ]
-        common = len(commonprefix([text[: len(text) - len(text.lstrip(" \t"))] for text in texts]))
+        common = _common_indentation(texts)
         lines: list[BlockLine] = []
         for child in node.children:
             if isinstance(child, Token):
@@ -171,6 +173,15 @@ class _Builder:
 
 
 _EMPTY = TextLine("", Span(0, 0, 0))
+
+
+def _common_indentation(lines: Sequence[str]) -> int:
+    """How many characters of white space all of the lines start with."""
+    shortest, longest = (min(lines), max(lines)) if lines else ("", "")
+    same = 0
+    while same < len(shortest) and shortest[same] == longest[same] and shortest[same] in " \t":
+        same += 1
+    return same
 
 
 def _line_of(line: BlockLine) -> int:

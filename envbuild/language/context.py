@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from os.path import dirname
 from typing import TypeVar
 
@@ -110,7 +111,7 @@ class Context:
 
     def _check_continued(self, lines: list[TextLine]) -> None:
         """A command that starts on the keyword's line goes on only where a backslash says so."""
-        for line, following in zip(lines, lines[1:], strict=False):
+        for line, following in pairwise(lines):
             backslashes = len(line.text) - len(line.text.rstrip("\\"))
             if backslashes % 2 == 0 and following.text:
                 hint = "put the whole text into the block, or end the line above with '\\'"

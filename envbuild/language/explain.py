@@ -64,7 +64,11 @@ def _start_of_statement(rest: str, head: re.Match[str] | None, column: int) -> t
     if head[0] in KEYWORDS:
         if column == 1:
             after = rest[head.end() : head.end() + 1]
-            return f"'{after}' can't follow {head[0]}", "white space or options in parentheses follow a keyword", head.end()
+            return (
+                f"'{after}' can't follow {head[0]}",
+                "white space or options in parentheses follow a keyword",
+                head.end(),
+            )
         return f"{head[0]} needs more than its keyword", "", 0
     otherwise = "a block is indented" if "(" not in rest.split(" ")[0] else ""
     return f"unknown statement '{head[0]}'", did_you_mean(head[0], KEYWORDS, otherwise), head.end()

@@ -53,7 +53,7 @@ def _head(item: Written) -> str:
 def _words(item: Written) -> list[str]:
     words = [written(word) for word in item.words]
     if item.keyword == "param":
-        name, value, *choices = words
+        _, value, *choices = words
         return [_literal(item.words[0]), "=", value, *(["in", *choices] if choices else [])]
     if item.keyword == "from":
         if item.programs is not None:

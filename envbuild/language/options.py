@@ -22,19 +22,23 @@ class Options:
         return name in self.given
 
     def text(self, name: str) -> str | None:
-        value = self.given.get(name, [None])[0]
+        value = self._first(name)
         return value if isinstance(value, str) else None
 
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(value for value in self.given.get(name, ()) if isinstance(value, str))
 
     def whole(self, name: str) -> int | None:
-        value = self.given.get(name, [None])[0]
+        value = self._first(name)
         return value if isinstance(value, int) else None
 
     def seconds(self, name: str) -> float | None:
-        value = self.given.get(name, [None])[0]
+        value = self._first(name)
         return value if isinstance(value, float) else None
+
+    def _first(self, name: str) -> object:
+        """The value; None if the option was not given, or given a value that is wrong."""
+        return next(iter(self.given.get(name, ())), None)
 
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
@@ -62,9 +66,7 @@ def read_options(statement: Written, context: Context) -> Options:
     return options
 
 
-def _refuse(
-    statement: Written, option: Option, known: dict[str, vocabulary.OptionKind], context: Context
-) -> None:
+def _refuse(statement: Written, option: Option, known: dict[str, vocabulary.OptionKind], context: Context) -> None:
     if not known:
         context.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return

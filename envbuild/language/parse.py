@@ -66,7 +66,7 @@ def _parser() -> Lark:
     return Lark(grammar, start="recipe", parser="lalr", lexer="contextual", maybe_placeholders=False)
 
 
-def _attempt(lines: list[str], first: int) -> list[Item] | list[Problem] | tuple[Problem, ...]:
+def _attempt(lines: list[str], first: int) -> list[Item] | tuple[Problem, ...]:
     """The items of these lines; a tuple of problems if they are no recipe. `first` is the number of the first."""
     try:
         tree: Tree[Token] = _parser().parse("".join(line + "\n" for line in lines))

@@ -13,6 +13,10 @@ from zlib import crc32
 from envbuild.language import model
 from envbuild.record import Record, values
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _MAGIC = b"envbuild recipe 1\n"
 _CLASSES: dict[str, type[Record]] = {
     name: item for name, item in vars(model).items() if isinstance(item, type) and issubclass(item, Record)
@@ -40,7 +44,7 @@ def load(data: bytes) -> model.Recipe:
     return recipe
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """Records become (class name, fields ...), tuples become (None, items ...); anything else stays."""
     if isinstance(value, Record):
         return (type(value).__name__, *[_plain(field) for field in values(value)])
@@ -49,7 +53,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _record(value: object) -> object:
+def _record(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value
     items = [_record(item) for item in value[1:]]

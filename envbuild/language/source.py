@@ -19,10 +19,7 @@ def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
     that are not UTF-8 are reported; the bytes show as U+FFFD.
     """
     problems: list[Problem] = []
-    if isinstance(source, bytes):
-        text = source.decode("utf-8", "surrogateescape")
-    else:
-        text = source
+    text = source.decode("utf-8", "surrogateescape") if isinstance(source, bytes) else source
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n")
     lines = text.split("\n")
     if lines and not lines[-1]:

@@ -129,7 +129,9 @@ _R = TypeVar("_R", bound=Record)
 
 def without_positions(record: _R) -> _R:
     """The same syntax with every position, and what else tells how it was laid out, made equal."""
-    return type(record)(*[_bare(name, value) for name, value in zip(record.__match_args__, values(record), strict=True)])
+    return type(record)(
+        *[_bare(name, value) for name, value in zip(record.__match_args__, values(record), strict=True)]
+    )
 
 
 def _bare(name: str, value: object) -> object:

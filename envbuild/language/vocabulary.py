@@ -56,9 +56,7 @@ KEYWORDS: dict[str, Keyword] = {
     "param": Keyword(in_stage=False, anywhere=True),
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
-    "apt": Keyword(
-        {"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True
-    ),
+    "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
     "pip": Keyword({"into": OptionKind(DIRECTORY), "find-links": OptionKind(TEXT, True)}, block=True),
     "npm": Keyword({"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG)}, block=True),
     "copy": Keyword({"from": OptionKind(TEXT), **_OWNED, "exclude": OptionKind(TEXT, True)}),

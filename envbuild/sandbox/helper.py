@@ -253,7 +253,7 @@ def _start(
                 os.close(descriptor)
             run_init(link, stdin, output, errors, reading, single=ids.kind == "single")
         os.close(reading)
-        _write_maps(pid, ids)
+        _write_maps(pid)
         os.write(writing, b"g")
     except OSError as error:
         send(link, "failed", (f"a sandbox can't be made: {error.strerror}", "try: envbuild doctor"))
@@ -269,15 +269,13 @@ def _start(
     return _Running(number, pid, os.pidfd_open(pid), link, deadline)
 
 
-def _write_maps(pid: int, ids: IdMap) -> None:
+def _write_maps(pid: int) -> None:
     """The sandbox has the ids that we have, so that owners look the same inside and outside."""
     for kind in ("uid", "gid"):
-        if ids.kind == "root":
-            with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
-                rows = [line.split() for line in file]
-            text = "".join(f"{first} {first} {count}\n" for first, _, count in rows)
-        else:
-            text = f"0 0 {ids.count}\n"
+        # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
+        with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+        text = "".join(f"{first} {first} {count}\n" for first, _, count in rows)
         descriptor = os.open(f"/proc/{pid}/{kind}_map", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, text.encode())

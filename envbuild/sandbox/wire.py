@@ -36,7 +36,10 @@ def receive(link: socket) -> tuple[str, tuple[Any, ...], tuple[int, ...]] | None
 
 def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
     """`size` bytes (fewer at the end) and the descriptors that came with them."""
-    data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * _MOST_DESCRIPTORS))
+    try:
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * _MOST_DESCRIPTORS))
+    except ConnectionResetError:
+        return b"", ()  # the other side is gone and had not read all that it was sent
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:

@@ -1,0 +1,28 @@
+"""The base `scratch`: a root directory and nothing in it."""
+
+from __future__ import annotations
+
+from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Entry
+
+EPOCH = 315_532_800
+"""1980-01-01, the first day that every archive format can write."""
+
+
+class Scratch:
+    """Nothing at all."""
+
+    identity = "nothing"
+    epoch = EPOCH
+    notes: tuple[str, ...] = ()
+
+    def write(self, target: TreeTarget) -> None:
+        target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, EPOCH * 1_000_000_000))
+
+    def close(self) -> None:
+        pass
+
+
+def prepare_scratch() -> PreparedBase:
+    """The base, which takes no preparing."""
+    return Scratch()

@@ -1,0 +1,138 @@
+"""`envbuild build`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+
+from envbuild.cli.environment import Environment
+from envbuild.engine.request import BuildRequest
+from envbuild.errors import UsageError
+
+DESCRIPTION = """\
+Compiles a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged
+NAME:latest, and written to RECIPE.lock for git to keep."""
+
+EXAMPLES = """\
+examples:
+  envbuild build web.env
+  envbuild build web.env --set python=3.12 --tag web:py312
+  envbuild build web.env --locked            in CI: fail if the lock does not match
+  envbuild build web.env --secret token=~/.token"""
+
+NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="the recipe's file, such as web.env")
+    add_options(parser)
+    parser.add_argument("--locked", action="store_true", help="fail if the result is not what the lock says")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `build` and `update` share."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="give a parameter a value (may repeat)"
+    )
+    parser.add_argument("--stage", metavar="STAGE", help="build only this stage and what it needs")
+    parser.add_argument("--tag", metavar="NAME[:TAG]", help="the name of the image instead of the recipe's")
+    parser.add_argument("--no-cache", action="store_true", help="run every step, whatever the store has")
+    parser.add_argument("--check", action="store_true", help="run every step twice and show which files differ")
+    parser.add_argument(
+        "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="steps that run at the same time"
+    )
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME[=FILE]",
+        help="a secret for steps that ask for it: a file's content, or the variable NAME's (may repeat)",
+    )
+    parser.add_argument(
+        "--progress", choices=("auto", "plain", "json"), default="auto", help="how to show what happens"
+    )
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    return build(arguments, environment, locked=arguments.locked, refresh=False)
+
+
+def build(arguments: argparse.Namespace, environment: Environment, *, locked: bool, refresh: bool) -> int:
+    """Builds as `arguments` say; `refresh` ignores what the lock pins."""
+    from envbuild.engine.build import build as build_recipe
+    from envbuild.errors import EnvbuildError
+    from envbuild.store.store import Store
+    from envbuild.ui.choose import display
+
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs {arguments.jobs}: at least one step has to run at a time", "give 1 or more")
+    request = BuildRequest(
+        path=os.path.normpath(arguments.recipe),
+        settings=tuple(_settings(arguments.set)),
+        stage=arguments.stage,
+        tag=arguments.tag,
+        locked=locked,
+        use_cache=not arguments.no_cache,
+        refresh=refresh,
+        check=arguments.check,
+        jobs=arguments.jobs,
+        secrets=tuple(_secret(text, environment) for text in arguments.secret),
+        network=network_variables(environment),
+        home=environment.home(),
+        epoch=environment.epoch(),
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    stream = environment.stdout if arguments.progress == "json" else environment.stderr
+    terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
+    with Store.open(environment.store_path()) as store:
+        shown = display(arguments.progress, stream, terminal, environment.colour(stream))
+        try:
+            with shown:
+                build_recipe(request, store, shown)
+        except EnvbuildError as error:
+            if not error.told:
+                raise
+            return error.exit_code
+    return 0
+
+
+def network_variables(environment: Environment) -> tuple[tuple[str, str], ...]:
+    """What the user has set about proxies and package indexes, for steps with a network."""
+    return tuple(
+        sorted(
+            (name, value)
+            for name, value in environment.variables.items()
+            if name.lower() in NETWORK_VARIABLES or name.startswith(PACKAGE_VARIABLES)
+        )
+    )
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _settings(texts: list[str]) -> list[tuple[str, str]]:
+    settings = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text}: a name and a value are needed", "as in: --set python=3.12")
+        settings.append((name, value))
+    return settings
+
+
+def _secret(text: str, environment: Environment) -> tuple[str, bytes]:
+    name, equals, path = text.partition("=")
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(f"--secret {text}: '{name}' can't name a secret", "as in: --secret token=FILE")
+    if not equals:
+        if name not in environment.variables:
+            raise UsageError(f"--secret {name}: the variable {name} is not set", f"or give a file: {name}=FILE")
+        return name, os.fsencode(environment.variables[name])
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            return name, file.read()
+    except OSError as error:
+        raise UsageError(f"--secret {name}: {path}: {error.strerror}", "name a file that can be read") from error

@@ -1,0 +1,267 @@
+"""A recipe with all that it includes, as the model: the language layer's front door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+
+from envbuild.language import model, values
+from envbuild.language.bases import read_base
+from envbuild.language.context import Context
+from envbuild.language.declare import Declarations
+from envbuild.language.diagnostics import Diagnostic, RecipeErrors
+from envbuild.language.nearest import did_you_mean
+from envbuild.language.options import read_options
+from envbuild.language.parse import parse_all
+from envbuild.language.scope import BUILT_IN, Scope
+from envbuild.language.stages import Use, check_uses
+from envbuild.language.statements import read_statement
+from envbuild.language.syntax import Broken, Written
+from envbuild.language.vocabulary import KEYWORDS
+
+MOST_INCLUDES = 50
+"""How deep includes may go. A circle is found long before; this ends a way that names a file ever differently."""
+
+
+def read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def load_recipe(
+    path: str, settings: Mapping[str, str], *, arch: str, read: Callable[[str], bytes] = read_file
+) -> model.Recipe:
+    """The model of the recipe at `path`, with `settings` (of `--set`) in place of its parameters' defaults.
+
+    `read` gives a file's bytes, or raises OSError. Raises RecipeErrors with everything that is wrong, in the
+    order of the files and of the places in each.
+    """
+    loader = _Loader(path, settings, arch, read)
+    loader.load()
+    return loader.recipe()
+
+
+class _Loader:
+    """The state while one recipe and its includes are read."""
+
+    def __init__(self, path: str, settings: Mapping[str, str], arch: str, read: Callable[[str], bytes]) -> None:
+        self.path = path
+        self.stem = os.path.splitext(os.path.basename(path))[0]
+        self.settings = settings
+        self.read = read
+        self.report: list[Diagnostic] = []
+        self.files: dict[str, str] = {}
+        self.scope = Scope(settings, self.stem, arch)
+        self.declarations = Declarations(self.scope)
+        self.bases: list[model.Base | None] = []
+        self.names: list[str | None] = []
+        self.statements: list[list[model.Statement]] = []
+        self.uses: list[Use] = []
+        self.name_at = ""
+
+    def load(self) -> None:
+        try:
+            source = self.read(self.path)
+        except OSError as error:
+            hint = "envbuild init writes one" if isinstance(error, FileNotFoundError) else ""
+            raise RecipeErrors([Diagnostic(_unreadable("recipe", self.path, error), self.path, hint=hint)]) from None
+        self.file(self.path, source, (), (), {}, True)
+        if not self.bases and not self.scope.incomplete:
+            hint = "a recipe needs a base, as in: from debian:bookworm"
+            self.report.append(Diagnostic("the recipe has no 'from'", self.path, hint=hint))
+        if not self.name_at and not self.scope.incomplete and not _is_name(self.stem):
+            message = f"'{self.stem}' can't be the name of an image"
+            self.report.append(Diagnostic(message, self.path, hint="name it in the recipe: recipe NAME"))
+        check_uses(self.uses, self.names)
+        self._settings()
+        if not self.scope.incomplete:
+            self.report += [wrong for name, wrong in self.scope.unknown if name not in self.scope.declared]
+        if self.report:
+            raise RecipeErrors(self._sorted())
+
+    def recipe(self) -> model.Recipe:
+        stages = []
+        for name, base, statements in zip(self.names, self.bases, self.statements, strict=True):
+            assert base is not None  # else there was an error
+            stages.append(model.Stage(name, base, tuple(statements)))
+        files = tuple(self.files.items())
+        return model.Recipe(self.scope.values["recipe"], self.path, tuple(stages), self.scope.own(), files)
+
+    def file(
+        self,
+        path: str,
+        source: bytes,
+        chain: tuple[str, ...],
+        ancestors: tuple[str, ...],
+        given: Mapping[str, str],
+        wanted: bool,
+    ) -> None:
+        """Reads the statements of one file.
+
+        `chain` are the places of the includes that led here, innermost first; `ancestors` the files, outermost
+        first; `given` the include's NAME=VALUE. Unless `wanted`, a `when=` has dropped the include.
+        """
+        self.files.setdefault(path, sha256(source).hexdigest())
+        tree, wrong = parse_all(source, path)
+        self.report.extend(diagnostic.replace(chain=chain) for diagnostic in wrong)
+        context = Context(tree, self.scope, chain, self.report)
+        for item in tree.items:
+            if isinstance(item, Broken):
+                self._broken(item)
+            elif isinstance(item, Written):
+                self._statement(item, context, (*ancestors, path), given, wanted)
+
+    def _broken(self, item: Broken) -> None:
+        """What can't be read may have declared anything; only what it surely can't have is still checked."""
+        self.scope.incomplete |= item.keyword not in KEYWORDS or KEYWORDS[item.keyword].anywhere
+        if item.keyword == "from":
+            self._open(None, None)
+
+    def _open(self, name: str | None, base: model.Base | None) -> None:
+        self.names.append(name)
+        self.bases.append(base)
+        self.statements.append([])
+
+    def _statement(
+        self,
+        statement: Written,
+        context: Context,
+        ancestors: tuple[str, ...],
+        given: Mapping[str, str],
+        wanted: bool,
+    ) -> None:
+        keyword = KEYWORDS[statement.keyword]
+        options = read_options(statement, context)
+        if statement.block and not keyword.block:
+            hint = f"{statement.keyword} stands on one line"
+            line = statement.block[0]
+            span = line.span if not hasattr(line, "words") else line.words[0].span
+            context.error(span, f"{statement.keyword} takes no block", hint)
+        match statement.keyword:
+            case "recipe":
+                self._name(statement, context)
+            case "param":
+                self.declarations.declare(statement, context, given)
+            case "from":
+                self._from(statement, context, wanted)
+            case "include":
+                self._include(statement, context, ancestors, wanted and options.wanted)
+            case _:
+                if not self.bases and not self.scope.incomplete:
+                    hint = "only recipe, param and include may stand before it"
+                    context.error(statement.span, f"{statement.keyword} stands before the first 'from'", hint)
+                made = read_statement(statement, options, context)
+                if made is not None and self.bases and wanted and options.wanted:
+                    self.statements[-1].append(made)
+                if isinstance(made, model.Copy) and made.origin is not None and self.bases:
+                    value = next(option.value for option in statement.options if option.name == "from")
+                    span = value.span if value is not None else statement.span
+                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, context, span))
+
+    def _name(self, statement: Written, context: Context) -> None:
+        words = statement.words
+        if len(words) != 1:
+            span = words[1].span if words else statement.span
+            context.error(span, "recipe takes one name", "as in: recipe web")
+            return
+        text = context.expand(words[0])
+        if text is None or context.checked(values.name, text, words[0].span) is None:
+            self.name_at = self.name_at or context.where(statement.span)
+            return
+        if context.chain:
+            context.error(statement.span, "an included file can't name the recipe", "move it to the recipe itself")
+        elif self.name_at:
+            context.error(statement.span, "the recipe is named twice", f"it has its name from {self.name_at}")
+        elif self.bases:
+            context.error(statement.span, "recipe stands after a 'from'", "it belongs at the top")
+        elif used := self.scope.first_uses.get("recipe"):
+            message = f"the recipe is named after the use of its name at {used}"
+            context.error(statement.span, message, "move it to the top")
+        self.name_at = self.name_at or context.where(statement.span)
+        self.scope.values["recipe"] = text
+
+    def _from(self, statement: Written, context: Context, wanted: bool) -> None:
+        name = None
+        if len(statement.words) > (1 if statement.programs is None else 0):
+            word = statement.words[-1]
+            text = context.expand(word)
+            name = text and context.checked(values.name, text, word.span)
+            if name in ("scratch", "host"):
+                context.error(word.span, f"a stage can't be named '{name}'", "that is a base")
+            elif name is not None and name in self.names:
+                context.error(word.span, f"a stage named '{name}' is there already", "each stage has its own name")
+        if not wanted:
+            hint = "drop when= from the include, or the 'from' from this file"
+            context.error(statement.span, "a stage can't be included under a condition", hint)
+        base = read_base(statement, context)
+        self._open(name or None, base)
+        if base is not None and base.kind == "stage":
+            self.uses.append(Use(base.argument, len(self.bases) - 1, True, context, statement.words[0].span))
+
+    def _include(self, statement: Written, context: Context, ancestors: tuple[str, ...], wanted: bool) -> None:
+        words = context.words(statement)
+        if not words:
+            context.error(statement.span, "include needs a path", "as in: include common/python.env version=3.11")
+            return
+        given = self.declarations.given(words[1:], context)
+        target = context.expand(words[0])
+        if target is None or context.checked(values.path, target, words[0].span) is None:
+            self.scope.incomplete = True
+            return
+        path = target if context.folder == "." else os.path.join(context.folder, target)
+        circle = [os.path.normpath(ancestor) for ancestor in ancestors]
+        if os.path.normpath(path) in circle or len(ancestors) > MOST_INCLUDES:
+            start = circle.index(os.path.normpath(path)) if os.path.normpath(path) in circle else 0
+            shown = " -> ".join([*ancestors[start:], ancestors[start]])
+            context.error(words[0].span, f"a circle of includes: {shown}", "one of them must go")
+            return
+        try:
+            source = self.read(path)
+        except OSError as error:
+            context.error(words[0].span, _unreadable("file", path, error), "the path is relative to this file")
+            self.scope.incomplete = True
+            return
+        declared = set(self.scope.declared)
+        seen = set(self.declarations.met)
+        chain = (context.where(statement.span), *context.chain)
+        self.file(path, source, chain, ancestors, {name: value for name, (value, _) in given.items()}, wanted)
+        met = (self.declarations.met - seen) | (set(self.scope.declared) - declared)
+        for name, (_, word) in given.items():
+            if name not in met and name not in self.declarations.by_file.get(path, ()) and not self.scope.incomplete:
+                hint = did_you_mean(name, self.declarations.by_file.get(path, ()), "the file declares no such 'param'")
+                context.error(word.span, f"{path} has no parameter '{name}'", hint)
+
+    def _settings(self) -> None:
+        for name in self.settings:
+            if name in BUILT_IN:
+                message = f"the parameter '{name}' can't be set"
+                self.report.append(Diagnostic(message, self.path, hint="it is always defined"))
+            elif name not in self.scope.declared and not self.scope.incomplete:
+                known = ", ".join(self.scope.declared)
+                otherwise = f"its parameters are: {known}" if known else "it has no parameters"
+                hint = did_you_mean(name, self.scope.declared, otherwise)
+                self.report.append(Diagnostic(f"the recipe has no parameter '{name}' to set", self.path, hint=hint))
+
+    def _sorted(self) -> Iterable[Diagnostic]:
+        """By file in the order of reading, then by place; each thing said once, however often it is included."""
+        order = {path: number for number, path in enumerate(self.files)}
+        first: dict[tuple[int, int, int, str], Diagnostic] = {}
+        for wrong in self.report:
+            first.setdefault((order.get(wrong.file, 0), wrong.line, wrong.column, wrong.message), wrong)
+        return [first[key] for key in sorted(first)]
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(values.name(text))
+    except values.NotOne:
+        return False
+
+
+def _unreadable(what: str, path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {what} '{path}'"
+    if isinstance(error, IsADirectoryError):
+        return f"'{path}' is a directory, not a {what}"
+    return f"'{path}' can't be read: {error.strerror or error}"
