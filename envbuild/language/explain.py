@@ -52,6 +52,8 @@ def _describe(
             return name, "", 0
         if "_AS" in allowed or "_SPACE" in allowed:
             return f"unexpected '{what}' after the base", "a stage's name is given by: from BASE as STAGE", 0
+    if column > 1 and lines[line - 1][column - 2] == ")" and rest:
+        return "white space is missing after the options", f"as in: {keyword}(OPTION) {what}", 0
     if not rest:
         return f"{keyword} ends too early", "", 0
     return f"unexpected '{what}'", "white space separates words", 0

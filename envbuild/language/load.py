@@ -138,6 +138,7 @@ class _Loader:
             line = statement.block[0]
             span = line.span if not hasattr(line, "words") else line.words[0].span
             context.error(span, f"{statement.keyword} takes no block", hint)
+            statement = statement.replace(block=())
         match statement.keyword:
             case "recipe":
                 self._name(statement, context)

@@ -17,6 +17,10 @@ from envbuild.language.words import Parts
 _IMAGE = re.compile(r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?|sha256:[0-9a-f]{6,64}|recipe:.+")
 
 
+_BASES_ONLY = ("oci:", "tar:", "registry:")
+"""What a stage may start from and copy may not take from: it goes through a stage."""
+
+
 def read_statement(statement: Written, options: Options, context: Context) -> model.Statement | None:
     """The model of a statement that stands in a stage; None, and errors, if it has none."""
     return _READERS[statement.keyword](statement, options, context)
@@ -56,7 +60,7 @@ def _copy(statement: Written, options: Options, context: Context) -> model.Copy 
     destination = _destination(statement, context)
     sources = [text for word, text in texts(statement, context) if context.checked(values.path, text, word.span)]
     origin = options.text("from")
-    if origin is not None and not _IMAGE.fullmatch(origin):
+    if origin is not None and (not _IMAGE.fullmatch(origin) or origin.startswith(_BASES_ONLY)):
         span = next(option.span for option in statement.options if option.name == "from")
         hint = "copy takes from a stage, NAME:TAG, image:NAME or recipe:FILE"
         context.error(span, f"'{origin}' is neither a stage nor an image", hint)

@@ -1,0 +1,59 @@
+"""An image as the commands show it: the JSON form that `images` and `show` document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.ui.units import iso
+
+
+def describe(store: Store, image: Image) -> dict[str, Any]:
+    """The documented form (docs/commands.md). Digests begin with `sha256:`; sizes in bytes, times in ISO 8601."""
+    detail = json.loads(image.detail)
+    files, size = store.size(image.tree)
+    steps = [
+        {
+            "number": number,
+            "stage": stage["stage"],
+            "text": step["text"],
+            "file": step["file"],
+            "line": step["line"],
+            "kind": step["kind"],
+            "key": step["key"],
+            "tree": f"sha256:{step['tree']}",
+            "seconds": step["seconds"],
+        }
+        for number, (stage, step) in enumerate(
+            ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1
+        )
+    ]
+    stages = [
+        {"stage": s["stage"], "base": s["base"], "origin": s["origin"], "tree": f"sha256:{s['tree']}"}
+        for s in detail.get("stages", [])
+    ]
+    return {
+        "name": detail.get("recipe", ""),
+        "tags": [tag.full for tag in store.images.tags(image.digest)],
+        "digest": f"sha256:{image.digest}",
+        "tree": f"sha256:{image.tree}",
+        "made": iso(image.made),
+        "files": files,
+        "size": size,
+        "facts": json.loads(image.facts),
+        "parameters": detail.get("parameters", {}),
+        "stages": stages,
+        "steps": steps,
+    }
+
+
+def add_format(parser: Any) -> None:
+    """The option `--format`, the same for each command that lists or shows."""
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+
+
+def print_json(value: object, stream: Any) -> None:
+    """One JSON document, indented, names in a fixed order."""
+    stream.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,59 @@
+"""`envbuild shell`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from envbuild.cli import run as run_command
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.plan.facts import load
+from envbuild.runtime.instance import shell_of
+from envbuild.store.store import Store
+
+DESCRIPTION = """\
+Opens a shell in an image, or with --failed where the last build of a recipe failed: with the files as the failed
+step left them, its user, directory and environment. What is done there is thrown away."""
+
+EXAMPLES = """\
+examples:
+  envbuild shell web
+  envbuild shell --failed
+  envbuild shell --failed web"""
+
+
+class NothingFailed(UsageError):
+    """There is no failed build to look into."""
+
+    def __init__(self, recipe: str | None) -> None:
+        what = f"the last build of '{recipe}' did not fail" if recipe else "no build failed last"
+        super().__init__(what, "open a shell in an image instead: envbuild shell IMAGE")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
+    parser.add_argument("--failed", action="store_true", help="where the last build failed")
+    run_command.add_options(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        if arguments.failed:
+            failure = store.images.failure(arguments.image)
+            if failure is None:
+                raise NothingFailed(arguments.image)
+            detail = json.loads(failure.detail)
+            facts = load(failure.facts)
+            shell = shell_of(store, failure.tree, "the tree of the failed step")
+            arguments.env = [f"{k}={v}" for k, v in detail["parameters"].items()] + arguments.env
+            environment.stderr.write(
+                f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
+            )
+            environment.stderr.flush()
+            return run_command.start(store, failure.tree, facts, (shell,), arguments, environment)
+        if arguments.image is None:
+            raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
+        image = store.images.resolve(arguments.image)
+        shell = shell_of(store, image.tree, arguments.image)
+        return run_command.start(store, image.tree, load(image.facts), (shell,), arguments, environment)
