@@ -159,7 +159,7 @@ class _Builder:
         for child in node.children:
             if isinstance(child, Token):
                 lines.append(_EMPTY)
-            elif child.data == "comment":
+            elif child.data == "text_comment":
                 lines.append(self.comment(child))
             else:
                 token = cast(Token, child.children[0])

@@ -36,9 +36,9 @@ def _describe(
     keyword = found[0] if found else ""
     if not keyword:
         return "this line belongs to no statement", "a statement starts in the first column", 0
-    if rest.startswith('"'):
+    if rest.startswith('"') and not re.match(r'"(?:[^"\\]|\\.)*"', rest):
         return "this quote is not closed", 'a quoted part ends with " on the same line', 0
-    if rest.startswith("${"):
+    if re.match(r"\$\{[^}\s\"]*(?!\})(?:[\s\"]|$)", rest):
         return "'${' without its '}'", "write \\${ for the text itself", 2
     if _inside_options(allowed):
         return _in_options(keyword, rest, what, allowed)
@@ -77,7 +77,7 @@ def _start_of_statement(rest: str, head: re.Match[str] | None, column: int) -> t
 
 
 def _inside_options(allowed: set[str]) -> bool:
-    return bool(allowed & {"_CLOSE", "OPTION_NAME", "VALUE"})
+    return bool(allowed & {"_CLOSE", "OPTION_NAME", "OPTION_VALUE"})
 
 
 def _in_options(keyword: str, rest: str, what: str, allowed: set[str]) -> tuple[str, str, int]:
@@ -85,7 +85,7 @@ def _in_options(keyword: str, rest: str, what: str, allowed: set[str]) -> tuple[
         return f"the options of {keyword} are not closed", "expected ')' on the same line", 0
     if "OPTION_NAME" in allowed:
         return f"expected an option's name, not '{what[:1]}'", f"as in: {keyword}(name=value, flag)", 1
-    if "VALUE" in allowed and "_CLOSE" not in allowed:
+    if "OPTION_VALUE" in allowed and "_CLOSE" not in allowed:
         return f"expected a value, not '{what[:1]}'", 'an empty value is written ""', 1
     return f"expected ',' or ')', not '{what}'", "a value with white space stands in quotes", 0
 

@@ -64,7 +64,7 @@ class _Loader:
         try:
             source = self.read(self.path)
         except OSError as error:
-            hint = "envbuild init writes one" if isinstance(error, FileNotFoundError) else ""
+            hint = "name the recipe's file, NAME.env" if isinstance(error, FileNotFoundError) else ""
             raise RecipeErrors([Diagnostic(_unreadable("recipe", self.path, error), self.path, hint=hint)]) from None
         self.file(self.path, source, (), (), {}, True)
         if not self.bases and not self.scope.incomplete:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.language.diagnostics import RecipeErrors
 from envbuild.language.load import load_recipe
 from envbuild.language.model import (
     Base,
@@ -93,7 +94,7 @@ def test_words_are_quoted_in_part(load):
 
 def test_env_sees_parameters_and_leaves_the_rest_to_the_stage(load):
     statement = only(load('param v = 3\nfrom scratch\nenv PATH="/opt/${v}:${PATH}" B="a b"\n'))
-    path = ("/opt/3:", EnvironmentReference("PATH", 3, 20))
+    path = ("/opt/3:", EnvironmentReference("PATH", 3, 21))
     assert statement.values == (("PATH", path), ("B", ("a b",)))
 
 
@@ -177,8 +178,8 @@ def test_all_options_of_run(load):
 
 
 def test_pip_and_npm(load):
-    text = "from scratch\npip(into=/v)\n    -r a.txt -c b.txt  # all\n    flask>=2\nnpm(into=/n, scripts) left-pad@^1 -r web\n"
-    pip, npm = load(text).stages[0].statements
+    text = "pip(into=/v)\n    -r a.txt -c b.txt  # all\n    flask>=2\nnpm(into=/n, scripts) left-pad@^1 -r web\n"
+    pip, npm = load(f"from scratch\n{text}").stages[0].statements
     assert (pip.requirements, pip.requirement_files, pip.constraint_files) == (("flask>=2",), ("a.txt",), ("b.txt",))
     assert (npm.packages, npm.project, npm.scripts) == (("left-pad@^1",), "web", True)
 
@@ -195,11 +196,12 @@ def test_facts_are_normalised(load):
     assert unset.names == ("env:A", "expose:80/tcp", "start")
 
 
-def test_a_missing_recipe_and_a_folder_are_told(errors_of, tmp_path, load):
-    assert errors_of("", path="other.env") != []
-    with pytest.raises(Exception, match="there is no recipe 'none.env'"):
+def test_an_empty_or_missing_recipe_and_a_folder_are_told(errors_of, tmp_path):
+    (empty,) = errors_of("", path="other.env")
+    assert empty[:2] == ("the recipe has no 'from'", "other.env")
+    with pytest.raises(RecipeErrors, match=r"there is no recipe 'none\.env'"):
         load_recipe("none.env", {}, arch="amd64")
-    with pytest.raises(Exception, match="is a directory, not a recipe"):
+    with pytest.raises(RecipeErrors, match="is a directory, not a recipe"):
         load_recipe(str(tmp_path), {}, arch="amd64")
 
 

@@ -1,0 +1,227 @@
+"""Reads what dpkg knows of this machine: its packages, their files, diversions and alternatives."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from envbuild.errors import UsageError
+from envbuild.record import Record
+
+ADMIN = "/var/lib/dpkg"
+
+
+class Package(Record):
+    """An installed package. `stanza` is its text in dpkg's status file, `provides` the virtual names it stands for;
+    `needs` are its Depends and Pre-Depends: groups of alternatives, by name without versions."""
+
+    name: str
+    architecture: str
+    version: str
+    essential: bool
+    multi_arch_same: bool
+    stanza: str
+    provides: tuple[str, ...]
+    needs: tuple[tuple[str, ...], ...]
+    conffiles: tuple[tuple[str, str], ...]
+
+    @property
+    def info_name(self) -> str:
+        """The beginning of the package's file names in dpkg's info folder."""
+        return f"{self.name}:{self.architecture}" if self.multi_arch_same else self.name
+
+
+class Diversion(Record):
+    """A path that a package keeps others from; theirs lies at `moved`. `owner` is None for a local one."""
+
+    path: str
+    moved: str
+    owner: str | None
+
+
+class Alternative(Record):
+    """A name that several programs can stand for (update-alternatives(1)).
+
+    `slaves` are (name, link); `choices` are (path, priority, paths of the slaves in their order, "" for none).
+    """
+
+    name: str
+    link: str
+    slaves: tuple[tuple[str, str], ...]
+    choices: tuple[tuple[str, int, tuple[str, ...]], ...]
+
+
+class DpkgDatabase:
+    """The database below `root`, read once."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root.rstrip("/")
+        self.admin = f"{self.root}{ADMIN}"
+        self.packages = {package.name: package for package in self._read_status()}
+        self._providers: dict[str, list[str]] = {}
+        for package in self.packages.values():
+            for virtual in package.provides:
+                self._providers.setdefault(virtual, []).append(package.name)
+
+    @staticmethod
+    def exists(root: str = "/") -> bool:
+        """Whether the machine has a dpkg database."""
+        return os.path.isfile(f"{root.rstrip('/')}{ADMIN}/status")
+
+    def closure(self, names: list[str]) -> list[Package]:
+        """The packages of these names and all that they need, sorted. Raises NoSuchPackage."""
+        taken: dict[str, Package] = {}
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            package = self.packages.get(name)
+            if package is None:
+                package = self.packages[self._provider(name)]
+            if package.name in taken:
+                continue
+            taken[package.name] = package
+            for group in package.needs:
+                chosen = next((one for one in group if one in self.packages or one in self._providers), None)
+                if chosen is not None:
+                    pending.append(chosen)
+        return [taken[name] for name in sorted(taken)]
+
+    def essential(self) -> list[str]:
+        """The names of the essential packages."""
+        return sorted(package.name for package in self.packages.values() if package.essential)
+
+    def owner_of(self, path: str) -> str | None:
+        """The package whose list has this path."""
+        for package in self.packages.values():
+            if path in self.files(package):
+                return package.name
+        return None
+
+    def files(self, package: Package) -> list[str]:
+        """The paths of a package's files and directories, as dpkg lists them."""
+        for name in (package.info_name, package.name):
+            try:
+                with open(f"{self.admin}/info/{name}.list", encoding="utf-8", errors="surrogateescape") as file:
+                    return file.read().splitlines()
+            except FileNotFoundError:
+                continue
+        return []
+
+    def info_files(self, package: Package) -> list[str]:
+        """The names of a package's files in dpkg's info folder."""
+        prefix = package.info_name + "."
+        return [name for name in self._info_names() if name.startswith(prefix)]
+
+    def diversions(self) -> list[Diversion]:
+        """All diversions."""
+        lines = self._lines("diversions")
+        return [
+            Diversion(path, moved, None if owner == ":" else owner)
+            for path, moved, owner in zip(lines[::3], lines[1::3], lines[2::3], strict=False)
+        ]
+
+    def alternatives(self) -> Iterator[Alternative]:
+        """All alternatives, by name."""
+        folder = f"{self.admin}/alternatives"
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            with open(f"{folder}/{name}", encoding="utf-8", errors="surrogateescape") as file:
+                yield parse_alternative(name, file.read().splitlines())
+
+    def triggers(self) -> dict[str, list[str]]:
+        """The lines of each file in dpkg's triggers folder."""
+        folder = f"{self.admin}/triggers"
+        names = [name for name in sorted(os.listdir(folder)) if name != "Lock"] if os.path.isdir(folder) else []
+        return {name: self._lines(f"triggers/{name}") for name in names}
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            with open(f"{self.admin}/{name}", encoding="utf-8", errors="surrogateescape") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _info_names(self) -> list[str]:
+        if not hasattr(self, "_names"):
+            self._names = sorted(os.listdir(f"{self.admin}/info"))
+        return self._names
+
+    def _provider(self, name: str) -> str:
+        providers = self._providers.get(name)
+        if not providers:
+            raise NoSuchPackage(name, sorted(self.packages))
+        return sorted(providers)[0]
+
+    def _read_status(self) -> Iterator[Package]:
+        with open(f"{self.admin}/status", encoding="utf-8", errors="surrogateescape") as file:
+            for stanza in file.read().split("\n\n"):
+                fields = _fields(stanza)
+                if fields.get("Status", "").endswith(" ok installed"):
+                    yield _package(stanza.strip("\n"), fields)
+
+
+class NoSuchPackage(UsageError):
+    """`host(...)` names something that this machine has neither as a package nor as a program."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        from difflib import get_close_matches  # only on a mistake
+
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"install it first: apt-get install {name}"
+        super().__init__(f"host({name}): this machine has no installed package or program of that name", hint)
+
+
+def parse_alternative(name: str, lines: list[str]) -> Alternative:
+    """One file of dpkg's alternatives folder."""
+    link = lines[1]
+    position = 2
+    slaves = []
+    while position < len(lines) and lines[position]:
+        slaves.append((lines[position], lines[position + 1]))
+        position += 2
+    position += 1
+    choices = []
+    while position < len(lines) and lines[position]:
+        path, priority = lines[position], int(lines[position + 1])
+        own = lines[position + 2 : position + 2 + len(slaves)]
+        choices.append((path, priority, tuple(own)))
+        position += 2 + len(slaves)
+    return Alternative(name, link, tuple(slaves), tuple(choices))
+
+
+def _fields(stanza: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    name = ""
+    for line in stanza.splitlines():
+        if line[:1] in (" ", "\t"):
+            fields[name] = f"{fields.get(name, '')}\n{line.strip()}"
+        else:
+            name, _, value = line.partition(":")
+            fields[name] = value.strip()
+    return fields
+
+
+def _package(stanza: str, fields: dict[str, str]) -> Package:
+    conffiles = []
+    for line in fields.get("Conffiles", "").splitlines():
+        words = line.split()
+        if len(words) == 2:
+            conffiles.append((words[0], words[1]))
+    needs = [_names(group) for key in ("Pre-Depends", "Depends") for group in fields.get(key, "").split(",") if group]
+    return Package(
+        name=fields["Package"],
+        architecture=fields.get("Architecture", ""),
+        version=fields.get("Version", ""),
+        essential=fields.get("Essential") == "yes",
+        multi_arch_same=fields.get("Multi-Arch") == "same",
+        stanza=stanza,
+        provides=tuple(name for group in fields.get("Provides", "").split(",") if group for name in _names(group)),
+        needs=tuple(needs),
+        conffiles=tuple(conffiles),
+    )
+
+
+def _names(group: str) -> tuple[str, ...]:
+    """`a (>= 1) | b:any` as ("a", "b")."""
+    found = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", one) for one in group.split("|"))
+    return tuple(match[1] for match in found if match)

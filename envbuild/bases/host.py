@@ -1,0 +1,165 @@
+"""The base `host`: a minimal system cut from the packages that are installed on this machine.
+
+Package files come from dpkg's own lists; what packages' scripts would have made is made anew (generated.py), so that
+nothing of this machine's users, addresses or settings gets in. No network and no privilege are needed, and root and
+an ordinary user make the same tree.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import md5
+
+from envbuild.bases.collected import Collected
+from envbuild.bases.dpkg import Diversion, DpkgDatabase, NoSuchPackage, Package
+from envbuild.bases.generated import generate
+from envbuild.bases.programs import prepare_programs
+from envbuild.bases.target import PreparedBase, TreeTarget
+
+ALWAYS = ("base-files", "base-passwd", "dash", "libc-bin")
+"""What any system needs whatever it is for: the directories, the accounts, /bin/sh, and the loader's tools."""
+PLAIN = ("apt",)
+"""What plain `host` has beside the essential packages."""
+LEFT_OUT = (
+    "/usr/share/doc/",
+    "/usr/share/man/",
+    "/usr/share/info/",
+    "/usr/share/locale/",
+    "/usr/share/lintian/",
+    "/usr/share/linda/",
+    "/usr/share/bug/",
+)
+KEPT = ("/copyright",)
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
+"""Directories of the root that are links into /usr where usr is merged (Debian's usrmerge)."""
+SEARCH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+SHOWN_NOTES = 5
+
+
+class HostBase:
+    """A cut of this machine's packages."""
+
+    def __init__(self, collected: Collected, packages: list[Package], notes: tuple[str, ...]) -> None:
+        self._collected = collected
+        self.epoch = collected.newest // 1_000_000_000
+        release = _release(collected.root)
+        self.identity = f"{release}, {len(packages)} packages of this machine"
+        self.notes = notes
+
+    def write(self, target: TreeTarget) -> None:
+        self._collected.write_to(target, self.epoch)
+
+    def close(self) -> None:
+        pass
+
+
+def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bool = False) -> PreparedBase:
+    """The base of the named packages (or programs) and what they need; of the essential ones and apt without names.
+
+    On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage.
+    """
+    if without_dpkg or not DpkgDatabase.exists(root):
+        return prepare_programs(programs, root)
+    database = DpkgDatabase(root)
+    wanted = _wanted(database, programs)
+    packages = database.closure(wanted)
+    merged = {name for name in MERGED if os.path.islink(f"{database.root}/{name}")}
+    collected = Collected(database.root)
+    for name in sorted(merged):
+        collected.link(f"/{name}", os.readlink(f"{database.root}/{name}"))
+    changed = _take_packages(database, packages, merged, collected)
+    generate(database, packages, collected, lambda path: true_path(path, merged))
+    return HostBase(collected, packages, _notes(collected, changed))
+
+
+def true_path(path: str, merged: set[str]) -> str:
+    """Where a path lies when usr is merged: /bin/ls is /usr/bin/ls."""
+    first, _, rest = path.lstrip("/").partition("/")
+    return f"/usr/{first}/{rest}".rstrip("/") if first in merged and rest else path
+
+
+def _wanted(database: DpkgDatabase, programs: tuple[str, ...]) -> list[str]:
+    if not programs:
+        return [*database.essential(), *PLAIN, *(name for name in ALWAYS if name in database.packages)]
+    wanted = [name for name in ALWAYS if name in database.packages]
+    for program in programs:
+        wanted.append(program if program in database.packages else _package_of(database, program))
+    return wanted
+
+
+def _package_of(database: DpkgDatabase, program: str) -> str:
+    """The package that brings a program of this name."""
+    for folder in SEARCH:
+        path = f"{folder}/{program}"
+        if os.path.lexists(f"{database.root}{path}"):
+            real = os.path.realpath(f"{database.root}{path}")[len(database.root) :]
+            for candidate in (path, real, real.removeprefix("/usr")):
+                owner = database.owner_of(candidate)
+                if owner is not None:
+                    return owner
+    raise NoSuchPackage(program, sorted(database.packages))
+
+
+def _take_packages(
+    database: DpkgDatabase, packages: list[Package], merged: set[str], collected: Collected
+) -> list[str]:
+    """Takes the packages' files; returns the configuration files that were changed by hand."""
+    names = {package.name for package in packages}
+    moved: dict[str, Diversion] = {}
+    undone: dict[str, Diversion] = {}
+    for diversion in database.diversions():
+        where = moved if diversion.owner in names else undone
+        where[diversion.path] = diversion
+    changed = []
+    for package in packages:
+        conffiles = dict(package.conffiles)
+        for path in database.files(package):
+            if path in ("/.", "") or _left_out(path):
+                continue
+            place, source = path, path
+            if path in moved and moved[path].owner != package.name:
+                place = source = moved[path].moved
+            elif path in undone and undone[path].owner != package.name:
+                # Who moved it is not taken: it goes back to its own place.
+                source = undone[path].moved
+            place, source = true_path(place, merged), true_path(source, merged)
+            if place.lstrip("/") in merged:
+                continue
+            taken = collected.take(place, source)
+            if taken and path in conffiles and _md5(f"{database.root}{source}") != conffiles[path]:
+                changed.append(path)
+    return changed
+
+
+def _left_out(path: str) -> bool:
+    return path.startswith(LEFT_OUT) and not path.endswith(KEPT)
+
+
+def _md5(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            # dpkg's own choice, to tell changed files and not to keep anybody out (deb-conffiles).
+            return md5(file.read(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return ""
+
+
+def _notes(collected: Collected, changed: list[str]) -> tuple[str, ...]:
+    notes = []
+    for what, paths in (
+        ("left out, as not everybody may read them on this machine", collected.unreadable),
+        ("taken as they are on this machine, though changed since their package was installed", changed),
+    ):
+        if paths:
+            more = f" and {len(paths) - SHOWN_NOTES} more" if len(paths) > SHOWN_NOTES else ""
+            notes.append(f"{what}: {', '.join(paths[:SHOWN_NOTES])}{more}")
+    return tuple(notes)
+
+
+def _release(root: str) -> str:
+    try:
+        with open(f"{root}/etc/os-release", encoding="utf-8") as file:
+            fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+    except (OSError, UnicodeDecodeError):
+        return "this machine"
+    return fields.get("PRETTY_NAME", "this machine").strip('"')
