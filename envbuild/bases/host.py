@@ -16,10 +16,9 @@ from envbuild.bases.generated import generate
 from envbuild.bases.programs import prepare_programs
 from envbuild.bases.target import PreparedBase, TreeTarget
 
-ALWAYS = ("base-files", "base-passwd", "dash", "libc-bin")
-"""What any system needs whatever it is for: the directories, the accounts, /bin/sh, and the loader's tools."""
-PLAIN = ("apt",)
-"""What plain `host` has beside the essential packages."""
+ALWAYS = ("apt",)
+"""What the base has beside the essential packages. Those are always there: a package may rely on them without
+saying so (Debian policy 3.8), so they belong to what each one needs."""
 LEFT_OUT = (
     "/usr/share/doc/",
     "/usr/share/man/",
@@ -54,7 +53,7 @@ class HostBase:
 
 
 def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bool = False) -> PreparedBase:
-    """The base of the named packages (or programs) and what they need; of the essential ones and apt without names.
+    """The base of the essential packages and apt, the named packages (or programs), and what all these need.
 
     On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage.
     """
@@ -79,9 +78,7 @@ def true_path(path: str, merged: set[str]) -> str:
 
 
 def _wanted(database: DpkgDatabase, programs: tuple[str, ...]) -> list[str]:
-    if not programs:
-        return [*database.essential(), *PLAIN, *(name for name in ALWAYS if name in database.packages)]
-    wanted = [name for name in ALWAYS if name in database.packages]
+    wanted = [*database.essential(), *(name for name in ALWAYS if name in database.packages)]
     for program in programs:
         wanted.append(program if program in database.packages else _package_of(database, program))
     return wanted

@@ -21,6 +21,10 @@ class TreeTarget(Protocol):
         """What was added at this path last, with digest and size filled in."""
         ...
 
+    def link(self, path: bytes, other: bytes) -> None:
+        """Puts at `path` what was added at `other`: another name of the same file."""
+        ...
+
 
 class PreparedBase(Protocol):
     """A base that is ready to be written.

@@ -29,6 +29,9 @@ def _describe(
     lines: list[str], line: int, column: int, rest: str, what: str, allowed: set[str]
 ) -> tuple[str, str, int]:
     head = _HEAD.match(lines[line - 1])
+    after = lines[line - 1][head.end() :] if head and column == 1 else rest
+    if after[:1].isspace() and after[0] not in " \t":
+        return f"this white space is U+{ord(after[0]):04X}", "a recipe knows spaces and tabs only", 0
     if column == 1 or (head and head[0] in KEYWORDS and column == head.end() + 1 and not _inside_options(allowed)):
         return _start_of_statement(rest if column == 1 else lines[line - 1][column - 1 :], head, column)
     statement = next((text for text in reversed(lines[:line]) if text and text[0] not in " \t#"), "")
@@ -109,7 +112,7 @@ def _in_param(rest: str, what: str, allowed: set[str]) -> tuple[str, str, int]:
     if "_IN" in allowed or ("_SPACE" in allowed and rest):
         return f"expected 'in' and the allowed values, not '{what}'", hint, 0
     if not rest:
-        return "param ends too early", hint, 0
+        return "expected a value", hint, 0
     return f"unexpected '{what}' in param", hint, 0
 
 

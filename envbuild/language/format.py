@@ -79,4 +79,4 @@ def _block_line(line: BlockLine, in_text: bool) -> str:
             return line.text if in_text else f"    {line.text}"
         case _:
             words = " ".join(written(word) for word in line.words)
-            return f"    {words}  {line.comment}".rstrip() if line.comment else f"    {words}"
+            return f"    {words}  {line.comment}" if line.comment else f"    {words}"

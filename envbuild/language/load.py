@@ -11,7 +11,7 @@ from envbuild.language.bases import read_base
 from envbuild.language.context import Context
 from envbuild.language.declare import Declarations
 from envbuild.language.diagnostics import Diagnostic, RecipeErrors
-from envbuild.language.nearest import did_you_mean
+from envbuild.language.nearest import did_you_mean, nearest
 from envbuild.language.options import read_options
 from envbuild.language.parse import parse_all
 from envbuild.language.scope import BUILT_IN, Scope
@@ -113,9 +113,10 @@ class _Loader:
                 self._statement(item, context, (*ancestors, path), given, wanted)
 
     def _broken(self, item: Broken) -> None:
-        """What can't be read may have declared anything; only what it surely can't have is still checked."""
-        self.scope.incomplete |= item.keyword not in KEYWORDS or KEYWORDS[item.keyword].anywhere
-        if item.keyword == "from":
+        """What seems to be a param, an include or a from may have declared what is used later: no guesses then."""
+        meant = item.keyword if item.keyword in KEYWORDS else nearest(item.keyword, KEYWORDS)
+        self.scope.incomplete |= meant is not None and KEYWORDS[meant].anywhere
+        if meant == "from":
             self._open(None, None)
 
     def _open(self, name: str | None, base: model.Base | None) -> None:

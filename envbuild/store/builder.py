@@ -30,6 +30,10 @@ class TreeBuilder:
         """What was added at this path last: what a hard link in an archive refers to."""
         return self._entries.get(path)
 
+    def link(self, path: bytes, other: bytes) -> None:
+        """Puts at `path` what was added at `other`: another name of the same file."""
+        self._entries[path] = self._entries[other]
+
     def finish(self, mtime: int = 0) -> Digest:
         """The tree of all that was added. Directories that are missing get 0755, 0:0 and `mtime` (nanoseconds)."""
         children: dict[bytes, dict[bytes, Entry]] = {b"": {}}

@@ -73,6 +73,12 @@ def test_comments_stay_where_they_are():
     )
 
 
+def test_only_spaces_and_tabs_are_white_space():
+    text = "from scratch\napt\n    a # why\u00a0\n"
+    tree = parse(text, "x")
+    assert without_positions(parse(print_recipe(tree), "x")) == without_positions(tree)
+
+
 def _load(text):
     def read(path):
         if path == "web.env":

@@ -1,0 +1,126 @@
+"""The package sources of this machine, as apt is configured (sources.list(5)), and which of them serve a suite."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.record import Record
+
+FOLDER = "/etc/apt"
+DEBIAN_COMPONENTS = ("main", "contrib", "non-free", "non-free-firmware")
+_SUFFIXES = ("", "-updates", "-security", "/updates", "-backports", "-proposed-updates", "-backports-sloppy")
+
+
+class AptSource(Record):
+    """One source of one suite. `options` are deb822 fields such as Signed-By, in the order given."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether it looks like one of Debian's own archives, by its components and its key."""
+        keys = " ".join(value for name, value in self.options if name.lower() == "signed-by")
+        known = bool(self.components) and all(one in DEBIAN_COMPONENTS for one in self.components)
+        return known and (not keys or "debian-archive" in keys) and not self.suite.endswith("/")
+
+
+def machine_sources(root: str = "") -> list[AptSource]:
+    """All sources of binary packages that are configured and enabled."""
+    paths = [f"{root}{FOLDER}/sources.list"]
+    folder = f"{root}{FOLDER}/sources.list.d"
+    if os.path.isdir(folder):
+        paths += [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith((".list", ".sources"))]
+    found: list[AptSource] = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            continue
+        found += parse_deb822(text) if path.endswith(".sources") else parse_lines(text)
+    return found
+
+
+def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
+    """The sources that make up a Debian suite: itself, its updates and its security updates.
+
+    Where none is configured for this suite, but a Debian archive for another one, that archive is asked for it.
+    """
+    debian = [source for source in sources if source.is_debian]
+    wanted = {suite, f"{suite}-updates", f"{suite}-security", f"{suite}/updates"}
+    chosen = [source for source in debian if source.suite in wanted]
+    if any(source.suite == suite for source in chosen):
+        return _unique(chosen)
+    plain = [source for source in debian if not _is_addition(source.suite)]
+    return [plain[0].replace(suite=suite)] if plain else []
+
+
+def parse_lines(text: str) -> list[AptSource]:
+    """The one-line form: `deb [option=value ...] URI SUITE COMPONENT ...`."""
+    found = []
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if not words or words[0] != "deb":
+            continue
+        options: list[tuple[str, str]] = []
+        rest = words[1:]
+        if rest and rest[0].startswith("["):
+            end = next((at for at, word in enumerate(rest) if word.endswith("]")), len(rest) - 1)
+            for word in " ".join(rest[: end + 1]).strip("[]").split():
+                name, _, value = word.partition("=")
+                options.append((_DEB822.get(name, name), value.replace(",", " ")))
+            rest = rest[end + 1 :]
+        if len(rest) >= 2:
+            found.append(AptSource(rest[0], rest[1], tuple(rest[2:]), tuple(options)))
+    return found
+
+
+def parse_deb822(text: str) -> list[AptSource]:
+    """The form of several lines: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
+    found = []
+    for stanza in text.replace("\r", "").split("\n\n"):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in stanza.splitlines():
+            if line.startswith("#") or not line.strip():
+                continue
+            if line[0] in " \t":
+                fields[name] = f"{fields.get(name, '')}\n {line.strip()}"
+            else:
+                name, _, value = line.partition(":")
+                fields[name] = value.strip()
+        lowered = {key.lower(): value for key, value in fields.items()}
+        if "deb" not in lowered.get("types", "").split() or lowered.get("enabled", "yes") == "no":
+            continue
+        plain = ("types", "uris", "suites", "components", "enabled", "architectures")
+        options = tuple((key, value) for key, value in fields.items() if key.lower() not in plain)
+        for uri in lowered.get("uris", "").split():
+            for suite in lowered.get("suites", "").split():
+                found.append(AptSource(uri, suite, tuple(lowered.get("components", "").split()), options))
+    return found
+
+
+def to_deb822(sources: list[AptSource], types: str = "deb") -> str:
+    """The sources as the text of a `.sources` file."""
+    stanzas = []
+    for source in sources:
+        lines = [f"Types: {types}", f"URIs: {source.uri}", f"Suites: {source.suite}"]
+        if source.components:
+            lines.append(f"Components: {' '.join(source.components)}")
+        lines += [f"{name}: {value}" for name, value in source.options]
+        stanzas.append("\n".join(lines) + "\n")
+    return "\n".join(stanzas)
+
+
+_DEB822 = {"signed-by": "Signed-By", "trusted": "Trusted", "check-valid-until": "Check-Valid-Until"}
+
+
+def _is_addition(suite: str) -> bool:
+    return any(suffix and suite.endswith(suffix) for suffix in _SUFFIXES)
+
+
+def _unique(sources: list[AptSource]) -> list[AptSource]:
+    return list(dict.fromkeys(sources))

@@ -1,0 +1,75 @@
+"""Uncompresses what an archive is packed in, told by its first bytes and not by its name."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any
+
+from envbuild.bases.archive import ArchiveError
+
+MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+RATIO = 2000
+"""More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
+FREE = 64 << 20
+
+
+def open_compressed(path: str) -> Uncompressed:
+    """The content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be read."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed with the Uncompressed that is returned
+    except OSError as error:
+        raise ArchiveError(path, str(error.strerror), 0) from error
+    head = file.read(8)
+    file.seek(0)
+    kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
+    return Uncompressed(path, file, _opened(kind, file))
+
+
+class Uncompressed:
+    """Bytes of a file that may be compressed, counted against bombs."""
+
+    def __init__(self, path: str, file: IO[bytes], stream: Any) -> None:
+        self._path = path
+        self._file = file
+        self._stream = stream
+        self._out = 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; b"" at the end. Raises ArchiveError."""
+        try:
+            data: bytes = self._stream.read(size)
+        except (OSError, EOFError, ValueError) as error:
+            raise ArchiveError(self._path, f"damaged: {error}", self._out) from error
+        except Exception as error:
+            # lzma, zlib and zstandard each have an error of their own, without a base in common.
+            if type(error).__name__ not in ("LZMAError", "error", "ZstdError"):
+                raise
+            raise ArchiveError(self._path, f"damaged: {error}", self._out) from error
+        self._out += len(data)
+        if self._out > FREE and self._out > RATIO * max(1, os.lseek(self._file.fileno(), 0, os.SEEK_CUR)):
+            raise ArchiveError(self._path, "it unpacks to far more than it holds", self._out)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _opened(kind: str, file: IO[bytes]) -> Any:
+    # Each library is imported only for the archives that need it.
+    if kind == "gzip":
+        import gzip
+
+        return gzip.GzipFile(fileobj=file)
+    if kind == "xz":
+        import lzma
+
+        return lzma.LZMAFile(file)
+    if kind == "bzip2":
+        import bz2
+
+        return bz2.BZ2File(file)
+    if kind == "zstd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return file

@@ -1,0 +1,228 @@
+"""The base `debian:SUITE`: a minimal Debian that mmdebstrap makes from the machine's own package sources.
+
+None of the machine's settings stay in it: no sources, lists, logs, names or numbers of this machine. The epoch is
+the date of the suite's Release file, so that the same packages give the same tree on any day.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
+from envbuild.bases.tarball import write_archive
+from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.errors import MachineLacks, UsageError, WorkFailed
+from envbuild.sandbox.ids import find_program, why_not_range
+from envbuild.tree.entry import DIRECTORY, FILE, Entry
+
+LEFT_OUT = (
+    b"etc/apt/sources.list",
+    b"etc/apt/sources.list.d/",
+    b"etc/apt/apt.conf.d/99mmdebstrap",
+    b"etc/hostname",
+    b"etc/resolv.conf",
+    b"var/cache/apt/",
+    b"var/cache/ldconfig/",
+    b"var/lib/apt/lists/",
+    b"var/log/",
+    b"var/lib/dpkg/lock",
+    b"var/lib/dpkg/lock-frontend",
+    b"var/lib/dpkg/triggers/Lock",
+    b"run/",
+    b"tmp/",
+    b"dev/",
+    b"proc/",
+    b"sys/",
+)
+"""What differs from run to run or tells of this machine; of a path with a slash at its end, what lies in it."""
+REMOVED_SUFFIXES = (b"-old", b".dpkg-old")
+EMPTIED = (b"etc/machine-id",)
+KEPT_DIRECTORIES = (b"var/cache/apt/archives/partial", b"var/lib/apt/lists/partial", b"var/log/apt")
+TAIL = 25
+
+
+class NoMmdebstrap(MachineLacks):
+    """mmdebstrap is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("debian: bases are made by mmdebstrap, which is not installed", "apt-get install mmdebstrap")
+
+
+class NeedsIdRange(MachineLacks):
+    """An ordinary user without subordinate ids can't install packages that have users of their own."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"debian: bases need a range of user ids, and {reason}",
+            "as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+        )
+
+
+class NoSource(UsageError):
+    """Nothing on this machine says where the suite's packages are."""
+
+    def __init__(self, suite: str) -> None:
+        super().__init__(
+            f"debian:{suite}: apt on this machine has no Debian source that could serve it",
+            f"add one to /etc/apt/sources.list.d with Suites: {suite}",
+        )
+
+
+class MirrorFailed(WorkFailed):
+    """apt or mmdebstrap could not get or install the packages."""
+
+    def __init__(self, suite: str, what: str, output: str) -> None:
+        super().__init__(
+            f"debian:{suite}: {what}\n{output.rstrip()}", "check the suite's name and that apt-get update works here"
+        )
+
+
+class DebianBase:
+    """A Debian that mmdebstrap has made, as a tar archive in the work folder."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, archive: str, suite: str, epoch: int, release: str) -> None:
+        self._archive = archive
+        self.epoch = epoch
+        self.identity = f"debian {suite}, {release}"
+
+    def write(self, target: TreeTarget) -> None:
+        cleaned = _Cleaned(target)
+        write_archive(self._archive, cleaned, self.epoch)
+        time = self.epoch * 1_000_000_000
+        for path in KEPT_DIRECTORIES:
+            target.add(path, Entry(b"", DIRECTORY, 0o755, 0, 0, time))
+
+    def close(self) -> None:
+        try:
+            os.unlink(self._archive)
+        except FileNotFoundError:
+            pass
+
+
+def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) -> PreparedBase:
+    """Makes a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
+    tools' lines. Raises NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
+    program = find_program("mmdebstrap")
+    if program is None:
+        raise NoMmdebstrap
+    reason = "" if os.geteuid() == 0 else why_not_range(os.geteuid())
+    if reason:
+        raise NeedsIdRange(reason)
+    sources = sources_for(suite, machine_sources())
+    if not sources:
+        raise NoSource(suite)
+    epoch, release = _release_date(suite, sources, work, progress)
+    listed = f"{work}/{suite}.sources"
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write(to_deb822(sources))
+    archive = f"{work}/{suite}.tar"
+    words = [
+        program,
+        "--variant=minbase",
+        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+        "--format=tar",
+        '--aptopt=Acquire::Languages "none"',
+        "--skip=check/qemu",
+        suite,
+        archive,
+        listed,
+    ]
+    # mmdebstrap's own processes take it for a folder of their user's, who may not read ours.
+    variables = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "TMPDIR": "/tmp"}
+    _run(words, variables, work, progress, lambda output: MirrorFailed(suite, "mmdebstrap could not make it", output))
+    return DebianBase(archive, suite, epoch, release)
+
+
+def _release_date(suite: str, sources: list[AptSource], work: str, progress: Callable[[str], None]) -> tuple[int, str]:
+    """The date in the suite's Release file, in seconds, and what it says of itself; apt fetches and verifies it."""
+    state = f"{work}/apt-{suite}"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        os.makedirs(f"{state}/{folder}", exist_ok=True)
+    own = [source for source in sources if source.suite == suite]
+    with open(f"{state}/machine.sources", "w", encoding="utf-8") as file:
+        file.write(to_deb822(own[:1]))
+    options = {
+        "Dir::Etc::SourceList": f"{state}/machine.sources",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State": state,
+        "Dir::State::Lists": f"{state}/lists",
+        "Dir::Cache": f"{state}/cache",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+        # Only the Release file is wanted, and no index that it names.
+        "Acquire::IndexTargets::deb::Packages::DefaultEnabled": "false",
+        "APT::Update::Error-Mode": "any",
+        "APT::Update::Post-Invoke": "",
+        "APT::Update::Post-Invoke-Success": "",
+        "quiet": "1",
+    }
+    words = ["apt-get", "update", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+    _run(words, dict(os.environ), work, progress, lambda output: MirrorFailed(suite, "apt can't get it", output))
+    for name in sorted(os.listdir(f"{state}/lists")):
+        if name.endswith(("_InRelease", "_Release")):
+            with open(f"{state}/lists/{name}", encoding="utf-8", errors="replace") as file:
+                fields = dict(line.split(": ", 1) for line in file.read().splitlines() if ": " in line)
+            if "Date" in fields:
+                date = parsedate_to_datetime(fields["Date"].strip())
+                return int(date.timestamp()), f"{fields.get('Version', suite)} of {date:%Y-%m-%d}"
+    raise MirrorFailed(suite, "apt got no Release file with a date", "")
+
+
+def _run(
+    words: list[str],
+    variables: dict[str, str],
+    work: str,
+    progress: Callable[[str], None],
+    failure: Callable[[str], Exception],
+) -> None:
+    """Runs a tool to its end. It is of a session of its own, and ends with us whatever happens."""
+    process = subprocess.Popen(
+        words,
+        env=variables,
+        cwd=work,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            progress(line)
+        status = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if status != 0:
+        raise failure("".join(lines[-TAIL:]))
+
+
+class _Cleaned:
+    """Passes entries on, except what belongs to this machine or this run."""
+
+    def __init__(self, target: TreeTarget) -> None:
+        self._target = target
+
+    def add(self, path: bytes, entry: Entry, source: bytes | int | None = None) -> None:
+        if path in LEFT_OUT or any(path.startswith(one) for one in LEFT_OUT if one.endswith(b"/")):
+            return
+        if entry.kind == FILE and path.startswith(b"var/") and path.endswith(REMOVED_SUFFIXES):
+            return
+        self._target.add(path, entry, b"" if path in EMPTIED else source)
+
+    def get(self, path: bytes) -> Entry | None:
+        return self._target.get(path)
+
+    def link(self, path: bytes, other: bytes) -> None:
+        self._target.link(path, other)

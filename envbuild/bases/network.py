@@ -1,0 +1,130 @@
+"""What a networked step is given of this machine's network settings: mounted while it runs, kept nowhere.
+
+So a recipe names no mirror, proxy or certificate, and works behind any: names are resolved as here, packages come
+from where this machine gets them, and servers are believed that this machine believes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+
+from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
+from envbuild.record import Record
+from envbuild.sandbox.ids import find_program
+
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+APT_SOURCES = "/etc/apt/sources.list.d/envbuild-machine.sources"
+APT_SETTINGS = "/etc/apt/apt.conf.d/99envbuild-machine"
+PIP_SETTINGS = "/etc/pip.conf"
+APT_PREFIXES = (
+    "Acquire::http::",
+    "Acquire::https::",
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+    "Acquire::Retries",
+)
+PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "retries")
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+class MachineNetwork(Record):
+    """`files` are (target, content), `binds` (host path, target), `environment` variables."""
+
+    files: tuple[tuple[str, bytes], ...]
+    binds: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]
+
+
+def settings_for(
+    suite: str | None, has: Callable[[str], bool], variables: Mapping[str, str], home: str
+) -> MachineNetwork:
+    """The settings for a tree. `suite` is its Debian suite's name if it has one, `has` tells whether a path is in
+    it, `variables` are the user's about proxies and indexes, `home` is the user's folder."""
+    binds = [(path, path) for path in ("/etc/resolv.conf", "/etc/hosts") if os.path.exists(path)]
+    files: list[tuple[str, bytes]] = []
+    environment = {name: value for name, value in variables.items() if name.lower().endswith("_proxy")}
+    if os.path.exists(BUNDLE):
+        # Over the tree's own, which knows nothing of an authority that only this machine's network needs.
+        binds.append((os.path.realpath(BUNDLE), BUNDLE))
+        environment.update(dict.fromkeys(_CERTIFICATE_VARIABLES, BUNDLE))
+    if has("/usr/bin/apt-get"):
+        files += _apt(suite, has, binds)
+    pip = _pip(variables, home)
+    if pip:
+        files.append((PIP_SETTINGS, pip))
+    registry = _npm_registry(variables, home)
+    if registry:
+        environment["npm_config_registry"] = registry
+    return MachineNetwork(tuple(files), tuple(binds), tuple(sorted(environment.items())))
+
+
+def _apt(suite: str | None, has: Callable[[str], bool], binds: list[tuple[str, str]]) -> list[tuple[str, bytes]]:
+    sources = sources_for(suite, machine_sources()) if suite else []
+    for key in {value for source in sources for name, value in source.options if name.lower() == "signed-by"}:
+        for path in key.split():
+            if path.startswith("/") and os.path.exists(path) and not has(path):
+                binds.append((path, path))
+    files = [(APT_SETTINGS, "".join(f"{line}\n" for line in _apt_settings()).encode())]
+    if sources:
+        files.append((APT_SOURCES, _both(sources).encode()))
+    return files
+
+
+def _both(sources: list[AptSource]) -> str:
+    return to_deb822(sources, "deb deb-src")
+
+
+def _apt_settings() -> list[str]:
+    program = find_program("apt-config")
+    if program is None:
+        return []
+    shown = subprocess.run([program, "dump"], capture_output=True, text=True, check=False, errors="replace").stdout
+    # In a sandbox the download user may lack what it needs (a network of its own, an id): root fetches.
+    return [line for line in shown.splitlines() if line.startswith(APT_PREFIXES)] + ['APT::Sandbox::User "root";']
+
+
+def _pip(variables: Mapping[str, str], home: str) -> bytes:
+    """pip's index settings (pip's documentation, "Configuration"); files and folders of this machine are left out."""
+    from configparser import ConfigParser, Error
+
+    found: dict[str, str] = {}
+    folders = ["/etc", "/etc/xdg/pip", f"{home}/.config/pip", f"{home}/.pip"]
+    for folder in folders:
+        parser = ConfigParser(interpolation=None)
+        try:
+            parser.read(f"{folder}/pip.conf", encoding="utf-8")
+        except (Error, OSError, UnicodeDecodeError):
+            continue
+        if parser.has_section("global"):
+            found.update({key: value for key, value in parser.items("global") if key in PIP_KEYS})
+    for key in PIP_KEYS:
+        value = variables.get("PIP_" + key.upper().replace("-", "_"))
+        if value:
+            found[key] = value
+    kept = {}
+    for key, value in found.items():
+        words = [word for word in value.split() if not word.startswith(("file:", "/"))]
+        if words:
+            kept[key] = " ".join(words)
+    if not kept:
+        return b""
+    return ("[global]\n" + "".join(f"{key} = {value}\n" for key, value in kept.items())).encode()
+
+
+def _npm_registry(variables: Mapping[str, str], home: str) -> str:
+    """npm's registry (npm's documentation, "npmrc"); tokens stay here."""
+    for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
+        if variables.get(name):
+            return variables[name]
+    for path in (f"{home}/.npmrc", "/etc/npmrc", "/usr/etc/npmrc", "/usr/local/etc/npmrc"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = [line.partition("=") for line in file]
+        except (OSError, UnicodeDecodeError):
+            continue
+        for key, _, value in lines:
+            if key.strip() == "registry":
+                return value.strip()
+    return ""

@@ -1,0 +1,123 @@
+"""The base `tar:`, and what `fetch(unpack)` unpacks: a tar archive as a tree."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.bases.archive import ArchiveError, Limits, Member, TarReader
+from envbuild.bases.compression import open_compressed
+from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
+
+OVERLAY = b"user.overlay."
+_KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
+_CHUNK = 1 << 20
+
+
+class TarBase:
+    """A root file system in an archive. Its epoch is the time of its newest member."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: str, epoch: int) -> None:
+        self._path = path
+        self.epoch = epoch
+        self.identity = os.path.basename(path)
+
+    def write(self, target: TreeTarget) -> None:
+        write_archive(self._path, target, self.epoch)
+
+    def close(self) -> None:
+        pass
+
+
+def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
+    """Reads the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
+    source = open_compressed(path)
+    try:
+        newest = 0
+        for member in TarReader(source, os.path.basename(path), limits).members():
+            check_member(member, os.path.basename(path))
+            newest = max(newest, member.mtime)
+    finally:
+        source.close()
+    return TarBase(path, newest // 1_000_000_000)
+
+
+def write_archive(
+    path: str, target: TreeTarget, epoch: int, owner: tuple[int, int] | None = None, limits: Limits | None = None
+) -> None:
+    """Adds all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
+    given. Raises ArchiveError."""
+    latest = epoch * 1_000_000_000
+    name = os.path.basename(path)
+    target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, latest))
+    source = open_compressed(path)
+    try:
+        reader = TarReader(source, name, limits)
+        for member in reader.members():
+            check_member(member, name)
+            entry = _entry(member, latest, owner)
+            if member.kind in "cb" and member.path.startswith(b"dev/"):
+                continue  # a sandbox has a /dev of its own
+            if member.kind == "hard link":
+                other = target.get(member.target)
+                if other is None or other.kind == DIRECTORY:
+                    raise ArchiveError(name, "a hard link to what did not come before", member.offset, member.path)
+                # Names of one file have its attributes, whatever the header says.
+                target.link(member.path, member.target)
+            elif entry.kind == FILE:
+                _add_file(reader, member, entry, target)
+            elif member.path or entry.kind == DIRECTORY:
+                target.add(member.path, entry)
+    finally:
+        source.close()
+
+
+def check_member(member: Member, archive: str) -> None:
+    """Refuses what a tree can't hold or what would be something else in a layer. Raises ArchiveError."""
+    if member.kind == "c" and member.device == (0, 0):
+        raise ArchiveError(archive, "a device 0:0, which removes files in a layer", member.offset, member.path)
+    if any(key.startswith((OVERLAY, b"trusted.")) for key, _ in member.xattrs):
+        raise ArchiveError(archive, "an attribute that belongs to overlayfs", member.offset, member.path)
+    if not member.path and member.kind != "d":
+        raise ArchiveError(archive, "a root that is no directory", member.offset, member.path)
+
+
+def _entry(member: Member, latest: int, owner: tuple[int, int] | None) -> Entry:
+    uid, gid = owner if owner is not None else (member.uid, member.gid)
+    kind = FILE if member.kind == "hard link" else member.kind
+    target = member.target if kind == "l" else b"%d:%d" % member.device if kind in "cb" else b""
+    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(_KEPT_XATTRS))
+    mode = 0o777 if kind == "l" else member.mode
+    name = member.path.rpartition(b"/")[2] or ROOT_NAME
+    return Entry(name, kind, mode, uid, gid, min(member.mtime, latest), 0, "", target, xattrs)
+
+
+def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget) -> None:
+    """Passes the content on through a pipe-like file in memory; large ones through a file without a name."""
+    descriptor = os.memfd_create("member", os.MFD_CLOEXEC)
+    try:
+        if member.sparse is None:
+            while chunk := reader.read(_CHUNK):
+                _write(descriptor, chunk)
+        else:
+            os.ftruncate(descriptor, member.size)
+            for offset, length in member.sparse:
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                while length:
+                    chunk = reader.read(min(length, _CHUNK))
+                    if not chunk:
+                        break
+                    _write(descriptor, chunk)
+                    length -= len(chunk)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        target.add(member.path, entry, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
