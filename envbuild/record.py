@@ -19,9 +19,7 @@ else:
 class _RecordType(type):
     """Turns the annotations of a class body into slots."""
 
-    def __new__(
-        mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any
-    ) -> _RecordType:
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> _RecordType:
         own = tuple(field for field in body.get("__annotations__", ()) if not field.startswith("__"))
         inherited: tuple[str, ...] = ()
         defaults: dict[str, Any] = {}

@@ -27,6 +27,7 @@ from envbuild.plan.facts import image_digest
 from envbuild.plan.graph import stage_named, stages_needed
 from envbuild.plan.step import Execute, FetchFile, Origin, Step
 from envbuild.store import publish
+from envbuild.store.fetched import FETCHED
 from envbuild.store.images import LATEST, split_name
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -431,7 +432,8 @@ class Build:
             locks.write(path, text)
             state = "written"
         if state == "written" or not self.store.is_registered(os.path.abspath(path), keys):
-            self.store.register_lock(os.path.abspath(path), keys, trees)
+            named = [*trees, *(f"{FETCHED}{digest}" for _, digest in fetched)]
+            self.store.register_lock(os.path.abspath(path), keys, named)
         return state
 
 

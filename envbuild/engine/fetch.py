@@ -11,11 +11,11 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from envbuild.errors import UsageError, WorkFailed
+from envbuild.store.fetched import fetched_object
 from envbuild.store.objects import Objects
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest, Entry, object_id
+from envbuild.tree.entry import Digest
 
-_KIND = Entry(b"fetched", FILE, 0o644, 0, 0, 0)
 _CHUNK = 1 << 18
 _ATTEMPTS = 3
 _TIMEOUT = 60.0
@@ -76,7 +76,7 @@ def fetch(store: Store, url: str, expected: Digest | None, source: str, progress
 
 
 def _pooled(objects: Objects, digest: Digest) -> str:
-    return objects.where(object_id(_KIND._replace(digest=digest)))
+    return objects.where(fetched_object(digest))
 
 
 def _download(url: str, path: str, progress: Callable[[int, int], None]) -> None:

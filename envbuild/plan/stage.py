@@ -73,9 +73,7 @@ class _Planner:
                 self._add(statement, self._execute(statement.command, statement.options, statement.folder))
             case model.Test():
                 action = self._execute(statement.command, statement.options, statement.folder)
-                self.tests.append(
-                    Step(action, statement.place, statement.text, (), True, statement.options.timeout)
-                )
+                self.tests.append(Step(action, statement.place, statement.text, (), True, statement.options.timeout))
             case model.Copy():
                 self._add(
                     statement,
@@ -104,9 +102,7 @@ class _Planner:
                 )
             case model.File():
                 path = self._absolute(statement.path)
-                self._add(
-                    statement, actions.WriteFile(path, statement.content, statement.owner, statement.mode)
-                )
+                self._add(statement, actions.WriteFile(path, statement.content, statement.owner, statement.mode))
             case model.Fetch():
                 self._add(
                     statement,
@@ -173,9 +169,7 @@ class _Planner:
             environment=tuple(sorted(facts.environment_of_commands().items())),
             parameters=command.parameters,
             user=facts.user if options.user is None else options.user,
-            workdir=facts.workdir
-            if options.workdir is None
-            else self._absolute(options.workdir).rstrip("/") or "/",
+            workdir=facts.workdir if options.workdir is None else self._absolute(options.workdir).rstrip("/") or "/",
             network=options.network,
             caches=options.caches,
             secrets=options.secrets,
@@ -288,9 +282,7 @@ def _packages(statement: model.Apt | model.Pip | model.Npm) -> actions.InstallPa
         case model.Npm():
             project = (f"-r {statement.project}",) if statement.project else ()
             scripts = ("scripts",) if statement.scripts else ()
-            return actions.InstallPackages(
-                "npm", (f"into={statement.into}", *scripts, *project, *statement.packages)
-            )
+            return actions.InstallPackages("npm", (f"into={statement.into}", *scripts, *project, *statement.packages))
 
 
 def _sorted(values: dict[str, str]) -> Pairs:

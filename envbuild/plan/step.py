@@ -112,17 +112,7 @@ class InstallPackages(Record):
     words: tuple[str, ...]
 
 
-Action = (
-    Execute
-    | CopyIn
-    | Render
-    | WriteFile
-    | FetchFile
-    | AddUser
-    | MakeDirectory
-    | DiscardPaths
-    | InstallPackages
-)
+Action = Execute | CopyIn | Render | WriteFile | FetchFile | AddUser | MakeDirectory | DiscardPaths | InstallPackages
 
 
 class Step(Record):

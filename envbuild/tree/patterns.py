@@ -56,9 +56,7 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
         expression = _translate(text.lstrip("/"))
         if not anchored:
             expression = "(?:.*/)?" + expression
-        rules.append(
-            (re.compile(expression.encode("utf-8", "surrogateescape"), re.DOTALL), negated, only_directories)
-        )
+        rules.append((re.compile(expression.encode("utf-8", "surrogateescape"), re.DOTALL), negated, only_directories))
     return Matcher(rules, source)
 
 

@@ -1,0 +1,49 @@
+"""`envbuild du`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.description import add_format, print_json
+from envbuild.cli.environment import Environment
+from envbuild.cli.namespace import enter_for
+from envbuild.store.store import Store
+from envbuild.ui.tables import table
+from envbuild.ui.units import size
+
+DESCRIPTION = "Says what the store takes on disk, and how much of it only one image needs."
+
+EXAMPLES = """\
+examples:
+  envbuild du
+  envbuild du --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.store.usage import usage
+
+    with Store.open(environment.store_path(), create=False) as store:
+        enter_for(store)
+        used = usage(store)
+        names = {one.image: " ".join(tag.full for tag in store.images.tags(one.image)) for one in used.images}
+    parts = ("objects", "layers", "database", "caches", "work")
+    if arguments.format == "json":
+        plain: dict[str, object] = {part: getattr(used, part) for part in parts}
+        plain["files"] = used.files
+        plain["total"] = used.total
+        plain["images"] = [
+            {"digest": f"sha256:{one.image}", "tags": names[one.image].split(), "size": one.size, "own": one.own}
+            for one in used.images
+        ]
+        print_json(plain, environment.stdout)
+        return 0
+    rows = [(part, size(getattr(used, part))) for part in parts]
+    table(("PART", "ON DISK"), [*rows, ("total", size(used.total))], stream=environment.stdout, right=(1,))
+    environment.stdout.write("\n")
+    images = [(names[one.image] or one.image[:12], size(one.size), size(one.own)) for one in used.images]
+    table(("IMAGE", "FILES", "ITS OWN"), images, stream=environment.stdout, right=(1, 2))
+    return 0

@@ -1,0 +1,81 @@
+"""du: what the store takes on disk, and what each image has that no other has."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.record import Record
+from envbuild.store.store import Store
+from envbuild.tree.entry import FILE, Digest, object_id
+from envbuild.tree.forest import walk
+
+
+class ImageUsage(Record):
+    """Bytes of an image's files, each distinct one once: all, and those that no other image has."""
+
+    image: Digest
+    size: int
+    own: int
+
+
+class Usage(Record):
+    """Bytes on disk by part of the store; `files` counts the pool's inodes."""
+
+    objects: int
+    files: int
+    layers: int
+    database: int
+    caches: int
+    work: int
+    images: tuple[ImageUsage, ...]
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.objects + self.layers + self.database + self.caches + self.work
+
+
+def usage(store: Store) -> Usage:
+    """Measures the store. Files that are in the pool and in layers count once, for the pool."""
+    seen: set[tuple[int, int]] = set()
+    objects = _measure(store.objects.path, seen)
+    files = len(seen)
+    database = sum(
+        os.path.getsize(f"{store.path}/{name}") for name in os.listdir(store.path) if name.startswith("store.db")
+    )
+    return Usage(
+        objects=objects,
+        files=files,
+        layers=_measure(store.stacks.path, seen),
+        database=database,
+        caches=_measure(f"{store.path}/caches", seen),
+        work=_measure(store.work.path, seen),
+        images=_images(store),
+    )
+
+
+def _measure(path: str, seen: set[tuple[int, int]]) -> int:
+    total = 0
+    for where, _, names in os.walk(path):
+        for name in ("", *names):
+            status = os.lstat(f"{where}/{name}" if name else where)
+            if (status.st_dev, status.st_ino) not in seen:
+                # Directories are not pooled: counting them as seen would make the number of files wrong.
+                if name:
+                    seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+    return total
+
+
+def _images(store: Store) -> tuple[ImageUsage, ...]:
+    held: dict[Digest, dict[Digest, int]] = {}
+    users: dict[Digest, int] = {}
+    for image in store.images.all():
+        files = {object_id(e): e.size for _, e in walk(store.trees, image.tree) if e.kind == FILE}
+        held[image.digest] = files
+        for identity in files:
+            users[identity] = users.get(identity, 0) + 1
+    return tuple(
+        ImageUsage(digest, sum(files.values()), sum(size for one, size in files.items() if users[one] == 1))
+        for digest, files in held.items()
+    )
