@@ -86,7 +86,8 @@ class _Performance:
         entries = []
         for found in inputs.found:
             entries.append((found.entry.name, self._keep(found, owner or (0, 0), action.mode)))
-        for (path, entry), source in zip(inputs.entries, action.sources, strict=True):
+        named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
+        for (path, entry), source in named:
             exclude = compile_patterns(action.exclude) if action.exclude else None
             entries.append((path.rpartition(b"/")[2], self._adopt(entry, owner, action.mode, exclude, source)))
         edits = []

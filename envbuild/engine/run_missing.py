@@ -24,7 +24,7 @@ from envbuild.plan.facts import dump
 from envbuild.plan.step import Execute, Step
 from envbuild.store.images import Failure
 from envbuild.store.records import StepRecord
-from envbuild.tree.diff import diff
+from envbuild.tree.diff import amount, diff
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 TYPE_CHECKING = False
@@ -196,7 +196,8 @@ class MissingRunner:
                 tree, output, files, size = done.tree, done.output, done.files, done.size
             else:
                 tree = self._performer.perform(step, inputs, run.tree, run.facts.epoch)
-                output, files, size = EMPTY_CONTENT, 0, 0
+                files, size = amount(self.store.trees, run.tree, tree)
+                output = EMPTY_CONTENT
         except StepFailure:
             raise
         except EnvbuildError as error:

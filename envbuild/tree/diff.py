@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
-from envbuild.tree.forest import Trees
+from envbuild.tree.forest import Trees, walk
 
 
 class Change(NamedTuple):
@@ -46,6 +46,21 @@ def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
             else:
                 yield Change(path, old, new)
         pending += reversed(deeper)
+
+
+def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
+    """How many entries are new or changed in `b` against `a`, and the bytes of the files among them."""
+    count = size = 0
+    for change in diff(trees, a, b):
+        if change.after is None:
+            continue
+        count += 1
+        size += change.after.size
+        if change.after.kind == DIRECTORY and change.before is None:
+            for _, entry in walk(trees, change.after.digest):
+                count += 1
+                size += entry.size
+    return count, size
 
 
 def own(entry: Entry) -> Entry:

@@ -1,0 +1,2 @@
+# Set for everybody who logs in.
+export PAGER=cat
