@@ -15,6 +15,7 @@ from envbuild.record import Record
 from envbuild.sandbox.ids import find_program
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+BUNDLE_INSIDE = "/run/envbuild/ca-certificates.crt"
 APT_SOURCES = "/etc/apt/sources.list.d/envbuild-machine.sources"
 APT_SETTINGS = "/etc/apt/apt.conf.d/99envbuild-machine"
 PIP_SETTINGS = "/etc/pip.conf"
@@ -46,9 +47,9 @@ def settings_for(
     files: list[tuple[str, bytes]] = []
     environment = {name: value for name, value in variables.items() if name.lower().endswith("_proxy")}
     if os.path.exists(BUNDLE):
-        # Over the tree's own, which knows nothing of an authority that only this machine's network needs.
-        binds.append((os.path.realpath(BUNDLE), BUNDLE))
-        environment.update(dict.fromkeys(_CERTIFICATE_VARIABLES, BUNDLE))
+        # Not over the tree's own bundle: a package that is being installed could not replace a mount point.
+        binds.append((os.path.realpath(BUNDLE), BUNDLE_INSIDE))
+        environment.update(dict.fromkeys(_CERTIFICATE_VARIABLES, BUNDLE_INSIDE))
     if has("/usr/bin/apt-get"):
         files += _apt(suite, has, binds)
     pip = _pip(variables, home)
@@ -82,7 +83,8 @@ def _apt_settings() -> list[str]:
         return []
     shown = subprocess.run([program, "dump"], capture_output=True, text=True, check=False, errors="replace").stdout
     # In a sandbox the download user may lack what it needs (a network of its own, an id): root fetches.
-    return [line for line in shown.splitlines() if line.startswith(APT_PREFIXES)] + ['APT::Sandbox::User "root";']
+    own = ['APT::Sandbox::User "root";', f'Acquire::https::CaInfo "{BUNDLE_INSIDE}";']
+    return [line for line in shown.splitlines() if line.startswith(APT_PREFIXES)] + own[: 1 + os.path.exists(BUNDLE)]
 
 
 def _pip(variables: Mapping[str, str], home: str) -> bytes:
