@@ -1,15 +1,23 @@
-"""What a finished recipe becomes for others: an image, a moved tag, and the lock."""
+"""What a finished recipe becomes for others: an image, a moved tag, and the lock; the needed recipes' first."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 
+from envbuild import lock as locks
+from envbuild.engine.events import BuildFinished
+from envbuild.engine.request import BuildResult
+from envbuild.engine.session import RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult
 from envbuild.language.model import Recipe
-from envbuild.lock import Lock, LockedStage, LockedStep, first_line
+from envbuild.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_line
 from envbuild.plan import facts as plan_facts
-from envbuild.store.images import Image
+from envbuild.plan.facts import image_digest
+from envbuild.store import publish as points
+from envbuild.store.fetched import FETCHED
+from envbuild.store.images import LATEST, Image, split_name
 from envbuild.store.store import Store
 
 Pairs = tuple[tuple[str, str], ...]
@@ -80,3 +88,69 @@ def locked_stage(run: StageRun) -> LockedStage:
         epoch=run.facts.epoch,
         steps=tuple(LockedStep(first_line(r.step.text), r.key, r.tree) for r in run.results),
     )
+
+
+def publish_all(session: Session) -> BuildResult:
+    """Records the images, moves the tags, and writes the locks, the needed recipes' first."""
+    results = [_publish(session, one) for one in session.recipes]
+    return results[-1]
+
+
+def _publish(session: Session, one: RecipeRun) -> BuildResult:
+    top = one is session.recipes[-1]
+    recipe = one.recipe
+    image_digest_now = image_digest(one.target.tree, one.target.facts)
+    name, tag = recipe.name, LATEST
+    if top and session.request.tag is not None:
+        name, tag = split_name(session.request.tag)
+    partial = top and session.request.stage is not None
+    known = session.store.images.get(image_digest_now)
+    ran = any(not result.cached for run in one.runs for result in (*run.results, *run.tests))
+    if known is None or ran:
+        session.store.images.put(image_of(recipe, one.runs, one.target))
+    tags: tuple[str, ...] = ()
+    if not partial or session.request.tag is not None:
+        tags = (f"{name}:{tag}",)
+        if session.store.images.tagged(name, tag) != image_digest_now:
+            session.store.images.move(name, tag, image_digest_now, f"build {recipe.path}")
+    session.store.images.succeed(recipe.name)
+    lock_path = locks.path_of(recipe.path)
+    state = "none"
+    if not partial and not (top and session.request.settings):
+        state = _write_lock(session, one, lock_path)
+    if top:
+        session.emit(
+            BuildFinished(
+                recipe.name,
+                image_digest_now,
+                tags,
+                one.target.tree,
+                time.monotonic() - session.started,
+                session.counts["ran"],
+                session.counts["cached"],
+                lock_path,
+                state,
+            )
+        )
+    return BuildResult(image_digest_now, one.target.tree, tags, session.counts["ran"], session.counts["cached"])
+
+
+def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
+    image = session.store.images.get(image_digest(one.target.tree, one.target.facts))
+    assert image is not None
+    fetched = tuple(sorted(one.fetched.items()))
+    images = tuple(sorted(one.images.items()))
+    text = locks.dump(lock_of(one.recipe, one.runs, image, session.store, fetched, images))
+    keys = [result.key for run in one.runs for result in (*run.results, *run.tests)]
+    trees = [tree for run in one.runs if run.base for tree in (run.base.tree, *(r.tree for r in run.results))]
+    state = "unchanged"
+    if text != one.lock_text:
+        if session.request.locked:
+            raise LockOutOfDate(path, locks.difference(path, one.lock_text or "", text))
+        points.at(points.LOCK)
+        locks.write(path, text)
+        state = "written"
+    if state == "written" or not session.store.is_registered(os.path.abspath(path), keys):
+        named = [*trees, *(f"{FETCHED}{digest}" for _, digest in fetched)]
+        session.store.register_lock(os.path.abspath(path), keys, named)
+    return state

@@ -7,6 +7,7 @@ taken from the store's memo instead.
 from __future__ import annotations
 
 import os
+import sys
 from hashlib import sha256
 
 from envbuild import __version__
@@ -19,7 +20,9 @@ Pairs = tuple[tuple[str, str], ...]
 
 def load(path: str, settings: Pairs, store: Store) -> Recipe:
     """The model of the recipe at `path`. Raises language.diagnostics.RecipeErrors with all that is wrong."""
-    key = sha256("\0".join([__version__, os.path.abspath(path), path, *map(repr, settings)]).encode()).hexdigest()
+    key = sha256(
+        "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)]).encode()
+    ).hexdigest()
     remembered = store.memo.get("recipe", key)
     if remembered is not None:
         try:

@@ -11,12 +11,12 @@ import threading
 import time
 from contextlib import ExitStack
 
-from envbuild.engine.build import Build, NotYet, RecipeRun
 from envbuild.engine.events import Notice, StepFailed, StepFinished, StepOutput, StepStarted
 from envbuild.engine.execute import Execution, Executor, NotReproducible
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
 from envbuild.engine.perform import Performer
+from envbuild.engine.session import NotYet, RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult
 from envbuild.engine.worker import Worker
 from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
@@ -49,10 +49,10 @@ class Stopped(EnvbuildError):
 class MissingRunner:
     """Runs what one build lacks."""
 
-    def __init__(self, build: Build) -> None:
-        self.build = build
-        self.store = build.store
-        self._slots = threading.Semaphore(max(1, build.request.jobs))
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.store = session.store
+        self._slots = threading.Semaphore(max(1, session.request.jobs))
         self._stop = threading.Event()
         self._prepared: dict[int, PreparedBase] = {}
         self._differences: list[str] = []
@@ -62,21 +62,21 @@ class MissingRunner:
 
     def run(self) -> None:
         """Brings all stages of the build to their end. Raises the first failure."""
-        build = self.build
-        left = [(one, run) for one in build.recipes for run in one.runs if not run.done.is_set()]
+        session = self.session
+        left = [(one, run) for one in session.recipes for run in one.runs if not run.done.is_set()]
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             for one, run in left:
                 self._prepare(one, run, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store))
-            request = build.request
+            request = session.request
             self._executor = Executor(
                 self.store,
                 self._worker,
                 request.secrets,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
             )
-            build.waiting = True
+            session.waiting = True
             self._run_threads(left)
         failures = [run.error for _, run in left if run.error is not None]
         real = [error for error in failures if not isinstance(error, (Stopped, NotYet))]
@@ -107,14 +107,14 @@ class MissingRunner:
         """Begins to make the stage's base, if it is one that has to be made."""
         if run.base is not None or run.stage.base.kind in ("stage", "recipe", "image"):
             return
-        number = self.build.numbers[id(run)]
+        number = self.session.numbers[id(run)]
         place = run.stage.base.place
-        text = self.build.base_statement(run)
-        self.build.emit(StepStarted(number, run.recipe, run.name, text, place.file, place.line))
+        text = self.session.base_statement(run)
+        self.session.emit(StepStarted(number, run.recipe, run.name, text, place.file, place.line))
         started = time.monotonic()
 
         def progress(line: str) -> None:
-            self.build.emit(StepOutput(number, line.rstrip("\n").encode() + b"\n"))
+            self.session.emit(StepOutput(number, line.rstrip("\n").encode() + b"\n"))
 
         try:
             prepared = one.bases.prepare(run, work, progress)
@@ -126,23 +126,23 @@ class MissingRunner:
         self._prepared[id(run)] = prepared
 
     def _base(self, one: RecipeRun, run: StageRun) -> None:
-        build = self.build
+        session = self.session
         prepared = self._prepared.get(id(run))
         if prepared is None:
             base = one.bases.find(run)
             assert base is not None, "a base that can't be made was not refused"
-            build.use_base(one, run, base, cached=True)
+            session.use_base(one, run, base, cached=True)
             return
         started = time.monotonic()
         with self.store.database.transaction():
             base = one.bases.finish(run, prepared)
         seconds = run.base_seconds + time.monotonic() - started
-        build.count("ran")
+        session.count("ran")
         files, size = self.store.size(base.tree)
-        build.emit(StepFinished(build.numbers[id(run)], base.tree, seconds, files, size))
+        session.emit(StepFinished(session.numbers[id(run)], base.tree, seconds, files, size))
         for note in prepared.notes:
-            build.emit(Notice("note", note))
-        build.use_base(one, run, base, cached=False, seconds=seconds)
+            session.emit(Notice("note", note))
+        session.use_base(one, run, base, cached=False, seconds=seconds)
 
     # Stages
 
@@ -162,34 +162,34 @@ class MissingRunner:
             run.done.set()
 
     def _steps(self, one: RecipeRun, run: StageRun) -> None:
-        build = self.build
+        session = self.session
         while True:
-            missing = run.advance(self.store, one.gatherer, build.on_cached, build.may_look)
+            missing = run.advance(self.store, one.gatherer, session.on_cached, session.may_look)
             if missing is None:
                 return
             if self._stop.is_set():
                 raise Stopped("")
             step, key, inputs = missing
-            build.check_locked_step(run, StepResult(step, key, "", "", 0.0, False))
+            session.check_step(run, StepResult(step, key, "", "", 0.0, False))
             with self._slots, self.store.work.exclusive(f"step-{key}"):
                 # Another build may have run the same step while this one waited for it.
-                record = self.store.steps.get(key) if build.may_look(step) else None
+                record = self.store.steps.get(key) if session.may_look(step) else None
                 if record is not None:
                     result = StepResult(step, key, record.tree, record.output, record.seconds, True)
                     run.finish_step(result)
-                    build.on_cached(run, result)
+                    session.on_cached(run, result)
                     continue
                 result = self._step(run, step, key, inputs)
             run.finish_step(result)
-            build.count("ran")
-            build.check_locked_step(run, result)
+            session.count("ran")
+            session.check_step(run, result)
 
     def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
-        build = self.build
-        number = build.step_number(run, step)
+        session = self.session
+        number = session.step_number(run, step)
         started = time.monotonic()
         place = step.place
-        build.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
+        session.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
         try:
             if isinstance(step.action, Execute):
                 done = self._execute(run, step, inputs, number)
@@ -207,14 +207,14 @@ class MissingRunner:
             raise
         seconds = time.monotonic() - started
         self.store.steps.put(key, StepRecord(tree, output, seconds), step.text)
-        build.emit(StepFinished(number, tree, seconds, files, size))
+        session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False)
 
     def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
-        build = self.build
+        session = self.session
 
         def sink(data: bytes) -> None:
-            build.emit(StepOutput(number, data))
+            session.emit(StepOutput(number, data))
 
         near = (run.tree, *[result.tree for result in reversed(run.results)])
         if run.base is not None:
@@ -226,7 +226,7 @@ class MissingRunner:
             raise Stopped("")
         if done.outcome.status:
             raise self._failed(run, step, done, number)
-        if build.request.check and not step.test:
+        if session.request.check and not step.test:
             again = self._executor.execute(step, inputs, parent, near, epoch, lambda data: None)
             if again.outcome.status:
                 raise self._failed(run, step, again, number)
@@ -273,7 +273,7 @@ class MissingRunner:
             "parameters": dict(action.parameters),
         }
         self.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
-        self.build.emit(
+        self.session.emit(
             StepFailed(
                 number,
                 run.recipe,
@@ -294,7 +294,7 @@ class MissingRunner:
         self, number: int, run: StageRun, text: str, file: str, line: int, error: EnvbuildError, started: float
     ) -> None:
         hint = f"\nhint: {error.hint}" if error.hint else ""
-        self.build.emit(
+        self.session.emit(
             StepFailed(
                 number,
                 run.recipe,

@@ -1,0 +1,164 @@
+"""Loads the recipe of a build and those that it needs, and lays out their stages."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild import lock as locks
+from envbuild.engine.base import Bases
+from envbuild.engine.events import BuildStarted
+from envbuild.engine.inputs import Gatherer
+from envbuild.engine.recipes import load
+from envbuild.engine.session import RecipeRun, Session, relative
+from envbuild.engine.stage_run import StageRun
+from envbuild.errors import UsageError
+from envbuild.language import model
+from envbuild.lock import Lock, LockOutOfDate
+from envbuild.plan.graph import stage_named, stages_needed
+
+STEP_STATEMENTS = (
+    model.Apt,
+    model.Pip,
+    model.Npm,
+    model.Copy,
+    model.Render,
+    model.File,
+    model.Fetch,
+    model.AddUser,
+    model.Run,
+    model.Test,
+    model.Discard,
+    model.WorkDir,
+)
+PACKAGE_STATEMENTS = (model.Apt, model.Pip, model.Npm)
+
+
+class RecipeCircle(UsageError):
+    """Recipes that are each other's bases."""
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(f"recipes that need each other: {' -> '.join(paths)}", "one of them has to start elsewhere")
+
+
+class PackagesNotYet(UsageError):
+    """A package statement, which this version parses and plans but can't run."""
+
+    def __init__(self, statement: model.Statement) -> None:
+        word = type(statement).__name__.lower()
+        place = statement.place
+        super().__init__(
+            f"{place.file}:{place.line}: '{word}' can't be run yet in this version",
+            f"until it can, use a networked step: {_INSTEAD[word]}",
+        )
+
+
+_INSTEAD = {
+    "apt": "run(network) apt-get update && apt-get install -y --no-install-recommends PKG",
+    "pip": "run(network, cache=/root/.cache/pip) python3 -m venv DIR && DIR/bin/pip install REQ",
+    "npm": "run(network, cache=/root/.npm) npm install PKG",
+}
+
+
+class _Loader:
+    """Loads the recipes of one session, each once."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def load_all(self) -> None:
+        """Loads the recipe that was asked for, and those that it needs, these first."""
+        top = self._load(self.session.request.path, [])
+        number = 1
+        for recipe in self.session.recipes:
+            for run in recipe.runs:
+                self.session.numbers[id(run)] = number
+                number += 1 + sum(isinstance(item, STEP_STATEMENTS) for item in run.stage.statements)
+        self.session.emit(BuildStarted(top.recipe.name, top.recipe.path, number - 1))
+
+    def _load(self, path: str, above: list[str]) -> RecipeRun:
+        real = os.path.realpath(path)
+        if real in above:
+            raise RecipeCircle([os.path.relpath(one) for one in [*above[above.index(real) :], real]])
+        if real in self.session.by_path:
+            return self.session.by_path[real]
+        top = not above
+        recipe = load(path, self.session.request.settings if top else (), self.session.store)
+        lock_path = locks.path_of(recipe.path)
+        lock_text, lock = self._read_lock(lock_path)
+        if self.session.request.locked and lock is None:
+            raise LockOutOfDate(lock_path, "there is no lock yet")
+        one = RecipeRun(recipe, lock_text, lock)
+        one.bases = Bases(
+            self.session.store,
+            self.session.request.epoch,
+            refresh=self.session.request.refresh,
+            context=lambda folder: self.session.context(one, folder),
+            pinned_image=lambda reference: dict(lock.images).get(reference) if lock is not None else None,
+        )
+        one.gatherer = Gatherer(
+            self.session.store,
+            lambda folder: self.session.context(one, folder),
+            lambda origin: self.session.tree_of(one, origin),
+            lambda action: self.session.fetched(one, action),
+        )
+        target = stage_named(recipe, self.session.request.stage if top else None)
+        names = frozenset(stage.name for stage in recipe.stages if stage.name)
+        made: dict[int, StageRun] = {}
+        for number, stage in enumerate(recipe.stages, 1):
+            if stage not in stages_needed(recipe, target):
+                continue
+            _refuse_packages(stage)
+            needs = self._needs(stage, made, recipe, [*above, real])
+            name = stage.name or str(number)
+            run = StageRun(recipe.name, number, stage, None, needs, names)
+            run.locked = (
+                lock.stage(name, run.base_text) if lock is not None and not self.session.request.refresh else None
+            )
+            made[id(stage)] = run
+            self.session.owners[id(run)] = one
+        one.runs = tuple(made.values())
+        self.session.by_path[real] = one
+        self.session.recipes.append(one)
+        return one
+
+    def _needs(
+        self, stage: model.Stage, made: dict[int, StageRun], recipe: model.Recipe, above: list[str]
+    ) -> tuple[StageRun, ...]:
+        """The runs of what a stage starts from and copies from; the base first, if it is one of them."""
+        by_name = {one.name: made[id(one)] for one in recipe.stages if one.name and id(one) in made}
+        needs = []
+        if stage.base.kind == "stage":
+            needs.append(by_name[stage.base.argument])
+        elif stage.base.kind == "recipe":
+            needs.append(self._load(relative(stage.base.folder, stage.base.argument), above).target)
+        for statement in stage.statements:
+            if isinstance(statement, model.Copy) and statement.origin is not None:
+                if statement.origin in by_name:
+                    needs.append(by_name[statement.origin])
+                elif statement.origin.startswith("recipe:"):
+                    path = relative(statement.folder, statement.origin.removeprefix("recipe:"))
+                    needs.append(self._load(path, above).target)
+        return tuple(needs)
+
+    def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except FileNotFoundError:
+            return None, None
+        except (OSError, UnicodeDecodeError) as error:
+            raise locks.BadLock(path, str(error)) from error
+        from envbuild.engine.lock_memo import read_lock
+
+        return text, read_lock(text, path, self.session.store)
+
+
+def _refuse_packages(stage: model.Stage) -> None:
+    for statement in stage.statements:
+        if isinstance(statement, PACKAGE_STATEMENTS):
+            raise PackagesNotYet(statement)
+
+
+def load_all(session: Session) -> None:
+    """Loads the recipe that was asked for, and those that it needs, these first."""
+    _Loader(session).load_all()

@@ -1,0 +1,191 @@
+"""The state of one build that its parts and threads share: recipes, stages, what is known and what is told."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from envbuild import lock as locks
+from envbuild.engine.base import Bases
+from envbuild.engine.context import Context
+from envbuild.engine.events import Emit, StepCached
+from envbuild.engine.fetch import fetch, has_content
+from envbuild.engine.inputs import Gatherer
+from envbuild.engine.locked import check_base, check_step
+from envbuild.engine.request import BuildRequest
+from envbuild.engine.stage_run import StageRun, StepResult
+from envbuild.language import model
+from envbuild.lock import Lock
+from envbuild.plan.step import Execute, FetchFile, Origin, Step
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+
+class NotYet(Exception):
+    """While going along the cache: something has to be made first. Never leaves the engine."""
+
+
+class RecipeRun:
+    """One recipe in a build: its model, its lock as it was found, and its stages."""
+
+    def __init__(self, recipe: model.Recipe, lock_text: str | None, lock: Lock | None) -> None:
+        self.recipe = recipe
+        self.lock_text = lock_text
+        self.lock = lock
+        self.runs: tuple[StageRun, ...] = ()
+        self.fetched: dict[str, Digest] = {}
+        self.images: dict[str, Digest] = {}
+        self.bases: Bases
+        self.gatherer: Gatherer
+
+    @property
+    def target(self) -> StageRun:
+        """The stage that is the image."""
+        return self.runs[-1]
+
+
+class Session:
+    """One build, as its threads share it. `waiting` is whether a stage may wait for another, which only threads may;
+    `numbers` are the events' numbers of the stages' bases, `owners` the recipes of the stages, by id()."""
+
+    def __init__(self, request: BuildRequest, store: Store, emit: Emit) -> None:
+        self.request = request
+        self.store = store
+        self.emit = emit
+        self.started = time.monotonic()
+        self.recipes: list[RecipeRun] = []
+        self.waiting = False
+        self.counts = {"ran": 0, "cached": 0}
+        self.numbers: dict[int, int] = {}
+        self.owners: dict[int, RecipeRun] = {}
+        self._contexts: dict[str, Context] = {}
+        self.by_path: dict[str, RecipeRun] = {}
+        self._counting = threading.Lock()
+
+    # What steps need from elsewhere
+
+    def context(self, one: RecipeRun, folder: str) -> Context:
+        """The folder that paths of a statement are relative to."""
+        key = f"{one.recipe.path}\0{folder}"
+        if key not in self._contexts:
+            root = os.path.dirname(one.recipe.path) or "."
+            hidden = [os.path.realpath(locks.path_of(one.recipe.path))]
+            self._contexts[key] = Context(folder, root, self.store, hidden)
+        return self._contexts[key]
+
+    def tree_of(self, one: RecipeRun, origin: Origin) -> Digest:
+        if origin.kind == "stage":
+            return self._finished(next(run for run in one.runs if run.stage.name == origin.argument))
+        if origin.kind == "recipe":
+            return self._finished(self.by_path[os.path.realpath(relative(origin.folder, origin.argument))].target)
+        pinned = None
+        if one.lock is not None and not self.request.refresh:
+            pinned = dict(one.lock.images).get(origin.argument)
+        image = self.store.images.get(pinned) if pinned else None
+        if image is None:
+            image = self.store.images.resolve(origin.argument)
+        one.images[origin.argument] = image.digest
+        return image.tree
+
+    def _finished(self, run: StageRun) -> Digest:
+        if not run.done.is_set() and not self.waiting:
+            raise NotYet
+        run.done.wait()
+        if run.error is not None:
+            raise NotYet
+        return run.tree
+
+    def fetched(self, one: RecipeRun, action: FetchFile) -> Digest:
+        expected, source = action.sha256, "the recipe"
+        if expected is None and one.lock is not None and not self.request.refresh:
+            expected, source = dict(one.lock.fetched).get(action.url), "the lock"
+        if expected is None and action.url in one.fetched:
+            expected = one.fetched[action.url]
+        if expected is None or not has_content(self.store, expected):
+            if expected is None and not self.waiting:
+                raise NotYet
+            if self.waiting:
+                expected = fetch(self.store, action.url, expected, source, lambda done, total: None)
+        assert expected is not None
+        one.fetched[action.url] = expected
+        return expected
+
+    # Going along the cache
+
+    def go_along_cache(self) -> bool:
+        """Takes every stage as far as the cache reaches; True if that is to the end of all."""
+        complete = True
+        for one in self.recipes:
+            for run in one.runs:
+                if not self._along_cache(one, run):
+                    complete = False
+        return complete
+
+    def _along_cache(self, one: RecipeRun, run: StageRun) -> bool:
+        if run.stage.base.kind in ("stage", "recipe") and not run.needs[0].done.is_set():
+            return False
+        base = one.bases.find(run)
+        if base is None:
+            return False
+        self.use_base(one, run, base, cached=True)
+        try:
+            missing = run.advance(self.store, one.gatherer, self.on_cached, self.may_look)
+        except NotYet:
+            return False
+        if missing is not None:
+            return False
+        run.done.set()
+        return True
+
+    def use_base(self, one: RecipeRun, run: StageRun, base: object, *, cached: bool, seconds: float = 0.0) -> None:
+        """Starts a stage from a base that is in the store, and tells so."""
+        from envbuild.engine.stage_run import BaseTree
+
+        assert isinstance(base, BaseTree)
+        run.start_from(base, cached=cached, seconds=seconds)
+        if run.stage.base.kind == "image":
+            one.images[run.stage.base.argument] = base.origin.rpartition(":")[2]
+        check_base(run, locks.path_of(one.recipe.path), self.request.locked, self.emit)
+        if cached:
+            self.count("cached")
+            place = run.stage.base.place
+            text = self.base_statement(run)
+            self.emit(StepCached(self.numbers[id(run)], run.recipe, run.name, text, place.file, place.line, base.tree))
+
+    def base_statement(self, run: StageRun) -> str:
+        """The `from` statement of a stage."""
+        return f"from {run.base_text}" + (f" as {run.stage.name}" if run.stage.name else "")
+
+    def may_look(self, step: Step) -> bool:
+        """Whether a step may come from the cache in this build."""
+        if self.request.check and isinstance(step.action, Execute) and not step.test:
+            return False
+        return self.request.use_cache
+
+    def on_cached(self, run: StageRun, result: StepResult) -> None:
+        """A step came from the cache."""
+        self.count("cached")
+        self.check_step(run, result)
+        place = result.step.place
+        number = self.step_number(run, result.step)
+        self.emit(StepCached(number, run.recipe, run.name, result.step.text, place.file, place.line, result.tree))
+
+    def check_step(self, run: StageRun, result: StepResult) -> None:
+        """Holds a step against the lock (see locked.py); one that has not run yet has no tree."""
+        path = locks.path_of(self.owners[id(run)].recipe.path)
+        check_step(run, result, path, self.request.locked, self.emit)
+
+    def step_number(self, run: StageRun, step: Step) -> int:
+        """The number of a step in the events of this build."""
+        ordered = (*run.plan.steps, *run.plan.tests)
+        return self.numbers[id(run)] + 1 + next(i for i, one in enumerate(ordered) if one is step)
+
+    def count(self, what: str) -> None:
+        """Counts a step or base that ran or was cached."""
+        with self._counting:
+            self.counts[what] += 1
+
+
+def relative(folder: str, path: str) -> str:
+    return os.path.normpath(os.path.join(folder, path))
