@@ -38,7 +38,7 @@ def apply(trees: Trees, changes: Iterable[Change], root: Digest) -> Digest:
     """
     node = _Node(trees, root)
     for change in changes:
-        node.place(change.path.split(b"/"), change.after, b"", None, contents=False)
+        node.place(change.path.split(b"/"), change.after, None, contents=False)
     return node.save()
 
 
@@ -49,12 +49,15 @@ def edit(trees: Trees, root: Digest, edits: Iterable[Edit], mtime: int) -> Diges
     parent = Entry(b"", DIRECTORY, 0o755, 0, 0, mtime)
     for one in edits:
         path = one.path or ROOT_NAME
-        node.place(path.split(b"/"), one.entry, b"", parent, contents=True, whole=one.replace_whole)
+        node.place(path.split(b"/"), one.entry, parent, contents=True, whole=one.replace_whole)
     return node.save()
 
 
 class _Node:
-    """A directory that is being changed; children that are not touched stay as digests."""
+    """A directory that is being changed; children that are not touched stay as digests.
+
+    Nothing here calls itself: a tree may be deeper than Python's stack.
+    """
 
     def __init__(self, trees: Trees, digest: Digest | None) -> None:
         self._trees = trees
@@ -68,7 +71,6 @@ class _Node:
         self,
         parts: list[bytes],
         entry: Entry | None,
-        prefix: bytes,
         parent: Entry | None,
         *,
         contents: bool,
@@ -77,56 +79,66 @@ class _Node:
         """Puts `entry` at the path `parts` below this directory. `parent` is what missing directories are like,
         None where none may be missing; with `contents` a directory's subtree is merged, else its own attributes
         are all that changes in a directory that exists."""
-        name, rest = parts[0], parts[1:]
-        path = prefix + name
-        if rest:
-            inner = self._inner(name, path, parent, removing=entry is None)
-            if inner is not None:
-                inner.place(rest, entry, path + b"/", parent, contents=contents, whole=whole)
-            return
+        node: _Node | None = self
+        for depth, name in enumerate(parts[:-1], 1):
+            assert node is not None
+            node = node._inner(name, parts[:depth], parent, removing=entry is None)
+            if node is None:
+                return
+        assert node is not None
+        pending = [(node, parts, entry)]
+        while pending:
+            node, path, one = pending.pop()
+            merged = node._put(path, one, contents=contents, whole=whole)
+            if merged is not None:
+                inner, digest = merged
+                prefix = [] if path == [ROOT_NAME] else path
+                children = [child for child in self._trees.load(digest) if child.name != ROOT_NAME]
+                pending += [(inner, [*prefix, child.name], child) for child in reversed(children)]
+
+    def _put(
+        self, path: list[bytes], entry: Entry | None, *, contents: bool, whole: bool
+    ) -> tuple[_Node, Digest] | None:
+        """Puts an entry into this directory; says which subtree is left to be merged into which node."""
+        name = path[-1]
         self._changed = True
         held = self._entries.get(name)
         if entry is None:
             self._entries.pop(name, None)
             self._open.pop(name, None)
-            return
+            return None
         if name == ROOT_NAME and entry.kind == DIRECTORY:
-            if contents and entry.digest:
-                self._merge(entry.digest, prefix, parent)
             self._entries[name] = entry._replace(name=name, digest="")
-            return
-        both = held is not None and held.kind == entry.kind == DIRECTORY
-        if both and not whole:
+            return (self, entry.digest) if contents and entry.digest else None
+        if held is not None and held.kind == entry.kind == DIRECTORY and not whole:
             inner = self._inner(name, path, None, removing=False)
             assert inner is not None
-            if contents and entry.digest:
-                inner._merge(entry.digest, path + b"/", parent)
             self._entries[name] = entry._replace(name=name)
-            return
+            return (inner, entry.digest) if contents and entry.digest else None
         if contents and not whole and held is not None and DIRECTORY in (held.kind, entry.kind):
-            raise NotADirectory(path, KIND_WORDS[held.kind])
+            raise NotADirectory(b"/".join(path), KIND_WORDS[held.kind])
         self._open.pop(name, None)
         if entry.kind == DIRECTORY and not entry.digest:
             entry = entry._replace(digest=self._trees.save(()))
         self._entries[name] = entry._replace(name=name)
+        return None
 
     def save(self) -> Digest:
         """Keeps this directory and all changed ones below it, and returns its digest."""
-        for name, node in self._open.items():
-            digest = node.save()
-            if self._entries[name].digest != digest:
-                self._entries[name] = self._entries[name]._replace(digest=digest)
-                self._changed = True
-        if not self._changed and self._digest is not None:
-            return self._digest
-        return self._trees.save(self._entries.values())
+        order: list[tuple[_Node, _Node | None, bytes]] = [(self, None, b"")]
+        for node, _, _ in order:
+            order += [(inner, node, name) for name, inner in node._open.items()]
+        digest = ""
+        # Each directory comes after its parent in this list: from the end, children are saved first.
+        for node, parent, name in reversed(order):
+            unchanged = None if node._changed else node._digest
+            digest = unchanged or self._trees.save(node._entries.values())
+            if parent is not None and parent._entries[name].digest != digest:
+                parent._entries[name] = parent._entries[name]._replace(digest=digest)
+                parent._changed = True
+        return digest
 
-    def _merge(self, digest: Digest, prefix: bytes, parent: Entry | None) -> None:
-        for entry in self._trees.load(digest):
-            if entry.name != ROOT_NAME:
-                self.place([entry.name], entry, prefix, parent, contents=True)
-
-    def _inner(self, name: bytes, path: bytes, parent: Entry | None, *, removing: bool) -> _Node | None:
+    def _inner(self, name: bytes, path: list[bytes], parent: Entry | None, *, removing: bool) -> _Node | None:
         if name in self._open:
             return self._open[name]
         held = self._entries.get(name)
@@ -134,14 +146,14 @@ class _Node:
             if removing:
                 return None
             if parent is None:
-                raise KeyError(path)
+                raise KeyError(b"/".join(path))
             self._changed = True
             self._entries[name] = parent._replace(name=name)
             node = _Node(self._trees, None)
         elif held.kind != DIRECTORY:
             if removing:
                 return None
-            raise NotADirectory(path, KIND_WORDS[held.kind])
+            raise NotADirectory(b"/".join(path), KIND_WORDS[held.kind])
         else:
             node = _Node(self._trees, held.digest)
         self._open[name] = node

@@ -83,15 +83,58 @@ def _translate_part(part: str) -> str:
             written.append("[^/]*")
         elif letter == "?":
             written.append("[^/]")
-        elif letter == "[" and (end := part.find("]", position + 1)) != -1:
-            inside = part[position:end].replace("\\", "\\\\")
-            position = end + 1
-            if inside[0] in "!^":
-                inside = "^/" + inside[1:]
-            written.append(f"[{inside.replace('[', chr(92) + '[')}]")
+        elif letter == "[":
+            written_class, position = _translate_class(part, position)
+            written.append(written_class)
         elif letter == "\\" and position < len(part):
             written.append(re.escape(part[position]))
             position += 1
         else:
             written.append(re.escape(letter))
     return "".join(written)
+
+
+_NOTHING = "(?!)"
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": " \\t",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\s",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+"""POSIX character classes, as glob(7) has them."""
+
+
+def _translate_class(part: str, position: int) -> tuple[str, int]:
+    """The expression of a bracket that begins before `position`, and the position behind it. An open one matches
+    nothing."""
+    negated = part[position : position + 1] in ("!", "^")
+    position += negated
+    inside = ""
+    first = True
+    while position < len(part) and (part[position] != "]" or first):
+        first = False
+        if part.startswith("[:", position) and (end := part.find(":]", position)) != -1:
+            inside += _CLASSES.get(part[position + 2 : end], "")
+            position = end + 2
+            continue
+        if part[position] == "\\" and position + 1 < len(part):
+            position += 1
+        letter = part[position]
+        position += 1
+        if part[position : position + 1] == "-" and part[position + 1 : position + 2] not in ("", "]"):
+            last = part[position + 1]
+            position += 2
+            if letter <= last:
+                inside += f"{re.escape(letter)}-{re.escape(last)}"
+        else:
+            inside += re.escape(letter)
+    if position >= len(part):
+        return _NOTHING, len(part)
+    if not inside:
+        return ("[^/]" if negated else _NOTHING), position + 1
+    return (f"[^/{inside}]" if negated else f"(?!/)[{inside}]"), position + 1

@@ -49,7 +49,9 @@ leaves = st.builds(
     lambda kind, mode, uid, mtime, content, pairs: (
         file(content, mode=mode, uid=uid, mtime=mtime, xattrs=pairs)
         if kind == FILE
-        else Entry(b"", kind, mode, uid, 0, mtime, 0, "", b"to/" + content.hex().encode() if kind == LINK else b"", pairs)
+        else Entry(
+            b"", kind, mode, uid, 0, mtime, 0, "", b"to/" + content.hex().encode() if kind == LINK else b"", pairs
+        )
     ),
     st.sampled_from([FILE, LINK, FIFO]),
     st.sampled_from([0o644, 0o4755, 0o7777, 0]),
@@ -59,7 +61,9 @@ leaves = st.builds(
     xattrs,
 )
 contents = st.recursive(st.just({}), lambda inner: st.dictionaries(names, leaves | inner, max_size=4), max_leaves=12)
-roots = st.builds(lambda mode, uid: ROOT._replace(mode=mode, uid=uid), st.sampled_from([0o755, 0o700]), st.integers(0, 2))
+roots = st.builds(
+    lambda mode, uid: ROOT._replace(mode=mode, uid=uid), st.sampled_from([0o755, 0o700]), st.integers(0, 2)
+)
 
 
 def forest() -> MemoryTrees:

@@ -41,7 +41,7 @@ def test_the_form_is_pinned():
         b"d 700 0 0 0 0 - d\0" + b"1" * 64 + b"\0"
         b"l 777 0 0 -1 0 - l\0../t\0"
     )
-    assert digest_of(encode(entries)) == "PIN"
+    assert digest_of(encode(entries)) == "4b22b9596f0b117c14da170f5b7fe3bdaa5f30988a8864affdb5626e1118f73e"
 
 
 def test_an_object_is_named_by_content_and_attributes_but_not_by_its_name():

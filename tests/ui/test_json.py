@@ -37,11 +37,7 @@ def test_the_example_is_what_the_code_writes(name):
     example = re.search(r"```json\n(.*)\n```", SECTIONS[name])[1]
     fields = json.loads(example)
     values = {
-        field: tuple(value)
-        if isinstance(value, list)
-        else value.encode()
-        if field in ("data", "output")
-        else value
+        field: tuple(value) if isinstance(value, list) else value.encode() if field in ("data", "output") else value
         for field, value in fields.items()
         if field not in ("event", "time", "schema")
     }

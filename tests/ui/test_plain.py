@@ -126,9 +126,7 @@ def test_only_the_end_of_long_output_and_of_long_statements_is_repeated(show):
 
 
 def test_a_step_of_another_recipe_says_so(show):
-    assert show(build_started("web"), build_started("base"), started(1, "run x", "1", "base")) == [
-        "#1 [base/1] run x"
-    ]
+    assert show(build_started("web"), build_started("base"), started(1, "run x", "1", "base")) == ["#1 [base/1] run x"]
 
 
 def test_notices(show):
