@@ -1,0 +1,220 @@
+"""What all tests share: markers that skip with their reason, and a build of recipes as a user does it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No database of examples: it would be written into the checkout, which may belong to somebody else.
+settings.register_profile("envbuild", database=None, deadline=None)
+settings.load_profile("envbuild")
+
+BUSYBOX = Path("/usr/bin/busybox")
+APPLETS = (
+    "sh ash awk cat chmod chown cp cut date dd echo env expr false find grep head hostname id install kill ln ls mkdir "
+    "mkfifo mknod mount mv nc od printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tar test touch tr "
+    "true tty umount uname wc wget whoami xargs yes stty"
+).split()
+
+
+def _namespaces_work() -> str:
+    """Why namespaces do not work here, "" if they do."""
+    script = "from envbuild.sandbox.ids import enter_user_namespace as e; e()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"no user namespaces: {done.stderr.strip().splitlines()[-1:]}"
+
+
+def _mirror_works() -> str:
+    if shutil.which("mmdebstrap") is None:
+        return "mmdebstrap is not installed"
+    if os.geteuid() != 0:
+        from envbuild.sandbox.ids import why_not_range
+
+        reason = why_not_range(os.geteuid())
+        if reason:
+            return reason
+    from envbuild.bases.apt_sources import machine_sources, sources_for
+
+    return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reasons = {"root": "" if os.geteuid() == 0 else "needs to run as root"}
+    for name, find in (("namespaces", _namespaces_work), ("mirror", _mirror_works)):
+        if any(item.get_closest_marker(name) for item in items):
+            reasons[name] = find()
+    for item in items:
+        for name, reason in reasons.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass
+class Done:
+    """How a command ended, and for a build its events."""
+
+    code: int
+    out: str
+    err: str
+    events: list[dict] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[dict]:
+        return [event for event in self.events if event["event"] == kind]
+
+    @property
+    def ran(self) -> list[str]:
+        """The statements that ran, bases too."""
+        return [event["text"] for event in self.of("step-started")]
+
+    @property
+    def cached(self) -> list[str]:
+        return [event["text"] for event in self.of("step-cached")]
+
+    @property
+    def image(self) -> str:
+        return self.of("build-finished")[0]["image"]
+
+    @property
+    def printed(self) -> str:
+        return "".join(event.get("data", "") for event in self.of("step-output"))
+
+
+class Project:
+    """A folder with recipes, and a store of its own: all as a user has it."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"},
+            "HOME": str(folder),
+            "ENVBUILD_STORE": str(store),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.store = store
+
+    def write(self, name: str, *lines: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def command(self, *words: str, stdin: bytes | None = None, timeout: float = 120, **variables: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "envbuild", *words],
+            cwd=self.folder,
+            env={**self.environment, **variables},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        assert "Traceback" not in err, err
+        return Done(done.returncode, out, err)
+
+    def build(self, *lines: str, options: tuple[str, ...] = (), name: str = "web.env", **variables: str) -> Done:
+        """Builds a recipe with these lines (or the one that is there) on busybox, unless it says its own base."""
+        if lines:
+            own_base = any(line.startswith(("from", "recipe", "param")) for line in lines[:1])
+            self.write(name, *(() if own_base else ("from tar:busybox.tar",)), *lines)
+        done = self.command("build", name, "--progress", "json", *options, **variables)
+        done.events = [json.loads(line) for line in done.out.splitlines()]
+        return done
+
+    def start(self, *words: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "envbuild", *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def cat(self, path: str, image: str = "web") -> str:
+        done = self.command("cat", image, path)
+        assert done.code == 0, done.err
+        return done.out
+
+    def ls(self, path: str = "/", image: str = "web") -> dict[str, dict]:
+        done = self.command("ls", image, path, "--format", "json")
+        assert done.code == 0, done.err
+        return {entry["name"]: entry for entry in json.loads(done.out)}
+
+    def show(self, image: str = "web") -> dict:
+        return json.loads(self.command("show", image, "--format", "json").out)
+
+
+def busybox_tar(path: Path) -> None:
+    """A root file system with busybox and nothing else, always the same."""
+    with tarfile.open(path, "w") as archive:
+
+        def add(name: str, kind: bytes, mode: int, content: bytes = b"", target: str = "") -> None:
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.linkname, info.size, info.mtime = kind, mode, target, len(content), 1_700_000_000
+            archive.addfile(info, io.BytesIO(content))
+
+        for name in (".", "bin", "etc", "root", "var", "var/tmp"):
+            add(name, tarfile.DIRTYPE, 0o755)
+        add("bin/busybox", tarfile.REGTYPE, 0o755, BUSYBOX.read_bytes())
+        for applet in APPLETS:
+            add(f"bin/{applet}", tarfile.SYMTYPE, 0o777, target="busybox")
+        add("etc/passwd", tarfile.REGTYPE, 0o644, b"root:x:0:0:root:/root:/bin/sh\n")
+        add("etc/group", tarfile.REGTYPE, 0o644, b"root:x:0:\nstaff:x:50:\n")
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not BUSYBOX.exists():
+        pytest.skip("busybox-static is not installed")
+    path = tmp_path_factory.mktemp("busybox") / "busybox.tar"
+    busybox_tar(path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, busybox: Path) -> Project:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "busybox.tar").symlink_to("base/busybox.tar")
+    (folder / "base").mkdir()
+    shutil.copy(busybox, folder / "base" / "busybox.tar")
+    return Project(folder, tmp_path / "store")
+
+
+def alive_with(mark: str) -> list[int]:
+    """The processes whose command line holds this text."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            try:
+                line = Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark.encode() in line:
+                found.append(int(entry))
+    return found
+
+
+def wait_for(condition, seconds: float = 20) -> bool:
+    """Whether the condition comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
