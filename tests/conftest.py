@@ -216,5 +216,3 @@ def wait_for(condition, seconds: float = 20) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-

@@ -1,7 +1,8 @@
 """Finds the command that was asked for, runs it, and turns errors into messages and exit codes.
 
 A command's module is imported when that command runs, so that none pays for another's imports. Such a module has
-`DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(arguments, environment) -> exit code`.
+`DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(arguments, environment) -> exit code`; with `TAKES_COMMAND`,
+what follows `--` is in `arguments.command`.
 """
 
 from __future__ import annotations
@@ -73,10 +74,14 @@ def _dispatch(words: list[str], environment: Environment) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.configure(parser)
+        own, command = _split_command(words[1:])
+        if command and not hasattr(module, "TAKES_COMMAND"):
+            own, command = words[1:], []
         try:
-            arguments = parser.parse_args(words[1:])
+            arguments = parser.parse_args(own)
         except SystemExit as end:
             return int(end.code or 0)
+        arguments.command = tuple(command)
         return int(module.run(arguments, environment))
     if words and words[0] in ("--version", "-V"):
         environment.stdout.write(f"envbuild {__version__}\n")
@@ -88,6 +93,14 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         return 0 if words else 2
     environment.stderr.write(f"error: unknown command '{words[0]}'\n{_nearest(words[0])}")
     return 2
+
+
+def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first `--`, and what after it: a command with options of its own."""
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _overview() -> str:

@@ -28,9 +28,12 @@ examples:
   echo 1+1 | envbuild run web -- bc"""
 
 
+TAKES_COMMAND = True
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
-    parser.add_argument("command", nargs="*", metavar="COMMAND", help="what to run instead, after --")
+    parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
     add_options(parser)
 
 
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         image = store.images.resolve(arguments.image)
         facts = load(image.facts)
-        argv = tuple(arguments.command) or (facts.start.argv if facts.start is not None else ())
+        argv = arguments.command or (facts.start.argv if facts.start is not None else ())
         if not argv:
             raise NothingToRun(arguments.image)
         return start(store, image.tree, facts, argv, arguments, environment)

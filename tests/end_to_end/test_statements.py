@@ -219,9 +219,7 @@ def test_when_chooses_statements_by_parameter(project):
 
 
 def test_parameters_reach_commands_as_variables_and_cannot_break_out(project):
-    done = project.build(
-        "recipe web", 'param x = "a; touch /owned"', "from tar:busybox.tar", 'run echo "$x" > /said'
-    )
+    done = project.build("recipe web", 'param x = "a; touch /owned"', "from tar:busybox.tar", 'run echo "$x" > /said')
     assert done.code == 0, done.err
     assert project.cat("/said") == "a; touch /owned\n"
     assert "owned" not in project.ls("/")

@@ -1,0 +1,196 @@
+"""What runs again and what does not."""
+
+import json
+import os
+import time
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+
+def test_nothing_runs_when_nothing_changed(project):
+    project.write("a.txt", "1")
+    first = project.build("copy a.txt -> /a", "run cat /a > /b", "test test -e /b")
+    again = project.build()
+    assert len(first.ran) == 4
+    assert again.ran == []
+    assert len(again.cached) == 4
+    assert again.image == first.image
+
+
+def test_an_edit_in_the_middle_runs_until_a_tree_is_as_before(project):
+    lines = [f"run echo {number} > /f{number}" for number in range(1, 21)]
+    project.build(*lines)
+    lines[9] = "run echo 10 > /f10; true"
+    again = project.build(*lines)
+    assert again.ran == ["run echo 10 > /f10; true"]
+    lines[9] = "run echo ten > /f10"
+    third = project.build(*lines)
+    assert third.ran == lines[9:]
+
+
+def test_a_touched_file_runs_nothing_and_an_edited_one_does(project):
+    path = project.write("a.txt", "1")
+    project.build("copy a.txt -> /a", "run cat /a > /b")
+    os.utime(path, (1, 1))
+    assert project.build().ran == []
+    project.write("a.txt", "2")
+    assert project.build().ran == ["copy a.txt -> /a", "run cat /a > /b"]
+    project.write("a.txt", "1")
+    assert project.build().ran == []
+
+
+def test_a_parameter_that_a_step_does_not_mention_does_not_run_it_again(project):
+    lines = ("recipe web", "param x = 1", "param y = 1", "from tar:busybox.tar", "run echo $x > /x", "run echo $y > /y")
+    project.build(*lines)
+    assert project.build(options=("--set", "y=2")).ran == ["run echo $y > /y"]
+
+
+def test_a_failure_keeps_the_steps_before_and_shows_all_that_is_needed(project):
+    done = project.build("run echo one > /a", "run echo what happened; exit 7", "run echo never")
+    assert done.code == 1
+    (failure,) = done.of("step-failed")
+    assert failure["status"] == 7
+    assert failure["line"] == 3
+    assert failure["text"] == "run echo what happened; exit 7"
+    assert "what happened" in failure["output"]
+    assert failure["way_in"] == "envbuild shell --failed web"
+    plain = project.command("build", "web.env")
+    for text in ("exit status 7", "web.env:3", "run echo what happened; exit 7", "envbuild shell --failed web"):
+        assert text in plain.err
+    mended = project.build("run echo one > /a", "run echo what happened", "run echo never")
+    assert mended.ran == ["run echo what happened", "run echo never"]
+
+
+def test_shell_failed_shows_the_files_as_the_step_left_them(project):
+    project.build("env A=1", "run echo left > /left; false")
+    done = project.command("shell", "--failed", stdin=b"cat /left; echo $A; exit 5\n")
+    assert done.code == 5
+    assert done.out == "left\n1\n"
+
+
+def test_the_whole_output_is_kept(project):
+    done = project.build("run yes 0123456789abcde | head -n 65536", "run echo second")
+    assert done.code == 0, done.err
+    whole = project.command("output", "web", "1").out
+    assert len(whole) == 16 * 65536
+    assert project.command("output", "web", "2").out == "second\n"
+    assert "second" in project.command("output", "web").out
+    project.build("run yes fail | head -n 20000; false")
+    assert len(project.command("output", "--failed").out) == 5 * 20000
+    assert project.command("output", "web", "9").code == 2
+
+
+def test_no_cache_runs_all_steps(project):
+    project.build("run echo 1 > /a")
+    assert project.build(options=("--no-cache",)).ran == ["run echo 1 > /a"]
+
+
+def test_check_names_the_files_that_differ(project):
+    done = project.build(
+        "run echo same > /same", "run cat /proc/sys/kernel/random/uuid > /random", options=("--check",)
+    )
+    assert done.code == 1
+    assert "/random: content" in done.err
+    assert "/same" not in done.err
+    assert project.build("run echo same > /same", options=("--check",)).code == 0
+
+
+def test_independent_stages_run_at_the_same_time(project):
+    lines = (
+        "from tar:busybox.tar as one",
+        "run sleep 1.5; echo 1 > /one",
+        "from tar:busybox.tar as two",
+        "run sleep 1.5; echo 2 > /two",
+        "from tar:busybox.tar",
+        "copy(from=one) /one -> /one",
+        "copy(from=two) /two -> /two",
+    )
+    done = project.build(*lines, options=("--jobs", "2"))
+    assert done.code == 0, done.err
+    starts = {event["text"]: event["time"] for event in done.of("step-started") if "sleep" in event["text"]}
+    ends = [event["time"] for event in done.of("step-finished")]
+    assert abs(starts[lines[1]] - starts[lines[3]]) < 1
+    assert max(ends) < 3
+    one_at_a_time = project.build(options=("--jobs", "1", "--no-cache"))
+    ordered = sorted(event["time"] for event in one_at_a_time.of("step-started") if "sleep" in event["text"])
+    assert ordered[1] - ordered[0] >= 1.5
+
+
+def test_a_stage_that_nothing_uses_is_not_built(project):
+    done = project.build("from tar:busybox.tar as unused", "run false", "from tar:busybox.tar", "run true")
+    assert done.code == 0
+    assert done.ran == ["from tar:busybox.tar", "run true"]
+
+
+def test_a_recipe_base_is_built_first_and_only_when_needed(project):
+    project.write("base.env", "from tar:busybox.tar", "env FROM=base", "run echo base > /base")
+    project.write("top.env", "from recipe:base.env", "run echo $FROM > /top")
+    first = project.build(name="top.env")
+    assert first.code == 0, first.err
+    assert project.cat("/top", "top") == "base\n"
+    assert project.show("base")["tags"] == ["base:latest"]
+    assert project.build(name="top.env").ran == []
+    project.write("base.env", "from tar:busybox.tar", "env FROM=base", "run echo base2 > /base")
+    assert "run echo base2 > /base" in project.build(name="top.env").ran
+
+
+def test_recipes_in_a_circle_are_named(project):
+    project.write("a.env", "from recipe:b.env")
+    project.write("b.env", "from recipe:a.env")
+    done = project.build(name="a.env")
+    assert done.code == 2
+    assert "a.env -> b.env -> a.env" in done.err
+
+
+def test_two_builds_at_once_run_a_step_once(project):
+    project.write("web.env", "from tar:busybox.tar", "run sleep 1; cat /proc/sys/kernel/random/uuid > /id")
+    both = [project.start("build", "web.env", "--progress", "json") for _ in range(2)]
+    texts = [process.communicate(timeout=60)[0].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], texts
+    events = [json.loads(line) for text in texts for line in text.splitlines()]
+    assert sum(event["event"] == "step-started" and "sleep" in event["text"] for event in events) == 1
+    assert len({event["image"] for event in events if event["event"] == "build-finished"}) == 1
+
+
+def test_equal_files_in_one_image_stay_separate_for_cp_and_install(project):
+    done = project.build(
+        "run mkdir /d; echo same > /a; echo same > /d/b",
+        "run cp /a /d/b; cp /d/b /a; echo changed > /d/b; cat /a",
+    )
+    assert done.code == 0, done.printed
+    assert done.printed == "same\n"
+
+
+def test_removed_and_replaced_paths_come_out_right(project):
+    done = project.build(
+        "run mkdir -p /d/sub; echo 1 > /d/sub/a; echo 2 > /d/b; ln -s b /d/l",
+        "run rm -r /d/sub; rm /d/b; mkdir /d/b; echo 3 > /d/b/c; rm /d/l",
+        "run rm -rf /d; mkdir /d; echo new > /d/only",
+        "run ls /d; cat /d/only",
+    )
+    assert done.code == 0, done.printed
+    assert done.printed == "only\nnew\n"
+    assert set(project.ls("/d")) == {"only"}
+
+
+def test_times_never_pass_the_epoch(project):
+    project.build("run echo 1 > /a; mkdir /d", SOURCE_DATE_EPOCH="1600000000")
+    assert project.ls("/")["a"]["mtime"] == "2020-09-13T12:26:40Z"
+    assert project.ls("/")["d"]["mtime"] == "2020-09-13T12:26:40Z"
+    assert project.build("run echo $SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH="1600000000").printed == "1600000000\n"
+    assert project.build(SOURCE_DATE_EPOCH="soon").code == 2
+
+
+def test_a_hundred_and_thirty_steps_are_more_than_others_can(project):
+    done = project.build(*[f"run echo {n} > /f{n}" for n in range(130)], "run ls / | grep -c ^f")
+    assert done.code == 0, done.err
+    assert done.printed.strip().endswith("130")
+
+
+def test_work_is_empty_when_nothing_runs(project):
+    started = time.monotonic()
+    project.build("run echo 1 > /a; mkdir -m 0 /locked", "copy web.env -> /x")
+    assert os.listdir(project.store / "work") == []
+    assert time.monotonic() - started < 60

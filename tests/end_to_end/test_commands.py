@@ -1,0 +1,267 @@
+"""The commands, their exit codes and forms."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from envbuild.cli.main import COMMANDS
+from tests.conftest import alive_with, wait_for
+
+pytestmark = pytest.mark.namespaces
+
+
+@pytest.fixture
+def web(project):
+    done = project.build("env A=1", "run echo hello > /greeting", 'start ["cat", "/greeting"]')
+    assert done.code == 0, done.err
+    return project
+
+
+def test_run_gives_the_start_command_or_another_one_and_its_exit_code(web):
+    assert web.command("run", "web").out == "hello\n"
+    done = web.command("run", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 9")
+    assert (done.code, done.out, done.err) == (9, "out\n", "err\n")
+
+
+def test_run_passes_input_and_throws_changes_away(web):
+    assert web.command("run", "web", "--", "cat", stdin=b"in\n").out == "in\n"
+    web.command("run", "web", "--", "rm", "/greeting")
+    assert web.command("run", "web").out == "hello\n"
+
+
+def test_run_options(web):
+    web.write("data/x", "data")
+    done = web.command(
+        "run", "web", "-e", "B=2", "-v", "./data:/data:ro", "-w", "/etc", "-u", "5:6", "--",
+        "sh", "-c", "echo $A$B; cat /data/x; pwd; touch /data/y || echo ro; id -u",
+    )  # fmt: skip
+    lines = done.out.splitlines()
+    assert lines[:4] == ["12", "data", "/etc", "ro"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("run", "nothing"), 2, "there is no image 'nothing'"),
+        (("run", "weB"), 2, "did you mean 'web'?"),
+        (("run", "web", "--", "no-such-program"), 1, "no program 'no-such-program'"),
+        (("run", "web", "-u", "nobody"), 1, "no user 'nobody'"),
+        (("run", "web", "-w", "/nowhere"), 2, "/nowhere is not in the tree"),
+        (("run", "web", "-v", "x"), 2, "not HOST:ENV"),
+        (("cat", "web", "/etc"), 2, "is a directory"),
+        (("cat", "web", "/etc/none"), 2, "envbuild ls web /etc"),
+        (("show", "ffffff"), 2, "no image"),
+        (("tag", "web", "bad name"), 2, "can't name an image"),
+        (("untag", "web:none"), 2, "no image 'web:none'"),
+        (("build", "none.env"), 2, "no recipe 'none.env'"),
+        (("build", "web.env", "--jobs", "0"), 2, "at least one"),
+        (("build", "web.env", "--set", "x"), 2, "a name and a value"),
+        (("build", "web.env", "--stage", "x"), 2, "no stage 'x'"),
+        (("bild",), 2, "did you mean 'build'?"),
+        (("shell", "--failed"), 2, "no build failed"),
+        ((), 2, "usage: envbuild COMMAND"),
+    ],
+)
+def test_mistakes_get_one_clear_error(web, words, code, text):
+    done = web.command(*words)
+    assert done.code == code
+    assert text in done.err
+
+
+def test_images_and_show_have_the_documented_json(web):
+    (image,) = json.loads(web.command("images", "--format", "json").out)
+    shown = web.show()
+    assert image == shown
+    assert shown["name"] == "web"
+    assert shown["tags"] == ["web:latest"]
+    assert shown["digest"].startswith("sha256:")
+    assert shown["facts"]["env"] == {"A": "1"}
+    assert [step["text"] for step in shown["steps"]] == ["run echo hello > /greeting"]
+    assert web.show(shown["digest"][7:15]) == shown
+    assert "web:latest" in web.command("images").out
+    assert "run echo hello" in web.command("show", "web").out
+
+
+def test_tag_untag_gc_fsck_and_du(web):
+    assert web.command("tag", "web", "web:prod").code == 0
+    assert web.show("web:prod")["tags"] == ["web:latest", "web:prod"]
+    assert web.command("untag", "web:latest", "web:prod").code == 0
+    (web.folder / "web.env.lock").unlink()
+    dry = json.loads(web.command("gc", "--dry-run", "--format", "json").out)
+    assert dry["images"] == 1
+    assert dry["size"] > 1_000_000
+    assert web.command("gc").code == 0
+    assert json.loads(web.command("images", "--all", "--format", "json").out) == []
+    used = json.loads(web.command("du", "--format", "json").out)
+    assert used["objects"] < 100_000
+    assert web.command("fsck").code == 0
+    assert web.build().code == 0
+    assert web.command("run", "web").out == "hello\n"
+
+
+def test_gc_keeps_what_a_lock_names(web):
+    web.command("untag", "web")
+    web.command("gc")
+    assert web.build().ran == []
+
+
+def test_fsck_finds_damage_and_repair_makes_the_steps_run_again(web):
+    entry = web.ls("/")["greeting"]
+    damaged = 0
+    for where, _, names in os.walk(web.store / "objects"):
+        for name in names:
+            path = os.path.join(where, name)
+            if os.path.getsize(path) == entry["size"]:
+                os.chmod(path, 0o644)
+                with open(path, "r+b") as file:
+                    file.write(b"J")
+                damaged += 1
+    assert damaged
+    found = web.command("fsck", "--format", "json")
+    assert found.code == 1
+    assert {problem["kind"] for problem in json.loads(found.out)["problems"]} >= {"object"}
+    assert web.command("fsck", "--repair").code == 0
+    assert web.command("fsck").code in (0, 1)
+    done = web.build()
+    assert "run echo hello > /greeting" in done.ran
+    assert web.command("run", "web").out == "hello\n"
+    assert web.command("fsck").code == 0
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_has_help_with_an_example(project, command):
+    done = project.command(command, "--help")
+    assert done.code == 0
+    assert f"envbuild {command}" in done.out.split("examples:")[1]
+
+
+def test_help_documents_the_exit_codes(project):
+    out = project.command("--help").out
+    for line in ("0    done", "1    a step", "2    the command", "3    the machine", "130  interrupted"):
+        assert line in out
+
+
+def test_doctor_finds_out_by_trying(project):
+    done = project.command("doctor", "--format", "json")
+    findings = {one["name"]: one for one in json.loads(done.out)["findings"]}
+    assert findings["overlayfs"]["ok"], findings
+    assert findings["sandbox"]["ok"], findings
+    for one in findings.values():
+        assert one["ok"] or one["mend"], one
+
+
+def test_a_machine_without_user_namespaces_gets_exit_code_3_and_a_way_out(project):
+    script = (
+        "import envbuild.sandbox.syscalls as s, sys\n"
+        "def no(flags): raise OSError(28, 'No space left on device')\n"
+        "s.unshare = no\n"
+        "from envbuild.cli.main import run\n"
+        "sys.exit(run(['build', 'web.env']))"
+    )
+    project.write("web.env", "from tar:busybox.tar", "run true")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "user.max_user_namespaces" in done.stderr
+
+
+def test_ctrl_c_ends_everything_and_keeps_what_was_done(project):
+    project.write("web.env", "from tar:busybox.tar", "run echo 1 > /a", "run sleep 4713 & sleep 4714")
+    process = project.start("build", "web.env", "--progress", "plain")
+    assert wait_for(lambda: alive_with("4714"))
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert wait_for(lambda: not alive_with("4713") and not alive_with("4714"))
+    assert os.listdir(project.store / "work") == []
+    again = project.build("from tar:busybox.tar", "run echo 1 > /a")
+    assert again.ran == []
+
+
+def test_a_killed_build_leaves_no_process_and_the_next_one_goes_on(project):
+    project.write("web.env", "from tar:busybox.tar", "run echo 1 > /a", "run sleep 4715 & sleep 4716")
+    process = project.start("build", "web.env", "--progress", "plain")
+    assert wait_for(lambda: alive_with("4716"))
+    process.kill()
+    process.communicate()
+    assert wait_for(lambda: not alive_with("4715") and not alive_with("4716"))
+    done = project.build("from tar:busybox.tar", "run echo 1 > /a", "run echo 2 > /b")
+    assert done.ran == ["run echo 2 > /b"]
+    assert os.listdir(project.store / "work") == []
+
+
+def test_escape_sequences_of_a_step_do_not_reach_a_terminal(project):
+    project.write("web.env", "from tar:busybox.tar", r"run printf '\033]0;owned\007\033[2Jtext\n'")
+    done = project.command("build", "web.env")
+    assert "\033" not in done.err
+    assert "text" in done.err
+
+
+def test_run_on_a_terminal_gives_one_of_its_own(web):
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(web.folder)
+        words = [
+            sys.executable,
+            "-m",
+            "envbuild",
+            "run",
+            "web",
+            "--",
+            "sh",
+            "-c",
+            "tty; stty size; read x; echo got $x",
+        ]
+        os.execve(sys.executable, words, web.environment)
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    seen = b""
+    sent = False
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        ready, _, _ = select.select([master], [], [], 0.2)
+        if ready:
+            try:
+                data = os.read(master, 4096)
+            except OSError:
+                break
+            seen += data
+        if b"33 77" in seen and not sent:
+            os.write(master, b"word\r")
+            sent = True
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
+    assert b"/dev/pts/0" in seen
+    assert b"got word" in seen
+
+
+def test_a_rebuild_with_nothing_to_do_imports_nothing_heavy(web):
+    script = (
+        "import sys\n"
+        "from envbuild.cli.main import run\n"
+        "code = run(['build', 'web.env'])\n"
+        "heavy = ('lark', 'rich', 'jinja2', 'yaml', 'asyncio', 'logging', 'subprocess', 'dataclasses', 'tarfile')\n"
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    web.build()
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=web.folder, env=web.environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "0 []", done.stdout + done.stderr
