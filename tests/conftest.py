@@ -21,11 +21,11 @@ settings.register_profile("envbuild", database=None, deadline=None)
 settings.load_profile("envbuild")
 
 BUSYBOX = Path("/usr/bin/busybox")
-APPLETS = (
-    "sh ash awk cat chmod chown cp cut date dd echo env expr false find grep head hostname id install kill ln ls mkdir "
-    "mkfifo mknod mount mv nc od printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tar test touch tr "
-    "true tty umount uname wc wget whoami xargs yes stty"
-).split()
+APPLETS = """
+    sh ash awk cat chmod chown cp cut date dd echo env expr false find grep head hostname id install kill ln ls mkdir
+    mkfifo mknod mount mv nc od printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tar test touch tr
+    true tty umount uname wc wget whoami xargs yes stty
+"""
 
 
 def _namespaces_work() -> str:
@@ -169,7 +169,7 @@ def busybox_tar(path: Path) -> None:
         for name in (".", "bin", "etc", "root", "var", "var/tmp"):
             add(name, tarfile.DIRTYPE, 0o755)
         add("bin/busybox", tarfile.REGTYPE, 0o755, BUSYBOX.read_bytes())
-        for applet in APPLETS:
+        for applet in APPLETS.split():
             add(f"bin/{applet}", tarfile.SYMTYPE, 0o777, target="busybox")
         add("etc/passwd", tarfile.REGTYPE, 0o644, b"root:x:0:0:root:/root:/bin/sh\n")
         add("etc/group", tarfile.REGTYPE, 0o644, b"root:x:0:\nstaff:x:50:\n")

@@ -7,6 +7,7 @@ of power the database is consistent and may lack the last commits; a tag moves o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -161,12 +162,21 @@ class Database:
             if found > FORMAT:
                 raise StoreTooNew(path, found)
             if found < FORMAT:
-                self._make(connection)
+                self._make(connection, path)
             return connection
         except (sqlite3.Error, OSError) as error:
             raise StoreUnusable(path, str(error)) from error
 
-    def _make(self, connection: sqlite3.Connection) -> None:
+    def _make(self, connection: sqlite3.Connection, path: str) -> None:
+        # SQLite does not wait for others while it changes the journal's mode: one process at a time.
+        descriptor = os.open(f"{path}/making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._make_tables(connection)
+        finally:
+            os.close(descriptor)
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("BEGIN EXCLUSIVE")
         # Another process may have made it while we waited.

@@ -1,0 +1,69 @@
+"""Runs one request in a sandbox of its own process, as entering a namespace changes the process for good.
+
+Reads JSON: {"layers", "upper", "work", "requests": [...], "single": bool}; writes one JSON line for each request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+
+from envbuild.errors import EnvbuildError
+from envbuild.sandbox.helper import Helper
+from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.sandbox.request import Bind, Request, Secret
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    ids = enter_user_namespace(force_single=asked["single"])
+    with Helper.start(ids) as helper:
+        answers: list[dict] = [{} for _ in asked["requests"]]
+
+        def run(number: int, plain: dict) -> None:
+            answers[number] = _run(helper, plain)
+
+        threads = [threading.Thread(target=run, args=pair) for pair in enumerate(asked["requests"])]
+        for thread in threads:
+            thread.start()
+            if not asked.get("together"):
+                thread.join()
+        for thread in threads:
+            thread.join()
+    print(json.dumps({"kind": ids.kind, "answers": answers}))
+
+
+def _run(helper: Helper, plain: dict) -> dict:
+    plain["layers"] = tuple(plain["layers"])
+    plain["argv"] = tuple(plain["argv"])
+    plain["environment"] = tuple(tuple(pair) for pair in plain.get("environment", [["PATH", "/bin"]]))
+    plain["binds"] = tuple(Bind(*bind) for bind in plain.get("binds", []))
+    plain["secrets"] = tuple(Secret(name, text.encode()) for name, text in plain.get("secrets", []))
+    reading, writing = os.pipe()
+    chunks: list[bytes] = []
+
+    def drain() -> None:
+        while data := os.read(reading, 65536):
+            chunks.append(data)
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        outcome = helper.run(Request(**plain), stdin=nothing, output=writing)
+        answer = {name: getattr(outcome, name) for name in outcome.__match_args__}
+    except EnvbuildError as error:
+        answer = {"error": error.message, "hint": error.hint}
+    os.close(writing)
+    os.close(nothing)
+    reader.join()
+    os.close(reading)
+    upper = plain.get("upper")
+    answer["out"] = b"".join(chunks).decode(errors="replace")
+    answer["upper"] = sorted(os.listdir(upper)) if upper else []
+    return answer
+
+
+main()

@@ -1,0 +1,57 @@
+"""The filter's program, without a kernel: one verdict for each call."""
+
+import errno
+import struct
+
+import pytest
+
+from envbuild.sandbox import seccomp
+
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+
+
+def verdict(program: bytes, number: int, arch: int, *arguments: int) -> int:
+    """What classic BPF decides on struct seccomp_data."""
+    data = struct.pack("=iIQ", number, arch, 0) + b"".join(struct.pack("=Q", a) for a in (*arguments, *[0] * 6)[:6])
+    rules = [struct.unpack("=HBBI", program[at : at + 8]) for at in range(0, len(program), 8)]
+    at = loaded = 0
+    while True:
+        code, yes, no, value = rules[at]
+        at += 1
+        if code == 0x20:
+            loaded = struct.unpack_from("=I", data, value)[0]
+        elif code == 0x06:
+            return value
+        else:
+            held = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
+            at += yes if held else no
+
+
+@pytest.mark.parametrize("machine", sorted(seccomp.AUDIT_ARCH))
+def test_the_list_is_refused_and_the_rest_allowed(machine):
+    program = seccomp.filter_program(pretend_ownership=False, machine=machine)
+    arch = seccomp.AUDIT_ARCH[machine]
+    for name, number in seccomp.REFUSED[machine].items():
+        assert verdict(program, number, arch) == ERRNO | errno.EPERM, name
+    for number in seccomp.OWNERSHIP[machine].values():
+        assert verdict(program, number, arch) == ALLOW
+    special = seccomp.SPECIAL[machine]
+    assert verdict(program, special["clone"], arch, 17) == ALLOW
+    assert verdict(program, special["clone"], arch, 0x10000000 | 17) == ERRNO | errno.EPERM
+    assert verdict(program, special["clone3"], arch) == ERRNO | errno.ENOSYS
+    assert verdict(program, special["ioctl"], arch, 0, 0x5413) == ALLOW
+    assert verdict(program, special["ioctl"], arch, 0, 0x5412) == ERRNO | errno.EPERM
+    assert verdict(program, special["personality"], arch, 0) == ALLOW
+    assert verdict(program, special["personality"], arch, 0x0040000) == ERRNO | errno.EPERM
+
+
+def test_calls_of_other_architectures_do_not_exist():
+    program = seccomp.filter_program(pretend_ownership=False, machine="x86_64")
+    assert verdict(program, 4, 0x40000003) == ERRNO | errno.ENOSYS
+    assert verdict(program, 0x40000000 + 1, seccomp.AUDIT_ARCH["x86_64"]) == ERRNO | errno.ENOSYS
+
+
+def test_a_single_id_answers_success_to_changes_of_owner():
+    program = seccomp.filter_program(pretend_ownership=True, machine="x86_64")
+    for number in seccomp.OWNERSHIP["x86_64"].values():
+        assert verdict(program, number, seccomp.AUDIT_ARCH["x86_64"]) == ERRNO
