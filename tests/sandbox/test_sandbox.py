@@ -118,7 +118,8 @@ def test_what_can_not_be_started_is_told_in_words(box, options, text):
 
 def test_there_is_a_loopback_and_no_other_network(box):
     answer = box.run(
-        "cat /proc/net/dev | grep : | cut -d: -f1; (echo hi | nc -l -p 5000 &); sleep 0.3; nc 127.0.0.1 5000 < /dev/null"
+        "cat /proc/net/dev | grep : | cut -d: -f1; (echo hi | nc -l -p 5000 &); sleep 0.3;"
+        " nc 127.0.0.1 5000 < /dev/null"
     )
     assert answer["out"].split() == ["lo", "hi"]
 
