@@ -113,7 +113,7 @@ def dump(lock: Lock) -> str:
         for step in stage.steps:
             lines += [
                 f"      - step: {_quote(step.text)}",
-                f"        key: {step.key}",
+                f"        key: sha256:{step.key}",
                 f"        tree: sha256:{step.tree}",
             ]
     return "\n".join(lines) + "\n"
@@ -171,7 +171,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
                 "digest": f"sha256:{stage.digest}",
                 "origin": stage.origin,
                 "epoch": stage.epoch,
-                "steps": [{"step": s.text, "key": s.key, "tree": f"sha256:{s.tree}"} for s in stage.steps],
+                "steps": [{"step": s.text, "key": f"sha256:{s.key}", "tree": f"sha256:{s.tree}"} for s in stage.steps],
             }
             for stage in lock.stages
         ],
@@ -224,7 +224,7 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         digest=_digest(plain["digest"]),
         origin=str(plain["origin"]),
         epoch=int(str(plain["epoch"])),
-        steps=tuple(LockedStep(str(s["step"]), str(s["key"]), _digest(s["tree"])) for s in steps),
+        steps=tuple(LockedStep(str(s["step"]), _digest(s["key"]), _digest(s["tree"])) for s in steps),
     )
 
 

@@ -1,0 +1,87 @@
+"""Keys are pinned: a change of one by accident throws away everybody's cache. Change them only on purpose, with the
+number in plan/key.py's FORMAT."""
+
+import pytest
+
+from envbuild.language.model import Place
+from envbuild.plan import step as actions
+from envbuild.plan.key import key_of
+from envbuild.plan.step import Step
+
+PARENT = "a" * 64
+INPUT = "b" * 64
+EPOCH = 1_700_000_000
+
+ACTIONS = {
+    "run": actions.Execute(
+        ("/bin/sh", "-eu", "-c", "echo hi"), (("PATH", "/bin"),), (("x", "1"),), "app", "/srv", True, ("/c",), ("s",),
+        (("src", "/src"),), ".",
+    ),
+    "copy": actions.CopyIn(("a", "b/"), "/dst/", None, "app", 0o644, ("*.tmp",), "."),
+    "copy-from": actions.CopyIn(("/a",), "/b", actions.Origin("stage", "build", "."), None, None, (), "."),
+    "render": actions.Render("t.j2", "/t", (("x", "1"),), (("PATH", "/bin"),), None, None, "."),
+    "file": actions.WriteFile("/f", "text\n", None, 0o600),
+    "fetch": actions.FetchFile("https://example.org/x", "/x", "c" * 64, None, None, True),
+    "adduser": actions.AddUser("app", 1000, None, "/srv", None, ("staff",)),
+    "workdir": actions.MakeDirectory("/srv"),
+    "discard": actions.DiscardPaths(("/log/*",)),
+}  # fmt: skip
+PINNED = {
+    "run": "5166e734af34df698e039338d65051156257a01a54674912e43846055d1d09a4",
+    "copy": "c7d90426f647265ceadec3f40f96263d0714e6cfc9b6f9d9aae15e0c3341785f",
+    "copy-from": "26ced7af42e42d8d2557a0e9416eaa5c94d72d6ad9536fa9f069a9e8e7848482",
+    "render": "e46bde4de7d36afd4260835d5ea531b9149cb2008827f504dada75e113f8d6c3",
+    "file": "41ecb0b0a4688ef9994f90174fa3cffc6c75eec8a912a4426bbd46c27f1a3481",
+    "fetch": "499ae8d63ef0f53bfb5288c9c8a5e67d149f7250dd8bdc8c1f6d303180a2751b",
+    "adduser": "2ee56cb747fbf876027009568a2c9f370b640fc967858200c9c3dc05dd9a69e2",
+    "workdir": "d65845c39ea916d17304a99f4d5579c998a1e5364ab8f7bb9a4ee8c445821423",
+    "discard": "bb44881a11ef74fcf39158b53a8152f13abd8b76bfd3fbb3e29655c0c8e6fd4b",
+}
+
+
+def key(action: actions.Action, **options: object) -> str:
+    step = Step(action, Place("web.env", 1), "text", **options)
+    return key_of(step, PARENT, (INPUT,), EPOCH)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_keys_are_as_they_were(name):
+    assert key(ACTIONS[name]) == PINNED[name]
+
+
+def test_each_part_of_an_action_counts():
+    run = ACTIONS["run"]
+    changed = {
+        "argv": ("/bin/sh", "-c", "echo hi"),
+        "environment": (),
+        "parameters": (("x", "2"),),
+        "user": "",
+        "workdir": "/",
+        "network": False,
+        "caches": (),
+        "secrets": (),
+        "mounts": (),
+    }
+    keys = {key(run)} | {key(run.replace(**{name: value})) for name, value in changed.items()}
+    assert len(keys) == 1 + len(changed)
+
+
+def test_where_a_step_stands_and_how_long_it_may_take_do_not_count():
+    run = ACTIONS["run"]
+    elsewhere = Step(run, Place("other.env", 99), "other text", timeout=5.0)
+    assert key_of(elsewhere, PARENT, (INPUT,), EPOCH) == key(run)
+    assert key(run.replace(folder="elsewhere")) == key(run)
+
+
+def test_parent_inputs_epoch_discards_and_being_a_test_count():
+    run = ACTIONS["run"]
+    step = Step(run, Place("web.env", 1), "text")
+    keys = {
+        key(run),
+        key_of(step, INPUT, (INPUT,), EPOCH),
+        key_of(step, PARENT, (), EPOCH),
+        key_of(step, PARENT, (INPUT,), EPOCH + 1),
+        key(run, discard=("/x",)),
+        key(run, test=True),
+    }
+    assert len(keys) == 6
