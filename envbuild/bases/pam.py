@@ -1,0 +1,73 @@
+"""/etc/pam.d/common-*, as pam-auth-update(8) makes them, from the profiles of the packages of a cut.
+
+This machine's own files may name modules for its own directory service, which the cut does not have.
+"""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.record import Record
+
+FILES = {
+    "common-account": "Account",
+    "common-auth": "Auth",
+    "common-password": "Password",
+    "common-session": "Session",
+    "common-session-noninteractive": "Session",
+}
+"""Each file, and the kind of its modules."""
+_END = re.compile(r"\bend\b")
+
+
+class Profile(Record):
+    """One file of /usr/share/pam-configs: its fields by name; a field of several lines has them in order."""
+
+    name: str
+    fields: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def get(self, field: str) -> tuple[str, ...]:
+        """The lines of a field, () if it has none."""
+        return dict(self.fields).get(field, ())
+
+    @property
+    def priority(self) -> int:
+        text = "".join(self.get("Priority"))
+        return int(text) if text.isdigit() else 0
+
+
+def parse_profile(name: str, text: str) -> Profile:
+    """A profile from its text: fields as in a control file (pam-auth-update's PAMConfigFrameworkSpec)."""
+    fields: dict[str, list[str]] = {}
+    current = ""
+    for line in text.splitlines():
+        if line[:1] in (" ", "\t") and current:
+            if line.strip():
+                fields[current].append(line.strip())
+        elif ":" in line:
+            current, _, value = line.partition(":")
+            fields[current] = [value.strip()] if value.strip() else []
+    return Profile(name, tuple((field, tuple(lines)) for field, lines in fields.items()))
+
+
+def pam_file(name: str, template: str, profiles: list[Profile]) -> str:
+    """The file `name` from its template, with the modules of all profiles that are on by default."""
+    kind = FILES[name]
+    chosen = [one for one in profiles if one.get("Default") == ("yes",)]
+    if name.endswith("noninteractive"):
+        chosen = [one for one in chosen if one.get("Session-Interactive-Only") != ("yes",)]
+    chosen.sort(key=lambda one: (-one.priority, one.name))
+    word = "session_nonint" if name.endswith("noninteractive") else kind.lower()
+    blocks = {}
+    for block in ("Primary", "Additional"):
+        of_block = [one for one in chosen if (one.get(f"{kind}-Type") or ("Primary",)) == (block,)]
+        lines: list[str] = []
+        for number, one in enumerate(of_block):
+            initial = one.get(f"{kind}-Initial") if number == 0 else ()
+            lines += initial or one.get(kind)
+        # `end` jumps over the modules that are left in the block, and over the refusal that follows it.
+        if block == "Primary" and not lines:
+            lines = ["[default=end]\t\t\tpam_permit.so"]
+        numbered = (_END.sub(str(len(lines) - at), line) for at, line in enumerate(lines))
+        blocks[f"${word}_{block.lower()}"] = "".join(f"{kind.lower()}\t{line}\n" for line in numbered)
+    return "".join(blocks.get(line.strip(), line) for line in template.splitlines(keepends=True))
