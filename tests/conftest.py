@@ -109,7 +109,7 @@ class Project:
         path.write_text("\n".join(lines) + "\n")
         return path
 
-    def command(self, *words: str, stdin: bytes | None = None, timeout: float = 120, **variables: str) -> Done:
+    def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "envbuild", *words],
             cwd=self.folder,

@@ -1,0 +1,142 @@
+"""`fetch`, from a server on this machine's loopback that the test starts and stops."""
+
+import io
+import tarfile
+import threading
+import zipfile
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.namespaces
+
+
+class Server:
+    """Serves bytes by path, and counts how often each was asked for. A path in `broken` breaks off once."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.ranges: list[str] = []
+        self.broken: set[str] = set()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                body = server.files.get(self.path)
+                if body is None:
+                    self.send_error(404)
+                    return
+                start = 0
+                wanted = self.headers.get("Range")
+                if wanted:
+                    server.ranges.append(wanted)
+                    start = int(wanted.removeprefix("bytes=").rstrip("-"))
+                self.send_response(206 if wanted else 200)
+                self.send_header("Content-Length", str(len(body) - start))
+                self.end_headers()
+                if self.path in server.broken:
+                    server.broken.discard(self.path)
+                    self.wfile.write(body[start : len(body) // 2])
+                    return
+                self.wfile.write(body[start:])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def test_a_file_is_fetched_once_and_its_digest_is_in_the_lock(project, server):
+    server.files["/tool"] = b"tool"
+    line = f"fetch(mode=0755) {server.url}/tool -> /usr/bin/"
+    first = project.build(line)
+    assert first.code == 0, first.err
+    assert project.ls("/usr/bin")["tool"]["mode"] == "0755"
+    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
+    assert lock["fetched"] == {f"{server.url}/tool": f"sha256:{sha256(b'tool').hexdigest()}"}
+    assert project.build().ran == []
+    assert server.asked == ["/tool"]
+
+
+def test_another_file_than_the_lock_says_stops_the_build(project, server, tmp_path):
+    server.files["/x"] = b"one"
+    project.build(f"fetch {server.url}/x -> /x")
+    server.files["/x"] = b"two"
+    done = project.build(ENVBUILD_STORE=str(tmp_path / "other"))
+    assert done.code == 1
+    for text in (sha256(b"one").hexdigest(), sha256(b"two").hexdigest(), "the lock"):
+        assert text in done.err
+    assert project.command("update", "web.env").code == 0
+    assert project.cat("/x") == "two"
+
+
+def test_a_given_digest_is_held_against_the_file(project, server):
+    server.files["/x"] = b"one"
+    done = project.build(f"fetch(sha256={'0' * 64}) {server.url}/x -> /x")
+    assert done.code == 1
+    assert "the recipe" in done.err
+    assert project.build(f"fetch(sha256={sha256(b'one').hexdigest()}) {server.url}/x -> /x").code == 0
+
+
+def test_what_is_not_there_is_an_error(project, server):
+    done = project.build(f"fetch {server.url}/none -> /x")
+    assert done.code == 1
+    assert "404" in done.err
+
+
+def test_a_broken_connection_is_taken_up_again(project, server):
+    server.files["/big"] = bytes(range(256)) * 4096
+    server.broken.add("/big")
+    done = project.build(f"fetch {server.url}/big -> /big")
+    assert done.code == 0, done.err
+    assert len(server.asked) == 2
+    assert project.ls("/")["big"]["size"] == 256 * 4096
+
+
+def test_archives_are_unpacked(project, server):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        info = tarfile.TarInfo("dir/file")
+        info.size, info.uid, info.mode = 3, 1234, 0o755
+        archive.addfile(info, io.BytesIO(b"tar"))
+    server.files["/a.tar.gz"] = packed.getvalue()
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("in/zip", "zip")
+    server.files["/b.zip"] = zipped.getvalue()
+    done = project.build(
+        f"fetch(unpack) {server.url}/a.tar.gz -> /opt/tar/", f"fetch(unpack) {server.url}/b.zip -> /opt/zip/"
+    )
+    assert done.code == 0, done.err
+    assert project.cat("/opt/tar/dir/file") == "tar"
+    assert project.ls("/opt/tar/dir")["file"]["uid"] == 0
+    assert project.cat("/opt/zip/in/zip") == "zip"
+
+
+def test_a_hostile_archive_is_refused(project, server):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("../../outside"))
+    server.files["/a.tar"] = packed.getvalue()
+    done = project.build(f"fetch(unpack) {server.url}/a.tar -> /opt/")
+    assert done.code == 2
+    assert "leads out of the archive" in done.of("step-failed")[0]["message"]
