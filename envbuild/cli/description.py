@@ -25,6 +25,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
             "key": step["key"],
             "tree": f"sha256:{step['tree']}",
             "seconds": step["seconds"],
+            "owners_kept": step["owners_kept"],
         }
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1

@@ -41,6 +41,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     ]
     for name, value in plain["facts"].items():
         rows += _fact(name, value)
+    single = [str(step["number"]) for step in plain["steps"] if not step["owners_kept"]]
+    if single:
+        rows.append(("owners", f"not kept by steps {' '.join(single)}, which ran with a single id"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         environment.stdout.write(f"{name:<{width}}  {visible(value)}\n")

@@ -56,6 +56,7 @@ def _step_detail(result: StepResult) -> dict[str, object]:
         "tree": result.tree,
         "output": result.output,
         "seconds": round(result.seconds, 3),
+        "owners_kept": result.owners_kept,
     }
 
 

@@ -17,7 +17,7 @@ from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
 from envbuild.engine.perform import Performer
 from envbuild.engine.session import NotYet, RecipeRun, Session
-from envbuild.engine.stage_run import StageRun, StepResult
+from envbuild.engine.stage_run import StageRun, StepResult, cached_result
 from envbuild.engine.worker import Worker
 from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
 from envbuild.plan.facts import dump
@@ -69,6 +69,7 @@ class MissingRunner:
             for one, run in left:
                 self._prepare(one, run, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store))
+            self._tell_single_id()
             request = session.request
             self._executor = Executor(
                 self.store,
@@ -84,6 +85,18 @@ class MissingRunner:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _tell_single_id(self) -> None:
+        ids = self._worker.ids
+        if ids.kind == "single":
+            self.session.emit(
+                Notice(
+                    "note",
+                    f"what steps write belongs to root of the image, whatever they ask for: {ids.reason}",
+                    "as root: apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids "
+                    "100000-165535 USER",
+                )
+            )
 
     def _run_threads(self, left: list[tuple[RecipeRun, StageRun]]) -> None:
         threads = [
@@ -164,7 +177,7 @@ class MissingRunner:
     def _steps(self, one: RecipeRun, run: StageRun) -> None:
         session = self.session
         while True:
-            missing = run.advance(self.store, one.gatherer, session.on_cached, session.may_look)
+            missing = run.advance(one.gatherer, session.on_cached, session.look_up)
             if missing is None:
                 return
             if self._stop.is_set():
@@ -173,9 +186,9 @@ class MissingRunner:
             session.check_step(run, StepResult(step, key, "", "", 0.0, False))
             with self._slots, self.store.work.exclusive(f"step-{key}"):
                 # Another build may have run the same step while this one waited for it.
-                record = self.store.steps.get(key) if session.may_look(step) else None
+                record = session.look_up(step, key)
                 if record is not None:
-                    result = StepResult(step, key, record.tree, record.output, record.seconds, True)
+                    result = cached_result(step, key, record)
                     run.finish_step(result)
                     session.on_cached(run, result)
                     continue
@@ -206,9 +219,10 @@ class MissingRunner:
                 error.told = True
             raise
         seconds = time.monotonic() - started
-        self.store.steps.put(key, StepRecord(tree, output, seconds), step.text)
+        owners_kept = not isinstance(step.action, Execute) or self._worker.ids.kind != "single"
+        self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text)
         session.emit(StepFinished(number, tree, seconds, files, size))
-        return StepResult(step, key, tree, output, seconds, False)
+        return StepResult(step, key, tree, output, seconds, False, owners_kept)
 
     def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
         session = self.session

@@ -18,6 +18,7 @@ from envbuild.engine.stage_run import StageRun, StepResult
 from envbuild.language import model
 from envbuild.lock import Lock
 from envbuild.plan.step import Execute, FetchFile, Origin, Step
+from envbuild.store.records import StepRecord
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -130,7 +131,7 @@ class Session:
             return False
         self.use_base(one, run, base, cached=True)
         try:
-            missing = run.advance(self.store, one.gatherer, self.on_cached, self.may_look)
+            missing = run.advance(one.gatherer, self.on_cached, self.look_up)
         except NotYet:
             return False
         if missing is not None:
@@ -157,11 +158,17 @@ class Session:
         """The `from` statement of a stage."""
         return f"from {run.base_text}" + (f" as {run.stage.name}" if run.stage.name else "")
 
-    def may_look(self, step: Step) -> bool:
-        """Whether a step may come from the cache in this build."""
+    def look_up(self, step: Step, key: str) -> StepRecord | None:
+        """What the cache has for a step, if the step may come from it in this build."""
+        if not self.request.use_cache:
+            return None
         if self.request.check and isinstance(step.action, Execute) and not step.test:
-            return False
-        return self.request.use_cache
+            return None
+        record = self.store.steps.get(key)
+        if record is not None and not record.owners_kept and has_all_ids():
+            # It ran when this user had a single id; now its owners can be right.
+            return None
+        return record
 
     def on_cached(self, run: StageRun, result: StepResult) -> None:
         """A step came from the cache."""
@@ -185,6 +192,13 @@ class Session:
         """Counts a step or base that ran or was cached."""
         with self._counting:
             self.counts[what] += 1
+
+
+def has_all_ids() -> bool:
+    """Whether this user can give files to other users of an image."""
+    from envbuild.sandbox.ids import why_not_range  # only where a single id was met
+
+    return os.geteuid() == 0 or not why_not_range(os.geteuid())
 
 
 def relative(folder: str, path: str) -> str:

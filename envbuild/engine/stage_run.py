@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 from envbuild.engine.inputs import Gatherer, Inputs
-from envbuild.errors import EnvbuildError
 from envbuild.language.model import Stage
 from envbuild.lock import LockedStage
 from envbuild.plan.facts import Facts
@@ -14,7 +13,7 @@ from envbuild.plan.key import key_of
 from envbuild.plan.stage import StagePlan, plan_stage
 from envbuild.plan.step import Step
 from envbuild.record import Record
-from envbuild.store.store import Store
+from envbuild.store.records import StepRecord
 from envbuild.tree.entry import Digest
 
 
@@ -35,6 +34,7 @@ class StepResult(Record):
     output: Digest
     seconds: float
     cached: bool
+    owners_kept: bool = True
 
 
 class StageRun:
@@ -121,28 +121,23 @@ class StageRun:
 
     def advance(
         self,
-        store: Store,
         gatherer: Gatherer,
         on_cached: Callable[[StageRun, StepResult], None],
-        may_look: Callable[[Step], bool],
+        look_up: Callable[[Step, str], StepRecord | None],
     ) -> tuple[Step, str, Inputs] | None:
         """Goes along the steps that are in the cache. Returns the first that is not, with its key and inputs, or
-        None when the stage is at its end. `may_look` says whether a step may come from the cache at all."""
+        None when the stage is at its end. `look_up` gives what the cache has for a step's key."""
         while (step := self.next_step()) is not None:
             key, inputs = self.key_and_inputs(step, gatherer)
-            record = store.steps.get(key) if may_look(step) else None
+            record = look_up(step, key)
             if record is None:
                 return step, key, inputs
-            result = StepResult(step, key, record.tree, record.output, record.seconds, True)
+            result = cached_result(step, key, record)
             self.finish_step(result)
             on_cached(self, result)
         return None
 
 
-class StageFailed(EnvbuildError):
-    """A stage that another one needs did not succeed; the cause was told already."""
-
-    exit_code = 1
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"stage {name} was not built")
+def cached_result(step: Step, key: str, record: StepRecord) -> StepResult:
+    """A step's result as the cache has it."""
+    return StepResult(step, key, record.tree, record.output, record.seconds, True, record.owners_kept)

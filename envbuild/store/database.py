@@ -20,12 +20,15 @@ from envbuild.errors import EnvbuildError, MachineLacks, UsageError
 FORMAT = 1
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
+OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
+"""What SQLite's messages say when the disk, and not the statement, is at fault (sqlite.org/rescode.html)."""
+
 _SCHEMA = """
 CREATE TABLE trees (digest TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE stacks (tree TEXT PRIMARY KEY, below TEXT, layer TEXT NOT NULL, depth INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE steps (
     key TEXT PRIMARY KEY, tree TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
-    text TEXT NOT NULL, made REAL NOT NULL
+    owners_kept INTEGER NOT NULL, text TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE images (
     digest TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
@@ -193,6 +196,8 @@ class Database:
         except sqlite3.OperationalError as error:
             if self.read_only and "readonly" in str(error):
                 raise StoreUnusable(self.path, "it may only be read") from error
+            if not any(word in str(error) for word in OUT_OF_SPACE):
+                raise
             raise StoreFull(self.path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}/store.db: {error}") from error

@@ -11,11 +11,15 @@ from envbuild.tree.entry import Digest
 
 
 class StepRecord(Record):
-    """The result of a step: its tree, the digest of all that it printed, and how long it took in seconds."""
+    """The result of a step: its tree, the digest of all that it printed, and how long it took in seconds.
+
+    `owners_kept` is False where it ran with a single id, so that its files all belong to root whatever it asked for.
+    """
 
     tree: Digest
     output: Digest
     seconds: float
+    owners_kept: bool = True
 
 
 class Steps:
@@ -27,16 +31,17 @@ class Steps:
     def get(self, key: str) -> StepRecord | None:
         """The result for this key, if its tree is still kept."""
         row = self._database.row(
-            "SELECT tree, output, seconds FROM steps WHERE key = ? AND tree IN (SELECT digest FROM trees)", (key,)
+            "SELECT tree, output, seconds, owners_kept FROM steps WHERE key = ? AND tree IN (SELECT digest FROM trees)",
+            (key,),
         )
-        return None if row is None else StepRecord(*row)
+        return None if row is None else StepRecord(row[0], row[1], row[2], bool(row[3]))
 
     def put(self, key: str, record: StepRecord, text: str) -> None:
         """Records a result; a later one for the same key replaces it."""
         publish.at(publish.STEP)
         self._database.write(
-            "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)",
-            (key, record.tree, record.output, record.seconds, text, time.time()),
+            "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (key, record.tree, record.output, record.seconds, record.owners_kept, text, time.time()),
         )
 
 
