@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from envbuild.cli.build import network_variables
 from envbuild.cli.environment import Environment
+from envbuild.engine.machine_network import NetworkSettings, network_settings
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts, load
 from envbuild.runtime.instance import Launch, NothingToRun, launch
@@ -71,15 +72,11 @@ def start(
 ) -> int:
     """Runs `argv` on a tree as the options say, with the user's own terminal or streams; returns its exit code."""
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
-    network_files: tuple[tuple[str, bytes], ...] = ()
+    settings = NetworkSettings()
     binds = [_volume(text) for text in arguments.volume]
     variables = dict(_variable(text, environment) for text in arguments.env)
     if arguments.network == "host":
-        from envbuild.engine.machine_network import network_settings
-
         settings = network_settings(store, tree, network_variables(environment), environment.home())
-        binds += [Bind(source, target) for source, target in settings.binds]
-        network_files = settings.files
         variables = {**dict(settings.environment), **variables}
     if terminal:
         variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
@@ -92,7 +89,7 @@ def start(
         arguments.user,
         arguments.workdir,
         arguments.network == "host",
-        network_files,
+        settings,
         terminal,
     )
     environment.stdout.flush()

@@ -11,11 +11,12 @@ import marshal
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.store.records import Stats
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
 from envbuild.tree.patterns import Matcher, compile_patterns
@@ -154,14 +155,14 @@ class _Scan:
         ignore: Matcher | None,
         folder: str,
         hidden: frozenset[str],
-        stats: object,
+        stats: Stats,
         mtime: int,
     ) -> None:
         self._exclude = exclude
         self._ignore = ignore
         self._folder = folder
         self._hidden = hidden
-        self._stats: _Stats = stats  # type: ignore[assignment]
+        self._stats = stats
         self._mtime = mtime
 
     def take(self, path: str, name: bytes, shown: str) -> Found | None:
@@ -274,17 +275,10 @@ class _Scan:
         )
 
 
-class _Stats:
-    """What the stat cache of a store offers."""
-
-    get: Callable[[bytes], bytes | None]
-    put: Callable[[bytes, bytes], None]
-
-
 class _Rows:
     """The remembered digests of one folder's files."""
 
-    def __init__(self, stats: _Stats, folder: str) -> None:
+    def __init__(self, stats: Stats, folder: str) -> None:
         self._stats = stats
         self._folder = os.fsencode(folder)
         self._known: dict[str, tuple[int, int, int, int, Digest]] = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from envbuild.engine.inputs import Inputs
+from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.engine.perform import home_in
 from envbuild.engine.secrets import Redactor
 from envbuild.engine.worker import Worker
@@ -33,17 +34,6 @@ class NoSuchSecret(UsageError):
             f"the step needs the secret '{name}'",
             f"give it with: --secret {name}=FILE, or in the environment: {name}=... envbuild build --secret {name}",
         )
-
-
-class NetworkSettings(Record):
-    """What the machine says about networks: for steps with `network`, mounted and never stored.
-
-    `files` are (target, content) that are made for the step, `binds` (host path, target), `environment` variables.
-    """
-
-    files: tuple[tuple[str, bytes], ...] = ()
-    binds: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Execution(Record):
@@ -156,13 +146,7 @@ class Executor:
         )
 
     def _binds(self, action: Execute, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
-        binds = [Bind(source, target) for source, target in (*settings.binds, *inputs.binds)]
-        for number, (target, content) in enumerate(settings.files):
-            path = f"{folder}/network-{number}"
-            with open(path, "wb") as file:
-                file.write(content)
-            os.chmod(path, 0o644)
-            binds.append(Bind(path, target))
+        binds = [*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds)]
         for target in action.caches:
             path = f"{self._store.path}/caches/{sha256(target.encode()).hexdigest()[:16]}"
             os.makedirs(path, mode=0o755, exist_ok=True)

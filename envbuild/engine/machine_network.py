@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from envbuild.engine.execute import NetworkSettings
+import os
+
+from envbuild.record import Record
+from envbuild.sandbox.request import Bind
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.forest import lookup
 
 Pairs = tuple[tuple[str, str], ...]
+
+
+class NetworkSettings(Record):
+    """What the machine says about networks: for steps with `network`, mounted and never stored.
+
+    `files` are (target, content) that are made for the step, `binds` (host path, target), `environment` variables.
+    """
+
+    files: tuple[tuple[str, bytes], ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
@@ -26,3 +40,15 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
 
     found = settings_for(suite, has, dict(variables), home)
     return NetworkSettings(found.files, found.binds, found.environment)
+
+
+def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:
+    """What a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
+    binds = [Bind(source, target) for source, target in settings.binds]
+    for number, (target, content) in enumerate(settings.files):
+        path = f"{folder}/network-{number}"
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o644)
+        binds.append(Bind(path, target))
+    return binds

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
+from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.engine.perform import home_in
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
@@ -30,7 +30,7 @@ class Launch(Record):
     user: str | None = None
     workdir: str | None = None
     network: bool = False
-    network_files: tuple[tuple[str, bytes], ...] = ()
+    network_settings: NetworkSettings = NetworkSettings()
     terminal: bool = False
 
 
@@ -84,14 +84,8 @@ def launch(
         store.tidy()
         layers = store.layers(what.tree)
         with store.workspace(what.tree) as space:
-            binds = list(what.binds)
-            for number, (target, content) in enumerate(what.network_files):
-                path = f"{space.path}/network-{number}"
-                with open(path, "wb") as file:
-                    file.write(content)
-                os.chmod(path, 0o644)
-                binds.append(Bind(path, target))
-            request = _request(store, what, layers).replace(upper=space.upper, work=space.work, binds=tuple(binds))
+            binds = (*what.binds, *binds_of(what.network_settings, space.path))
+            request = _request(store, what, layers).replace(upper=space.upper, work=space.work, binds=binds)
             return _run(helper, request, stdin, output, errors, terminal, running)
 
 
