@@ -21,10 +21,19 @@ class AptSource(Record):
 
     @property
     def is_debian(self) -> bool:
-        """Whether it looks like one of Debian's own archives, by its components and its key."""
+        """Whether it looks like one of Debian's own archives: by its components and its key, or without a key
+        by its path. Other vendors' sources often have a suite of the same name."""
+        if not self.components or any(one not in DEBIAN_COMPONENTS for one in self.components):
+            return False
         keys = " ".join(value for name, value in self.options if name.lower() == "signed-by")
-        known = bool(self.components) and all(one in DEBIAN_COMPONENTS for one in self.components)
-        return known and (not keys or "debian-archive" in keys) and not self.suite.endswith("/")
+        if keys:
+            return "debian-archive" in keys
+        return any(part.startswith("debian") for part in self.uri.partition("://")[2].split("/")[1:])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its packages lie on this machine, where a sandbox can't see them."""
+        return self.uri.startswith(("file:", "copy:", "cdrom:", "mirror+file:"))
 
 
 def machine_sources(root: str = "") -> list[AptSource]:
@@ -55,7 +64,8 @@ def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
     if any(source.suite == suite for source in chosen):
         return _unique(chosen)
     plain = [source for source in debian if not _is_addition(source.suite)]
-    return [plain[0].replace(suite=suite)] if plain else []
+    # Other suites may lack what came later, such as non-free-firmware.
+    return [plain[0].replace(suite=suite, components=("main",))] if plain else []
 
 
 def parse_lines(text: str) -> list[AptSource]:

@@ -17,6 +17,9 @@ BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
 HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2", b"3", b"4", b"5", b"6"
 PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
+LATEST = 1 << 33
+"""Times after this one (in the year 2242) can't be told in nanoseconds by a file system."""
+MOST_XATTR = 1 << 16
 MOST_HEADER = 1 << 20
 """Long names and PAX records larger than this many bytes are refused."""
 KINDS = {HARD_LINK: "hard link", SYMBOLIC_LINK: "l", CHARACTER: "c", BLOCK_DEVICE: "b", DIRECTORY: "d", FIFO: "p"}
@@ -36,14 +39,26 @@ class ArchiveError(UsageError):
     """The archive is damaged, or holds what an archive has no business to hold."""
 
     def __init__(self, archive: str, reason: str, offset: int, member: bytes = b"") -> None:
-        shown = f", member {member.decode(errors='backslashreplace')!r}" if member else ""
+        shown = f", member '{printable(member)}'" if member else ""
         super().__init__(
             f"{archive}: {reason} (at byte {offset}{shown})", "get the archive again, or make it with GNU tar"
         )
 
 
+def printable(name: bytes) -> str:
+    """A name from an archive for a message: without control characters, which a terminal would obey."""
+    text = name.decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class Source(Protocol):
-    """Uncompressed bytes, from the start to the end."""
+    """Uncompressed bytes, from the start to the end.
+
+    `verified` tells whether a source that is cut short raises an error instead of just ending.
+    """
+
+    @property
+    def verified(self) -> bool: ...
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; b"" at the end."""
@@ -95,11 +110,16 @@ class TarReader:
             if header is None:
                 if empty == 0 and count == 0:
                     raise self._error("not a tar archive: it is empty", start)
-                # Some writers leave the closing blocks out; what is there is whole.
+                if local or not (empty or self._source.verified):
+                    raise self._error("the archive is cut short: its closing blocks are missing", start)
+                # Some writers leave the closing blocks out; compression then tells that what is there is whole.
                 return
             if not header.strip(b"\0"):
                 empty += 1
                 if empty == 2:
+                    # Only at its end does a compressed stream show its checksum.
+                    while self._source.read(1 << 20):
+                        pass
                     return
                 continue
             empty = 0
@@ -111,7 +131,7 @@ class TarReader:
             if kind in (PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK):
                 body = self._read_header_body(header, start)
                 if kind == PAX:
-                    local = self._records(body, start)
+                    local.update(self._records(body, start))
                 elif kind == PAX_GLOBAL:
                     globals_.update(self._records(body, start))
                 else:
@@ -164,12 +184,16 @@ class TarReader:
         xattrs = tuple(
             sorted((k[len("SCHILY.xattr.") :].encode(), v) for k, v in pax.items() if k.startswith("SCHILY.xattr."))
         )
+        if any(len(value) > MOST_XATTR or not 0 < len(key) <= 255 or b"\0" in key for key, value in xattrs):
+            raise self._error("an attribute whose name or value is too long", start, path)
         clean = self._path(path, start)
         target = pax.get("linkpath", header[157:257].split(b"\0")[0])
         if kind == HARD_LINK:
             target = self._path(target, start)
         elif kind == SYMBOLIC_LINK and not target:
             raise self._error("a link that leads nowhere", start, path)
+        elif len(target) >= self._limits.path:
+            raise self._error("a link that is too long", start, path)
         return Member(
             path=clean,
             kind="d" if is_directory else KINDS.get(kind, "f"),
@@ -222,11 +246,11 @@ class TarReader:
 
     def _time(self, pax: dict[str, bytes], field: bytes, start: int) -> int:
         if "mtime" not in pax:
-            return max(0, min(self._number(field, start), 2**33)) * 1_000_000_000
+            return max(0, min(self._number(field, start), LATEST)) * 1_000_000_000
         whole, _, part = pax["mtime"].partition(b".")
         if whole.startswith(b"-"):
             return 0
-        if not whole.isdigit() or len(whole) > 11 or (part and not part.isdigit()):
+        if not whole.isdigit() or len(whole) > 11 or int(whole) > LATEST or (part and not part.isdigit()):
             raise self._error(f"a time that is none: {pax['mtime'][:40]!r}", start)
         return int(whole) * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0")
 
@@ -313,7 +337,8 @@ class TarReader:
         return _pax(body, lambda reason: self._error(reason, start))
 
     def _verify(self, header: bytes, start: int) -> None:
-        expected = self._number(header[148:156], start)
+        digits = header[148:156].split(b"\0")[0].strip()
+        expected = -1 if not digits or digits.strip(b"01234567") else int(digits, 8)
         plain = header[:148] + b" " * 8 + header[156:]
         signed = sum(byte - 256 if byte > 127 else byte for byte in plain)
         if expected not in (sum(plain), signed):

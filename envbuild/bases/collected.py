@@ -6,25 +6,37 @@ import os
 import stat
 
 from envbuild.bases.target import TreeTarget
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, ROOT_NAME, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, ROOT_NAME, Entry, Xattrs
+
+CAPABILITIES = b"security.capability"
 
 
 class Collected:
-    """Entries by path (without a slash at the start), and where each file's content comes from."""
+    """Entries by path (without a slash at the start), and where each file's content comes from.
 
-    def __init__(self, root: str = "") -> None:
+    `whole_seconds`: the files were unpacked from archives with times in whole seconds, as dpkg does, so that a
+    fraction shows that a file was written later; it then counts as timeless.
+    """
+
+    def __init__(self, root: str = "", *, whole_seconds: bool = False) -> None:
         self.root = root
+        self.whole_seconds = whole_seconds
         self.entries: dict[bytes, tuple[Entry, str | bytes | None]] = {}
         self.newest = 0
         self.unreadable: list[str] = []
+        self._open: dict[str, bool] = {"": True}
 
-    def take(self, path: str, source: str | None = None) -> bool:
+    def take(self, path: str, source: str | None = None, *, timeless: bool = False) -> bool:
         """Takes a file, link or directory of this machine, with its owner, mode and time; False if it isn't there.
 
         Directories get no time, as theirs tells only when something was last installed. A file that not everybody
-        may read is noted and left out: root and an ordinary user then make the same base.
+        may read is noted and left out: root and an ordinary user then make the same base. A `timeless` file gets
+        the base's date, and `newest` does not see it.
         """
         real = f"{self.root}{source or path}"
+        if not self._is_open(os.path.dirname(source or path)):
+            self.unreadable.append(path)
+            return False
         try:
             status = os.lstat(real)
         except OSError:
@@ -40,7 +52,12 @@ class Collected:
             if not status.st_mode & stat.S_IROTH:
                 self.unreadable.append(path)
                 return False
-            self.newest = max(self.newest, status.st_mtime_ns)
+            if timeless or (self.whole_seconds and status.st_mtime_ns % 1_000_000_000):
+                entry = entry._replace(mtime=-1)
+            else:
+                self.newest = max(self.newest, status.st_mtime_ns)
+            if status.st_mode & stat.S_IXUSR:
+                entry = entry._replace(xattrs=_capabilities(real))
             self.entries[name] = (entry, real)
         return True
 
@@ -66,6 +83,27 @@ class Collected:
         """Whether something was taken or made at this path."""
         return os.fsencode(path.strip("/")) in self.entries
 
+    def files_in(self, folder: str) -> list[tuple[str, str]]:
+        """The files of this machine that were taken into a folder, as (path, where it lies here), sorted."""
+        start = os.fsencode(folder.strip("/")) + b"/"
+        found = ((path, source) for path, (_, source) in self.entries.items() if path.startswith(start))
+        return sorted((f"/{os.fsdecode(path)}", source) for path, source in found if isinstance(source, str))
+
+    def _is_open(self, folder: str) -> bool:
+        """Whether everybody may look into this folder of the machine."""
+        known = self._open.get(folder)
+        if known is None:
+            try:
+                status = os.stat(f"{self.root}{folder}")
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+            own = folder == "/" or bool(status.st_mode & stat.S_IXOTH)
+            known = own and (folder == "/" or self._is_open(os.path.dirname(folder)))
+            self._open[folder] = known
+        return known
+
     def write_to(self, target: TreeTarget, epoch: int) -> None:
         """Copies everything into a tree; what has no time of its own gets `epoch` (seconds)."""
         time = epoch * 1_000_000_000
@@ -80,3 +118,11 @@ class Collected:
                     os.close(descriptor)
             else:
                 target.add(path, entry, source)
+
+
+def _capabilities(path: str) -> Xattrs:
+    """What a program may do beyond its user's rights (capabilities(7)), if anything."""
+    try:
+        return ((CAPABILITIES, os.getxattr(path, CAPABILITIES)),)
+    except OSError:
+        return ()

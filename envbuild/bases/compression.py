@@ -8,6 +8,8 @@ from typing import IO, Any
 from envbuild.bases.archive import ArchiveError
 
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+VERIFIED = ("gzip", "xz", "bzip2")
+"""Forms whose reader refuses a stream that is cut short; zstandard's takes it for the end."""
 RATIO = 2000
 """More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
 FREE = 64 << 20
@@ -22,13 +24,14 @@ def open_compressed(path: str) -> Uncompressed:
     head = file.read(8)
     file.seek(0)
     kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
-    return Uncompressed(path, file, _opened(kind, file))
+    return Uncompressed(path, file, _opened(kind, file), verified=kind in VERIFIED)
 
 
 class Uncompressed:
     """Bytes of a file that may be compressed, counted against bombs."""
 
-    def __init__(self, path: str, file: IO[bytes], stream: Any) -> None:
+    def __init__(self, path: str, file: IO[bytes], stream: Any, *, verified: bool) -> None:
+        self.verified = verified
         self._path = path
         self._file = file
         self._stream = stream

@@ -7,6 +7,7 @@ the date of the suite's Release file, so that the same packages give the same tr
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -41,7 +42,15 @@ LEFT_OUT = (
 """What differs from run to run or tells of this machine; of a path with a slash at its end, what lies in it."""
 REMOVED_SUFFIXES = (b"-old", b".dpkg-old")
 EMPTIED = (b"etc/machine-id",)
-KEPT_DIRECTORIES = (b"var/cache/apt/archives/partial", b"var/lib/apt/lists/partial", b"var/log/apt")
+KEPT_DIRECTORIES = (
+    (b"run/lock", 0o1777),
+    (b"var/cache/apt/archives/partial", 0o755),
+    (b"var/lib/apt/lists/partial", 0o755),
+    (b"var/log/apt", 0o755),
+)
+SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+PATIENCE = 10
+"""Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
 
 
@@ -72,6 +81,13 @@ class NoSource(UsageError):
         )
 
 
+class NoSuite(UsageError):
+    """The name can't be a suite's: it would be an option or a path to the tools."""
+
+    def __init__(self, suite: str) -> None:
+        super().__init__(f"debian:{suite}: that is no name of a suite", "a suite is named like debian:bookworm")
+
+
 class MirrorFailed(WorkFailed):
     """apt or mmdebstrap could not get or install the packages."""
 
@@ -95,8 +111,8 @@ class DebianBase:
         cleaned = _Cleaned(target)
         write_archive(self._archive, cleaned, self.epoch)
         time = self.epoch * 1_000_000_000
-        for path in KEPT_DIRECTORIES:
-            target.add(path, Entry(b"", DIRECTORY, 0o755, 0, 0, time))
+        for path, mode in KEPT_DIRECTORIES:
+            target.add(path, Entry(b"", DIRECTORY, mode, 0, 0, time))
 
     def close(self) -> None:
         try:
@@ -107,7 +123,9 @@ class DebianBase:
 
 def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) -> PreparedBase:
     """Makes a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
-    tools' lines. Raises NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
+    tools' lines. Raises NoSuite, NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
+    if not SUITE.fullmatch(suite):
+        raise NoSuite(suite)
     program = find_program("mmdebstrap")
     if program is None:
         raise NoMmdebstrap
@@ -133,9 +151,11 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
         archive,
         listed,
     ]
-    # mmdebstrap's own processes take it for a folder of their user's, who may not read ours.
-    variables = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "TMPDIR": "/tmp"}
-    _run(words, variables, work, progress, lambda output: MirrorFailed(suite, "mmdebstrap could not make it", output))
+    # mmdebstrap's own processes take $TMPDIR for a folder of their user's, who may not read ours.
+    variables = ["env", f"SOURCE_DATE_EPOCH={epoch}", "TMPDIR=/tmp"]
+    _run(
+        [*variables, *words], work, progress, lambda output: MirrorFailed(suite, "mmdebstrap could not make it", output)
+    )
     return DebianBase(archive, suite, epoch, release)
 
 
@@ -163,7 +183,7 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
         "quiet": "1",
     }
     words = ["apt-get", "update", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
-    _run(words, dict(os.environ), work, progress, lambda output: MirrorFailed(suite, "apt can't get it", output))
+    _run(words, work, progress, lambda output: MirrorFailed(suite, "apt can't get it", output))
     for name in sorted(os.listdir(f"{state}/lists")):
         if name.endswith(("_InRelease", "_Release")):
             with open(f"{state}/lists/{name}", encoding="utf-8", errors="replace") as file:
@@ -176,15 +196,16 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
 
 def _run(
     words: list[str],
-    variables: dict[str, str],
     work: str,
     progress: Callable[[str], None],
     failure: Callable[[str], Exception],
 ) -> None:
     """Runs a tool to its end. It is of a session of its own, and ends with us whatever happens."""
-    process = subprocess.Popen(
+    if find_program("setpriv") is not None:
+        words = ["setpriv", "--pdeathsig", "TERM", *words]
+    lines: list[str] = []
+    with subprocess.Popen(
         words,
-        env=variables,
         cwd=work,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -192,20 +213,30 @@ def _run(
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            progress(line)
-        status = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        raise
+        # The modes of what is made must not depend on who makes it.
+        umask=0o022,
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                progress(line)
+            status = process.wait()
+        except BaseException:
+            _end(process)
+            raise
     if status != 0:
         raise failure("".join(lines[-TAIL:]))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 class _Cleaned:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
 ADMIN = "/var/lib/dpkg"
+INSTALLED = (" ok installed", " ok triggers-pending", " ok triggers-awaited")
+"""States of a package whose files are all there and configured (dpkg(1)); a wish such as `hold` does not matter."""
 
 
 class Package(Record):
@@ -58,7 +61,13 @@ class DpkgDatabase:
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
         self.admin = f"{self.root}{ADMIN}"
-        self.packages = {package.name: package for package in self._read_status()}
+        self.packages: dict[str, Package] = {}
+        packages = list(self._read_status())
+        native = next((package.architecture for package in packages if package.name == "dpkg"), "")
+        for package in packages:
+            # Of a package that is there for two architectures, the one that dpkg itself is of.
+            if package.name not in self.packages or package.architecture in (native, "all"):
+                self.packages[package.name] = package
         self._providers: dict[str, list[str]] = {}
         for package in self.packages.values():
             for virtual in package.provides:
@@ -111,7 +120,7 @@ class DpkgDatabase:
     def info_files(self, package: Package) -> list[str]:
         """The names of a package's files in dpkg's info folder."""
         prefix = package.info_name + "."
-        return [name for name in self._info_names() if name.startswith(prefix)]
+        return [name for name in self._info_names if name.startswith(prefix)]
 
     def diversions(self) -> list[Diversion]:
         """All diversions."""
@@ -141,10 +150,9 @@ class DpkgDatabase:
         except FileNotFoundError:
             return []
 
+    @cached_property
     def _info_names(self) -> list[str]:
-        if not hasattr(self, "_names"):
-            self._names = sorted(os.listdir(f"{self.admin}/info"))
-        return self._names
+        return sorted(os.listdir(f"{self.admin}/info"))
 
     def _provider(self, name: str) -> str:
         providers = self._providers.get(name)
@@ -156,7 +164,7 @@ class DpkgDatabase:
         with open(f"{self.admin}/status", encoding="utf-8", errors="surrogateescape") as file:
             for stanza in file.read().split("\n\n"):
                 fields = _fields(stanza)
-                if fields.get("Status", "").endswith(" ok installed"):
+                if fields.get("Status", "").endswith(INSTALLED):
                     yield _package(stanza.strip("\n"), fields)
 
 

@@ -29,7 +29,7 @@ def read_elf(path: str) -> Elf | None:
                 return None
             file.seek(0)
             return _parse(file.read())
-    except (OSError, struct.error, IndexError, ValueError):
+    except (OSError, struct.error, IndexError, ValueError, OverflowError, StopIteration):
         return None
 
 

@@ -4,16 +4,19 @@ own database, the loader's cache, directories and links. The same packages give 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
+from envbuild.bases.accounts import SHADOW, accounts, asked_for
 from envbuild.bases.collected import Collected
 from envbuild.bases.dpkg import ADMIN, Alternative, DpkgDatabase, Package
 from envbuild.bases.elf import read_elf
 from envbuild.bases.linker_cache import linker_cache
+from envbuild.bases.pam import FILES, pam_file, parse_profile
 from envbuild.tree.entry import FILE
 
-MAIL, SHADOW, STAFF = 8, 42, 50
-"""Fixed group numbers of Debian (base-passwd)."""
+MAIL = 8
+"""The number of the group mail (base-passwd)."""
 DIRECTORIES = (
     ("/home", 0o755, 0),
     ("/root", 0o700, 0),
@@ -65,9 +68,8 @@ APT_DIRECTORIES = (
     "/var/log/apt",
 )
 SHELLS = ("/bin/sh", "/bin/dash", "/usr/bin/dash", "/bin/bash", "/usr/bin/bash", "/bin/rbash", "/usr/bin/rbash")
-PAM = ("common-account", "common-auth", "common-password", "common-session", "common-session-noninteractive")
-DYNAMIC_IDS = range(100, 1000)
-"""System accounts that packages' scripts make have these numbers (Debian policy 9.2.2)."""
+
+HASH_LINK = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 TruePath = Callable[[str], str]
 
@@ -98,8 +100,7 @@ def generate(database: DpkgDatabase, packages: list[Package], collected: Collect
         for path in APT_DIRECTORIES:
             collected.directory(path)
     if "libpam-runtime" in names:
-        for name in PAM:
-            collected.take(f"/etc/pam.d/{name}")
+        _pam(collected)
     if "ca-certificates" in names:
         _certificates(collected)
     _accounts(database, packages, collected)
@@ -113,37 +114,36 @@ def _there(collected: Collected, true_path: TruePath, path: str) -> bool:
 
 
 def _accounts(database: DpkgDatabase, packages: list[Package], collected: Collected) -> None:
-    """passwd and group from base-passwd's masters, and the system accounts that the packages' scripts ask for."""
-    scripts = "\n".join(
+    scripts = [
         _read(f"{database.admin}/info/{name}")
         for package in packages
         for name in database.info_files(package)
         if name.endswith((".postinst", ".preinst"))
+    ]
+    made = accounts(
+        (_master(database, "passwd"), _master(database, "group")),
+        (_read(f"{database.root}/etc/passwd"), _read(f"{database.root}/etc/group")),
+        asked_for(scripts, [_read(source) for _, source in collected.files_in("/usr/lib/sysusers.d")]),
     )
-    passwd = _read(f"{database.root}/usr/share/base-passwd/passwd.master").splitlines()
-    group = _read(f"{database.root}/usr/share/base-passwd/group.master").splitlines()
-    known = {line.split(":")[0] for line in passwd}
-    groups = {line.split(":")[0] for line in group}
-    for line in _read(f"{database.root}/etc/passwd").splitlines():
-        fields = line.split(":")
-        if len(fields) == 7 and int(fields[2]) in DYNAMIC_IDS and fields[0] not in known and fields[0] in scripts:
-            passwd.append(line)
-    for line in _read(f"{database.root}/etc/group").splitlines():
-        fields = line.split(":")
-        if len(fields) == 4 and int(fields[2]) in DYNAMIC_IDS and fields[0] not in groups and fields[0] in scripts:
-            group.append(":".join([*fields[:3], ""]))
-    passwd = [line.replace("root:*:", "root:x:", 1) if line.startswith("root:") else line for line in passwd]
-    collected.write("/etc/passwd", "".join(f"{_shadowed(line)}\n" for line in passwd if line))
-    collected.write("/etc/group", "".join(f"{_shadowed(line)}\n" for line in group if line))
-    # No day of the last change: it would be the day of the build (shadow(5)).
-    shadow = "".join(f"{line.split(':')[0]}:*::0:99999:7:::\n" for line in passwd if line)
-    collected.write("/etc/shadow", shadow, 0o640, SHADOW)
-    collected.write("/etc/gshadow", "".join(f"{line.split(':')[0]}:*::\n" for line in group if line), 0o640, SHADOW)
+    collected.write("/etc/passwd", made.passwd)
+    collected.write("/etc/group", made.group)
+    collected.write("/etc/shadow", made.shadow, 0o640, SHADOW)
+    collected.write("/etc/gshadow", made.gshadow, 0o640, SHADOW)
 
 
-def _shadowed(line: str) -> str:
-    fields = line.split(":")
-    return ":".join([fields[0], "x", *fields[2:]])
+def _master(database: DpkgDatabase, name: str) -> str:
+    return _read(f"{database.root}/usr/share/base-passwd/{name}.master")
+
+
+def _pam(collected: Collected) -> None:
+    profiles = [
+        parse_profile(os.path.basename(path), _read(source))
+        for path, source in collected.files_in("/usr/share/pam-configs")
+    ]
+    for name in FILES:
+        if collected.has(f"/usr/share/pam/{name}"):
+            template = _read(f"{collected.root}/usr/share/pam/{name}")
+            collected.write(f"/etc/pam.d/{name}", pam_file(name, template, profiles))
 
 
 def _alternatives(
@@ -185,10 +185,11 @@ def _dpkg_database(
     collected.write(f"{ADMIN}/status", "".join(f"{_settled(package.stanza)}\n\n" for package in packages))
     collected.write(f"{ADMIN}/available", "")
     collected.write(f"{ADMIN}/statoverride", "")
-    collected.take(f"{ADMIN}/info/format")
+    # Without their times, which tell when a package was installed here.
+    collected.take(f"{ADMIN}/info/format", timeless=True)
     for package in packages:
         for name in database.info_files(package):
-            collected.take(f"{ADMIN}/info/{name}")
+            collected.take(f"{ADMIN}/info/{name}", timeless=True)
     diversions = [one for one in database.diversions() if one.owner in names]
     collected.write(f"{ADMIN}/diversions", "".join(f"{d.path}\n{d.moved}\n{d.owner}\n" for d in diversions))
     for one, slaves in alternatives:
@@ -241,11 +242,18 @@ def _certificates(collected: Collected) -> None:
     )
     paths = [path for path in paths if collected.has(f"/usr/share/ca-certificates/{path}")]
     texts = []
+    names = set()
     for path in paths:
         text = _read(f"{folder}/{path}")
         texts.append(text if text.endswith("\n") else text + "\n")
         name = os.path.basename(path)[: -len(".crt")].replace(" ", "_")
         collected.link(f"/etc/ssl/certs/{name}.pem", f"/usr/share/ca-certificates/{path}")
+        names.add(f"{name}.pem")
+    # OpenSSL looks authorities up by a hash of their names; this machine's links have it.
+    for name in _folder(f"{collected.root}/etc/ssl/certs"):
+        link = f"{collected.root}/etc/ssl/certs/{name}"
+        if HASH_LINK.fullmatch(name) and os.path.islink(link) and os.readlink(link) in names:
+            collected.link(f"/etc/ssl/certs/{name}", os.readlink(link))
     collected.directory("/etc/ssl/certs")
     collected.write("/etc/ssl/certs/ca-certificates.crt", "".join(texts))
     collected.write("/etc/ca-certificates.conf", "".join(f"{path}\n" for path in paths))
@@ -275,10 +283,16 @@ def _unmerged(path: str, collected: Collected) -> str:
 
 def _library_folders(collected: Collected) -> set[str]:
     folders = {"/usr/lib", "/lib", "/usr/lib64", "/lib64"}
-    for path, (_, source) in collected.entries.items():
-        if os.fsdecode(path).startswith("etc/ld.so.conf.d/") and isinstance(source, str):
-            folders |= {line.strip() for line in _read(source).splitlines() if line.startswith("/")}
+    for _, source in collected.files_in("/etc/ld.so.conf.d"):
+        folders |= {line.strip() for line in _read(source).splitlines() if line.startswith("/")}
     return folders | {f"/usr{folder}" for folder in folders if folder.startswith("/lib")}
+
+
+def _folder(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
 
 
 def _read(path: str) -> str:

@@ -55,7 +55,8 @@ class HostBase:
 def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bool = False) -> PreparedBase:
     """The base of the essential packages and apt, the named packages (or programs), and what all these need.
 
-    On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage.
+    On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage or, there,
+    NoSuchProgram.
     """
     if without_dpkg or not DpkgDatabase.exists(root):
         return prepare_programs(programs, root)
@@ -63,7 +64,7 @@ def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bo
     wanted = _wanted(database, programs)
     packages = database.closure(wanted)
     merged = {name for name in MERGED if os.path.islink(f"{database.root}/{name}")}
-    collected = Collected(database.root)
+    collected = Collected(database.root, whole_seconds=True)
     for name in sorted(merged):
         collected.link(f"/{name}", os.readlink(f"{database.root}/{name}"))
     changed = _take_packages(database, packages, merged, collected)
@@ -122,8 +123,9 @@ def _take_packages(
             place, source = true_path(place, merged), true_path(source, merged)
             if place.lstrip("/") in merged:
                 continue
-            taken = collected.take(place, source)
-            if taken and path in conffiles and _md5(f"{database.root}{source}") != conffiles[path]:
+            edited = path in conffiles and _md5(f"{database.root}{source}") not in ("", conffiles[path])
+            # The day of an edit must not become the date of the base.
+            if collected.take(place, source, timeless=edited) and edited:
                 changed.append(path)
     return changed
 

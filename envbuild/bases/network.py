@@ -26,7 +26,9 @@ APT_PREFIXES = (
     "Acquire::Check-Date",
     "Acquire::Retries",
 )
-PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "retries")
+PIP_URLS = ("index-url", "extra-index-url", "find-links")
+PIP_KEYS = (*PIP_URLS, "trusted-host", "timeout", "default-timeout", "retries")
+_WEB = ("http://", "https://")
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
@@ -62,7 +64,7 @@ def settings_for(
 
 
 def _apt(suite: str | None, has: Callable[[str], bool], binds: list[tuple[str, str]]) -> list[tuple[str, bytes]]:
-    sources = sources_for(suite, machine_sources()) if suite else []
+    sources = [one for one in sources_for(suite, machine_sources()) if not one.is_local] if suite else []
     for key in {value for source in sources for name, value in source.options if name.lower() == "signed-by"}:
         for path in key.split():
             if path.startswith("/") and os.path.exists(path) and not has(path):
@@ -84,7 +86,13 @@ def _apt_settings() -> list[str]:
     shown = subprocess.run([program, "dump"], capture_output=True, text=True, check=False, errors="replace").stdout
     # In a sandbox the download user may lack what it needs (a network of its own, an id): root fetches.
     own = ['APT::Sandbox::User "root";', f'Acquire::https::CaInfo "{BUNDLE_INSIDE}";']
-    return [line for line in shown.splitlines() if line.startswith(APT_PREFIXES)] + own[: 1 + os.path.exists(BUNDLE)]
+    lines = [line for line in shown.splitlines() if line.startswith(APT_PREFIXES) and not _names_a_file(line)]
+    return lines + own[: 1 + os.path.exists(BUNDLE)]
+
+
+def _names_a_file(line: str) -> bool:
+    """Whether the value is a path: a program that finds a proxy, a key. It isn't there in a sandbox."""
+    return line.partition(' "')[2].startswith("/")
 
 
 def _pip(variables: Mapping[str, str], home: str) -> bytes:
@@ -107,7 +115,7 @@ def _pip(variables: Mapping[str, str], home: str) -> bytes:
             found[key] = value
     kept = {}
     for key, value in found.items():
-        words = [word for word in value.split() if not word.startswith(("file:", "/"))]
+        words = [word for word in value.split() if key not in PIP_URLS or word.startswith(_WEB)]
         if words:
             kept[key] = " ".join(words)
     if not kept:
@@ -116,9 +124,9 @@ def _pip(variables: Mapping[str, str], home: str) -> bytes:
 
 
 def _npm_registry(variables: Mapping[str, str], home: str) -> str:
-    """npm's registry (npm's documentation, "npmrc"); tokens stay here."""
+    """npm's registry (npm's documentation, "npmrc"), "" for its own; tokens stay here."""
     for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
-        if variables.get(name):
+        if variables.get(name, "").startswith(_WEB):
             return variables[name]
     for path in (f"{home}/.npmrc", "/etc/npmrc", "/usr/etc/npmrc", "/usr/local/etc/npmrc"):
         try:
@@ -127,6 +135,6 @@ def _npm_registry(variables: Mapping[str, str], home: str) -> str:
         except (OSError, UnicodeDecodeError):
             continue
         for key, _, value in lines:
-            if key.strip() == "registry":
+            if key.strip() == "registry" and value.strip().startswith(_WEB):
                 return value.strip()
     return ""

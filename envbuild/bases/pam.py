@@ -64,7 +64,7 @@ def pam_file(name: str, template: str, profiles: list[Profile]) -> str:
         lines: list[str] = []
         for number, one in enumerate(of_block):
             initial = one.get(f"{kind}-Initial") if number == 0 else ()
-            lines += initial or one.get(kind)
+            lines += initial or one.get(kind) or one.get(f"{kind}-Final")
         # `end` jumps over the modules that are left in the block, and over the refusal that follows it.
         if block == "Primary" and not lines:
             lines = ["[default=end]\t\t\tpam_permit.so"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from envbuild.bases.collected import Collected
-from envbuild.bases.dpkg import NoSuchPackage
 from envbuild.bases.elf import read_elf
 from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.errors import UsageError
 
 PLAIN = (
     "sh",
@@ -33,6 +33,16 @@ LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 ACCOUNTS = (("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("/etc/group", "root:x:0:\n"))
 
 
+class NoSuchProgram(UsageError):
+    """`host(...)` names a program that this machine, which has no dpkg, lacks."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"host({name}): this machine has no program of that name in {', '.join(SEARCH)}",
+            "install it first; without dpkg, host(...) takes programs and not packages",
+        )
+
+
 class ProgramsBase:
     """Programs of this machine."""
 
@@ -51,7 +61,7 @@ class ProgramsBase:
 
 
 def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase:
-    """The base of these programs and a shell; of PLAIN without names. Raises NoSuchPackage."""
+    """The base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
     collected = Collected(root.rstrip("/"))
     taker = _Taker(collected)
     taken = []
@@ -61,7 +71,7 @@ def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase
             taker.take(path)
             taken.append(name)
         elif programs:
-            raise NoSuchPackage(name, [])
+            raise NoSuchProgram(name)
     for path, text in ACCOUNTS:
         collected.write(path, text)
     for path, mode in (("/tmp", 0o1777), ("/root", 0o700), ("/proc", 0o555), ("/sys", 0o555), ("/dev", 0o755)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from envbuild.bases.archive import ArchiveError, Limits, Member, TarReader
@@ -11,7 +12,9 @@ from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 
 OVERLAY = b"user.overlay."
 _KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
+_REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.E2BIG, errno.ERANGE, errno.EPERM)
 _CHUNK = 1 << 20
+_MOST_IN_MEMORY = 64 << 20
 
 
 class TarBase:
@@ -67,9 +70,9 @@ def write_archive(
                 # Names of one file have its attributes, whatever the header says.
                 target.link(member.path, member.target)
             elif entry.kind == FILE:
-                _add_file(reader, member, entry, target)
+                _add_file(reader, member, entry, target, name)
             elif member.path or entry.kind == DIRECTORY:
-                target.add(member.path, entry)
+                _add(target, member, entry, None, name)
     finally:
         source.close()
 
@@ -88,15 +91,26 @@ def _entry(member: Member, latest: int, owner: tuple[int, int] | None) -> Entry:
     uid, gid = owner if owner is not None else (member.uid, member.gid)
     kind = FILE if member.kind == "hard link" else member.kind
     target = member.target if kind == "l" else b"%d:%d" % member.device if kind in "cb" else b""
-    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(_KEPT_XATTRS))
+    # Other kinds can't have them (xattr(7)).
+    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(_KEPT_XATTRS) and kind in (FILE, DIRECTORY))
     mode = 0o777 if kind == "l" else member.mode
     name = member.path.rpartition(b"/")[2] or ROOT_NAME
     return Entry(name, kind, mode, uid, gid, min(member.mtime, latest), 0, "", target, xattrs)
 
 
-def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget) -> None:
-    """Passes the content on through a pipe-like file in memory; large ones through a file without a name."""
-    descriptor = os.memfd_create("member", os.MFD_CLOEXEC)
+def _add(target: TreeTarget, member: Member, entry: Entry, source: int | None, archive: str) -> None:
+    try:
+        target.add(member.path, entry, source)
+    except OSError as error:
+        if entry.xattrs and error.errno in _REFUSED:
+            reason = f"attributes that can't be set here: {error.strerror}"
+            raise ArchiveError(archive, reason, member.offset, member.path) from error
+        raise
+
+
+def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget, name: str) -> None:
+    """Passes the content on through a file without a name, which small members have in memory."""
+    descriptor = _nameless(member.size)
     try:
         if member.sparse is None:
             while chunk := reader.read(_CHUNK):
@@ -112,9 +126,18 @@ def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarge
                     _write(descriptor, chunk)
                     length -= len(chunk)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        target.add(member.path, entry, descriptor)
+        _add(target, member, entry, descriptor, name)
     finally:
         os.close(descriptor)
+
+
+def _nameless(size: int) -> int:
+    if size > _MOST_IN_MEMORY:
+        try:
+            return os.open("/var/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            pass  # not every file system has such files (open(2)); then it has to fit into memory
+    return os.memfd_create("member", os.MFD_CLOEXEC)
 
 
 def _write(descriptor: int, data: bytes) -> None:

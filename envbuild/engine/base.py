@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.bases.target import PreparedBase
 
+BASES_FORMAT = 2
+"""To be raised when a base comes out different from the same source, so that stores make it again."""
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 
@@ -125,7 +127,10 @@ class Bases:
         return facts if self._epoch is None else facts.replace(epoch=self._epoch)
 
     def _memo_key(self, base: Base) -> str:
-        """What the base is made from, as far as a look can tell."""
+        """What the base is made from, as far as a look can tell, and which version of envbuild makes it."""
+        return f"{BASES_FORMAT} {self._source_of(base)}"
+
+    def _source_of(self, base: Base) -> str:
         if base.kind == "host":
             try:
                 status = os.stat(DPKG_STATUS)

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket as socket_module
 import struct
 import termios
 from socket import AF_INET, SOCK_DGRAM, socket
@@ -46,9 +47,7 @@ def run_init(link: socket, stdin: int, output: int, errors: int, ready: int, *, 
         named = f" ({error.filename})" if error.filename else ""
         send(link, "failed", (f"the sandbox can't be set up: {error.strerror or error}{named}", "try: envbuild doctor"))
     except BaseException as error:
-        import traceback
-
-        send(link, "bug", ("".join(traceback.format_exception(error)), ""))
+        send(link, "bug", (_trace(error), ""))
     finally:
         os._exit(status)
 
@@ -86,11 +85,19 @@ def _run(request: Request, link: socket, stdin: int, output: int, errors: int, s
     return 0
 
 
+def _trace(error: BaseException) -> str:
+    """Where an exception came from. The root has changed: the module that formats them can't be loaded any more."""
+    lines = [f"{type(error).__name__}: {error}"]
+    step = error.__traceback__
+    while step is not None:
+        lines.append(f"  {step.tb_frame.f_code.co_filename}:{step.tb_lineno} in {step.tb_frame.f_code.co_name}")
+        step = step.tb_next
+    return "\n".join(lines)
+
+
 def _set_hostname(name: str) -> None:
     """Sets the host name of the sandbox's own namespace."""
-    import socket as names
-
-    names.sethostname(name)
+    socket_module.sethostname(name)
 
 
 def _start(

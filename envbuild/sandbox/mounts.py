@@ -33,6 +33,8 @@ MASKED = (
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 """MASKED and READ_ONLY are the default maskedPaths and readonlyPaths of OCI runtimes."""
 SECRETS = "/run/secrets"
+TTY = 5
+"""The number of the group tty, on Debian and elsewhere."""
 _LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx"))
 _QUIET = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 
@@ -166,16 +168,21 @@ def _fill_dev() -> None:
     for name in ("pts", "shm", "mqueue"):
         os.mkdir(f"/dev/{name}", 0o755)
     quiet = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
-    try:
-        syscalls.mount("devpts", "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620,gid=5")
-    except OSError:
-        # Group 5 (tty) is not there in a namespace with a single id.
-        syscalls.mount("devpts", "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620")
+    options = "newinstance,ptmxmode=0666,mode=0620"
+    # Terminals belong to the group tty; in a namespace with a single id there is none.
+    syscalls.mount("devpts", "/dev/pts", "devpts", quiet, f"{options},gid={TTY}" if _has_group(TTY) else options)
     syscalls.mount("shm", "/dev/shm", "tmpfs", quiet | syscalls.MS_NODEV, "mode=1777")
     try:
         syscalls.mount("mqueue", "/dev/mqueue", "mqueue", quiet | syscalls.MS_NODEV)
     except OSError:
         os.rmdir("/dev/mqueue")  # a kernel without POSIX message queues
+
+
+def _has_group(number: int) -> bool:
+    # As bytes: the root has changed, and Python could not load the module of a text encoding any more.
+    with open("/proc/self/gid_map", "rb") as file:
+        rows = [tuple(map(int, line.split())) for line in file]
+    return any(first <= number < first + count for first, _, count in rows)
 
 
 def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:

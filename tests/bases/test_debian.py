@@ -1,0 +1,161 @@
+"""The base `debian:SUITE`: what it refuses before anything is fetched, and one made for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from envbuild.bases import debian
+from envbuild.bases.apt_sources import AptSource
+from envbuild.bases.debian import MirrorFailed, NeedsIdRange, NoMmdebstrap, NoSource, NoSuite, prepare_debian
+from envbuild.errors import MachineLacks
+from tests.bases.targets import Memory, in_memory
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "--help", "a b", "Bookworm", "a\nTrusted: yes"])
+def test_what_can_be_no_suite(name, tmp_path):
+    with pytest.raises(NoSuite):
+        prepare_debian(name, str(tmp_path), progress=silent)
+
+
+def test_without_mmdebstrap_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(debian, "find_program", lambda name: None)
+    with pytest.raises(NoMmdebstrap) as caught:
+        prepare_debian("bookworm", str(tmp_path), progress=silent)
+    assert isinstance(caught.value, MachineLacks)
+    assert caught.value.hint == "apt-get install mmdebstrap"
+
+
+def test_a_user_without_a_range_of_ids_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(debian, "find_program", lambda name: "/bin/false")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(debian, "why_not_range", lambda uid: f"{uid} has none in /etc/subuid")
+    with pytest.raises(NeedsIdRange, match="12345 has none"):
+        prepare_debian("bookworm", str(tmp_path), progress=silent)
+
+
+def test_a_machine_without_a_source_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(debian, "find_program", lambda name: "/bin/false")
+    monkeypatch.setattr(debian, "why_not_range", lambda uid: "")
+    vendor = AptSource("https://vendor.test/apt", "bookworm", ("main",), (("Signed-By", "/v.gpg"),))
+    monkeypatch.setattr(debian, "machine_sources", lambda: [vendor])
+    with pytest.raises(NoSource) as caught:
+        prepare_debian("bookworm", str(tmp_path), progress=silent)
+    assert "Suites: bookworm" in caught.value.hint
+
+
+def test_a_tool_that_fails_is_quoted(tmp_path):
+    lines: list[str] = []
+    words = ["sh", "-c", "echo one; echo two >&2; umask; exit 3"]
+    with pytest.raises(MirrorFailed, match="one\ntwo\n0022"):
+        debian._run(words, str(tmp_path), lines.append, lambda output: MirrorFailed("x", "it failed", output))
+    assert lines == ["one\n", "two\n", "0022\n"]
+
+
+def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path):
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    words = ["sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid; echo begun; wait"]
+    with pytest.raises(KeyboardInterrupt):
+        debian._run(words, str(tmp_path), stop, lambda output: AssertionError(output))
+    child = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while _runs(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _runs(child)
+    assert threading.active_count() == 1
+
+
+def _runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def bookworm(tmp_path_factory) -> Memory:
+    base = prepare_debian("bookworm", str(tmp_path_factory.mktemp("debian")), progress=silent)
+    tree = in_memory(base)
+    tree.base = base
+    return tree
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_a_debian_is_made(bookworm):
+    assert bookworm.base.identity.startswith("debian bookworm, 12.")
+    assert "Package: apt\nStatus: install ok installed\n" in bookworm.text("var/lib/dpkg/status")
+    assert bookworm.entries[b"usr/bin/su"].mode == 0o4755
+    assert bookworm.entries[b"etc/shadow"].gid == 42
+    assert bookworm.entries[b"run/lock"].mode == 0o1777
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_nothing_of_the_machine_or_the_day_is_in_it(bookworm):
+    for path in ("etc/apt/sources.list", "etc/hostname", "etc/resolv.conf", "var/cache/ldconfig/aux-cache"):
+        assert path not in bookworm
+    closed = (b"var/log/", b"var/lib/apt/lists/", b"etc/apt/sources.list.d/", b"dev/", b"proc/", b"tmp/")
+    assert [path for path in bookworm.contents if path.startswith(closed)] == []
+    assert bookworm.contents.get(b"etc/machine-id", b"") == b""
+    newest = max(entry.mtime for entry in bookworm.entries.values())
+    assert newest == bookworm.base.epoch * 10**9
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_an_unknown_suite_fails_with_apts_own_reason(tmp_path):
+    with pytest.raises(MirrorFailed) as caught:
+        prepare_debian("nosuchsuite", str(tmp_path), progress=silent)
+    assert "nosuchsuite" in caught.value.message
+    assert "E: " in caught.value.message
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+@pytest.mark.root
+def test_an_ordinary_user_makes_the_same_tree(bookworm, tmp_path):
+    """Needs a user with a range of ids; none is made for it."""
+    import pwd
+
+    from envbuild.sandbox.ids import subordinate_range, why_not_range
+
+    users = [one for one in pwd.getpwall() if one.pw_uid >= 1000 and subordinate_range("/etc/subuid", one.pw_uid)]
+    user = next((one for one in users if not why_not_range(one.pw_uid)), None)
+    if user is None:
+        pytest.skip("no user has a range in /etc/subuid")
+    work = f"/tmp/envbuild-test-{os.getpid()}"
+    os.mkdir(work)
+    os.chown(work, user.pw_uid, user.pw_gid)
+    script = (
+        "import sys\nfrom envbuild.bases.debian import prepare_debian\nfrom tests.bases.targets import in_memory\n"
+        f"base = prepare_debian('bookworm', {work!r}, progress=lambda line: None)\n"
+        "print(repr(sorted(in_memory(base).entries.items())))"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", script],
+            user=user.pw_uid,
+            group=user.pw_gid,
+            extra_groups=[],
+            env={**os.environ, "HOME": work, "USER": user.pw_name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        subprocess.run(["rm", "-rf", work], check=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == repr(sorted(bookworm.entries.items()))
