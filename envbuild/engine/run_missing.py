@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 
 from envbuild.engine.events import Notice, StepFailed, StepFinished, StepOutput, StepStarted
 from envbuild.engine.execute import Execution, Executor, NotReproducible
@@ -184,7 +185,7 @@ class MissingRunner:
                 raise Stopped("")
             step, key, inputs = missing
             session.check_step(run, StepResult(step, key, "", "", 0.0, False))
-            with self._slots, self.store.work.exclusive(f"step-{key}"):
+            with self._slots, self.store.work.exclusive(f"step-{key}", partial(self._tell_waiting, step)):
                 # Another build may have run the same step while this one waited for it.
                 record = session.look_up(step, key)
                 if record is not None:
@@ -196,6 +197,10 @@ class MissingRunner:
             run.finish_step(result)
             session.count("ran")
             session.check_step(run, result)
+
+    def _tell_waiting(self, step: Step) -> None:
+        line = step.text.splitlines()[0]
+        self.session.emit(Notice("note", f"another build is running '{line}': waiting for its result"))
 
     def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
         session = self.session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from envbuild.record import Record
@@ -65,12 +65,16 @@ class WorkArea:
                 pass
 
     @contextmanager
-    def exclusive(self, name: str) -> Iterator[None]:
-        """Waits until no other thread or process holds `name`, and holds it."""
+    def exclusive(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Waits until no other thread or process holds `name`, and holds it. `on_wait` is called if it has to wait."""
         path = f"{self.path}/{name}.lock"
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Whoever held it before us removed the file: a lock on that inode keeps nobody out.
             if _is_at(descriptor, path):
                 break

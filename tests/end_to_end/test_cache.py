@@ -158,6 +158,7 @@ def test_two_builds_at_once_run_a_step_once(project):
     events = [json.loads(line) for text in texts for line in text.splitlines()]
     assert sum(event["event"] == "step-started" and "sleep" in event["text"] for event in events) == 1
     assert len({event["image"] for event in events if event["event"] == "build-finished"}) == 1
+    assert any("another build is running" in event["message"] for event in events if event["event"] == "notice")
 
 
 def test_equal_files_in_one_image_stay_separate_for_cp_and_install(project):
