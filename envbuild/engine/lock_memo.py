@@ -14,7 +14,10 @@ def read_lock(text: str, path: str, store: Store) -> Lock:
     key = sha256(text.encode()).hexdigest()
     remembered = store.memo.get("lock", key)
     if remembered is not None:
-        return from_plain(json.loads(remembered))
+        try:
+            return from_plain(json.loads(remembered))
+        except (KeyError, TypeError, ValueError):
+            pass  # written by another version: the text itself decides
     lock = parse(text, path)
     store.memo.put("lock", key, json.dumps(to_plain(lock)).encode())
     return lock
