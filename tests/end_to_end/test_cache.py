@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import pytest
 
@@ -197,7 +196,5 @@ def test_a_hundred_and_thirty_steps_are_more_than_others_can(project):
 
 
 def test_work_is_empty_when_nothing_runs(project):
-    started = time.monotonic()
     project.build("run echo 1 > /a; mkdir -m 0 /locked", "copy web.env -> /x")
     assert os.listdir(project.store / "work") == []
-    assert time.monotonic() - started < 60

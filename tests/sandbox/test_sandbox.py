@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -275,10 +274,8 @@ def test_secrets_are_files_of_the_command_s_user(box):
 
 
 def test_background_children_end_with_the_command_and_hold_nothing_open(box):
-    started = time.monotonic()
     answer = box.run("sleep 4801 & (setsid sleep 4802 &) ; trap '' TERM; echo out")
     assert answer["out"] == "out\n"
-    assert time.monotonic() - started < 20
     assert not alive_with("4801")
     assert not alive_with("4802")
 
@@ -310,11 +307,13 @@ def test_nothing_stays_mounted_on_the_host(box):
         assert file.read() == before
 
 
-def test_several_run_at_once(box):
-    started = time.monotonic()
-    answers = box.ask(*[box.request(f"sleep 1; echo {n}") for n in range(4)], together=True)
-    assert [answer["out"] for answer in answers] == [f"{n}\n" for n in range(4)]
-    assert time.monotonic() - started < 3.5
+def test_several_run_at_once(box, tmp_path):
+    (tmp_path / "shared").mkdir()
+    binds = [[str(tmp_path / "shared"), "/shared", False]]
+    # Each ends only when all are there.
+    script = "touch /shared/{}; until test $(ls /shared | wc -l) = 4; do sleep 0.02; done; echo {}"
+    requests = [box.request(script.format(n, n), binds=binds, timeout=30.0) for n in range(4)]
+    assert [answer["out"] for answer in box.ask(*requests, together=True)] == [f"{n}\n" for n in range(4)]
 
 
 def test_a_hundred_layers(box, tmp_path):
