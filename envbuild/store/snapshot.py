@@ -187,21 +187,31 @@ class _Scan:
             os.chmod(path, entry.mode)
         if status.st_mtime_ns != entry.mtime:
             os.utime(path, ns=(entry.mtime, entry.mtime))
-        self._pool(path, entry)
+        self._pool(path, entry, status.st_nlink == 1)
 
-    def _pool(self, path: str, entry: Entry) -> None:
-        """Makes the file the pool's inode for it, or the pool's inode this file."""
+    def _pool(self, path: str, entry: Entry, alone: bool) -> None:
+        """Makes the file the pool's inode for it, or the pool's inode this file.
+
+        One that the command gave several names (`alone` is False) is copied: in a tree they are separate files, and
+        the pool's inodes for them have to be separate, too.
+        """
         identity = object_id(entry)
         what = mark(entry)
         seen = self._fresh.get(what, 0)
-        if seen == 0 and self._objects.adopt(path, self._objects.where(identity)):
+        if not alone and not self._objects.has(entry):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._objects.add(entry, descriptor)
+            finally:
+                os.close(descriptor)
+        if alone and seen == 0 and self._objects.adopt(path, self._objects.where(identity)):
             self._fresh[what] = 1
             return
         if self._counts is None:
             self._counts = self._occurrences.of(self._parent)
         occurrence = self._counts.get(what, 0) + seen
         self._fresh[what] = seen + 1
-        if occurrence and self._objects.adopt(path, self._objects.where(identity, occurrence)):
+        if alone and occurrence and self._objects.adopt(path, self._objects.where(identity, occurrence)):
             return
         # Beside the upper directory: in it, the name might be too long or be taken.
         replacement = f"{os.path.dirname(self._upper)}/{os.urandom(6).hex()}"

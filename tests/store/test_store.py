@@ -150,6 +150,20 @@ def test_equal_files_are_one_inode_across_trees_and_separate_in_one(inside):
     """)
 
 
+def test_several_names_of_one_file_become_separate_files(inside):
+    inside("""
+        base = tree()
+        def change(upper):
+            with open(f"{upper}/a", "w") as file: file.write("linked")
+            os.link(f"{upper}/a", f"{upper}/b"); os.link(f"{upper}/a", f"{upper}/c")
+        shot = run(base, change)
+        found = paths(shot.tree)
+        assert {entry.digest for entry in found.values()} == {sha256(b"linked").hexdigest()}
+        everything = inodes(store.layers(shot.tree))
+        assert len({s.st_ino for s in everything}) == len(everything) == 3
+    """)
+
+
 def test_a_tree_without_a_stack_gets_one_small_layer_on_the_nearest(inside):
     inside("""
         files = {f"f{n}": str(n) for n in range(50)}
