@@ -93,26 +93,29 @@ def test_two_empty_stores_give_one_digest(project, tmp_path):
     assert first.image == second.image
 
 
+@pytest.fixture(params=["range", "single"])
+def user(request):
+    """An ordinary user that exists as long as the test, with a range of ids or without one."""
+    name = f"envbuild-{request.param}"
+    subprocess.run(["userdel", "--remove", name], capture_output=True, check=False)
+    subprocess.run(["useradd", "--create-home", name], check=True)
+    with open("/etc/subuid") as file:
+        own = [line.strip().split(":") for line in file if line.startswith(f"{name}:")]
+    for _, first, count in own if request.param == "single" else []:
+        ids = f"{first}-{int(first) + int(count) - 1}"
+        subprocess.run(["usermod", "--del-subuids", ids, "--del-subgids", ids, name], check=True)
+    if request.param == "range" and not own:
+        ids = "600000-665535"
+        subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, name], check=True)
+    yield name
+    subprocess.run(["userdel", "--remove", name], capture_output=True, check=False)
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("kind", ["range", "single"])
-def test_root_and_an_ordinary_user_get_one_digest(project, tmp_path, kind):
+def test_root_and_an_ordinary_user_get_one_digest(project, tmp_path, user):
     mine = project.build("run mkdir /d; echo 1 > /d/a; chmod 700 /d", "copy base -> /base", "run id -u > /id")
     assert mine.code == 0, mine.err
-    user = f"envbuild-{kind}"
-    if subprocess.run(["id", user], capture_output=True, check=False).returncode:
-        subprocess.run(["useradd", "--create-home", user], check=True)
-    flag = "--add" if kind == "range" else "--del"
-    if kind == "range" or os.path.exists("/etc/subuid"):
-        ranges = ["600000-665535"]
-        with open("/etc/subuid") as file:
-            rows = [line.strip().split(":") for line in file if line.startswith(f"{user}:")]
-        if kind == "single":
-            ranges = [f"{row[1]}-{int(row[1]) + int(row[2]) - 1}" for row in rows]
-        elif rows:
-            ranges = []
-        for one in ranges:
-            subprocess.run(["usermod", f"{flag}-subuids", one, f"{flag}-subgids", one, user], check=True)
-    theirs = tmp_path.parent / f"theirs-{kind}"
+    theirs = tmp_path.parent / f"theirs-{user}"
     shutil.copytree(project.folder, theirs, symlinks=True)
     (theirs / "web.env.lock").unlink()
     subprocess.run(["chown", "-R", user, theirs], check=True)
