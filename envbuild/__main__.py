@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 
 def main() -> None:
     """The entry point: runs the command line and ends the process with its exit code."""
+    # Nothing that is made while modules load is garbage: looking for it takes 3 ms of every start.
+    gc.disable()
     from envbuild.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    gc.freeze()
+    gc.enable()
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1  # the reader went away, or its disk is full
+    # All that has to be undone was undone when `run` came back. Taking the interpreter apart costs 3 ms more.
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,33 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Self, dataclass_transform
+    from typing import Any, ClassVar, NamedTuple, Self, assert_never, dataclass_transform
 else:
+    from collections import namedtuple
 
     def dataclass_transform(**_):
         return lambda decorated: decorated
+
+    def assert_never(value):
+        """What a `match` over a closed family ends in; type checkers see that it is never reached."""
+        raise AssertionError(f"not foreseen: {value!r}")
+
+    class _NamedTupleType(type):
+        def __new__(mcs, name, bases, body):
+            if not bases:
+                return super().__new__(mcs, name, bases, body)
+            fields = tuple(body.get("__annotations__", ()))
+            defaults = [body.pop(field) for field in fields if field in body]
+            made = namedtuple(name, fields, defaults=defaults, module=body["__module__"])
+            for attribute in body.keys() - {"__module__", "__qualname__"}:
+                setattr(made, attribute, body[attribute])
+            return made
+
+    class NamedTuple(metaclass=_NamedTupleType):
+        """typing.NamedTuple for classes without generic parameters: importing typing takes 2 ms of every start."""
+
+
+__all__ = ["NamedTuple", "Record", "assert_never", "values"]
 
 
 class _RecordType(type):

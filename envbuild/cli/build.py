@@ -21,9 +21,6 @@ examples:
   envbuild build web.env --locked            in CI: fail if the lock does not match
   envbuild build web.env --secret token=~/.token"""
 
-NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="the recipe's file, such as web.env")
@@ -79,7 +76,7 @@ def build(arguments: argparse.Namespace, environment: Environment, *, locked: bo
         check=arguments.check,
         jobs=arguments.jobs,
         secrets=tuple(_secret(text, environment) for text in arguments.secret),
-        network=network_variables(environment),
+        network=environment.network(),
         home=environment.home(),
         epoch=environment.epoch(),
     )
@@ -96,17 +93,6 @@ def build(arguments: argparse.Namespace, environment: Environment, *, locked: bo
                 raise
             return error.exit_code
     return 0
-
-
-def network_variables(environment: Environment) -> tuple[tuple[str, str], ...]:
-    """What the user has set about proxies and package indexes, for steps with a network."""
-    return tuple(
-        sorted(
-            (name, value)
-            for name, value in environment.variables.items()
-            if name.lower() in NETWORK_VARIABLES or name.startswith(PACKAGE_VARIABLES)
-        )
-    )
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.ui.units import iso
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def describe(store: Store, image: Image) -> dict[str, Any]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TextIO
 
 from envbuild.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
 
 
 class Environment:
@@ -47,6 +53,16 @@ class Environment:
                 "unset it, or give it a whole number: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
             )
         return int(text)
+
+    def network(self) -> tuple[tuple[str, str], ...]:
+        """What the user has set about proxies and package indexes, for commands with a network."""
+        return tuple(
+            sorted(
+                (name, value)
+                for name, value in self.variables.items()
+                if name.lower() in NETWORK_VARIABLES or name.startswith(PACKAGE_VARIABLES)
+            )
+        )
 
     def colour(self, stream: TextIO) -> bool:
         """Whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""

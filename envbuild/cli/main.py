@@ -71,7 +71,7 @@ def _dispatch(words: list[str], environment: Environment) -> int:
             prog=f"envbuild {words[0]}",
             description=module.DESCRIPTION,
             epilog=module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_help,
         )
         module.configure(parser)
         own, command = _split_command(words[1:])
@@ -93,6 +93,16 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         return 0 if words else 2
     environment.stderr.write(f"error: unknown command '{words[0]}'\n{_nearest(words[0])}")
     return 2
+
+
+def _help(prog: str) -> argparse.HelpFormatter:
+    """Help as wide as the terminal. argparse asks for a formatter with every option that is added, and would import
+    shutil each time to learn that width."""
+    try:
+        width = os.get_terminal_size(1).columns
+    except OSError:
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:

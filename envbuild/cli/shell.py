@@ -8,9 +8,7 @@ import json
 from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
-from envbuild.plan.facts import load
-from envbuild.runtime.instance import shell_of
-from envbuild.store.store import Store
+from envbuild.sandbox.helper import Helper
 
 DESCRIPTION = """\
 Opens a shell in an image, or with --failed where the last build of a recipe failed: with the files as the failed
@@ -38,6 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with run_command.sandbox_ahead() as helper:
+        return _shell(helper, arguments, environment)
+
+
+def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.cli.foreground import start
+    from envbuild.plan.facts import load
+    from envbuild.runtime.instance import shell_of
+    from envbuild.store.store import Store
+
     with Store.open(environment.store_path(), create=False) as store:
         if arguments.failed:
             failure = store.images.failure(arguments.image)
@@ -51,9 +59,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
             )
             environment.stderr.flush()
-            return run_command.start(store, failure.tree, facts, (shell,), arguments, environment)
+            return start(helper, store, failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
             raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
         image = store.images.resolve(arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
-        return run_command.start(store, image.tree, load(image.facts), (shell,), arguments, environment)
+        return start(helper, store, image.tree, load(image.facts), (shell,), arguments, environment)

@@ -82,9 +82,9 @@ def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
     return uid, known[group]
 
 
-def home_of(user: str, databases: Databases) -> str:
-    """The home of the user that commands run as ("" is root); `/` where the tree doesn't say."""
-    account = _account(user.partition(":")[0] or "0", databases.passwd)
+def home_of(user: str, passwd: str | None) -> str:
+    """The home of the user that commands run as ("" is root); `/` where the passwd text doesn't say."""
+    account = _account(user.partition(":")[0] or "0", passwd)
     if account is not None and account.home:
         return account.home
     return "/root" if user in ("", "0", "root") else "/"

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
+from envbuild.engine.home import Homes
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import NetworkSettings, binds_of
-from envbuild.engine.perform import home_in
 from envbuild.engine.secrets import Redactor
 from envbuild.engine.worker import Worker
 from envbuild.errors import UsageError, WorkFailed
@@ -63,6 +63,7 @@ class Executor:
         self._worker = worker
         self._secrets = dict(secrets)
         self._network = network
+        self._homes = Homes(store)
 
     def execute(
         self,
@@ -138,7 +139,7 @@ class Executor:
         return tuple(
             {
                 **dict(settings.environment),
-                "HOME": home_in(self._store, tree, action.user),
+                "HOME": self._homes.of(tree, action.user),
                 **dict(action.environment),
                 **dict(action.parameters),
                 "SOURCE_DATE_EPOCH": str(epoch),

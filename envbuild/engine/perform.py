@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.accounts import Databases, add_account, home_of, owner_ids
+from envbuild.engine.accounts import Databases, add_account, owner_ids
 from envbuild.engine.context import Found
 from envbuild.engine.fetch import content_of
 from envbuild.engine.inputs import Inputs
@@ -287,8 +287,3 @@ def read_databases(store: Store, tree: Digest) -> Databases:
         found = entry is not None and entry.kind == FILE
         texts.append(store.objects.read(entry).decode("utf-8", "surrogateescape") if found and entry else None)
     return Databases(*texts)
-
-
-def home_in(store: Store, tree: Digest, user: str) -> str:
-    """The home that a command run as `user` finds in $HOME."""
-    return home_of(user, read_databases(store, tree))

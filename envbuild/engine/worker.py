@@ -10,12 +10,15 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
 
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import IdMap, enter_user_namespace
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 _CHUNK = 1 << 16
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from envbuild.engine.home import Homes
 from envbuild.engine.machine_network import NetworkSettings, binds_of
-from envbuild.engine.perform import home_in
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
 from envbuild.record import Record
 from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.sandbox.request import Bind, Outcome, Request
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
@@ -59,6 +58,7 @@ def shell_of(store: Store, tree: Digest, reference: str) -> str:
 
 
 def launch(
+    helper: Helper,
     store: Store,
     what: Launch,
     *,
@@ -71,22 +71,18 @@ def launch(
     """Runs the command and returns when it has ended with all that it started.
 
     `terminal` gets the master side of its terminal; `running` is called with a function that sends it a signal.
-    The process must have one thread. Raises SandboxFailure and MachineLacks kinds.
+    Raises SandboxFailure and MachineLacks kinds.
     """
     store.share()
-    ids = enter_user_namespace()
-    store.owners_observable = ids.kind != "single"
-    with Helper.start(ids) as helper:
-        if store.database.read_only:
-            return _run(
-                helper, _request(store, what, store.layers(what.tree)), stdin, output, errors, terminal, running
-            )
-        store.tidy()
-        layers = store.layers(what.tree)
-        with store.workspace(what.tree) as space:
-            binds = (*what.binds, *binds_of(what.network_settings, space.path))
-            request = _request(store, what, layers).replace(upper=space.upper, work=space.work, binds=binds)
-            return _run(helper, request, stdin, output, errors, terminal, running)
+    store.owners_observable = helper.ids.kind != "single"
+    if store.database.read_only:
+        return _run(helper, _request(store, what, store.layers(what.tree)), stdin, output, errors, terminal, running)
+    store.tidy()
+    layers = store.layers(what.tree)
+    with store.workspace(what.tree) as space:
+        binds = (*what.binds, *binds_of(what.network_settings, space.path))
+        request = _request(store, what, layers).replace(upper=space.upper, work=space.work, binds=binds)
+        return _run(helper, request, stdin, output, errors, terminal, running)
 
 
 def _request(store: Store, what: Launch, layers: tuple[str, ...]) -> Request:
@@ -95,7 +91,7 @@ def _request(store: Store, what: Launch, layers: tuple[str, ...]) -> Request:
     workdir = facts.workdir if what.workdir is None else what.workdir
     parameters = facts.start.parameters if facts.start is not None and what.argv == facts.start.argv else ()
     environment = {
-        "HOME": home_in(store, what.tree, user),
+        "HOME": Homes(store).of(what.tree, user),
         **facts.environment_of_commands(),
         **dict(parameters),
         **dict(what.environment),

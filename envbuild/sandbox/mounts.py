@@ -47,13 +47,37 @@ class Detached(Record):
     directory: bool = True
 
 
+def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
+    """The mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
+
+    `stage` is a folder of the host that is covered for this, in this mount namespace only; it has two empty
+    folders then, `skeleton` and `root`.
+    """
+    proc = _file_system("proc", {}, _QUIET)
+    sys = _sys(network)
+    devices = [(name, syscalls.open_tree(f"/dev/{name}", recursive=False)) for name in DEVICES]
+    syscalls.mount("stage", stage, "tmpfs", syscalls.MS_NODEV, "mode=755")
+    for name in ("skeleton", "root", "proc", "sys", "dev"):
+        os.mkdir(f"{stage}/{name}", 0o755)
+    make_skeleton(f"{stage}/skeleton", tuple((path, True) for path in ("/proc", "/sys", "/dev", "/tmp")))
+    for held, name in ((proc, "proc"), (sys, "sys")):
+        _attach(held, f"{stage}/{name}")
+    syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
+    _fill_dev(f"{stage}/dev", devices)
+    _restrict(stage)
+    whole = tuple(
+        # A copy of each with all that is mounted in it: what is attached below the old root goes with that.
+        Detached(syscalls.open_tree(f"{stage}/{name}", recursive=True), f"/{name}")
+        for name in ("proc", "sys", "dev")
+    )
+    tmp = _file_system("tmpfs", {"mode": "1777"}, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+    return (*whole, Detached(tmp, "/tmp"))
+
+
 def mount_points(request: Request) -> tuple[tuple[str, bool], ...]:
-    """Every path that something will be mounted on, and whether it is a directory; the bind's sources exist."""
-    points = [(path, True) for path in ("/proc", "/sys", "/dev", "/tmp")]
-    if request.secrets:
-        points.append((SECRETS, True))
-    points += [(bind.target, os.path.isdir(bind.source)) for bind in request.binds]
-    return tuple(points)
+    """The paths that a request wants something mounted on, and whether each is a directory."""
+    points = [(SECRETS, True)] if request.secrets else []
+    return (*points, *((bind.target, os.path.isdir(bind.source)) for bind in request.binds))
 
 
 def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
@@ -66,43 +90,30 @@ def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
-def open_mounts(request: Request) -> tuple[Detached, ...]:
-    """All mounts, in the order in which they are to be attached. Raises SandboxFailure for a bind without source."""
-    mounts = [
-        Detached(_file_system("proc", {}, _QUIET), "/proc"),
-        Detached(_sys(request), "/sys"),
-        Detached(_file_system("tmpfs", {"mode": "755", "size": "65536k"}, syscalls.MOUNT_ATTR_NOSUID), "/dev"),
-        Detached(
-            _file_system("tmpfs", {"mode": "1777"}, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV), "/tmp"
-        ),
-    ]
-    for name in DEVICES:
-        mounts.append(Detached(syscalls.open_tree(f"/dev/{name}", recursive=False), f"/dev/{name}", False))
-    mounts += [_bind(bind) for bind in request.binds]
-    return tuple(mounts)
+def open_binds(request: Request) -> tuple[Detached, ...]:
+    """What a request wants of the host, held open. Raises SandboxFailure for a bind without source."""
+    return tuple(_bind(bind) for bind in request.binds)
 
 
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
     """Attaches the mounts inside the new root, and returns the mount points that had to be made there."""
     made: list[str] = []
     for one in mounts:
-        if one.target.startswith("/dev/") and one.target[5:] in DEVICES:
-            os.close(os.open(one.target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
-        else:
-            made += _ensure(one.target, one.directory)
-        syscalls.move_mount(one.descriptor, one.target)
-        os.close(one.descriptor)
-        if one.target == "/dev":
-            _fill_dev()
+        made += _ensure(one.target, one.directory)
+        _attach(one.descriptor, one.target)
     if secrets:
         made += _ensure(SECRETS, True)
         _secrets(secrets, owner)
-    _restrict()
     return tuple(made)
 
 
-def _sys(request: Request) -> int:
-    if not request.network:
+def _attach(held: int, target: str) -> None:
+    syscalls.move_mount(held, target)
+    os.close(held)
+
+
+def _sys(network: bool) -> int:
+    if not network:
         return _file_system("sysfs", {}, _QUIET | syscalls.MOUNT_ATTR_RDONLY)
     # /sys shows a network namespace, and this one belongs to the host: what the host has, to be read.
     host = syscalls.open_tree("/sys", recursive=True)
@@ -162,24 +173,27 @@ def _ensure(target: str, directory: bool) -> list[str]:
     return made
 
 
-def _fill_dev() -> None:
+def _fill_dev(folder: str, devices: list[tuple[str, int]]) -> None:
+    for name, held in devices:
+        os.close(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        _attach(held, f"{folder}/{name}")
     for name, target in _LINKS:
-        os.symlink(target, f"/dev/{name}")
+        os.symlink(target, f"{folder}/{name}")
     for name in ("pts", "shm", "mqueue"):
-        os.mkdir(f"/dev/{name}", 0o755)
+        os.mkdir(f"{folder}/{name}", 0o755)
     quiet = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     options = "newinstance,ptmxmode=0666,mode=0620"
     # Terminals belong to the group tty; in a namespace with a single id there is none.
-    syscalls.mount("devpts", "/dev/pts", "devpts", quiet, f"{options},gid={TTY}" if _has_group(TTY) else options)
-    syscalls.mount("shm", "/dev/shm", "tmpfs", quiet | syscalls.MS_NODEV, "mode=1777")
+    options = f"{options},gid={TTY}" if _has_group(TTY) else options
+    syscalls.mount("devpts", f"{folder}/pts", "devpts", quiet, options)
+    syscalls.mount("shm", f"{folder}/shm", "tmpfs", quiet | syscalls.MS_NODEV, "mode=1777")
     try:
-        syscalls.mount("mqueue", "/dev/mqueue", "mqueue", quiet | syscalls.MS_NODEV)
+        syscalls.mount("mqueue", f"{folder}/mqueue", "mqueue", quiet | syscalls.MS_NODEV)
     except OSError:
-        os.rmdir("/dev/mqueue")  # a kernel without POSIX message queues
+        os.rmdir(f"{folder}/mqueue")  # a kernel without POSIX message queues
 
 
 def _has_group(number: int) -> bool:
-    # As bytes: the root has changed, and Python could not load the module of a text encoding any more.
     with open("/proc/self/gid_map", "rb") as file:
         rows = [tuple(map(int, line.split())) for line in file]
     return any(first <= number < first + count for first, _, count in rows)
@@ -203,20 +217,16 @@ def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
             os.close(descriptor)
 
 
-def _restrict() -> None:
+def _restrict(stage: str) -> None:
     """Hides and write-protects what of /proc and /sys tells of the host or reaches it."""
-    for path in READ_ONLY:
+    for path in (f"{stage}{path}" for path in READ_ONLY):
         if os.path.exists(path):
             held = syscalls.open_tree(path, recursive=True)
             syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
-            syscalls.move_mount(held, path)
-            os.close(held)
-    for path in MASKED:
+            _attach(held, path)
+    for path in (f"{stage}{path}" for path in MASKED):
         if os.path.isdir(path):
-            syscalls.mount(
-                "masked", path, "tmpfs", syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=0"
-            )
+            flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
+            syscalls.mount("masked", path, "tmpfs", flags, "size=0")
         elif os.path.exists(path):
-            held = syscalls.open_tree("/dev/null", recursive=False)
-            syscalls.move_mount(held, path)
-            os.close(held)
+            _attach(syscalls.open_tree(f"{stage}/dev/null", recursive=False), path)

@@ -156,14 +156,14 @@ def prctl(option: int, argument: int, second: object = 0) -> None:
     _checked(_libc.prctl(option, ctypes.c_ulong(argument), second, 0, 0))
 
 
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
 def set_filter(program: bytes) -> None:
     """Installs a seccomp filter, a packed array of struct sock_filter (seccomp(2))."""
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
     buffer = ctypes.create_string_buffer(program, len(program))
-    described = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    described = _Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(described))
 
 

@@ -7,10 +7,13 @@ import marshal
 import struct
 from collections.abc import Sequence
 from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
-from typing import Any
 
 from envbuild.record import values
 from envbuild.sandbox.request import Bind, Request, Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LENGTH = struct.Struct("=I")
 _MOST_DESCRIPTORS = 8
@@ -23,6 +26,11 @@ def send(link: socket, kind: str, payload: tuple[Any, ...], descriptors: Sequenc
     rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
     link.sendmsg([head], rights)
     link.sendall(body)
+
+
+def send_descriptors(link: socket, descriptors: Sequence[int]) -> None:
+    """Hands descriptors over, with one byte that they can travel on."""
+    link.sendmsg([b"d"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))])
 
 
 def receive(link: socket) -> tuple[str, tuple[Any, ...], tuple[int, ...]] | None:

@@ -13,9 +13,12 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = 1
 """Kept in the database as `user_version`. A store of a higher format is refused."""

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
 
 from envbuild.errors import UsageError
 from envbuild.store import snapshot
@@ -25,6 +24,10 @@ from envbuild.store.work import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest
 from envbuild.tree.forest import root_entry, walk
 from envbuild.tree.patterns import Matcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 FOLDERS = ("objects", "layers", "work", "caches")
 LOCK_FILE = "lock"

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import NamedTuple
+
+from envbuild.record import NamedTuple
 
 Digest = str
 """64 hexadecimal digits of a sha256."""

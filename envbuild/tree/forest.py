@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 from envbuild.errors import UsageError
 from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Digest, Entry, decode, digest_of, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # importing typing takes 2 ms of every start
 
 MAXIMUM_LINKS = 40
 """As many links are followed in one look-up as Linux does (path_resolution(7))."""
@@ -17,11 +22,9 @@ class Trees(Protocol):
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
         """The entries of a directory, sorted by name. Raises KeyError if it isn't there."""
-        ...
 
     def save(self, entries: Iterable[Entry]) -> Digest:
         """Keeps a directory with these entries, and returns its digest."""
-        ...
 
 
 class MemoryTrees:

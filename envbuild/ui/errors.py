@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from envbuild.errors import EnvbuildError, Interrupted
 from envbuild.ui.escape import clean, visible
 from envbuild.ui.output import Output
 from envbuild.ui.wording import hint_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _PREFIXES = ("error:", "warning:", "note:")
 

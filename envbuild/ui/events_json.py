@@ -7,11 +7,14 @@ from _thread import allocate_lock
 from base64 import b64encode
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, TextIO
 
 from envbuild.engine.events import BuildStarted, Event
 from envbuild.ui.display import Display
 from envbuild.ui.output import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 SCHEMA = 1
 """Goes up when a field is removed or changes its meaning; new events and new fields don't change it."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from os import get_terminal_size
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _STYLES = {"error": "1;31", "warning": "1;33", "note": "1;36", "good": "32", "dim": "2", "strong": "1"}
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import Callable
 from time import monotonic
-from typing import TextIO, assert_never
 
 from envbuild.engine.events import (
     BuildFinished,
@@ -20,12 +19,17 @@ from envbuild.engine.events import (
     StepProgress,
     StepStarted,
 )
+from envbuild.record import assert_never
 from envbuild.ui.display import Display
 from envbuild.ui.escape import LineCleaner
 from envbuild.ui.failure import failure_lines
 from envbuild.ui.output import Output
 from envbuild.ui.units import amount, duration
 from envbuild.ui.wording import finished_in_words, headline, label, notice_lines, summary_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 PROGRESS_EVERY = 5.0
 """Seconds between two lines about the progress of one step."""
@@ -90,7 +94,7 @@ class PlainDisplay(Display):
             case BuildFinished():
                 return summary_lines(event, self._output)
             case _:
-                assert_never(event)
+                return assert_never(event)
 
     def _running_step(self, step: int) -> _Running:
         running = self._running.get(step)

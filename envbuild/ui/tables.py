@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import TextIO
 
 from envbuild.ui.escape import visible
 from envbuild.ui.output import Output
 from envbuild.ui.width import columns, cut, pad
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _GAP = "  "
 _NARROWEST = 6

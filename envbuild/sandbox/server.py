@@ -1,0 +1,221 @@
+"""The helper process's own side: takes orders, hands them to sandboxes, ends those that are late, and reaps.
+
+A sandbox is made in two parts: first all that is the same for every command (its namespaces, /proc, /sys, /dev),
+then, when a command is known, the rest. The helper makes the first part of the next sandbox while a command runs,
+so that a build's next step finds it waiting.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import struct
+import time
+from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
+
+from envbuild.sandbox import seccomp, syscalls
+from envbuild.sandbox.ids import IdMap
+from envbuild.sandbox.init import run_init
+from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
+
+ORDER = struct.Struct("=cIid")
+"""An order: what, number of the run, an argument (flags, or a signal), time limit in seconds (0 for none)."""
+START, KILL, KILL_ALL = b"s", b"k", b"a"
+NETWORK = 1
+CONTROL = 3
+"""The descriptor that orders come from."""
+_NAMESPACES = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+
+
+class _Waiting:
+    """A sandbox without a command: process 1 waits at the other end of `hand` for what to run."""
+
+    def __init__(self, pid: int, hand: socket) -> None:
+        self.pid = pid
+        self.descriptor = os.pidfd_open(pid)
+        self.hand = hand
+
+    def end(self) -> None:
+        signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.descriptor)
+        self.hand.close()
+
+
+class _Running:
+    """A sandbox with its command, as the helper knows it."""
+
+    def __init__(self, number: int, pid: int, descriptor: int, link: socket, deadline: float | None) -> None:
+        self.number = number
+        self.pid = pid
+        self.descriptor = descriptor
+        self.link = link
+        self.deadline = deadline
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        try:
+            signal.pidfd_send_signal(self.descriptor, number)
+        except ProcessLookupError:
+            pass
+
+
+def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool) -> None:
+    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting."""
+    # Of its own session, so that a terminal's Ctrl-C reaches the main process alone, which then decides.
+    os.setsid()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    kept = control.detach()
+    if kept != CONTROL:
+        os.dup2(kept, CONTROL, inheritable=False)
+    syscalls.close_range(CONTROL + 1, on_exec=False)
+    gc.freeze()  # what is here is never collected: collecting would copy the pages that forks share
+    _Server(socket(fileno=CONTROL), ids, ahead=ahead).run()
+
+
+class _Server:
+    def __init__(self, control: socket, ids: IdMap, *, ahead: bool) -> None:
+        self._control = control
+        self._ids = ids
+        self._ahead = ahead
+        self._filter = seccomp.filter_program(pretend_ownership=ids.kind == "single")
+        self._running: dict[int, _Running] = {}
+        self._waiting: _Waiting | None = None
+        self._poller = select.poll()
+
+    def run(self) -> None:
+        self._poller.register(CONTROL, select.POLLIN)
+        self._make_waiting()
+        while True:
+            for descriptor, _ in self._poller.poll(self._milliseconds()):
+                if descriptor == CONTROL:
+                    order, descriptors = receive_with_descriptors(self._control, ORDER.size)
+                    if not order:
+                        self._end()
+                        return
+                    self._obey(order, descriptors)
+                else:
+                    self._reap(self._running.pop(descriptor))
+            self._end_late()
+
+    def _obey(self, order: bytes, descriptors: tuple[int, ...]) -> None:
+        what, number, argument, limit = ORDER.unpack(order)
+        if what == KILL_ALL:
+            for one in self._running.values():
+                one.kill()
+        elif what == KILL:
+            for one in self._running.values():
+                if one.number == number:
+                    one.kill(argument)
+        else:
+            deadline = time.monotonic() + limit if limit else None
+            self._start(number, descriptors, bool(argument & NETWORK), deadline)
+            if self._ahead:
+                self._make_waiting()
+
+    def _start(self, number: int, descriptors: tuple[int, ...], network: bool, deadline: float | None) -> None:
+        link = socket(fileno=descriptors[-1])
+        try:
+            waiting = None
+            if not network:
+                waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                waiting = self._make(network)
+            send_descriptors(waiting.hand, descriptors)
+            waiting.hand.close()
+        except OSError as error:
+            send(link, "failed", (f"a sandbox can't be made: {error.strerror}", "try: envbuild doctor"))
+            link.close()
+            return
+        finally:
+            for descriptor in descriptors[:-1]:
+                os.close(descriptor)
+        self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, deadline)
+        self._poller.register(waiting.descriptor, select.POLLIN)
+
+    def _make_waiting(self) -> None:
+        if self._waiting is None:
+            try:
+                self._waiting = self._make(network=False)
+            except OSError:
+                pass  # told when a command needs it
+
+    def _make(self, network: bool) -> _Waiting:
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        flags = _NAMESPACES | signal.SIGCHLD | (0 if network else syscalls.CLONE_NEWNET)
+        try:
+            with theirs:
+                pid = syscalls.clone(flags)
+                if pid == 0:
+                    # It keeps that one end and nothing else: what ends another run is that all ends of its socket
+                    # are closed.
+                    os.dup2(theirs.fileno(), CONTROL)
+                    syscalls.close_range(CONTROL + 1, on_exec=False)
+                    run_init(CONTROL, self._filter, network=network, single=self._ids.kind == "single")
+        except OSError:
+            ours.close()
+            raise
+        made = _Waiting(pid, ours)
+        try:
+            _write_maps(pid)
+            ours.send(b"m")
+        except OSError:
+            made.end()
+            raise
+        return made
+
+    def _reap(self, one: _Running) -> None:
+        self._poller.unregister(one.descriptor)
+        os.waitpid(one.pid, 0)
+        os.close(one.descriptor)
+        one.link.close()
+
+    def _milliseconds(self) -> float | None:
+        """Until the next deadline."""
+        deadlines = [one.deadline for one in self._running.values() if one.deadline is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for one in self._running.values():
+            if one.deadline is not None and one.deadline <= now:
+                try:
+                    send(one.link, "timed out", ())
+                except OSError:
+                    pass
+                one.kill()
+                one.deadline = None
+
+    def _end(self) -> None:
+        for one in self._running.values():
+            one.kill()
+        for one in self._running.values():
+            os.waitpid(one.pid, 0)
+        if self._waiting is not None:
+            self._waiting.end()
+
+
+def _write_maps(pid: int) -> None:
+    """The sandbox has the ids that we have, so that owners look the same inside and outside."""
+    for kind in ("uid", "gid"):
+        # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
+        with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+        text = "".join(f"{first} {first} {count}\n" for first, _, count in rows)
+        descriptor = os.open(f"/proc/{pid}/{kind}_map", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
