@@ -42,11 +42,12 @@ def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
     failure: BaseException | None = None
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        # Nothing in the sandbox may look into this process, which knows the host's environment.
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         orders = socket(fileno=hand)
         if orders.recv(1) != b"m":
             os._exit(1)
+        # Nothing in the sandbox may look into this process, which knows the host's environment. Not before the id
+        # map is written: the files in /proc of a process that can't be dumped belong to the machine's root.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         held: tuple[mounts.Detached, ...] = ()
         command = fork_command(program, single=single)
         try:
