@@ -19,6 +19,8 @@ examples:
   envbuild build web.env
   envbuild build web.env --set python=3.12 --tag web:py312
   envbuild build web.env --locked            in CI: fail if the lock does not match
+  envbuild build web.env --explain           say what changed for each step that runs
+  envbuild build web.env --rerun 12          run the step at line 12 again
   envbuild build web.env --secret token=~/.token"""
 
 
@@ -37,6 +39,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag", metavar="NAME[:TAG]", help="the name of the image instead of the recipe's")
     parser.add_argument("--no-cache", action="store_true", help="run every step, whatever the store has")
     parser.add_argument("--check", action="store_true", help="run every step twice and show which files differ")
+    parser.add_argument("--explain", action="store_true", help="say of each step that runs what changed for it")
+    parser.add_argument(
+        "--rerun",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="run the step at this line of the recipe (or FILE:LINE) again; what comes after stays cached if its "
+        "tree comes out the same (may repeat)",
+    )
     parser.add_argument(
         "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="steps that run at the same time"
     )
@@ -74,6 +85,8 @@ def build(arguments: argparse.Namespace, environment: Environment, *, locked: bo
         use_cache=not arguments.no_cache,
         refresh=refresh,
         check=arguments.check,
+        explain=arguments.explain,
+        rerun=tuple(arguments.rerun),
         jobs=arguments.jobs,
         secrets=tuple(_secret(text, environment) for text in arguments.secret),
         network=environment.network(),

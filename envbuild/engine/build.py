@@ -7,7 +7,7 @@ ends there. Only then is the namespace entered and a thread started for each sta
 from __future__ import annotations
 
 from envbuild.engine.events import Emit
-from envbuild.engine.loader import load_all
+from envbuild.engine.loader import STEP_STATEMENTS, load_all
 from envbuild.engine.publish import publish_all
 from envbuild.engine.request import BuildRequest, BuildResult
 from envbuild.engine.session import Session
@@ -23,6 +23,10 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     store.share()
     session = Session(request, store, emit)
     load_all(session)
+    if request.rerun:
+        from envbuild.engine.rerun import spots  # only where it is asked for
+
+        session.rerun = spots([one.recipe for one in session.recipes], STEP_STATEMENTS, request.rerun)
     if not session.go_along_cache():
         from envbuild.engine.run_missing import MissingRunner  # sandbox and threads: only when something runs
 

@@ -29,6 +29,13 @@ class StepStarted(Record):
     line: int
 
 
+class StepExplained(Record):
+    """Why a step runs, for a build that was asked to say so: what of it differs from the nearest earlier result."""
+
+    step: int
+    reasons: tuple[str, ...]
+
+
 class StepCached(Record):
     """A step whose tree the store has already."""
 
@@ -111,6 +118,7 @@ class BuildFinished(Record):
 Event = (
     BuildStarted
     | StepStarted
+    | StepExplained
     | StepCached
     | StepOutput
     | StepProgress

@@ -13,7 +13,8 @@ class BuildRequest(Record):
     `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
     `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
     (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
-    ignores what the lock pins. `runtime` is the folder for sockets and the like, `home` the user's.
+    ignores what the lock pins. `rerun` are places (LINE or FILE:LINE) whose steps run again.
+    `home` is the user's.
     """
 
     path: str
@@ -24,6 +25,8 @@ class BuildRequest(Record):
     use_cache: bool = True
     refresh: bool = False
     check: bool = False
+    explain: bool = False
+    rerun: tuple[str, ...] = ()
     jobs: int = 2
     secrets: tuple[tuple[str, bytes], ...] = ()
     network: Pairs = ()

@@ -12,27 +12,28 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.engine.events import Notice, StepFailed, StepFinished, StepOutput, StepStarted
+from envbuild.engine.differences import differences
+from envbuild.engine.events import Notice, StepExplained, StepFailed, StepFinished, StepOutput, StepStarted
 from envbuild.engine.execute import Execution, Executor, NotReproducible
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
 from envbuild.engine.perform import Performer
 from envbuild.engine.session import NotYet, RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult, cached_result
+from envbuild.engine.why import Explainer
 from envbuild.engine.worker import Worker
 from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
+from envbuild.plan import parts
 from envbuild.plan.facts import dump
 from envbuild.plan.step import Execute, Step
 from envbuild.store.images import Failure
-from envbuild.store.records import StepRecord
-from envbuild.tree.diff import amount, diff
+from envbuild.store.records import Source, StepRecord
+from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.bases.target import PreparedBase
-
-SHOWN_DIFFERENCES = 20
 
 
 class StepFailure(WorkFailed):
@@ -60,6 +61,7 @@ class MissingRunner:
         self._worker: Worker
         self._executor: Executor
         self._performer = Performer(self.store)
+        self._explainer = Explainer(self.store)
 
     def run(self) -> None:
         """Brings all stages of the build to their end. Raises the first failure."""
@@ -208,6 +210,9 @@ class MissingRunner:
         started = time.monotonic()
         place = step.place
         session.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
+        source = session.source(run, step, inputs)
+        if session.request.explain:
+            session.emit(StepExplained(number, self._reasons(run, step, key, source, inputs)))
         try:
             if isinstance(step.action, Execute):
                 done = self._execute(run, step, inputs, number)
@@ -225,9 +230,17 @@ class MissingRunner:
             raise
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, Execute) or self._worker.ids.kind != "single"
-        self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text)
+        self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
         session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False, owners_kept)
+
+    def _reasons(self, run: StageRun, step: Step, key: str, source: Source, inputs: Inputs) -> tuple[str, ...]:
+        told = self.session.why_not_cached(step, key)
+        if told:
+            return (told,)
+        texts = [one.text for one in (*run.plan.steps, *run.plan.tests)]
+        before = self.store.steps.nearest(step.text, source, texts)
+        return self._explainer.reasons(parts.load(before) if before else None, parts.load(source.parts), inputs)
 
     def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
         session = self.session
@@ -254,19 +267,9 @@ class MissingRunner:
         return done
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
-        lines = [f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"]
-        changes = list(diff(self.store.trees, first, second))
-        for change in changes[:SHOWN_DIFFERENCES]:
-            what = "only in the second run" if change.before is None else "only in the first run"
-            if change.before is not None and change.after is not None:
-                old, new = change.before._asdict(), change.after._asdict()
-                names = [name for name in old if old[name] != new[name]]
-                words = {"digest": "content", "target": "where the link leads", "xattrs": "extended attributes"}
-                what = ", ".join(words.get(name, name) for name in names if not ("digest" in names and name == "size"))
-            lines.append(f"    /{change.path.decode(errors='backslashreplace')}: {what}")
-        if len(changes) > SHOWN_DIFFERENCES:
-            lines.append(f"    and {len(changes) - SHOWN_DIFFERENCES} more")
-        return lines
+        found = differences(self.store, first, second, ("the first run", "the second run"))
+        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        return [head, *(f"    {line}" for line in found)]
 
     # Failures
 

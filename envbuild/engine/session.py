@@ -11,14 +11,15 @@ from envbuild.engine.base import Bases
 from envbuild.engine.context import Context
 from envbuild.engine.events import Emit, StepCached
 from envbuild.engine.fetch import fetch, has_content
-from envbuild.engine.inputs import Gatherer
+from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import StageRun, StepResult
 from envbuild.language import model
 from envbuild.lock import Lock
+from envbuild.plan import parts
 from envbuild.plan.step import Execute, FetchFile, Origin, Step
-from envbuild.store.records import StepRecord
+from envbuild.store.records import Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -57,6 +58,7 @@ class Session:
         self.started = time.monotonic()
         self.recipes: list[RecipeRun] = []
         self.waiting = False
+        self.rerun: frozenset[tuple[str, int]] = frozenset()
         self.counts = {"ran": 0, "cached": 0}
         self.numbers: dict[int, int] = {}
         self.owners: dict[int, RecipeRun] = {}
@@ -160,15 +162,38 @@ class Session:
 
     def look_up(self, step: Step, key: str) -> StepRecord | None:
         """What the cache has for a step, if the step may come from it in this build."""
-        if not self.request.use_cache:
-            return None
-        if self.request.check and isinstance(step.action, Execute) and not step.test:
+        if self._asked_to_run(step):
             return None
         record = self.store.steps.get(key)
-        if record is not None and not record.owners_kept and has_all_ids():
-            # It ran when this user had a single id; now its owners can be right.
-            return None
-        return record
+        return None if record is None or _owners_can_be_right(record) else record
+
+    def why_not_cached(self, step: Step, key: str) -> str:
+        """Why a step runs though the cache has its result, "" if the cache has none."""
+        record = self.store.steps.get(key)
+        if record is None:
+            return ""
+        if _owners_can_be_right(record):
+            return "it ran when this user had a single id; now its owners can be right"
+        return self._asked_to_run(step)
+
+    def _asked_to_run(self, step: Step) -> str:
+        """Why this build runs a step even if the cache has its result, "" if it does not."""
+        if not self.request.use_cache:
+            return "the cache is not used (--no-cache)"
+        if self.request.check and isinstance(step.action, Execute) and not step.test:
+            return "it is run twice and compared (--check)"
+        if (step.place.file, step.place.line) in self.rerun:
+            return "it was asked for (--rerun)"
+        return ""
+
+    def source(self, run: StageRun, step: Step, inputs: Inputs) -> Source:
+        """Where a step that is about to run stands, and what its key is made of."""
+        from envbuild.engine.why import named_inputs  # only where something runs
+
+        made_of = parts.parts_of(step, run.tree, named_inputs(step, inputs), run.facts.epoch)
+        number = next(i for i, one in enumerate((*run.plan.steps, *run.plan.tests)) if one is step)
+        path = os.path.abspath(self.owners[id(run)].recipe.path)
+        return Source(path, run.name, number, parts.dump(made_of))
 
     def on_cached(self, run: StageRun, result: StepResult) -> None:
         """A step came from the cache."""
@@ -194,8 +219,10 @@ class Session:
             self.counts[what] += 1
 
 
-def has_all_ids() -> bool:
-    """Whether this user can give files to other users of an image."""
+def _owners_can_be_right(record: StepRecord) -> bool:
+    """Whether the step ran with a single id, and this user can give files to other users of an image."""
+    if record.owners_kept:
+        return False
     from envbuild.sandbox.ids import why_not_range  # only where a single id was met
 
     return os.geteuid() == 0 or not why_not_range(os.geteuid())

@@ -116,6 +116,7 @@ def _remove(store: Store, needed: _Needed) -> Freed:
     with database.transaction():
         _delete(store, "images", "digest", needed.images)
         _delete(store, "steps", "key", needed.keys)
+        database.write("DELETE FROM sources WHERE key NOT IN (SELECT key FROM steps)")
         _delete(store, "stacks", "tree", needed.stacks)
         _delete(store, "trees", "digest", needed.trees)
         database.write("DELETE FROM memo WHERE kind = 'size' AND key NOT IN (SELECT digest FROM trees)")

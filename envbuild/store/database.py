@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -33,6 +33,11 @@ CREATE TABLE steps (
     key TEXT PRIMARY KEY, tree TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
     owners_kept INTEGER NOT NULL, text TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE sources (
+    recipe TEXT, stage TEXT, text TEXT, number INTEGER, key TEXT NOT NULL, parts TEXT NOT NULL, made REAL NOT NULL,
+    PRIMARY KEY (recipe, stage, text, number)
+) WITHOUT ROWID;
+CREATE INDEX sources_by_text ON sources (text, made);
 CREATE TABLE images (
     digest TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
@@ -49,6 +54,9 @@ CREATE TABLE locks (path TEXT PRIMARY KEY, keys TEXT NOT NULL, trees TEXT NOT NU
 CREATE TABLE memo (kind TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, key));
 CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
 """
+
+_CHANGES = {2: ("sources", "sources_by_text")}
+"""What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
 
 class StoreTooNew(UsageError):
@@ -186,10 +194,16 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("BEGIN EXCLUSIVE")
         # Another process may have made it while we waited.
-        if connection.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in _SCHEMA.split(";"):
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        for statement in _SCHEMA.split(";"):
+            if found == 0 or any(
+                statement.split()[2:3] == [name]
+                for number, names in _CHANGES.items()
+                for name in names
+                if number > found
+            ):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 
     @contextmanager

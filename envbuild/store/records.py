@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from envbuild.record import Record
 from envbuild.store import publish
@@ -22,6 +23,18 @@ class StepRecord(Record):
     owners_kept: bool = True
 
 
+class Source(Record):
+    """Where a step stood when it ran, and the parts of its key as text (plan/parts.py): to explain later runs.
+
+    `recipe` is the path of the recipe, `stage` its name or number, `number` the step's place in the stage from 0.
+    """
+
+    recipe: str
+    stage: str
+    number: int
+    parts: str
+
+
 class Steps:
     """Results of steps by key."""
 
@@ -36,13 +49,38 @@ class Steps:
         )
         return None if row is None else StepRecord(row[0], row[1], row[2], bool(row[3]))
 
-    def put(self, key: str, record: StepRecord, text: str) -> None:
+    def put(self, key: str, record: StepRecord, text: str, source: Source) -> None:
         """Records a result; a later one for the same key replaces it."""
         publish.at(publish.STEP)
-        self._database.write(
-            "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (key, record.tree, record.output, record.seconds, record.owners_kept, text, time.time()),
-        )
+        now = time.time()
+        with self._database.transaction():
+            self._database.write(
+                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (key, record.tree, record.output, record.seconds, record.owners_kept, text, now),
+            )
+            self._database.write(
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (source.recipe, source.stage, text, source.number, key, source.parts, now),
+            )
+
+    def nearest(self, text: str, source: Source, texts: Collection[str]) -> str | None:
+        """The parts of the earlier result that is most like this step, None if nothing is like it.
+
+        That is the last one with the same text in the same stage, else the one that stood in its place there and
+        whose text is none of `texts` (those of the stage now: it was not moved but changed), else the last one
+        with the same text anywhere.
+        """
+        here = (source.recipe, source.stage)
+        order = "ORDER BY made DESC LIMIT 1"
+        query = f"SELECT parts FROM sources WHERE text = ? AND recipe = ? AND stage = ? {order}"
+        found = self._database.row(query, (text, *here))
+        if found is None:
+            query = f"SELECT parts, text FROM sources WHERE recipe = ? AND stage = ? AND number = ? {order}"
+            row = self._database.row(query, (*here, source.number))
+            found = row if row is not None and row[1] not in texts else None
+        if found is None:
+            found = self._database.row(f"SELECT parts FROM sources WHERE text = ? {order}", (text,))
+        return None if found is None else found[0]
 
 
 class Memo:

@@ -13,6 +13,7 @@ from envbuild.engine.events import (
     Event,
     Notice,
     StepCached,
+    StepExplained,
     StepFailed,
     StepFinished,
     StepOutput,
@@ -21,7 +22,7 @@ from envbuild.engine.events import (
 )
 from envbuild.record import assert_never
 from envbuild.ui.display import Display
-from envbuild.ui.escape import LineCleaner
+from envbuild.ui.escape import LineCleaner, visible
 from envbuild.ui.failure import failure_lines
 from envbuild.ui.output import Output
 from envbuild.ui.units import amount, duration
@@ -74,6 +75,8 @@ class PlainDisplay(Display):
             case StepStarted():
                 self._running[event.step] = _Running(self._clock())
                 return [f"#{event.step} {label(event, self._main_recipe)} {headline(event.text)}"]
+            case StepExplained():
+                return [f"#{event.step} because: {visible(reason)}" for reason in event.reasons]
             case StepCached():
                 text = f"#{event.step} cached {label(event, self._main_recipe)} {headline(event.text)}"
                 return [paint(text, "dim")]

@@ -13,6 +13,7 @@ from envbuild.engine.events import (
     Event,
     Notice,
     StepCached,
+    StepExplained,
     StepFailed,
     StepFinished,
     StepOutput,
@@ -21,6 +22,7 @@ from envbuild.engine.events import (
 )
 from envbuild.ui.board import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
 from envbuild.ui.display import Display
+from envbuild.ui.escape import visible
 from envbuild.ui.failure import failure_lines
 from envbuild.ui.output import Output
 from envbuild.ui.width import columns, cut
@@ -89,6 +91,8 @@ class TerminalDisplay(Display):
                 before, self._cached_in_brief = self._cached_in_brief, 0
                 self._begin_drawing()
                 return [paint(f"  {cached_in_brief(before)}", "dim")] if before else []
+            case StepExplained():
+                return [paint(f"  #{event.step} runs because: {visible(reason)}", "note") for reason in event.reasons]
             case StepCached():
                 board.cached += 1
                 if not self._worked:

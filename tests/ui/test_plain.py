@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from envbuild.engine.events import Notice, StepOutput, StepProgress
+from envbuild.engine.events import Notice, StepExplained, StepOutput, StepProgress
 from envbuild.ui.plain import PlainDisplay
 
 from .conftest import build_started, built, cached, failed, finished, started
@@ -51,6 +51,14 @@ def test_a_build(show):
         "#2 0.77 last words",
         "#2 done 1.2s (+12 files, 3.4 MB)",
         "web:latest = " + "0f" * 32 + " (1 run, 2 cached, 1.6s; web.env.lock written)",
+    ]
+
+
+def test_a_step_is_explained_in_lines_of_its_own(show):
+    reasons = ("command changed: make -> make all", "parent tree: /etc/\x1b[31mred changed")
+    assert show(build_started(), started(2, "run make all"), StepExplained(2, reasons))[1:] == [
+        "#2 because: command changed: make -> make all",
+        "#2 because: parent tree: /etc/\\x1b[31mred changed",
     ]
 
 

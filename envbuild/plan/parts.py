@@ -1,0 +1,156 @@
+"""The parts that a step's key is made of, kept beside its result: a later build can say which of them differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from envbuild.plan.step import Action, Step
+from envbuild.record import Record, values
+
+_WORDS = {
+    "argv": "command",
+    "from_": "from",
+    "workdir": "working directory",
+    "caches": "cache=",
+    "secrets": "secret=",
+    "mounts": "mount=",
+    "sources": "what is copied",
+    "exclude": "exclude=",
+    "variables": "parameters",
+    "words": "packages",
+}
+"""What a field of an action is called in front of a user, where its own name is not the word."""
+
+
+class Input(Record):
+    """What a step took from elsewhere: its name for a user, the letter of its kind (tree/entry.py; "" where it is no
+    entry) and its digest, for a folder that of the tree."""
+
+    name: str
+    kind: str
+    digest: str
+
+
+class Parts(Record):
+    """All that went into one key. `fields` are those of the action as JSON types; `parent` is the tree's digest."""
+
+    action: str
+    fields: tuple[tuple[str, object], ...]
+    discard: tuple[str, ...]
+    parent: str
+    inputs: tuple[Input, ...]
+    epoch: int
+
+
+def parts_of(step: Step, parent: str, inputs: Sequence[Input], epoch: int) -> Parts:
+    """The parts of a step's key."""
+    return Parts(type(step.action).__name__, _fields(step.action), step.discard, parent, tuple(inputs), epoch)
+
+
+def dump(parts: Parts) -> str:
+    """load(dump(parts)) == parts."""
+    plain = [
+        parts.action,
+        parts.fields,
+        parts.discard,
+        parts.parent,
+        [values(one) for one in parts.inputs],
+        parts.epoch,
+    ]
+    return json.dumps(plain, separators=(",", ":"))
+
+
+def load(text: str) -> Parts:
+    """The parts that `dump` wrote."""
+    action, fields, discard, parent, inputs, epoch = json.loads(text)
+    return Parts(
+        action,
+        tuple((name, _frozen(value)) for name, value in fields),
+        tuple(discard),
+        parent,
+        tuple(Input(*one) for one in inputs),
+        epoch,
+    )
+
+
+def own_differences(before: Parts, after: Parts) -> Iterator[str]:
+    """What differs that needs no look at trees: the action, what is discarded, the epoch. One text for each."""
+    if before.action != after.action:
+        yield f"it is another statement now ({before.action} before, {after.action} now)"
+        return
+    old = dict(before.fields)
+    for name, value in after.fields:
+        if old.get(name) != value:
+            yield from _difference(name, old.get(name), value)
+    if before.discard != after.discard:
+        yield from _members("discard", before.discard, after.discard)
+    if before.epoch != after.epoch:
+        yield f"SOURCE_DATE_EPOCH changed: {before.epoch} -> {after.epoch}"
+
+
+def _difference(name: str, old: object, new: object) -> Iterator[str]:
+    word = _WORDS.get(name, name)
+    if name == "argv" and isinstance(old, tuple) and isinstance(new, tuple) and old and new:
+        if old[:-1] != new[:-1]:
+            yield f"shell changed: {' '.join(map(str, old[:-2]))} -> {' '.join(map(str, new[:-2]))}"
+        if old[-1] != new[-1]:
+            yield f"command changed: {_short(old[-1])} -> {_short(new[-1])}"
+    elif name in ("environment", "parameters", "variables"):
+        before, after = _pairs(old), _pairs(new)
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                what = "parameter" if name != "environment" else "environment variable"
+                yield f"{what} {key} {_change(before.get(key), after.get(key))}"
+    elif isinstance(old, tuple) and isinstance(new, tuple):
+        yield from _members(word, old, new)
+    else:
+        yield f"{word} {_change(old, new)}"
+
+
+def _members(word: str, old: Sequence[object], new: Sequence[object]) -> Iterator[str]:
+    gone = [one for one in old if one not in new]
+    come = [one for one in new if one not in old]
+    for one in gone:
+        yield f"{word}: {_text(one)} is gone"
+    for one in come:
+        yield f"{word}: {_text(one)} is new"
+    if not gone and not come:
+        yield f"{word}: another order"
+
+
+def _change(old: object, new: object) -> str:
+    if old is None:
+        return f"is new: {_short(new)}"
+    return "is gone" if new is None else f"changed: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: object) -> str:
+    """A value in one short line."""
+    text = " ".join(_text(value).split()) or "''"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _text(value: object) -> str:
+    return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _pairs(value: object) -> dict[str, str]:
+    return {str(pair[0]): str(pair[1]) for pair in value} if isinstance(value, tuple) else {}
+
+
+def _fields(action: Action) -> tuple[tuple[str, object], ...]:
+    # The folder only says where paths are looked up: as for the key.
+    return tuple((name, _plain(getattr(action, name))) for name in action.__match_args__ if name != "folder")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Record):
+        return tuple(
+            _plain(field) for name, field in zip(value.__match_args__, values(value), strict=True) if name != "folder"
+        )
+    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,161 @@
+"""Why a step ran, running one again, and running all twice: --explain, --rerun, --check."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+RECIPE = (
+    'param mode = "a"',
+    "from tar:busybox.tar",
+    "run echo one > /etc/os-release",
+    "copy app/ -> /app/",
+    "run echo $mode > /m",
+    "run echo end > /end",
+)
+
+
+@pytest.fixture
+def built(project):
+    project.write("app/x.py", "1")
+    project.write("app/y.py", "2")
+    assert project.build(*RECIPE).code == 0
+    return project
+
+
+def reasons(done) -> dict[str, list[str]]:
+    """What was said of each statement that ran."""
+    texts = {event["step"]: event["text"] for event in done.of("step-started")}
+    return {texts[event["step"]]: event["reasons"] for event in done.of("step-explained")}
+
+
+def explained(project, *lines, options=()):
+    done = project.build(*lines, options=("--explain", *options))
+    assert done.code == 0, done.err
+    return reasons(done)
+
+
+def test_a_first_build_says_that_nothing_ran_before(project):
+    assert explained(project, "run echo 1 > /a") == {"run echo 1 > /a": ["it has not run before"]}
+
+
+def test_a_changed_command_is_named_with_what_it_was(built):
+    changed = [line.replace("echo one", "echo two") for line in RECIPE]
+    found = explained(built, *changed)
+    assert found["run echo two > /etc/os-release"] == [
+        "command changed: echo one > /etc/os-release -> echo two > /etc/os-release"
+    ]
+    assert found["copy app/ -> /app/"] == ["parent tree: /etc/os-release changed"]
+
+
+def test_copied_files_that_changed_came_or_went_are_named(built):
+    built.write("app/x.py", "changed")
+    built.write("app/z.py", "new")
+    (built.folder / "app/y.py").unlink()
+    found = explained(built)
+    assert found["copy app/ -> /app/"] == [
+        "copied file app/x.py changed",
+        "copied file app/y.py is gone",
+        "copied file app/z.py is new",
+    ]
+
+
+def test_parameters_and_variables_are_named(built):
+    lines = [*RECIPE[:4], "env LEVEL=3", *RECIPE[4:]]
+    found = explained(built, *lines, options=("--set", "mode=b"))
+    assert found["run echo $mode > /m"] == ["environment variable LEVEL is new: 3", "parameter mode changed: a -> b"]
+
+
+def test_options_are_named(built):
+    lines = [*RECIPE[:5], "run(cache=/root/c, workdir=/etc) echo end > /end"]
+    assert explained(built, *lines)["run(cache=/root/c, workdir=/etc) echo end > /end"] == [
+        "working directory changed: / -> /etc",
+        "cache=: /root/c is new",
+    ]
+
+
+def test_many_changed_paths_are_counted(built):
+    for number in range(9):
+        built.write(f"app/n{number}", str(number))
+    found = explained(built)["copy app/ -> /app/"]
+    assert found[0] == "copied file app/n0 is new"
+    assert found[-1] == "copied folder app/: and 4 more"
+
+
+def test_a_result_that_gc_removed_is_told_apart_from_a_change(built):
+    for tag in ("untag web:latest",):
+        assert built.command(*tag.split()).code == 0
+    (built.folder / "web.env.lock").unlink()
+    assert built.command("gc").code == 0
+    assert explained(built)["run echo end > /end"] == ["it has not run before"]
+
+
+def test_cached_steps_are_not_explained(built):
+    assert explained(built) == {}
+
+
+def test_rerun_runs_one_step_and_keeps_the_later_ones_if_its_tree_is_the_same(built):
+    done = built.build(options=("--rerun", "5", "--explain"))
+    assert reasons(done) == {"run echo $mode > /m": ["it was asked for (--rerun)"]}
+    assert done.cached[-1] == "run echo end > /end"
+
+
+def test_rerun_goes_on_with_another_tree(built):
+    lines = ("from tar:busybox.tar", "run", "    cat /proc/sys/kernel/random/uuid > /id", "run echo end > /end")
+    assert built.build(*lines).code == 0
+    # Any line of the statement names it.
+    done = built.build(options=("--rerun", "3"))
+    assert [text.split()[-1] for text in done.ran] == ["/id", "/end"]
+
+
+def test_rerun_of_an_included_files_line(project):
+    project.write("part.env", "run echo part > /part")
+    assert project.build("include part.env", "run echo end > /end").code == 0
+    assert project.build(options=("--rerun", "part.env:1")).ran == ["run echo part > /part"]
+
+
+@pytest.mark.parametrize("line", ["1", "99", "x", "other.env:3"])
+def test_rerun_of_a_line_without_a_step_names_the_lines_that_have_one(built, line):
+    done = built.build(options=("--rerun", line))
+    assert done.code == 2
+    assert f"--rerun {line}: no step stands there" in done.err
+    if not line.startswith("other"):
+        assert "steps begin at the lines 3, 4, 5, 6" in done.err
+
+
+def test_check_says_which_files_differ_and_how(project):
+    done = project.build(
+        "run cat /proc/sys/kernel/random/uuid > /id; echo same > /same; { echo a; cat /id; } > /second",
+        "run head -c 9 /dev/urandom > /noise; printf '\\0' >> /noise",
+        "run echo always > /always",
+        options=("--check",),
+    )
+    assert done.code == 1
+    assert re.search(r"/id: content\n\s+line 1\n\s+- [0-9a-f-]{36}\n\s+\+ [0-9a-f-]{36}\n", done.err)
+    assert re.search(r"/second: content\n\s+line 2\n", done.err)
+    assert re.search(r"/noise: content\n\s+from byte \d on\n", done.err)
+    assert "/same:" not in done.err
+    assert "/always:" not in done.err
+
+
+def test_check_shows_modes_and_links_that_differ(project):
+    done = project.build(
+        "run d=$(cat /proc/sys/kernel/random/uuid); ln -s $d /link; touch /f-$d; mkdir /old",
+        options=("--check",),
+    )
+    assert done.code == 1
+    assert re.search(r"/link: target '[0-9a-f-]{36}' -> '[0-9a-f-]{36}'", done.err)
+    assert re.search(r"/f-[0-9a-f-]{36}: only in the (first|second) run", done.err)
+
+
+def test_a_store_of_the_first_format_is_brought_up_to_date(built):
+    import sqlite3
+
+    with sqlite3.connect(built.store / "store.db") as database:
+        database.execute("DROP TABLE sources")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    changed = [line.replace("echo end", "echo other") for line in RECIPE]
+    assert explained(built, *changed) == {"run echo other > /end": ["it has not run before"]}
+    assert built.command("fsck").code == 0
