@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 descriptor = store.objects.open(entry)
             except PermissionError:
                 # A file that its owner keeps to itself, and that owner is a user of the image.
-                from envbuild.sandbox.ids import enter_user_namespace
+                from envbuild.cli.namespace import enter_for
 
-                enter_user_namespace()
+                enter_for(store)
                 descriptor = store.objects.open(entry)
             try:
                 while chunk := os.read(descriptor, _CHUNK):

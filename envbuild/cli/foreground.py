@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable
 
 from envbuild.cli.environment import Environment
+from envbuild.engine.image_facts import facts_of
 from envbuild.engine.machine_network import NetworkSettings, network_settings
 from envbuild.errors import UsageError
-from envbuild.plan.facts import Facts, load
+from envbuild.plan.facts import Facts
 from envbuild.runtime.instance import Launch, NothingToRun, launch
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.request import Bind
@@ -20,9 +21,9 @@ from envbuild.tree.entry import Digest
 
 def run_image(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
     """Runs an image's start command, or the one that was given; returns its exit code."""
-    with Store.open(environment.store_path(), create=False) as store:
+    with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         image = store.images.resolve(arguments.image)
-        facts = load(image.facts)
+        facts = facts_of(image)
         argv = arguments.command or (facts.start.argv if facts.start is not None else ())
         if not argv:
             raise NothingToRun(arguments.image)
@@ -61,12 +62,20 @@ def start(
         terminal,
     )
     environment.stdout.flush()
+
+    def tell() -> None:
+        for note in store.take_notes():
+            environment.stderr.write(f"warning: {note}\n")
+        environment.stderr.flush()
+
     if terminal:
         from envbuild.runtime.terminal import TerminalBridge
 
         with TerminalBridge(0, 1) as bridge:
-            return launch(helper, store, what, stdin=0, output=1, errors=2, terminal=bridge.connect).status
-    return launch(helper, store, what, stdin=0, output=1, errors=2, running=_pass_signals).status
+            outcome = launch(helper, store, what, stdin=0, output=1, errors=2, mounted=tell, terminal=bridge.connect)
+    else:
+        outcome = launch(helper, store, what, stdin=0, output=1, errors=2, mounted=tell, running=_pass_signals)
+    return outcome.status
 
 
 def _pass_signals(send: Callable[[int], None]) -> None:

@@ -7,9 +7,14 @@ import argparse
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
 from envbuild.cli.namespace import enter_for
+from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
 from envbuild.ui.tables import table
 from envbuild.ui.units import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.store.check import Findings
 
 DESCRIPTION = """\
 Reads the whole store back and says what is damaged. With --repair, damaged files are put aside and the steps that
@@ -26,13 +31,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_format(parser)
 
 
-def run(arguments: argparse.Namespace, environment: Environment) -> int:
+def _check(path: str, repair: bool) -> Findings:
     from envbuild.store.check import check
 
-    with Store.open(environment.store_path(), create=False) as store:
+    with Store.open(path, create=False) as store:
         enter_for(store)
-        store.tidy()
-        found = check(store, repair=arguments.repair)
+        if not store.database.read_only:
+            store.tidy()
+        return check(store, repair=repair)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    path = environment.store_path()
+    reason = ""
+    try:
+        found = _check(path, arguments.repair)
+        reason = next((one.reason for one in found.problems if one.kind == "database"), "")
+    except StoreDamaged as error:
+        if not arguments.repair:
+            raise
+        reason = error.message
+    if reason and arguments.repair:
+        from envbuild.store.salvage import salvage
+
+        saved = salvage(path)
+        environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
+        found = _check(path, repair=True)
     if arguments.format == "json":
         problems = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in found.problems]
         print_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,6 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    # Found out as the user: the namespace's root could write what the user may not.
+    arguments.writable = os.access(environment.store_path(), os.W_OK)
     with sandbox_ahead() as helper:
         from envbuild.cli.foreground import run_image
 

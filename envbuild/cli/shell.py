@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 
 from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
@@ -36,17 +37,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    arguments.writable = os.access(environment.store_path(), os.W_OK)
     with run_command.sandbox_ahead() as helper:
         return _shell(helper, arguments, environment)
 
 
 def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.foreground import start
+    from envbuild.engine.image_facts import facts_of
     from envbuild.plan.facts import load
     from envbuild.runtime.instance import shell_of
     from envbuild.store.store import Store
 
-    with Store.open(environment.store_path(), create=False) as store:
+    with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         if arguments.failed:
             failure = store.images.failure(arguments.image)
             if failure is None:
@@ -64,4 +67,4 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
             raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
         image = store.images.resolve(arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
-        return start(helper, store, image.tree, load(image.facts), (shell,), arguments, environment)
+        return start(helper, store, image.tree, facts_of(image), (shell,), arguments, environment)

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable
 
 from envbuild.engine.context import Context
+from envbuild.engine.image_facts import facts_of
 from envbuild.engine.recipes import arch
 from envbuild.engine.stage_run import BaseTree, StageRun
 from envbuild.errors import UsageError
 from envbuild.language.model import Base
-from envbuild.plan.facts import Facts, load
+from envbuild.plan.facts import Facts
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -118,7 +119,7 @@ class Bases:
         image = self._store.images.get(pinned) if pinned else None
         if image is None:
             image = self._store.images.resolve(reference)
-        return BaseTree(image.tree, self._with_epoch(load(image.facts)), f"image sha256:{image.digest}")
+        return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
 
     def _facts(self, epoch: int) -> Facts:
         return self._with_epoch(Facts(arch(), epoch))

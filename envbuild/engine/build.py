@@ -6,21 +6,39 @@ ends there. Only then is the namespace entered and a thread started for each sta
 
 from __future__ import annotations
 
-from envbuild.engine.events import Emit
+from envbuild.engine.events import Emit, Notice
 from envbuild.engine.loader import STEP_STATEMENTS, load_all
 from envbuild.engine.publish import publish_all
 from envbuild.engine.request import BuildRequest, BuildResult
 from envbuild.engine.session import Session
+from envbuild.store.database import StoreDamaged, StoreUnusable
 from envbuild.store.store import Store
+
+ATTEMPTS = 3
+"""How often a build begins again after it found something of the store damaged."""
 
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Builds a recipe and returns the image that it came to.
 
-    `emit` is called with each event, also from other threads. Raises EnvbuildError kinds; one with `told` was
-    reported as an event already.
+    `emit` is called with each event, also from other threads. What is found damaged in the store is put aside, told,
+    and made again. Raises EnvbuildError kinds; one with `told` was reported as an event already.
     """
     store.share()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _build(request, store, emit)
+        except StoreDamaged as error:
+            if store.database.read_only or attempt == ATTEMPTS or not store.lost.identities():
+                raise
+            emit(Notice("warning", error.message, "it was put aside, and what made it runs again"))
+        finally:
+            for line in store.take_notes():
+                emit(Notice("warning", line))
+    raise AssertionError("the last attempt raises or returns")
+
+
+def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     session = Session(request, store, emit)
     load_all(session)
     if request.rerun:
@@ -28,6 +46,8 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
 
         session.rerun = spots([one.recipe for one in session.recipes], STEP_STATEMENTS, request.rerun)
     if not session.go_along_cache():
+        if store.database.read_only:
+            raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
         from envbuild.engine.run_missing import MissingRunner  # sandbox and threads: only when something runs
 
         MissingRunner(session).run()

@@ -71,7 +71,7 @@ def fetch(store: Store, url: str, expected: Digest | None, source: str, progress
         if expected is not None and digest != expected:
             raise WrongDigest(url, expected, digest, source)
         os.chmod(temporary, 0o644)
-        store.objects.adopt(temporary, _pooled(store.objects, digest))
+        store.objects.put(temporary, _pooled(store.objects, digest))
     return digest
 
 

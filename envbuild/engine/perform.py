@@ -19,6 +19,9 @@ from envbuild.plan.step import (
     Step,
     WriteFile,
 )
+from envbuild.store.database import StoreDamaged
+from envbuild.store.fetched import fetched_object
+from envbuild.store.lost import put_aside
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
@@ -131,7 +134,7 @@ class _Performance:
             return entry if self._store.objects.has(entry) else self._read(entry, found.path)
         if entry.kind == LINK:
             return entry
-        if mode is None and owner == (0, 0) and self._trees.has(entry.digest):
+        if mode is None and owner == (0, 0) and self._trees.has(entry.digest) and not self._store.lost.identities():
             return entry
         children = [self._keep(child, owner, mode) for child in found.children]
         return self._with_mode(entry._replace(digest=self._trees.save(children)), mode)
@@ -221,8 +224,16 @@ class _Performance:
         if self._store.objects.has(entry):
             entry = entry._replace(size=os.stat(path).st_size)
         else:
-            entry = self._read(entry, path)
+            entry = self._read_fetched(entry, path, digest)
         return [self._placed(place, entry)]
+
+    def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
+        try:
+            return self._read(entry, path)
+        except ContentChanged as error:
+            self._store.lost.add(fetched_object(digest))
+            put_aside(path, self._store.path)
+            raise StoreDamaged(f"the fetched file {digest[:12]} is not what its digest says") from error
 
     def _directory(self, path: str) -> list[Edit]:
         place = path.strip("/").encode()

@@ -107,7 +107,8 @@ def _publish(session: Session, one: RecipeRun) -> BuildResult:
     partial = top and session.request.stage is not None
     known = session.store.images.get(image_digest_now)
     ran = any(not result.cached for run in one.runs for result in (*run.results, *run.tests))
-    if known is None or ran:
+    facts = plan_facts.dump(one.target.facts)
+    if known is None or ran or (known.tree, known.facts) != (one.target.tree, facts):
         session.store.images.put(image_of(recipe, one.runs, one.target))
     tags: tuple[str, ...] = ()
     if not partial or session.request.tag is not None:

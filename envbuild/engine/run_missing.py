@@ -26,6 +26,7 @@ from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
 from envbuild.plan import parts
 from envbuild.plan.facts import dump
 from envbuild.plan.step import Execute, Step
+from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Failure
 from envbuild.store.records import Source, StepRecord
 from envbuild.tree.diff import amount
@@ -221,8 +222,8 @@ class MissingRunner:
                 tree = self._performer.perform(step, inputs, run.tree, run.facts.epoch)
                 files, size = amount(self.store.trees, run.tree, tree)
                 output = EMPTY_CONTENT
-        except StepFailure:
-            raise
+        except (StepFailure, StoreDamaged):
+            raise  # told already; or the build begins again without what is damaged
         except EnvbuildError as error:
             if not self._stop.is_set():
                 self._tell_failure(number, run, step.text, place.file, place.line, error, started)

@@ -131,6 +131,8 @@ class Session:
         base = one.bases.find(run)
         if base is None:
             return False
+        if run.stage.base.kind not in ("stage", "recipe", "image") and self.store.leads_to_lost(base.tree):
+            return False  # made again
         self.use_base(one, run, base, cached=True)
         try:
             missing = run.advance(one.gatherer, self.on_cached, self.look_up)
@@ -165,13 +167,17 @@ class Session:
         if self._asked_to_run(step):
             return None
         record = self.store.steps.get(key)
-        return None if record is None or _owners_can_be_right(record) else record
+        if record is None or _owners_can_be_right(record) or self.store.leads_to_lost(record.tree):
+            return None
+        return record
 
     def why_not_cached(self, step: Step, key: str) -> str:
         """Why a step runs though the cache has its result, "" if the cache has none."""
         record = self.store.steps.get(key)
         if record is None:
             return ""
+        if self.store.leads_to_lost(record.tree):
+            return "what it made was found damaged, and put aside"
         if _owners_can_be_right(record):
             return "it ran when this user had a single id; now its owners can be right"
         return self._asked_to_run(step)

@@ -65,13 +65,14 @@ def launch(
     stdin: int,
     output: int,
     errors: int,
+    mounted: Callable[[], None] = lambda: None,
     terminal: Callable[[int], None] | None = None,
     running: Callable[[Callable[[int], None]], None] | None = None,
 ) -> Outcome:
     """Runs the command and returns when it has ended with all that it started.
 
-    `terminal` gets the master side of its terminal; `running` is called with a function that sends it a signal.
-    Raises SandboxFailure and MachineLacks kinds.
+    `mounted` is called when the layers are known; `terminal` gets the master side of its terminal; `running` is
+    called with a function that sends it a signal. Raises SandboxFailure, StoreDamaged and MachineLacks kinds.
     """
     store.share()
     store.owners_observable = helper.ids.kind != "single"
@@ -79,6 +80,7 @@ def launch(
         return _run(helper, _request(store, what, store.layers(what.tree)), stdin, output, errors, terminal, running)
     store.tidy()
     layers = store.layers(what.tree)
+    mounted()
     with store.workspace(what.tree) as space:
         binds = (*what.binds, *binds_of(what.network_settings, space.path))
         request = _request(store, what, layers).replace(upper=space.upper, work=space.work, binds=binds)

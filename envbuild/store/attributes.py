@@ -10,6 +10,8 @@ from envbuild.tree.entry import LINK, Entry, Xattrs
 
 OVERLAY_PREFIX = "user.overlay."
 """What overlayfs keeps for itself in a user namespace (Linux documentation, filesystems/overlayfs)."""
+OPAQUE = "user.overlay.opaque"
+"""On a directory of a layer: it hides the directories of this name in the layers below."""
 CAPABILITY = "security.capability"
 _KEPT = ("user.", "system.posix_acl_")
 _REVISION_2, _REVISION_3 = 0x02000000, 0x03000000

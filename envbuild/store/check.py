@@ -20,6 +20,7 @@ from envbuild.tree.forest import lookup
 
 DAMAGED = "damaged"
 _CHUNK = 1 << 20
+_TAGS_OF_NOTHING = "SELECT name, tag FROM tags WHERE image NOT IN (SELECT digest FROM images)"
 
 
 class Problem(Record):
@@ -197,12 +198,12 @@ class _Check:
     def _records(self) -> None:
         database = self._store.database
         for key, tree in database.rows("SELECT key, tree FROM steps"):
-            if tree in self._bad_trees:
-                self._tell("step", key, "its tree is damaged")
+            if tree in self._bad_trees or not self._store.trees.has(tree):
+                self._tell("step", key, "its tree is damaged or missing")
         for digest, tree in database.rows("SELECT digest, tree FROM images"):
             if tree in self._bad_trees or not self._store.trees.has(tree):
                 self._tell("image", digest, "its tree is damaged or missing")
-        for name, tag in database.rows("SELECT name, tag FROM tags WHERE image NOT IN (SELECT digest FROM images)"):
+        for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
 
     def _repair(self) -> None:
@@ -213,6 +214,10 @@ class _Check:
             for tree in self._bad_trees:
                 for table, column in (("steps", "tree"), ("images", "tree"), ("trees", "digest"), ("failures", "tree")):
                     store.database.write(f"DELETE FROM {table} WHERE {column} = ?", (tree,))
+            for table in ("steps", "images", "failures"):
+                store.database.write(f"DELETE FROM {table} WHERE tree NOT IN (SELECT digest FROM trees)")
+            for name, tag in store.database.rows(_TAGS_OF_NOTHING):
+                store.images.remove(name, tag, "fsck: its image was damaged")
             self._drop_stacks()
         store.trees.forget()
         store.stacks.forget()

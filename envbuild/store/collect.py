@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from envbuild.record import Record
 from envbuild.store.fetched import FETCHED, fetched_object
+from envbuild.store.lost import KIND as LOST
 from envbuild.store.outputs import output_object
 from envbuild.store.removal import remove
 from envbuild.store.store import Store
@@ -120,6 +121,8 @@ def _remove(store: Store, needed: _Needed) -> Freed:
         _delete(store, "stacks", "tree", needed.stacks)
         _delete(store, "trees", "digest", needed.trees)
         database.write("DELETE FROM memo WHERE kind = 'size' AND key NOT IN (SELECT digest FROM trees)")
+        for identity in store.lost.identities() - needed.objects - needed.trees:
+            database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (LOST, identity))
         for (path,) in database.rows("SELECT path FROM locks"):
             if not os.path.exists(path):
                 database.write("DELETE FROM locks WHERE path = ?", (path,))

@@ -26,9 +26,15 @@ FORMAT = 2
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
 """What SQLite's messages say when the disk, and not the statement, is at fault (sqlite.org/rescode.html)."""
 
+FILE = "store.db"
+REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
+
 _SCHEMA = """
 CREATE TABLE trees (digest TEXT PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE stacks (tree TEXT PRIMARY KEY, below TEXT, layer TEXT NOT NULL, depth INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE stacks (
+    tree TEXT PRIMARY KEY, below TEXT, layer TEXT NOT NULL, depth INTEGER NOT NULL,
+    checked INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL DEFAULT '', synced INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE steps (
     key TEXT PRIMARY KEY, tree TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
     owners_kept INTEGER NOT NULL, text TEXT NOT NULL, made REAL NOT NULL
@@ -55,7 +61,14 @@ CREATE TABLE memo (kind TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, 
 CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
 """
 
-_CHANGES = {2: ("sources", "sources_by_text")}
+_CHANGES = {
+    2: (
+        *(statement for statement in _SCHEMA.split(";") if " sources" in statement),
+        "ALTER TABLE stacks ADD COLUMN checked INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE stacks ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE stacks ADD COLUMN synced INTEGER NOT NULL DEFAULT 0",
+    )
+}
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
 
@@ -90,23 +103,26 @@ class StoreFull(MachineLacks):
 
 
 class StoreDamaged(EnvbuildError):
-    """Something in the store is not what its digest says."""
+    """Something in the store is not what its digest says. It was put aside already, unless `hint` says how."""
 
     exit_code = 1
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the store is damaged: {what}", "envbuild fsck --repair puts it aside; build again then")
+    def __init__(
+        self, what: str, hint: str = "it was put aside; build the recipe again: only what made it runs"
+    ) -> None:
+        super().__init__(f"the store is damaged: {what}", hint)
 
 
 class Database:
     """The connection of one process. Safe to use from several threads, never across a fork."""
 
-    def __init__(self, path: str, *, create: bool) -> None:
+    def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
+        """See Store.open."""
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
         self.read_only = False
-        self._connection = self._connect(path, create)
+        self._connection = self._connect(path, create, writable)
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows that a query gives."""
@@ -155,15 +171,18 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def _connect(self, path: str, create: bool) -> sqlite3.Connection:
-        file = os.path.join(path, "store.db")
+    def _connect(self, path: str, create: bool, writable: bool | None) -> sqlite3.Connection:
+        file = os.path.join(path, FILE)
         exists = os.path.exists(file)
         if not exists and not create:
             raise StoreUnusable(path, "there is none yet; `envbuild build` makes it")
         try:
             if not exists:
                 os.makedirs(path, mode=0o755, exist_ok=True)
-            self.read_only = not os.access(path, os.W_OK)
+            self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
+            if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
+                # Whoever makes a store makes its folders last.
+                raise StoreDamaged(f"{file} is empty", REPAIR)
             if self.read_only:
                 # Immutable, as even a reader of a write-ahead log has to write beside it.
                 connection = sqlite3.connect(
@@ -178,8 +197,10 @@ class Database:
             if found < FORMAT:
                 self._make(connection, path)
             return connection
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise StoreUnusable(path, str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{file}: {error}", REPAIR) from error
 
     def _make(self, connection: sqlite3.Connection, path: str) -> None:
         # SQLite does not wait for others while it changes the journal's mode: one process at a time.
@@ -195,14 +216,9 @@ class Database:
         connection.execute("BEGIN EXCLUSIVE")
         # Another process may have made it while we waited.
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        for statement in _SCHEMA.split(";"):
-            if found == 0 or any(
-                statement.split()[2:3] == [name]
-                for number, names in _CHANGES.items()
-                for name in names
-                if number > found
-            ):
-                connection.execute(statement)
+        later = (statement for number in sorted(_CHANGES) if number > found for statement in _CHANGES[number])
+        for statement in later if found else _SCHEMA.split(";"):
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 
@@ -217,4 +233,4 @@ class Database:
                 raise
             raise StoreFull(self.path, str(error)) from error
         except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{self.path}/store.db: {error}") from error
+            raise StoreDamaged(f"{self.path}/store.db: {error}", REPAIR) from error

@@ -109,7 +109,8 @@ class Images:
         """Records an image; of one that is there already, the detail of its last build is kept."""
         publish.at(publish.IMAGE)
         self._database.write(
-            "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET detail = excluded.detail",
+            "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
+            "SET tree = excluded.tree, facts = excluded.facts, detail = excluded.detail",
             (image.digest, image.tree, image.facts, image.detail, image.made),
         )
 
@@ -139,14 +140,14 @@ class Images:
                 (name, tag, image, now, reason),
             )
 
-    def remove(self, name: str, tag: str) -> None:
+    def remove(self, name: str, tag: str, reason: str = "untag") -> None:
         """Takes a tag away; its history stays. Raises NoSuchImage."""
         with self._database.transaction():
             if not self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag)):
                 raise self._missing(f"{name}:{tag}")
             self._database.write(
-                "INSERT INTO history (name, tag, image, moved, reason) VALUES (?, ?, NULL, ?, 'untag')",
-                (name, tag, time.time()),
+                "INSERT INTO history (name, tag, image, moved, reason) VALUES (?, ?, NULL, ?, ?)",
+                (name, tag, time.time(), reason),
             )
 
     def resolve(self, reference: str) -> Image:

@@ -16,10 +16,13 @@ from envbuild.errors import WorkFailed
 from envbuild.store import publish
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.database import StoreDamaged
+from envbuild.store.lost import Lost, put_aside
+from envbuild.store.verify import hash_of, matches
 from envbuild.store.work import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
 _CHUNK = 1 << 20
+_MISSING = "is missing"
 
 
 class ContentChanged(WorkFailed):
@@ -32,11 +35,14 @@ class ContentChanged(WorkFailed):
 class Objects:
     """The pool of one store. `owners` is False where this user can't give files to others."""
 
-    def __init__(self, path: str, work: WorkArea) -> None:
+    def __init__(self, path: str, work: WorkArea, lost: Lost) -> None:
         self.path = path
-        self.owners = True
+        # To an ordinary user outside of a namespace of its own, owners look otherwise than trees have them.
+        self.owners = os.geteuid() == 0
         self._work = work
+        self._lost = lost
         self._folders: set[str] = set()
+        self._sound: set[str] = set()
 
     def where(self, identity: Digest, copy: int = 0) -> str:
         """The path of an object's n-th inode, whether it exists or not."""
@@ -52,24 +58,57 @@ class Objects:
         return os.path.exists(self.where(object_id(entry)))
 
     def open(self, entry: Entry) -> int:
-        """A descriptor of the file's content. Raises StoreDamaged if it is missing or not of its size."""
+        """A descriptor of the file's content, verified. Raises StoreDamaged."""
         path = self.where(object_id(entry))
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise StoreDamaged(f"the content of {_shown(entry)} is missing") from error
-        if os.fstat(descriptor).st_size != entry.size:
-            os.close(descriptor)
-            raise StoreDamaged(f"the content of {_shown(entry)} has another size than its entry")
-        return descriptor
+        self.check(entry, path)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, verified. Raises StoreDamaged."""
         with os.fdopen(self.open(entry), "rb") as file:
-            content = file.read()
-        if sha256(content).hexdigest() != entry.digest:
-            raise StoreDamaged(f"the content of {_shown(entry)} is not what its digest says")
-        return content
+            return file.read()
+
+    def check(self, entry: Entry, path: str) -> None:
+        """Sees that the inode of the pool at `path` is what `entry` says, once for each process that uses it.
+
+        Puts it aside and raises StoreDamaged if it is not, or is missing.
+        """
+        if path in self._sound:
+            return
+        reason = self._reason(entry, path)
+        if reason:
+            if reason != _MISSING:
+                self._put_aside(path)
+            self._lost.add(object_id(entry))
+            raise StoreDamaged(f"the content of {_shown(entry)} {reason}")
+        self._sound.add(path)
+
+    def check_all(self, entry: Entry) -> None:
+        """Puts every inode of an object aside that is not what `entry` says."""
+        identity = object_id(entry)
+        folder = os.path.dirname(self.where(identity))
+        for name in os.listdir(folder):
+            if name.partition(".")[0] == identity[2:]:
+                self._sound.discard(f"{folder}/{name}")
+                if self._reason(entry, f"{folder}/{name}"):
+                    self._put_aside(f"{folder}/{name}")
+        if not self.has(entry):
+            self._lost.add(identity)
+
+    def _reason(self, entry: Entry, path: str) -> str:
+        """What is wrong with an inode of the pool, "" if nothing is."""
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return _MISSING
+        if not matches(path, entry, status, owners=self.owners):
+            return "has other attributes than its entry"
+        return "" if hash_of(path) == entry.digest else "is not what its digest says"
+
+    def _put_aside(self, path: str) -> None:
+        self._sound.discard(path)
+        if os.access(self.path, os.W_OK):
+            put_aside(path, os.path.dirname(self.path))
 
     def add(self, entry: Entry, source: bytes | int | None) -> Entry:
         """Puts a file into the pool and returns its entry with digest and size filled in.
@@ -87,7 +126,7 @@ class Objects:
                 raise ContentChanged(_shown(entry))
             entry = entry._replace(digest=digest, size=size)
             apply_attributes(temporary, entry, owners=self.owners)
-            self.adopt(temporary, self.where(object_id(entry)))
+            self.adopt(temporary, self.where(object_id(entry)), entry)
         return entry
 
     def alter(self, old: Entry, new: Entry) -> Entry:
@@ -101,24 +140,40 @@ class Objects:
                 os.close(descriptor)
         return new
 
-    def adopt(self, path: str, pooled: str) -> bool:
-        """Links a finished file into the pool; False if an equal one was there before."""
+    def adopt(self, path: str, pooled: str, entry: Entry) -> bool:
+        """Links a finished file into the pool as an inode for `entry`; False if a sound one was there before."""
         publish.at(publish.OBJECT)
-        try:
-            os.link(path, pooled, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        return True
+        while True:
+            try:
+                os.link(path, pooled, follow_symlinks=False)
+            except FileExistsError:
+                if pooled in self._sound:
+                    return False
+                if self._reason(entry, pooled):
+                    self._put_aside(pooled)
+                    continue
+                self._sound.add(pooled)
+                return False
+            self._sound.add(pooled)
+            return True
+
+    def put(self, path: str, pooled: str) -> None:
+        """Moves a finished file that no layer has into the pool, in the place of one that may be there."""
+        publish.at(publish.OBJECT)
+        os.replace(path, pooled)
 
     def link(self, entry: Entry, identity: Digest, occurrence: int, target: str) -> None:
         """Makes `target` a hard link of the inode for this occurrence of a file in its tree (0 for the first)."""
         while True:
             pooled = self.where(identity, occurrence)
             try:
+                if pooled not in self._sound and os.path.exists(pooled):
+                    self._check_occurrence(entry, pooled, occurrence)
                 os.link(pooled, target, follow_symlinks=False)
                 return
             except FileNotFoundError:
                 if occurrence == 0:
+                    self._lost.add(identity)
                     raise StoreDamaged(f"the content of {_shown(entry)} is missing") from None
                 self._make_sibling(entry, pooled)
             except OSError as error:
@@ -127,13 +182,21 @@ class Objects:
                     raise
                 occurrence += 1
 
+    def _check_occurrence(self, entry: Entry, pooled: str, occurrence: int) -> None:
+        if occurrence == 0:
+            self.check(entry, pooled)
+        elif self._reason(entry, pooled):
+            self._put_aside(pooled)  # a copy: the first inode gives another one
+        else:
+            self._sound.add(pooled)
+
     def _make_sibling(self, entry: Entry, pooled: str) -> None:
         source = self.open(entry)
         try:
             with self._work.file() as temporary:
                 _write(temporary, source)
                 apply_attributes(temporary, entry, owners=self.owners)
-                self.adopt(temporary, pooled)
+                self.adopt(temporary, pooled, entry)
         finally:
             os.close(source)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 
+from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import Objects
+from envbuild.store.verify import hash_of
 from envbuild.tree.entry import EMPTY_CONTENT, FILE, Digest, Entry, object_id
 
 _KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
@@ -41,7 +43,7 @@ class OutputWriter:
         if self.size == 0:
             return EMPTY_CONTENT
         digest = self._state.hexdigest()
-        self._objects.adopt(self._path, self._objects.where(output_object(digest)))
+        self._objects.put(self._path, self._objects.where(output_object(digest)))
         return digest
 
 
@@ -51,10 +53,16 @@ def output_object(digest: Digest) -> Digest:
 
 
 def open_output(objects: Objects, digest: Digest) -> int | None:
-    """A descriptor of the output, None where it is empty or was removed."""
+    """A descriptor of the output, None where it is empty or was removed. Raises StoreDamaged."""
     if digest == EMPTY_CONTENT:
         return None
+    path = objects.where(output_object(digest))
     try:
-        return os.open(objects.where(output_object(digest)), os.O_RDONLY | os.O_CLOEXEC)
+        if hash_of(path) != digest:
+            raise StoreDamaged(
+                "what a step printed is not what its digest says",
+                "its tree is not touched by that; run it again to have the output: envbuild build RECIPE --rerun LINE",
+            )
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None

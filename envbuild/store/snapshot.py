@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from hashlib import sha256
 
 from envbuild.record import Record
-from envbuild.store.attributes import OVERLAY_PREFIX, read_xattrs, with_attributes
+from envbuild.store.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_attributes
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.removal import remove
-from envbuild.store.stacks import OPAQUE, Stacks, whiteout
+from envbuild.store.stacks import Stacks, whiteout
 from envbuild.store.trees import StoredTrees
+from envbuild.store.verify import hash_of
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.forest import root_entry
 from envbuild.tree.patterns import Matcher
-
-_CHUNK = 1 << 20
 
 
 class Snapshot(Record):
@@ -173,7 +171,7 @@ class _Scan:
     def _take_file(self, path: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
         old = entries.get(name)
         entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), path, status, old)
-        entry = entry._replace(digest=_hash(path))
+        entry = entry._replace(digest=hash_of(path))
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)
@@ -204,14 +202,14 @@ class _Scan:
                 self._objects.add(entry, descriptor)
             finally:
                 os.close(descriptor)
-        if alone and seen == 0 and self._objects.adopt(path, self._objects.where(identity)):
+        if alone and seen == 0 and self._objects.adopt(path, self._objects.where(identity), entry):
             self._fresh[what] = 1
             return
         if self._counts is None:
             self._counts = self._occurrences.of(self._parent)
         occurrence = self._counts.get(what, 0) + seen
         self._fresh[what] = seen + 1
-        if alone and occurrence and self._objects.adopt(path, self._objects.where(identity, occurrence)):
+        if alone and occurrence and self._objects.adopt(path, self._objects.where(identity, occurrence), entry):
             return
         # Beside the upper directory: in it, the name might be too long or be taken.
         replacement = f"{os.path.dirname(self._upper)}/{os.urandom(6).hex()}"
@@ -254,14 +252,3 @@ def _overlay_names(path: str) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(name for name in names if name.startswith(OVERLAY_PREFIX))
-
-
-def _hash(path: str) -> Digest:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        state = sha256()
-        while chunk := os.read(descriptor, _CHUNK):
-            state.update(chunk)
-        return state.hexdigest()
-    finally:
-        os.close(descriptor)

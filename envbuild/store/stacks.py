@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
 from envbuild.store import publish
 from envbuild.store.attributes import apply_attributes
-from envbuild.store.database import Database
+from envbuild.store.database import Database, StoreDamaged
+from envbuild.store.lost import put_aside
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.trees import StoredTrees
+from envbuild.store.verify import check_layer
 from envbuild.store.work import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
@@ -25,7 +28,8 @@ from envbuild.tree.forest import root_entry
 
 DEEPEST = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
-OPAQUE = "user.overlay.opaque"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""Another text after each start of the machine (random(4))."""
 
 
 class CannotMakeDevice(MachineLacks):
@@ -57,19 +61,71 @@ class Stacks:
         self._occurrences = occurrences
         self._work = work
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
+        self._sound: set[str] = set()
+        self.mended: list[str] = []
+        """What was found damaged and put aside, for the user to be told."""
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """The layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
-        `near` are trees like this one, the likest first: the first that has a stack is built upon.
+        `near` are trees like this one, the likest first: the first that has a stack is built upon. A layer that was
+        changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
         """
-        chain = self.chain(tree)
-        if not chain:
-            below = next((candidate for candidate in near if self.chain(candidate)), None)
-            chain = self._add(tree, below)
+        while True:
+            chain = self.chain(tree)
+            if not chain:
+                below = next((candidate for candidate in near if self.chain(candidate)), None)
+                chain = self._add(tree, below)
+            if self._check(chain):
+                break
         if len(chain) > DEEPEST:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
+
+    def _check(self, chain: tuple[tuple[Digest, str], ...]) -> bool:
+        """Whether all layers of a chain are sound; puts aside the first that is not."""
+        for (tree, layer), below in zip(chain, (*(tree for tree, _ in chain[1:]), None), strict=True):
+            if layer not in self._sound and not self._check_layer(tree, below, layer):
+                return False
+        return True
+
+    def _check_layer(self, tree: Digest, below: Digest | None, layer: str) -> bool:
+        row = self._database.row("SELECT checked, boot, synced FROM stacks WHERE tree = ? AND layer = ?", (tree, layer))
+        if row is None:
+            self.forget()  # another process put it aside
+            return False
+        checked, boot, synced = row
+        # What was not on disk for sure when the machine stopped is read in full.
+        since = checked if synced or boot == boot_id() else 0
+        now = time.time_ns()
+        folder = f"{self.path}/{layer}"
+        found = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
+        if not found.reason:
+            self._sound.add(layer)
+            if found.reread and not self._database.read_only:
+                self._database.write(
+                    "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",
+                    (now, boot_id(), tree, layer),
+                )
+            return True
+        if self._database.read_only:
+            raise StoreDamaged(f"layer {layer}: {found.reason}", "the store may only be read: mend it where it is made")
+        self._put_aside(layer)
+        for entry in found.files:
+            self._objects.check_all(entry)
+        self.mended.append(f"a layer was changed by something else ({found.reason}): it was put aside and made again")
+        return False
+
+    def _put_aside(self, layer: str) -> None:
+        """Takes a layer away, and the records of all stacks that are built on it."""
+        with self._database.transaction():
+            gone = [row[0] for row in self._database.rows("SELECT tree FROM stacks WHERE layer = ?", (layer,))]
+            while gone:
+                tree = gone.pop()
+                self._database.write("DELETE FROM stacks WHERE tree = ?", (tree,))
+                gone += [row[0] for row in self._database.rows("SELECT tree FROM stacks WHERE below = ?", (tree,))]
+        self.forget()
+        put_aside(f"{self.path}/{layer}", os.path.dirname(self.path))
 
     def chain(self, tree: Digest) -> tuple[tuple[Digest, str], ...]:
         """(tree, layer) from the top to the bottom, () if the tree has no stack."""
@@ -98,7 +154,11 @@ class Stacks:
         os.rename(directory, f"{self.path}/{name}")
         publish.at(publish.STACK)
         chain = ((tree, name), *(self.chain(below) if below is not None else ()))
-        self._database.write("INSERT OR REPLACE INTO stacks VALUES (?, ?, ?, ?)", (tree, below, name, len(chain)))
+        self._database.write(
+            "INSERT OR REPLACE INTO stacks VALUES (?, ?, ?, ?, ?, ?, 0)",
+            (tree, below, name, len(chain), time.time_ns(), boot_id()),
+        )
+        self._sound.add(name)
         self._chains[tree] = chain
 
     def forget(self) -> None:
@@ -116,6 +176,21 @@ class Stacks:
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
         """A shorter chain of the same tree: one layer over the chain's bottom."""
         return self._add(chain[0][0], chain[-1][0])
+
+
+def boot_id() -> str:
+    """What tells this start of the machine from others; "" where the kernel does not say."""
+    global _boot_id
+    if _boot_id is None:
+        try:
+            with open(BOOT_ID, encoding="ascii") as file:
+                _boot_id = file.read().strip()
+        except OSError:
+            _boot_id = ""
+    return _boot_id
+
+
+_boot_id: str | None = None
 
 
 class _LayerWriter:

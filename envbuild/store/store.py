@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from envbuild.errors import UsageError
-from envbuild.store import snapshot
+from envbuild.store import alone, snapshot
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.builder import TreeBuilder
-from envbuild.store.database import Database, StoreUnusable
+from envbuild.store.database import Database, StoreDamaged, StoreUnusable
 from envbuild.store.images import Images, sync_file_system
+from envbuild.store.lost import Lost
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Occurrences
 from envbuild.store.records import Memo, Stats, Steps
@@ -21,7 +20,7 @@ from envbuild.store.snapshot import Snapshot
 from envbuild.store.stacks import Stacks
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work import WorkArea, Workspace
-from envbuild.tree.entry import DIRECTORY, FILE, Digest
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 from envbuild.tree.forest import root_entry, walk
 from envbuild.tree.patterns import Matcher
 
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 FOLDERS = ("objects", "layers", "work", "caches")
-LOCK_FILE = "lock"
-
-
-class StoreInUse(UsageError):
-    """The store is needed alone, and somebody else uses it."""
-
-    def __init__(self) -> None:
-        super().__init__("a build or an instance is using the store", "wait for it to end, then run this again")
 
 
 class Store:
@@ -46,24 +37,27 @@ class Store:
     def __init__(self, path: str, database: Database) -> None:
         self.path = path
         self.database = database
-        self.trees = StoredTrees(database)
+        self.lost = Lost(database)
+        self.trees = StoredTrees(database, self.lost)
         self.steps = Steps(database)
         self.memo = Memo(database)
         self.stats = Stats(database)
         self.images = Images(database, self.sync)
         self.work = WorkArea(f"{path}/work")
-        self.objects = Objects(f"{path}/objects", self.work)
+        self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
         self._lock = -1
 
     @classmethod
-    def open(cls, path: str, *, create: bool = True) -> Store:
+    def open(cls, path: str, *, create: bool = True, writable: bool | None = None) -> Store:
         """The store in this folder, made if it isn't there and `create` says so.
 
-        Raises StoreUnusable, StoreTooNew and StoreDamaged. A folder that can't be written is opened for reading.
+        `writable` is whether the user may write it, None to find out: for a process that is root of a namespace by
+        now, and may write what the user may not. What can't be written is opened for reading. Raises StoreUnusable,
+        StoreTooNew and StoreDamaged.
         """
-        database = Database(path, create=create)
+        database = Database(path, create=create, writable=writable)
         if not database.read_only:
             try:
                 for folder in FOLDERS:
@@ -101,21 +95,13 @@ class Store:
     def share(self) -> None:
         """Says that this process uses the store until it closes it: nothing is collected meanwhile."""
         if self._lock < 0 and not self.database.read_only:
-            self._lock = self._open_lock()
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            self._lock = alone.share(self.path)
 
     @contextmanager
     def alone(self, *, wait: bool) -> Iterator[None]:
         """Keeps everybody else out. Raises StoreInUse if others are in and `wait` is False."""
-        descriptor = self._open_lock()
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise StoreInUse from None
+        with alone.alone(self.path, wait=wait):
             yield
-        finally:
-            os.close(descriptor)
 
     def tidy(self) -> None:
         """Removes what commands that were killed left behind."""
@@ -156,6 +142,38 @@ class Store:
             stacks=self.stacks,
         )
 
+    def take_notes(self) -> list[str]:
+        """What was mended since this was last asked, in words."""
+        notes, self.stacks.mended = self.stacks.mended, []
+        return notes
+
+    def leads_to_lost(self, tree: Digest) -> bool:
+        """Whether anything in a tree was found damaged and is not there again: it is as if the tree were not kept."""
+        lost = self.lost.identities()
+        if not lost:
+            return False
+        self.lost.forget_found(lambda one: os.path.exists(self.objects.where(one)) or self.trees.has(one))
+        if not lost:
+            return False
+        pending = [tree]
+        seen = set()
+        while pending:
+            digest = pending.pop()
+            if digest in lost or not self.trees.has(digest):
+                return True
+            if digest not in seen:
+                seen.add(digest)
+                try:
+                    entries = self.trees.load(digest)
+                except StoreDamaged:
+                    return True
+                for entry in entries:
+                    if entry.kind == FILE and object_id(entry) in lost:
+                        return True
+                    if entry.kind == DIRECTORY and entry.digest:
+                        pending.append(entry.digest)
+        return False
+
     def builder(self) -> TreeBuilder:
         """For a tree that is put together from entries, such as a base."""
         return TreeBuilder(self.trees, self.objects)
@@ -187,8 +205,7 @@ class Store:
 
     def sync(self) -> None:
         """Has all that is in the store on disk before it returns."""
+        layers = self.database.rows("SELECT tree FROM stacks WHERE synced = 0")
         self.database.checkpoint()
         sync_file_system(self.path)
-
-    def _open_lock(self) -> int:
-        return os.open(f"{self.path}/{LOCK_FILE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.database.write_many("UPDATE stacks SET synced = 1 WHERE tree = ?", layers)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from envbuild.store import publish
 from envbuild.store.database import Database, StoreDamaged
+from envbuild.store.lost import Lost
 from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
 
 CACHED_DIRECTORIES = 4096
@@ -14,18 +15,23 @@ CACHED_DIRECTORIES = 4096
 class StoredTrees:
     """The Trees of tree.forest, kept for good."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lost: Lost) -> None:
         self._database = database
+        self._lost = lost
         self._decoded: dict[Digest, tuple[Entry, ...]] = {}
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
-        """The entries of a directory. Raises KeyError if it isn't there, StoreDamaged if it isn't itself."""
+        """The entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
         decoded = self._decoded.get(digest)
         if decoded is None:
             row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
             if row is None:
-                raise KeyError(digest)
+                self._lost.add(digest)
+                raise StoreDamaged(f"directory {digest[:12]} is missing")
             if digest_of(row[0]) != digest:
+                self._lost.add(digest)
+                if not self._database.read_only:
+                    self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
                 raise StoreDamaged(f"directory {digest[:12]} is not what its digest says")
             decoded = self._remember(digest, decode(row[0]))
         return decoded

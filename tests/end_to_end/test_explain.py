@@ -154,6 +154,8 @@ def test_a_store_of_the_first_format_is_brought_up_to_date(built):
 
     with sqlite3.connect(built.store / "store.db") as database:
         database.execute("DROP TABLE sources")
+        for column in ("checked", "boot", "synced"):
+            database.execute(f"ALTER TABLE stacks DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     database.close()
     changed = [line.replace("echo end", "echo other") for line in RECIPE]

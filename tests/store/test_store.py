@@ -17,7 +17,7 @@ import os, sys
 from hashlib import sha256
 from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.store.store import Store
-from envbuild.store.records import StepRecord
+from envbuild.store.records import Source, StepRecord
 from envbuild.store.images import Image
 from envbuild.tree.entry import *
 from envbuild.tree.forest import lookup, walk
@@ -193,26 +193,37 @@ def test_deep_stacks_are_folded(inside):
     """)
 
 
-def test_damaged_content_is_never_served(inside):
+def test_damaged_content_is_put_aside_and_never_served(inside):
     inside("""
         from envbuild.store.database import StoreDamaged
         digest = tree(a="content")
         entry = lookup(store.trees, digest, b"a")
         path = store.objects.where(object_id(entry))
-        os.chmod(path, 0o644); open(path, "w").write("Content")
-        for act in (lambda: store.objects.read(entry),):
+        def damaged(act, text):
             try: act()
-            except StoreDamaged as error: assert "not what its digest says" in error.message
+            except StoreDamaged as error: assert text in error.message, error.message
             else: raise AssertionError
+        def later():
+            # Another process, which has not seen yet that the object is sound.
+            return Store.open(store.path)
+        for change in ("Content", "cut", ""):
+            open(path, "w").write(change)
+            os.utime(path, ns=(entry.mtime, entry.mtime))
+            with later() as other:
+                attributes = len(change) != len("content")
+                damaged(lambda: other.objects.open(entry), "attributes" if attributes else "not what its digest says")
+                assert not os.path.exists(path)
+                assert other.leads_to_lost(digest)
+                other.objects.add(entry, b"content")
+                assert not other.leads_to_lost(digest)
         os.unlink(path)
-        try: store.objects.open(entry)
-        except StoreDamaged as error: assert "missing" in error.message
-        else: raise AssertionError
+        with later() as other:
+            damaged(lambda: other.objects.open(entry), "missing")
         store.database.write("UPDATE trees SET body = x'00' WHERE digest = ?", (digest,))
         store.trees.forget()
-        try: store.trees.load(digest)
-        except StoreDamaged: pass
-        else: raise AssertionError
+        damaged(lambda: store.trees.load(digest), "not what its digest says")
+        damaged(lambda: store.trees.load(digest), "missing")
+        assert len(os.listdir(f"{store.path}/damaged")) == 3
     """)
 
 
@@ -264,7 +275,7 @@ def test_images_are_found_by_name_tag_and_unique_beginning(inside):
 def test_a_step_whose_tree_is_gone_is_not_cached(inside):
     inside("""
         digest = tree(a="1")
-        store.steps.put("k", StepRecord(digest, "o", 1.0, False), "run")
+        store.steps.put("k", StepRecord(digest, "o", 1.0, False), "run", Source("/r.env", "1", 0, "{}"))
         assert store.steps.get("k") == StepRecord(digest, "o", 1.0, False)
         store.database.write("DELETE FROM trees")
         assert store.steps.get("k") is None
@@ -288,7 +299,7 @@ def test_leftovers_of_dead_processes_are_removed_and_those_of_the_living_kept(in
 def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
     inside("""
         from envbuild.store.collect import collect
-        from envbuild.store.store import StoreInUse
+        from envbuild.store.alone import StoreInUse
         import json
         kept, lost = tree(a="kept"), tree(b="lost")
         store.layers(kept); store.layers(lost)

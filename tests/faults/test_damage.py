@@ -1,0 +1,318 @@
+"""Damage in the store: noticed before it is served, put aside, and made again."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from tests.end_to_end.test_fetch import Server
+
+pytestmark = pytest.mark.namespaces
+
+RECIPE = ("run echo first > /first; echo shared > /shared", "file /etc/motd", "    a text", "run echo last > /last")
+
+
+def objects(project) -> list:
+    return sorted(path for path in (project.store / "objects").rglob("*") if path.is_file())
+
+
+def holding(project, content: bytes):
+    (found,) = [path for path in objects(project) if path.read_bytes() == content]
+    return found
+
+
+def flip(path, *, keep_time=True):
+    """Changes one bit, and as a careful vandal would, sets the time back."""
+    status = path.stat()
+    with open(path, "r+b") as file:
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
+    if keep_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def remove(path):
+    path.unlink()
+
+
+def damaged_files(project) -> int:
+    folder = project.store / "damaged"
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+@pytest.fixture
+def built(project):
+    done = project.build(*RECIPE)
+    assert done.code == 0, done.err
+    project.first = done.image
+    return project
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty])
+@pytest.mark.parametrize("content", [b"first\n", b"a text\n", b"last\n"])
+def test_a_damaged_object_is_noticed_by_run_and_made_again_by_build(built, damage, content):
+    damage(holding(built, content))
+    ran = built.command("run", "web", "--", "true")
+    assert ran.code == 1, ran.err
+    assert "the store is damaged" in ran.err
+    assert "build the recipe again" in ran.err
+    # Nothing but the step that made it runs: the later ones come out of the cache again.
+    again = built.build()
+    assert again.code == 0, again.err
+    assert len(again.ran) == 1, again.ran
+    assert again.image == built.first
+    assert built.command("run", "web", "--", "cat", "/first", "/etc/motd", "/last").out == "first\na text\nlast\n"
+    assert built.command("fsck").code == 0
+    assert built.build().ran == []
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty, remove])
+def test_a_damaged_object_is_never_printed(built, damage):
+    damage(holding(built, b"first\n"))
+    shown = built.command("cat", "web", "/first")
+    assert (shown.code, shown.out) == (1, "")
+    assert "the store is damaged: the content of first" in shown.err
+
+
+def test_a_damaged_object_of_the_base_makes_the_base_again(built):
+    busybox = max(objects(built), key=lambda path: path.stat().st_size)
+    flip(busybox)
+    again = built.build("run echo other > /other", *RECIPE)
+    assert again.code == 0, again.err
+    assert "from tar:busybox.tar" in again.ran
+    assert any("damaged" in notice["message"] for notice in again.of("notice"))
+    assert built.command("run", "web", "--", "cat", "/other").out == "other\n"
+    assert built.command("fsck").code == 0
+
+
+def layer_holding(built, name: str):
+    (found,) = [path for path in (built.store / "layers").iterdir() if (path / name).exists()]
+    return found
+
+
+def other_file(path):
+    """Another inode in its place: the object itself is whole."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content.upper())
+
+
+def other_mode(path):
+    folder = path.parent
+    folder.chmod(0o700)
+
+
+def extra_file(path):
+    (path.parent / "extra").write_text("extra")
+
+
+@pytest.mark.parametrize("damage", [remove, other_file, other_mode, extra_file])
+def test_a_damaged_layer_is_made_again_from_its_objects(built, damage):
+    damage(layer_holding(built, "first") / "first")
+    ran = built.command("run", "web", "--", "sh", "-c", "cat /first /last; ls -ld / | cut -c1-10; ls /")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("first\nlast\ndrwxr-xr-x\n")
+    assert "extra" not in ran.out
+    assert "warning: a layer was changed" in ran.err
+    assert damaged_files(built) >= 1
+    assert built.command("run", "web", "--", "true").err == ""
+    assert built.command("fsck").code == 0
+
+
+def test_a_layer_that_lost_a_whiteout_does_not_show_what_was_removed(built):
+    assert built.build("run rm /etc/group", *RECIPE).code == 0
+    layer = next(path for path in (built.store / "layers").iterdir() if (path / "etc/group").is_char_device())
+    (layer / "etc/group").unlink()
+    assert "group" not in built.command("run", "web", "--", "ls", "/etc").out
+
+
+def test_a_damaged_directory_of_a_tree_is_made_again(built):
+    with sqlite3.connect(built.store / "store.db") as database:
+        (tree,) = [row[0] for row in database.execute("SELECT tree FROM images")]
+        database.execute("UPDATE trees SET body = x'00ff' WHERE digest = ?", (tree,))
+    database.close()
+    assert built.command("ls", "web").code == 1
+    again = built.build()
+    assert again.code == 0, again.err
+    assert again.ran == ["run echo last > /last"]
+    assert again.image == built.first
+    assert built.command("fsck").code == 0
+
+
+def test_printed_output_of_a_step_is_verified(project):
+    project.build("run echo hello; echo 1 > /a")
+    flip(holding(project, b"hello\n"))
+    done = project.command("output", "web", "1")
+    assert done.code == 1
+    assert "iello" not in done.out
+    assert "the store is damaged" in done.err
+
+
+def test_a_damaged_fetched_file_is_fetched_again(project):
+    server = Server()
+    server.files["/data"] = b"content\n"
+    try:
+        assert project.build(f"fetch {server.url}/data -> /data").code == 0
+        for path in objects(project):
+            if path.read_bytes() == b"content\n":
+                flip(path)
+        again = project.build("run true", f"fetch {server.url}/data -> /new/data")
+        assert again.code == 0, again.err
+        # The file in the tree is another object. It is read when somebody wants it, and not before.
+        assert project.command("cat", "web", "/new/data").out == ""
+        assert set(project.build().ran) == {f"fetch {server.url}/data -> /new/data"}
+        assert project.cat("/new/data") == "content\n"
+        assert server.asked == ["/data", "/data"]
+    finally:
+        server.close()
+
+
+class TestDatabase:
+    def overwrite(self, built, share: float):
+        """A page of the database in which nothing makes sense any more."""
+        path = built.store / "store.db"
+        with sqlite3.connect(path) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        pages = path.stat().st_size // 4096
+        with open(path, "r+b") as file:
+            file.seek(4096 * max(1, int(pages * share)))
+            file.write(b"\xa5" * 4096)
+
+    @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+    def test_a_damaged_page_is_told_or_harmless_and_fsck_saves_the_rest(self, built, share):
+        self.overwrite(built, share)
+        for words in (("images",), ("run", "web", "--", "cat", "/first"), ("ls", "web")):
+            done = built.command(*words)
+            assert done.code in (0, 1, 2), done.err
+            if words[0] == "run" and done.code == 0:
+                assert done.out == "first\n"
+        repaired = built.command("fsck", "--repair")
+        assert repaired.code in (0, 1), repaired.err
+        assert built.command("fsck").code == 0
+        again = built.build()
+        assert again.code == 0, again.err
+        assert again.image == built.first
+        assert built.command("run", "web", "--", "cat", "/first").out == "first\n"
+
+    @pytest.mark.parametrize("content", [b"", b"not a database at all" * 99])
+    def test_a_database_that_is_none_is_told_and_made_anew_by_fsck(self, built, content):
+        for name in ("store.db-wal", "store.db-shm"):
+            (built.store / name).unlink(missing_ok=True)
+        (built.store / "store.db").write_bytes(content)
+        told = built.command("images")
+        assert told.code == 1, told.err
+        assert "the store is damaged" in told.err
+        assert "envbuild fsck --repair" in told.err
+        assert built.command("fsck", "--repair").code == 0
+        again = built.build()
+        assert (again.code, again.image) == (0, built.first), again.err
+        assert built.command("fsck").code == 0
+
+    def test_a_newer_format_is_refused_in_words(self, built):
+        with sqlite3.connect(built.store / "store.db") as database:
+            database.execute("PRAGMA user_version = 99")
+        database.close()
+        for words in (("images",), ("build", "web.env"), ("fsck", "--repair"), ("gc",)):
+            done = built.command(*words)
+            assert done.code == 2
+            assert "has format 99; this envbuild knows formats up to" in done.err
+
+    def test_changed_facts_of_an_image_are_noticed(self, built):
+        with sqlite3.connect(built.store / "store.db") as database:
+            database.execute("UPDATE images SET facts = replace(facts, '{', '{\"user\":\"evil\",')")
+        database.close()
+        done = built.command("run", "web", "--", "id")
+        assert done.code == 1
+        assert "the store is damaged" in done.err
+        again = built.build()
+        assert (again.code, again.image) == (0, built.first)
+        assert built.command("run", "web", "--", "id", "-u").out == "0\n"
+
+
+def test_layers_are_read_in_full_after_an_unclean_boot(built):
+    """What was not on disk for sure when the machine stopped may be empty now, with all its times right."""
+    script = (
+        "import envbuild.store.stacks as stacks, envbuild.store.store as store, sys\n"
+        "stacks.boot_id = lambda: 'another boot'\n"
+        "from envbuild.cli.main import run\n"
+        "sys.exit(run(['run', 'web', '--', 'cat', '/first']))"
+    )
+    victim = layer_holding(built, "first") / "first"
+    flip(victim)
+    # Change times can't be set back; the record says that all was checked long after.
+    with sqlite3.connect(built.store / "store.db") as database:
+        database.execute("UPDATE stacks SET checked = ?, synced = 0", (2**62,))
+    database.close()
+    assert built.command("run", "web", "--", "cat", "/first").out == "girst\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=built.folder, env=built.environment, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert b"the store is damaged" in done.stderr
+
+
+def test_what_a_tag_names_was_on_disk_before_the_tag_moved(built):
+    with sqlite3.connect(built.store / "store.db") as database:
+        assert database.execute("SELECT count(*) FROM stacks WHERE synced = 0").fetchone() == (0,)
+    database.close()
+
+
+class TestReadOnly:
+    @pytest.fixture
+    def locked(self, built):
+        """A store that this user may not write, as one that an administrator provides."""
+        if os.geteuid() == 0:
+            pytest.skip("root may write everywhere; see the test with a read-only mount")
+        subprocess.run(["chmod", "-R", "a-w", str(built.store)], check=False)
+        yield built
+        subprocess.run(["chmod", "-R", "u+w", str(built.store)], check=False)
+
+    def test_it_runs_and_shows(self, locked):
+        assert locked.command("images").code == 0
+        assert locked.cat("/first") == "first\n"
+        ran = locked.command("run", "web", "--", "cat", "/last")
+        assert (ran.code, ran.out) == (0, "last\n"), ran.err
+        done = locked.build("run echo 1 > /new", *RECIPE)
+        assert done.code == 3
+        assert "may only be read" in done.err
+
+    @pytest.mark.root
+    def test_on_a_read_only_file_system(self, built, tmp_path):
+        mount = tmp_path / "mounted"
+        mount.mkdir()
+        script = (
+            f"mount --bind {built.store} {mount} && mount -o remount,ro,bind {mount} && "
+            f"export ENVBUILD_STORE={mount} && {sys.executable} -m envbuild images && "
+            f"{sys.executable} -m envbuild run web -- cat /last && {sys.executable} -m envbuild show web > /dev/null; "
+            f"status=$?; {sys.executable} -m envbuild build web.env --no-cache; echo $? $status"
+        )
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script],
+            cwd=built.folder,
+            env=built.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.endswith("last\n3 0\n"), done.stdout + done.stderr
+        assert "may only be read" in done.stderr
+
+
+def test_a_store_that_was_moved_still_works(built):
+    moved = built.store.parent / "elsewhere"
+    shutil.move(built.store, moved)
+    done = built.command("run", "web", "--", "cat", "/first", ENVBUILD_STORE=str(moved))
+    assert done.out == "first\n", done.err
