@@ -88,7 +88,7 @@ def _volume(text: str) -> Bind:
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data")
-    source = os.path.abspath(os.path.expanduser(parts[0]))
+    source = os.path.realpath(os.path.expanduser(parts[0]))
     if not os.path.exists(source):
         raise UsageError(f"-v {text}: there is no {source}", "make it first")
     return Bind(source, parts[1], read_only=len(parts) == 3 and parts[2] == "ro")

@@ -48,6 +48,8 @@ exit codes:
 
 def run(words: Sequence[str]) -> int:
     """Runs one command line and returns its exit code. Never lets an exception out."""
+    # Folders of a tree are gone through by functions that call themselves, as deep as a path can be long.
+    sys.setrecursionlimit(20_000)
     environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
     try:
         return _dispatch(list(words), environment)

@@ -6,16 +6,19 @@ we read can't lead out of the folder. Digests of files that did not change since
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import marshal
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from envbuild.errors import UsageError
+from envbuild.real_path import open_real
 from envbuild.record import Record
+from envbuild.store.objects import ContentChanged
 from envbuild.store.records import Stats
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
@@ -25,6 +28,12 @@ IGNORE_FILE = ".envignore"
 RACY_NANOSECONDS = 100_000_000
 """A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
 MAXIMUM_DEPTH = 400
+ATTEMPTS = 4
+"""How often a source is read when it changes meanwhile, before that is an error."""
+WAIT = 0.2
+"""Seconds to wait before the second attempt; twice as many before the third, and so on."""
+_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What opening something says that was there a moment ago as another kind of thing."""
 _CHUNK = 1 << 20
 
 
@@ -62,7 +71,16 @@ class Context:
         Times become the epoch and group and other lose the right to write, so that two clones give one digest
         whatever the umask. Raises ContextError.
         """
-        found = []
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return tuple(self._select(source, exclude, epoch))
+            except ContentChanged:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(WAIT * attempt)
+        raise AssertionError("the last attempt raises or returns")
+
+    def _select(self, source: str, exclude: Matcher | None, epoch: int) -> Iterator[Found]:
         for path in self._expand(source):
             name = os.fsencode(os.path.basename(path))
             scan = _Scan(exclude, self._ignore, self.folder, self._hidden, self._stats, epoch * 1_000_000_000)
@@ -72,15 +90,18 @@ class Context:
                     f"copy: '{source}' is left out by {os.path.join(self.shown, IGNORE_FILE)} or by exclude=",
                     "change the pattern, or drop the path from the statement",
                 )
-            found.append(one)
-        return tuple(found)
+            yield one
 
     def read(self, source: str, what: str) -> tuple[bytes, int]:
         """The bytes of one file and its mode. Raises ContextError."""
         path = self._inside(source)
         try:
-            with open(path, "rb") as file:
-                return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
+                return file.read(), stat.S_IMODE(status.st_mode)
         except OSError as error:
             raise ContextError(
                 f"{what}: {self._shown(path)}: {error.strerror}", f"paths are relative to {self.shown}"
@@ -138,7 +159,10 @@ class Context:
 
     def _read_ignore(self) -> Matcher | None:
         try:
-            with open(os.path.join(self.folder, IGNORE_FILE), encoding="utf-8") as file:
+            path = os.path.join(self.folder, IGNORE_FILE)
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise ContextError(f"{os.path.join(self.shown, IGNORE_FILE)} is not a file", "remove it")
+            with open(path, encoding="utf-8") as file:
                 return compile_patterns(file.read().splitlines())
         except FileNotFoundError:
             return None
@@ -166,15 +190,24 @@ class _Scan:
         self._mtime = mtime
 
     def take(self, path: str, name: bytes, shown: str) -> Found | None:
+        """The file, link or folder at a real path; None if it is left out. Raises ContextError and ContentChanged."""
+        try:
+            return self._take(path, name, shown)
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                raise ContentChanged(shown) from error
+            raise ContextError(f"{shown}: {error.strerror}") from error
+
+    def _take(self, path: str, name: bytes, shown: str) -> Found | None:
         status = os.lstat(path)
         outer = os.path.relpath(path, self._folder)
         ignored = "" if outer == "." or outer.startswith("..") else outer
         if ignored and self._ignore is not None and self._left_out(self._ignore, ignored, status):
             return None
         if stat.S_ISDIR(status.st_mode):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = open_real(path, os.O_RDONLY | os.O_DIRECTORY)
             return self._folder_of(descriptor, path, name, shown, ignored, "", status, 0)
-        parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        parent = open_real(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
         try:
             rows = _Rows(self._stats, os.path.dirname(path))
             found = self._item(parent, os.path.basename(path), path, name, shown, status, rows)
@@ -234,6 +267,8 @@ class _Scan:
                         self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)
                     )
         except OSError as error:
+            if error.errno in _SWAPPED:
+                raise ContentChanged(shown) from error
             raise ContextError(f"{shown}: {error.strerror}") from error
         finally:
             os.close(descriptor)
@@ -314,7 +349,7 @@ def hash_file(name: str, parent: int) -> tuple[Digest, os.stat_result]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ContextError(f"{name} was replaced while it was read", "build again when nothing changes it")
+            raise ContentChanged(name)
         state = sha256()
         while chunk := os.read(descriptor, _CHUNK):
             state.update(chunk)

@@ -36,6 +36,16 @@ class NoSuchSecret(UsageError):
         )
 
 
+class PathTooLong(WorkFailed):
+    """A step left something whose path is longer than the system takes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the step left a path that is longer than the system takes (4,095 bytes with the store's own part)",
+            "remove what is so deep at the end of the step, or keep it under /tmp",
+        )
+
+
 class Execution(Record):
     """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output."""
 
@@ -84,6 +94,8 @@ class Executor:
         except OSError as error:
             if error.errno in FULL:
                 raise StoreFull(self._store.path, error.strerror or str(error)) from error
+            if error.errno == errno.ENAMETOOLONG:
+                raise PathTooLong from error
             raise
 
     def _execute(
@@ -151,7 +163,7 @@ class Executor:
         for target in action.caches:
             path = f"{self._store.path}/caches/{sha256(target.encode()).hexdigest()[:16]}"
             os.makedirs(path, mode=0o755, exist_ok=True)
-            binds.append(Bind(path, target, read_only=False))
+            binds.append(Bind(os.path.realpath(path), target, read_only=False))
         return tuple(binds)
 
     def _secret(self, name: str) -> bytes:

@@ -44,11 +44,11 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
 
 def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:
     """What a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
-    binds = [Bind(source, target) for source, target in settings.binds]
+    binds = [Bind(os.path.realpath(source), target) for source, target in settings.binds]
     for number, (target, content) in enumerate(settings.files):
         path = f"{folder}/network-{number}"
         with open(path, "wb") as file:
             file.write(content)
         os.chmod(path, 0o644)
-        binds.append(Bind(path, target))
+        binds.append(Bind(os.path.realpath(path), target))
     return binds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 
 from envbuild.engine.accounts import Databases, add_account, owner_ids
@@ -19,6 +20,7 @@ from envbuild.plan.step import (
     Step,
     WriteFile,
 )
+from envbuild.real_path import RealFiles
 from envbuild.store.database import StoreDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.lost import put_aside
@@ -87,8 +89,9 @@ class _Performance:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
         into_directory = action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
         entries = []
-        for found in inputs.found:
-            entries.append((found.entry.name, self._keep(found, owner or (0, 0), action.mode)))
+        with RealFiles() as files:
+            for found in inputs.found:
+                entries.append((found.entry.name, self._keep(found, owner or (0, 0), action.mode, files)))
         named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
         for (path, entry), source in named:
             exclude = compile_patterns(action.exclude) if action.exclude else None
@@ -125,29 +128,34 @@ class _Performance:
                 entry = there._replace(digest=entry.digest)
         return Edit(place, entry)
 
-    def _keep(self, found: Found, owner: tuple[int, int], mode: int | None) -> Entry:
+    def _keep(self, found: Found, owner: tuple[int, int], mode: int | None, files: RealFiles) -> Entry:
         """Puts a file or folder of the context into the store, and returns its entry."""
         entry = found.entry._replace(uid=owner[0], gid=owner[1])
         if entry.kind == FILE:
             if mode is not None:
                 entry = entry._replace(mode=mode)
-            return entry if self._store.objects.has(entry) else self._read(entry, found.path)
+            return entry if self._store.objects.has(entry) else self._read(entry, found.path, files)
         if entry.kind == LINK:
             return entry
         if mode is None and owner == (0, 0) and self._trees.has(entry.digest) and not self._store.lost.identities():
             return entry
-        children = [self._keep(child, owner, mode) for child in found.children]
+        children = [self._keep(child, owner, mode, files) for child in found.children]
         return self._with_mode(entry._replace(digest=self._trees.save(children)), mode)
 
-    def _read(self, entry: Entry, path: str) -> Entry:
+    def _read(self, entry: Entry, path: str, files: RealFiles) -> Entry:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            # O_NONBLOCK: should it have been swapped for a FIFO, opening it must not wait for a writer.
+            descriptor = files.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise ContentChanged(path) from error
         try:
-            return self._store.objects.add(entry, descriptor)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return self._store.objects.add(entry, descriptor)
+        except ContentChanged:
+            pass
         finally:
             os.close(descriptor)
+        raise ContentChanged(path)
 
     def _adopt(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
@@ -229,7 +237,11 @@ class _Performance:
 
     def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
         try:
-            return self._read(entry, path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self._store.objects.add(entry, descriptor)
+            finally:
+                os.close(descriptor)
         except ContentChanged as error:
             self._store.lost.add(fetched_object(digest))
             put_aside(path, self._store.path)

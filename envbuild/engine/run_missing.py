@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
+from envbuild.engine.context import ATTEMPTS, WAIT
 from envbuild.engine.differences import differences
 from envbuild.engine.events import Notice, StepExplained, StepFailed, StepFinished, StepOutput, StepStarted
 from envbuild.engine.execute import Execution, Executor, NotReproducible
@@ -28,6 +29,7 @@ from envbuild.plan.facts import dump
 from envbuild.plan.step import Execute, Step
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Failure
+from envbuild.store.objects import ContentChanged
 from envbuild.store.records import Source, StepRecord
 from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
@@ -219,7 +221,7 @@ class MissingRunner:
                 done = self._execute(run, step, inputs, number)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
             else:
-                tree = self._performer.perform(step, inputs, run.tree, run.facts.epoch)
+                tree, key, inputs = self._perform(run, step, key, inputs)
                 files, size = amount(self.store.trees, run.tree, tree)
                 output = EMPTY_CONTENT
         except (StepFailure, StoreDamaged):
@@ -234,6 +236,20 @@ class MissingRunner:
         self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
         session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False, owners_kept)
+
+    def _perform(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> tuple[Digest, str, Inputs]:
+        """The tree that an action makes, and the key and inputs that it had: files that change while they are
+        copied are looked at again, and are other inputs then."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._performer.perform(step, inputs, run.tree, run.facts.epoch), key, inputs
+            except ContentChanged as error:
+                if attempt == ATTEMPTS:
+                    raise
+                self.session.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
+                time.sleep(WAIT * attempt)
+                key, inputs = run.key_and_inputs(step, self.session.owners[id(run)].gatherer)
+        raise AssertionError("the last attempt raises or returns")
 
     def _reasons(self, run: StageRun, step: Step, key: str, source: Source, inputs: Inputs) -> tuple[str, ...]:
         told = self.session.why_not_cached(step, key)

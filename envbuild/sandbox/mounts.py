@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from envbuild.real_path import open_real
 from envbuild.record import Record
 from envbuild.sandbox import syscalls
 from envbuild.sandbox.failure import SandboxFailure
@@ -123,8 +124,13 @@ def _sys(network: bool) -> int:
 
 def _bind(bind: Bind) -> Detached:
     try:
-        directory = stat.S_ISDIR(os.stat(bind.source).st_mode)
-        held = syscalls.open_tree(bind.source, recursive=True)
+        # Without following links: the source was resolved when it was allowed, and may have been swapped since.
+        found = open_real(bind.source, os.O_PATH)
+        try:
+            directory = stat.S_ISDIR(os.fstat(found).st_mode)
+            held = syscalls.open_tree_at(found, recursive=True)
+        finally:
+            os.close(found)
     except OSError as error:
         raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
     attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV

@@ -6,7 +6,7 @@ from envbuild.record import Record
 
 
 class Bind(Record):
-    """A host path that shows at `target` inside. `source` is absolute; a file or a directory."""
+    """A host path that shows at `target` inside. `source` is absolute and without links; a file or a directory."""
 
     source: str
     target: str

@@ -130,6 +130,12 @@ def open_tree(path: str, *, recursive: bool, follow: bool = True) -> int:
     return _syscall(OPEN_TREE, AT_FDCWD, os.fsencode(path), flags | (0 if follow else AT_SYMLINK_NOFOLLOW), what=path)
 
 
+def open_tree_at(opened: int, *, recursive: bool) -> int:
+    """open_tree(2) of what a descriptor stands for."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    return _syscall(OPEN_TREE, opened, b"", flags)
+
+
 def move_mount(mounted: int, target: str) -> None:
     """move_mount(2): attaches a mount at a path."""
     _syscall(MOVE_MOUNT, mounted, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, what=target)

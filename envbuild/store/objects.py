@@ -30,6 +30,7 @@ class ContentChanged(WorkFailed):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
+        self.path = path
 
 
 class Objects:
