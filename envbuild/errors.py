@@ -7,6 +7,8 @@ reaches the command line is a bug of ours, and is shown as one.
 
 from __future__ import annotations
 
+import errno
+
 
 class EnvbuildError(Exception):
     """An error that is the user's to mend."""
@@ -35,6 +37,22 @@ class MachineLacks(EnvbuildError):
     """This machine can't do what is needed; the hint names what to install or to change (exit 3)."""
 
     exit_code = 3
+
+
+class DiskTrouble(MachineLacks):
+    """A file could not be read or written, and not for want of a right: the disk is full, broken or read-only, or too
+    many files are open."""
+
+    def __init__(self, error: OSError) -> None:
+        named = f"{error.filename}: " if error.filename else ""
+        hint = "free some space on its disk (envbuild gc), or mend the disk; then run the same command again"
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            hint = "raise the limit on open files (ulimit -n), or build with --jobs 1; then run the same command again"
+        super().__init__(f"{named}{error.strerror or error}", f"{hint}: what had finished is kept")
+
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""The numbers of errors that are DiskTrouble."""
 
 
 class Interrupted(EnvbuildError):

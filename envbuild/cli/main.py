@@ -15,7 +15,7 @@ from importlib import import_module
 
 from envbuild import __version__
 from envbuild.cli.environment import Environment
-from envbuild.errors import EnvbuildError, Interrupted
+from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -62,6 +62,8 @@ def run(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno in DISK_TROUBLE:
+            return _report(DiskTrouble(bug), environment)
         return _report_bug(bug, environment)
 
 

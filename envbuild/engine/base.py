@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from hashlib import sha256
 
 from envbuild.engine.context import Context
 from envbuild.engine.image_facts import facts_of
@@ -83,6 +84,10 @@ class Bases:
             return None
         epoch = run.locked.epoch if run.locked is not None else plain["epoch"]
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
+
+    def key(self, run: StageRun) -> str:
+        """The name of the stage's base among all that are made; two stages with one key have the same base."""
+        return sha256(self._memo_key(run.stage.base).encode("utf-8", "surrogateescape")).hexdigest()
 
     def prepare(self, run: StageRun, work: str, progress: Callable[[str], None]) -> PreparedBase:
         """Begins to make the base, as the user. `work` is a folder for what is only needed meanwhile."""

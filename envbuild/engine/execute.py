@@ -17,13 +17,10 @@ from envbuild.errors import UsageError, WorkFailed
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.request import Bind, Outcome, Request, Secret
-from envbuild.store.database import StoreFull
 from envbuild.store.outputs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 from envbuild.tree.patterns import compile_patterns
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
 class NoSuchSecret(UsageError):
@@ -86,14 +83,12 @@ class Executor:
     ) -> Execution:
         """Runs the step's command on `parent`; `sink` gets what it prints, with secrets masked.
 
-        A test's changes are thrown away. Raises NoSuchSecret, StoreFull and what the sandbox raises when the
-        command can't be started at all.
+        A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
+        and what the sandbox raises when the command can't be started at all.
         """
         try:
             return self._execute(step, inputs, parent, near, epoch, sink)
         except OSError as error:
-            if error.errno in FULL:
-                raise StoreFull(self._store.path, error.strerror or str(error)) from error
             if error.errno == errno.ENAMETOOLONG:
                 raise PathTooLong from error
             raise

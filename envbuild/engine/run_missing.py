@@ -6,7 +6,6 @@ others end the step that they are at, which is kept, and start no other.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from contextlib import ExitStack
@@ -14,41 +13,25 @@ from functools import partial
 
 from envbuild.engine.context import ATTEMPTS, WAIT
 from envbuild.engine.differences import differences
-from envbuild.engine.events import Notice, StepExplained, StepFailed, StepFinished, StepOutput, StepStarted
+from envbuild.engine.events import Notice, StepExplained, StepFinished, StepOutput, StepStarted
 from envbuild.engine.execute import Execution, Executor, NotReproducible
+from envbuild.engine.failure import StepFailure, Stopped, step_failed, tell_failure
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
+from envbuild.engine.missing_bases import BaseMaker, tell_waiting
 from envbuild.engine.perform import Performer
 from envbuild.engine.session import NotYet, RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult, cached_result
 from envbuild.engine.why import Explainer
 from envbuild.engine.worker import Worker
-from envbuild.errors import EnvbuildError, Interrupted, WorkFailed
+from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.plan import parts
-from envbuild.plan.facts import dump
 from envbuild.plan.step import Execute, Step
 from envbuild.store.database import StoreDamaged
-from envbuild.store.images import Failure
 from envbuild.store.objects import ContentChanged
 from envbuild.store.records import Source, StepRecord
 from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from envbuild.bases.target import PreparedBase
-
-
-class StepFailure(WorkFailed):
-    """A command of the recipe did not succeed. It was told as an event already."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.told = True
-
-
-class Stopped(EnvbuildError):
-    """A stage was given up because another one failed. Never leaves the engine."""
 
 
 class MissingRunner:
@@ -59,7 +42,7 @@ class MissingRunner:
         self.store = session.store
         self._slots = threading.Semaphore(max(1, session.request.jobs))
         self._stop = threading.Event()
-        self._prepared: dict[int, PreparedBase] = {}
+        self._bases = BaseMaker(session)
         self._differences: list[str] = []
         self._worker: Worker
         self._executor: Executor
@@ -72,8 +55,7 @@ class MissingRunner:
         left = [(one, run) for one in session.recipes for run in one.runs if not run.done.is_set()]
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
-            for one, run in left:
-                self._prepare(one, run, space.path, stack)
+            self._bases.prepare(left, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store))
             self._tell_single_id()
             request = session.request
@@ -120,49 +102,6 @@ class MissingRunner:
                 thread.join()
             raise Interrupted from None
 
-    # Bases
-
-    def _prepare(self, one: RecipeRun, run: StageRun, work: str, stack: ExitStack) -> None:
-        """Begins to make the stage's base, if it is one that has to be made."""
-        if run.base is not None or run.stage.base.kind in ("stage", "recipe", "image"):
-            return
-        number = self.session.numbers[id(run)]
-        place = run.stage.base.place
-        text = self.session.base_statement(run)
-        self.session.emit(StepStarted(number, run.recipe, run.name, text, place.file, place.line))
-        started = time.monotonic()
-
-        def progress(line: str) -> None:
-            self.session.emit(StepOutput(number, line.rstrip("\n").encode() + b"\n"))
-
-        try:
-            prepared = one.bases.prepare(run, work, progress)
-        except EnvbuildError as error:
-            self._tell_failure(number, run, text, place.file, place.line, error, started)
-            raise
-        stack.callback(prepared.close)
-        run.base_seconds = time.monotonic() - started
-        self._prepared[id(run)] = prepared
-
-    def _base(self, one: RecipeRun, run: StageRun) -> None:
-        session = self.session
-        prepared = self._prepared.get(id(run))
-        if prepared is None:
-            base = one.bases.find(run)
-            assert base is not None, "a base that can't be made was not refused"
-            session.use_base(one, run, base, cached=True)
-            return
-        started = time.monotonic()
-        with self.store.database.transaction():
-            base = one.bases.finish(run, prepared)
-        seconds = run.base_seconds + time.monotonic() - started
-        session.count("ran")
-        files, size = self.store.size(base.tree)
-        session.emit(StepFinished(session.numbers[id(run)], base.tree, seconds, files, size))
-        for note in prepared.notes:
-            session.emit(Notice("note", note))
-        session.use_base(one, run, base, cached=False, seconds=seconds)
-
     # Stages
 
     def _stage(self, one: RecipeRun, run: StageRun) -> None:
@@ -172,7 +111,7 @@ class MissingRunner:
                 if run.needs[0].error is not None:
                     raise Stopped("")
             if run.base is None:
-                self._base(one, run)
+                self._bases.finish(one, run)
             self._steps(one, run)
         except BaseException as error:
             run.error = error
@@ -190,7 +129,7 @@ class MissingRunner:
                 raise Stopped("")
             step, key, inputs = missing
             session.check_step(run, StepResult(step, key, "", "", 0.0, False))
-            with self._slots, self.store.work.exclusive(f"step-{key}", partial(self._tell_waiting, step)):
+            with self._slots, self.store.work.exclusive(f"step-{key}", partial(tell_waiting, session, step.text)):
                 # Another build may have run the same step while this one waited for it.
                 record = session.look_up(step, key)
                 if record is not None:
@@ -202,10 +141,6 @@ class MissingRunner:
             run.finish_step(result)
             session.count("ran")
             session.check_step(run, result)
-
-    def _tell_waiting(self, step: Step) -> None:
-        line = step.text.splitlines()[0]
-        self.session.emit(Notice("note", f"another build is running '{line}': waiting for its result"))
 
     def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
         session = self.session
@@ -226,11 +161,13 @@ class MissingRunner:
                 output = EMPTY_CONTENT
         except (StepFailure, StoreDamaged):
             raise  # told already; or the build begins again without what is damaged
-        except EnvbuildError as error:
+        except (EnvbuildError, OSError) as caught:
+            if isinstance(caught, OSError) and caught.errno not in DISK_TROUBLE:
+                raise
+            error = DiskTrouble(caught) if isinstance(caught, OSError) else caught
             if not self._stop.is_set():
-                self._tell_failure(number, run, step.text, place.file, place.line, error, started)
-                error.told = True
-            raise
+                tell_failure(session, number, run, step.text, place, error, started)
+            raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, Execute) or self._worker.ids.kind != "single"
         self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
@@ -274,11 +211,11 @@ class MissingRunner:
             # Ended by us, not by its own fault.
             raise Stopped("")
         if done.outcome.status:
-            raise self._failed(run, step, done, number)
+            raise step_failed(session, run, step, done, number)
         if session.request.check and not step.test:
             again = self._executor.execute(step, inputs, parent, near, epoch, lambda data: None)
             if again.outcome.status:
-                raise self._failed(run, step, again, number)
+                raise step_failed(session, run, step, again, number)
             if again.tree != done.tree:
                 self._differences += self._difference(step, done.tree, again.tree)
         return done
@@ -287,65 +224,3 @@ class MissingRunner:
         found = differences(self.store, first, second, ("the first run", "the second run"))
         head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
         return [head, *(f"    {line}" for line in found)]
-
-    # Failures
-
-    def _failed(self, run: StageRun, step: Step, done: Execution, number: int) -> StepFailure:
-        """Keeps where the step failed for `shell --failed`, tells of it, and returns the error to raise."""
-        outcome = done.outcome
-        if outcome.timed_out:
-            message = f"the command took longer than timeout={step.timeout:g}s and was ended"
-        elif outcome.signal:
-            message = f"the command was ended by signal {outcome.signal}"
-        else:
-            message = f"the command failed with exit status {outcome.status}"
-        action = step.action
-        assert isinstance(action, Execute)
-        facts = run.facts.replace(
-            environment=action.environment, user=action.user, workdir=action.workdir, start=None, health=None
-        )
-        detail = {
-            "text": step.text,
-            "file": step.place.file,
-            "line": step.place.line,
-            "output": done.output,
-            "parameters": dict(action.parameters),
-        }
-        self.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
-        self.session.emit(
-            StepFailed(
-                number,
-                run.recipe,
-                run.name,
-                step.text,
-                step.place.file,
-                step.place.line,
-                message,
-                outcome.status,
-                done.seconds,
-                done.tail,
-                f"envbuild shell --failed {run.recipe}",
-            )
-        )
-        return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
-
-    def _tell_failure(
-        self, number: int, run: StageRun, text: str, file: str, line: int, error: EnvbuildError, started: float
-    ) -> None:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        self.session.emit(
-            StepFailed(
-                number,
-                run.recipe,
-                run.name,
-                text,
-                file,
-                line,
-                error.message + hint,
-                0,
-                time.monotonic() - started,
-                b"",
-                "",
-            )
-        )
-        error.told = True

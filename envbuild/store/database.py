@@ -98,7 +98,7 @@ class StoreFull(MachineLacks):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"the store {path} can't take more: {reason}",
-            "free some space (envbuild gc), then run the same command again: what had finished is kept",
+            "free some space on its disk (envbuild gc), then run the same command again: what had finished is kept",
         )
 
 
@@ -198,6 +198,8 @@ class Database:
                 self._make(connection, path)
             return connection
         except (sqlite3.OperationalError, OSError) as error:
+            if "I/O" in str(error) or "full" in str(error):
+                raise StoreFull(path, f"{error} (its database needs 32 KiB to be opened)") from error
             raise StoreUnusable(path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{file}: {error}", REPAIR) from error

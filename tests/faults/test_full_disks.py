@@ -1,0 +1,126 @@
+"""Disks that are full or broken, and too many open files: a clear error, and the old state whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.namespaces
+
+FAULTY = Path(__file__).with_name("faulty.py")
+OLD = ("from tar:busybox.tar", "run echo old > /a")
+NEW = (*OLD, "copy app/ -> /app/", "run echo new > /b; ln -s b /c; mkdir /d", "file /etc/motd", "    hello")
+
+
+def faulty(project, name: str, number: int, **variables: str):
+    return subprocess.run(
+        [sys.executable, str(FAULTY), name, str(number), "build", "web.env", "--progress", "plain"],
+        cwd=project.folder,
+        env={**project.environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def prepared(project, tmp_path):
+    """An old image in the store, and a recipe that goes on from it; how to have that state again; the new digest."""
+    project.write("app/one", "1")
+    project.write("app/two", "2")
+    new = project.build(*NEW, ENVBUILD_STORE=str(tmp_path / "other"))
+    assert new.code == 0, new.err
+    (project.folder / "web.env.lock").unlink()
+    old = project.build(*OLD)
+    assert old.code == 0
+    project.old, project.new = old.image, new.image
+    project.old_lock = (project.folder / "web.env.lock").read_text()
+    project.write("web.env", *NEW)
+    subprocess.run(["cp", "-a", project.store, tmp_path / "kept"], check=True)
+
+    def again() -> None:
+        subprocess.run(["rm", "-rf", project.store], check=True)
+        subprocess.run(["cp", "-a", tmp_path / "kept", project.store], check=True)
+        (project.folder / "web.env.lock").write_text(project.old_lock)
+
+    project.again = again
+    return project
+
+
+def check_after(project, done, what: str) -> None:
+    """After a build that met trouble: nothing half, and the next build goes on."""
+    assert done.returncode in (0, 1, 2, 3), f"{what}: exit {done.returncode}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert "error:" in done.stderr, f"{what}: {done.stderr}"
+        assert "hint:" in done.stderr or "Too many open files" in done.stderr, f"{what}: {done.stderr}"
+    digest = project.show()["digest"].removeprefix("sha256:")
+    assert digest in (project.old, project.new), what
+    lock = (project.folder / "web.env.lock").read_text()
+    assert lock == project.old_lock or yaml.safe_load(lock)["image"] == f"sha256:{project.new}", what
+    assert not [path for path in project.folder.iterdir() if path.name.endswith(".new")], what
+    again = project.build()
+    assert again.code == 0, f"{what}: {again.err}"
+    assert again.image == project.new, what
+    checked = project.command("fsck")
+    assert checked.code == 0, f"{what}: {checked.out}"
+    assert list((project.store / "work").iterdir()) == [], what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ENOSPC", "EIO", "EMFILE"])
+def test_an_error_at_each_write_loses_nothing(prepared, tmp_path, name):
+    counting = tmp_path / "count"
+    assert faulty(prepared, name, 0, FAULTY_COUNT=str(counting)).returncode == 0
+    writes = int(counting.read_text())
+    assert writes > 50
+    failed = 0
+    # Each of the first, then every third: the rest is the same for file after file.
+    for number in [*range(1, 30), *range(30, writes + 1, 3)]:
+        prepared.again()
+        done = faulty(prepared, name, number)
+        failed += done.returncode != 0
+        check_after(prepared, done, f"{name} at write {number} of {writes}")
+    assert failed > writes / 10
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("free", [0, 20, 60, 200, 1000])
+def test_a_store_on_a_small_disk_that_is_full(prepared, tmp_path, free):
+    """`free` KiB are left when the build starts."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    prepared.write("app/big", "x" * 300_000)
+    python = sys.executable
+    script = f"""
+        mount -t tmpfs -o size=8m small {disk} && cp -a {prepared.store}/. {disk}/ || exit 99
+        export ENVBUILD_STORE={disk}
+        dd if=/dev/zero of={disk}/filler bs=1k 2>/dev/null
+        truncate -s $(($(stat -c %s {disk}/filler) - {free} * 1024)) {disk}/filler
+        {python} -m envbuild build web.env --progress plain; echo "build $?"
+        {python} -m envbuild run web -- cat /a; echo "run $?"
+        rm {disk}/filler
+        {python} -m envbuild build web.env --progress plain > /dev/null 2>&1; echo "again $?"
+        {python} -m envbuild run web -- cat /b /app/one; {python} -m envbuild fsck > /dev/null; echo "fsck $?"
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        cwd=prepared.folder,
+        env=prepared.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert "again 0" in lines, done.stdout + done.stderr
+    assert lines[-3:] == ["new", "1", "fsck 0"], done.stdout + done.stderr
+    assert lines[0] in ("build 3", "build 0"), done.stdout + done.stderr
+    if lines[0] == "build 3":
+        assert "free some space on its disk (envbuild gc)" in done.stderr
+    if free < 200:
+        assert lines[0] == "build 3", done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "this is a bug" not in done.stderr
