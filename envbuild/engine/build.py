@@ -9,6 +9,7 @@ from __future__ import annotations
 from envbuild.engine.events import Emit, Notice
 from envbuild.engine.loader import STEP_STATEMENTS, load_all
 from envbuild.engine.publish import publish_all
+from envbuild.engine.recovery import recover
 from envbuild.engine.request import BuildRequest, BuildResult
 from envbuild.engine.session import Session
 from envbuild.store.database import StoreDamaged, StoreUnusable
@@ -25,6 +26,7 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     and made again. Raises EnvbuildError kinds; one with `told` was reported as an event already.
     """
     store.share()
+    recover(store)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _build(request, store, emit)

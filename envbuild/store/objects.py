@@ -96,6 +96,23 @@ class Objects:
         if not self.has(entry):
             self._lost.add(identity)
 
+    def identities(self) -> set[Digest]:
+        """The ids of all objects that have their first inode."""
+        return {
+            folder + name
+            for folder in os.listdir(self.path)
+            for name in os.listdir(f"{self.path}/{folder}")
+            if "." not in name
+        }
+
+    def changed_since(self, nanoseconds: int) -> list[str]:
+        """The paths of all inodes of the pool that were changed after this time."""
+        found = []
+        for folder in os.listdir(self.path):
+            with os.scandir(f"{self.path}/{folder}") as items:
+                found += [one.path for one in items if one.stat(follow_symlinks=False).st_ctime_ns > nanoseconds]
+        return found
+
     def _reason(self, entry: Entry, path: str) -> str:
         """What is wrong with an inode of the pool, "" if nothing is."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -28,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+SYNCED = "synced"
+"""Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
 FOLDERS = ("objects", "layers", "work", "caches")
 
 
@@ -206,6 +209,8 @@ class Store:
     def sync(self) -> None:
         """Has all that is in the store on disk before it returns."""
         layers = self.database.rows("SELECT tree FROM stacks WHERE synced = 0")
+        now = time.time_ns()
         self.database.checkpoint()
         sync_file_system(self.path)
         self.database.write_many("UPDATE stacks SET synced = 1 WHERE tree = ?", layers)
+        self.memo.put(SYNCED, "", b"%d" % now)
