@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import signal
 import termios
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ from envbuild.sandbox.wire import receive, send
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that process 1 passes on to the command."""
+
+
+MOST_PROCESSES = 4096
+"""As many processes and threads one user of a sandbox may have. They are counted for each user namespace by itself
+(Linux 5.14); the machine's own root is not held to it."""
 
 
 class Command(Record):
@@ -68,6 +74,7 @@ def _wait_and_become(orders: socket, program: bytes, single: bool) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
     capabilities.bound()
     message = receive(orders)
     if message is None:

@@ -55,7 +55,7 @@ def subordinate_range(path: str, uid: int) -> tuple[int, int] | None:
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError):
+    except (FileNotFoundError, PermissionError, UnicodeDecodeError):
         return None
     for line in lines:
         owner, _, rest = line.partition(":")
@@ -110,8 +110,8 @@ def _enter_as_root() -> IdMap:
 
 def _enter_with_range(uid: int, gid: int) -> IdMap:
     users, groups = subordinate_range("/etc/subuid", uid), subordinate_range("/etc/subgid", uid)
-    assert users is not None
-    assert groups is not None
+    if users is None or groups is None:
+        return _enter_single(why_not_range(uid) or "the ranges of this user went away")
     pid = str(os.getpid())
 
     def write() -> None:

@@ -1,0 +1,360 @@
+"""Attacks from inside: a command that wants out, as root of the sandbox and as another user of it.
+
+The tests run as real root and as an ordinary user, each with all ids and with a single one (see `box`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import threading
+
+import pytest
+
+from envbuild.sandbox.mounts import MASKED
+from tests.sandbox.test_sandbox import Box, box, python_in  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.namespaces
+
+
+@pytest.fixture(params=["root", "a user"])
+def actor(request, box: Box) -> dict:  # noqa: F811
+    """Options of a request that make its command run as this user of the sandbox."""
+    if request.param == "root":
+        return {}
+    if box.single:
+        pytest.skip("with a single id there is no other user")
+    return {"user": "1000:1001"}
+
+
+def attack(box: Box, script: str, *words: str, **options: object) -> dict:  # noqa: F811
+    """Runs a Python script inside, whose last line of output is JSON."""
+    answer = python_in(box, script, *words, **options)
+    assert answer.get("status") == 0, answer
+    return json.loads(answer["out"].splitlines()[-1])
+
+
+class TestFiles:
+    SCRIPT = """
+import json, os, sys
+wanted, found = sys.argv[1], []
+ways = [wanted, "/.." * 9 + wanted]
+for pid in ("1", "self", "thread-self", str(os.getppid())):
+    for link in ("root", "cwd", "exe"):
+        ways += [f"/proc/{pid}/{link}{wanted}", f"/proc/{pid}/{link}" + "/.." * 20 + wanted]
+ways += [f"/proc/{pid}/fd/{number}{wanted}" for pid in (1, "self") for number in range(64)]
+ways += [f"/dev/fd/{number}" + "/.." * 20 + wanted for number in range(64)]
+def try_all(what):
+    for way in ways:
+        try:
+            with open(way) as file:
+                found.append([what, way, file.read()])
+        except OSError:
+            pass
+try_all("plain")
+for number in range(3, 256):
+    try:
+        os.fchdir(number)
+        try_all(f"descriptor {number}")
+    except OSError:
+        pass
+try:
+    os.mkdir("/tmp/jail"); here = os.open("/", os.O_RDONLY)
+    os.chroot("/tmp/jail"); os.fchdir(here)
+    for _ in range(50): os.chdir("..")
+    os.chroot(".")
+    try_all("out of a chroot")
+except OSError as error:
+    pass
+print(json.dumps(found))
+"""
+
+    def test_files_of_the_host_can_not_be_reached(self, box, actor, tmp_path):  # noqa: F811
+        secret = tmp_path / "secret"
+        secret.write_text("of the host")
+        secret.chmod(0o666)
+        assert attack(box, self.SCRIPT, str(secret), **actor) == []
+        assert secret.read_text() == "of the host"
+
+    def test_nothing_of_the_host_is_mounted(self, box, actor):  # noqa: F811
+        answer = box.run("cat /proc/self/mountinfo /proc/1/mountinfo 2>/dev/null", **actor)
+        for line in answer["out"].splitlines():
+            root, point = line.split()[3:5]
+            # Of the host there are the six device nodes; a masked file is one of them, too.
+            assert (
+                root == "/"
+                or root.startswith(("/null", "/zero", "/full", "/random", "/urandom", "/tty"))
+                or (point.startswith(("/proc/", "/sys/")))
+            ), line
+            assert str(box.folder) not in f"{root} {point}"
+
+
+class TestProcesses:
+    SCRIPT = """
+import ctypes, errno, json, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    ctypes.set_errno(0)
+    value = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(one) for one in arguments])
+    return errno.errorcode[ctypes.get_errno()] if value == -1 else "done"
+def opened(path, mode="rb"):
+    try:
+        with open(path, mode) as file:
+            return "done" if mode != "rb" or file.read(1) else "empty"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+host = int(sys.argv[1])
+result = {}
+for name, pid in (("host", host), ("init", 1)):
+    result[f"{name} attach"] = call(101, 16, pid, 0, 0)        # ptrace PTRACE_ATTACH
+    result[f"{name} seize"] = call(101, 0x4206, pid, 0, 0)     # ptrace PTRACE_SEIZE
+    local, remote = (ctypes.c_char * 8)(), 0
+    vector = (ctypes.c_uint64 * 2)(ctypes.addressof(local), 8)
+    result[f"{name} read memory"] = call(310, pid, ctypes.addressof(vector), 1, ctypes.addressof(vector), 1, 0)
+    pidfd = libc.syscall(434, pid, 0)
+    result[f"{name} take descriptor"] = call(438, pidfd, 0, 0) if pidfd >= 0 else "ESRCH"
+    for file in ("mem", "environ", "maps", "syscall", "stack"):
+        result[f"{name} {file}"] = opened(f"/proc/{pid}/{file}")
+result["host kill"] = call(62, host, 9)
+result["init namespaces"] = []
+for kind in ("user", "mnt", "pid", "net"):
+    result["init namespaces"].append(opened(f"/proc/1/ns/{kind}"))
+print(json.dumps(result))
+"""
+
+    def test_no_process_outside_and_not_process_1_can_be_touched(self, box, actor):  # noqa: F811
+        found = attack(box, self.SCRIPT, str(os.getpid()), **actor)
+        namespaces = found.pop("init namespaces")
+        assert "done" not in found.values(), found
+        assert "done" not in namespaces
+        assert all(found[name] in ("ESRCH", "ENOENT", "EPERM", "EACCES", "EBADF") for name in found), found
+
+    def test_killing_all_that_can_be_seen_ends_only_the_sandbox(self, box, actor):  # noqa: F811
+        answer = box.run("sleep 77 & kill -9 -1; kill -9 1; echo here", **actor)
+        # The signals reached no process 1: it is what reports the end.
+        assert answer["status"] in (0, 128 + signal.SIGKILL)
+        assert box.run("echo alive", **actor)["out"] == "alive\n"
+
+    def test_process_1_can_not_be_stopped(self, box, actor):  # noqa: F811
+        assert box.run("kill -STOP 1; kill -TSTP 1; echo still", **actor)["out"].endswith("still\n")
+
+
+class TestSockets:
+    SCRIPT = """
+import json, socket, sys
+name, path, port = sys.argv[1:]
+reached = []
+for family, address in ((socket.AF_UNIX, b"\\0" + name.encode()), (socket.AF_UNIX, path),
+                        (socket.AF_INET, ("127.0.0.1", int(port)))):
+    with socket.socket(family, socket.SOCK_STREAM) as one:
+        one.settimeout(2)
+        try:
+            one.connect(address)
+            reached.append(str(address))
+        except OSError:
+            pass
+print(json.dumps(reached))
+"""
+
+    def test_sockets_of_the_host_can_not_be_reached(self, box, actor, tmp_path):  # noqa: F811
+        name, path = f"envbuild-attack-{os.getpid()}", str(tmp_path / "s")
+        with (
+            socket.socket(socket.AF_UNIX) as abstract,
+            socket.socket(socket.AF_UNIX) as named,
+            socket.socket() as network,
+        ):
+            abstract.bind(b"\0" + name.encode())
+            here = os.getcwd()
+            os.chdir(tmp_path)  # a socket's path may be 108 bytes long at most
+            named.bind("s")
+            os.chdir(here)
+            network.bind(("127.0.0.1", 0))
+            for listener in (abstract, named, network):
+                listener.listen()
+            port = network.getsockname()[1]
+            assert attack(box, self.SCRIPT, name, path, str(port), **actor) == []
+
+    def test_raw_packets_stay_inside(self, box):  # noqa: F811
+        script = """
+import json, socket
+found = []
+for kind in (socket.AF_PACKET, socket.AF_INET):
+    try:
+        with socket.socket(kind, socket.SOCK_RAW, 0 if kind == socket.AF_PACKET else 1): found.append(int(kind))
+    except OSError: pass
+print(json.dumps([found, [name for _, name in socket.if_nameindex()]]))
+"""
+        assert attack(box, script)[1] == ["lo"]
+
+
+class TestDevices:
+    def test_nodes_of_an_image_do_not_open(self, box, actor):  # noqa: F811
+        if os.geteuid() != 0:
+            pytest.skip("only real root can put a device node into a layer")
+        os.mknod(box.layer / "memory", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mknod(box.layer / "disk", stat.S_IFBLK | 0o666, os.makedev(7, 0))
+        for name in ("memory", "disk"):
+            (box.layer / name).chmod(0o666)
+        out = box.run("cat /memory; cat /disk; echo x > /memory", **actor)["out"]
+        assert out.count("Permission denied") == 3, out
+
+    def test_none_can_be_made_anywhere(self, box, actor):  # noqa: F811
+        answer = box.run(
+            "for d in / /tmp /dev /dev/shm; do mknod $d/n c 1 1; mknod $d/b b 7 0; mknod $d/w c 0 0; done; "
+            "ls /n /tmp/n /dev/n /dev/shm/n /b /tmp/b /w /dev/w 2>/dev/null; echo end",
+            **actor,
+        )
+        # 0:0 is what overlayfs hides names with; on tmpfs it is harmless, and gone with the sandbox.
+        made = [line for line in answer["out"].splitlines() if line.startswith("/") and ":" not in line]
+        assert set(made) <= {"/dev/w"}, answer["out"]
+        assert not {"n", "b", "w"} & set(answer["upper"])
+
+
+class TestProc:
+    SCRIPT = """
+import errno, json, os, sys
+result = {}
+for path in json.loads(sys.argv[1]):
+    try:
+        with open(path, "w") as file: file.write("1")
+        result[path] = "done"
+    except OSError as error:
+        result[path] = errno.errorcode[error.errno]
+print(json.dumps(result))
+"""
+    WRITES = (
+        "/proc/sysrq-trigger",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/kernel/randomize_va_space",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sys/fs/file-max",
+        "/proc/sys/user/max_user_namespaces",
+        "/proc/self/uid_map",
+        "/proc/self/gid_map",
+        "/proc/self/setgroups",
+        "/proc/irq/default_smp_affinity",
+        "/proc/kcore",
+        "/proc/timer_list",
+        "/sys/kernel/mm/ksm/run",
+        "/sys/power/state",
+        "/sys/module/overlay/parameters/redirect_max",
+        "/sys/kernel/uevent_helper",
+    )
+
+    def test_nothing_of_the_kernel_s_can_be_written(self, box, actor):  # noqa: F811
+        found = attack(box, self.SCRIPT, json.dumps(self.WRITES), **actor)
+        assert "done" not in {result for path, result in found.items() if path not in MASKED}, found
+
+    def test_masked_paths_are_empty_and_stay_so(self, box, actor):  # noqa: F811
+        script = " ".join(
+            [
+                "for p in",
+                *MASKED,
+                "; do umount $p; umount -l $p; mount -o remount,rw $p;",
+                "if [ -d $p ]; then ls -A $p; else cat $p; fi; done",
+            ]
+        )
+        out = box.run(script, **actor)["out"]
+        errors = ("umount:", "mount:", "cat:", "ls:")
+        assert [line for line in out.splitlines() if not line.startswith(errors)] == []
+
+    def test_read_only_parts_can_not_be_made_writable(self, box, actor):  # noqa: F811
+        out = box.run(
+            "mount -o remount,rw /proc/sys; mount -o remount,bind,rw /sys; umount /proc/sys; "
+            "mount -t proc proc /tmp; mount -t tmpfs t /mnt; mount --bind / /tmp; "
+            "echo 1 > /proc/sys/vm/drop_caches && echo WROTE; ls /tmp",
+            **actor,
+        )["out"]
+        assert "WROTE" not in out
+        assert "Operation not permitted" in out or "Permission denied" in out or "must be root" in out
+
+
+class TestCalls:
+    def test_32_bit_calls_do_not_exist(self, box, actor):  # noqa: F811
+        if os.uname().machine != "x86_64":
+            pytest.skip("int 0x80 is of x86")
+        script = """
+import ctypes, json, mmap, os
+# mov eax, 20 (getpid of the 32-bit table); int 0x80; ret
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(b"\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3")
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+    os.write(writing, str(function()).encode())
+    os._exit(0)
+os.close(writing)
+_, status = os.waitpid(child, 0)
+print(json.dumps([os.read(reading, 99).decode(), os.WIFSIGNALED(status)]))
+"""
+        answer, killed = attack(box, script, **actor)
+        # ENOSYS, or the signal of a kernel that knows no 32-bit programs.
+        assert answer == "-38" or killed
+
+    def test_keyrings_terminals_and_kernel_doors_are_shut(self, box, actor):  # noqa: F811
+        if os.uname().machine != "x86_64":
+            pytest.skip("numbers of x86-64")
+        script = """
+import ctypes, errno, json
+libc = ctypes.CDLL(None, use_errno=True)
+calls = {"keyctl": (250, 0, -3, 0), "add_key": (248, 0, 0, 0, 0, -3), "request_key": (249, 0, 0, 0, 0),
+    "bpf": (321, 0, 0, 0), "perf": (298, 0, 0, -1, -1, 0), "userfaultfd": (323, 0), "io_uring": (425, 8, 0),
+    "setns": (308, 0, 0), "unshare user": (272, 0x10000000), "unshare mount": (272, 0x20000), "swapon": (167, 0, 0),
+    "reboot": (169, 0xfee1dead, 672274793, 0x1234567, 0), "init_module": (175, 0, 0, 0), "kexec": (246, 0, 0, 0, 0),
+    "handle": (304, -100, 0, 0), "fsopen": (430, 0, 0), "open_tree": (428, -100, 0, 0), "TIOCSTI": (16, 0, 0x5412, 0),
+    "clock": (227, 0, 0), "syslog": (103, 3, 0, 0), "acct": (163, 0), "quotactl": (179, 0, 0, 0, 0)}
+result = {}
+for name, call in calls.items():
+    ctypes.set_errno(0)
+    value = libc.syscall(*[ctypes.c_long(one) for one in call])
+    result[name] = errno.errorcode.get(ctypes.get_errno(), "0") if value == -1 else "done"
+print(json.dumps(result))
+"""
+        found = attack(box, script, **actor)
+        assert set(found.values()) == {"EPERM"}, found
+
+    def test_the_filter_can_not_be_taken_off(self, box, actor):  # noqa: F811
+        answer = box.run("grep Seccomp: /proc/self/status; cat /proc/sys/kernel/seccomp/actions_avail | wc -l", **actor)
+        assert "2" in answer["out"].split()[1]
+
+
+class TestNumbers:
+    def test_a_fork_bomb_ends_with_its_time_limit(self, box, actor):  # noqa: F811
+        answer = box.run("f() { sleep 4711 & sleep 4711 & f; }; f", timeout=1.5, **actor)
+        assert answer["timed_out"] or answer["status"]
+        assert not [entry for entry in os.listdir("/proc") if entry.isdigit() and _runs(entry, "4711")]
+
+    def test_one_that_doubles_is_stopped_too(self, box, actor):  # noqa: F811
+        answer = box.run("f() { f 8151 | f 8151 & }; f 8151; sleep 8151", timeout=1.5, **actor)
+        assert answer["timed_out"] or answer["status"]
+        assert not [entry for entry in os.listdir("/proc") if entry.isdigit() and _runs(entry, "8151")]
+
+    def test_children_that_ignore_signals_and_hold_the_output_open_end_too(self, box, actor):  # noqa: F811
+        trap = "trap '' TERM INT HUP"
+        done = threading.Event()
+        answers = []
+
+        def run() -> None:
+            answers.append(box.run(f'({trap}; setsid sh -c "{trap}; sleep 6174; sleep 6174" &) ; echo parent', **actor))
+            done.set()
+
+        threading.Thread(target=run).start()
+        assert done.wait(20), "the output was held open"
+        assert answers[0]["out"] == "parent\n"
+        assert not [entry for entry in os.listdir("/proc") if entry.isdigit() and _runs(entry, "6174")]
+
+
+def _runs(pid: str, mark: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    return words[:1] == [b"sleep"] and mark.encode() in words
