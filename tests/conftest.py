@@ -39,7 +39,7 @@ def _mirror_works() -> str:
     if shutil.which("mmdebstrap") is None:
         return "mmdebstrap is not installed"
     if os.geteuid() != 0:
-        from envbuild.sandbox.ids import why_not_range
+        from envbuild.sandbox.subids import why_not_range
 
         reason = why_not_range(os.geteuid())
         if reason:

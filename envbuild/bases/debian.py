@@ -17,7 +17,7 @@ from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, 
 from envbuild.bases.tarball import write_archive
 from envbuild.bases.target import PreparedBase, TreeTarget
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
-from envbuild.sandbox.ids import find_program, why_not_range
+from envbuild.sandbox.subids import find_program, why_not_range
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
 
 LEFT_OUT = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.record import Record
-from envbuild.sandbox.ids import find_program
+from envbuild.sandbox.subids import find_program
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 BUNDLE_INSIDE = "/run/envbuild/ca-certificates.crt"

@@ -55,4 +55,4 @@ def check_step(run: StageRun, result: StepResult, path: str, strict: bool, emit:
 
 
 def _changed(text: str) -> str:
-    return f"~ {text}  (its files, base or environment changed)"
+    return f"~ {text}  (its files, base or environment changed, or the lock was made where owners are kept, or not)"

@@ -77,6 +77,8 @@ class MissingRunner:
     def _tell_single_id(self) -> None:
         ids = self._worker.ids
         if ids.kind == "single":
+            # It may turn out only now, where newuidmap refuses the range.
+            self.session.owners_kept = False
             self.session.emit(
                 Notice(
                     "note",
@@ -122,7 +124,7 @@ class MissingRunner:
     def _steps(self, one: RecipeRun, run: StageRun) -> None:
         session = self.session
         while True:
-            missing = run.advance(one.gatherer, session.on_cached, session.look_up)
+            missing = run.advance(one.gatherer, session.on_cached, session.look_up, owners_kept=session.owners_kept)
             if missing is None:
                 return
             if self._stop.is_set():
@@ -185,7 +187,9 @@ class MissingRunner:
                     raise
                 self.session.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)
-                key, inputs = run.key_and_inputs(step, self.session.owners[id(run)].gatherer)
+                key, inputs = run.key_and_inputs(
+                    step, self.session.owners[id(run)].gatherer, owners_kept=self.session.owners_kept
+                )
         raise AssertionError("the last attempt raises or returns")
 
     def _reasons(self, run: StageRun, step: Step, key: str, source: Source, inputs: Inputs) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from envbuild.language import model
 from envbuild.lock import Lock
 from envbuild.plan import parts
 from envbuild.plan.step import Execute, FetchFile, Origin, Step
+from envbuild.sandbox.subids import has_single_id
 from envbuild.store.records import Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -49,6 +50,7 @@ class RecipeRun:
 
 class Session:
     """One build, as its threads share it. `waiting` is whether a stage may wait for another, which only threads may;
+    `owners_kept` is whether commands can give files to other users;
     `numbers` are the events' numbers of the stages' bases, `owners` the recipes of the stages, by id()."""
 
     def __init__(self, request: BuildRequest, store: Store, emit: Emit) -> None:
@@ -58,6 +60,7 @@ class Session:
         self.started = time.monotonic()
         self.recipes: list[RecipeRun] = []
         self.waiting = False
+        self.owners_kept = not has_single_id(os.geteuid())
         self.rerun: frozenset[tuple[str, int]] = frozenset()
         self.counts = {"ran": 0, "cached": 0}
         self.numbers: dict[int, int] = {}
@@ -135,7 +138,7 @@ class Session:
             return False  # made again
         self.use_base(one, run, base, cached=True)
         try:
-            missing = run.advance(one.gatherer, self.on_cached, self.look_up)
+            missing = run.advance(one.gatherer, self.on_cached, self.look_up, owners_kept=self.owners_kept)
         except NotYet:
             return False
         if missing is not None:
@@ -167,7 +170,7 @@ class Session:
         if self._asked_to_run(step):
             return None
         record = self.store.steps.get(key)
-        if record is None or _owners_can_be_right(record) or self.store.leads_to_lost(record.tree):
+        if record is None or self.store.leads_to_lost(record.tree):
             return None
         return record
 
@@ -178,8 +181,6 @@ class Session:
             return ""
         if self.store.leads_to_lost(record.tree):
             return "what it made was found damaged, and put aside"
-        if _owners_can_be_right(record):
-            return "it ran when this user had a single id; now its owners can be right"
         return self._asked_to_run(step)
 
     def _asked_to_run(self, step: Step) -> str:
@@ -196,7 +197,9 @@ class Session:
         """Where a step that is about to run stands, and what its key is made of."""
         from envbuild.engine.why import named_inputs  # only where something runs
 
-        made_of = parts.parts_of(step, run.tree, named_inputs(step, inputs), run.facts.epoch)
+        made_of = parts.parts_of(
+            step, run.tree, named_inputs(step, inputs), run.facts.epoch, owners_kept=self.owners_kept
+        )
         number = next(i for i, one in enumerate((*run.plan.steps, *run.plan.tests)) if one is step)
         path = os.path.abspath(self.owners[id(run)].recipe.path)
         return Source(path, run.name, number, parts.dump(made_of))
@@ -223,15 +226,6 @@ class Session:
         """Counts a step or base that ran or was cached."""
         with self._counting:
             self.counts[what] += 1
-
-
-def _owners_can_be_right(record: StepRecord) -> bool:
-    """Whether the step ran with a single id, and this user can give files to other users of an image."""
-    if record.owners_kept:
-        return False
-    from envbuild.sandbox.ids import why_not_range  # only where a single id was met
-
-    return os.geteuid() == 0 or not why_not_range(os.geteuid())
 
 
 def relative(folder: str, path: str) -> str:

@@ -109,11 +109,11 @@ class StageRun:
             return plan.tests[len(self.tests)]
         return None
 
-    def key_and_inputs(self, step: Step, gatherer: Gatherer) -> tuple[str, Inputs]:
+    def key_and_inputs(self, step: Step, gatherer: Gatherer, *, owners_kept: bool) -> tuple[str, Inputs]:
         """The next step's key, and what it takes from elsewhere."""
         epoch = self.facts.epoch
         inputs = gatherer.gather(step, epoch)
-        return key_of(step, self.tree, inputs.digests, epoch), inputs
+        return key_of(step, self.tree, inputs.digests, epoch, owners_kept=owners_kept), inputs
 
     def finish_step(self, result: StepResult) -> None:
         """Takes the next step's result."""
@@ -124,11 +124,13 @@ class StageRun:
         gatherer: Gatherer,
         on_cached: Callable[[StageRun, StepResult], None],
         look_up: Callable[[Step, str], StepRecord | None],
+        *,
+        owners_kept: bool,
     ) -> tuple[Step, str, Inputs] | None:
         """Goes along the steps that are in the cache. Returns the first that is not, with its key and inputs, or
         None when the stage is at its end. `look_up` gives what the cache has for a step's key."""
         while (step := self.next_step()) is not None:
-            key, inputs = self.key_and_inputs(step, gatherer)
+            key, inputs = self.key_and_inputs(step, gatherer, owners_kept=owners_kept)
             record = look_up(step, key)
             if record is None:
                 return step, key, inputs

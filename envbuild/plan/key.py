@@ -10,19 +10,22 @@ import json
 from collections.abc import Sequence
 from hashlib import sha256
 
-from envbuild.plan.step import Step
+from envbuild.plan.step import Execute, Step
 from envbuild.record import Record, values
 
 FORMAT = "envbuild step 1"
 
 
-def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int) -> str:
+def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners_kept: bool = True) -> str:
     """The key of `step` on the tree `parent` (64 hexadecimal digits).
 
     `inputs` are the digests of what the action takes from elsewhere, in the action's order: trees that it
-    copies, a template's bytes, a fetched file, a mounted folder.
+    copies, a template's bytes, a fetched file, a mounted folder. `owners_kept` is False where a command runs with a
+    single id: changes of owner are then answered and not done, so it is another step.
     """
-    form = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
+    form: list[object] = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
+    if not owners_kept and isinstance(step.action, Execute):
+        form.append("owners not kept")
     return sha256(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from envbuild.plan.step import Action, Step
+from envbuild.plan.step import Action, Execute, Step
 from envbuild.record import Record, values
 
 _WORDS = {
@@ -41,11 +41,13 @@ class Parts(Record):
     parent: str
     inputs: tuple[Input, ...]
     epoch: int
+    owners_kept: bool = True
 
 
-def parts_of(step: Step, parent: str, inputs: Sequence[Input], epoch: int) -> Parts:
-    """The parts of a step's key."""
-    return Parts(type(step.action).__name__, _fields(step.action), step.discard, parent, tuple(inputs), epoch)
+def parts_of(step: Step, parent: str, inputs: Sequence[Input], epoch: int, *, owners_kept: bool = True) -> Parts:
+    """The parts of a step's key (plan/key.py)."""
+    kept = owners_kept or not isinstance(step.action, Execute)
+    return Parts(type(step.action).__name__, _fields(step.action), step.discard, parent, tuple(inputs), epoch, kept)
 
 
 def dump(parts: Parts) -> str:
@@ -57,13 +59,14 @@ def dump(parts: Parts) -> str:
         parts.parent,
         [values(one) for one in parts.inputs],
         parts.epoch,
+        parts.owners_kept,
     ]
     return json.dumps(plain, separators=(",", ":"))
 
 
 def load(text: str) -> Parts:
     """The parts that `dump` wrote."""
-    action, fields, discard, parent, inputs, epoch = json.loads(text)
+    action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
     return Parts(
         action,
         tuple((name, _frozen(value)) for name, value in fields),
@@ -71,6 +74,7 @@ def load(text: str) -> Parts:
         parent,
         tuple(Input(*one) for one in inputs),
         epoch,
+        owners_kept,
     )
 
 
@@ -87,6 +91,12 @@ def own_differences(before: Parts, after: Parts) -> Iterator[str]:
         yield from _members("discard", before.discard, after.discard)
     if before.epoch != after.epoch:
         yield f"SOURCE_DATE_EPOCH changed: {before.epoch} -> {after.epoch}"
+    if before.owners_kept != after.owners_kept:
+        yield (
+            "it ran with a single id before"
+            if after.owners_kept
+            else "it ran with all ids before, now with a single one"
+        )
 
 
 def _difference(name: str, old: object, new: object) -> Iterator[str]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 
 from envbuild.errors import MachineLacks
 from envbuild.record import Record
 from envbuild.sandbox import syscalls
+from envbuild.sandbox.subids import MAPPERS, find_program, subordinate_range, why_not_range
 
-MAPPERS = ("newuidmap", "newgidmap")
+APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+"""1 where AppArmor takes all rights from whoever makes a user namespace, as on Ubuntu since 23.10."""
+ALLOW_APPARMOR = "allow it: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
 
 
 class IdMap(Record):
@@ -44,45 +46,6 @@ def enter_user_namespace(*, force_single: bool = False) -> IdMap:
     if _entered is None:
         _entered = _enter_single("asked for") if force_single else _enter()
     return _entered
-
-
-def subordinate_range(path: str, uid: int) -> tuple[int, int] | None:
-    """(first, count) of the user's first range in /etc/subuid or /etc/subgid."""
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (FileNotFoundError, PermissionError, UnicodeDecodeError):
-        return None
-    for line in lines:
-        owner, _, rest = line.partition(":")
-        first, _, count = rest.partition(":")
-        if owner in (name, str(uid)) and first.isdigit() and count.isdigit() and int(count) > 0:
-            return int(first), int(count)
-    return None
-
-
-def find_program(name: str) -> str | None:
-    """Where a program lies: in $PATH, or where Debian has those of administrators."""
-    for folder in (*os.get_exec_path(), "/usr/bin", "/usr/sbin", "/bin", "/sbin"):
-        path = os.path.join(folder, name)
-        if os.access(path, os.X_OK):
-            return path
-    return None
-
-
-def why_not_range(uid: int) -> str:
-    """What an ordinary user lacks for a range of ids, "" if nothing."""
-    missing = [name for name in MAPPERS if find_program(name) is None]
-    if missing:
-        return f"{missing[0]} is not installed"
-    for path in ("/etc/subuid", "/etc/subgid"):
-        if subordinate_range(path, uid) is None:
-            return f"{path} has no range for this user"
-    return ""
 
 
 def _enter() -> IdMap:
@@ -193,15 +156,23 @@ def _unshare() -> None:
         raise _explain(error) from error
 
 
+def why_refused(error: OSError) -> str:
+    """What to do where making a sandbox fails with this error; "" if that is not known."""
+    if error.errno == errno.ENOSYS:
+        return "envbuild needs Linux 5.12 or later, with user namespaces and overlayfs"
+    if error.errno in (errno.EPERM, errno.EACCES) and _read_setting(APPARMOR) == "1":
+        # There the namespace is made, and nothing may be done in it.
+        return ALLOW_APPARMOR
+    return "try: envbuild doctor"
+
+
 def _explain(error: OSError) -> NoUserNamespace:
     if error.errno in (errno.ENOSPC, errno.EUSERS):
         return NoUserNamespace(
             "the limit on their number is reached", "raise it: sysctl -w user.max_user_namespaces=65536"
         )
-    if _read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return NoUserNamespace(
-            "AppArmor restricts it", "allow it: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
-        )
+    if _read_setting(APPARMOR) == "1":
+        return NoUserNamespace("AppArmor restricts it", ALLOW_APPARMOR)
     if _read_setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
         return NoUserNamespace("a setting forbids it", "allow it: sysctl -w kernel.unprivileged_userns_clone=1")
     if error.errno == errno.ENOSYS:

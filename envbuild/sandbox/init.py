@@ -20,6 +20,7 @@ from envbuild.sandbox import mounts, syscalls
 from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.command import FORWARDED, Command, fork_command, start
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.ids import why_refused
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive_request, receive_with_descriptors, send
@@ -69,7 +70,7 @@ def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
     except OSError as error:
         named = f" ({error.filename})" if error.filename else ""
         text = f"the sandbox can't be set up: {error.strerror or error}{named}"
-        _tell(link, "failed", (text, "try: envbuild doctor"))
+        _tell(link, "failed", (text, why_refused(error)))
     except BaseException as error:
         _tell(link, "bug", (_trace(error), ""))
     finally:

@@ -72,7 +72,7 @@ def _old_mount(layers: Sequence[str], upper: str | None, work: str | None, targe
         options += [f"upperdir={_escape(upper)}", f"workdir={_escape(work)}", "volatile"]
     data = ",".join(options)
     if len(os.fsencode(data)) >= os.sysconf("SC_PAGE_SIZE"):
-        raise OSError(errno.E2BIG, "too many layers for this kernel's mount(2)")
+        raise OSError(errno.E2BIG, "too many layers for this kernel's mount(2): give the store a shorter path")
     syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, data)
 
 

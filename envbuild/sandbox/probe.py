@@ -14,9 +14,10 @@ from envbuild.errors import EnvbuildError
 from envbuild.record import Record
 from envbuild.sandbox import seccomp, syscalls
 from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import IdMap, enter_user_namespace, find_program, why_not_range
+from envbuild.sandbox.ids import IdMap, enter_user_namespace
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Bind, Request
+from envbuild.sandbox.subids import find_program, why_not_range
 
 ENOUGH_SPACE = 1 << 30
 

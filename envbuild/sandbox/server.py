@@ -16,7 +16,7 @@ import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.sandbox import seccomp, syscalls
-from envbuild.sandbox.ids import IdMap
+from envbuild.sandbox.ids import IdMap, why_refused
 from envbuild.sandbox.init import run_init
 from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
 
@@ -136,7 +136,7 @@ class _Server:
             send_descriptors(waiting.hand, descriptors)
             waiting.hand.close()
         except OSError as error:
-            send(link, "failed", (f"a sandbox can't be made: {error.strerror}", "try: envbuild doctor"))
+            send(link, "failed", (f"a sandbox can't be made: {error.strerror}", why_refused(error)))
             link.close()
             return
         finally:

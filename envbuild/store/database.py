@@ -64,6 +64,8 @@ CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
 _CHANGES = {
     2: (
         *(statement for statement in _SCHEMA.split(";") if " sources" in statement),
+        # Format 1 kept these under the keys of steps that ran with all ids.
+        "DELETE FROM steps WHERE NOT owners_kept",
         "ALTER TABLE stacks ADD COLUMN checked INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE stacks ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE stacks ADD COLUMN synced INTEGER NOT NULL DEFAULT 0",
