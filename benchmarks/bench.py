@@ -1,0 +1,122 @@
+"""Timing whole commands, envbuild's and those of its peers, and reporting them as a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.peers import ALL, Missing, Peer
+from tests.conftest import busybox_tar  # the base of the tests is the base of the benchmarks
+
+ENVBUILD = [sys.executable, "-m", "envbuild"]
+
+
+class Bench:
+    """One run of all benchmarks: a folder with a store and the peers' storages, and the rows so far."""
+
+    def __init__(self, folder: Path, runs: int) -> None:
+        self.folder = folder
+        self.runs = runs
+        self.environment = {**os.environ, "ENVBUILD_STORE": str(folder / "store"), "HOME": str(folder)}
+        # Bytecode is what every installation has.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.rows: list[dict[str, object]] = []
+        self.peers: dict[str, Peer] = {}
+        busybox_tar(folder / "busybox.tar")
+        for kind in ALL:
+            place = folder / kind.name
+            place.mkdir()
+            try:
+                self.peers[kind.name] = kind(place)
+                print(f"with {kind.name}: {self.peers[kind.name].note}", flush=True)
+            except Missing as reason:
+                print(f"without {kind.name}: {reason}", flush=True)
+
+    def close(self) -> None:
+        for peer in self.peers.values():
+            peer.close()
+
+    # Timing
+
+    def call(self, words: Sequence[str], peer: Peer | None = None) -> float:
+        """The seconds that a command takes. Raises Missing if it fails."""
+        started = time.perf_counter()
+        done = subprocess.run(
+            words,
+            cwd=self.folder,
+            env={**self.environment, **(peer.environment() if peer else {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        taken = time.perf_counter() - started
+        if done.returncode:
+            raise Missing(f"{' '.join(map(str, words[:5]))}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        return taken
+
+    def time(
+        self, words: Sequence[str], before: Callable[[], None] = lambda: None, peer: Peer | None = None, runs: int = 0
+    ) -> list[float]:
+        """Seconds of each of several runs, the first of which does not count; `before` is not timed."""
+        taken = []
+        for _ in range((runs or self.runs) + 1):
+            before()
+            taken.append(self.call(words, peer))
+        return taken[1:]
+
+    def envbuild(self, *words: str, before: Callable[[], None] = lambda: None, runs: int = 0) -> list[float]:
+        return self.time([*ENVBUILD, *words], before, runs=runs)
+
+    def recipe(self, name: str, lines: Sequence[str]) -> str:
+        (self.folder / f"{name}.env").write_text("\n".join(["from tar:busybox.tar", *lines, ""]))
+        return f"{name}.env"
+
+    # Reporting
+
+    def report(
+        self,
+        what: str,
+        own: Sequence[float] | float,
+        peers: dict[str, Sequence[float] | float] | None = None,
+        target: float | None = None,
+        unit: str = "ms",
+    ) -> None:
+        """One row: medians of seconds (shown in ms), or other figures with their `unit`. `target` is in `unit`."""
+        scale = 1000 if unit == "ms" else 1
+        figure = _median(own) * scale
+        row: dict[str, object] = {"what": what, "unit": unit, "envbuild": figure, "target": target, "peers": {}}
+        text = f"{what}: {figure:.1f} {unit}"
+        if isinstance(own, Sequence):
+            text += f" (min {min(own) * scale:.1f})"
+        for name, values in (peers or {}).items():
+            other = _median(values) * scale
+            row["peers"][name] = other  # type: ignore[index]
+            text += f"; {name} {other:.1f} {unit}, envbuild is {figure / other:.2f} of it"
+        if target is not None:
+            text += f"; to reach: {target:g} {unit}{'' if figure <= target else ' - MISSED'}"
+        self.rows.append(row)
+        print(f"[load {os.getloadavg()[0]:.1f}] {text}", flush=True)
+
+    def table(self) -> str:
+        """All rows in Markdown."""
+        lines = ["| work | envbuild | to reach | peers in the same run (ratio) |", "| --- | --- | --- | --- |"]
+        for row in self.rows:
+            own, unit, target = row["envbuild"], row["unit"], row["target"]
+            peers = ", ".join(f"{n} {v:.0f} {unit} ({own / v:.2f})" for n, v in row["peers"].items())  # type: ignore
+            wanted = f"{target:g} {unit}" if target is not None else ""
+            lines.append(f"| {row['what']} | {own:.1f} {unit} | {wanted} | {peers} |")
+        return "\n".join(lines)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.rows, indent=1))
+
+
+def _median(values: Sequence[float] | float) -> float:
+    return statistics.median(values) if isinstance(values, Sequence) else values

@@ -1,0 +1,196 @@
+"""The tools that envbuild is held against: each builds and runs the same busybox, with storage of its own.
+
+Nothing is fetched: all start from one busybox archive. A peer that is not installed is left out, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+Words = list[str]
+
+
+class Missing(Exception):
+    """A peer can't be used here; the text says why."""
+
+
+class Peer:
+    """One tool. `note` says which version it is and what its storage promises."""
+
+    name = ""
+    note = ""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes storage below `folder`, with the base image. Raises Missing."""
+        self.folder = folder
+
+    def close(self) -> None:
+        """Stops what was started, and takes away what was mounted."""
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def build(self, lines: Sequence[str], context: Path, *, cache: bool = True, name: str = "bench") -> Words:
+        """The command that builds these Dockerfile lines on the base; the file is written now."""
+        path = self.folder / f"{name}.docker"
+        path.write_text("\n".join([f"FROM {self.base}", *lines, ""]))
+        return self.build_words(path, context, cache, name)
+
+    base = "localhost/busybox"
+
+    def build_words(self, path: Path, context: Path, cache: bool, name: str) -> Words:
+        raise NotImplementedError
+
+    def run(self, name: str) -> Words | None:
+        """The command that runs `true` in an image, None if the tool has none."""
+        return None
+
+    def disk(self) -> int:
+        """Bytes that its storage takes."""
+        return disk_of(self.folder / "storage")
+
+    def call(self, words: Words) -> str:
+        done = subprocess.run(
+            words,
+            cwd=self.folder,
+            env={**os.environ, **self.environment()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Missing(f"{' '.join(words[:6])}: {(done.stderr or done.stdout).strip()[-300:]}")
+        return done.stdout
+
+
+class BuildKit(Peer):
+    """The builder in Debian's dockerd, started for this with storage of its own and no network."""
+
+    name = "BuildKit"
+    base = "busybox"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        daemon, self._client = shutil.which("dockerd", path="/usr/sbin:/usr/bin"), "/usr/bin/docker"
+        if daemon is None or not os.path.exists(self._client):
+            raise Missing("docker.io is not installed")
+        if os.geteuid() != 0:
+            raise Missing("dockerd needs root")
+        self._socket = f"unix://{folder}/sock"
+        places = ["--data-root", folder / "storage", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
+        self._daemon = subprocess.Popen(
+            [daemon, *places, "-H", self._socket, "--iptables=false", "--bridge=none"],
+            stdout=subprocess.DEVNULL,
+            stderr=open(folder / "log", "wb"),  # noqa: SIM115 - the daemon's
+            start_new_session=True,
+        )
+        try:
+            for _ in range(150):
+                if self._daemon.poll() is not None:
+                    raise Missing(f"dockerd ended: {(folder / 'log').read_text()[-300:]}")
+                try:
+                    version = self.call([self._client, "version", "-f", "{{.Server.Version}}"]).strip()
+                    break
+                except Missing:
+                    time.sleep(0.2)
+            else:
+                raise Missing("dockerd does not answer")
+            self.call([self._client, "import", str(folder.parent / "busybox.tar"), "busybox"])
+        except Missing:
+            self.close()
+            raise
+        self.note = f"dockerd {version}, overlay2, fsync of metadata in each step"
+
+    def environment(self) -> dict[str, str]:
+        return {"DOCKER_HOST": self._socket, "DOCKER_BUILDKIT": "1"}
+
+    def close(self) -> None:
+        self._daemon.send_signal(signal.SIGTERM)
+        try:
+            self._daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._daemon.pid, signal.SIGKILL)
+            self._daemon.wait()
+
+    def build_words(self, path: Path, context: Path, cache: bool, name: str) -> Words:
+        words = [self._client, "build", "-q", "--network=none", "-t", name, "-f", str(path)]
+        return [*words, *([] if cache else ["--no-cache"]), str(context)]
+
+    def run(self, name: str) -> Words:
+        return [self._client, "run", "--rm", "--network=none", name, "true"]
+
+
+class Buildah(Peer):
+    name = "buildah"
+    tool = "buildah"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if shutil.which(self.tool) is None:
+            raise Missing(f"{self.tool} is not installed")
+        self._storage = ["--root", str(folder / "storage"), "--runroot", str(folder / "run")]
+        (folder / "Base").write_text("FROM scratch\nADD busybox.tar /\n")
+        shutil.copy(folder.parent / "busybox.tar", folder / "busybox.tar")
+        self.call([self.tool, *self._storage, "build", "-q", "-t", "busybox", "-f", "Base", str(folder)])
+        self.note = self.call([self.tool, "--version"]).strip()
+
+    def environment(self) -> dict[str, str]:
+        return {"BUILDAH_ISOLATION": "chroot"}
+
+    def close(self) -> None:
+        # It keeps its storage mounted on itself.
+        subprocess.run(["umount", self.folder / "storage/overlay"], capture_output=True, check=False)
+
+    def build_words(self, path: Path, context: Path, cache: bool, name: str) -> Words:
+        words = [self.tool, *self._storage, "build", "-q", "--layers", "--network=none", "-t", name, "-f", str(path)]
+        return [*words, *([] if cache else ["--no-cache"]), str(context)]
+
+
+class Podman(Buildah):
+    name = "podman"
+    tool = "podman"
+
+    def run(self, name: str) -> Words:
+        words = [self.tool, *self._storage, "run", "--rm", "--network=none", "--cgroups=disabled"]
+        return [*words, f"localhost/{name}", "true"]
+
+
+class Bubblewrap(Peer):
+    """Only runs: no images, no layers."""
+
+    name = "bwrap"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if shutil.which("bwrap") is None:
+            raise Missing("bubblewrap is not installed")
+        (folder / "root").mkdir()
+        self.call(["tar", "-xf", str(folder.parent / "busybox.tar"), "-C", "root"])
+        self.note = self.call(["bwrap", "--version"]).strip() + ", a sandbox on a plain folder"
+
+    def run(self, name: str) -> Words:
+        return ["bwrap", "--unshare-all", "--bind", str(self.folder / "root"), "/", "/bin/true"]
+
+
+ALL = (BuildKit, Buildah, Podman, Bubblewrap)
+BUILDERS = ("BuildKit", "buildah")
+
+
+def disk_of(folder: Path) -> int:
+    """Bytes on disk below a folder, each inode once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            status = os.lstat(f"{where}/{name}")
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+    return total
