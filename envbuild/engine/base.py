@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.engine.context import Context
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.recipes import arch
@@ -87,7 +87,7 @@ class Bases:
 
     def key(self, run: StageRun) -> str:
         """The name of the stage's base among all that are made; two stages with one key have the same base."""
-        return sha256(self._memo_key(run.stage.base).encode("utf-8", "surrogateescape")).hexdigest()
+        return sha256_of(self._memo_key(run.stage.base).encode("utf-8", "surrogateescape"))
 
     def prepare(self, run: StageRun, work: str, progress: Callable[[str], None]) -> PreparedBase:
         """Begins to make the base, as the user. `work` is a folder for what is only needed meanwhile."""

@@ -13,8 +13,8 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 
+from envbuild.digest import sha256
 from envbuild.errors import UsageError
 from envbuild.real_path import open_real
 from envbuild.record import Record

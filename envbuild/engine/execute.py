@@ -6,8 +6,8 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.engine.home import Homes
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import NetworkSettings, binds_of
@@ -156,7 +156,7 @@ class Executor:
     def _binds(self, action: Execute, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
         binds = [*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds)]
         for target in action.caches:
-            path = f"{self._store.path}/caches/{sha256(target.encode()).hexdigest()[:16]}"
+            path = f"{self._store.path}/caches/{sha256_of(target.encode())[:16]}"
             os.makedirs(path, mode=0o755, exist_ok=True)
             binds.append(Bind(os.path.realpath(path), target, read_only=False))
         return tuple(binds)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from hashlib import sha256
 
+from envbuild.digest import sha256
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.store.fetched import fetched_object
 from envbuild.store.objects import Objects

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.engine.context import Context, Found
 from envbuild.errors import UsageError
 from envbuild.plan.step import CopyIn, Execute, FetchFile, Origin, Render, Step
@@ -66,7 +66,7 @@ class Gatherer:
                 return self._from_tree(action)
             case Render() as action:
                 text, mode = self._context(action.folder).read(action.template, "render")
-                return Inputs((sha256(text).hexdigest(), f"{mode & 0o755:o}"), text=text, mode=mode & 0o755)
+                return Inputs((sha256_of(text), f"{mode & 0o755:o}"), text=text, mode=mode & 0o755)
             case FetchFile() as action:
                 return Inputs((self._fetched(action),))
             case Execute() as action:
@@ -111,4 +111,4 @@ class Gatherer:
 def _line(entry: Entry) -> str:
     """One entry for a key. Of a folder's name nothing depends when its contents are copied, but much else may."""
     assert entry.kind in (DIRECTORY, LINK) or entry.digest or entry.target or entry.kind == "p"
-    return sha256(encode([entry])).hexdigest()
+    return sha256_of(encode([entry]))

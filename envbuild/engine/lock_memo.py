@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.lock import Lock, from_plain, parse, to_plain
 from envbuild.store.store import Store
 
 
 def read_lock(text: str, path: str, store: Store) -> Lock:
     """The lock that `text` holds. Raises BadLock."""
-    key = sha256(text.encode()).hexdigest()
+    key = sha256_of(text.encode())
     remembered = store.memo.get("lock", key)
     if remembered is not None:
         try:

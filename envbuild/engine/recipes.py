@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from hashlib import sha256
 
 from envbuild import __version__
+from envbuild.digest import sha256_of
 from envbuild.language import serial
 from envbuild.language.model import Recipe
 from envbuild.store.store import Store
@@ -20,9 +20,9 @@ Pairs = tuple[tuple[str, str], ...]
 
 def load(path: str, settings: Pairs, store: Store) -> Recipe:
     """The model of the recipe at `path`. Raises language.diagnostics.RecipeErrors with all that is wrong."""
-    key = sha256(
+    key = sha256_of(
         "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)]).encode()
-    ).hexdigest()
+    )
     remembered = store.memo.get("recipe", key)
     if remembered is not None:
         try:
@@ -47,6 +47,6 @@ def arch() -> str:
 def _digest(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            return sha256(file.read()).hexdigest()
+            return sha256_of(file.read())
     except OSError:
         return ""

@@ -66,7 +66,8 @@ class MissingRunner:
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
             )
             session.waiting = True
-            self._run_threads(left)
+            with self.store.work.removing_behind():
+                self._run_threads(left)
         failures = [run.error for _, run in left if run.error is not None]
         real = [error for error in failures if not isinstance(error, (Stopped, NotYet))]
         if real:

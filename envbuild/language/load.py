@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.language import model, values
 from envbuild.language.bases import read_base
 from envbuild.language.context import Context
@@ -102,7 +102,7 @@ class _Loader:
         `chain` are the places of the includes that led here, innermost first; `ancestors` the files, outermost
         first; `given` the include's NAME=VALUE. Unless `wanted`, a `when=` has dropped the include.
         """
-        self.files.setdefault(path, sha256(source).hexdigest())
+        self.files.setdefault(path, sha256_of(source))
         tree, wrong = parse_all(source, path)
         self.report.extend(diagnostic.replace(chain=chain) for diagnostic in wrong)
         context = Context(tree, self.scope, chain, self.report)

@@ -7,8 +7,8 @@ tree's digest and this form, so an equal tree with other facts is another image.
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.record import Record
 
 DEFAULT_ENVIRONMENT = (
@@ -116,7 +116,7 @@ def load(text: str) -> Facts:
 
 def image_digest(tree: str, facts: Facts) -> str:
     """The digest that names the image made of this tree and these facts (64 hexadecimal digits)."""
-    return sha256(f"envbuild image 1\n{tree}\n{dump(facts)}".encode()).hexdigest()
+    return sha256_of(f"envbuild image 1\n{tree}\n{dump(facts)}".encode())
 
 
 def _program_to_plain(program: Program) -> dict[str, object]:

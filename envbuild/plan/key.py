@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record, values
 
@@ -26,7 +26,7 @@ def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners
     form: list[object] = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
     if not owners_kept and isinstance(step.action, Execute):
         form.append("owners not kept")
-    return sha256(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: object) -> object:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from hashlib import sha256
 
+from envbuild.digest import sha256
 from envbuild.record import Record
 from envbuild.store.fetched import fetched_object
 from envbuild.store.outputs import output_object

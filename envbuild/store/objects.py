@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-from hashlib import sha256
 
+from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
 from envbuild.store import publish
 from envbuild.store.attributes import apply_attributes
@@ -135,7 +135,7 @@ class Objects:
         `entry`, other content raises ContentChanged.
         """
         if isinstance(source, bytes) and not entry.digest:
-            entry = entry._replace(digest=sha256(source).hexdigest(), size=len(source))
+            entry = entry._replace(digest=sha256_of(source), size=len(source))
         if entry.digest and isinstance(source, bytes) and self.has(entry):
             return entry
         with self._work.file() as temporary:

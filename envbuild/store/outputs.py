@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 
+from envbuild.digest import sha256
 from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import Objects
 from envbuild.store.verify import hash_of

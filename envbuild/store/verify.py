@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from hashlib import sha256
 
+from envbuild.digest import sha256, sha256_of
 from envbuild.record import Record
 from envbuild.store.attributes import CAPABILITY, OPAQUE, read_xattrs
 from envbuild.tree.diff import own
@@ -159,14 +159,19 @@ def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) ->
 
 def hash_of(path: str) -> Digest:
     """The sha256 of a file's bytes."""
-    state = sha256()
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        while chunk := os.read(descriptor, _CHUNK):
-            state.update(chunk)
+        chunk = os.read(descriptor, _CHUNK)
+        following = os.read(descriptor, _CHUNK) if chunk else b""
+        if not following:
+            return sha256_of(chunk)
+        state = sha256(chunk)
+        while following:
+            state.update(following)
+            following = os.read(descriptor, _CHUNK)
+        return state.hexdigest()
     finally:
         os.close(descriptor)
-    return state.hexdigest()
 
 
 def _opaque(path: str) -> bool:

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from envbuild.record import Record
 from envbuild.store.removal import remove
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+
 
 class Workspace(Record):
     """A directory of one's own: `upper` and `work` for overlayfs, and room for anything else."""
@@ -35,6 +39,7 @@ class WorkArea:
         self._shared_descriptor = -1
         self._owner = 0
         self._claiming = threading.Lock()
+        self._behind: SimpleQueue[tuple[str, int] | None] | None = None
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
@@ -45,8 +50,39 @@ class WorkArea:
             os.mkdir(f"{path}/work", 0o755)
             yield Workspace(path)
         finally:
-            remove(path)
-            os.close(descriptor)
+            if self._behind is None:
+                _remove(path, descriptor)
+            else:
+                self._behind.put((path, descriptor))
+
+    @contextmanager
+    def removing_behind(self) -> Iterator[None]:
+        """Meanwhile workspaces are removed by a thread of its own, so that nobody waits for that; all are gone in
+        the end."""
+        from queue import SimpleQueue  # only where steps run
+
+        behind: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
+
+        failures: list[OSError] = []
+
+        def clear() -> None:
+            while (one := behind.get()) is not None:
+                try:
+                    _remove(*one)
+                except OSError as failure:
+                    failures.append(failure)
+
+        thread = threading.Thread(target=clear, name="removal", daemon=True)
+        thread.start()
+        self._behind = behind
+        try:
+            yield
+        finally:
+            self._behind = None
+            behind.put(None)
+            thread.join()
+        if failures:
+            raise failures[0]
 
     @contextmanager
     def file(self) -> Iterator[str]:
@@ -123,6 +159,11 @@ class WorkArea:
             if _is_at(descriptor, path):
                 return path, descriptor
             os.close(descriptor)
+
+
+def _remove(path: str, descriptor: int) -> None:
+    remove(path)
+    os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -16,8 +16,8 @@ This form is a promise: a change of it changes every digest that is in somebody'
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
 
+from envbuild.digest import sha256_of
 from envbuild.record import NamedTuple
 
 Digest = str
@@ -25,7 +25,7 @@ Digest = str
 
 FILE, DIRECTORY, LINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO = "f", "d", "l", "c", "b", "p"
 ROOT_NAME = b"."
-EMPTY_CONTENT = sha256(b"").hexdigest()
+EMPTY_CONTENT = sha256_of(b"")
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
@@ -97,12 +97,12 @@ def decode(body: bytes) -> tuple[Entry, ...]:
 
 def digest_of(body: bytes) -> Digest:
     """The digest of a directory with this canonical form."""
-    return sha256(body).hexdigest()
+    return sha256_of(body)
 
 
 def object_id(entry: Entry) -> Digest:
     """What names the inode of a file in the store: its content and all its attributes, but not its name."""
-    return sha256(
+    return sha256_of(
         b"%o %d %d %d %s %s"
         % (
             entry.mode,
@@ -112,7 +112,7 @@ def object_id(entry: Entry) -> Digest:
             _encode_xattrs(entry.xattrs) if entry.xattrs else b"-",
             entry.digest.encode(),
         )
-    ).hexdigest()
+    )
 
 
 def _encode_xattrs(xattrs: Xattrs) -> bytes:
