@@ -143,6 +143,18 @@ class Project:
             stderr=subprocess.STDOUT,
         )
 
+    def python(self, script: str, *words: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess:
+        """Runs a Python script that uses envbuild in its own way, such as one in which something fails."""
+        return subprocess.run(
+            [sys.executable, "-c", script, *words],
+            cwd=self.folder,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
     def cat(self, path: str, image: str = "web") -> str:
         done = self.command("cat", image, path)
         assert done.code == 0, done.err

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from tests.conftest import Project
 
 pytestmark = pytest.mark.namespaces
 RECIPES = Path(__file__).parents[2] / "recipes"
+needs_curl = pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is not installed on this machine")
 needs_dpkg = pytest.mark.skipif(not Path("/var/lib/dpkg/status").exists(), reason="no dpkg on this machine")
 
 
@@ -98,14 +98,7 @@ def test_debian_without_mmdebstrap_names_the_package(project):
         "from envbuild.cli.main import run\n"
         "sys.exit(run(['build', 'web.env']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.python(script)
     assert done.returncode == 3
     assert "apt-get install mmdebstrap" in done.stderr
 
@@ -124,7 +117,7 @@ def test_the_recipe_hello(tmp_path):
 
 
 @needs_dpkg
-@pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is not installed on this machine")
+@needs_curl
 def test_the_recipe_tools(tmp_path):
     project = shipped(tmp_path, "shared/tools.env")
     done = project.build(name="tools.env")

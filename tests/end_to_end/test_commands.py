@@ -5,7 +5,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -166,14 +165,7 @@ def test_a_machine_without_user_namespaces_gets_exit_code_3_and_a_way_out(projec
         "sys.exit(run(['build', 'web.env']))"
     )
     project.write("web.env", "from tar:busybox.tar", "run true")
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.python(script)
     assert done.returncode == 3
     assert "user.max_user_namespaces" in done.stderr
 
@@ -261,7 +253,5 @@ def test_a_rebuild_with_nothing_to_do_imports_nothing_heavy(web):
         "print(code, [name for name in heavy if name in sys.modules])"
     )
     web.build()
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=web.folder, env=web.environment, capture_output=True, text=True, check=False
-    )
+    done = web.python(script)
     assert done.stdout.strip() == "0 []", done.stdout + done.stderr

@@ -35,15 +35,7 @@ sys.exit(run(['build', 'web.env', '--progress', 'plain']))
 
 def build_while(project, module: str, name: str, act: str, count: int = 1):
     script = DRIVER.format(module=module, name=name, act=act, count=count, tests=os.getcwd())
-    return subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return project.python(script, timeout=60)
 
 
 @pytest.fixture

@@ -44,15 +44,7 @@ mounts.prepare = prepare
 
 
 def envbuild(project, take: str, *words: str):
-    return subprocess.run(
-        [sys.executable, "-c", DRIVER.format(take=take), *words],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return project.python(DRIVER.format(take=take), *words, timeout=60)
 
 
 @pytest.fixture

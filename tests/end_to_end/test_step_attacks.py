@@ -2,8 +2,6 @@
 
 import os
 import resource
-import subprocess
-import sys
 import threading
 import time
 
@@ -114,14 +112,7 @@ def test_a_line_of_10_mb_passes_in_bounded_memory(project, progress):
         "print(done.returncode, len(done.stdout + done.stderr), b'last line' in done.stdout + done.stderr,"
         " resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = project.python(script)
     code, size, last, megabytes = done.stdout.split()
     assert (code, last) == ("0", "True")
     assert int(size) < 25_000_000
@@ -143,14 +134,7 @@ def test_a_hundred_thousand_files_are_snapshot_in_bounded_memory(project):
         "done = subprocess.run([sys.executable, '-m', 'envbuild', 'build', 'web.env'], capture_output=True)\n"
         "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = project.python(script)
     code, megabytes = map(int, done.stdout.split())
     assert code == 0
     assert megabytes < 200

@@ -70,14 +70,7 @@ def test_a_full_disk_is_told_and_loses_nothing(project):
         "sys.exit(run(['build', 'web.env']))"
     )
     project.write("web.env", "from tar:busybox.tar", "run echo kept > /a", "run echo more > /b")
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.python(script)
     assert done.returncode == 3
     assert "No space left on device" in done.stderr
     assert "envbuild gc" in done.stderr

@@ -10,7 +10,6 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,14 +46,7 @@ sys.exit(run(sys.argv[3:]))
 
 
 def envbuild(project, boot: str, *words: str, kill_at: str = ""):
-    return subprocess.run(
-        [sys.executable, "-c", DRIVER, boot, kill_at, *words],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return project.python(DRIVER, boot, kill_at, *words)
 
 
 def files_of(store: Path) -> set[str]:
