@@ -151,15 +151,17 @@ class MissingRunner:
         started = time.monotonic()
         place = step.place
         session.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
-        source = session.source(run, step, inputs)
+        made_of = session.parts(run, step, inputs)
+        source = session.source(run, step, made_of)
         if session.request.explain:
-            session.emit(StepExplained(number, self._reasons(run, step, key, source, inputs)))
+            session.emit(StepExplained(number, self._reasons(run, step, key, source, made_of, inputs)))
         try:
             if isinstance(step.action, Execute):
                 done = self._execute(run, step, inputs, number)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
             else:
                 tree, key, inputs = self._perform(run, step, key, inputs)
+                source = session.source(run, step, session.parts(run, step, inputs))
                 files, size = amount(self.store.trees, run.tree, tree)
                 output = EMPTY_CONTENT
         except (StepFailure, StoreDamaged):
@@ -193,13 +195,15 @@ class MissingRunner:
                 )
         raise AssertionError("the last attempt raises or returns")
 
-    def _reasons(self, run: StageRun, step: Step, key: str, source: Source, inputs: Inputs) -> tuple[str, ...]:
+    def _reasons(
+        self, run: StageRun, step: Step, key: str, source: Source, made_of: parts.Parts, inputs: Inputs
+    ) -> tuple[str, ...]:
         told = self.session.why_not_cached(step, key)
         if told:
             return (told,)
         texts = [one.text for one in (*run.plan.steps, *run.plan.tests)]
         before = self.store.steps.nearest(step.text, source, texts)
-        return self._explainer.reasons(parts.load(before) if before else None, parts.load(source.parts), inputs)
+        return self._explainer.reasons(parts.load(before) if before else None, made_of, inputs)
 
     def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
         session = self.session

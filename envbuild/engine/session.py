@@ -17,7 +17,7 @@ from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import StageRun, StepResult
 from envbuild.language import model
 from envbuild.lock import Lock
-from envbuild.plan import parts
+from envbuild.plan.parts import Parts, dump, parts_of
 from envbuild.plan.step import Execute, FetchFile, Origin, Step
 from envbuild.sandbox.subids import has_single_id
 from envbuild.store.records import Source, StepRecord
@@ -193,16 +193,18 @@ class Session:
             return "it was asked for (--rerun)"
         return ""
 
-    def source(self, run: StageRun, step: Step, inputs: Inputs) -> Source:
-        """Where a step that is about to run stands, and what its key is made of."""
+    def parts(self, run: StageRun, step: Step, inputs: Inputs) -> Parts:
+        """What the key of a step that is about to run is made of."""
         from envbuild.engine.why import named_inputs  # only where something runs
 
-        made_of = parts.parts_of(
-            step, run.tree, named_inputs(step, inputs), run.facts.epoch, owners_kept=self.owners_kept
-        )
+        named = named_inputs(step, inputs)
+        return parts_of(step, run.tree, named, run.facts.epoch, owners_kept=self.owners_kept)
+
+    def source(self, run: StageRun, step: Step, made_of: Parts) -> Source:
+        """Where a step that is about to run stands, and what its key is made of."""
         number = next(i for i, one in enumerate((*run.plan.steps, *run.plan.tests)) if one is step)
         path = os.path.abspath(self.owners[id(run)].recipe.path)
-        return Source(path, run.name, number, parts.dump(made_of))
+        return Source(path, run.name, number, dump(made_of))
 
     def on_cached(self, run: StageRun, result: StepResult) -> None:
         """A step came from the cache."""

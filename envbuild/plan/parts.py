@@ -64,9 +64,12 @@ def dump(parts: Parts) -> str:
     return json.dumps(plain, separators=(",", ":"))
 
 
-def load(text: str) -> Parts:
-    """The parts that `dump` wrote."""
-    action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
+def load(text: str) -> Parts | None:
+    """The parts that `dump` wrote; None for a text that is none, such as a damaged one: it only serves to explain."""
+    try:
+        action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
+    except (ValueError, TypeError):
+        return None
     return Parts(
         action,
         tuple((name, _frozen(value)) for name, value in fields),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from _thread import allocate_lock
 from collections.abc import Callable
 from time import monotonic
@@ -29,7 +30,7 @@ from envbuild.ui.width import columns, cut
 from envbuild.ui.wording import finished_in_words, headline, label, notice_lines, summary_lines
 
 if TYPE_CHECKING:
-    from threading import Thread
+    from typing import Self
 
     from envbuild.ui.live import LiveRegion
 
@@ -43,7 +44,11 @@ IMAGE_DIGITS = 12
 
 
 class TerminalDisplay(Display):
-    """One lock orders all that is written, whether it comes from events or from the thread that draws."""
+    """One lock orders all that is written, by whichever thread.
+
+    A timer's signal draws, and not a thread: while a base is made there must be none, as a process with threads can't
+    enter the user namespace that the build needs after that. Use it in the main thread, as a context manager.
+    """
 
     def __init__(self, stream: TextIO, colour: bool = False, clock: Callable[[], float] = monotonic) -> None:
         self._output = Output(stream, colour)
@@ -54,8 +59,12 @@ class TerminalDisplay(Display):
         self._cached_in_brief = 0
         self._worked = False
         self._closed = False
-        self._drawer: Thread | None = None
+        self._handler: object = None
         self._region: LiveRegion | None = None
+
+    def __enter__(self) -> Self:
+        self._handler = signal.signal(signal.SIGALRM, self._tick)
+        return self
 
     @property
     def lost(self) -> OSError | None:
@@ -71,6 +80,11 @@ class TerminalDisplay(Display):
 
     def close(self) -> None:
         """Removes what was drawn and shows the cursor. No frame is drawn afterwards."""
+        if self._worked:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._handler is not None:
+            signal.signal(signal.SIGALRM, self._handler)  # type: ignore[arg-type]
+            self._handler = None
         with self._lock:
             self._closed = True
             region, self._region = self._region, None
@@ -135,31 +149,24 @@ class TerminalDisplay(Display):
         return cut(two_sided(left, right, width), width)
 
     def _begin_drawing(self) -> None:
-        if not self._worked:
-            # Not needed by a rebuild with nothing to do; the engine has it by now, since it runs something.
-            from threading import Thread
-
+        if not self._worked and self._handler is not None:
             self._worked = True
-            self._drawer = Thread(target=self._draw_until_closed, name="display", daemon=True)
-            self._drawer.start()
+            signal.setitimer(signal.ITIMER_REAL, LIVE_AFTER, FRAME_EVERY)
 
-    def _draw_until_closed(self) -> None:
-        from time import sleep
-
-        sleep(LIVE_AFTER)
-        if self._closed:
-            return
-        # Here and not above: a build that is over by now does without the 40 ms that rich takes to import.
-        from envbuild.ui.live import LiveRegion
-
-        while True:
-            with self._lock:
-                if self._closed or self._output.lost:
-                    return
+    def _tick(self, _number: int, _frame: object) -> None:
+        """Draws a frame, in the main thread, between two instructions of whatever it does."""
+        if not self._lock.acquire(blocking=False):
+            return  # an event is being written, perhaps by the very code that was interrupted: the next tick draws
+        try:
+            if not self._closed and not self._output.lost:
                 if self._region is None:
+                    # Here and not above: a build that is over by now does without the 40 ms that rich takes to import.
+                    from envbuild.ui.live import LiveRegion
+
                     self._region = LiveRegion(self._output)
                 self._region.draw(self._frame())
-            sleep(FRAME_EVERY)
+        finally:
+            self._lock.release()
 
     def _frame(self) -> list[tuple[str, str]]:
         width, height = self._output.terminal_size

@@ -255,3 +255,32 @@ def test_a_rebuild_with_nothing_to_do_imports_nothing_heavy(web):
     web.build()
     done = web.python(script)
     assert done.stdout.strip() == "0 []", done.stdout + done.stderr
+
+
+def test_a_first_build_on_a_terminal_makes_its_base_and_draws(project):
+    """A process with threads can't enter a user namespace: what draws may be none while the base is made."""
+    project.write("web.env", "from tar:busybox.tar", "run sleep 0.6; echo words; sleep 0.3")
+    master, slave = os.openpty()
+    build = subprocess.Popen(
+        [sys.executable, "-m", "envbuild", "build", "web.env"],
+        cwd=project.folder,
+        env={**project.environment, "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            data = os.read(master, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    os.close(master)
+    assert build.wait(20) == 0, seen
+    assert b"1 running" in seen
+    assert b"words" in seen
+    assert b"web:latest" in seen
