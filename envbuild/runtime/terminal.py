@@ -42,8 +42,9 @@ class TerminalBridge:
     def connect(self, master: int) -> None:
         """Begins to pass bytes. The user's terminal passes keys on unread from here: Ctrl-C is the command's."""
         self._master = master
-        self._resize()
+        # In this order: a change of size between the two would else be lost.
         signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())
+        self._resize()
         tty.setraw(self._stdin, termios.TCSADRAIN)
         self._thread = threading.Thread(target=self._pass, name="terminal", daemon=True)
         self._thread.start()

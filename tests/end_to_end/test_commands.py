@@ -1,11 +1,15 @@
 """The commands, their exit codes and forms."""
 
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
+import struct
+import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -206,6 +210,7 @@ def test_escape_sequences_of_a_step_do_not_reach_a_terminal(project):
 def test_run_on_a_terminal_gives_one_of_its_own(web):
     pid, master = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
         os.chdir(web.folder)
         words = [
             sys.executable,
@@ -219,11 +224,6 @@ def test_run_on_a_terminal_gives_one_of_its_own(web):
             "tty; stty size; read x; echo got $x",
         ]
         os.execve(sys.executable, words, web.environment)
-    import fcntl
-    import struct
-    import termios
-
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     seen = b""
     sent = False
     end = time.monotonic() + 30
