@@ -26,7 +26,7 @@ def killed_when(project, condition, what: str) -> None:
 def test_git_is_built_though_its_build_is_killed_twice(project):
     shutil.copy(RECIPE, project.folder / "git.env")
     killed_when(project, lambda: alive_with("apt-get\0source") or alive_with("apt-get\0install"), "while it downloads")
-    killed_when(project, lambda: alive_with("cc1"), "while it compiles")
+    killed_when(project, lambda: alive_with("cc1\0-quiet"), "while it compiles")
     done = project.command("build", "git.env", "--jobs", "2", "--set", f"jobs={os.cpu_count() or 1}", timeout=900)
     assert done.code == 0, done.err
     # What had finished before the second kill was not done again.
