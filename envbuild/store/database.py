@@ -158,7 +158,8 @@ class Database:
                 yield
             except BaseException:
                 self._depth -= 1
-                if self._depth == 0:
+                # When the disk is full or fails, SQLite has rolled back by itself (sqlite.org/lang_transaction.html).
+                if self._depth == 0 and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
             self._depth -= 1

@@ -12,7 +12,10 @@ import os
 import sqlite3
 import sys
 
-WRITERS = ("write", "link", "rename", "replace", "mkdir", "symlink", "chown", "chmod", "utime", "setxattr", "mknod")
+WRITERS = (
+    *("write", "ftruncate", "fsync", "link", "unlink", "rename", "replace", "mkdir", "rmdir", "symlink", "mknod"),
+    *("mkfifo", "chown", "chmod", "utime", "setxattr", "removexattr"),
+)
 SQLITE = {"ENOSPC": "database or disk is full", "EIO": "disk I/O error", "EMFILE": "unable to open database file"}
 
 name, number = sys.argv[1], int(sys.argv[2])
@@ -20,7 +23,7 @@ main_process = os.getpid()
 counted = 0
 
 
-def fails(what: str) -> bool:
+def fails() -> bool:
     global counted
     if os.getpid() != main_process:
         return False
@@ -35,7 +38,7 @@ def raise_it(what: object) -> None:
 
 def wrapped(real):
     def call(*positional, **named):
-        if fails(real.__name__):
+        if fails():
             raise_it(positional[0] if positional else None)
         return real(*positional, **named)
 
@@ -46,30 +49,39 @@ def wrap_opens() -> None:
     real_os, real_builtin = os.open, builtins.open
 
     def os_open(path, flags, *positional, **named):
-        if (flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) or name == "EMFILE") and fails("open"):
+        if (flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) or name == "EMFILE") and fails():
             raise_it(path)
         return real_os(path, flags, *positional, **named)
 
     def builtin_open(path, mode="r", *positional, **named):
-        if (set(mode) & set("wxa+") or name == "EMFILE") and fails("open"):
+        if (set(mode) & set("wxa+") or name == "EMFILE") and fails():
             raise_it(path)
         return real_builtin(path, mode, *positional, **named)
 
     os.open, builtins.open = os_open, builtin_open
 
 
+class FaultyConnection(sqlite3.Connection):
+    """One that fails as SQLite does: with the transaction rolled back."""
+
+    def execute(self, statement, *values):
+        self.fail_before(statement)
+        return super().execute(statement, *values)
+
+    def executemany(self, statement, rows):
+        self.fail_before(statement)
+        return super().executemany(statement, rows)
+
+    def fail_before(self, statement: str) -> None:
+        if not statement.startswith(("SELECT", "ROLLBACK")) and fails():
+            if self.in_transaction:
+                super().execute("ROLLBACK")
+            raise sqlite3.OperationalError(SQLITE[name])
+
+
 def wrap_database() -> None:
-    from envbuild.store.database import Database
-
-    real = Database.write
-
-    def write(self, statement, values=()):
-        if fails("database"):
-            with self._told_apart():
-                raise sqlite3.OperationalError(SQLITE[name])
-        return real(self, statement, values)
-
-    Database.write = write
+    real = sqlite3.connect
+    sqlite3.connect = lambda *positional, **named: real(*positional, factory=FaultyConnection, **named)
 
 
 if name == "EMFILE":
@@ -84,9 +96,12 @@ import envbuild.engine.build  # noqa: E402
 import envbuild.engine.run_missing  # noqa: E402
 import envbuild.ui.plain  # noqa: E402, F401
 from envbuild.cli.main import run  # noqa: E402
+from envbuild.store import store  # noqa: E402
 
 wrap_opens()
 wrap_database()
+if name != "EMFILE":
+    store.sync_file_system = wrapped(store.sync_file_system)
 status = run(sys.argv[3:])
 if path := os.environ.get("FAULTY_COUNT"):
     number = 0

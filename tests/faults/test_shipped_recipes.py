@@ -33,8 +33,8 @@ def stands(project: Project, name: str, image: str, words: tuple[str, ...]) -> s
     return done.image
 
 
-def damage_and_mend(project: Project, name: str, image: str, words: tuple[str, ...]) -> None:
-    for number in range(3):
+def damage_and_mend(project: Project, name: str, image: str, words: tuple[str, ...], *, times: int) -> None:
+    for number in range(times):
         victim = random.Random(number).choice([path for path in objects(project) if path.stat().st_size])
         flip(victim)
         ran = project.command("run", image, *words)
@@ -63,7 +63,7 @@ def test_recipes_on_this_machine_s_packages(tmp_path, path, image, words):
     project = shipped(tmp_path / "killed", path)
     kill_at_random(project, name, 1.5, seed=1)
     assert stands(project, name, image, words) == undisturbed
-    damage_and_mend(project, name, image, words)
+    damage_and_mend(project, name, image, words, times=3)
     assert stands(project, name, image, words) == undisturbed
 
 
@@ -73,8 +73,6 @@ def test_recipes_on_this_machine_s_packages(tmp_path, path, image, words):
     [
         ("compile/compile.env", "sum", ("--", "/bin/sum")),
         ("web/web.env", "web", ("--", "python", "-c", "import flask")),
-        ("science/science.env", "science", ()),
-        ("gnu-hello/gnu-hello.env", "gnu-hello", ()),
     ],
 )
 def test_recipes_with_packages_from_the_network(tmp_path, path, image, words):
@@ -83,4 +81,4 @@ def test_recipes_with_packages_from_the_network(tmp_path, path, image, words):
     project = shipped(tmp_path, path)
     kill_at_random(project, name, 25, seed=2)
     stands(project, name, image, words)
-    damage_and_mend(project, name, image, words)
+    damage_and_mend(project, name, image, words, times=1)
