@@ -187,6 +187,26 @@ def busybox_tar(path: Path) -> None:
         add("etc/group", tarfile.REGTYPE, 0o644, b"root:x:0:\nstaff:x:50:\n")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def removable(tmp_path_factory: pytest.TempPathFactory):
+    """Stores of an ordinary user hold files of an image's users, and folders that nobody may enter: gives all of them
+    to the user in the end, so that a later session of pytest can remove them."""
+    yield
+    if os.geteuid() == 0:
+        return
+    script = (
+        "import os, sys; from envbuild.sandbox.ids import enter_user_namespace as enter; enter()\n"
+        "def own(path):\n"
+        "    os.chown(path, 0, 0, follow_symlinks=False); os.chmod(path, 0o700)\n"
+        "    with os.scandir(path) as items:\n"
+        "        inner = [item.path for item in items if item.is_dir(follow_symlinks=False)]\n"
+        "    for folder in inner: own(folder)\n"
+        "sys.setrecursionlimit(9999); own(sys.argv[1])"
+    )
+    base = str(tmp_path_factory.getbasetemp())
+    subprocess.run([sys.executable, "-c", script, base], capture_output=True, check=False)
+
+
 @pytest.fixture(scope="session")
 def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not BUSYBOX.exists():

@@ -1,7 +1,7 @@
 """Garbage collection: removes what no tag, kept history, registered lock or failure to look into needs.
 
 What is needed is found first and the rest removed after, while nobody else uses the store. A collection that is
-killed leaves some garbage, never a hole: records go before what they name.
+killed, or whose machine stops, leaves some garbage, never a hole: records go before what they name.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ def _remove(store: Store, needed: _Needed) -> Freed:
                 database.write("DELETE FROM locks WHERE path = ?", (path,))
     store.trees.forget()
     store.stacks.forget()
+    # Else a loss of power could bring the records back, and not what they name.
+    store.sync()
     for name in os.listdir(store.stacks.path):
         if name not in kept_layers:
             remove(f"{store.stacks.path}/{name}")

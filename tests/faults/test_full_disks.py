@@ -78,13 +78,12 @@ def test_an_error_at_each_write_loses_nothing(prepared, tmp_path, name):
     writes = int(counting.read_text())
     assert writes > 50
     failed = 0
-    # Each of the first, then every third: the rest is the same for file after file.
-    for number in [*range(1, 30), *range(30, writes + 1, 3)]:
+    for number in range(1, writes + 1):
         prepared.again()
         done = faulty(prepared, name, number)
         failed += done.returncode != 0
         check_after(prepared, done, f"{name} at write {number} of {writes}")
-    assert failed > writes / 10
+    assert failed > writes / 2
 
 
 @pytest.mark.root

@@ -351,3 +351,22 @@ def test_directories_as_deep_as_a_path_can_be_are_removed(inside):
         remove(f"{store.work.path}/x")
         assert os.listdir(store.work.path) == []
     """)
+
+
+def test_a_database_that_grows_full_within_a_transaction_says_so_and_goes_on(inside):
+    """SQLite then rolls back by itself, and there is nothing left to roll back."""
+    inside("""
+        from envbuild.store.database import StoreFull
+        (pages,) = store.database.row("PRAGMA page_count")
+        store.database.rows(f"PRAGMA max_page_count={pages + 5}")
+        try:
+            with store.database.transaction():
+                for number in range(50):
+                    store.database.write("INSERT INTO memo VALUES ('big', ?, ?)", (str(number), bytes(5000)))
+            raise SystemExit("it took everything")
+        except StoreFull as error:
+            assert "database or disk is full" in error.message, error.message
+        assert store.database.row("SELECT count(*) FROM memo WHERE kind = 'big'") == (0,)
+        store.memo.put("small", "", b"1")
+        assert store.memo.get("small", "") == b"1"
+    """)
