@@ -113,7 +113,7 @@ class Crash:
         folders = []
         for name, what in sorted(event.layer):
             there = path / name
-            if not safe and not self.ordered and self.randomness.random() < 0.1 or not there.parent.is_dir():
+            if (not safe and not self.ordered and self.randomness.random() < 0.1) or not there.parent.is_dir():
                 continue
             match what:
                 case int():
@@ -278,5 +278,3 @@ def test_power_lost_at_any_moment_of_a_collection(crashes, share):
         assert (ran.returncode, ran.stdout) == (0, "".join(f"{number}\n" for number in range(6))), what
         (project.folder / "garbage.env.lock").unlink()
         crashes.is_sound(what)
-
-
