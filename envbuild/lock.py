@@ -10,18 +10,37 @@ import json
 import os
 
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.record import Record
+from envbuild.record import Record, values
 
 VERSION = 1
 Pairs = tuple[tuple[str, str], ...]
 
 
+class Package(Record):
+    """One package that a statement came to.
+
+    `name` is the manager's: apt's has `:ARCH` where that is foreign, npm's is the path below node_modules. `hash` is
+    `sha256:` or `sha512:` and hexadecimal digits, of its file. `origin` is where that comes from, in terms that
+    hold behind any mirror; docs/lock.md has its forms.
+    """
+
+    name: str
+    version: str
+    hash: str
+    origin: str
+
+
 class LockedStep(Record):
-    """One step: the first line of its statement, its key, and the tree it gave."""
+    """One step: the first line of its statement, its key, and the tree it gave.
+
+    Of a step that installs packages, `asks` is the digest of what the statement asks for, and `packages` the answer.
+    """
 
     text: str
     key: str
     tree: str
+    asks: str = ""
+    packages: tuple[Package, ...] = ()
 
 
 class LockedStage(Record):
@@ -116,6 +135,10 @@ def dump(lock: Lock) -> str:
                 f"        key: sha256:{step.key}",
                 f"        tree: sha256:{step.tree}",
             ]
+            if step.asks:
+                lines.append(f"        asks: sha256:{step.asks}")
+                lines.append("        packages:" if step.packages else "        packages: []")
+                lines += [_package_line(package) for package in sorted(step.packages, key=values)]
     return "\n".join(lines) + "\n"
 
 
@@ -171,7 +194,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
                 "digest": f"sha256:{stage.digest}",
                 "origin": stage.origin,
                 "epoch": stage.epoch,
-                "steps": [{"step": s.text, "key": f"sha256:{s.key}", "tree": f"sha256:{s.tree}"} for s in stage.steps],
+                "steps": [_plain_step(step) for step in stage.steps],
             }
             for stage in lock.stages
         ],
@@ -224,8 +247,37 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         digest=_digest(plain["digest"]),
         origin=str(plain["origin"]),
         epoch=int(str(plain["epoch"])),
-        steps=tuple(LockedStep(str(s["step"]), _digest(s["key"]), _digest(s["tree"])) for s in steps),
+        steps=tuple(_step(step) for step in steps),
     )
+
+
+def _step(plain: dict[str, object]) -> LockedStep:
+    packages = plain.get("packages") or []
+    assert isinstance(packages, list)
+    return LockedStep(
+        text=str(plain["step"]),
+        key=_digest(plain["key"]),
+        tree=_digest(plain["tree"]),
+        asks=_digest(plain["asks"]) if "asks" in plain else "",
+        packages=tuple(Package(*(str(one[field]) for field in _PACKAGE_FIELDS)) for one in packages),
+    )
+
+
+def _plain_step(step: LockedStep) -> dict[str, object]:
+    plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
+    if step.asks:
+        plain["asks"] = f"sha256:{step.asks}"
+        plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(one), strict=True)) for one in step.packages]
+    return plain
+
+
+_PACKAGE_FIELDS = ("name", "version", "hash", "from")
+"""What the lock calls the fields of a package, in their order."""
+
+
+def _package_line(package: Package) -> str:
+    pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
+    return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
 
 
 def _digest(value: object) -> str:

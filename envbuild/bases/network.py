@@ -90,6 +90,22 @@ def _apt_settings() -> list[str]:
     return lines + own[: 1 + os.path.exists(BUNDLE)]
 
 
+def apt_proxies(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The proxies that apt uses on this machine, by scheme; () where it has none of its own (apt.conf(5),
+    Acquire::http::Proxy)."""
+    found: dict[str, str] = {}
+    for line in _apt_settings():
+        for scheme in ("http", "https"):
+            if line.startswith(f'Acquire::{scheme}::Proxy "'):
+                found[scheme] = line.partition(' "')[2].rstrip('";')
+    if not found:
+        return ()
+    named = {name.lower().removesuffix("_proxy"): value for name, value in variables.items() if value}
+    kept = {scheme: named[scheme] for scheme in ("http", "https") if scheme in named}
+    merged = {**kept, **found}
+    return tuple(sorted((scheme, value) for scheme, value in merged.items() if value and value != "DIRECT"))
+
+
 def _names_a_file(line: str) -> bool:
     """Whether the value is a path: a program that finds a proxy, a key. It isn't there in a sandbox."""
     return line.partition(' "')[2].startswith("/")

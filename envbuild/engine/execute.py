@@ -14,11 +14,13 @@ from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.engine.secrets import Redactor
 from envbuild.engine.worker import Worker
 from envbuild.errors import UsageError, WorkFailed
+from envbuild.packages.task import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.request import Bind, Outcome, Request, Secret
 from envbuild.store.outputs import OutputWriter
 from envbuild.store.store import Store
+from envbuild.store.work import Workspace
 from envbuild.tree.entry import Digest
 from envbuild.tree.patterns import compile_patterns
 
@@ -104,19 +106,11 @@ class Executor:
     ) -> Execution:
         action = step.action
         assert isinstance(action, Execute)
-        started = time.monotonic()
         secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
-        layers = self._store.layers(parent, near)
-        with self._store.workspace(parent) as space:
-            output = OutputWriter(f"{space.path}/output", self._store.objects)
+        settings = self._network(parent) if action.network else NetworkSettings()
 
-            def take(data: bytes) -> None:
-                output.write(data)
-                sink(data)
-
-            redactor = Redactor(tuple(secret.content for secret in secrets), take)
-            settings = self._network(parent) if action.network else NetworkSettings()
-            request = Request(
+        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+            return Request(
                 layers=layers,
                 argv=action.argv,
                 environment=self._environment(action, parent, epoch, settings),
@@ -129,7 +123,84 @@ class Executor:
                 secrets=secrets,
                 timeout=step.timeout,
             )
-            outcome = self._worker.run(request, redactor.write)
+
+        return self._run(step, request, secrets, parent, near, epoch, sink)
+
+    def install(
+        self,
+        step: Step,
+        task: Task,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        """Runs a package manager's task on `parent`, without network."""
+
+        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+            return Request(
+                layers=layers,
+                argv=task.argv,
+                environment=(*task.environment, ("HOME", "/root"), ("SOURCE_DATE_EPOCH", str(epoch))),
+                upper=space.upper,
+                work=space.work,
+                binds=tuple(_task_binds(task, space.path)),
+            )
+
+        return self._run(step, request, (), parent, near, epoch, sink)
+
+    def resolve(
+        self, task: Task, out: str, parent: Digest, near: tuple[Digest, ...], sink: Callable[[bytes], None]
+    ) -> tuple[Outcome, bytes]:
+        """Runs a package manager's task on `parent` with the network and throws away what it does to the tree; how it
+        ended, and the end of its output. What it writes to `task.OUT` lies in the folder `out` afterwards."""
+        settings = self._network(parent)
+        layers = self._store.layers(parent, near)
+        with self._store.workspace(parent) as space:
+            output = OutputWriter(f"{space.path}/output", self._store.objects)
+
+            def take(data: bytes) -> None:
+                output.write(data)
+                sink(data)
+
+            request = Request(
+                layers=layers,
+                argv=task.argv,
+                environment=(*settings.environment, *task.environment, ("HOME", "/tmp")),
+                upper=space.upper,
+                work=space.work,
+                network=True,
+                binds=(
+                    *binds_of(settings, space.path),
+                    *_task_binds(task, space.path),
+                    Bind(os.path.realpath(out), OUT, read_only=False),
+                ),
+            )
+            outcome = self._worker.run(request, take)
+            output.finish()
+            return outcome, output.tail
+
+    def _run(
+        self,
+        step: Step,
+        request: Callable[[Workspace, tuple[str, ...]], Request],
+        secrets: tuple[Secret, ...],
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        started = time.monotonic()
+        layers = self._store.layers(parent, near)
+        with self._store.workspace(parent) as space:
+            output = OutputWriter(f"{space.path}/output", self._store.objects)
+
+            def take(data: bytes) -> None:
+                output.write(data)
+                sink(data)
+
+            redactor = Redactor(tuple(secret.content for secret in secrets), take)
+            outcome = self._worker.run(request(space, layers), redactor.write)
             redactor.close()
             digest = output.finish()
             if step.test:
@@ -165,6 +236,22 @@ class Executor:
         if name not in self._secrets:
             raise NoSuchSecret(name)
         return self._secrets[name]
+
+
+def _task_binds(task: Task, folder: str) -> list[Bind]:
+    """What a task mounts; its files are written into `folder`, which outlives the sandbox."""
+    binds = []
+    for number, (target, content) in enumerate(task.files):
+        path = f"{folder}/task-{number}"
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o755 if target in task.executable else 0o644)
+        binds.append(Bind(os.path.realpath(path), target))
+    # One folder of links: a mount for each of hundreds of files would take longer than the rest.
+    os.mkdir(f"{folder}/packages", 0o755)
+    for name, source in task.packages:
+        os.link(source, f"{folder}/packages/{name}")
+    return [*binds, Bind(os.path.realpath(f"{folder}/packages"), PACKAGES)]
 
 
 class NotReproducible(WorkFailed):

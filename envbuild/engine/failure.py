@@ -12,7 +12,7 @@ from envbuild.engine.stage_run import StageRun
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.language.model import Place
 from envbuild.plan.facts import dump
-from envbuild.plan.step import Execute, Step
+from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.store.images import Failure
 
 
@@ -38,16 +38,20 @@ def step_failed(session: Session, run: StageRun, step: Step, done: Execution, nu
     else:
         message = f"the command failed with exit status {outcome.status}"
     action = step.action
-    assert isinstance(action, Execute)
-    facts = run.facts.replace(
-        environment=action.environment, user=action.user, workdir=action.workdir, start=None, health=None
-    )
+    if isinstance(action, InstallPackages):
+        environment, user, workdir = action.environment, "", "/"
+        parameters: tuple[tuple[str, str], ...] = ()
+    else:
+        assert isinstance(action, Execute)
+        environment, user, workdir = action.environment, action.user, action.workdir
+        parameters = action.parameters
+    facts = run.facts.replace(environment=environment, user=user, workdir=workdir, start=None, health=None)
     detail = {
         "text": step.text,
         "file": step.place.file,
         "line": step.place.line,
         "output": done.output,
-        "parameters": dict(action.parameters),
+        "parameters": dict(parameters),
     }
     session.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
     session.emit(

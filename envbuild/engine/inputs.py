@@ -7,19 +7,24 @@ from collections.abc import Callable
 from envbuild.digest import sha256_of
 from envbuild.engine.context import Context, Found
 from envbuild.errors import UsageError
-from envbuild.plan.step import CopyIn, Execute, FetchFile, Origin, Render, Step
-from envbuild.record import Record
+from envbuild.lock import Package
+from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
+from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Entry, encode
 from envbuild.tree.forest import lookup
 from envbuild.tree.patterns import compile_patterns
+
+NPM_FILES = ("package.json", "package-lock.json", "npm-shrinkwrap.json")
+"""What `npm -r DIR` reads; the last two may be missing."""
 
 
 class Inputs(Record):
     """The digests for the key, in the action's order, and what the action will need of what was found.
 
     `found` are context files; `entries` those of another tree, with the path each has there; `text` a
-    template's bytes with `mode`; `binds` the real paths of a command's mounts.
+    template's bytes with `mode`; `binds` the real paths of a command's mounts; `contents` those of the files that a
+    statement about packages names, and `packages` what it came to.
     """
 
     digests: tuple[str, ...] = ()
@@ -28,6 +33,8 @@ class Inputs(Record):
     text: bytes = b""
     mode: int = 0o644
     binds: tuple[tuple[str, str], ...] = ()
+    contents: tuple[bytes, ...] = ()
+    packages: tuple[Package, ...] = ()
 
 
 class NotInTree(UsageError):
@@ -49,13 +56,16 @@ class Gatherer:
         context: Callable[[str], Context],
         tree_of: Callable[[Origin], str],
         fetched: Callable[[FetchFile], str],
+        packages: Callable[[Step, tuple[bytes, ...]], tuple[Package, ...]],
     ) -> None:
         """`context` gives the folder that paths of a statement are relative to, `tree_of` the tree that an
-        origin means, `fetched` the sha256 of a URL's file (fetching it if nothing knows it)."""
+        origin means, `fetched` the sha256 of a URL's file (fetching it if nothing knows it), `packages` what a
+        statement about packages comes to (resolving it if nothing knows that)."""
         self._store = store
         self._context = context
         self._tree_of = tree_of
         self._fetched = fetched
+        self._packages = packages
 
     def gather(self, step: Step, epoch: int) -> Inputs:
         """The inputs of `step`. Raises UsageError kinds for what is missing or may not be used."""
@@ -71,6 +81,8 @@ class Gatherer:
                 return Inputs((self._fetched(action),))
             case Execute() as action:
                 return self._mounts(action, epoch)
+            case InstallPackages() as action:
+                return self._declared(step, action)
             case _:
                 return Inputs()
 
@@ -95,6 +107,22 @@ class Gatherer:
             name = path.rpartition(b"/")[2]
             entries.append((path, entry._replace(name=name)))
         return Inputs(tuple(_line(entry) for _, entry in entries), entries=tuple(entries))
+
+    def _declared(self, step: Step, action: InstallPackages) -> Inputs:
+        context = self._context(action.folder)
+        contents = []
+        for option, path in action.files:
+            names = [f"{path.rstrip('/')}/{name}" for name in NPM_FILES] if action.manager == "npm" else [path]
+            for name in names:
+                try:
+                    contents.append(context.read(name, f"{action.manager} {option}")[0])
+                except UsageError:
+                    if not name.endswith(NPM_FILES[1:]):
+                        raise
+                    contents.append(b"")
+        packages = self._packages(step, tuple(contents))
+        digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
+        return Inputs(tuple(digests), contents=tuple(contents), packages=packages)
 
     def _mounts(self, action: Execute, epoch: int) -> Inputs:
         if not action.mounts:

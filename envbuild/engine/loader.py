@@ -30,7 +30,6 @@ STEP_STATEMENTS = (
     model.Discard,
     model.WorkDir,
 )
-PACKAGE_STATEMENTS = (model.Apt, model.Pip, model.Npm)
 
 
 class RecipeCircle(UsageError):
@@ -38,25 +37,6 @@ class RecipeCircle(UsageError):
 
     def __init__(self, paths: list[str]) -> None:
         super().__init__(f"recipes that need each other: {' -> '.join(paths)}", "one of them has to start elsewhere")
-
-
-class PackagesNotYet(UsageError):
-    """A package statement, which this version parses and plans but can't run."""
-
-    def __init__(self, statement: model.Statement) -> None:
-        word = type(statement).__name__.lower()
-        place = statement.place
-        super().__init__(
-            f"{place.file}:{place.line}: '{word}' can't be run yet in this version",
-            f"until it can, use a networked step: {_INSTEAD[word]}",
-        )
-
-
-_INSTEAD = {
-    "apt": "run(network) apt-get update && apt-get install -y --no-install-recommends PKG",
-    "pip": "run(network, cache=/root/.cache/pip) python3 -m venv DIR && DIR/bin/pip install REQ",
-    "npm": "run(network, cache=/root/.npm) npm install PKG",
-}
 
 
 class _Loader:
@@ -100,6 +80,7 @@ class _Loader:
             lambda folder: self.session.context(one, folder),
             lambda origin: self.session.tree_of(one, origin),
             lambda action: self.session.fetched(one, action),
+            lambda step, contents: self.session.packages(one, step, contents),
         )
         target = stage_named(recipe, self.session.request.stage if top else None)
         names = frozenset(stage.name for stage in recipe.stages if stage.name)
@@ -107,7 +88,6 @@ class _Loader:
         for number, stage in enumerate(recipe.stages, 1):
             if stage not in stages_needed(recipe, target):
                 continue
-            _refuse_packages(stage)
             needs = self._needs(stage, made, recipe, [*above, real])
             name = stage.name or str(number)
             run = StageRun(recipe.name, number, stage, None, needs, names)
@@ -151,12 +131,6 @@ class _Loader:
         from envbuild.engine.lock_memo import read_lock
 
         return text, read_lock(text, path, self.session.store)
-
-
-def _refuse_packages(stage: model.Stage) -> None:
-    for statement in stage.statements:
-        if isinstance(statement, PACKAGE_STATEMENTS):
-            raise PackagesNotYet(statement)
 
 
 def load_all(session: Session) -> None:

@@ -87,8 +87,14 @@ def locked_stage(run: StageRun) -> LockedStage:
         digest=run.base.tree,
         origin=run.base.origin,
         epoch=run.facts.epoch,
-        steps=tuple(LockedStep(first_line(r.step.text), r.key, r.tree) for r in run.results),
+        steps=tuple(_locked_step(run, number, result) for number, result in enumerate(run.results)),
     )
+
+
+def _locked_step(run: StageRun, number: int, result: StepResult) -> LockedStep:
+    answer = run.answers.get(number)
+    asks, packages = (answer.asks, answer.packages) if answer is not None else ("", ())
+    return LockedStep(first_line(result.step.text), result.key, result.tree, asks, packages)
 
 
 def publish_all(session: Session) -> BuildResult:

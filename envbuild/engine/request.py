@@ -24,6 +24,8 @@ class BuildRequest(Record):
     locked: bool = False
     use_cache: bool = True
     refresh: bool = False
+    renew: tuple[str, ...] = ()
+    dry_run: bool = False
     check: bool = False
     explain: bool = False
     rerun: tuple[str, ...] = ()

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
 from envbuild.engine.context import ATTEMPTS, WAIT
+from envbuild.engine.declared import pins
 from envbuild.engine.differences import differences
-from envbuild.engine.events import Notice, StepExplained, StepFinished, StepOutput, StepStarted
+from envbuild.engine.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.engine.execute import Execution, Executor, NotReproducible
 from envbuild.engine.failure import StepFailure, Stopped, step_failed, tell_failure
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
 from envbuild.engine.missing_bases import BaseMaker, tell_waiting
+from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.engine.perform import Performer
+from envbuild.engine.phases import Phases
 from envbuild.engine.session import NotYet, RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult, cached_result
 from envbuild.engine.why import Explainer
 from envbuild.engine.worker import Worker
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
+from envbuild.lock import Package
 from envbuild.plan import parts
-from envbuild.plan.step import Execute, Step
+from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import ContentChanged
 from envbuild.store.records import Source, StepRecord
@@ -46,6 +51,7 @@ class MissingRunner:
         self._differences: list[str] = []
         self._worker: Worker
         self._executor: Executor
+        self._phases: Phases
         self._performer = Performer(self.store)
         self._explainer = Explainer(self.store)
 
@@ -65,7 +71,9 @@ class MissingRunner:
                 request.secrets,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
             )
+            self._phases = Phases(self.store, self._executor, PackagesNetwork(request.network, request.home))
             session.waiting = True
+            session.resolve = self._resolve
             with self.store.work.removing_behind():
                 self._run_threads(left)
         failures = [run.error for _, run in left if run.error is not None]
@@ -150,13 +158,15 @@ class MissingRunner:
         number = session.step_number(run, step)
         started = time.monotonic()
         place = step.place
-        session.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
+        session.begin(run, step)
         made_of = session.parts(run, step, inputs)
         source = session.source(run, step, made_of)
         if session.request.explain:
             session.emit(StepExplained(number, self._reasons(run, step, key, source, made_of, inputs)))
         try:
-            if isinstance(step.action, Execute):
+            if isinstance(step.action, InstallPackages):
+                self._fetch(step.action, inputs, number)
+            if isinstance(step.action, (Execute, InstallPackages)):
                 done = self._execute(run, step, inputs, number)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
             else:
@@ -174,10 +184,40 @@ class MissingRunner:
                 tell_failure(session, number, run, step.text, place, error, started)
             raise error from caught
         seconds = time.monotonic() - started
-        owners_kept = not isinstance(step.action, Execute) or self._worker.ids.kind != "single"
+        owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
         self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
         session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False, owners_kept)
+
+    def _resolve(self, one: RecipeRun, run: StageRun, step: Step, contents: tuple[bytes, ...]) -> tuple[Package, ...]:
+        """Asks the package manager what a statement means, since the lock does not say."""
+        session = self.session
+        number = session.step_number(run, step)
+        action = step.action
+        assert isinstance(action, InstallPackages)
+        started = time.monotonic()
+        session.begin(run, step)
+        pinned = pins(run, action.manager, frozenset(session.request.renew))
+
+        def sink(data: bytes) -> None:
+            session.emit(StepOutput(number, data))
+
+        try:
+            with self._slots:
+                found = self._phases.resolve(one, run, step, contents, pinned, sink)
+        except EnvbuildError as error:
+            if not self._stop.is_set():
+                tell_failure(session, number, run, step.text, step.place, error, started)
+            raise
+        seconds = time.monotonic() - started
+        sink(f"{action.manager} resolved {len(found)} packages in {seconds:.1f}s\n".encode())
+        return found
+
+    def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
+        def progress(done: int, total: int) -> None:
+            self.session.emit(StepProgress(number, done, total, "bytes"))
+
+        self._phases.fetch(action, inputs.contents, inputs.packages, progress)
 
     def _perform(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> tuple[Digest, str, Inputs]:
         """The tree that an action makes, and the key and inputs that it had: files that change while they are
@@ -211,18 +251,21 @@ class MissingRunner:
         def sink(data: bytes) -> None:
             session.emit(StepOutput(number, data))
 
-        near = (run.tree, *[result.tree for result in reversed(run.results)])
-        if run.base is not None:
-            near = (*near, run.base.tree)
-        parent, epoch = run.tree, run.facts.epoch
-        done = self._executor.execute(step, inputs, parent, near, epoch, sink)
+        def once(sink: Callable[[bytes], None]) -> Execution:
+            parent, near, epoch = run.tree, run.near, run.facts.epoch
+            if isinstance(step.action, InstallPackages):
+                task = self._phases.installation(step.action, inputs.packages)
+                return self._executor.install(step, task, parent, near, epoch, sink)
+            return self._executor.execute(step, inputs, parent, near, epoch, sink)
+
+        done = once(sink)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
             raise Stopped("")
         if done.outcome.status:
             raise step_failed(session, run, step, done, number)
         if session.request.check and not step.test:
-            again = self._executor.execute(step, inputs, parent, near, epoch, lambda data: None)
+            again = once(lambda data: None)
             if again.outcome.status:
                 raise step_failed(session, run, step, again, number)
             if again.tree != done.tree:

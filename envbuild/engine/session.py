@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from envbuild import lock as locks
 from envbuild.engine.base import Bases
 from envbuild.engine.context import Context
-from envbuild.engine.events import Emit, StepCached
+from envbuild.engine.declared import asks_of, locked_answer, refuse_more
+from envbuild.engine.events import Emit, StepCached, StepStarted
 from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
 from envbuild.engine.request import BuildRequest
-from envbuild.engine.stage_run import StageRun, StepResult
+from envbuild.engine.stage_run import Answer, StageRun, StepResult
 from envbuild.language import model
-from envbuild.lock import Lock
+from envbuild.lock import Lock, Package
 from envbuild.plan.parts import Parts, dump, parts_of
-from envbuild.plan.step import Execute, FetchFile, Origin, Step
+from envbuild.plan.step import Execute, FetchFile, InstallPackages, Origin, Step
 from envbuild.sandbox.subids import has_single_id
 from envbuild.store.records import Source, StepRecord
 from envbuild.store.store import Store
@@ -48,6 +50,9 @@ class RecipeRun:
         return self.runs[-1]
 
 
+Resolve = Callable[[RecipeRun, StageRun, Step, tuple[bytes, ...]], tuple[Package, ...]]
+
+
 class Session:
     """One build, as its threads share it. `waiting` is whether a stage may wait for another, which only threads may;
     `owners_kept` is whether commands can give files to other users;
@@ -60,6 +65,7 @@ class Session:
         self.started = time.monotonic()
         self.recipes: list[RecipeRun] = []
         self.waiting = False
+        self.resolve: Resolve | None = None
         self.owners_kept = not has_single_id(os.geteuid())
         self.rerun: frozenset[tuple[str, int]] = frozenset()
         self.counts = {"ran": 0, "cached": 0}
@@ -67,6 +73,7 @@ class Session:
         self.owners: dict[int, RecipeRun] = {}
         self._contexts: dict[str, Context] = {}
         self.by_path: dict[str, RecipeRun] = {}
+        self._begun: set[int] = set()
         self._counting = threading.Lock()
 
     # What steps need from elsewhere
@@ -93,6 +100,32 @@ class Session:
             image = self.store.images.resolve(origin.argument)
         one.images[origin.argument] = image.digest
         return image.tree
+
+    def packages(self, one: RecipeRun, step: Step, contents: tuple[bytes, ...]) -> tuple[Package, ...]:
+        """What a statement about packages comes to: as the lock has it, else as its package manager says."""
+        assert isinstance(step.action, InstallPackages)
+        run, number = self._place_of(one, step)
+        asks = asks_of(step.action, contents)
+        answer = run.answers.get(number)
+        if answer is None or answer.asks != asks:
+            answer = None if self.request.renew else locked_answer(run, number, asks)
+            run.from_lock[id(step)] = answer is not None
+            if answer is None:
+                if self.request.locked:
+                    raise refuse_more(run, step, locks.path_of(one.recipe.path))
+                if self.resolve is None:
+                    raise NotYet
+                answer = Answer(asks, self.resolve(one, run, step, contents))
+            run.answers[number] = answer
+        return answer.packages
+
+    def _place_of(self, one: RecipeRun, step: Step) -> tuple[StageRun, int]:
+        for run in one.runs:
+            if run.base is not None:
+                for number, other in enumerate(run.plan.steps):
+                    if other is step:
+                        return run, number
+        raise AssertionError("a step of no stage")
 
     def _finished(self, run: StageRun) -> Digest:
         if not run.done.is_set() and not self.waiting:
@@ -187,7 +220,7 @@ class Session:
         """Why this build runs a step even if the cache has its result, "" if it does not."""
         if not self.request.use_cache:
             return "the cache is not used (--no-cache)"
-        if self.request.check and isinstance(step.action, Execute) and not step.test:
+        if self.request.check and isinstance(step.action, (Execute, InstallPackages)) and not step.test:
             return "it is run twice and compared (--check)"
         if (step.place.file, step.place.line) in self.rerun:
             return "it was asked for (--rerun)"
@@ -218,6 +251,16 @@ class Session:
         """Holds a step against the lock (see locked.py); one that has not run yet has no tree."""
         path = locks.path_of(self.owners[id(run)].recipe.path)
         check_step(run, result, path, self.request.locked, self.emit)
+
+    def begin(self, run: StageRun, step: Step) -> None:
+        """Tells that a step begins, once: resolving what it installs is a part of it."""
+        number = self.step_number(run, step)
+        with self._counting:
+            if number in self._begun:
+                return
+            self._begun.add(number)
+        place = step.place
+        self.emit(StepStarted(number, run.recipe, run.name, step.text, place.file, place.line))
 
     def step_number(self, run: StageRun, step: Step) -> int:
         """The number of a step in the events of this build."""

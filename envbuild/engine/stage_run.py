@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.language.model import Stage
-from envbuild.lock import LockedStage
+from envbuild.lock import LockedStage, Package
 from envbuild.plan.facts import Facts
 from envbuild.plan.key import key_of
 from envbuild.plan.stage import StagePlan, plan_stage
@@ -37,6 +37,13 @@ class StepResult(Record):
     owners_kept: bool = True
 
 
+class Answer(Record):
+    """What a statement came to: the digest of what it asks for, and the packages that are that."""
+
+    asks: str
+    packages: tuple[Package, ...]
+
+
 class StageRun:
     """The state of a stage while it is built. One thread works on it at a time."""
 
@@ -62,6 +69,8 @@ class StageRun:
         self.results: list[StepResult] = []
         self.tests: list[StepResult] = []
         self.error: BaseException | None = None
+        self.answers: dict[int, Answer] = {}
+        self.from_lock: dict[int, bool] = {}
         self._names = stages
         self._plan: StagePlan | None = None
 
@@ -80,6 +89,12 @@ class StageRun:
         """The tree so far."""
         assert self.base is not None
         return self.results[-1].tree if self.results else self.base.tree
+
+    @property
+    def near(self) -> tuple[Digest, ...]:
+        """The trees that the store has layers of, the nearest to the tree so far first."""
+        trees = (self.tree, *[result.tree for result in reversed(self.results)])
+        return (*trees, self.base.tree) if self.base is not None else trees
 
     @property
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from envbuild.engine.context import Found
 from envbuild.engine.inputs import Inputs
 from envbuild.plan.parts import Input, Parts, own_differences
-from envbuild.plan.step import CopyIn, Execute, FetchFile, Render, Step
+from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
@@ -36,6 +36,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
         case Execute(mounts=mounts):
             named = zip(mounts, inputs.digests, strict=True)
             return tuple(Input(source, "", digest) for (source, _), digest in named)
+        case InstallPackages():
+            pairs = zip(inputs.packages, inputs.digests, strict=True)
+            return tuple(Input(f"{package.name} {package.version}", "", digest) for package, digest in pairs)
         case _:
             return ()
     return tuple(

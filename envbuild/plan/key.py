@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from envbuild.digest import sha256_of
-from envbuild.plan.step import Execute, Step
+from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import Record, values
 
 FORMAT = "envbuild step 1"
@@ -24,7 +24,7 @@ def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners
     single id: changes of owner are then answered and not done, so it is another step.
     """
     form: list[object] = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
-    if not owners_kept and isinstance(step.action, Execute):
+    if not owners_kept and isinstance(step.action, (Execute, InstallPackages)):
         form.append("owners not kept")
     return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from envbuild.plan.step import Action, Execute, Step
+from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Record, values
 
 _WORDS = {
@@ -18,7 +18,7 @@ _WORDS = {
     "sources": "what is copied",
     "exclude": "exclude=",
     "variables": "parameters",
-    "words": "packages",
+    "wanted": "packages",
 }
 """What a field of an action is called in front of a user, where its own name is not the word."""
 
@@ -46,7 +46,7 @@ class Parts(Record):
 
 def parts_of(step: Step, parent: str, inputs: Sequence[Input], epoch: int, *, owners_kept: bool = True) -> Parts:
     """The parts of a step's key (plan/key.py)."""
-    kept = owners_kept or not isinstance(step.action, Execute)
+    kept = owners_kept or not isinstance(step.action, (Execute, InstallPackages))
     return Parts(type(step.action).__name__, _fields(step.action), step.discard, parent, tuple(inputs), epoch, kept)
 
 

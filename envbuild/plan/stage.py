@@ -128,7 +128,7 @@ class _Planner:
                     ),
                 )
             case model.Apt() | model.Pip() | model.Npm():
-                self._add(statement, _packages(statement))
+                self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
                 self._add(statement, actions.DiscardPaths(statement.patterns))
@@ -261,28 +261,27 @@ def _unset(name: str, facts: Facts, place: model.Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> actions.InstallPackages:
+    # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
+    environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
         case model.Apt():
-            options = ("recommends",) if statement.recommends else ()
-            source = (f"source={statement.source}",) if statement.source else ()
-            key = (f"key={statement.key}",) if statement.key else ()
-            return actions.InstallPackages("apt", (*options, *source, *key, *statement.packages))
+            options = (("recommends", ""),) if statement.recommends else ()
+            source = (("source", statement.source),) if statement.source else ()
+            key = (("key", statement.key),) if statement.key else ()
+            return actions.InstallPackages("apt", statement.packages, key, (*options, *source), (), statement.folder)
         case model.Pip():
-            return actions.InstallPackages(
-                "pip",
-                (
-                    f"into={statement.into}",
-                    *(f"find-links={link}" for link in statement.find_links),
-                    *statement.requirements,
-                    *(f"-r {path}" for path in statement.requirement_files),
-                    *(f"-c {path}" for path in statement.constraint_files),
-                ),
-            )
+            links = tuple(("find-links", link) for link in statement.find_links)
+            requirements = tuple(("-r", path) for path in statement.requirement_files)
+            constraints = tuple(("-c", path) for path in statement.constraint_files)
+            into = (("into", statement.into), *links)
+            files = (*requirements, *constraints)
+            return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
-            project = (f"-r {statement.project}",) if statement.project else ()
-            scripts = ("scripts",) if statement.scripts else ()
-            return actions.InstallPackages("npm", (f"into={statement.into}", *scripts, *project, *statement.packages))
+            project = (("-r", statement.project),) if statement.project else ()
+            scripts = (("scripts", ""),) if statement.scripts else ()
+            into = (("into", statement.into), *scripts)
+            return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
 
 
 def _sorted(values: dict[str, str]) -> Pairs:

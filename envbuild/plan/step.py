@@ -106,10 +106,23 @@ class DiscardPaths(Record):
 
 
 class InstallPackages(Record):
-    """Declared packages: `manager` is apt, pip or npm, `words` the statement in a fixed order."""
+    """Declared packages: `manager` is apt, pip or npm, `wanted` what the statement names, in its order.
+
+    `files` are (option, path) of files of the recipe's folder that say more (`-r`, `-c`, `key`); `options` are
+    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`), in a
+    fixed order. `environment` is what the manager runs with, sorted.
+    """
 
     manager: str
-    words: tuple[str, ...]
+    wanted: tuple[str, ...]
+    files: Pairs
+    options: Pairs
+    environment: Pairs
+    folder: str
+
+    def option(self, name: str) -> str | None:
+        """An option's value, "" for one that only stands there, None without it."""
+        return dict(self.options).get(name)
 
 
 Action = Execute | CopyIn | Render | WriteFile | FetchFile | AddUser | MakeDirectory | DiscardPaths | InstallPackages

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
-FOLDERS = ("objects", "layers", "work", "caches")
+FOLDERS = ("objects", "layers", "work", "caches", "packages")
 
 
 class Store:
@@ -85,6 +85,11 @@ class Store:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    @property
+    def packages_path(self) -> str:
+        """The folder with the files of packages, each under its hash."""
+        return f"{self.path}/packages"
 
     @property
     def owners_observable(self) -> bool:

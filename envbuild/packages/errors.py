@@ -1,0 +1,43 @@
+"""What can be wrong with declared packages, as a user is told of it."""
+
+from __future__ import annotations
+
+from envbuild.errors import WorkFailed
+from envbuild.lock import Package
+
+
+class Unresolved(WorkFailed):
+    """The package manager found no packages that fit; it says why itself."""
+
+    def __init__(self, manager: str, reason: str, hint: str = "") -> None:
+        super().__init__(
+            f"{manager} can't resolve it:\n{reason.rstrip()}",
+            hint or "check the names and versions, and that this machine's package sources have them",
+        )
+
+
+class WrongHash(WorkFailed):
+    """A file is not the one that the lock or the index names."""
+
+    def __init__(self, package: Package, actual: str, where: str) -> None:
+        super().__init__(
+            f"{package.name} {package.version}: {where} is not the file that the lock names\n"
+            f"  expected {package.hash}\n  got      {actual}",
+            "nothing of it was kept; if the new file is meant, renew the lock with: envbuild update",
+        )
+
+
+class NotToBeHad(WorkFailed):
+    """No source of this machine has a file that the lock names."""
+
+    def __init__(self, package: Package, reasons: list[str]) -> None:
+        tried = "".join(f"\n  {reason}" for reason in reasons)
+        super().__init__(
+            f"{package.name} {package.version}: {package.origin} can't be fetched{tried}",
+            "check the network; if the source has only newer versions by now: envbuild update RECIPE "
+            f"{package.name.partition(':')[0]}",
+        )
+
+
+class NoManager(WorkFailed):
+    """The tree has not got what it takes to install such packages."""
