@@ -54,10 +54,10 @@ def settings_for(
         environment.update(dict.fromkeys(_CERTIFICATE_VARIABLES, BUNDLE_INSIDE))
     if has("/usr/bin/apt-get"):
         files += _apt(suite, has, binds)
-    pip = _pip(variables, home)
+    pip = _pip_file(pip_settings(variables, home))
     if pip:
         files.append((PIP_SETTINGS, pip))
-    registry = _npm_registry(variables, home)
+    registry = npm_registry(variables, home)
     if registry:
         environment["npm_config_registry"] = registry
     return MachineNetwork(tuple(files), tuple(binds), tuple(sorted(environment.items())))
@@ -101,8 +101,8 @@ def apt_proxies(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     if not found:
         return ()
     named = {name.lower().removesuffix("_proxy"): value for name, value in variables.items() if value}
-    kept = {scheme: named[scheme] for scheme in ("http", "https") if scheme in named}
-    merged = {**kept, **found}
+    kept: dict[str, str] = {scheme: named[scheme] for scheme in ("http", "https") if scheme in named}
+    merged: dict[str, str] = {**kept, **found}
     return tuple(sorted((scheme, value) for scheme, value in merged.items() if value and value != "DIRECT"))
 
 
@@ -111,7 +111,7 @@ def _names_a_file(line: str) -> bool:
     return line.partition(' "')[2].startswith("/")
 
 
-def _pip(variables: Mapping[str, str], home: str) -> bytes:
+def pip_settings(variables: Mapping[str, str], home: str) -> dict[str, str]:
     """pip's index settings (pip's documentation, "Configuration"); files and folders of this machine are left out."""
     from configparser import ConfigParser, Error
 
@@ -134,12 +134,16 @@ def _pip(variables: Mapping[str, str], home: str) -> bytes:
         words = [word for word in value.split() if key not in PIP_URLS or word.startswith(_WEB)]
         if words:
             kept[key] = " ".join(words)
+    return kept
+
+
+def _pip_file(kept: Mapping[str, str]) -> bytes:
     if not kept:
         return b""
     return ("[global]\n" + "".join(f"{key} = {value}\n" for key, value in kept.items())).encode()
 
 
-def _npm_registry(variables: Mapping[str, str], home: str) -> str:
+def npm_registry(variables: Mapping[str, str], home: str) -> str:
     """npm's registry (npm's documentation, "npmrc"), "" for its own; tokens stay here."""
     for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
         if variables.get(name, "").startswith(_WEB):

@@ -6,6 +6,7 @@ import json
 
 from envbuild import lock as locks
 from envbuild.digest import sha256_of
+from envbuild.engine.declared_files import Contents
 from envbuild.engine.stage_run import Answer, StageRun
 from envbuild.lock import LockedStep, LockOutOfDate, Package
 from envbuild.plan.step import InstallPackages, Step
@@ -13,14 +14,14 @@ from envbuild.plan.step import InstallPackages, Step
 FORMAT = "envbuild packages 1"
 
 
-def asks_of(action: InstallPackages, contents: tuple[bytes, ...]) -> str:
-    """The digest of what a statement asks for; `contents` are those of its files, in their order.
+def asks_of(action: InstallPackages, contents: Contents) -> str:
+    """The digest of what a statement asks for; `contents` are its files.
 
     Where it is installed and with which environment decides nothing about which packages are meant.
     """
     options = [list(pair) for pair in action.options if pair[0] != "into"]
-    files = [[option, sha256_of(content)] for (option, _), content in zip(action.files, contents, strict=True)]
-    form = [FORMAT, action.manager, list(action.wanted), files, options]
+    files = [[path, sha256_of(content)] for path, content in contents]
+    form = [FORMAT, action.manager, list(action.wanted), list(map(list, action.files)), files, options]
     return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
 
 

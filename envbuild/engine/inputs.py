@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from envbuild.digest import sha256_of
 from envbuild.engine.context import Context, Found
+from envbuild.engine.declared_files import Contents, files_of
 from envbuild.errors import UsageError
 from envbuild.lock import Package
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
@@ -15,16 +16,13 @@ from envbuild.tree.entry import DIRECTORY, LINK, Entry, encode
 from envbuild.tree.forest import lookup
 from envbuild.tree.patterns import compile_patterns
 
-NPM_FILES = ("package.json", "package-lock.json", "npm-shrinkwrap.json")
-"""What `npm -r DIR` reads; the last two may be missing."""
-
 
 class Inputs(Record):
     """The digests for the key, in the action's order, and what the action will need of what was found.
 
     `found` are context files; `entries` those of another tree, with the path each has there; `text` a
-    template's bytes with `mode`; `binds` the real paths of a command's mounts; `contents` those of the files that a
-    statement about packages names, and `packages` what it came to.
+    template's bytes with `mode`; `binds` the real paths of a command's mounts; `contents` are the files that a
+    statement about packages names, with their paths, and `packages` what it came to.
     """
 
     digests: tuple[str, ...] = ()
@@ -33,7 +31,7 @@ class Inputs(Record):
     text: bytes = b""
     mode: int = 0o644
     binds: tuple[tuple[str, str], ...] = ()
-    contents: tuple[bytes, ...] = ()
+    contents: Contents = ()
     packages: tuple[Package, ...] = ()
 
 
@@ -56,7 +54,7 @@ class Gatherer:
         context: Callable[[str], Context],
         tree_of: Callable[[Origin], str],
         fetched: Callable[[FetchFile], str],
-        packages: Callable[[Step, tuple[bytes, ...]], tuple[Package, ...]],
+        packages: Callable[[Step, Contents], tuple[Package, ...]],
     ) -> None:
         """`context` gives the folder that paths of a statement are relative to, `tree_of` the tree that an
         origin means, `fetched` the sha256 of a URL's file (fetching it if nothing knows it), `packages` what a
@@ -109,20 +107,13 @@ class Gatherer:
         return Inputs(tuple(_line(entry) for _, entry in entries), entries=tuple(entries))
 
     def _declared(self, step: Step, action: InstallPackages) -> Inputs:
-        context = self._context(action.folder)
-        contents = []
-        for option, path in action.files:
-            names = [f"{path.rstrip('/')}/{name}" for name in NPM_FILES] if action.manager == "npm" else [path]
-            for name in names:
-                try:
-                    contents.append(context.read(name, f"{action.manager} {option}")[0])
-                except UsageError:
-                    if not name.endswith(NPM_FILES[1:]):
-                        raise
-                    contents.append(b"")
-        packages = self._packages(step, tuple(contents))
+        contents = files_of(action, lambda path, option: self._context(action.folder).read(path, option)[0])
+        packages = self._packages(step, contents)
         digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-        return Inputs(tuple(digests), contents=tuple(contents), packages=packages)
+        if action.manager == "npm":
+            # They are installed too, and say more than which packages there are.
+            digests += [sha256_of(content) for _, content in contents]
+        return Inputs(tuple(digests), contents=contents, packages=packages)
 
     def _mounts(self, action: Execute, epoch: int) -> Inputs:
         if not action.mounts:

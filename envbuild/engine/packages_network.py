@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 from envbuild.bases.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
-from envbuild.bases.network import apt_proxies
+from envbuild.bases.network import apt_proxies, npm_registry, pip_settings
+from envbuild.engine.declared_files import Contents
 from envbuild.errors import UsageError
 from envbuild.lock import Package
-from envbuild.packages import apt
-from envbuild.packages.download import Transport
+from envbuild.packages import apt, npm, pip
+from envbuild.packages.cache import Transport
+from envbuild.packages.errors import Unresolved
+from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.download import Connections
+
 Pairs = tuple[tuple[str, str], ...]
+
+
+PYPI = "https://pypi.org/simple"
+NPM = "https://registry.npmjs.org"
+"""pip's and npm's own defaults, for a machine that sets nothing else (their documentation: index-url, registry)."""
+LAST_PIP = "26"
+NPM_ACCEPT = "application/vnd.npm.install-v1+json"
+"""The short form of a package's metadata (npm's registry documentation, package-metadata)."""
 
 
 class BadSource(UsageError):
@@ -33,8 +49,10 @@ class PackagesNetwork:
         self._variables = dict(variables)
         self._home = home
         self._machine: tuple[str, ...] | None = None
+        self._pip: dict[str, str] | None = None
+        self._open: dict[str, Connections] = {}
 
-    def apt_source(self, action: InstallPackages, contents: tuple[bytes, ...]) -> tuple[bytes, tuple[str, ...]]:
+    def apt_source(self, action: InstallPackages, contents: Contents) -> tuple[bytes, tuple[str, ...]]:
         """The text of the statement's own source (deb822), b"" without one, and the addresses that sources begin
         with. Raises BadSource."""
         text = action.option("source")
@@ -44,21 +62,102 @@ class PackagesNetwork:
         if not found:
             raise BadSource(text)
         if contents:
-            signed = ("Signed-By", apt.key_path(contents[0]))
+            signed = ("Signed-By", apt.key_path(contents[0][1]))
             others = [tuple(p for p in one.options if p[0].lower() != "signed-by") for one in found]
             found = [one.replace(options=(*rest, signed)) for one, rest in zip(found, others, strict=True)]
         return to_deb822(found).encode(), (*(one.uri for one in found), *self._machine_sites())
 
-    def addresses(self, action: InstallPackages, contents: tuple[bytes, ...], package: Package) -> list[str]:
+    def addresses(self, action: InstallPackages, contents: Contents, package: Package) -> list[str]:
         """The addresses that may have a package's file, the likeliest first."""
-        _, sites = self.apt_source(action, contents)
-        name, _, path = package.origin.partition("/")
-        ordered = sorted(sites, key=lambda site: site.rstrip("/").rpartition("/")[2] != name)
-        return [f"{site.rstrip('/')}/{quote(path, safe='/~')}" for site in dict.fromkeys(ordered)]
+        match action.manager:
+            case "apt":
+                _, sites = self.apt_source(action, contents)
+                name, _, path = package.origin.partition("/")
+                ordered = sorted(sites, key=lambda site: site.rstrip("/").rpartition("/")[2] != name)
+                return [f"{site.rstrip('/')}/{quote(path, safe='/~')}" for site in dict.fromkeys(ordered)]
+            case "pip":
+                return self._pip_addresses(action, package)
+            case _:
+                return [f"{self._npm_registry()}/{package.origin.removeprefix(npm.BUILD)}"]
+
+    def _pip_addresses(self, action: InstallPackages, package: Package) -> list[str]:
+        origin = package.origin.removeprefix(pip.BUILD)
+        if not origin.startswith(pip.INDEX):
+            return [origin]
+        from urllib3.exceptions import HTTPError
+
+        connections = self._connections("pip")
+        links = [value for option, value in action.options if option == "find-links" and "://" in value]
+        found = []
+        for page in (*self._indexes(package.name), *links, *self._pip_setting("find-links")):
+            try:
+                files = files_on(connections, page)
+            except HTTPError:
+                continue  # the others may have it; if none has, fetching says so
+            found += [one.address for one in files if one.name == pip.file_name(package)]
+        return found
+
+    def newest_pip(self) -> tuple[Package, str]:
+        """The newest pip that any Python of today runs, with its address. Raises Unresolved."""
+        from urllib3.exceptions import HTTPError
+
+        reason = "the index has none"
+        for page in self._indexes("pip"):
+            try:
+                files = files_on(self._connections("pip"), page)
+            except HTTPError as error:
+                reason = str(error)
+                continue
+            for one in reversed(files):
+                version = one.name.split("-")[1] if one.name.endswith("-py3-none-any.whl") else ""
+                if one.sha256 and not one.yanked and version.replace(".", "").isdigit() and version[:2] <= LAST_PIP:
+                    package = Package("pip", version, f"sha256:{one.sha256}", f"{pip.BUILD}{pip.INDEX}{one.name}")
+                    return package, one.address
+        raise Unresolved("pip", f"the tree has no pip, and none can be fetched: {reason}")
+
+    def newest_npm(self, node: str) -> tuple[Package, str]:
+        """The newest npm that runs with a Node of this version (`v18.19.0`), with its address. Raises Unresolved."""
+        from urllib3.exceptions import HTTPError
+
+        registry = self._npm_registry()
+        try:
+            status, body = self._connections("npm").read(f"{registry}/npm", {"Accept": NPM_ACCEPT})
+        except HTTPError as error:
+            raise Unresolved("npm", f"the tree has no npm, and none can be fetched: {error}") from error
+        versions = json.loads(body)["versions"] if status == 200 else {}
+        for version in sorted(versions, key=lambda text: [int(part) for part in text.partition("-")[0].split(".")])[
+            ::-1
+        ]:
+            one = versions[version]
+            if "-" in version or not npm.fits_engine(one.get("engines", {}).get("node", "*"), node):
+                continue
+            package = npm.package_of("npm", one)
+            return package.replace(origin=f"{npm.BUILD}{package.origin}"), f"{registry}/{package.origin}"
+        raise Unresolved("npm", f"the tree has no npm, and the registry has none that fits Node {node}")
 
     def transport(self, manager: str) -> Transport:
         """How servers are reached for a package manager."""
         return Transport(proxies=apt_proxies(self._variables) if manager == "apt" else ())
+
+    def _connections(self, manager: str) -> Connections:
+        from envbuild.packages.download import Connections  # urllib3: only where something is fetched
+
+        if manager not in self._open:
+            self._open[manager] = Connections(self.transport(manager))
+        return self._open[manager]
+
+    def _indexes(self, project: str) -> list[str]:
+        """The pages of a project in the indexes that pip is set to use."""
+        indexes = [*(self._pip_setting("index-url") or [PYPI]), *self._pip_setting("extra-index-url")]
+        return [f"{index.rstrip('/')}/{project}/" for index in indexes]
+
+    def _pip_setting(self, name: str) -> list[str]:
+        if self._pip is None:
+            self._pip = pip_settings(self._variables, self._home)
+        return self._pip.get(name, "").split()
+
+    def _npm_registry(self) -> str:
+        return (npm_registry(self._variables, self._home) or NPM).rstrip("/")
 
     def _machine_sites(self) -> tuple[str, ...]:
         if self._machine is None:

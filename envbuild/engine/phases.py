@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 
+from envbuild.engine.declared_files import Contents
 from envbuild.engine.execute import Executor
 from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.engine.session import RecipeRun
 from envbuild.engine.stage_run import StageRun
 from envbuild.lock import Package
-from envbuild.packages import apt
-from envbuild.packages.download import Cache, Wanted
+from envbuild.packages import apt, npm, pip
+from envbuild.packages.cache import Cache, Wanted
 from envbuild.packages.errors import Unresolved
 from envbuild.packages.task import Task
 from envbuild.plan.step import InstallPackages, Step
@@ -36,7 +38,7 @@ class Phases:
         one: RecipeRun,
         run: StageRun,
         step: Step,
-        contents: tuple[bytes, ...],
+        contents: Contents,
         pinned: tuple[Package, ...],
         sink: Callable[[bytes], None],
     ) -> tuple[Package, ...]:
@@ -46,19 +48,25 @@ class Phases:
         with self._store.workspace(run.tree) as space:
             out = f"{space.path}/out"
             os.mkdir(out, 0o755)
-            return self._apt(run, action, contents, pinned, out, sink)
+            match action.manager:
+                case "apt":
+                    return self._apt(run, action, contents, pinned, out, sink)
+                case "pip":
+                    return self._pip(run, action, contents, pinned, out, sink)
+                case _:
+                    return self._npm(run, action, contents, pinned, out, sink)
 
     def _apt(
         self,
         run: StageRun,
         action: InstallPackages,
-        contents: tuple[bytes, ...],
+        contents: Contents,
         pinned: tuple[Package, ...],
         out: str,
         sink: Callable[[bytes], None],
     ) -> tuple[Package, ...]:
         source, sites = self._network.apt_source(action, contents)
-        key = contents[0] if contents else b""
+        key = contents[0][1] if contents else b""
         for _ in range(MOST_ATTEMPTS):
             task = apt.resolve_task(action, pinned, source, key)
             outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
@@ -74,15 +82,89 @@ class Phases:
         self._addresses.update({package.hash: address for package, address in answer})
         return tuple(package for package, _ in answer)
 
+    def _pip(
+        self,
+        run: StageRun,
+        action: InstallPackages,
+        contents: Contents,
+        pinned: tuple[Package, ...],
+        out: str,
+        sink: Callable[[bytes], None],
+    ) -> tuple[Package, ...]:
+        own: tuple[Package, ...] = ()
+        for _ in range(MOST_ATTEMPTS):
+            program = self._cache.where(own[0]) if own else None
+            task = pip.resolve_task(action, contents, pinned, (own[0], program) if program else None)
+            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if outcome.status == 0:
+                break
+            output = tail.decode(errors="replace")
+            if outcome.status == pip.NEEDS_PIP and not own:
+                own = (self._own_pip(action),)
+                continue
+            freed = pip.to_unpin(output)
+            if not pinned or outcome.status >= pip.NEEDS_PIP:
+                pip.refuse(outcome.status, output)
+            kept = tuple(package for package in pinned if package.name not in freed)
+            pinned = kept if len(kept) < len(pinned) else ()
+        answer = pip.read_answer(_text(f"{out}/found.json"))
+        self._addresses.update({package.hash: address for package, address in answer})
+        found = tuple(package for package, _ in answer)
+        return (*found, *own) if own and pip.needs_pip(_text(f"{out}/found.json")) else found
+
+    def _npm(
+        self,
+        run: StageRun,
+        action: InstallPackages,
+        contents: Contents,
+        pinned: tuple[Package, ...],
+        out: str,
+        sink: Callable[[bytes], None],
+    ) -> tuple[Package, ...]:
+        into = action.option("into")
+        earlier = [
+            package
+            for number, answer in sorted(run.answers.items())
+            if (other := run.plan.steps[number].action).option("into") == into and other.manager == "npm"
+            for package in answer.packages
+        ]
+        # What earlier statements installed there stays; the lock's versions fill in the rest.
+        held = {package.name: package for package in (*pinned, *earlier)}
+        own: tuple[Package, ...] = ()
+        for _ in range(MOST_ATTEMPTS):
+            program = (own[0], self._cache.where(own[0])) if own else None
+            task = npm.resolve_task(action, contents, held.values(), program)
+            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if outcome.status == 0:
+                break
+            if outcome.status == npm.NEEDS_NPM and not own:
+                package, address = self._network.newest_npm(json.loads(_text(f"{out}/node.json"))[0])
+                wanted = (Wanted(package, (address,)),)
+                self._cache.fetch(wanted, self._network.transport("npm"), lambda done, total: None)
+                own = (package,)
+                continue
+            if not held or outcome.status >= npm.NEEDS_NPM:
+                npm.refuse(outcome.status, tail.decode(errors="replace"))
+            held = {}
+        found = npm.read_answer(action, _text(f"{out}/package-lock.json"), _text(f"{out}/node.json"))
+        return (*found, *own) if npm.runs_scripts(action) else found
+
+    def _own_pip(self, action: InstallPackages) -> Package:
+        """A pip for a tree that has none, in the cache."""
+        package, address = self._network.newest_pip()
+        self._cache.fetch([Wanted(package, (address,))], self._network.transport("pip"), lambda done, total: None)
+        return package
+
     def fetch(
         self,
         action: InstallPackages,
-        contents: tuple[bytes, ...],
+        contents: Contents,
         packages: tuple[Package, ...],
         progress: Callable[[int, int], None],
     ) -> None:
         """Brings the files of packages into the cache. Raises NotToBeHad and WrongHash."""
-        missing = [package for package in packages if not self._cache.verify(package)]
+        here = [package for package in packages if not pip.is_in_tree(package)]
+        missing = [package for package in here if not self._cache.verify(package)]
         if not missing:
             return
         wanted = []
@@ -92,9 +174,16 @@ class Phases:
             wanted.append(Wanted(package, tuple(dict.fromkeys([known, *others] if known else others))))
         self._cache.fetch(wanted, self._network.transport(action.manager), progress)
 
-    def installation(self, action: InstallPackages, packages: tuple[Package, ...]) -> Task:
+    def installation(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Task:
         """What installs the packages, whose files are in the cache."""
-        return apt.install_task(action, [(package, self._cache.where(package)) for package in packages])
+        pairs = [(package, self._cache.where(package)) for package in packages]
+        match action.manager:
+            case "apt":
+                return apt.install_task(action, pairs)
+            case "pip":
+                return pip.install_task(action, pairs)
+            case _:
+                return npm.install_task(action, contents, pairs)
 
 
 def _text(path: str) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 
 from envbuild.engine.context import ATTEMPTS, WAIT
 from envbuild.engine.declared import pins
+from envbuild.engine.declared_files import Contents
 from envbuild.engine.differences import differences
 from envbuild.engine.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.engine.execute import Execution, Executor, NotReproducible
@@ -189,7 +190,7 @@ class MissingRunner:
         session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False, owners_kept)
 
-    def _resolve(self, one: RecipeRun, run: StageRun, step: Step, contents: tuple[bytes, ...]) -> tuple[Package, ...]:
+    def _resolve(self, one: RecipeRun, run: StageRun, step: Step, contents: Contents) -> tuple[Package, ...]:
         """Asks the package manager what a statement means, since the lock does not say."""
         session = self.session
         number = session.step_number(run, step)
@@ -254,7 +255,7 @@ class MissingRunner:
         def once(sink: Callable[[bytes], None]) -> Execution:
             parent, near, epoch = run.tree, run.near, run.facts.epoch
             if isinstance(step.action, InstallPackages):
-                task = self._phases.installation(step.action, inputs.packages)
+                task = self._phases.installation(step.action, inputs.contents, inputs.packages)
                 return self._executor.install(step, task, parent, near, epoch, sink)
             return self._executor.execute(step, inputs, parent, near, epoch, sink)
 

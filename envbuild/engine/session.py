@@ -11,6 +11,7 @@ from envbuild import lock as locks
 from envbuild.engine.base import Bases
 from envbuild.engine.context import Context
 from envbuild.engine.declared import asks_of, locked_answer, refuse_more
+from envbuild.engine.declared_files import Contents
 from envbuild.engine.events import Emit, StepCached, StepStarted
 from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
@@ -50,7 +51,7 @@ class RecipeRun:
         return self.runs[-1]
 
 
-Resolve = Callable[[RecipeRun, StageRun, Step, tuple[bytes, ...]], tuple[Package, ...]]
+Resolve = Callable[[RecipeRun, StageRun, Step, Contents], tuple[Package, ...]]
 
 
 class Session:
@@ -101,7 +102,7 @@ class Session:
         one.images[origin.argument] = image.digest
         return image.tree
 
-    def packages(self, one: RecipeRun, step: Step, contents: tuple[bytes, ...]) -> tuple[Package, ...]:
+    def packages(self, one: RecipeRun, step: Step, contents: Contents) -> tuple[Package, ...]:
         """What a statement about packages comes to: as the lock has it, else as its package manager says."""
         assert isinstance(step.action, InstallPackages)
         run, number = self._place_of(one, step)

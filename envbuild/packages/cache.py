@@ -1,0 +1,89 @@
+"""The package cache of a store: a folder of files that are named by their hash.
+
+A file is in it whole or not at all; what was fetched of one that broke off lies beside it and is continued, by this
+command or a later one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+
+from envbuild.lock import Package
+from envbuild.record import Record
+
+_CHUNK = 1 << 18
+
+
+class Wanted(Record):
+    """A package and the addresses that may have its file, the likeliest first."""
+
+    package: Package
+    addresses: tuple[str, ...]
+
+
+class Transport(Record):
+    """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
+    `headers` by the beginning of addresses (such as those that name a user)."""
+
+    proxies: tuple[tuple[str, str], ...] = ()
+    bundle: str = ""
+    headers: tuple[tuple[str, str, str], ...] = ()
+
+
+class Cache:
+    """The package cache of a store."""
+
+    def __init__(self, path: str, exclusive: Callable[[str], AbstractContextManager[None]]) -> None:
+        """`exclusive` holds a name against all other processes."""
+        self._path = path
+        self._exclusive = exclusive
+
+    def where(self, package: Package) -> str:
+        """Where the package's file is, or would be."""
+        return f"{self._path}/{package.hash.replace(':', '-')}"
+
+    def has(self, package: Package) -> bool:
+        return os.path.exists(self.where(package))
+
+    def verify(self, package: Package) -> bool:
+        """Whether the file is there and is still what its name says; one that is not is removed."""
+        path = self.where(package)
+        try:
+            if hash_of(path, package.hash) == package.hash:
+                return True
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        return False
+
+    def fetch(self, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
+        """Brings the files of all `wanted` in. `progress` is told bytes so far, and in all as far as is known.
+
+        Raises NotToBeHad and WrongHash; what arrived whole by then stays.
+        """
+        os.makedirs(self._path, mode=0o755, exist_ok=True)
+        from envbuild.packages.download import Fetching  # urllib3: 70 ms, only when something is fetched
+
+        Fetching(self, self._exclusive, transport, progress).run(wanted)
+
+    def keep_only(self, hashes: Iterable[str]) -> int:
+        """Removes all files but those of these hashes; the bytes that came free."""
+        kept = {name.replace(":", "-") for name in hashes}
+        size = 0
+        for name in os.listdir(self._path) if os.path.isdir(self._path) else ():
+            if name not in kept:
+                size += os.lstat(f"{self._path}/{name}").st_size
+                os.unlink(f"{self._path}/{name}")
+        return size
+
+
+def hash_of(path: str, like: str) -> str:
+    """The hash of a file, in the algorithm that the hash `like` has."""
+    state = hashlib.new(like.partition(":")[0])
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return f"{state.name}:{state.hexdigest()}"

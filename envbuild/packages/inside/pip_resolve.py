@@ -1,0 +1,117 @@
+"""Asks pip which distributions the requirements mean. Run with the tree's Python: ORDER, a file with JSON.
+
+pip is the tree's own if it is new enough to report (22.2), or one that comes with the tree's Python, or the one that
+was mounted; without any it ends with NEEDS_PIP.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+NEEDS_PIP = 64
+NEEDS_VENV = 65
+OLDEST = (22, 2)
+
+
+def main(order):
+    os.umask(0o022)
+    venv = environment_at(order["into"])
+    pip = find_pip(order["pip"])
+    if pip is None:
+        return NEEDS_PIP
+    report = order["out"] + "/report.json"
+    words = [venv, *pip, "install", "--dry-run", "--report", report, "--quiet", "--no-input", *order["words"]]
+    variables = {
+        **os.environ,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "PYTHONPATH": order["hooks"],
+        "ENVBUILD_REPORTS": order["out"],
+    }
+    status = subprocess.call(words, env=variables, cwd=order["files"])
+    if status:
+        return status
+    reports = [report, *sorted(glob.glob(order["out"] + "/build-*.json"))]
+    found = [entry(item, path != report) for path in reports for item in load(path).get("install", [])]
+    with open(order["out"] + "/found.json", "w") as file:
+        json.dump({"found": found, "pip": pip}, file)
+    return 0
+
+
+def environment_at(into):
+    """The Python of the virtual environment, which is made if it isn't there."""
+    program = into + "/bin/python3"
+    if not os.path.exists(into + "/pyvenv.cfg"):
+        try:
+            import venv
+        except ImportError:
+            sys.exit(NEEDS_VENV)
+        venv.create(into, symlinks=True, with_pip=False)
+    return program
+
+
+def find_pip(mounted):
+    """The words that run pip with any Python, None without one."""
+    try:
+        import pip
+
+        if version(pip.__version__) >= OLDEST:
+            return [os.path.dirname(pip.__file__)]
+    except ImportError:
+        pass
+    folders = ["/usr/share/python-wheels"]
+    try:
+        import ensurepip
+
+        folders.append(os.path.dirname(ensurepip.__file__) + "/_bundled")
+    except ImportError:
+        pass
+    for folder in folders:
+        for wheel in sorted(glob.glob(folder + "/pip-*.whl")):
+            if version(os.path.basename(wheel).split("-")[1]) >= OLDEST:
+                return [wheel + "/pip"]
+    return [mounted + "/pip"] if mounted else None
+
+
+def version(text):
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def load(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def entry(item, build):
+    """What envbuild wants to know of one distribution."""
+    download = item["download_info"]
+    url = download["url"]
+    archive = download.get("archive_info") or {}
+    digest = (archive.get("hashes") or {}).get("sha256", "")
+    if not digest and str(archive.get("hash", "")).startswith("sha256="):
+        digest = archive["hash"].partition("=")[2]
+    if not digest and url.startswith("file://"):
+        from urllib.parse import unquote
+
+        path = unquote(url[len("file://") :])
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                digest = hashlib.sha256(file.read()).hexdigest()
+    metadata = item["metadata"]
+    return {
+        "name": metadata["name"],
+        "version": metadata["version"],
+        "url": url,
+        "sha256": digest,
+        "direct": bool(item.get("is_direct")) and not url.startswith("file://"),
+        "build": build,
+    }
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as given:
+        sys.exit(main(json.load(given)))
