@@ -12,6 +12,11 @@ import os
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record, values
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import Any
+
 VERSION = 1
 Pairs = tuple[tuple[str, str], ...]
 
@@ -56,7 +61,11 @@ class LockedStage(Record):
 
 
 class Lock(Record):
-    """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes."""
+    """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes.
+
+    `merged` locks are what git made of two: they say which packages there are, and a build what
+    comes of that.
+    """
 
     recipe: str
     image: str
@@ -67,6 +76,7 @@ class Lock(Record):
     parameters: Pairs = ()
     fetched: Pairs = ()
     images: Pairs = ()
+    merged: bool = False
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """The stage of this name, if it still starts from `base`."""
@@ -79,10 +89,10 @@ class Lock(Record):
 class BadLock(UsageError):
     """The lock can't be read."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, hint: str = "") -> None:
         super().__init__(
             f"{path}: not a lock that envbuild can read: {reason}",
-            "take the version from git (git checkout), or remove the file and build to make a new one",
+            hint or "take the version from git (git checkout), or remove the file and build to make a new one",
         )
 
 
@@ -146,17 +156,44 @@ def parse(text: str, path: str) -> Lock:
     """The lock that `text` holds. Raises BadLock, also for conflict markers and for a newer version."""
     import yaml  # 20 ms; a lock that was read before comes from the store's memo instead
 
+    # Both sides of a merge may have changed a line that follows from others: such a value is unknown then.
+    twice: list[str] = []
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            made = super().construct_mapping(node, deep=deep)
+            if len(made) < len(node.value):
+                names = [key.value for key, _ in node.value]
+                for name in {name for name in names if names.count(name) > 1}:
+                    twice.append(name)
+                    made[name] = None
+            return made
+
     try:
-        plain = yaml.safe_load(text)
+        plain = yaml.load(text, Loader)
     except yaml.YAMLError as error:
         reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
         raise BadLock(path, reason) from error
     try:
         if plain["version"] != VERSION:
             raise BadLock(path, f"it has version {plain['version']}, this envbuild knows version {VERSION}")
-        return from_plain(plain)
+        lock = from_plain({**plain, "merged": bool(twice)})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadLock(path, f"{type(error).__name__}: {error}") from error
+
+    for stage in lock.stages:
+        for step in stage.steps:
+            _refuse_two_versions(step, path)
+    return lock
+
+
+def _refuse_two_versions(step: LockedStep, path: str) -> None:
+    known: dict[tuple[str, bool], Package] = {}
+    for package in step.packages:
+        other = known.setdefault((package.name, package.origin.startswith("build/")), package)
+        if other != package and not package.origin.startswith("build/"):
+            reason = f"it has {package.name} twice, as {other.version} and as {package.version} ({step.text})"
+            raise BadLock(path, reason, "two branches moved it: keep one of the two lines, and build")
 
 
 def from_plain(plain: dict[str, object]) -> Lock:
@@ -167,8 +204,9 @@ def from_plain(plain: dict[str, object]) -> Lock:
         recipe=str(plain["recipe"]),
         image=_digest(plain["image"]),
         tree=_digest(plain["tree"]),
-        size=int(str(plain["size"])),
-        epoch=int(str(plain["epoch"])),
+        size=int(str(plain["size"] or 0)),
+        epoch=int(str(plain["epoch"] or 0)),
+        merged=bool(plain.get("merged")),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
         fetched=_pairs(plain.get("fetched"), digests=True),
@@ -184,6 +222,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
         "tree": f"sha256:{lock.tree}",
         "size": lock.size,
         "epoch": lock.epoch,
+        "merged": lock.merged,
         "parameters": dict(lock.parameters),
         "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in lock.images},
@@ -259,7 +298,8 @@ def _step(plain: dict[str, object]) -> LockedStep:
         key=_digest(plain["key"]),
         tree=_digest(plain["tree"]),
         asks=_digest(plain["asks"]) if "asks" in plain else "",
-        packages=tuple(Package(*(str(one[field]) for field in _PACKAGE_FIELDS)) for one in packages),
+        # Two branches may have added the same line.
+        packages=tuple(dict.fromkeys(Package(*(str(one[field]) for field in _PACKAGE_FIELDS)) for one in packages)),
     )
 
 
@@ -281,6 +321,9 @@ def _package_line(package: Package) -> str:
 
 
 def _digest(value: object) -> str:
+    """A digest without its algorithm; "" for one that a merge left unknown."""
+    if value in (None, "sha256:"):
+        return ""
     algorithm, _, digest = str(value).partition(":")
     if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise ValueError(f"{value!r} is not a sha256 digest")

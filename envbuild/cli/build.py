@@ -67,8 +67,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return build(arguments, environment, locked=arguments.locked, refresh=False)
 
 
-def build(arguments: argparse.Namespace, environment: Environment, *, locked: bool, refresh: bool) -> int:
-    """Builds as `arguments` say; `refresh` ignores what the lock pins."""
+def build(
+    arguments: argparse.Namespace,
+    environment: Environment,
+    *,
+    locked: bool,
+    refresh: bool,
+    renew: tuple[str, ...] = (),
+    dry_run: bool = False,
+    show_moves: bool = False,
+) -> int:
+    """Builds as `arguments` say; `refresh` ignores what the lock pins, `renew` what it says of these packages.
+    `show_moves` prints which packages moved."""
     from envbuild.engine.build import build as build_recipe
     from envbuild.errors import EnvbuildError
     from envbuild.store.store import Store
@@ -84,6 +94,8 @@ def build(arguments: argparse.Namespace, environment: Environment, *, locked: bo
         locked=locked,
         use_cache=not arguments.no_cache,
         refresh=refresh,
+        renew=renew,
+        dry_run=dry_run,
         check=arguments.check,
         explain=arguments.explain,
         rerun=tuple(arguments.rerun),
@@ -100,11 +112,15 @@ def build(arguments: argparse.Namespace, environment: Environment, *, locked: bo
         shown = display(arguments.progress, stream, terminal, environment.colour(stream))
         try:
             with shown:
-                build_recipe(request, store, shown)
+                result = build_recipe(request, store, shown)
         except EnvbuildError as error:
             if not error.told:
                 raise
             return error.exit_code
+    if show_moves and arguments.progress != "json":
+        from envbuild.ui.tables import print_moves
+
+        print_moves(environment.stdout, result.moves)
     return 0
 
 

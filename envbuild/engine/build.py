@@ -12,6 +12,7 @@ from envbuild.engine.publish import publish_all
 from envbuild.engine.recovery import recover
 from envbuild.engine.request import BuildRequest, BuildResult
 from envbuild.engine.session import Session
+from envbuild.lock import path_of
 from envbuild.store.database import StoreDamaged, StoreUnusable
 from envbuild.store.store import Store
 
@@ -43,6 +44,11 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     session = Session(request, store, emit)
     load_all(session)
+    if request.renew:
+        from envbuild.engine.moves import refuse_unknown
+
+        top = session.recipes[-1]
+        refuse_unknown(top, request.renew, path_of(top.recipe.path))
     if request.rerun:
         from envbuild.engine.rerun import spots  # only where it is asked for
 
@@ -53,4 +59,12 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         from envbuild.engine.run_missing import MissingRunner  # sandbox and threads: only when something runs
 
         MissingRunner(session).run()
-    return publish_all(session)
+    if request.dry_run:
+        result = BuildResult("", "", (), session.counts["ran"], session.counts["cached"])
+    else:
+        result = publish_all(session)
+    if request.dry_run or request.refresh or request.renew:
+        from envbuild.engine.moves import moves  # only `update` shows them
+
+        result = result.replace(moves=tuple(move for one in session.recipes for move in moves(one)))
+    return result

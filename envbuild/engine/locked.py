@@ -15,7 +15,7 @@ def check_base(run: StageRun, path: str, strict: bool, emit: Emit) -> None:
         if strict:
             raise LockOutOfDate(path, f"+ stage {run.name}: from {run.base_text}  (not in the lock)")
         return
-    if run.locked.digest == run.base.tree:
+    if run.locked.digest == run.base.tree or (not run.locked.digest and not strict):
         return
     what = f"stage {run.name}: from {run.base_text}"
     if strict:

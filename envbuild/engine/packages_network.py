@@ -125,11 +125,10 @@ class PackagesNetwork:
         except HTTPError as error:
             raise Unresolved("npm", f"the tree has no npm, and none can be fetched: {error}") from error
         versions = json.loads(body)["versions"] if status == 200 else {}
-        for version in sorted(versions, key=lambda text: [int(part) for part in text.partition("-")[0].split(".")])[
-            ::-1
-        ]:
+        stable = [version for version in versions if version.replace(".", "").isdigit()]
+        for version in sorted(stable, key=lambda text: [int(part) for part in text.split(".")], reverse=True):
             one = versions[version]
-            if "-" in version or not npm.fits_engine(one.get("engines", {}).get("node", "*"), node):
+            if not npm.fits_engine(one.get("engines", {}).get("node", "*"), node):
                 continue
             package = npm.package_of("npm", one)
             return package.replace(origin=f"{npm.BUILD}{package.origin}"), f"{registry}/{package.origin}"

@@ -125,7 +125,8 @@ class Phases:
         earlier = [
             package
             for number, answer in sorted(run.answers.items())
-            if (other := run.plan.steps[number].action).option("into") == into and other.manager == "npm"
+            if isinstance(other := run.plan.steps[number].action, InstallPackages)
+            and (other.manager, other.option("into")) == ("npm", into)
             for package in answer.packages
         ]
         # What earlier statements installed there stays; the lock's versions fill in the rest.

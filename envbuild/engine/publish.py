@@ -7,7 +7,7 @@ import os
 import time
 
 from envbuild import lock as locks
-from envbuild.engine.events import BuildFinished
+from envbuild.engine.events import BuildFinished, Notice
 from envbuild.engine.request import BuildResult
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult
@@ -16,7 +16,7 @@ from envbuild.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_li
 from envbuild.plan import facts as plan_facts
 from envbuild.plan.facts import image_digest
 from envbuild.store import publish as points
-from envbuild.store.fetched import FETCHED
+from envbuild.store.fetched import FETCHED, PACKAGE
 from envbuild.store.images import LATEST, Image, split_name
 from envbuild.store.store import Store
 
@@ -149,6 +149,7 @@ def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
     fetched = tuple(sorted(one.fetched.items()))
     images = tuple(sorted(one.images.items()))
     text = locks.dump(lock_of(one.recipe, one.runs, image, session.store, fetched, images))
+    hashes = {p.hash for run in one.runs for answer in run.answers.values() for p in answer.packages}
     keys = [result.key for run in one.runs for result in (*run.results, *run.tests)]
     trees = [tree for run in one.runs if run.base for tree in (run.base.tree, *(r.tree for r in run.results))]
     state = "unchanged"
@@ -158,7 +159,18 @@ def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
         points.at(points.LOCK)
         locks.write(path, text)
         state = "written"
+        if any(run.answers for run in one.runs):
+            _let_git_merge(session, path)
     if state == "written" or not session.store.is_registered(os.path.abspath(path), keys):
-        named = [*trees, *(f"{FETCHED}{digest}" for _, digest in fetched)]
+        named = [*trees, *(f"{FETCHED}{digest}" for _, digest in fetched), *(f"{PACKAGE}{h}" for h in sorted(hashes))]
         session.store.register_lock(os.path.abspath(path), keys, named)
     return state
+
+
+def _let_git_merge(session: Session, path: str) -> None:
+    from envbuild.engine.git_attributes import let_git_merge  # only where a lock is written
+
+    written = let_git_merge(path)
+    if written:
+        shown = os.path.relpath(written)
+        session.emit(Notice("note", f"{shown} tells git how to merge locks: commit it with the lock"))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from envbuild.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.engine.moves import Move
+
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -13,7 +17,8 @@ class BuildRequest(Record):
     `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
     `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
     (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
-    ignores what the lock pins. `rerun` are places (LINE or FILE:LINE) whose steps run again.
+    ignores what the lock pins, `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
+    packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's.
     """
 
@@ -37,10 +42,12 @@ class BuildRequest(Record):
 
 
 class BuildResult(Record):
-    """The image that a build came to; `ran` and `cached` count steps and bases."""
+    """The image that a build came to; `ran` and `cached` count steps and bases. Of an `update`, `moves` are
+    the packages that moved."""
 
     image: str
     tree: str
     tags: tuple[str, ...]
     ran: int
     cached: int
+    moves: tuple[Move, ...] = ()

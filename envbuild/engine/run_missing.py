@@ -139,6 +139,8 @@ class MissingRunner:
                 return
             if self._stop.is_set():
                 raise Stopped("")
+            if session.request.dry_run and self._is_resolved(run):
+                return
             step, key, inputs = missing
             session.check_step(run, StepResult(step, key, "", "", 0.0, False))
             with self._slots, self.store.work.exclusive(f"step-{key}", partial(tell_waiting, session, step.text)):
@@ -153,6 +155,12 @@ class MissingRunner:
             run.finish_step(result)
             session.count("ran")
             session.check_step(run, result)
+
+    def _is_resolved(self, run: StageRun) -> bool:
+        """Whether all that a stage installs is known, and nobody waits for its tree."""
+        needed = any(other is run for one in self.session.recipes for each in one.runs for other in each.needs)
+        steps = enumerate(run.plan.steps)
+        return not needed and all(n in run.answers for n, step in steps if isinstance(step.action, InstallPackages))
 
     def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
         session = self.session

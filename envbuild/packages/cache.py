@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from envbuild.lock import Package
@@ -68,16 +68,6 @@ class Cache:
         from envbuild.packages.download import Fetching  # urllib3: 70 ms, only when something is fetched
 
         Fetching(self, self._exclusive, transport, progress).run(wanted)
-
-    def keep_only(self, hashes: Iterable[str]) -> int:
-        """Removes all files but those of these hashes; the bytes that came free."""
-        kept = {name.replace(":", "-") for name in hashes}
-        size = 0
-        for name in os.listdir(self._path) if os.path.isdir(self._path) else ():
-            if name not in kept:
-                size += os.lstat(f"{self._path}/{name}").st_size
-                os.unlink(f"{self._path}/{name}")
-        return size
 
 
 def hash_of(path: str, like: str) -> str:

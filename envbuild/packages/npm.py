@@ -215,7 +215,7 @@ def _name_and_range(word: str) -> tuple[str, str]:
 
 
 def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
-    """A lock of the form that npm 6 had, which says only which version lies where: npm asks the registry for the rest."""
+    """A lock of the form that npm 6 had: it says which version lies where, and npm asks for the rest."""
     root: dict[str, object] = {}
     for package in sorted(pins, key=lambda one: (one.name.count(_MODULES), one.name)):
         if package.origin.startswith(BUILD):

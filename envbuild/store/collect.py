@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 
 from envbuild.record import Record
-from envbuild.store.fetched import FETCHED, fetched_object
+from envbuild.store.fetched import FETCHED, PACKAGE, fetched_object
 from envbuild.store.lost import KIND as LOST
 from envbuild.store.outputs import output_object
 from envbuild.store.removal import remove
@@ -37,6 +37,7 @@ class _Needed:
         self.roots: set[Digest] = set()
         self.trees: set[Digest] = set()
         self.objects: set[Digest] = set()
+        self.packages: set[str] = set()
         self.stacks: set[Digest] = set()
 
 
@@ -74,7 +75,9 @@ def _needed(store: Store, keep_history: int | None) -> _Needed:
         if os.path.exists(path):
             needed.keys.update(keys.split())
             for name in trees.split():
-                if name.startswith(FETCHED):
+                if name.startswith(PACKAGE):
+                    needed.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
+                elif name.startswith(FETCHED):
                     needed.objects.add(fetched_object(name.removeprefix(FETCHED)))
                 else:
                     needed.roots.add(name)
@@ -138,6 +141,9 @@ def _remove(store: Store, needed: _Needed) -> Freed:
         if identity not in needed.objects:
             size += os.lstat(path).st_size
             os.unlink(path)
+    for path in _unneeded_packages(store, needed):
+        size += os.lstat(path).st_size
+        os.unlink(path)
     database.write("VACUUM")
     return counted.replace(size=size)
 
@@ -146,13 +152,14 @@ def _count(store: Store, needed: _Needed) -> Freed:
     rows = store.database.rows
     layers = sum(1 for (tree,) in rows("SELECT tree FROM stacks") if tree not in needed.stacks)
     dead = [path for path, identity in _pooled(store) if identity not in needed.objects]
+    packages = _unneeded_packages(store, needed)
     return Freed(
         images=sum(1 for (digest,) in rows("SELECT digest FROM images") if digest not in needed.images),
         steps=sum(1 for (key,) in rows("SELECT key FROM steps") if key not in needed.keys),
         trees=sum(1 for (digest,) in rows("SELECT digest FROM trees") if digest not in needed.trees),
         layers=layers,
         objects=len(dead),
-        size=sum(os.lstat(path).st_size for path in dead),
+        size=sum(os.lstat(path).st_size for path in (*dead, *packages)),
     )
 
 
@@ -171,3 +178,11 @@ def _pooled(store: Store) -> list[tuple[str, Digest]]:
         for name in os.listdir(f"{store.objects.path}/{folder}"):
             found.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
     return found
+
+
+def _unneeded_packages(store: Store, needed: _Needed) -> list[str]:
+    """The files of packages that no registered lock names."""
+    if not os.path.isdir(store.packages_path):
+        return []
+    names = sorted(set(os.listdir(store.packages_path)) - needed.packages)
+    return [f"{store.packages_path}/{name}" for name in names]

@@ -7,6 +7,9 @@ from envbuild.tree.entry import FILE, Digest, Entry, object_id
 FETCHED = "fetched:"
 """How a registered lock names a fetched file among its trees."""
 
+PACKAGE = "package:"
+"""How a registered lock names the file of a package, by its hash."""
+
 _KIND = Entry(b"fetched", FILE, 0o644, 0, 0, 0)
 
 

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from envbuild.engine.moves import Move
+
 _GAP = "  "
 _NARROWEST = 6
 """Columns below which no column is cut, however narrow the terminal."""
@@ -68,3 +70,13 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> 
         for number, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return _GAP.join(cells).rstrip()
+
+
+def print_moves(stream: TextIO, moves: Sequence[Move]) -> None:
+    """What `update` says of packages: what they were and what they are now."""
+    if not moves:
+        stream.write("no package moved\n")
+        return
+    headers = ("RECIPE", "STAGE", "MANAGER", "PACKAGE", "OLD", "NEW")
+    rows = [(m.recipe, m.stage, m.manager, m.name, m.old or "-", m.new or "-") for m in moves]
+    table(headers, rows, stream=stream)
