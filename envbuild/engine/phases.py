@@ -9,7 +9,6 @@ from collections.abc import Callable
 from envbuild.engine.declared_files import Contents
 from envbuild.engine.execute import Executor
 from envbuild.engine.packages_network import PackagesNetwork
-from envbuild.engine.session import RecipeRun
 from envbuild.engine.stage_run import StageRun
 from envbuild.lock import Package
 from envbuild.packages import apt, npm, pip
@@ -35,14 +34,15 @@ class Phases:
 
     def resolve(
         self,
-        one: RecipeRun,
         run: StageRun,
         step: Step,
         contents: Contents,
         pinned: tuple[Package, ...],
+        renewed: frozenset[str],
         sink: Callable[[bytes], None],
     ) -> tuple[Package, ...]:
-        """The packages that a statement means on the stage's tree. Raises Unresolved."""
+        """The packages that a statement means on the stage's tree: `pinned` ones as they are if that can be, those
+        whose names are in `renewed` as new as can be. Raises Unresolved and NoManager."""
         action = step.action
         assert isinstance(action, InstallPackages)
         with self._store.workspace(run.tree) as space:
@@ -52,6 +52,10 @@ class Phases:
                 case "apt":
                     return self._apt(run, action, contents, pinned, out, sink)
                 case "pip":
+                    if renewed and pinned:
+                        # Held versions would hold back what is to move: so first how far that may go.
+                        newest = self._pip(run, action, contents, (), out, sink)
+                        pinned = (*pinned, *(package for package in newest if package.name in renewed))
                     return self._pip(run, action, contents, pinned, out, sink)
                 case _:
                     return self._npm(run, action, contents, pinned, out, sink)

@@ -206,14 +206,15 @@ class MissingRunner:
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         session.begin(run, step)
-        pinned = pins(run, action.manager, frozenset(session.request.renew))
+        renewed = frozenset(session.request.renew)
+        pinned = pins(run, action.manager, renewed)
 
         def sink(data: bytes) -> None:
             session.emit(StepOutput(number, data))
 
         try:
             with self._slots:
-                found = self._phases.resolve(one, run, step, contents, pinned, sink)
+                found = self._phases.resolve(run, step, contents, pinned, renewed, sink)
         except EnvbuildError as error:
             if not self._stop.is_set():
                 tell_failure(session, number, run, step.text, step.place, error, started)

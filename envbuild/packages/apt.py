@@ -42,7 +42,11 @@ if [ ! -e $OUT/updated ]; then
     : > $OUT/updated
 fi
 dpkg --print-architecture > $OUT/architecture
-apt-get -c $CONFIGURATION install --print-uris -qq -- "$@" > $OUT/uris
+if ! apt-get -c $CONFIGURATION install --print-uris -q -- "$@" > $OUT/uris; then
+    # What stands in whose way is said among what else it prints.
+    sed -n '/unmet dependencies/,$p' $OUT/uris
+    exit 1
+fi
 """
 
 _INSTALL = """\
