@@ -25,6 +25,8 @@ COMMANDS = {
     "show": ("show", "an image's facts, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),
     "cat": ("cat", "print a file of an image"),
+    "packages": ("packages", "list an image's Debian, Python and Node packages"),
+    "sbom": ("sbom", "an image's bill of materials, as CycloneDX or SPDX"),
     "output": ("output", "print the whole output of a build's steps"),
     "tag": ("tag", "give an image a name"),
     "untag": ("untag", "take a name away"),

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from envbuild.engine.declared import manager_of, plain_name
+from envbuild.engine.request import Move
 from envbuild.engine.session import RecipeRun
 from envbuild.errors import UsageError
 from envbuild.lock import LockedStep, Package
 from envbuild.plan.step import InstallPackages
-from envbuild.record import Record
-
-
-class Move(Record):
-    """One package whose version or file changed; "" for the side that doesn't have it."""
-
-    recipe: str
-    stage: str
-    manager: str
-    name: str
-    old: str
-    new: str
 
 
 class NotLocked(UsageError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from envbuild.engine.declared_files import Contents
 from envbuild.engine.execute import Executor
@@ -13,7 +13,6 @@ from envbuild.engine.stage_run import StageRun
 from envbuild.lock import Package
 from envbuild.packages import apt, npm, pip
 from envbuild.packages.cache import Cache, Wanted
-from envbuild.packages.errors import Unresolved
 from envbuild.packages.task import Task
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.store.store import Store
@@ -79,8 +78,8 @@ class Phases:
             output = tail.decode(errors="replace")
             freed = apt.to_unpin(output)
             kept = tuple(package for package in pinned if package.name.partition(":")[0] not in freed)
-            if not pinned:
-                raise Unresolved("apt", apt.reason(output))
+            if not pinned or outcome.status == apt.NO_APT:
+                apt.refuse(outcome.status, output)
             pinned = kept if len(kept) < len(pinned) else ()
         answer = apt.read_answer(_text(f"{out}/uris"), _text(f"{out}/architecture").strip(), sites)
         self._addresses.update({package.hash: address for package, address in answer})
@@ -145,7 +144,7 @@ class Phases:
             if outcome.status == npm.NEEDS_NPM and not own:
                 package, address = self._network.newest_npm(json.loads(_text(f"{out}/node.json"))[0])
                 wanted = (Wanted(package, (address,)),)
-                self._cache.fetch(wanted, self._network.transport("npm"), lambda done, total: None)
+                self._download(wanted, "npm", lambda done, total: None)
                 own = (package,)
                 continue
             if not held or outcome.status >= npm.NEEDS_NPM:
@@ -157,7 +156,7 @@ class Phases:
     def _own_pip(self, action: InstallPackages) -> Package:
         """A pip for a tree that has none, in the cache."""
         package, address = self._network.newest_pip()
-        self._cache.fetch([Wanted(package, (address,))], self._network.transport("pip"), lambda done, total: None)
+        self._download([Wanted(package, (address,))], "pip", lambda done, total: None)
         return package
 
     def fetch(
@@ -177,7 +176,12 @@ class Phases:
             known = self._addresses.get(package.hash)
             others = self._network.addresses(action, contents, package)
             wanted.append(Wanted(package, tuple(dict.fromkeys([known, *others] if known else others))))
-        self._cache.fetch(wanted, self._network.transport(action.manager), progress)
+        self._download(wanted, action.manager, progress)
+
+    def _download(self, wanted: Sequence[Wanted], manager: str, progress: Callable[[int, int], None]) -> None:
+        from envbuild.packages.download import fetch  # urllib3: 70 ms, only when something is fetched
+
+        fetch(self._cache, wanted, self._network.transport(manager), progress)
 
     def installation(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Task:
         """What installs the packages, whose files are in the cache."""

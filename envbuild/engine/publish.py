@@ -10,11 +10,12 @@ from envbuild import lock as locks
 from envbuild.engine.events import BuildFinished, Notice
 from envbuild.engine.request import BuildResult
 from envbuild.engine.session import RecipeRun, Session
-from envbuild.engine.stage_run import StageRun, StepResult
+from envbuild.engine.stage_run import Answer, StageRun, StepResult
 from envbuild.language.model import Recipe
 from envbuild.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_line
 from envbuild.plan import facts as plan_facts
 from envbuild.plan.facts import image_digest
+from envbuild.plan.step import InstallPackages
 from envbuild.store import publish as points
 from envbuild.store.fetched import FETCHED, PACKAGE
 from envbuild.store.images import LATEST, Image, split_name
@@ -36,7 +37,10 @@ def image_of(recipe: Recipe, runs: tuple[StageRun, ...], target: StageRun) -> Im
                 "base": run.base_text,
                 "origin": run.base.origin if run.base else "",
                 "tree": run.base.tree if run.base else "",
-                "steps": [_step_detail(result) for result in (*run.results, *run.tests)],
+                "steps": [
+                    *(_step_detail(result, run.answers.get(number)) for number, result in enumerate(run.results)),
+                    *(_step_detail(result, None) for result in run.tests),
+                ],
             }
             for run in runs
         ],
@@ -45,9 +49,9 @@ def image_of(recipe: Recipe, runs: tuple[StageRun, ...], target: StageRun) -> Im
     return Image(digest, target.tree, plan_facts.dump(target.facts), text, time.time())
 
 
-def _step_detail(result: StepResult) -> dict[str, object]:
+def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]:
     step = result.step
-    return {
+    detail: dict[str, object] = {
         "text": step.text,
         "file": step.place.file,
         "line": step.place.line,
@@ -58,6 +62,11 @@ def _step_detail(result: StepResult) -> dict[str, object]:
         "seconds": round(result.seconds, 3),
         "owners_kept": result.owners_kept,
     }
+    if answer is not None:
+        action = step.action
+        assert isinstance(action, InstallPackages)
+        detail["packages"] = [[action.manager, one.name, one.version, one.hash] for one in answer.packages]
+    return detail
 
 
 def lock_of(

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from envbuild.record import Record
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from envbuild.engine.moves import Move
-
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -39,6 +35,17 @@ class BuildRequest(Record):
     network: Pairs = ()
     home: str = ""
     epoch: int | None = None
+
+
+class Move(Record):
+    """One package whose version or file changed; "" for the side that doesn't have it."""
+
+    recipe: str
+    stage: str
+    manager: str
+    name: str
+    old: str
+    new: str
 
 
 class BuildResult(Record):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from envbuild.lock import Package
-from envbuild.packages.errors import Unresolved
+from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
@@ -33,8 +33,12 @@ ENVIRONMENT = (
     ("PYTHONHASHSEED", "0"),
 )
 
-_RESOLVE = """\
+NO_APT = 66
+_RESOLVE = f"""\
 set -eu
+command -v apt-get > /dev/null && command -v dpkg > /dev/null || exit {NO_APT}
+"""
+_RESOLVE += """\
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
 mkdir -p $OUT/lists/partial
 if [ ! -e $OUT/updated ]; then
@@ -123,6 +127,13 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
         digest = "sha256:" + match["hash"].partition(":")[2]
         found.append((Package(name, version, digest, _origin(match["uri"], sites)), match["uri"]))
     return tuple(sorted(found, key=lambda pair: pair[0].name))
+
+
+def refuse(status: int, output: str) -> None:
+    """Raises what a resolution that ended with `status` means."""
+    if status == NO_APT:
+        raise NoManager("apt: the tree has no apt-get", "start from a base that has it, as in: from debian:bookworm")
+    raise Unresolved("apt", reason(output))
 
 
 def to_unpin(output: str) -> set[str]:

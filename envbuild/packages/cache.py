@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from envbuild.lock import Package
@@ -59,15 +59,9 @@ class Cache:
             pass
         return False
 
-    def fetch(self, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
-        """Brings the files of all `wanted` in. `progress` is told bytes so far, and in all as far as is known.
-
-        Raises NotToBeHad and WrongHash; what arrived whole by then stays.
-        """
-        os.makedirs(self._path, mode=0o755, exist_ok=True)
-        from envbuild.packages.download import Fetching  # urllib3: 70 ms, only when something is fetched
-
-        Fetching(self, self._exclusive, transport, progress).run(wanted)
+    def exclusive(self, package: Package) -> AbstractContextManager[None]:
+        """Holds a package's file against all other processes."""
+        return self._exclusive(f"package-{package.hash.partition(':')[2][:64]}")
 
 
 def hash_of(path: str, like: str) -> str:

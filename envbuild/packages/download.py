@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 
 from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
@@ -67,18 +66,24 @@ class Connections:
             return self._pools[proxy]
 
 
-class Fetching:
+def fetch(cache: Cache, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
+    """Brings the files of all `wanted` into the cache. `progress` is told bytes so far, and in all as far as is known.
+
+    Raises NotToBeHad and WrongHash; what arrived whole by then stays.
+    """
+    _Fetching(cache, transport, progress).run(wanted)
+
+
+class _Fetching:
     """One fetch of many files into a cache."""
 
     def __init__(
         self,
         cache: Cache,
-        exclusive: Callable[[str], AbstractContextManager[None]],
         transport: Transport,
         progress: Callable[[int, int], None],
     ) -> None:
         self._cache = cache
-        self._exclusive = exclusive
         self._progress = progress
         self._connections = Connections(transport)
         self._lock = threading.Lock()
@@ -103,7 +108,7 @@ class Fetching:
 
     def _one(self, wanted: Wanted) -> None:
         package = wanted.package
-        with self._exclusive(f"package-{package.hash.partition(':')[2][:64]}"):
+        with self._cache.exclusive(package):
             if self._cache.has(package) or self._stop.is_set():
                 return
             path = self._cache.where(package)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from envbuild.engine.moves import Move
+    from envbuild.engine.request import Move
 
 _GAP = "  "
 _NARROWEST = 6

@@ -225,12 +225,21 @@ def test_parameters_reach_commands_as_variables_and_cannot_break_out(project):
     assert "owned" not in project.ls("/")
 
 
-@pytest.mark.parametrize("statement", ["apt curl", "pip(into=/v) flask", "npm(into=/n) express"])
-def test_package_statements_say_honestly_that_they_can_not_be_run(project, statement):
+@pytest.mark.parametrize(
+    ("statement", "lacking", "way_out"),
+    [
+        ("apt curl", "the tree has no apt-get", "from debian:bookworm"),
+        ("pip(into=/v) flask", "the tree has no Python", "apt python3"),
+        ("npm(into=/n) express", "the tree has no node", "apt nodejs"),
+    ],
+)
+def test_a_tree_without_the_package_manager_is_told_so(project, statement, lacking, way_out):
     done = project.build(statement)
-    assert done.code == 2
-    assert "can't be run yet" in done.err
-    assert "run(network" in done.err
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    assert lacking in failed["message"]
+    assert way_out in failed["message"]
+    assert failed["line"] == 2
 
 
 def test_include_and_its_paths(project):

@@ -86,10 +86,12 @@ def test_stages_that_nothing_uses_are_pruned():
 
 def test_packages_are_planned():
     planned = plan("apt curl nginx=1.*", "pip(into=/v) -r req.txt flask", "npm(into=/n) express@4")
-    assert [step.action for step in planned.steps] == [
-        actions.InstallPackages("apt", ("curl", "nginx=1.*")),
-        actions.InstallPackages("pip", ("into=/v", "flask", "-r req.txt")),
-        actions.InstallPackages("npm", ("into=/n", "express@4")),
+    path = Facts("", 0).environment_of_commands()
+    environment = tuple(sorted(path.items()))
+    assert [step.action.replace(folder="") for step in planned.steps] == [
+        actions.InstallPackages("apt", ("curl", "nginx=1.*"), (), (), (), ""),
+        actions.InstallPackages("pip", ("flask",), (("-r", "req.txt"),), (("into", "/v"),), environment, ""),
+        actions.InstallPackages("npm", ("express@4",), (), (("into", "/n"),), environment, ""),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Bills of materials of images, in the forms that other tools read."""

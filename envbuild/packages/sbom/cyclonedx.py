@@ -1,0 +1,84 @@
+"""CycloneDX 1.5 as JSON, made with the project's own library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from cyclonedx.exception import CycloneDxException
+from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component as BomComponent
+from cyclonedx.model.component import ComponentType
+from cyclonedx.model.license import DisjunctiveLicense
+from cyclonedx.output.json import JsonV1Dot5
+from packageurl import PackageURL
+
+from envbuild import __version__
+from envbuild.packages.inventory.component import Component
+
+NAMESPACE = UUID("5d1c6d60-6d4e-5a0f-9f0f-5f0f9a3c7a11")
+_ALGORITHMS = {
+    "sha1": HashAlgorithm.SHA_1,
+    "sha256": HashAlgorithm.SHA_256,
+    "sha384": HashAlgorithm.SHA_384,
+    "sha512": HashAlgorithm.SHA_512,
+}
+
+
+def cyclonedx(name: str, image: str, epoch: int, packages: Sequence[Component]) -> str:
+    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+    root = BomComponent(
+        name=name,
+        type=ComponentType.CONTAINER,
+        version=f"sha256:{image}",
+        bom_ref=f"image:{image}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image)],
+    )
+    tool = BomComponent(name="envbuild", type=ComponentType.APPLICATION, version=__version__, bom_ref="tool:envbuild")
+    metadata = BomMetaData(component=root, timestamp=datetime.fromtimestamp(epoch, UTC))
+    metadata.tools.components.add(tool)
+    bom = Bom(metadata=metadata, serial_number=uuid5(NAMESPACE, image))
+    for number, one in enumerate(packages):
+        bom.components.add(_component(one, number))
+    bom.register_dependency(root, list(bom.components))
+    return str(JsonV1Dot5(bom).output_as_string(indent=2)) + "\n"
+
+
+def _component(one: Component, number: int) -> BomComponent:
+    component = BomComponent(
+        name=one.name,
+        version=one.version,
+        type=ComponentType.LIBRARY,
+        # The same package may be there several times, in several places.
+        bom_ref=f"{one.url}#{number}",
+        purl=PackageURL.from_string(one.url),
+        properties=[Property(name="envbuild:path", value=one.path)],
+    )
+    algorithm, _, digest = one.hash.partition(":")
+    if algorithm in _ALGORITHMS:
+        component.hashes.add(HashType(alg=_ALGORITHMS[algorithm], content=digest))
+    if one.homepage.startswith(("http://", "https://")):
+        component.external_references.add(
+            ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(one.homepage))
+        )
+    _licences(component, one)
+    return component
+
+
+def _licences(component: BomComponent, one: Component) -> None:
+    factory = LicenseFactory()
+    if len(one.licences) == 1:
+        try:
+            component.licenses.add(factory.make_with_expression(one.licences[0]))
+            return
+        except (CycloneDxException, ValueError):
+            pass
+    for licence in one.licences:
+        # Expressions and single licences don't stand beside each other.
+        try:
+            component.licenses.add(factory.make_with_id(licence))
+        except (CycloneDxException, ValueError):
+            component.licenses.add(DisjunctiveLicense(name=licence))

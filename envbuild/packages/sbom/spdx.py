@@ -1,0 +1,116 @@
+"""SPDX 2.3 as JSON, made with the project's own library."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from license_expression import ExpressionError, ExpressionParseError, Licensing, get_spdx_licensing
+from spdx_tools.spdx.model.actor import Actor, ActorType
+from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm
+from spdx_tools.spdx.model.document import CreationInfo, Document
+from spdx_tools.spdx.model.extracted_licensing_info import ExtractedLicensingInfo
+from spdx_tools.spdx.model.package import (
+    ExternalPackageRef,
+    ExternalPackageRefCategory,
+    Package,
+    PackagePurpose,
+)
+from spdx_tools.spdx.model.relationship import Relationship, RelationshipType
+from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
+from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
+
+from envbuild import __version__
+from envbuild.packages.inventory.component import Component
+
+DOCUMENT = "SPDXRef-DOCUMENT"
+ROOT = "SPDXRef-Image"
+_ALGORITHMS = {
+    "sha1": ChecksumAlgorithm.SHA1,
+    "sha256": ChecksumAlgorithm.SHA256,
+    "sha384": ChecksumAlgorithm.SHA384,
+    "sha512": ChecksumAlgorithm.SHA512,
+}
+
+
+def spdx(name: str, image: str, epoch: int, packages: Sequence[Component]) -> str:
+    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+    made = _Document()
+    info = CreationInfo(
+        spdx_version="SPDX-2.3",
+        spdx_id=DOCUMENT,
+        name=name,
+        document_namespace=f"urn:envbuild:sbom:sha256:{image}",
+        creators=[Actor(ActorType.TOOL, f"envbuild-{__version__}")],
+        created=datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None),
+    )
+    root = Package(
+        spdx_id=ROOT,
+        name=name,
+        version=f"sha256:{image}",
+        download_location=SpdxNoAssertion(),
+        files_analyzed=False,
+        checksums=[Checksum(ChecksumAlgorithm.SHA256, image)],
+        primary_package_purpose=PackagePurpose.CONTAINER,
+    )
+    listed = [made.package(one, number) for number, one in enumerate(packages)]
+    relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, ROOT)]
+    relationships += [Relationship(ROOT, RelationshipType.CONTAINS, package.spdx_id) for package in listed]
+    document = Document(
+        info,
+        packages=[root, *listed],
+        relationships=relationships,
+        extracted_licensing_info=[made.extracted[key] for key in sorted(made.extracted)],
+    )
+    text = io.StringIO()
+    write_document_to_stream(document, text, validate=False)
+    return text.getvalue() + "\n"
+
+
+class _Document:
+    def __init__(self) -> None:
+        self.extracted: dict[str, ExtractedLicensingInfo] = {}
+        self._licensing: Licensing = get_spdx_licensing()
+
+    def package(self, one: Component, number: int) -> Package:
+        algorithm, _, digest = one.hash.partition(":")
+        return Package(
+            spdx_id=f"SPDXRef-Package-{number}-{re.sub('[^A-Za-z0-9.-]', '-', one.name)}",
+            name=one.name,
+            version=one.version,
+            download_location=SpdxNoAssertion(),
+            files_analyzed=False,
+            checksums=[Checksum(_ALGORITHMS[algorithm], digest)] if algorithm in _ALGORITHMS else [],
+            homepage=one.homepage if re.fullmatch(r"https?://[\w.-]+(/\S*)?", one.homepage) else None,
+            source_info=f"found at {one.path}",
+            license_concluded=SpdxNoAssertion(),
+            license_declared=self._licences(one),
+            copyright_text=SpdxNoAssertion(),
+            external_references=[
+                ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", one.url),
+            ],
+        )
+
+    def _licences(self, one: Component) -> object:
+        if not one.licences:
+            return SpdxNoAssertion()
+        parts = [self._known(licence) or self._reference(licence, one) for licence in one.licences]
+        joined = " AND ".join(f"({part})" if " " in part else part for part in parts)
+        return self._licensing.parse(joined)
+
+    def _known(self, licence: str) -> str:
+        try:
+            parsed = self._licensing.parse(licence, validate=True, strict=True)
+        except (ExpressionError, ExpressionParseError):
+            return ""
+        return str(parsed)
+
+    def _reference(self, licence: str, one: Component) -> str:
+        """A name that SPDX's list doesn't have stands in the document by itself."""
+        key = "LicenseRef-" + (re.sub("[^A-Za-z0-9.-]+", "-", licence).strip("-")[:64] or "unnamed")
+        where = f"/usr/share/doc/{one.name}/copyright" if one.kind == "dpkg" else one.path
+        text = f"What the package calls '{licence}'; its text is in {where} of the image."
+        self.extracted.setdefault(key, ExtractedLicensingInfo(key, text, licence))
+        return key
