@@ -30,6 +30,7 @@ ENVIRONMENT = (
     ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("LC_ALL", "C.UTF-8"),
+    ("FORCE_SOURCE_DATE", "1"),
     ("PYTHONHASHSEED", "0"),
 )
 
@@ -62,7 +63,8 @@ apt-get -c $CONFIGURATION install -qq -- "$@"
 rm -f /var/lib/dpkg/*-old /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend /var/lib/dpkg/triggers/Lock \\
     /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/daily_lock /var/cache/apt/*.bin \\
     /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /var/lib/systemd/random-seed \\
-    /var/log/dpkg.log /var/log/alternatives.log /var/log/fontconfig.log /var/lib/dbus/machine-id
+    /var/log/dpkg.log /var/log/alternatives.log /var/log/fontconfig.log /var/lib/dbus/machine-id \\
+    /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
 find /var/log -type f -size +0 -newer /tmp/begun -exec sh -c 'for file; do : > "$file"; done' sh {} +
 if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi
 """

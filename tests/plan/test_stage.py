@@ -86,8 +86,7 @@ def test_stages_that_nothing_uses_are_pruned():
 
 def test_packages_are_planned():
     planned = plan("apt curl nginx=1.*", "pip(into=/v) -r req.txt flask", "npm(into=/n) express@4")
-    path = Facts("", 0).environment_of_commands()
-    environment = tuple(sorted(path.items()))
+    environment = tuple(sorted(planned.facts.environment_of_commands().items()))
     assert [step.action.replace(folder="") for step in planned.steps] == [
         actions.InstallPackages("apt", ("curl", "nginx=1.*"), (), (), (), ""),
         actions.InstallPackages("pip", ("flask",), (("-r", "req.txt"),), (("into", "/v"),), environment, ""),
