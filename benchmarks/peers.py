@@ -47,6 +47,10 @@ class Peer:
     def build_words(self, path: Path, context: Path, cache: bool, name: str) -> Words:
         raise NotImplementedError
 
+    def import_archive(self, archive: Path, name: str) -> None:
+        """Makes an image of a root file system in a tar file. Raises Missing."""
+        raise Missing(f"{self.name} imports nothing")
+
     def run(self, name: str) -> Words | None:
         """The command that runs `true` in an image, None if the tool has none."""
         return None
@@ -123,6 +127,9 @@ class BuildKit(Peer):
         words = [self._client, "build", "-q", "--network=none", "-t", name, "-f", str(path)]
         return [*words, *([] if cache else ["--no-cache"]), str(context)]
 
+    def import_archive(self, archive: Path, name: str) -> None:
+        self.call([self._client, "import", str(archive), name])
+
     def run(self, name: str) -> Words:
         return [self._client, "run", "--rm", "--network=none", name, "true"]
 
@@ -151,6 +158,11 @@ class Buildah(Peer):
     def build_words(self, path: Path, context: Path, cache: bool, name: str) -> Words:
         words = [self.tool, *self._storage, "build", "-q", "--layers", "--network=none", "-t", name, "-f", str(path)]
         return [*words, *([] if cache else ["--no-cache"]), str(context)]
+
+    def import_archive(self, archive: Path, name: str) -> None:
+        (self.folder / "Import").write_text(f"FROM scratch\nADD {archive.name} /\n")
+        os.link(archive, self.folder / archive.name)
+        self.call([self.tool, *self._storage, "build", "-q", "-t", name, "-f", "Import", str(self.folder)])
 
 
 class Podman(Buildah):
