@@ -19,5 +19,10 @@ def read_lock(text: str, path: str, store: Store) -> Lock:
         except (KeyError, TypeError, ValueError):
             pass  # written by another version: the text itself decides
     lock = parse(text, path)
-    store.memo.put("lock", key, json.dumps(to_plain(lock)).encode())
+    remember_lock(text, lock, store)
     return lock
+
+
+def remember_lock(text: str, lock: Lock, store: Store) -> None:
+    """Keeps what a lock's text means, for the next build to read."""
+    store.memo.put("lock", sha256_of(text.encode()), json.dumps(to_plain(lock)).encode())

@@ -13,7 +13,6 @@ from envbuild.lock import Package
 from envbuild.packages import apt, npm, pip
 from envbuild.packages.cache import Transport
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 
 TYPE_CHECKING = False
@@ -86,6 +85,8 @@ class PackagesNetwork:
             return [origin]
         from urllib3.exceptions import HTTPError
 
+        from envbuild.packages.simple_index import files_on
+
         connections = self._connections("pip")
         links = [value for option, value in action.options if option == "find-links" and "://" in value]
         found = []
@@ -100,6 +101,8 @@ class PackagesNetwork:
     def newest_pip(self) -> tuple[Package, str]:
         """The newest pip that any Python of today runs, with its address. Raises Unresolved."""
         from urllib3.exceptions import HTTPError
+
+        from envbuild.packages.simple_index import files_on
 
         reason = "the index has none"
         for page in self._indexes("pip"):

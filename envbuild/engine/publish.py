@@ -8,6 +8,7 @@ import time
 
 from envbuild import lock as locks
 from envbuild.engine.events import BuildFinished, Notice
+from envbuild.engine.lock_memo import remember_lock
 from envbuild.engine.request import BuildResult
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
@@ -157,7 +158,8 @@ def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
     assert image is not None
     fetched = tuple(sorted(one.fetched.items()))
     images = tuple(sorted(one.images.items()))
-    text = locks.dump(lock_of(one.recipe, one.runs, image, session.store, fetched, images))
+    lock = lock_of(one.recipe, one.runs, image, session.store, fetched, images)
+    text = locks.dump(lock)
     hashes = {p.hash for run in one.runs for answer in run.answers.values() for p in answer.packages}
     keys = [result.key for run in one.runs for result in (*run.results, *run.tests)]
     trees = [tree for run in one.runs if run.base for tree in (run.base.tree, *(r.tree for r in run.results))]
@@ -167,6 +169,7 @@ def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
             raise LockOutOfDate(path, locks.difference(path, one.lock_text or "", text))
         points.at(points.LOCK)
         locks.write(path, text)
+        remember_lock(text, lock, session.store)
         state = "written"
         if any(run.answers for run in one.runs):
             _let_git_merge(session, path)

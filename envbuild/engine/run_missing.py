@@ -22,9 +22,7 @@ from envbuild.engine.failure import StepFailure, Stopped, step_failed, tell_fail
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.machine_network import network_settings
 from envbuild.engine.missing_bases import BaseMaker, tell_waiting
-from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.engine.perform import Performer
-from envbuild.engine.phases import Phases
 from envbuild.engine.session import NotYet, RecipeRun, Session
 from envbuild.engine.stage_run import StageRun, StepResult, cached_result
 from envbuild.engine.why import Explainer
@@ -39,6 +37,10 @@ from envbuild.store.records import Source, StepRecord
 from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.engine.phases import Phases
+
 
 class MissingRunner:
     """Runs what one build lacks."""
@@ -52,7 +54,8 @@ class MissingRunner:
         self._differences: list[str] = []
         self._worker: Worker
         self._executor: Executor
-        self._phases: Phases
+        self._made_phases: Phases | None = None
+        self._making_phases = threading.Lock()
         self._performer = Performer(self.store)
         self._explainer = Explainer(self.store)
 
@@ -72,7 +75,6 @@ class MissingRunner:
                 request.secrets,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
             )
-            self._phases = Phases(self.store, self._executor, PackagesNetwork(request.network, request.home))
             session.waiting = True
             session.resolve = self._resolve
             with self.store.work.removing_behind():
@@ -222,6 +224,18 @@ class MissingRunner:
         seconds = time.monotonic() - started
         sink(f"{action.manager} resolved {len(found)} packages in {seconds:.1f}s\n".encode())
         return found
+
+    @property
+    def _phases(self) -> Phases:
+        """Made only for statements about packages: its imports are more than a small build takes."""
+        from envbuild.engine.phases import Phases
+
+        with self._making_phases:
+            if self._made_phases is None:
+                request = self.session.request
+                network = PackagesNetwork(request.network, request.home)
+                self._made_phases = Phases(self.store, self._executor, network)
+            return self._made_phases
 
     def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
         def progress(done: int, total: int) -> None:
