@@ -232,6 +232,8 @@ class MissingRunner:
 
         with self._making_phases:
             if self._made_phases is None:
+                from envbuild.engine.packages_network import PackagesNetwork
+
                 request = self.session.request
                 network = PackagesNetwork(request.network, request.home)
                 self._made_phases = Phases(self.store, self._executor, network)

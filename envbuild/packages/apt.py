@@ -17,6 +17,7 @@ from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
 CONFIGURATION = f"{FOLDER}/apt.conf"
+LISTS = f"{FOLDER}/lists"
 PREFERENCES = "/etc/apt/preferences.d/00-envbuild-lock.pref"
 EXTRA_SOURCE = "/etc/apt/sources.list.d/envbuild-recipe.sources"
 EXTRA_KEY = f"{FOLDER}/recipe-source"
@@ -57,7 +58,8 @@ fi
 _INSTALL = """\
 set -eu
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
-mkdir -p /tmp/apt-log
+mkdir -p /tmp/apt-log /tmp/lists/partial
+cp $LISTS/* /tmp/lists/
 : > /tmp/begun
 apt-get -c $CONFIGURATION install -qq -- "$@"
 rm -f /var/lib/dpkg/*-old /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend /var/lib/dpkg/triggers/Lock \\
@@ -153,12 +155,11 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     """Installs from files. `packages` are the locked ones with the paths of their files."""
     from envbuild.packages.deb import index_of  # reads the archives: only where something is installed
 
-    listed = f"{FOLDER}/lists"
     source = f"deb [trusted=yes] file:{PACKAGES} ./\n"
     # The index stands where `apt-get update` would have put it, so that nothing has to be updated.
-    stem = f"{listed}/{PACKAGES.replace('/', '_')}_._"
+    stem = f"{LISTS}/{PACKAGES.replace('/', '_')}_._"
     own = f'Dir::Etc::SourceList "{FOLDER}/sources.list";\nDir::Etc::SourceParts "/dev/null";\n'
-    own += f'Dir::State::Lists "{listed}";\nDir::Etc::PreferencesParts "/dev/null";\nAcquire::http::Proxy "";\n'
+    own += 'Dir::State::Lists "/tmp/lists";\nDir::Etc::PreferencesParts "/dev/null";\nAcquire::http::Proxy "";\n'
     files = (
         (CONFIGURATION, _configuration(action, own)),
         (f"{FOLDER}/sources.list", source.encode()),
@@ -181,6 +182,7 @@ def _environment(action: InstallPackages) -> tuple[tuple[str, str], ...]:
         *ENVIRONMENT,
         ("ARCHITECTURES", " ".join(sorted(foreign))),
         ("CONFIGURATION", CONFIGURATION),
+        ("LISTS", LISTS),
         ("OUT", OUT),
     )
 

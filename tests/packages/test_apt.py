@@ -1,0 +1,199 @@
+"""`apt`: resolved in the tree, locked by hash, fetched into the cache, installed without network."""
+
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from tests.packages.conftest import DEBIAN
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+
+NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+def locked(project, step: int = 0) -> dict[str, dict]:
+    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
+    return {package["name"]: package for package in lock["stages"][-1]["steps"][step]["packages"]}
+
+
+def test_packages_are_locked_with_version_hash_and_place_and_installed_from_the_cache(debian):
+    done = debian.build(DEBIAN, "apt", "    zip", "    bzip2=1.0.*")
+    assert done.code == 0, done.err
+    packages = locked(debian)
+    assert {"zip", "unzip", "bzip2"} - packages.keys() == {"unzip"}, "recommended ones are left out"
+    one = packages["zip"]
+    assert one["hash"].startswith("sha256:")
+    assert len(one["hash"]) == 71
+    assert one["from"].endswith(".deb")
+    assert "://" not in one["from"]
+    assert packages["bzip2"]["version"].startswith("1.0.")
+    listed = {package["name"]: package for package in debian_packages(debian)}
+    assert listed["zip"]["version"] == one["version"]
+    assert listed["zip"]["hash"] == one["hash"]
+    # Installing again takes no network: lock and cache have it all.
+    again = debian.build(options=("--no-cache", "--locked"), **NO_NETWORK)
+    assert again.code == 0, again.err
+    assert again.image == done.image
+
+
+def debian_packages(project) -> list[dict]:
+    import json
+
+    return json.loads(project.command("packages", "web", "--kind", "dpkg", "--format", "json").out)
+
+
+def test_nothing_of_the_machine_or_of_apts_work_stays(debian):
+    done = debian.build(DEBIAN, "apt zip")
+    assert done.code == 0, done.err
+    base = debian.build(DEBIAN, "run true", name="base.env")
+    assert base.code == 0
+    for folder in ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/preferences.d", "/var/lib/apt/lists", "/usr/sbin"):
+        assert debian.ls(folder).keys() == debian.ls(folder, "base").keys(), folder
+    assert "dpkg.log" not in debian.ls("/var/log")
+    assert "status-old" not in debian.ls("/var/lib/dpkg")
+    assert "run" in debian.ls("/")
+    assert "envbuild" not in debian.ls("/run")
+
+
+def test_a_second_statement_resolves_against_the_first(debian):
+    done = debian.build(DEBIAN, "apt bzip2", "apt bzip2 zip")
+    assert done.code == 0, done.err
+    assert locked(debian, 0).keys() == {"bzip2"}
+    assert locked(debian, 1).keys() == {"zip"}
+
+
+def test_recommended_packages_come_when_asked_for(debian):
+    done = debian.build(DEBIAN, "apt(recommends) zip")
+    assert done.code == 0, done.err
+    assert {"zip", "unzip"} <= locked(debian).keys()
+
+
+def test_a_package_of_another_architecture(debian):
+    done = debian.build(DEBIAN, "apt zlib1g:i386")
+    assert done.code == 0, done.err
+    assert {"zlib1g:i386", "libc6:i386"} <= locked(debian).keys()
+    assert "i386" in debian.cat("/var/lib/dpkg/arch")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("no-such-package", "Unable to locate package no-such-package"),
+        ("zip=0.1", "Version '0.1' for 'zip' was not found"),
+        ("exim4-daemon-light postfix", "Conflicts: mail-transport-agent"),
+    ],
+)
+def test_what_can_not_be_had_is_told_in_apts_words_at_its_line(debian, words, reason):
+    done = debian.build(DEBIAN, "run true", f"apt {words}")
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    assert reason in failed["message"]
+    assert (failed["file"], failed["line"]) == ("web.env", 3)
+    assert not (debian.folder / "web.env.lock").exists()
+
+
+def test_debconf_never_asks(debian):
+    done = debian.build(DEBIAN, "apt tzdata debconf-utils ssl-cert")
+    assert done.code == 0, done.err
+
+
+def test_check_names_the_files_of_a_package_that_are_never_the_same(debian):
+    done = debian.build(DEBIAN, "apt ssl-cert", options=("--check",))
+    assert done.code == 1
+    assert "web.env:2: apt ssl-cert" in done.err
+    assert "/etc/ssl/private/ssl-cert-snakeoil.key: content" in done.err
+    assert "- " in done.err
+    assert "+ " in done.err
+
+
+@pytest.fixture
+def repository(server, tmp_path):
+    """A signed repository with one package; the server, the key's text, and what makes its indexes anew."""
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg is not installed")
+    root = tmp_path / "deb"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "usr/share/greeting").mkdir(parents=True)
+    (root / "usr/share/greeting/text").write_text("hello\n")
+    control = "Package: greeting\nVersion: 1.0\nArchitecture: all\nMaintainer: A <a@b.test>\nDescription: a greeting\n"
+    (root / "DEBIAN/control").write_text(control)
+    for path in (root, root / "DEBIAN", root / "usr", root / "usr/share", root / "usr/share/greeting"):
+        path.chmod(0o755)
+    archive = tmp_path / "greeting.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
+    content = archive.read_bytes()
+    path = "pool/greeting_1.0_all.deb"
+    sums = {
+        name: subprocess.run([f"{name}sum", archive], check=True, capture_output=True, text=True).stdout.split()[0]
+        for name in ("md5", "sha256")
+    }
+    index = f"{control}Filename: {path}\nSize: {len(content)}\nMD5sum: {sums['md5']}\nSHA256: {sums['sha256']}\n\n"
+    import hashlib
+
+    digest = hashlib.sha256(index.encode()).hexdigest()
+    release = (
+        "Origin: test\nSuite: stable\nCodename: stable\nArchitectures: all amd64\nComponents: main\n"
+        "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
+        f"SHA256:\n {digest} {len(index)} main/binary-amd64/Packages\n {digest} {len(index)} main/binary-all/Packages\n"
+    )
+    home = tmp_path / "gpg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+    subprocess.run([*gpg, "--quick-gen-key", "test <t@b.test>", "ed25519", "sign", "never"], check=True)
+    key = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True).stdout
+    signed = subprocess.run([*gpg, "--clearsign"], input=release.encode(), check=True, capture_output=True).stdout
+    subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False)
+    server.files["/extra/dists/stable/InRelease"] = signed
+    for architecture in ("amd64", "all"):
+        server.files[f"/extra/dists/stable/main/binary-{architecture}/Packages"] = index.encode()
+    server.files[f"/extra/{path}"] = content
+    return server, key
+
+
+def test_an_extra_source_with_its_key(debian, repository):
+    server, key = repository
+    (debian.folder / "greeting.asc").write_bytes(key)
+    statement = f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting'
+    done = debian.build(DEBIAN, statement)
+    assert done.code == 0, done.err
+    assert debian.cat("/usr/share/greeting/text") == "hello\n"
+    (package,) = locked(debian).values()
+    assert package["from"] == "extra/pool/greeting_1.0_all.deb"
+    assert not [name for name in debian.ls("/etc/apt/sources.list.d") if "envbuild" in name]
+
+
+def test_a_source_whose_key_is_not_given_is_not_believed(debian, repository):
+    server, _ = repository
+    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main") greeting')
+    assert done.code == 1
+    assert "NO_PUBKEY" in done.out or "is not signed" in done.out
+
+
+def test_another_file_than_the_index_says_stops_the_build_and_leaves_nothing(debian, repository):
+    server, key = repository
+    (debian.folder / "greeting.asc").write_bytes(key)
+    path = "/extra/pool/greeting_1.0_all.deb"
+    server.files[path] = server.files[path][:-1] + b"!"
+    before = sorted(one.name for one in (debian.store / "packages").iterdir())
+    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    for text in ("greeting 1.0", "expected sha256:", "got      sha256:", "greeting_1.0_all.deb"):
+        assert text in failed["message"]
+    assert sorted(one.name for one in (debian.store / "packages").iterdir()) == before
+
+
+def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repository):
+    server, key = repository
+    (debian.folder / "greeting.asc").write_bytes(key)
+    path = "/extra/pool/greeting_1.0_all.deb"
+    server.broken.add(path)
+    for one in (debian.store / "packages").glob("*"):
+        if one.stat().st_size == len(server.files[path]):
+            one.unlink()
+    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
+    assert done.code == 0, done.err
+    ranges = [asked for where, asked in server.asked if where == path]
+    assert ranges == ["", f"bytes={len(server.files[path]) // 2}-"]
