@@ -37,8 +37,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
             named = zip(mounts, inputs.digests, strict=True)
             return tuple(Input(source, "", digest) for (source, _), digest in named)
         case InstallPackages():
-            pairs = zip(inputs.packages, inputs.digests, strict=True)
-            return tuple(Input(f"{package.name} {package.version}", "", digest) for package, digest in pairs)
+            packages = [f"{package.name} {package.version}" for package in inputs.packages]
+            named_too = [*packages, *(path for path, _ in inputs.contents)]
+            return tuple(Input(name, "", digest) for name, digest in zip(named_too, inputs.digests, strict=False))
         case _:
             return ()
     return tuple(

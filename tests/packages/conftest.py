@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Project
 
 DEBIAN = "from debian:bookworm"
-PYTHON = (DEBIAN, "apt python3")
+PYTHON = (DEBIAN, "apt python3 python3-venv")
 
 
 class Server:

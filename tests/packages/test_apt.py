@@ -72,6 +72,8 @@ def test_recommended_packages_come_when_asked_for(debian):
 
 def test_a_package_of_another_architecture(debian):
     done = debian.build(DEBIAN, "apt zlib1g:i386")
+    if "Mirror sync in progress" in done.out:
+        pytest.skip("the mirror's index of i386 does not match its Release file")
     assert done.code == 0, done.err
     assert {"zlib1g:i386", "libc6:i386"} <= locked(debian).keys()
     assert "i386" in debian.cat("/var/lib/dpkg/arch")

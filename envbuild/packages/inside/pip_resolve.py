@@ -23,11 +23,12 @@ def main(order):
     if pip is None:
         return NEEDS_PIP
     report = order["out"] + "/report.json"
-    words = [venv, *pip, "install", "--dry-run", "--report", report, "--quiet", "--no-input", *order["words"]]
+    words = [venv, *pip, "install", "--dry-run", "--report", report, "--no-input", *order["words"]]
     variables = {
         **os.environ,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_CACHE_DIR": "1",
+        "PIP_PROGRESS_BAR": "off",
         "PIP_ROOT_USER_ACTION": "ignore",
         "PYTHONPATH": order["hooks"],
         "ENVBUILD_REPORTS": order["out"],

@@ -1,0 +1,108 @@
+"""What a tree holds, and the bills of materials."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+STATUS = """\
+Package: libthing1
+Status: install ok installed
+Architecture: amd64
+Version: 2:1.0-3+b1
+Source: thing (1.0-3)
+Homepage: https://thing.test/
+Description: a thing
+ with more lines
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: all
+Version: 1.0
+"""
+COPYRIGHT = """\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+License: GPL-2+ and Expat
+
+Files: odd/*
+License: my-own-terms
+"""
+METADATA = "Metadata-Version: 2.1\nName: Alpha_Beta\nVersion: 1.2\nClassifier: License :: OSI Approved :: MIT License\n"
+FILES = {
+    "var/lib/dpkg/status": STATUS,
+    "usr/share/doc/libthing1/copyright": COPYRIGHT,
+    "etc/os-release": 'ID=debian\nVERSION_CODENAME="bookworm"\n',
+    "opt/venv/lib/python3.11/site-packages/alpha_beta-1.2.dist-info/METADATA": METADATA,
+    "src/somewhere/own.egg-info/PKG-INFO": METADATA,
+    "srv/app/node_modules/@scope/part/package.json": '{"name": "@scope/part", "version": "3.0.0", "license": "ISC"}',
+    "srv/app/node_modules/odd/package.json": '{"name": "odd", "version": "1.0.0", "licenses": [{"type": "My own"}]}',
+    "srv/app/node_modules/odd/lib/package.json": '{"name": "inner", "version": "0.0.0"}',
+    "srv/app/node_modules/broken/package.json": "{",
+}
+
+
+@pytest.fixture
+def image(project):
+    with tarfile.open(project.folder / "root.tar", "w") as archive:
+        for path, text in FILES.items():
+            info = tarfile.TarInfo(path)
+            info.size, info.mtime = len(text), 1_700_000_000
+            archive.addfile(info, io.BytesIO(text.encode()))
+    done = project.build("from tar:root.tar", "file /made", "    x")
+    assert done.code == 0, done.out
+    return project
+
+
+def test_packages_are_read_from_the_tree(image):
+    found = {one["name"]: one for one in json.loads(image.command("packages", "web", "--format", "json").out)}
+    assert found.keys() == {"libthing1", "Alpha_Beta", "@scope/part", "odd"}
+    thing = found["libthing1"]
+    assert (thing["kind"], thing["version"], thing["architecture"]) == ("dpkg", "2:1.0-3+b1", "amd64")
+    assert thing["licences"] == ["GPL-2.0-or-later", "MIT", "my-own-terms"]
+    assert thing["url"] == "pkg:deb/debian/libthing1@2%3A1.0-3%2Bb1?arch=amd64&distro=bookworm"
+    assert found["Alpha_Beta"]["url"] == "pkg:pypi/alpha-beta@1.2"
+    assert found["Alpha_Beta"]["licences"] == ["MIT"]
+    assert found["@scope/part"]["url"] == "pkg:npm/%40scope/part@3.0.0"
+    table = image.command("packages", "web", "--kind", "python").out.splitlines()
+    assert len(table) == 2
+    assert table[1].split()[:3] == ["python", "Alpha_Beta", "1.2"]
+
+
+def test_cyclonedx_is_valid_and_always_the_same(image):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    text = image.command("sbom", "web").out
+    assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
+    assert image.command("sbom", "web").out == text
+    plain = json.loads(text)
+    parts = {one["name"]: one for one in plain["components"]}
+    assert parts["libthing1"]["purl"].startswith("pkg:deb/debian/libthing1@")
+    names = [next(iter(one["license"].values())) for one in parts["libthing1"]["licenses"]]
+    assert sorted(names) == ["GPL-2.0-or-later", "MIT", "my-own-terms"]
+    assert plain["metadata"]["component"]["version"].startswith("sha256:")
+
+
+def test_spdx_is_valid_and_always_the_same(image):
+    from spdx_tools.spdx.parser.parse_anything import parse_file
+    from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
+    path = image.folder / "web.spdx.json"
+    assert image.command("sbom", "web", "--format", "spdx", "-o", str(path)).code == 0
+    assert [one.validation_message for one in validate_full_spdx_document(parse_file(str(path)))] == []
+    assert image.command("sbom", "web", "--format", "spdx").out == path.read_text()
+    plain = json.loads(path.read_text())
+    (thing,) = [one for one in plain["packages"] if one["name"] == "libthing1"]
+    assert thing["licenseDeclared"] == "GPL-2.0-or-later AND MIT AND LicenseRef-my-own-terms"
+    assert plain["hasExtractedLicensingInfos"][0]["licenseId"].startswith("LicenseRef-")
+
+
+def test_a_file_that_can_not_be_written_is_told(image):
+    done = image.command("sbom", "web", "-o", "/no/such/folder/x")
+    assert done.code == 2
+    assert "/no/such/folder/x" in done.err

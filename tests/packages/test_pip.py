@@ -1,0 +1,282 @@
+"""`pip`: into a virtual environment of the image's own Python, from a loopback index."""
+
+import io
+import json
+import tarfile
+
+import pytest
+import yaml
+
+from tests.packages.conftest import PYTHON
+from tests.packages.wheels import Index, wheel
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+
+
+@pytest.fixture
+def index(server) -> Index:
+    return Index(server)
+
+
+@pytest.fixture
+def build(debian, index):
+    """Builds on Debian with Python, with the loopback index as the user's."""
+
+    def run(*lines: str, options: tuple[str, ...] = (), **variables: str):
+        settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "", **variables}
+        return debian.build(*((*PYTHON, *lines) if lines else ()), options=options, **settings)
+
+    return run
+
+
+def locked(project) -> dict[str, dict]:
+    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
+    return {package["name"]: package for package in lock["stages"][-1]["steps"][1]["packages"]}
+
+
+def test_requirements_with_extras_and_markers_become_a_virtual_environment(debian, build, index):
+    index.add("alpha", "1.0", ("beta>=2; extra == 'more'", "gamma; python_version < '3'"))
+    index.add("beta", "2.0")
+    index.add("gamma", "1.0")
+    done = build('pip(into=/opt/venv) "alpha[more]>=1"', "run /opt/venv/bin/alpha; /opt/venv/bin/beta")
+    assert done.code == 0, done.out
+    assert "alpha 1.0\nbeta 2.0\n" in done.printed
+    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "1.0", "beta": "2.0"}
+    assert locked(debian)["alpha"]["from"] == "index/alpha-1.0-py3-none-any.whl"
+    assert index.url.partition("/simple")[0] not in (debian.folder / "web.env.lock").read_text()
+    assert index.url not in debian.cat("/opt/venv/pyvenv.cfg")
+
+
+def test_scripts_find_their_environment_wherever_it_is(debian, build, index):
+    index.add("alpha", "1.0")
+    done = build(
+        "pip(into=/opt/venv) alpha",
+        "run mv /opt/venv /srv/moved && ln -s /srv/moved/bin/alpha /usr/bin/alpha && alpha && /srv/moved/bin/alpha",
+    )
+    assert done.code == 0, done.out
+    assert done.printed.count("alpha 1.0") == 2
+
+
+def test_bytecode_is_valid_by_hash_and_is_used(debian, build, index):
+    index.add("alpha", "1.0")
+    script = (
+        "import importlib.util as u, alpha; p = u.cache_from_source(alpha.__file__); b = open(p, 'rb').read(); "
+        "print('flags', b[4]); print('hash', b[8:16] == u.source_hash(open(alpha.__file__, 'rb').read()))"
+    )
+    done = build("pip(into=/opt/venv) alpha", f'run /opt/venv/bin/python3 -c "{script}"')
+    assert "flags 3" in done.printed, "checked by hash (PEP 552)"
+    assert "hash True" in done.printed
+
+
+def test_requirement_files_constraints_and_files_that_these_name(debian, build, index):
+    for version in ("1.0", "1.5", "2.0"):
+        index.add("alpha", version)
+        index.add("beta", version)
+    debian.write("req/all.txt", "alpha", "-r more.txt")
+    debian.write("req/more.txt", "beta")
+    debian.write("limits.txt", "alpha<2")
+    done = build("pip(into=/opt/venv) -r req/all.txt -c limits.txt")
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "1.5", "beta": "2.0"}
+    # What a file says is part of what is asked.
+    debian.write("req/more.txt", "beta<2")
+    done = build(options=("--locked",))
+    assert done.code == 1
+    assert "it asks for more than the lock has" in done.out + done.err
+    assert build().code == 0
+    assert locked(debian)["beta"]["version"] == "1.5"
+
+
+def test_wheels_of_the_image_through_find_links(debian, build, index):
+    (debian.folder / "wheels").mkdir()
+    (debian.folder / "wheels/own-3.0-py3-none-any.whl").write_bytes(wheel("own", "3.0"))
+    copy = "copy wheels/ -> /wheels/"
+    debian.write("web.env", *PYTHON, copy, "pip(into=/opt/venv, find-links=/wheels) own", "run /opt/venv/bin/own")
+    done = build()
+    assert done.code == 0, done.out
+    assert "own 3.0" in done.printed
+    assert "tree/wheels/own-3.0-py3-none-any.whl" in (debian.folder / "web.env.lock").read_text()
+
+
+def test_a_later_statement_moves_what_an_earlier_one_installed(debian, build, index):
+    index.add("alpha", "1.0", files={"old_part.py": "x = 1\n"})
+    index.add("alpha", "2.0", files={"new_part.py": "x = 2\n"})
+    done = build(
+        "pip(into=/v) alpha==1.0", "pip(into=/v) alpha==2.0", "run /v/bin/alpha; ls /v/lib/python3*/site-packages"
+    )
+    assert done.code == 0, done.out
+    assert "alpha 2.0" in done.printed
+    assert "new_part.py" in done.printed
+    assert "old_part.py" not in done.printed
+    assert "alpha-1.0.dist-info" not in done.printed
+
+
+def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs(debian, build, index, server):
+    backend = (
+        "import base64, os, zipfile\n"
+        "import helper_of_builds\n"
+        "def get_requires_for_build_wheel(config=None): return []\n"
+        "def build_wheel(folder, config=None, metadata=None):\n"
+        "    import wheels_of_own; return wheels_of_own.make(folder, helper_of_builds.VERSION)\n"
+    )
+    maker = (
+        "import zipfile\n"
+        "def make(folder, version):\n"
+        "    name = 'sourced-1.0-py3-none-any.whl'\n"
+        "    with zipfile.ZipFile(f'{folder}/{name}', 'w') as z:\n"
+        "        def put(path, text): z.writestr(zipfile.ZipInfo(path), text)\n"
+        "        put('sourced.py', f'BUILT_WITH = {version!r}\\n')\n"
+        "        info = 'sourced-1.0.dist-info'\n"
+        "        put(f'{info}/METADATA', 'Metadata-Version: 2.1\\nName: sourced\\nVersion: 1.0\\n')\n"
+        "        put(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
+        "        put(f'{info}/RECORD', '')\n"
+        "    return name\n"
+    )
+    project = '[build-system]\nrequires = ["helper_of_builds"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path, text in (
+            ("pyproject.toml", project),
+            ("backend.py", backend),
+            ("wheels_of_own.py", maker),
+            ("PKG-INFO", "Metadata-Version: 2.1\nName: sourced\nVersion: 1.0\n"),
+        ):
+            info = tarfile.TarInfo(f"sourced-1.0/{path}")
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    import hashlib
+
+    digest = hashlib.sha256(packed.getvalue()).hexdigest()
+    server.files["/files/sourced-1.0.tar.gz"] = packed.getvalue()
+    link = f'<a href="/files/sourced-1.0.tar.gz#sha256={digest}">sourced-1.0.tar.gz</a>'
+    server.files["/simple/sourced/"] = link.encode()
+    index.add("helper_of_builds", "7.0")
+    server.files["/simple/helper-of-builds/"] = server.files["/simple/helper_of_builds/"]
+    lines = (
+        "apt python3 python3-venv",
+        "pip(into=/v) sourced",
+        "run /v/bin/python3 -c 'import sourced; print(sourced.BUILT_WITH)'",
+    )
+    debian.write("web.env", PYTHON[0], *lines)
+    done = build()
+    assert done.code == 0, done.out
+    assert "7.0" in done.printed
+    assert locked(debian)["helper-of-builds"]["from"].startswith("build/index/")
+    found = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
+    assert [one["name"] for one in found if one["path"].startswith("/v/")] == ["sourced"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "reason"),
+    [
+        ("nosuch", "No matching distribution found for nosuch"),
+        ("alpha==9", "No matching distribution found for alpha==9"),
+    ],
+)
+def test_what_can_not_be_had_is_told_in_pips_words_at_its_line(build, index, requirement, reason):
+    index.add("alpha", "1.0")
+    done = build(f"pip(into=/opt/venv) {requirement}")
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    assert reason in failed["message"]
+    assert failed["line"] == 3
+
+
+def test_a_requirement_file_that_names_a_folder_is_refused(debian, build):
+    debian.write("req.txt", "./local")
+    done = build("pip(into=/opt/venv) -r req.txt")
+    assert done.code == 2
+    assert "./local" in done.out + done.err
+
+
+def test_a_file_that_changed_since_the_lock_stops_the_build(debian, build, index, server, tmp_path):
+    path = index.add("alpha", "1.0")
+    assert build("pip(into=/opt/venv) alpha").code == 0
+    digest = locked(debian)["alpha"]["hash"]
+    cached = debian.store / "packages" / digest.replace(":", "-")
+    cached.unlink()
+    server.files[path] = wheel("alpha", "1.0", files={"evil.py": "pass\n"})
+    before = (debian.folder / "web.env.lock").read_text()
+    done = build(options=("--no-cache",))
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    assert "alpha 1.0" in failed["message"]
+    assert digest in failed["message"]
+    assert "got      sha256:" in failed["message"]
+    assert "alpha-1.0-py3-none-any.whl" in failed["message"]
+    assert not cached.exists()
+    assert (debian.folder / "web.env.lock").read_text() == before
+
+
+def test_another_machine_finds_the_locked_file_in_its_own_index(debian, build, index):
+    index.add("alpha", "1.0")
+    assert build("pip(into=/opt/venv) alpha").code == 0
+    index.add("alpha", "2.0")
+    digest = locked(debian)["alpha"]["hash"]
+    (debian.store / "packages" / digest.replace(":", "-")).unlink()
+    done = build(options=("--no-cache", "--locked"))
+    assert done.code == 0, done.out
+    assert locked(debian)["alpha"]["version"] == "1.0"
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(debian, build, index):
+    index.add("alpha", "1.0")
+    assert build("pip(into=/opt/venv) alpha").code == 0
+    cached = debian.store / "packages" / locked(debian)["alpha"]["hash"].replace(":", "-")
+    content = cached.read_bytes()
+    cached.unlink()
+    cached.write_bytes(b"damaged")
+    assert build(options=("--no-cache",)).code == 0
+    assert cached.read_bytes() == content
+
+
+def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
+    index.add("alpha", "1.0", ("beta>=1",))
+    index.add("beta", "1.0")
+    index.add("gamma", "1.0")
+    assert build("pip(into=/opt/venv) alpha gamma").code == 0
+    index.add("alpha", "2.0", ("beta>=2",))
+    index.add("beta", "2.0")
+    index.add("gamma", "2.0")
+    assert build().code == 0
+    assert {one["version"] for one in locked(debian).values()} == {"1.0"}, "a lock is obeyed"
+    # A statement that asks for more keeps what is locked.
+    index.add("delta", "1.0")
+    assert build("pip(into=/opt/venv) alpha gamma delta").code == 0
+    assert {one["version"] for one in locked(debian).values()} == {"1.0"}
+    settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    before = (debian.folder / "web.env.lock").read_text()
+    shown = debian.command("update", "alpha", "--dry-run", **settings)
+    assert [line.split()[3:] for line in shown.out.splitlines()[1:]] == [
+        ["alpha", "1.0", "2.0"],
+        ["beta", "1.0", "2.0"],
+    ]
+    assert (debian.folder / "web.env.lock").read_text() == before
+    done = debian.command("update", "alpha", **settings)
+    assert done.code == 0, done.err
+    versions = {name: one["version"] for name, one in locked(debian).items()}
+    assert versions == {"alpha": "2.0", "beta": "2.0", "gamma": "1.0", "delta": "1.0"}
+    done = debian.command("update", "web.env", **settings)
+    assert done.code == 0, done.err
+    assert locked(debian)["gamma"]["version"] == "2.0"
+    refused = debian.command("update", "web.env", "alhpa", **settings)
+    assert refused.code == 2
+    assert "did you mean 'alpha'?" in refused.err
+
+
+def test_the_settings_of_the_user_are_honoured_and_not_kept(debian, index):
+    index.add("alpha", "1.0")
+    (debian.folder / ".config/pip").mkdir(parents=True)
+    (debian.folder / ".config/pip/pip.conf").write_text(f"[global]\nindex-url = {index.url}\n")
+    variables = {"PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    done = debian.build(*PYTHON, "pip(into=/opt/venv) alpha", **variables)
+    assert done.code == 0, done.out
+    assert locked(debian)["alpha"]["version"] == "1.0"
+    assert "pip.conf" not in debian.ls("/etc")
+
+
+def test_a_tree_without_pip_is_given_one_that_does_not_stay(debian):
+    done = debian.build("from debian:bookworm", "apt python3", "pip(into=/opt/venv) six", "run ls /opt/venv/bin")
+    assert done.code == 0, done.out
+    assert "pip" not in debian.ls("/opt/venv/bin")
+    assert locked(debian).keys() == {"six"}
