@@ -48,9 +48,10 @@ def settings_for(
     binds = [(path, path) for path in ("/etc/resolv.conf", "/etc/hosts") if os.path.exists(path)]
     files: list[tuple[str, bytes]] = []
     environment = {name: value for name, value in variables.items() if name.lower().endswith("_proxy")}
-    if os.path.exists(BUNDLE):
+    bundle = next(filter(os.path.exists, filter(None, (variables.get("PIP_CERT"), BUNDLE))), None)
+    if bundle is not None:
         # Not over the tree's own bundle: a package that is being installed could not replace a mount point.
-        binds.append((os.path.realpath(BUNDLE), BUNDLE_INSIDE))
+        binds.append((os.path.realpath(bundle), BUNDLE_INSIDE))
         environment.update(dict.fromkeys(_CERTIFICATE_VARIABLES, BUNDLE_INSIDE))
     if has("/usr/bin/apt-get"):
         files += _apt(suite, has, binds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from urllib.parse import quote
 
 from envbuild.bases.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
@@ -12,6 +13,7 @@ from envbuild.errors import UsageError
 from envbuild.lock import Package
 from envbuild.packages import apt, npm, pip
 from envbuild.packages.cache import Transport
+from envbuild.packages.credentials import apt_files, headers_of
 from envbuild.packages.errors import Unresolved
 from envbuild.plan.step import InstallPackages
 
@@ -139,7 +141,16 @@ class PackagesNetwork:
 
     def transport(self, manager: str) -> Transport:
         """How servers are reached for a package manager."""
-        return Transport(proxies=apt_proxies(self._variables) if manager == "apt" else ())
+        if manager == "apt":
+            headers = headers_of(self._machine_sites(), apt_files())
+            return Transport(apt_proxies(self._variables), headers=headers)
+        addresses = [*self._pip_setting("index-url"), *self._pip_setting("extra-index-url")] if manager == "pip" else []
+        return Transport((), self._certificates(manager), headers_of(addresses, [f"{self._home}/.netrc"]))
+
+    def _certificates(self, manager: str) -> str:
+        """The user's own bundle of certificates, "" for the usual one."""
+        own = self._variables.get("PIP_CERT", "") if manager == "pip" else ""
+        return own if own and os.path.exists(own) else ""
 
     def _connections(self, manager: str) -> Connections:
         from envbuild.packages.download import Connections  # urllib3: only where something is fetched

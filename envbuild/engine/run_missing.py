@@ -241,6 +241,8 @@ class MissingRunner:
 
     def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
         def progress(done: int, total: int) -> None:
+            if self._stop.is_set():
+                raise Stopped("")
             self.session.emit(StepProgress(number, done, total, "bytes"))
 
         self._phases.fetch(action, inputs.contents, inputs.packages, progress)

@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from envbuild.lock import Package
 from envbuild.packages.cache import Cache, Transport, Wanted, hash_of
+from envbuild.packages.credentials import without_user
 from envbuild.packages.errors import NotToBeHad, WrongHash
 
 AT_ONCE = 8
@@ -31,6 +32,7 @@ class Connections:
 
     def open(self, address: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """A server's answer, whose body is not read yet. Raises urllib3's HTTPError."""
+        address = without_user(address)
         own = {name: value for start, name, value in self._transport.headers if address.startswith(start)}
         return self._pool(self._proxy(address)).request(
             "GET",
@@ -123,7 +125,7 @@ class _Fetching:
                 if actual != package.hash:
                     os.unlink(part)
                     self._stop.set()
-                    raise WrongHash(package, actual, _shown(address))
+                    raise WrongHash(package, actual, without_user(address))
                 os.chmod(part, 0o644)
                 os.rename(part, path)
                 return
@@ -147,7 +149,7 @@ class _Fetching:
                         os.unlink(path)
                         continue
                     if answer.status not in (200, 206):
-                        reason = f"{_shown(address)}: {answer.status} {answer.reason or ''}"
+                        reason = f"{without_user(address)}: {answer.status} {answer.reason or ''}"
                         if answer.status < 500 and answer.status != 429:
                             return reason
                         continue
@@ -155,7 +157,7 @@ class _Fetching:
                     have = have if answer.status == 206 else 0
                     return "" if self._receive(answer, path, have, package) else "stopped"
             except HTTPError as error:
-                reason = f"{_shown(address)}: {_cause(error)}"
+                reason = f"{without_user(address)}: {_cause(error)}"
         return reason
 
     def _receive(self, answer: BaseHTTPResponse, path: str, have: int, package: Package) -> bool:
@@ -178,13 +180,6 @@ class _Fetching:
             self._done[package.hash] = done
             self._totals[package.hash] = total
             self._progress(sum(self._done.values()), sum(self._totals.values()))
-
-
-def _shown(address: str) -> str:
-    """An address without the user and password that may be in it."""
-    scheme, separator, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _cause(error: BaseException) -> str:

@@ -26,13 +26,14 @@ class Usage(Record):
     layers: int
     database: int
     caches: int
+    packages: int
     work: int
     images: tuple[ImageUsage, ...]
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.objects + self.layers + self.database + self.caches + self.work
+        return self.objects + self.layers + self.database + self.caches + self.packages + self.work
 
 
 def usage(store: Store) -> Usage:
@@ -49,6 +50,7 @@ def usage(store: Store) -> Usage:
         layers=_measure(store.stacks.path, seen),
         database=database,
         caches=_measure(f"{store.path}/caches", seen),
+        packages=_measure(store.packages_path, seen),
         work=_measure(store.work.path, seen),
         images=_images(store),
     )

@@ -16,12 +16,14 @@ PYTHON = (DEBIAN, "apt python3 python3-venv")
 
 
 class Server:
-    """Serves `files` by path. `broken` paths break off in the middle the first time they are asked for."""
+    """Serves `files` by path, to those who send `authorization` if that is set. `broken` paths break off in the
+    middle the first time they are asked for."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.broken: set[str] = set()
         self.asked: list[tuple[str, str]] = []
+        self.authorization = ""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,6 +32,12 @@ class Server:
             def do_GET(self) -> None:
                 outer.asked.append((self.path, self.headers.get("Range", "")))
                 content = outer.files.get(self.path)
+                if outer.authorization and self.headers.get("Authorization") != outer.authorization:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 if content is None:
                     self.send_error(404)
                     return

@@ -1,5 +1,6 @@
 """`pip`: into a virtual environment of the image's own Python, from a loopback index."""
 
+import base64
 import io
 import json
 import tarfile
@@ -7,6 +8,7 @@ import tarfile
 import pytest
 import yaml
 
+from tests.conftest import Project
 from tests.packages.conftest import PYTHON
 from tests.packages.wheels import Index, wheel
 
@@ -280,3 +282,38 @@ def test_a_tree_without_pip_is_given_one_that_does_not_stay(debian):
     assert done.code == 0, done.out
     assert "pip" not in debian.ls("/opt/venv/bin")
     assert locked(debian).keys() == {"six"}
+
+
+def test_an_index_that_wants_a_password_is_given_it_and_nobody_else(debian, index, server, build):
+    index.add("alpha", "1.0")
+    server.authorization = "Basic " + base64.b64encode(b"me:hush-hush").decode()
+    url = index.url.replace("://", "://me:hush-hush@")
+    done = build("pip(into=/opt/venv) alpha", PIP_INDEX_URL=url)
+    assert done.code == 0, done.out
+    cached = debian.store / "packages" / locked(debian)["alpha"]["hash"].replace(":", "-")
+    cached.unlink()
+    done = build(options=("--no-cache", "--locked"), PIP_INDEX_URL=url)
+    assert done.code == 0, done.out
+    assert "hush" not in done.out + done.err + (debian.folder / "web.env.lock").read_text()
+    cached.unlink()
+    done = build(options=("--no-cache", "--locked"))
+    assert done.code == 1
+    assert "can't be fetched" in done.out
+
+
+def test_gc_keeps_the_files_that_a_lock_names_and_no_others(tmp_path, index):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder, tmp_path / "store")
+    index.add("alpha", "1.0")
+    settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    done = project.build("from host(python3, python3-venv)", "pip(into=/opt/venv) alpha", **settings)
+    if done.code:
+        pytest.skip(f"no host base with Python here: {done.err[:200]}")
+    (name,) = [one.name for one in (project.store / "packages").iterdir()]
+    (project.store / "packages/sha256-0000.part").write_bytes(b"x" * 100)
+    assert project.command("gc").code == 0
+    assert [one.name for one in (project.store / "packages").iterdir()] == [name]
+    (folder / "web.env.lock").unlink()
+    assert project.command("gc").code == 0
+    assert not list((project.store / "packages").iterdir())
