@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 
 from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
@@ -159,3 +160,24 @@ def npm_registry(variables: Mapping[str, str], home: str) -> str:
             if key.strip() == "registry" and value.strip().startswith(_WEB):
                 return value.strip()
     return ""
+
+
+def default_index() -> str:
+    """The index that pip uses where nothing else is set, as a pip of this machine's Python knows it; "" without one."""
+    script = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    return _said([sys.executable, "-I", "-c", script]) or _said(["python3", "-I", "-c", script])
+
+
+def default_registry() -> str:
+    """The registry that this machine's npm uses, "" without one."""
+    return _said(["npm", "config", "get", "registry"])
+
+
+def _said(words: list[str]) -> str:
+    """The address that a program prints, "" if it prints none."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", errors="replace")
+    except OSError:
+        return ""
+    lines = done.stdout.split()
+    return lines[-1] if done.returncode == 0 and lines and lines[-1].startswith(_WEB) else ""

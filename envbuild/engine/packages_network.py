@@ -7,9 +7,9 @@ import os
 from urllib.parse import quote
 
 from envbuild.bases.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
-from envbuild.bases.network import apt_proxies, npm_registry, pip_settings
+from envbuild.bases.network import apt_proxies, default_index, default_registry, npm_registry, pip_settings
 from envbuild.engine.declared_files import Contents
-from envbuild.errors import UsageError
+from envbuild.errors import MachineLacks, UsageError
 from envbuild.lock import Package
 from envbuild.packages import apt, npm, pip
 from envbuild.packages.cache import Transport
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 
 
-PYPI = "https://pypi.org/simple"
-NPM = "https://registry.npmjs.org"
-"""pip's and npm's own defaults, for a machine that sets nothing else (their documentation: index-url, registry)."""
-LAST_PIP = "26"
 NPM_ACCEPT = "application/vnd.npm.install-v1+json"
 """The short form of a package's metadata (npm's registry documentation, package-metadata)."""
 
@@ -42,6 +38,16 @@ class BadSource(UsageError):
         )
 
 
+class NoRegistry(MachineLacks):
+    """Nothing on this machine says where npm's packages are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "npm: this machine has no registry configured, and no npm whose default it could use",
+            "set it in ~/.npmrc (registry=https://...), or install npm: apt-get install npm",
+        )
+
+
 class PackagesNetwork:
     """This machine's settings for package managers, read when they are first needed."""
 
@@ -51,6 +57,8 @@ class PackagesNetwork:
         self._home = home
         self._machine: tuple[str, ...] | None = None
         self._pip: dict[str, str] | None = None
+        self._index: str | None = None
+        self._registry: str | None = None
         self._open: dict[str, Connections] = {}
 
     def apt_source(self, action: InstallPackages, contents: Contents) -> tuple[bytes, tuple[str, ...]]:
@@ -100,8 +108,8 @@ class PackagesNetwork:
             found += [one.address for one in files if one.name == pip.file_name(package)]
         return found
 
-    def newest_pip(self) -> tuple[Package, str]:
-        """The newest pip that any Python of today runs, with its address. Raises Unresolved."""
+    def newest_pip(self, python: str) -> tuple[Package, str]:
+        """The newest pip that a Python of this version (`3.11`) runs, with its address. Raises Unresolved."""
         from urllib3.exceptions import HTTPError
 
         from envbuild.packages.simple_index import files_on
@@ -115,7 +123,12 @@ class PackagesNetwork:
                 continue
             for one in reversed(files):
                 version = one.name.split("-")[1] if one.name.endswith("-py3-none-any.whl") else ""
-                if one.sha256 and not one.yanked and version.replace(".", "").isdigit() and version[:2] <= LAST_PIP:
+                if (
+                    one.sha256
+                    and not one.yanked
+                    and version.replace(".", "").isdigit()
+                    and pip.runs_on(one.requires_python, python)
+                ):
                     package = Package("pip", version, f"sha256:{one.sha256}", f"{pip.BUILD}{pip.INDEX}{one.name}")
                     return package, one.address
         raise Unresolved("pip", f"the tree has no pip, and none can be fetched: {reason}")
@@ -161,7 +174,7 @@ class PackagesNetwork:
 
     def _indexes(self, project: str) -> list[str]:
         """The pages of a project in the indexes that pip is set to use."""
-        indexes = [*(self._pip_setting("index-url") or [PYPI]), *self._pip_setting("extra-index-url")]
+        indexes = [*(self._pip_setting("index-url") or self._default_index()), *self._pip_setting("extra-index-url")]
         return [f"{index.rstrip('/')}/{project}/" for index in indexes]
 
     def _pip_setting(self, name: str) -> list[str]:
@@ -169,8 +182,17 @@ class PackagesNetwork:
             self._pip = pip_settings(self._variables, self._home)
         return self._pip.get(name, "").split()
 
+    def _default_index(self) -> list[str]:
+        if self._index is None:
+            self._index = default_index()
+        return [self._index] if self._index else []
+
     def _npm_registry(self) -> str:
-        return (npm_registry(self._variables, self._home) or NPM).rstrip("/")
+        if self._registry is None:
+            self._registry = npm_registry(self._variables, self._home) or default_registry()
+        if not self._registry:
+            raise NoRegistry
+        return self._registry.rstrip("/")
 
     def _machine_sites(self) -> tuple[str, ...]:
         if self._machine is None:

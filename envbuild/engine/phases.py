@@ -103,7 +103,7 @@ class Phases:
                 break
             output = tail.decode(errors="replace")
             if outcome.status == pip.NEEDS_PIP and not own:
-                own = (self._own_pip(action),)
+                own = (self._own_pip(_text(f"{out}/python")),)
                 continue
             freed = pip.to_unpin(output)
             if not pinned or outcome.status >= pip.NEEDS_PIP:
@@ -153,9 +153,9 @@ class Phases:
         found = npm.read_answer(action, _text(f"{out}/package-lock.json"), _text(f"{out}/node.json"))
         return (*found, *own) if npm.runs_scripts(action) else found
 
-    def _own_pip(self, action: InstallPackages) -> Package:
+    def _own_pip(self, python: str) -> Package:
         """A pip for a tree that has none, in the cache."""
-        package, address = self._network.newest_pip()
+        package, address = self._network.newest_pip(python)
         self._download([Wanted(package, (address,))], "pip", lambda done, total: None)
         return package
 

@@ -167,6 +167,16 @@ def file_name(package: Package) -> str:
     return unquote(package.origin.partition("#")[0].rpartition("/")[2])
 
 
+def runs_on(requires: str, python: str) -> bool:
+    """Whether a Requires-Python allows a Python of this version (`3.11`); only lower bounds are looked at."""
+    bounds = [part.strip().removeprefix(">=") for part in requires.split(",") if part.strip().startswith(">=")]
+    return all(_version(bound) <= _version(python) for bound in bounds)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.strip().split(".") if part.isdigit())
+
+
 def is_in_tree(package: Package) -> bool:
     """Whether the package's file lies in the tree itself, and needs no fetching."""
     return package.origin.removeprefix(BUILD).startswith(TREE)

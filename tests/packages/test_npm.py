@@ -1,6 +1,7 @@
 """`npm`: packages of the registry, unpacked from the cache; scripts only where the statement asks for them."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -8,6 +9,8 @@ import yaml
 from tests.packages.conftest import DEBIAN
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+if shutil.which("npm") is None:
+    pytestmark.append(pytest.mark.skip(reason="npm is not installed, which knows its registry"))
 NODE = (DEBIAN, "apt nodejs")
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 

@@ -21,6 +21,8 @@ def main(order):
     venv = environment_at(order["into"])
     pip = find_pip(order["pip"])
     if pip is None:
+        with open(order["out"] + "/python", "w") as file:
+            file.write(f"{sys.version_info[0]}.{sys.version_info[1]}")
         return NEEDS_PIP
     report = order["out"] + "/report.json"
     words = [venv, *pip, "install", "--dry-run", "--report", report, "--no-input", *order["words"]]
