@@ -170,10 +170,16 @@ def file_name(package: Package) -> str:
 def runs_on(requires: str, python: str) -> bool:
     """Whether a Requires-Python allows a Python of this version (`3.11`); only lower bounds are looked at."""
     bounds = [part.strip().removeprefix(">=") for part in requires.split(",") if part.strip().startswith(">=")]
-    return all(_version(bound) <= _version(python) for bound in bounds)
+    return all(version_of(bound) <= version_of(python) for bound in bounds)
 
 
-def _version(text: str) -> tuple[int, ...]:
+def is_release(wheel: str) -> bool:
+    """Whether a wheel's name has the version of a release: numbers alone."""
+    return wheel.split("-")[1].replace(".", "").isdigit()
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers of a version."""
     return tuple(int(part) for part in text.strip().split(".") if part.isdigit())
 
 
