@@ -121,16 +121,12 @@ class PackagesNetwork:
             except HTTPError as error:
                 reason = str(error)
                 continue
-            for one in reversed(files):
-                version = one.name.split("-")[1] if one.name.endswith("-py3-none-any.whl") else ""
-                if (
-                    one.sha256
-                    and not one.yanked
-                    and version.replace(".", "").isdigit()
-                    and pip.runs_on(one.requires_python, python)
-                ):
-                    package = Package("pip", version, f"sha256:{one.sha256}", f"{pip.BUILD}{pip.INDEX}{one.name}")
-                    return package, one.address
+            wheels = [one for one in files if one.name.endswith("-py3-none-any.whl") and one.sha256 and not one.yanked]
+            fitting = [one for one in wheels if pip.is_release(one.name) and pip.runs_on(one.requires_python, python)]
+            if fitting:
+                newest = max(fitting, key=lambda one: pip.version_of(one.name.split("-")[1]))
+                origin = f"{pip.BUILD}{pip.INDEX}{newest.name}"
+                return Package("pip", newest.name.split("-")[1], f"sha256:{newest.sha256}", origin), newest.address
         raise Unresolved("pip", f"the tree has no pip, and none can be fetched: {reason}")
 
     def newest_npm(self, node: str) -> tuple[Package, str]:
