@@ -70,17 +70,16 @@ class Phases:
     ) -> tuple[Package, ...]:
         source, sites = self._network.apt_source(action, contents)
         key = contents[0][1] if contents else b""
-        for _ in range(MOST_ATTEMPTS):
+        for attempt in range(MOST_ATTEMPTS):
             task = apt.resolve_task(action, pinned, source, key)
             outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
             if outcome.status == 0:
                 break
             output = tail.decode(errors="replace")
             freed = apt.to_unpin(output)
-            kept = tuple(package for package in pinned if package.name.partition(":")[0] not in freed)
             if not pinned or outcome.status == apt.NO_APT:
                 apt.refuse(outcome.status, output)
-            pinned = kept if len(kept) < len(pinned) else ()
+            pinned = _fewer(pinned, freed, attempt)
         answer = apt.read_answer(_text(f"{out}/uris"), _text(f"{out}/architecture").strip(), sites)
         self._addresses.update({package.hash: address for package, address in answer})
         return tuple(package for package, _ in answer)
@@ -95,7 +94,9 @@ class Phases:
         sink: Callable[[bytes], None],
     ) -> tuple[Package, ...]:
         own: tuple[Package, ...] = ()
-        for _ in range(MOST_ATTEMPTS):
+        if any(b"--hash=" in content for _, content in contents):
+            pinned = ()  # the files pin all themselves, and pip takes nothing beside them then
+        for attempt in range(MOST_ATTEMPTS):
             program = self._cache.where(own[0]) if own else None
             task = pip.resolve_task(action, contents, pinned, (own[0], program) if program else None)
             outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
@@ -108,8 +109,7 @@ class Phases:
             freed = pip.to_unpin(output)
             if not pinned or outcome.status >= pip.NEEDS_PIP:
                 pip.refuse(outcome.status, output)
-            kept = tuple(package for package in pinned if package.name not in freed)
-            pinned = kept if len(kept) < len(pinned) else ()
+            pinned = _fewer(pinned, freed, attempt)
         answer = pip.read_answer(_text(f"{out}/found.json"))
         self._addresses.update({package.hash: address for package, address in answer})
         found = tuple(package for package, _ in answer)
@@ -193,6 +193,12 @@ class Phases:
                 return pip.install_task(action, pairs)
             case _:
                 return npm.install_task(action, contents, pairs)
+
+
+def _fewer(pinned: tuple[Package, ...], freed: set[str], attempt: int) -> tuple[Package, ...]:
+    """What is still held at its version after a resolution failed: not what was in the way; in the end nothing."""
+    kept = tuple(package for package in pinned if package.name.partition(":")[0] not in freed)
+    return kept if len(kept) < len(pinned) and attempt < MOST_ATTEMPTS - 2 else ()
 
 
 def _text(path: str) -> str:

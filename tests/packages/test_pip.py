@@ -1,6 +1,7 @@
 """`pip`: into a virtual environment of the image's own Python, from a loopback index."""
 
 import base64
+import hashlib
 import io
 import json
 import tarfile
@@ -146,7 +147,6 @@ def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs
             info = tarfile.TarInfo(f"sourced-1.0/{path}")
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
-    import hashlib
 
     digest = hashlib.sha256(packed.getvalue()).hexdigest()
     server.files["/files/sourced-1.0.tar.gz"] = packed.getvalue()
@@ -317,3 +317,16 @@ def test_gc_keeps_the_files_that_a_lock_names_and_no_others(tmp_path, index):
     (folder / "web.env.lock").unlink()
     assert project.command("gc").code == 0
     assert not list((project.store / "packages").iterdir())
+
+
+def test_hashes_of_a_requirement_file_are_held_to(debian, build, index, server):
+    path = index.add("alpha", "1.0")
+    digest = hashlib.sha256(server.files[path]).hexdigest()
+    debian.write("req.txt", f"alpha==1.0 --hash=sha256:{digest}")
+    assert build("pip(into=/opt/venv) -r req.txt").code == 0
+    debian.write("req.txt", f"alpha==1.0 --hash=sha256:{'0' * 64}")
+    done = build()
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    assert "HASHES" in failed["message"]
+    assert digest in failed["message"]
