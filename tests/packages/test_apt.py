@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -140,13 +142,14 @@ def repository(server, tmp_path):
         "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
         f"SHA256:\n {digest} {len(index)} main/binary-amd64/Packages\n {digest} {len(index)} main/binary-all/Packages\n"
     )
-    home = tmp_path / "gpg"
-    home.mkdir(mode=0o700)
+    # The path of its agent's socket may have 107 bytes (unix(7)).
+    home = Path(tempfile.mkdtemp(prefix="gpg", dir="/tmp"))
     gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
     subprocess.run([*gpg, "--quick-gen-key", "test <t@b.test>", "ed25519", "sign", "never"], check=True)
     key = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True).stdout
     signed = subprocess.run([*gpg, "--clearsign"], input=release.encode(), check=True, capture_output=True).stdout
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False)
+    shutil.rmtree(home, ignore_errors=True)
     server.files["/extra/dists/stable/InRelease"] = signed
     for architecture in ("amd64", "all"):
         server.files[f"/extra/dists/stable/main/binary-{architecture}/Packages"] = index.encode()

@@ -32,6 +32,10 @@ def build(debian, index):
     return run
 
 
+# All tests share a store. What one of them takes out of the package cache has a `mark` of its own, as the step that
+# installs it would come from the cache of another test else, and nothing would be fetched.
+
+
 def locked(project) -> dict[str, dict]:
     lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
     return {package["name"]: package for package in lock["stages"][-1]["steps"][1]["packages"]}
@@ -192,7 +196,7 @@ def test_a_requirement_file_that_names_a_folder_is_refused(debian, build):
 
 
 def test_a_file_that_changed_since_the_lock_stops_the_build(debian, build, index, server, tmp_path):
-    path = index.add("alpha", "1.0")
+    path = index.add("alpha", "1.0", files={"mark.py": "of = 'changed'\n"})
     assert build("pip(into=/opt/venv) alpha").code == 0
     digest = locked(debian)["alpha"]["hash"]
     cached = debian.store / "packages" / digest.replace(":", "-")
@@ -211,7 +215,7 @@ def test_a_file_that_changed_since_the_lock_stops_the_build(debian, build, index
 
 
 def test_another_machine_finds_the_locked_file_in_its_own_index(debian, build, index):
-    index.add("alpha", "1.0")
+    index.add("alpha", "1.0", files={"mark.py": "of = 'another'\n"})
     assert build("pip(into=/opt/venv) alpha").code == 0
     index.add("alpha", "2.0")
     digest = locked(debian)["alpha"]["hash"]
@@ -222,7 +226,7 @@ def test_another_machine_finds_the_locked_file_in_its_own_index(debian, build, i
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(debian, build, index):
-    index.add("alpha", "1.0")
+    index.add("alpha", "1.0", files={"mark.py": "of = 'damaged'\n"})
     assert build("pip(into=/opt/venv) alpha").code == 0
     cached = debian.store / "packages" / locked(debian)["alpha"]["hash"].replace(":", "-")
     content = cached.read_bytes()
@@ -285,7 +289,7 @@ def test_a_tree_without_pip_is_given_one_that_does_not_stay(debian):
 
 
 def test_an_index_that_wants_a_password_is_given_it_and_nobody_else(debian, index, server, build):
-    index.add("alpha", "1.0")
+    index.add("alpha", "1.0", files={"mark.py": "of = 'password'\n"})
     server.authorization = "Basic " + base64.b64encode(b"me:hush-hush").decode()
     url = index.url.replace("://", "://me:hush-hush@")
     done = build("pip(into=/opt/venv) alpha", PIP_INDEX_URL=url)
