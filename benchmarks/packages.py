@@ -60,7 +60,7 @@ def measure(bench: Bench) -> None:
     def edit() -> None:
         (context / "app/main.py").write_text(f"VERSION = {next(number)}\n")
 
-    compare("Debian, apt, pip and an application: all steps", max(3, bench.runs), lambda: None, cache=False)
+    compare("Debian, apt, pip and an application: all steps", max(2, bench.runs), lambda: None, cache=False)
     compare("the same, nothing changed", bench.runs, lambda: None, cache=True)
     compare("the same, after an edit of the application", bench.runs, edit, cache=True, target=150)
 
