@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
@@ -47,8 +48,26 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stdout.write(text)
         return 0
     try:
-        with open(arguments.output, "w", encoding="utf-8") as file:
-            file.write(text)
+        _put(arguments.output, text)
     except OSError as error:
         raise UsageError(f"{arguments.output}: {error.strerror}", "name a file that can be written") from error
     return 0
+
+
+def _put(path: str, text: str) -> None:
+    """Writes the file whole or not at all; what is no regular file, such as a pipe, is written to as it is."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        raise
