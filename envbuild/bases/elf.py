@@ -28,8 +28,18 @@ def read_elf(path: str) -> Elf | None:
             if file.read(4) != b"\x7fELF":
                 return None
             file.seek(0)
-            return _parse(file.read())
-    except (OSError, struct.error, IndexError, ValueError, OverflowError, StopIteration):
+            return parse_elf(file.read())
+    except OSError:
+        return None
+
+
+def parse_elf(data: bytes) -> Elf | None:
+    """The dynamic section of a file's content; None for what is not a dynamic ELF file or is damaged."""
+    if data[:4] != b"\x7fELF":
+        return None
+    try:
+        return _parse(data)
+    except (struct.error, IndexError, ValueError, OverflowError, StopIteration):
         return None
 
 

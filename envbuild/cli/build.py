@@ -37,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", metavar="STAGE", help="build only this stage and what it needs")
     parser.add_argument("--tag", metavar="NAME[:TAG]", help="the name of the image instead of the recipe's")
+    parser.add_argument("--immutable", action="store_true", help="with --tag: a name that never moves again")
     parser.add_argument("--no-cache", action="store_true", help="run every step, whatever the store has")
     parser.add_argument("--check", action="store_true", help="run every step twice and show which files differ")
     parser.add_argument("--explain", action="store_true", help="say of each step that runs what changed for it")
@@ -84,6 +85,8 @@ def build(
     from envbuild.store.store import Store
     from envbuild.ui.choose import display
 
+    if arguments.immutable and arguments.tag is None:
+        raise UsageError("--immutable without --tag", "give the name that is to stay: --tag web:v1.2 --immutable")
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: at least one step has to run at a time", "give 1 or more")
     request = BuildRequest(
@@ -103,6 +106,8 @@ def build(
         secrets=tuple(_secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
+        user=environment.user(),
+        immutable=arguments.immutable,
         epoch=environment.epoch(),
     )
     signal.signal(signal.SIGTERM, _interrupt)

@@ -7,6 +7,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.path import entry_at
+from envbuild.engine.references import find_image
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         for path in arguments.path:
             _, entry = entry_at(store, image, arguments.image, path, follow=True)
             if entry.kind != FILE:

@@ -40,7 +40,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     ]
     return {
         "name": detail.get("recipe", ""),
-        "tags": [tag.full for tag in store.images.tags(image.digest)],
+        "tags": [tag.full for tag in store.tags.all(image.digest)],
         "digest": f"sha256:{image.digest}",
         "tree": f"sha256:{image.tree}",
         "made": iso(image.made),

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
         used = usage(store)
-        names = {one.image: " ".join(tag.full for tag in store.images.tags(one.image)) for one in used.images}
+        names = {one.image: " ".join(tag.full for tag in store.tags.all(one.image)) for one in used.images}
     parts = ("objects", "layers", "database", "caches", "packages", "work")
     if arguments.format == "json":
         plain: dict[str, object] = {part: getattr(used, part) for part in parts}

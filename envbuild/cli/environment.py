@@ -42,6 +42,15 @@ class Environment:
 
         return pwd.getpwuid(os.getuid()).pw_dir
 
+    def user(self) -> str:
+        """The user's name, for the record; the number where nobody has it."""
+        import pwd
+
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return str(os.getuid())
+
     def epoch(self) -> int | None:
         """`$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises UsageError for other text."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")

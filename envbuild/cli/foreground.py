@@ -10,6 +10,7 @@ from collections.abc import Callable
 from envbuild.cli.environment import Environment
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.machine_network import NetworkSettings, network_settings
+from envbuild.engine.references import find_image
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
 from envbuild.runtime.instance import Launch, NothingToRun, launch
@@ -22,7 +23,7 @@ from envbuild.tree.entry import Digest
 def run_image(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
     """Runs an image's start command, or the one that was given; returns its exit code."""
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         facts = facts_of(image)
         argv = arguments.command or (facts.start.argv if facts.start is not None else ())
         if not argv:

@@ -26,13 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
-        shown = [image for image in store.images.all() if arguments.all or store.images.tags(image.digest)]
+        shown = [image for image in store.images.all() if arguments.all or store.tags.all(image.digest)]
         if arguments.format == "json":
             print_json([describe(store, image) for image in shown], environment.stdout)
             return 0
         rows = []
         for image in shown:
-            for name in [tag.full for tag in store.images.tags(image.digest)] or ["-"]:
+            for name in [tag.full for tag in store.tags.all(image.digest)] or ["-"]:
                 files, total = store.size(image.tree)
                 rows.append((name, image.digest[:12], str(files), size(total), ago(image.made, time.time())))
         table(("IMAGE", "DIGEST", "FILES", "SIZE", "MADE"), rows, stream=environment.stdout, right=(2, 3))

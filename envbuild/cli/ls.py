@@ -8,6 +8,7 @@ import stat
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
 from envbuild.cli.path import entry_at
+from envbuild.engine.references import find_image
 from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS
 from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry
@@ -42,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         path, entry = entry_at(store, image, arguments.image, arguments.path, follow=True)
         if entry.kind != DIRECTORY:
             listed = [(path, entry)]

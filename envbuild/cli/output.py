@@ -7,6 +7,7 @@ import json
 import os
 
 from envbuild.cli.environment import Environment
+from envbuild.engine.references import find_image
 from envbuild.errors import UsageError
 from envbuild.store.outputs import open_output
 from envbuild.store.store import Store
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             return 0
         if arguments.image is None:
             raise UsageError("which image?", "envbuild output IMAGE [STEP], or envbuild output --failed")
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         stages = json.loads(image.detail).get("stages", [])
         steps = [step for stage in stages for step in stage["steps"]]
         if arguments.step is None:

@@ -6,6 +6,7 @@ import argparse
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
+from envbuild.engine.references import find_image
 from envbuild.store.store import Store
 from envbuild.ui.tables import table
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.packages.inventory.tree import packages_of
 
     with Store.open(environment.store_path(), create=False) as store:
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         found = [one for one in packages_of(store, image) if arguments.kind in (None, one.kind)]
     if arguments.format == "json":
         plain = [

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from envbuild.cli.environment import Environment
+from envbuild.engine.references import find_image
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.packages.inventory.tree import packages_of
 
     with Store.open(environment.store_path(), create=False) as store:
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         found = packages_of(store, image)
     epoch = facts_of(image).epoch
     # Each library takes a third of a second to import: only the one that is asked for.

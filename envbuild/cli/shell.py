@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.foreground import start
     from envbuild.engine.image_facts import facts_of
+    from envbuild.engine.references import find_image
     from envbuild.plan.facts import load
     from envbuild.runtime.instance import shell_of
     from envbuild.store.store import Store
@@ -65,6 +66,6 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
             return start(helper, store, failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
             raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
-        image = store.images.resolve(arguments.image)
+        image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
         return start(helper, store, image.tree, facts_of(image), (shell,), arguments, environment)

@@ -6,6 +6,7 @@ import argparse
 
 from envbuild.cli.description import add_format, describe, print_json
 from envbuild.cli.environment import Environment
+from envbuild.engine.references import find_image
 from envbuild.store.store import Store
 from envbuild.ui.escape import visible
 from envbuild.ui.tables import table
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
-        plain = describe(store, store.images.resolve(arguments.image))
+        plain = describe(store, find_image(store, arguments.image))
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0

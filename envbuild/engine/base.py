@@ -14,6 +14,7 @@ from envbuild.digest import sha256_of
 from envbuild.engine.context import Context
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.recipes import arch
+from envbuild.engine.references import find_image
 from envbuild.engine.stage_run import BaseTree, StageRun
 from envbuild.errors import UsageError
 from envbuild.language.model import Base
@@ -67,7 +68,7 @@ class Bases:
             below = run.needs[0]
             return BaseTree(below.tree, self._with_epoch(below.facts), f"{base.kind} {base.argument}")
         if base.kind == "image":
-            return self._image(base.argument)
+            return self._image(base.argument, base.folder)
         if base.kind in ("oci", "registry"):
             raise BaseNotYet(base)
         if run.locked is not None and not self._refresh and base.kind in ("host", "debian"):
@@ -119,11 +120,11 @@ class Bases:
         epoch = run.locked.epoch if run.locked is not None and not self._refresh else prepared.epoch
         return BaseTree(tree, self._facts(epoch), prepared.identity)
 
-    def _image(self, reference: str) -> BaseTree:
+    def _image(self, reference: str, folder: str) -> BaseTree:
         pinned = None if self._refresh else self._pinned_image(reference)
         image = self._store.images.get(pinned) if pinned else None
         if image is None:
-            image = self._store.images.resolve(reference)
+            image = find_image(self._store, reference, folder)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
 
     def _facts(self, epoch: int) -> Facts:

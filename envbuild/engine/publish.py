@@ -12,6 +12,8 @@ from envbuild.engine.lock_memo import remember_lock
 from envbuild.engine.request import BuildResult
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
+from envbuild.git.head import branch_of
+from envbuild.git.provenance import provenance
 from envbuild.language.model import Recipe
 from envbuild.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_line
 from envbuild.plan import facts as plan_facts
@@ -19,8 +21,10 @@ from envbuild.plan.facts import image_digest
 from envbuild.plan.step import InstallPackages
 from envbuild.store import publish as points
 from envbuild.store.fetched import FETCHED, PACKAGE
-from envbuild.store.images import LATEST, Image, split_name
+from envbuild.store.images import Image
+from envbuild.store.reference import LATEST, as_tag, split_name
 from envbuild.store.store import Store
+from envbuild.store.tags import BUILD
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -117,20 +121,13 @@ def _publish(session: Session, one: RecipeRun) -> BuildResult:
     top = one is session.recipes[-1]
     recipe = one.recipe
     image_digest_now = image_digest(one.target.tree, one.target.facts)
-    name, tag = recipe.name, LATEST
-    if top and session.request.tag is not None:
-        name, tag = split_name(session.request.tag)
     partial = top and session.request.stage is not None
     known = session.store.images.get(image_digest_now)
     ran = any(not result.cached for run in one.runs for result in (*run.results, *run.tests))
     facts = plan_facts.dump(one.target.facts)
     if known is None or ran or (known.tree, known.facts) != (one.target.tree, facts):
         session.store.images.put(image_of(recipe, one.runs, one.target))
-    tags: tuple[str, ...] = ()
-    if not partial or session.request.tag is not None:
-        tags = (f"{name}:{tag}",)
-        if session.store.images.tagged(name, tag) != image_digest_now:
-            session.store.images.move(name, tag, image_digest_now, f"build {recipe.path}")
+    tags = _move_tags(session, one, image_digest_now)
     session.store.images.succeed(recipe.name)
     lock_path = locks.path_of(recipe.path)
     state = "none"
@@ -151,6 +148,35 @@ def _publish(session: Session, one: RecipeRun) -> BuildResult:
             )
         )
     return BuildResult(image_digest_now, one.target.tree, tags, session.counts["ran"], session.counts["cached"])
+
+
+def _move_tags(session: Session, one: RecipeRun, image: str) -> tuple[str, ...]:
+    """Has the recipe's tags name the image; returns them."""
+    request, tags = session.request, session.store.tags
+    top = one is session.recipes[-1]
+    if top and request.tag is not None:
+        names = [split_name(request.tag)]
+    elif top and request.stage is not None:
+        return ()
+    else:
+        branch = branch_of(os.path.dirname(one.recipe.path))
+        names = [(one.recipe.name, tag) for tag in dict.fromkeys((LATEST, as_tag(branch or LATEST) or LATEST))]
+    moving = []
+    for name, tag in names:
+        was = tags.get(name, tag)
+        if was is None or was.image != image or (request.immutable and top and not was.immutable):
+            moving.append((name, tag))
+    if moving:
+        known = {
+            "user": request.user,
+            "recipe": one.recipe.path,
+            "seconds": round(time.monotonic() - session.started, 3),
+            "ran": session.counts["ran"],
+            "cached": session.counts["cached"],
+            **provenance(one.recipe.path),
+        }
+        tags.move(moving, image, BUILD, known, immutable=request.immutable and top)
+    return tuple(f"{name}:{tag}" for name, tag in names)
 
 
 def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
@@ -180,7 +206,7 @@ def _write_lock(session: Session, one: RecipeRun, path: str) -> str:
 
 
 def _let_git_merge(session: Session, path: str) -> None:
-    from envbuild.engine.git_attributes import let_git_merge  # only where a lock is written
+    from envbuild.git.attributes import let_git_merge  # only where a lock is written
 
     written = let_git_merge(path)
     if written:

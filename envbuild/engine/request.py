@@ -15,7 +15,7 @@ class BuildRequest(Record):
     (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
     ignores what the lock pins, `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
-    `home` is the user's.
+    `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     """
 
     path: str
@@ -34,6 +34,8 @@ class BuildRequest(Record):
     secrets: tuple[tuple[str, bytes], ...] = ()
     network: Pairs = ()
     home: str = ""
+    user: str = ""
+    immutable: bool = False
     epoch: int | None = None
 
 

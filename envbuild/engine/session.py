@@ -16,6 +16,7 @@ from envbuild.engine.events import Emit, StepCached, StepStarted
 from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
+from envbuild.engine.references import find_image
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
 from envbuild.language import model
@@ -98,7 +99,7 @@ class Session:
             pinned = dict(one.lock.images).get(origin.argument)
         image = self.store.images.get(pinned) if pinned else None
         if image is None:
-            image = self.store.images.resolve(origin.argument)
+            image = find_image(self.store, origin.argument, origin.folder)
         one.images[origin.argument] = image.digest
         return image.tree
 

@@ -15,6 +15,7 @@ from envbuild.store.fetched import fetched_object
 from envbuild.store.outputs import output_object
 from envbuild.store.removal import remove
 from envbuild.store.store import Store
+from envbuild.store.tags import REPAIR
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry, decode, digest_of, object_id
 from envbuild.tree.forest import lookup
 
@@ -217,7 +218,7 @@ class _Check:
             for table in ("steps", "images", "failures"):
                 store.database.write(f"DELETE FROM {table} WHERE tree NOT IN (SELECT digest FROM trees)")
             for name, tag in store.database.rows(_TAGS_OF_NOTHING):
-                store.images.remove(name, tag, "fsck: its image was damaged")
+                store.tags.remove(name, tag, REPAIR, force=True)
             self._drop_stacks()
         store.trees.forget()
         store.stacks.forget()

@@ -53,7 +53,7 @@ def collect(store: Store, *, keep_history: int | None = None, dry_run: bool = Fa
 
 def _needed(store: Store, keep_history: int | None) -> _Needed:
     needed = _Needed()
-    for tag in store.images.tags():
+    for tag in store.tags.all():
         needed.images.add(tag.image)
         past = store.database.rows(
             "SELECT image FROM history WHERE name = ? AND tag = ? AND image IS NOT NULL ORDER BY number DESC LIMIT ?",

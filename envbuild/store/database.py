@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -37,7 +37,7 @@ CREATE TABLE stacks (
 ) WITHOUT ROWID;
 CREATE TABLE steps (
     key TEXT PRIMARY KEY, tree TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
-    owners_kept INTEGER NOT NULL, text TEXT NOT NULL, made REAL NOT NULL
+    owners_kept INTEGER NOT NULL, text TEXT NOT NULL, made REAL NOT NULL, used REAL NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE sources (
     recipe TEXT, stage TEXT, text TEXT, number INTEGER, key TEXT NOT NULL, parts TEXT NOT NULL, made REAL NOT NULL,
@@ -47,12 +47,16 @@ CREATE INDEX sources_by_text ON sources (text, made);
 CREATE TABLE images (
     digest TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE tags (name TEXT, tag TEXT, image TEXT NOT NULL, moved REAL NOT NULL, PRIMARY KEY (name, tag))
-    WITHOUT ROWID;
+CREATE TABLE tags (
+    name TEXT, tag TEXT, image TEXT NOT NULL, moved REAL NOT NULL, immutable INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, tag)
+) WITHOUT ROWID;
 CREATE TABLE history (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, tag TEXT NOT NULL, image TEXT, moved REAL NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '{}'
 );
+CREATE INDEX history_by_tag ON history (name, tag, number);
+CREATE INDEX history_by_image ON history (image, number);
 CREATE TABLE failures (
     recipe TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
@@ -69,7 +73,14 @@ _CHANGES = {
         "ALTER TABLE stacks ADD COLUMN checked INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE stacks ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE stacks ADD COLUMN synced INTEGER NOT NULL DEFAULT 0",
-    )
+    ),
+    3: (
+        "ALTER TABLE tags ADD COLUMN immutable INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE history ADD COLUMN detail TEXT NOT NULL DEFAULT '{}'",
+        "CREATE INDEX history_by_tag ON history (name, tag, number)",
+        "CREATE INDEX history_by_image ON history (image, number)",
+        "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
+    ),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 

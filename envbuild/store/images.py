@@ -1,19 +1,18 @@
-"""Images, the tags that name them, and where each tag has been."""
+"""Images, how they are found, and where builds failed."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store import publish
 from envbuild.store.database import Database
+from envbuild.store.moments import moment_of
+from envbuild.store.reference import digits_of, parse_reference
+from envbuild.store.tags import NoSuchEntry, Tags
 from envbuild.tree.entry import Digest
-
-LATEST = "latest"
-SHORTEST_PREFIX = 4
 
 
 class Image(Record):
@@ -25,20 +24,6 @@ class Image(Record):
     facts: str
     detail: str
     made: float
-
-
-class Tag(Record):
-    """NAME:TAG, the image that it names, and since when (seconds since 1970)."""
-
-    name: str
-    tag: str
-    image: Digest
-    moved: float
-
-    @property
-    def full(self) -> str:
-        """`NAME:TAG`."""
-        return f"{self.name}:{self.tag}"
 
 
 class Failure(Record):
@@ -61,6 +46,16 @@ class NoSuchImage(UsageError):
         )
 
 
+class ImageGone(UsageError):
+    """History names an image that `gc` has removed."""
+
+    def __init__(self, reference: str, digest: Digest) -> None:
+        super().__init__(
+            f"{reference} was {digest[:12]}, which is no longer in the store",
+            "check the recipe and its lock out as they were (envbuild log has the commit), and build them",
+        )
+
+
 class AmbiguousDigest(UsageError):
     """A digest was shortened to something that fits several images."""
 
@@ -71,34 +66,12 @@ class AmbiguousDigest(UsageError):
         )
 
 
-class BadName(UsageError):
-    """A text that can't name an image."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"'{name}' can't name an image",
-            "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2",
-        )
-
-
-def split_name(reference: str) -> tuple[str, str]:
-    """(name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
-    name, colon, tag = reference.partition(":")
-    for part in (name, tag) if colon else (name,):
-        if not part or not part[0].isalnum() or not part.isascii() or part.strip("._-" + _ALPHANUMERIC):
-            raise BadName(reference)
-    return name, tag or LATEST
-
-
-_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-
 class Images:
-    """The images and tags of one store."""
+    """The images of one store."""
 
-    def __init__(self, database: Database, sync: Callable[[], None]) -> None:
+    def __init__(self, database: Database, tags: Tags) -> None:
         self._database = database
-        self._sync = sync
+        self._tags = tags
 
     def get(self, digest: Digest) -> Image | None:
         """The image of this whole digest."""
@@ -118,51 +91,22 @@ class Images:
         """All images, the newest first."""
         return [Image(*row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]
 
-    def tags(self, image: Digest | None = None) -> list[Tag]:
-        """All tags, or those of one image, by name."""
-        where, values = ("WHERE image = ?", (image,)) if image is not None else ("", ())
-        return [Tag(*row) for row in self._database.rows(f"SELECT * FROM tags {where} ORDER BY name, tag", values)]
-
-    def tagged(self, name: str, tag: str) -> Digest | None:
-        """The digest that NAME:TAG names."""
-        row = self._database.row("SELECT image FROM tags WHERE name = ? AND tag = ?", (name, tag))
-        return None if row is None else row[0]
-
-    def move(self, name: str, tag: str, image: Digest, reason: str) -> None:
-        """Makes NAME:TAG name an image. All that the image needs is on disk before."""
-        self._sync()
-        publish.at(publish.TAG)
-        now = time.time()
-        with self._database.transaction():
-            self._database.write("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", (name, tag, image, now))
-            self._database.write(
-                "INSERT INTO history (name, tag, image, moved, reason) VALUES (?, ?, ?, ?, ?)",
-                (name, tag, image, now, reason),
-            )
-
-    def remove(self, name: str, tag: str, reason: str = "untag") -> None:
-        """Takes a tag away; its history stays. Raises NoSuchImage."""
-        with self._database.transaction():
-            if not self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag)):
-                raise self._missing(f"{name}:{tag}")
-            self._database.write(
-                "INSERT INTO history (name, tag, image, moved, reason) VALUES (?, ?, NULL, ?, ?)",
-                (name, tag, time.time(), reason),
-            )
-
     def resolve(self, reference: str) -> Image:
-        """The image of `NAME`, `NAME:TAG`, a digest or a unique beginning of one, with or without `sha256:`.
+        """The image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, or of a digest or a unique beginning of
+        one, with or without `sha256:`.
 
-        Raises NoSuchImage and AmbiguousDigest.
+        Raises NoSuchImage, AmbiguousDigest, NoSuchEntry, BadMoment and ImageGone.
         """
-        digits = reference.removeprefix("sha256:")
-        if digits == reference:
-            name, _, tag = reference.partition(":")
-            tagged = self.tagged(name, tag or LATEST)
+        parsed = parse_reference(reference)
+        if parsed is not None and parsed.which is not None:
+            return self.past(parsed.name, parsed.tag, parsed.which)
+        if parsed is not None:
+            tagged = self._tags.image_of(parsed.name, parsed.tag)
             image = self.get(tagged) if tagged is not None else None
             if image is not None:
                 return image
-        if len(digits) >= SHORTEST_PREFIX and not digits.strip("0123456789abcdef"):
+        digits = digits_of(reference)
+        if digits is not None:
             rows = self._database.rows(
                 "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 9", (digits, digits + "g")
             )
@@ -172,6 +116,19 @@ class Images:
             if found is not None:
                 return found
         raise self._missing(reference)
+
+    def past(self, name: str, tag: str, which: str) -> Image:
+        """What NAME:TAG named `which` moves ago, or at that time."""
+        if which.isascii() and which.isdigit():
+            entry = self._tags.entry_back(name, tag, int(which))
+        else:
+            entry = self._tags.entry_at(name, tag, moment_of(which, time.time()), which)
+        if entry.image is None:
+            raise NoSuchEntry(f"{name}:{tag}", which, "the tag was taken away then")
+        image = self.get(entry.image)
+        if image is None:
+            raise ImageGone(f"{name}:{tag}@{{{which}}}", entry.image)
+        return image
 
     def fail(self, failure: Failure) -> None:
         """Keeps where a recipe's last build failed."""
@@ -194,7 +151,8 @@ class Images:
     def _missing(self, reference: str) -> NoSuchImage:
         from difflib import get_close_matches  # only on a mistake
 
-        names = [tag.full for tag in self.tags()] + [tag.name for tag in self.tags()]
+        tags = self._tags.all()
+        names = [tag.full for tag in tags] + [tag.name for tag in tags]
         near = get_close_matches(reference, names, 1)
         return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
 

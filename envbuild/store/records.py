@@ -55,8 +55,8 @@ class Steps:
         now = time.time()
         with self._database.transaction():
             self._database.write(
-                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (key, record.tree, record.output, record.seconds, record.owners_kept, text, now),
+                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, record.tree, record.output, record.seconds, record.owners_kept, text, now, now),
             )
             self._database.write(
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)",

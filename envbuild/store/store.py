@@ -19,6 +19,7 @@ from envbuild.store.occurrences import Occurrences
 from envbuild.store.records import Memo, Stats, Steps
 from envbuild.store.snapshot import Snapshot
 from envbuild.store.stacks import Stacks
+from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
@@ -45,7 +46,8 @@ class Store:
         self.steps = Steps(database)
         self.memo = Memo(database)
         self.stats = Stats(database)
-        self.images = Images(database, self.sync)
+        self.tags = Tags(database, self.sync)
+        self.images = Images(database, self.tags)
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from envbuild.record import NamedTuple
-from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
 from envbuild.tree.forest import Trees, walk
 
 
@@ -46,6 +46,48 @@ def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
             else:
                 yield Change(path, old, new)
         pending += reversed(deeper)
+
+
+def expanded(trees: Trees, changes: Iterable[Change]) -> Iterator[Change]:
+    """The changes with one for each path inside a directory that was added or removed, behind the directory's own.
+
+    Where a directory took the place of something else, or the other way round, that is a change of its path and the
+    paths inside are changes beside it.
+    """
+    for change in changes:
+        yield change
+        if change.path == ROOT_NAME:
+            continue
+        before, after = change.before, change.after
+        both = before is not None and after is not None and before.kind == after.kind
+        if before is not None and before.kind == DIRECTORY and not both:
+            for path, entry in walk(trees, before.digest, change.path + b"/"):
+                yield Change(path, entry, None)
+        if after is not None and after.kind == DIRECTORY and not both:
+            for path, entry in walk(trees, after.digest, change.path + b"/"):
+                yield Change(path, None, entry)
+
+
+def aspects(change: Change) -> tuple[str, ...]:
+    """In what a path of both trees differs: of `kind`, `content`, `target`, `mode`, `owner`, `time`, `xattrs`."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return ()
+    if before.kind != after.kind:
+        return ("kind",)
+    found = []
+    if before.kind == FILE and before.digest != after.digest:
+        found.append("content")
+    for name, differs in (
+        ("target", before.target != after.target),
+        ("mode", before.mode != after.mode),
+        ("owner", (before.uid, before.gid) != (after.uid, after.gid)),
+        ("time", before.mtime != after.mtime),
+        ("xattrs", before.xattrs != after.xattrs),
+    ):
+        if differs:
+            found.append(name)
+    return tuple(found)
 
 
 def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:

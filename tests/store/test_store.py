@@ -258,8 +258,8 @@ def test_images_are_found_by_name_tag_and_unique_beginning(inside):
         digest = tree(a="1")
         for name in ("aaaa1" + "0" * 59, "aaaa2" + "0" * 59):
             store.images.put(Image(name, digest, "{}", "{}", 1.0))
-        store.images.move("web", "latest", "aaaa1" + "0" * 59, "test")
-        store.images.move("web", "latest", "aaaa2" + "0" * 59, "test")
+        store.tags.move([("web", "latest")], "aaaa1" + "0" * 59, "test")
+        store.tags.move([("web", "latest")], "aaaa2" + "0" * 59, "test")
         assert store.images.resolve("web").digest.startswith("aaaa2")
         assert store.images.resolve("web:latest").digest.startswith("aaaa2")
         assert store.images.resolve("sha256:aaaa1").digest.startswith("aaaa1")
@@ -304,7 +304,7 @@ def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
         kept, lost = tree(a="kept"), tree(b="lost")
         store.layers(kept); store.layers(lost)
         store.images.put(Image("1" * 64, kept, "{}", "{}", 1.0))
-        store.images.move("web", "latest", "1" * 64, "t")
+        store.tags.move([("web", "latest")], "1" * 64, "test")
         child = os.fork()
         if child == 0:
             other = Store.open(sys.argv[1]); other.share()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 
+from envbuild.git.head import repository_of
+
 FILE = ".gitattributes"
 
 
@@ -15,7 +17,7 @@ def let_git_merge(lock_path: str) -> str:
     """Sees to it that git merges this lock. Returns the path of the file that was written for that, "" if nothing had
     to be done: the lock is in no repository, or its attributes say how it is merged."""
     folder, name = os.path.split(os.path.abspath(lock_path))
-    if not _in_repository(folder):
+    if repository_of(folder) is None:
         return ""
     words = ["git", "-C", folder, "check-attr", "merge", "--", name]
     try:
@@ -35,12 +37,3 @@ def let_git_merge(lock_path: str) -> str:
     except OSError:
         return ""  # it can be merged by hand, too
     return path
-
-
-def _in_repository(folder: str) -> bool:
-    while not os.path.exists(f"{folder}/.git"):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return False
-        folder = above
-    return True

@@ -1,0 +1,110 @@
+"""`envbuild diff`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.description import print_json
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DESCRIPTION = """\
+Shows what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
+web@main, a digest), a recipe's file, git:REV:FILE, or a lock. Of one alone, NAME is compared with
+what it was, NAME@{N} with NAME.
+
+The summary has the packages that were added, removed or upgraded, the facts that differ, and the paths that no package
+explains. Exit code: 0 if both are the same image, 1 if not."""
+
+EXAMPLES = """\
+examples:
+  envbuild diff web@{1} web
+  envbuild diff git:main:web.env web.env
+  envbuild diff web:prod web:qa --files
+  envbuild diff web:prod web:qa --text /etc/nginx
+  envbuild diff web@main web --format markdown"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old", metavar="OLD", help="an image, a recipe, git:REV:FILE or a lock")
+    parser.add_argument(
+        "new",
+        nargs="?",
+        metavar="NEW",
+        help="another one; default: OLD itself, compared with what it was; of NAME@..., NAME as it is",
+    )
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument("--files", action="store_true", help="every path that differs, and in what")
+    level.add_argument(
+        "--text", nargs="?", const="/", metavar="PATH", help="how files differ line by line: all, or those at PATH"
+    )
+    level.add_argument("--recipe", action="store_true", help="the statements that differ")
+    parser.add_argument("--all", "-a", action="store_true", help="cut no list of the summary short")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "markdown", "html"),
+        default="text",
+        help="for a terminal, programs, a comment on a pull request, or a page",
+    )
+    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path()) as store:
+        try:
+            report, same = _report(arguments, environment, store)
+        except PermissionError:
+            # Files that their owner keeps to itself, and that owner is a user of the image.
+            from envbuild.cli.namespace import enter_for
+
+            enter_for(store)
+            report, same = _report(arguments, environment, store)
+    if arguments.format == "json":
+        print_json(report, environment.stdout)
+    elif arguments.format == "text":
+        from envbuild.ui.output import Output
+        from envbuild.ui.pager import paged
+        from envbuild.ui.reports.terminal import lines_of
+
+        with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
+            output = Output(stream, environment.colour(environment.stdout))
+            for line in lines_of(report, output, everything=arguments.all):
+                stream.write(f"{line}\n")
+    else:
+        from envbuild.ui.reports.document import document  # jinja2: only for documents
+
+        title = f"Environment: {report['old']['name']} → {report['new']['name']}"
+        environment.stdout.write(document(report, arguments.format, title))
+    return 0 if same else 1
+
+
+def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
+    from envbuild.engine.probe import built_image
+    from envbuild.history.compare import compare
+    from envbuild.history.side import side_of
+    from envbuild.ui.reports.report import report_of
+
+    old, new = arguments.old, arguments.new
+    if new is None:
+        if old.startswith("git:") or "/" in old:
+            raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
+        old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
+    one = side_of(store, old, lambda path: built_image(path, store, environment.epoch()))
+    other = side_of(store, new, lambda path: built_image(path, store, environment.epoch()))
+    comparison = compare(store, one, other)
+    texts = statements = None
+    if arguments.text is not None:
+        from envbuild.history.texts import texts_of
+
+        texts = texts_of(store, comparison, arguments.text)
+    if arguments.recipe or arguments.format in ("markdown", "html"):
+        from envbuild.history.statements import statement_changes
+
+        statements = statement_changes(one, other)
+    report = report_of(comparison, files=arguments.files, texts=texts, statements=statements)
+    return report, comparison.same

@@ -1,0 +1,76 @@
+"""Where a name has been: each move, what is known of it, what changed, and the way by which the image came there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envbuild.history.summary import change_between
+from envbuild.record import Record
+from envbuild.store.reference import LATEST, split_name
+from envbuild.store.store import Store
+from envbuild.store.tags import BUILD, TAG, HistoryEntry, NoSuchTag
+from envbuild.tree.entry import Digest
+
+
+class LogEntry(Record):
+    """One move of a tag. `back` is its number in `NAME@{N}`; `change` one line on what changed against the entry
+    before, "" where nobody knows; `way` the earlier moves that led the image here, from its build on."""
+
+    back: int
+    entry: HistoryEntry
+    in_store: bool
+    change: str
+    way: tuple[HistoryEntry, ...]
+
+
+def log(store: Store, reference: str, *, changes: bool = True) -> Iterator[LogEntry]:
+    """The moves of NAME or NAME:TAG, the newest first, each made when it is asked for. Raises NoSuchTag."""
+    name, tag = split_name(reference)
+    if store.tags.length(name, tag) == 0:
+        raise NoSuchTag(f"{name}:{tag}", [f"{one}:{other}" for one, other in store.tags.with_history()])
+    return _entries(store, name, tag, changes)
+
+
+def _entries(store: Store, name: str, tag: str, changes: bool) -> Iterator[LogEntry]:
+    waiting: list[HistoryEntry] = []
+    back = 0
+    for entry in store.tags.history(name, tag):
+        # An entry that took the tag away has nothing to compare: an image is compared with the one before that.
+        if entry.image is not None:
+            for one in waiting:
+                yield _entry(store, back, one, entry.image, changes)
+                back += 1
+            waiting = []
+        waiting.append(entry)
+    for one in waiting:
+        yield _entry(store, back, one, None, changes)
+        back += 1
+
+
+def _entry(store: Store, back: int, entry: HistoryEntry, before: Digest | None, changes: bool) -> LogEntry:
+    if entry.image is None:
+        return LogEntry(back, entry, False, "", ())
+    change = ""
+    if changes and before is not None:
+        change = change_between(store, before, entry.image)
+    way = way_of(store, entry) if entry.action == TAG else ()
+    return LogEntry(back, entry, store.images.get(entry.image) is not None, change, way)
+
+
+def way_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
+    """The moves that led an image to this entry: the build that it came from, and each tag that it was given on the way
+    from there, the oldest first; the entry itself is not among them."""
+    assert entry.image is not None
+    moves = [one for one in store.tags.way_of(entry.image, entry.number) if one.number < entry.number]
+    way: list[HistoryEntry] = []
+    looked_for = entry
+    while looked_for.action == TAG:
+        source = str(looked_for.known.get("source", ""))
+        earlier = [one for one in moves if one.number < looked_for.number]
+        name = source.partition("@")[0]
+        named = [one for one in earlier if name in (one.full, one.full.removesuffix(f":{LATEST}"))] or earlier
+        if not named:
+            break
+        looked_for = next((one for one in reversed(named) if one.action in (TAG, BUILD)), named[-1])
+        way.insert(0, looked_for)
+    return tuple(way)

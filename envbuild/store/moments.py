@@ -1,0 +1,49 @@
+"""Points in time as people write them: `yesterday`, `2 days ago`, `2026-11-20 14:00`."""
+
+from __future__ import annotations
+
+from envbuild.errors import UsageError
+
+_UNITS = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3600,
+    "day": 86400,
+    "week": 7 * 86400,
+    "month": 30 * 86400,
+    "year": 365 * 86400,
+}
+
+
+class BadMoment(UsageError):
+    """A text that says no point in time."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"'{text}' is no date that envbuild understands",
+            "as in: yesterday, '3 days ago', 2026-11-20, '2026-11-20 14:00', 2026-11-20T14:00Z",
+        )
+
+
+def moment_of(text: str, now: float) -> float:
+    """Seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
+
+    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points, and a date
+    without a zone is local. A date without a time means the end of that day: what was so at the last.
+    """
+    words = text.lower().replace(".", " ").split() if text.lower().endswith("ago") else text.lower().split()
+    if words in (["now"], ["yesterday"]):
+        return now - (86400 if words == ["yesterday"] else 0)
+    if len(words) == 3 and words[2] == "ago" and words[0].isascii() and words[0].isdigit():
+        unit = _UNITS.get(words[1].removesuffix("s"))
+        if unit is not None:
+            return now - int(words[0]) * unit
+    from datetime import datetime  # only for dates
+
+    try:
+        moment = datetime.fromisoformat(text.strip().upper().replace(" ", "T"))
+    except ValueError:
+        raise BadMoment(text) from None
+    if ":" not in text and "T" not in text.upper() and " " not in text.strip():
+        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
+    return moment.timestamp()

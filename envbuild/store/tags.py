@@ -1,0 +1,233 @@
+"""Tags, and where each has been: every move is an entry of its history, which nothing ever changes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.record import Record
+from envbuild.store import publish
+from envbuild.store.database import Database
+from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BUILD, TAG, UNTAG, ROLLBACK, REPAIR = "build", "tag", "untag", "rollback", "fsck"
+_PAGE = 256
+"""Entries that are read at once, so that the first of many are there at once."""
+
+
+class Tag(Record):
+    """NAME:TAG, the image that it names, since when (seconds since 1970), and whether it refuses to move."""
+
+    name: str
+    tag: str
+    image: Digest
+    moved: float
+    immutable: bool = False
+
+    @property
+    def full(self) -> str:
+        """`NAME:TAG`."""
+        return f"{self.name}:{self.tag}"
+
+
+class HistoryEntry(Record):
+    """One move of a tag: to `image` (None when it was taken away), at a time in seconds since 1970.
+
+    `action` is build, tag, untag, rollback or fsck; `detail` is JSON with what is known of it: `user`, and of a build
+    `recipe`, `commit`, `branch`, `dirty`, `file`, `seconds`, `ran`, `cached`, of a tag `source`, of a rollback `entry`,
+    the number of the entry that it went back to.
+    """
+
+    number: int
+    name: str
+    tag: str
+    image: Digest | None
+    moved: float
+    action: str
+    detail: str = "{}"
+
+    @property
+    def full(self) -> str:
+        """`NAME:TAG`."""
+        return f"{self.name}:{self.tag}"
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """`detail`, read."""
+        plain: dict[str, Any] = json.loads(self.detail)
+        return plain
+
+
+class TagRefuses(WorkFailed):
+    """The tag was made immutable, and would come to name another image."""
+
+    def __init__(self, tag: Tag) -> None:
+        super().__init__(
+            f"{tag.full} is immutable and names {tag.image[:12]}",
+            f"choose another tag; or take it away first: envbuild untag --force {tag.full}",
+        )
+
+
+class NoSuchTag(UsageError):
+    """Nothing has this name."""
+
+    def __init__(self, full: str, names: Sequence[str]) -> None:
+        from difflib import get_close_matches  # only on a mistake
+
+        near = get_close_matches(full, names, 1)
+        hint = f"did you mean '{near[0]}'?" if near else "`envbuild images` lists what there is"
+        super().__init__(f"there is no image '{full}'", hint)
+
+
+class NoSuchEntry(UsageError):
+    """The history of a tag does not reach this far."""
+
+    def __init__(self, full: str, which: str, reason: str) -> None:
+        super().__init__(f"{full}@{{{which}}}: {reason}", f"see what there is: envbuild log {full}")
+
+
+class Tags:
+    """The tags of one store."""
+
+    def __init__(self, database: Database, sync: Callable[[], None]) -> None:
+        self._database = database
+        self._sync = sync
+
+    def all(self, image: Digest | None = None) -> list[Tag]:
+        """All tags, or those of one image, by name."""
+        where, values = ("WHERE image = ?", (image,)) if image is not None else ("", ())
+        query = f"SELECT name, tag, image, moved, immutable FROM tags {where} ORDER BY name, tag"
+        return [_tag(row) for row in self._database.rows(query, values)]
+
+    def get(self, name: str, tag: str) -> Tag | None:
+        """The tag NAME:TAG."""
+        query = "SELECT name, tag, image, moved, immutable FROM tags WHERE name = ? AND tag = ?"
+        row = self._database.row(query, (name, tag))
+        return None if row is None else _tag(row)
+
+    def image_of(self, name: str, tag: str) -> Digest | None:
+        """The digest that NAME:TAG names."""
+        row = self._database.row("SELECT image FROM tags WHERE name = ? AND tag = ?", (name, tag))
+        return None if row is None else row[0]
+
+    def move(
+        self,
+        names: Sequence[tuple[str, str]],
+        image: Digest,
+        action: str,
+        known: dict[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+    ) -> None:
+        """Makes each (name, tag) name an image, all or none. What the image needs is on disk before.
+
+        With `immutable` they refuse to name another from now on. Raises TagRefuses.
+        """
+        for name, tag in names:
+            self.refuse_if_immutable(name, tag, image)
+        self._sync()
+        publish.at(publish.TAG)
+        now = time.time()
+        detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
+        with self._database.transaction():
+            for name, tag in names:
+                before = self.refuse_if_immutable(name, tag, image)
+                keeps = immutable or (before is not None and before.immutable)
+                row = (name, tag, image, now, keeps)
+                self._database.write("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)", row)
+                self._record(name, tag, image, now, action, detail)
+
+    def remove(
+        self, name: str, tag: str, action: str = UNTAG, known: dict[str, Any] | None = None, *, force: bool = False
+    ) -> None:
+        """Takes a tag away; its history stays. Raises NoSuchTag, and TagRefuses without `force`."""
+        with self._database.transaction():
+            found = self.get(name, tag)
+            if found is None:
+                raise NoSuchTag(f"{name}:{tag}", [one.full for one in self.all()])
+            if found.immutable and not force:
+                raise TagRefuses(found)
+            self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag))
+            detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
+            self._record(name, tag, None, time.time(), action, detail)
+
+    def refuse_if_immutable(self, name: str, tag: str, image: Digest) -> Tag | None:
+        """The tag as it is, if it may come to name `image`. Raises TagRefuses."""
+        found = self.get(name, tag)
+        if found is not None and found.immutable and found.image != image:
+            raise TagRefuses(found)
+        return found
+
+    def history(self, name: str, tag: str) -> Iterator[HistoryEntry]:
+        """The moves of a tag, the newest first, read as they are asked for."""
+        last = -1
+        while True:
+            before, values = ("AND number < ?", (last,)) if last >= 0 else ("", ())
+            query = f"{_SELECT} WHERE name = ? AND tag = ? {before} ORDER BY number DESC LIMIT {_PAGE}"
+            rows = self._database.rows(query, (name, tag, *values))
+            for row in rows:
+                yield HistoryEntry(*row)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def way_of(self, image: Digest, until: int) -> list[HistoryEntry]:
+        """The moves by which any tag came to name this image, up to the entry numbered `until`, the oldest first."""
+        query = f"{_SELECT} WHERE image = ? AND number <= ? ORDER BY number"
+        return [HistoryEntry(*row) for row in self._database.rows(query, (image, until))]
+
+    def entry_back(self, name: str, tag: str, count: int) -> HistoryEntry:
+        """The entry `count` moves back; 0 is the newest. Raises NoSuchEntry."""
+        query = f"{_SELECT} WHERE name = ? AND tag = ? ORDER BY number DESC LIMIT 1 OFFSET ?"
+        row = self._database.row(query, (name, tag, count))
+        if row is None:
+            total = self.length(name, tag)
+            reason = f"it has moved {total} times" if total else "it has no history"
+            raise NoSuchEntry(f"{name}:{tag}", str(count), reason)
+        return HistoryEntry(*row)
+
+    def entry_at(self, name: str, tag: str, moment: float, text: str) -> HistoryEntry:
+        """What the tag named at a point in time (seconds since 1970), which the user called `text`.
+
+        Raises NoSuchEntry.
+        """
+        query = f"{_SELECT} WHERE name = ? AND tag = ? AND moved <= ? ORDER BY number DESC LIMIT 1"
+        row = self._database.row(query, (name, tag, moment))
+        if row is None:
+            raise NoSuchEntry(f"{name}:{tag}", text, "its history begins later")
+        return HistoryEntry(*row)
+
+    def entry(self, number: int) -> HistoryEntry | None:
+        """The entry of this number, whichever tag's it is."""
+        row = self._database.row(f"{_SELECT} WHERE number = ?", (number,))
+        return None if row is None else HistoryEntry(*row)
+
+    def length(self, name: str, tag: str) -> int:
+        """How many moves a tag's history has."""
+        row = self._database.row("SELECT count(*) FROM history WHERE name = ? AND tag = ?", (name, tag))
+        assert row is not None
+        return int(row[0])
+
+    def with_history(self) -> list[tuple[str, str]]:
+        """All (name, tag) that have a history, also those that were taken away."""
+        return [(row[0], row[1]) for row in self._database.rows("SELECT DISTINCT name, tag FROM history")]
+
+    def _record(self, name: str, tag: str, image: Digest | None, now: float, action: str, detail: str) -> None:
+        self._database.write(
+            "INSERT INTO history (name, tag, image, moved, reason, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, tag, image, now, action, detail),
+        )
+
+
+def _tag(row: tuple[Any, ...]) -> Tag:
+    name, tag, image, moved, immutable = row
+    return Tag(name, tag, image, moved, bool(immutable))
+
+
+_SELECT = "SELECT number, name, tag, image, moved, reason, detail FROM history"

@@ -1,0 +1,72 @@
+"""Entries of a history as lines and as plain data."""
+
+from __future__ import annotations
+
+from envbuild.history.log import LogEntry
+from envbuild.store.tags import BUILD, ROLLBACK, TAG, HistoryEntry
+from envbuild.ui.escape import visible
+from envbuild.ui.output import Output
+from envbuild.ui.units import count, duration, iso
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def one_line(one: LogEntry, output: Output) -> str:
+    """`web:latest@{1}  8e33e8253967  2026-11-24T14:00:00Z  build of web.env`."""
+    digest = (one.entry.image or "-")[:12]
+    name = output.paint(f"{one.entry.full}@{{{one.back}}}", "note")
+    return f"{name}  {digest:12}  {iso(one.entry.moved)}  {visible(_action(one.entry))}"
+
+
+def lines(one: LogEntry, output: Output) -> list[str]:
+    """An entry in full, with an empty line behind it."""
+    known = one.entry.known
+    found = [one_line(one, output)]
+    build = one.way[0] if one.way else one.entry
+    origin = build.known
+    if build.action.startswith(BUILD) and origin.get("commit"):
+        branch = f" ({origin['branch']})" if origin.get("branch") else ""
+        dirty = ", with changes that are not committed" if origin.get("dirty") else ""
+        found.append(f"    git      {origin['commit'][:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
+    by = visible(known.get("user", ""))
+    if one.entry.action == BUILD and "seconds" in known:
+        ran = f"{count(known['ran'], 'step')} ran, {known['cached']} cached"
+        by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
+    if by:
+        found.append(f"    by       {by}")
+    if one.way:
+        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.way]
+        found.append(f"    way      {' -> '.join(way)}")
+    if one.change:
+        found.append(f"    changed  {visible(one.change)}")
+    if one.entry.image is not None and not one.in_store:
+        found.append(output.paint("    this image is no longer in the store", "dim"))
+    return [*found, ""]
+
+
+def plain(one: LogEntry) -> dict[str, Any]:
+    """The documented JSON form (docs/commands.md)."""
+    return {
+        "back": one.back,
+        "name": one.entry.full,
+        "image": f"sha256:{one.entry.image}" if one.entry.image else None,
+        "moved": iso(one.entry.moved),
+        "action": one.entry.action.split()[0],
+        "in_store": one.in_store,
+        "changed": one.change,
+        **one.entry.known,
+        "way": [{"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.way],
+    }
+
+
+def _action(entry: HistoryEntry) -> str:
+    known = entry.known
+    if entry.action == BUILD:
+        return f"build of {known.get('recipe', '')}".removesuffix(" of ")
+    if entry.action == TAG:
+        return f"tag of {known.get('source', '')}".removesuffix(" of ")
+    if entry.action == ROLLBACK:
+        return f"rollback to {known['to']}" if known.get("to") else "rollback"
+    return entry.action

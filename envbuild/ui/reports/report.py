@@ -1,0 +1,112 @@
+"""A comparison as plain data: the documented JSON form (docs/commands.md), from which all other forms are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envbuild.history.compare import Comparison, PackageDifference
+from envbuild.history.folders import by_folder
+from envbuild.history.package_changes import Package
+from envbuild.history.side import Side
+from envbuild.record import values
+from envbuild.tree.diff import Change, aspects
+from envbuild.tree.entry import FILE, ROOT_NAME, Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+KINDS = {"f": "file", "d": "folder", "l": "link", "c": "device", "b": "device", "p": "fifo"}
+
+
+def report_of(
+    comparison: Comparison,
+    *,
+    files: bool = False,
+    texts: list[str] | None = None,
+    statements: list[str] | None = None,
+) -> dict[str, Any]:
+    """The comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have them."""
+    report: dict[str, Any] = {
+        "old": _side(comparison.old),
+        "new": _side(comparison.new),
+        "same": comparison.same,
+        "whole": comparison.whole,
+        "facts": [{"name": one.name, "old": one.old, "new": one.new} for one in comparison.facts],
+        "packages": [_package(one) for one in comparison.packages],
+        "unexplained": [path_of(change) for change in comparison.rest],
+        "folders": [
+            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(one), strict=True))
+            for one in by_folder(comparison.rest)
+        ],
+        "records": len(comparison.records),
+        "times": len(comparison.times),
+    }
+    if files:
+        owners = {change.path: one.change.any.name for one in comparison.packages for change in one.changes}
+        report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]
+    if texts is not None:
+        report["texts"] = texts
+    if statements is not None:
+        report["statements"] = statements
+    return report
+
+
+def path_of(change: Change) -> dict[str, Any]:
+    """One path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
+    before, after = change.before, change.after
+    verb = "added" if before is None else "removed" if after is None else "changed"
+    plain: dict[str, Any] = {
+        "path": "/" if change.path == ROOT_NAME else "/" + change.path.decode("utf-8", "backslashreplace"),
+        "verb": verb,
+        "kind": KINDS[(after or before or change_of_nothing()).kind],
+        "what": list(aspects(change)),
+    }
+    for name, entry in (("old", before), ("new", after)):
+        if entry is not None:
+            plain[name] = _entry(entry)
+    return plain
+
+
+def change_of_nothing() -> Entry:
+    """A change has an entry on one side at least."""
+    raise AssertionError("a change of nothing")
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    plain: dict[str, Any] = {"mode": f"{entry.mode:04o}", "uid": entry.uid, "gid": entry.gid}
+    if entry.kind == FILE:
+        plain |= {"size": entry.size, "digest": f"sha256:{entry.digest}"}
+    if entry.target:
+        plain["target"] = entry.target.decode("utf-8", "backslashreplace")
+    return plain
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "name": side.label,
+        "image": f"sha256:{side.image}" if side.image else "",
+        "in_store": side.tree is not None,
+    }
+
+
+def _package(one: PackageDifference) -> dict[str, Any]:
+    package = one.change.any
+    return {
+        "kind": package.kind,
+        "name": package.name,
+        "verb": one.change.verb,
+        "old": _version(one.change.old),
+        "new": _version(one.change.new),
+        "where": f"/{package.where}" if package.where else "",
+        "files": len(one.changes),
+        "size": _size(one.changes),
+    }
+
+
+def _version(package: Package | None) -> str | None:
+    return None if package is None else package.version
+
+
+def _size(changes: Iterable[Change]) -> int:
+    return sum(change.after.size for change in changes if change.after is not None)

@@ -1,0 +1,153 @@
+"""A comparison on a terminal: a summary that fits a screen, and the longer lists where they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from envbuild.ui.escape import visible
+from envbuild.ui.output import Output
+from envbuild.ui.units import count, size
+from envbuild.ui.width import columns, pad
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SHOWN_PACKAGES = 14
+SHOWN_PATHS = 14
+_GAP = "  "
+_LETTERS = {"added": "A", "removed": "D", "changed": "M"}
+_VERBS = ("upgraded", "downgraded", "added", "removed", "rebuilt")
+_STYLES = {"+": "good", "-": "error", "@": "note"}
+
+
+def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
+    """The lines of a report; with `everything` no list is cut."""
+    if "statements" in report:
+        yield from _diff(report["statements"], output)
+        if not report["statements"]:
+            yield "the recipes' statements are the same"
+        return
+    if "texts" in report:
+        yield from _diff(report["texts"], output)
+        return
+    if "files" in report:
+        yield from _paths(report["files"], output, len(report["files"]))
+        return
+    old, new = report["old"], report["new"]
+    yield output.paint(f"{_named(old)}  ->  {_named(new)}", "strong")
+    if report["same"]:
+        yield "the same image"
+        return
+    if not report["whole"]:
+        missing = " and ".join(one["name"] for one in (old, new) if not one["in_store"])
+        yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
+    yield from _packages(report["packages"], output, everything)
+    if report["facts"]:
+        yield from ("", output.paint("facts", "strong"))
+        yield from _aligned(
+            [(one["name"], f"{fact_text(one['old'])} -> {fact_text(one['new'])}") for one in report["facts"]]
+        )
+    yield from _unexplained(report, output, everything)
+    kept = []
+    if report["records"]:
+        kept.append(f"{count(report['records'], 'file')} that package managers keep for themselves")
+    if report["times"]:
+        kept.append(f"{count(report['times'], 'path')} with another time and nothing else")
+    if kept:
+        yield from ("", output.paint(f"also {' and '.join(kept)} (--files has all)", "dim"))
+    if report["whole"] and not (report["packages"] or report["facts"] or report["unexplained"] or kept):
+        yield "nothing that either tree holds differs"
+
+
+def _named(side: dict[str, Any]) -> str:
+    digits = side["image"].removeprefix("sha256:")[:12]
+    return visible(side["name"]) + (f" ({digits})" if digits and not digits.startswith(side["name"][:12]) else "")
+
+
+def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
+    if not packages:
+        return
+    verbs = [one["verb"] for one in packages]
+    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in _VERBS if verb in verbs)
+    yield from ("", output.paint(f"packages: {counted}", "strong"))
+    shown = packages if everything else packages[:SHOWN_PACKAGES]
+    rows = []
+    for one in shown:
+        versions = f"{one['old']} -> {one['new']}" if one["old"] and one["new"] else f"{one['new'] or one['old']}"
+        files = f"{count(one['files'], 'path')}, {size(one['size'])}" if one["files"] else ""
+        rows.append((one["kind"], one["name"].removesuffix(":all"), one["verb"], versions, files, one["where"]))
+    yield from _aligned(rows)
+    if len(packages) > len(shown):
+        yield f"{_GAP}and {len(packages) - len(shown)} more (--all)"
+
+
+def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> Iterator[str]:
+    paths = report["unexplained"]
+    if not paths:
+        return
+    what = "that no package explains" if report["packages"] else "that differ" if len(paths) > 1 else "that differs"
+    yield from ("", output.paint(f"{count(len(paths), 'path')} {what}", "strong"))
+    if everything or len(paths) <= SHOWN_PATHS:
+        yield from _paths(paths, output, len(paths), indent=_GAP)
+        return
+    rows = []
+    for one in report["folders"]:
+        verbs = ", ".join(f"{one[verb]} {verb}" for verb in ("added", "removed", "changed") if one[verb])
+        rows.append((one["folder"], verbs, f"{size(one['old_size'])} -> {size(one['new_size'])}"))
+    yield from _aligned(rows[:SHOWN_PATHS])
+    if len(rows) > SHOWN_PATHS:
+        yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
+
+
+def _paths(paths: list[dict[str, Any]], output: Output, most: int, indent: str = "") -> Iterator[str]:
+    styles = {"added": "good", "removed": "error", "changed": "note"}
+    for one in paths[:most]:
+        letter = output.paint(_LETTERS[one["verb"]], styles[one["verb"]])
+        about = [*_details(one), *([f"({one['package']})"] if one.get("package") else [])]
+        yield f"{indent}{letter} {visible(one['path'])}" + (f"  {', '.join(about)}" if about else "")
+
+
+def _details(one: dict[str, Any]) -> Iterator[str]:
+    old, new = one.get("old", {}), one.get("new", {})
+    if one["verb"] != "changed":
+        if one["kind"] != "file":
+            yield one["kind"]
+        else:
+            yield size((new or old)["size"])
+        return
+    for what in one["what"]:
+        if what == "content":
+            same = old["size"] == new["size"]
+            yield f"content, {size(new['size'])}" if same else f"content, {size(old['size'])} -> {size(new['size'])}"
+        elif what == "mode":
+            yield f"mode {old['mode']} -> {new['mode']}"
+        elif what == "owner":
+            yield f"owner {old['uid']}:{old['gid']} -> {new['uid']}:{new['gid']}"
+        elif what == "target":
+            yield f"target {visible(old['target'])} -> {visible(new['target'])}"
+        else:
+            yield what
+
+
+def _diff(lines: list[str], output: Output) -> Iterator[str]:
+    for line in lines:
+        style = "strong" if line.startswith(("+++ ", "--- ")) else _STYLES.get(line[:1], "")
+        shown = visible(line)
+        yield output.paint(shown, style) if style else shown
+
+
+def fact_text(value: object) -> str:
+    """A fact as one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, dict) and "argv" in value:
+        return " ".join(map(str, value["argv"]))
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    cells = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield (_GAP + _GAP.join(pad(cell, width, False) for cell, width in zip(row, widths, strict=True))).rstrip()
