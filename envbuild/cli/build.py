@@ -103,14 +103,14 @@ def build(
         explain=arguments.explain,
         rerun=tuple(arguments.rerun),
         jobs=arguments.jobs,
-        secrets=tuple(_secret(text, environment) for text in arguments.secret),
+        secrets=tuple(secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
         user=environment.user(),
         immutable=arguments.immutable,
         epoch=environment.epoch(),
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
     with Store.open(environment.store_path()) as store:
@@ -129,7 +129,7 @@ def build(
     return 0
 
 
-def _interrupt(_number: int, _frame: object) -> None:
+def interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -143,7 +143,7 @@ def _settings(texts: list[str]) -> list[tuple[str, str]]:
     return settings
 
 
-def _secret(text: str, environment: Environment) -> tuple[str, bytes]:
+def secret(text: str, environment: Environment) -> tuple[str, bytes]:
     name, equals, path = text.partition("=")
     if not name or "/" in name or name.startswith("."):
         raise UsageError(f"--secret {text}: '{name}' can't name a secret", "as in: --secret token=FILE")

@@ -31,6 +31,8 @@ COMMANDS = {
     "log": ("log", "where a name has been: when, by which build, what changed"),
     "rollback": ("rollback", "move a name back to what it was"),
     "diff": ("diff", "what differs between two environments"),
+    "why": ("why", "why a file of an image is as it is: statement, package, commit, since when"),
+    "verify": ("verify", "build an image again and say whether the same comes out"),
     "tag": ("tag", "give an image a name"),
     "untag": ("untag", "take a name away"),
     "update": ("update", "renew what a recipe's lock pins, and build"),

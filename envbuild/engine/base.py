@@ -49,14 +49,17 @@ class Bases:
         epoch: int | None,
         *,
         refresh: bool,
+        locked: bool,
         context: Callable[[str], Context],
         pinned_image: Callable[[str], str | None],
     ) -> None:
-        """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned; `pinned_image` is what the lock says of
+        """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned, `locked` takes each
+        base as the lock has it; `pinned_image` is what the lock says of
         an image reference."""
         self._store = store
         self._epoch = epoch
         self._refresh = refresh
+        self._locked = locked
         self._context = context
         self._pinned_image = pinned_image
 
@@ -77,6 +80,8 @@ class Bases:
             return None
         if self._refresh and base.kind in ("host", "debian"):
             return None
+        if self._locked and run.locked is not None and self._store.trees.has(run.locked.digest):
+            return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
         remembered = self._store.memo.get("base", self._memo_key(base))
         if remembered is None:
             return None
@@ -146,6 +151,6 @@ class Bases:
                 machine = "without dpkg"
             return f"host {' '.join(base.programs)} {machine}"
         if base.kind == "tar":
-            (found,) = self._context(base.folder).select(base.argument, None, 0)
+            (found,) = self._context(base.folder).select(base.argument, None, 0, keep=False)
             return f"tar {found.entry.digest}"
         return f"{base.kind} {base.argument} {arch()}"

@@ -13,6 +13,7 @@ from envbuild.engine.recovery import recover
 from envbuild.engine.request import BuildRequest, BuildResult
 from envbuild.engine.session import Session
 from envbuild.lock import path_of
+from envbuild.plan.facts import image_digest
 from envbuild.store.database import StoreDamaged, StoreUnusable
 from envbuild.store.store import Store
 
@@ -61,6 +62,10 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         MissingRunner(session).run()
     if request.dry_run:
         result = BuildResult("", "", (), session.counts["ran"], session.counts["cached"])
+    elif not request.record:
+        target = session.recipes[-1].target
+        image = image_digest(target.tree, target.facts)
+        result = BuildResult(image, target.tree, (), session.counts["ran"], session.counts["cached"])
     else:
         result = publish_all(session)
     if request.dry_run or request.refresh or request.renew:

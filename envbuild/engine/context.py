@@ -64,16 +64,23 @@ class Context:
         self._stats = store.stats
         self._hidden = frozenset(hidden)
         self._ignore = self._read_ignore()
+        self.taken: dict[str, Found] = {}
+        """What statements took, by its path and what they called it."""
+        self.texts: dict[str, tuple[bytes, int]] = {}
+        """What statements read, by its path, with its mode."""
 
-    def select(self, source: str, exclude: Matcher | None, epoch: int) -> tuple[Found, ...]:
+    def select(self, source: str, exclude: Matcher | None, epoch: int, *, keep: bool = True) -> tuple[Found, ...]:
         """What `source` means: one path, or all that its wildcards match, sorted.
 
         Times become the epoch and group and other lose the right to write, so that two clones give one digest
-        whatever the umask. Raises ContextError.
+        whatever the umask. Without `keep` it is not among what is kept beside the image. Raises ContextError.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return tuple(self._select(source, exclude, epoch))
+                found = tuple(self._select(source, exclude, epoch))
+                if keep:
+                    self.taken |= {f"{one.path}\0{source}": one for one in found}
+                return found
             except ContentChanged:
                 if attempt == ATTEMPTS:
                     raise
@@ -101,7 +108,9 @@ class Context:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
-                return file.read(), stat.S_IMODE(status.st_mode)
+                content, mode = file.read(), stat.S_IMODE(status.st_mode)
+                self.texts[path] = content, mode
+                return content, mode
         except OSError as error:
             raise ContextError(
                 f"{what}: {self._shown(path)}: {error.strerror}", f"paths are relative to {self.shown}"

@@ -72,6 +72,7 @@ class _Loader:
             self.session.store,
             self.session.request.epoch,
             refresh=self.session.request.refresh,
+            locked=not self.session.request.record,
             context=lambda folder: self.session.context(one, folder),
             pinned_image=lambda reference: dict(lock.images).get(reference) if lock is not None else None,
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 
 from envbuild.engine.accounts import Databases, add_account, owner_ids
-from envbuild.engine.context import Found
 from envbuild.engine.fetch import content_of
 from envbuild.engine.inputs import Inputs
+from envbuild.engine.keep import keep, with_mode
 from envbuild.plan.step import (
     AddUser,
     CopyIn,
@@ -27,7 +26,7 @@ from envbuild.store.lost import put_aside
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.forest import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 
@@ -91,7 +90,7 @@ class _Performance:
         entries = []
         with RealFiles() as files:
             for found in inputs.found:
-                entries.append((found.entry.name, self._keep(found, owner or (0, 0), action.mode, files)))
+                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files)))
         named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
         for (path, entry), source in named:
             exclude = compile_patterns(action.exclude) if action.exclude else None
@@ -128,35 +127,6 @@ class _Performance:
                 entry = there._replace(digest=entry.digest)
         return Edit(place, entry)
 
-    def _keep(self, found: Found, owner: tuple[int, int], mode: int | None, files: RealFiles) -> Entry:
-        """Puts a file or folder of the context into the store, and returns its entry."""
-        entry = found.entry._replace(uid=owner[0], gid=owner[1])
-        if entry.kind == FILE:
-            if mode is not None:
-                entry = entry._replace(mode=mode)
-            return entry if self._store.objects.has(entry) else self._read(entry, found.path, files)
-        if entry.kind == LINK:
-            return entry
-        if mode is None and owner == (0, 0) and self._trees.has(entry.digest) and not self._store.lost.identities():
-            return entry
-        children = [self._keep(child, owner, mode, files) for child in found.children]
-        return self._with_mode(entry._replace(digest=self._trees.save(children)), mode)
-
-    def _read(self, entry: Entry, path: str, files: RealFiles) -> Entry:
-        try:
-            # O_NONBLOCK: should it have been swapped for a FIFO, opening it must not wait for a writer.
-            descriptor = files.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as error:
-            raise ContentChanged(path) from error
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return self._store.objects.add(entry, descriptor)
-        except ContentChanged:
-            pass
-        finally:
-            os.close(descriptor)
-        raise ContentChanged(path)
-
     def _adopt(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
     ) -> Entry:
@@ -180,7 +150,7 @@ class _Performance:
             else:
                 kept.append(self._adopt_leaf(child, owner, mode))
         digest = self._trees.save(kept)
-        return self._with_mode(self._owned(entry, owner)._replace(digest=digest), mode)
+        return with_mode(self._owned(entry, owner)._replace(digest=digest), mode)
 
     def _adopt_leaf(self, entry: Entry, owner: tuple[int, int] | None, mode: int | None) -> Entry:
         new = self._owned(entry, owner)
@@ -199,10 +169,6 @@ class _Performance:
         if entry.name in (b"", b".") or any(child.name == b"." for child in self._trees.load(entry.digest)):
             return False
         return all(inner.mtime <= self._mtime for _, inner in walk(self._trees, entry.digest))
-
-    def _with_mode(self, entry: Entry, mode: int | None) -> Entry:
-        """A directory gets the right to be entered wherever `mode` gives the right to read."""
-        return entry if mode is None else entry._replace(mode=mode | (mode & 0o444) >> 2)
 
     # Files, directories, accounts
 

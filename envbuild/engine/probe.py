@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from envbuild.engine.image_record import image_of
 from envbuild.engine.loader import load_all
-from envbuild.engine.publish import image_of
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.session import Session
 from envbuild.store.images import Image

@@ -16,6 +16,7 @@ class BuildRequest(Record):
     ignores what the lock pins, `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
+    Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     """
 
     path: str
@@ -36,6 +37,7 @@ class BuildRequest(Record):
     home: str = ""
     user: str = ""
     immutable: bool = False
+    record: bool = True
     epoch: int | None = None
 
 

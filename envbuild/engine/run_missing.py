@@ -196,7 +196,8 @@ class MissingRunner:
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
-        self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
+        if session.request.record:
+            self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
         session.emit(StepFinished(number, tree, seconds, files, size))
         return StepResult(step, key, tree, output, seconds, False, owners_kept)
 

@@ -78,6 +78,11 @@ class Session:
         self._begun: set[int] = set()
         self._counting = threading.Lock()
 
+    @property
+    def contexts(self) -> list[Context]:
+        """The folders that statements took files from, so far."""
+        return list(self._contexts.values())
+
     # What steps need from elsewhere
 
     def context(self, one: RecipeRun, folder: str) -> Context:

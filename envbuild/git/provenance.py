@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def provenance(path: str) -> dict[str, Any]:
-    """`commit`, `branch` and `dirty` of the repository that a recipe lies in, and `file`, its path there.
+    """`commit`, `branch` and `dirty` of the repository that a recipe lies in, and `file`, its path below
+    `root`.
 
     Empty where there is no repository or no git, or where git refuses: a build does not fail for that.
     """
@@ -27,6 +28,7 @@ def provenance(path: str) -> dict[str, Any]:
         found: dict[str, Any] = {
             "commit": repository.commit_of("HEAD"),
             "file": repository.path_of(path),
+            "root": repository.root,
             "dirty": not repository.is_clean("."),
         }
     except (EnvbuildError, OSError):

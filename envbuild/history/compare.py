@@ -73,19 +73,20 @@ def compare(store: Store, old: Side, new: Side) -> Comparison:
 
 
 def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
-    changes: list[Change] = []
-    times: list[Change] = []
-    for change in expanded(store.trees, diff(store.trees, old, new)):
-        (times if aspects(change) == ("time",) else changes).append(change)
+    changes = list(expanded(store.trees, diff(store.trees, old, new)))
     packages = package_changes(store, changes)
     told = explain(store, (old, new), packages, changes)
+    rest: list[Change] = []
+    times: list[Change] = []
+    for change in told.rest:
+        (times if aspects(change) == ("time",) else rest).append(change)
     # A folder's time is that of the last change inside it.
     inside = {folder for change in changes for folder in _folders(change.path)}
     return comparison.replace(
         packages=tuple(PackageDifference(one, tuple(told.of.get(n, ()))) for n, one in enumerate(packages)),
         records=tuple(told.records),
         times=tuple(change for change in times if not (_is_folder(change) and change.path in inside)),
-        rest=tuple(_without_ways(told.rest)),
+        rest=tuple(_without_ways(rest)),
     )
 
 

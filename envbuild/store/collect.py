@@ -65,7 +65,10 @@ def _needed(store: Store, keep_history: int | None) -> _Needed:
         if image is None:
             continue
         needed.roots.add(image.tree)
-        for stage in json.loads(image.detail).get("stages", []):
+        detail = json.loads(image.detail)
+        if "sources" in detail:
+            needed.roots.add(detail["sources"]["tree"])
+        for stage in detail.get("stages", []):
             needed.roots.add(stage["tree"])
             for step in stage["steps"]:
                 needed.keys.add(step["key"])

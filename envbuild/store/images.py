@@ -87,6 +87,11 @@ class Images:
             (image.digest, image.tree, image.facts, image.detail, image.made),
         )
 
+    def of_tree(self, tree: Digest) -> Image | None:
+        """The newest image with this tree."""
+        row = self._database.row("SELECT * FROM images WHERE tree = ? ORDER BY made DESC LIMIT 1", (tree,))
+        return None if row is None else Image(*row)
+
     def all(self) -> list[Image]:
         """All images, the newest first."""
         return [Image(*row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]

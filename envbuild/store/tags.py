@@ -182,6 +182,11 @@ class Tags:
         query = f"{_SELECT} WHERE image = ? AND number <= ? ORDER BY number"
         return [HistoryEntry(*row) for row in self._database.rows(query, (image, until))]
 
+    def moves_to(self, image: Digest) -> list[HistoryEntry]:
+        """The moves by which any tag came to name this image, the newest first."""
+        query = f"{_SELECT} WHERE image = ? ORDER BY number DESC"
+        return [HistoryEntry(*row) for row in self._database.rows(query, (image,))]
+
     def entry_back(self, name: str, tag: str, count: int) -> HistoryEntry:
         """The entry `count` moves back; 0 is the newest. Raises NoSuchEntry."""
         query = f"{_SELECT} WHERE name = ? AND tag = ? ORDER BY number DESC LIMIT 1 OFFSET ?"

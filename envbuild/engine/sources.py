@@ -1,0 +1,101 @@
+"""What a build was made from, kept beside its image: the recipes, their locks, and what they took of their folders.
+
+It is a tree like any other, so that what builds have in common is kept once; `envbuild verify` builds from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from envbuild.engine.context import IGNORE_FILE
+from envbuild.engine.keep import keep
+from envbuild.engine.session import RecipeRun, Session
+from envbuild.real_path import RealFiles
+from envbuild.store.objects import ContentChanged
+from envbuild.store.store import Store
+from envbuild.tree.apply import Edit, NotADirectory, edit
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry
+from envbuild.tree.forest import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> dict[str, Any]:
+    """`tree`, the files that the build read, and how it was asked for: `recipe` is the recipe's path in the tree;
+    `settings`, `stage`, `epoch` and the names of `secrets` only where there are any.
+
+    `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
+    """
+    try:
+        # What was copied comes last: the modes that it has there decide.
+        edits = [
+            *sorted(_texts(session, lock_texts), key=lambda one: one.path),
+            *sorted(_copied(session), key=lambda one: one.path),
+        ]
+    except (ContentChanged, OSError):
+        return {}
+    root = os.path.commonpath([os.path.dirname(os.fsdecode(one.path)) for one in edits] or ["/"])
+    inside = [Edit(os.fsencode(os.path.relpath(os.fsdecode(one.path), root)), one.entry) for one in edits]
+    try:
+        tree = edit(session.store.trees, session.store.trees.save(()), inside, 0)
+    except NotADirectory:
+        return {}
+    found: dict[str, Any] = {
+        "tree": tree,
+        "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
+    }
+    request = session.request
+    if one is session.recipes[-1]:
+        extra = {
+            "settings": dict(request.settings),
+            "stage": request.stage,
+            "secrets": [name for name, _ in request.secrets],
+        }
+        found |= {name: value for name, value in extra.items() if value}
+    return found if request.epoch is None else {**found, "epoch": request.epoch}
+
+
+def _texts(session: Session, lock_texts: dict[str, str]) -> Iterator[Edit]:
+    """The recipes, their locks, and the files that were read and not copied."""
+    store = session.store
+    for one in session.recipes:
+        for path, _ in one.recipe.files:
+            with open(path, "rb") as file:
+                yield Edit(os.fsencode(os.path.realpath(path)), _file(store, file.read()))
+    for path, text in lock_texts.items():
+        yield Edit(os.fsencode(os.path.realpath(path)), _file(store, text.encode()))
+    for context in session.contexts:
+        ignore = f"{context.folder}/{IGNORE_FILE}"
+        if os.path.isfile(ignore):
+            with open(ignore, "rb") as file:
+                yield Edit(os.fsencode(ignore), _file(store, file.read()))
+        for path, (content, mode) in context.texts.items():
+            yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
+
+
+def _copied(session: Session) -> Iterator[Edit]:
+    with RealFiles() as files:
+        for context in session.contexts:
+            for found in context.taken.values():
+                yield Edit(os.fsencode(found.path), keep(session.store, found, (0, 0), None, files))
+
+
+def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
+    return store.objects.add(Entry(b"", FILE, mode, 0, 0, 0), content)
+
+
+def check_out(store: Store, tree: Digest, folder: str) -> None:
+    """Writes the files of a tree of sources into an empty folder."""
+    for path, entry in walk(store.trees, tree):
+        where = os.path.join(folder, os.fsdecode(path))
+        if entry.kind == DIRECTORY:
+            os.mkdir(where)
+        elif entry.kind == LINK:
+            os.symlink(entry.target, where)
+        else:
+            with open(where, "xb") as file:
+                file.write(store.objects.read(entry))
+            os.chmod(where, entry.mode | 0o400)

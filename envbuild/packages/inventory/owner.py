@@ -1,0 +1,117 @@
+"""The package that a file of a tree belongs to, by the records that package managers keep in the tree."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from posixpath import dirname, normpath
+
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
+from envbuild.packages.inventory.deb822 import stanzas
+from envbuild.record import Record
+from envbuild.store.store import Store
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
+from envbuild.tree.forest import lookup
+
+_INFO = "var/lib/dpkg/info"
+_STATUS = "var/lib/dpkg/status"
+
+
+class Owner(Record):
+    """A package: its kind (dpkg, python, node), name and version."""
+
+    kind: str
+    name: str
+    version: str
+
+
+class _Tree:
+    def __init__(self, store: Store, tree: Digest) -> None:
+        self._store = store
+        self._tree = tree
+
+    def text(self, path: str) -> str | None:
+        entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
+        if entry is None or entry.kind != FILE:
+            return None
+        return self._store.objects.read(entry).decode("utf-8", "surrogateescape")
+
+    def names(self, path: str) -> list[str]:
+        entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
+        if entry is None or entry.kind != DIRECTORY:
+            return []
+        return [one.name.decode("utf-8", "surrogateescape") for one in self._store.trees.load(entry.digest)]
+
+    def spellings(self, path: str) -> list[str]:
+        """A path and what it is called by way of links at the root: dpkg's lists may have /lib for /usr/lib."""
+        found = [path]
+        for entry in self._store.trees.load(self._tree):
+            target = entry.target.decode("utf-8", "replace").strip("/") + "/"
+            if entry.kind == LINK and path.startswith(target):
+                found.append(f"{entry.name.decode('utf-8', 'replace')}/{path[len(target) :]}")
+        return found
+
+
+def owner_of(store: Store, tree: Digest, path: str) -> Owner | None:
+    """The package that `path` (without a slash before it, free of links) belongs to; None if it is no package's."""
+    inside = _Tree(store, tree)
+    return _node(inside, path) or _python(inside, path) or _debian(inside, path)
+
+
+def _debian(tree: _Tree, path: str) -> Owner | None:
+    wanted = [f"/{one}\n" for one in tree.spellings(path)]
+    for name in tree.names(_INFO):
+        if not name.endswith(".list"):
+            continue
+        text = tree.text(f"{_INFO}/{name}") or ""
+        if any(text.startswith(one) or f"\n{one}" in text for one in wanted):
+            package = name.removesuffix(".list")
+            plain, _, architecture = package.partition(":")
+            for fields in stanzas(tree.text(_STATUS) or ""):
+                if fields.get("package") == plain and architecture in ("", fields.get("architecture")):
+                    return Owner(DPKG, package, fields.get("version", ""))
+    return None
+
+
+def _python(tree: _Tree, path: str) -> Owner | None:
+    for folder in _site_packages(tree, path):
+        for name in tree.names(folder):
+            if not name.endswith(".dist-info"):
+                continue
+            rows = csv.reader((tree.text(f"{folder}/{name}/RECORD") or "").splitlines())
+            if path.startswith(f"{folder}/{name}/") or any(
+                row and normpath(f"{folder}/{row[0]}") == path for row in rows
+            ):
+                head = (tree.text(f"{folder}/{name}/METADATA") or "").partition("\n\n")[0]
+                fields = next(stanzas(head), {})
+                return Owner(PYTHON, fields.get("name", name), fields.get("version", ""))
+    return None
+
+
+def _site_packages(tree: _Tree, path: str) -> Iterator[str]:
+    """The folders of distributions that may have brought a path: those above it, and those of its environment."""
+    above = dirname(path)
+    while above:
+        if above.endswith("-packages"):
+            yield above
+        if above.endswith(("/bin", "/share", "/include")):
+            libraries = f"{dirname(above)}/lib"
+            for name in tree.names(libraries):
+                for packages in ("site-packages", "dist-packages"):
+                    if name.startswith("python") and tree.names(f"{libraries}/{name}/{packages}"):
+                        yield f"{libraries}/{name}/{packages}"
+        above = dirname(above)
+
+
+def _node(tree: _Tree, path: str) -> Owner | None:
+    folder, found, rest = path.rpartition("node_modules/")
+    if not found or rest.startswith("."):
+        return None
+    parts = rest.split("/")
+    name = "/".join(parts[: 2 if rest.startswith("@") else 1])
+    try:
+        plain = json.loads(tree.text(f"{folder}node_modules/{name}/package.json") or "")
+    except ValueError:
+        return None
+    return Owner(NODE, name, str(plain.get("version", ""))) if isinstance(plain, dict) else None
