@@ -28,6 +28,7 @@ COMMANDS = {
     "packages": ("packages", "list an image's Debian, Python and Node packages"),
     "sbom": ("sbom", "an image's bill of materials, as CycloneDX or SPDX"),
     "output": ("output", "print the whole output of a build's steps"),
+    "status": ("status", "how the recipes of this folder stand: locks, images, tags"),
     "log": ("log", "where a name has been: when, by which build, what changed"),
     "rollback": ("rollback", "move a name back to what it was"),
     "diff": ("diff", "what differs between two environments"),

@@ -12,9 +12,9 @@ from envbuild.engine.request import BuildRequest
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Builds an image again from the recipe, the lock and the files that it was built from, which are kept beside it, and says
-whether the same digest comes out. Every step runs; tags, locks and the cache stay as they are. Exit code 1 if it differs,
-with the files that do."""
+Builds an image again from the recipe, the lock and the files that it was built from, which are kept beside it, and
+says whether the same digest comes out. Every step runs; tags, locks and the cache stay as they are. Exit code 1 if it
+differs, with the files that do."""
 
 EXAMPLES = """\
 examples:

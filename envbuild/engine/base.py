@@ -75,13 +75,11 @@ class Bases:
         if base.kind in ("oci", "registry"):
             raise BaseNotYet(base)
         if run.locked is not None and not self._refresh and base.kind in ("host", "debian"):
-            if self._store.trees.has(run.locked.digest):
-                return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
-            return None
+            return self.as_locked(run) if self._store.trees.has(run.locked.digest) else None
         if self._refresh and base.kind in ("host", "debian"):
             return None
         if self._locked and run.locked is not None and self._store.trees.has(run.locked.digest):
-            return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
+            return self.as_locked(run)
         remembered = self._store.memo.get("base", self._memo_key(base))
         if remembered is None:
             return None
@@ -90,6 +88,11 @@ class Bases:
             return None
         epoch = run.locked.epoch if run.locked is not None else plain["epoch"]
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
+
+    def as_locked(self, run: StageRun) -> BaseTree:
+        """The base that the stage's lock names, whether the store has it or not."""
+        assert run.locked is not None
+        return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
 
     def key(self, run: StageRun) -> str:
         """The name of the stage's base among all that are made; two stages with one key have the same base."""

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> dict[str, Any]:
-    """`tree`, the files that the build read, and how it was asked for: `recipe` is the recipe's path in the tree;
-    `settings`, `stage`, `epoch` and the names of `secrets` only where there are any.
+    """`tree`, the files that the build read, and how it was asked for: `recipe` is the recipe's path in the tree,
+    `files` are those of all files that are read for it; `settings`, `stage`, `epoch` and the names of `secrets` are
+    there only where there are any.
 
     `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
     """
@@ -46,6 +47,7 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
     found: dict[str, Any] = {
         "tree": tree,
         "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
+        "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in one.recipe.files],
     }
     request = session.request
     if one is session.recipes[-1]:

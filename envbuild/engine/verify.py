@@ -52,8 +52,8 @@ class NeedsSecrets(UsageError):
 def verify(store: Store, image: Image, reference: str, request: BuildRequest, emit: Emit) -> Verified:
     """Runs every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
 
-    Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home. Raises
-    NoSources, NeedsSecrets, and what a build raises.
+    Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
+    Raises NoSources, NeedsSecrets, and what a build raises.
     """
     sources: dict[str, Any] = json.loads(image.detail).get("sources", {})
     if not sources or not store.trees.has(sources["tree"]):

@@ -15,12 +15,14 @@ _ENDING = ".env.lock"
 
 
 class LockedRecipe(Record):
-    """A recipe as a commit has it: its path in the repository, the commit, and its lock with its text."""
+    """A recipe as a commit has it: its path in the repository, the commit, and its lock with its text, and
+    the recipe's own (of the file itself, not of those that it includes)."""
 
     path: str
     commit: str
     lock: Lock
     text: str
+    recipe: str
 
 
 class ManyRecipes(UsageError):
@@ -88,4 +90,8 @@ def _locked(repository: Repository, revision: str, commit: str, path: str) -> Lo
     except NotInRevision as error:
         error.hint = f"the recipe's lock has to be in git with it; {error.hint}"
         raise
-    return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text)
+    try:
+        recipe = repository.read(commit, path, revision).decode("utf-8", "replace")
+    except NotInRevision:
+        recipe = ""
+    return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text, recipe)

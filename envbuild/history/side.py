@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 
 from envbuild.engine.image_facts import facts_of
+from envbuild.engine.recipes import load
 from envbuild.engine.references import GIT, find_image
 from envbuild.errors import UsageError
 from envbuild.lock import Lock
@@ -14,7 +15,8 @@ from envbuild.plan.facts import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.tree.entry import Digest
+from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.forest import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ class Statement(Record):
     stage: str
     text: str
     place: str = ""
+
+
+Texts = tuple[tuple[str, str], ...]
+"""(path, content) of a recipe's files, the recipe first."""
 
 
 class Declared(Record):
@@ -48,6 +54,7 @@ class Side(Record):
     statements: tuple[Statement, ...]
     packages: tuple[Declared, ...]
     size: int | None = None
+    recipe: Texts = ()
 
 
 class NothingToCompare(UsageError):
@@ -68,14 +75,15 @@ def side_of(store: Store, text: str, built: Callable[[str], Image | None], folde
 
         parts = split_git(text)
         assert parts is not None
-        return side_of_lock(store, text, locked_at(folder, *parts).lock)
+        found = locked_at(folder, *parts)
+        return side_of_lock(store, text, found.lock).replace(recipe=((found.path, found.recipe),))
     path = os.path.join(folder, text)
     if text.endswith(".lock") and os.path.isfile(path):
         return side_of_lock(store, text, _read_lock(store, path))
     if os.path.isfile(path) and (text.endswith(".env") or "/" in text):
         image = built(path)
         if image is not None:
-            return side_of_image(text, image)
+            return side_of_image(store, text, image).replace(recipe=_recipe_at(store, path))
         if not os.path.isfile(f"{path}.lock"):
             raise NothingToCompare(text)
         return side_of_lock(store, f"{text}.lock", _read_lock(store, f"{path}.lock"))
@@ -83,26 +91,30 @@ def side_of(store: Store, text: str, built: Callable[[str], Image | None], folde
         from envbuild.git.locked_image import locked_by_name
 
         name, _, revision = text.partition("@")
-        return side_of_lock(store, text, locked_by_name(folder, revision, name).lock)
-    return side_of_image(text, find_image(store, text, folder))
+        found = locked_by_name(folder, revision, name)
+        return side_of_lock(store, text, found.lock).replace(recipe=((found.path, found.recipe),))
+    return side_of_image(store, text, find_image(store, text, folder))
 
 
-def side_of_image(label: str, image: Image) -> Side:
+def side_of_image(store: Store, label: str, image: Image) -> Side:
     """The side that an image in the store is."""
+    detail = json.loads(image.detail)
     statements, packages = [], []
-    for stage in json.loads(image.detail).get("stages", []):
+    for stage in detail.get("stages", []):
         statements.append(Statement(stage["stage"], f"from {stage['base']}  # {stage['origin']}"))
         for step in stage["steps"]:
             statements.append(Statement(stage["stage"], step["text"], f"{step['file']}:{step['line']}"))
             packages += [Declared(*one[:3]) for one in step.get("packages", [])]
-    return Side(label, image.digest, image.tree, to_plain(facts_of(image)), tuple(statements), tuple(packages))
+    facts = to_plain(facts_of(image))
+    recipe = _kept_recipe(store, detail.get("sources"))
+    return Side(label, image.digest, image.tree, facts, tuple(statements), tuple(packages), recipe=recipe)
 
 
 def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
     """The side that a lock names: its image if the store has it, else what the lock itself says."""
     image = store.images.get(lock.image)
     if image is not None and store.trees.has(image.tree):
-        return side_of_image(label, image)
+        return side_of_image(store, label, image)
     statements, packages = [], []
     for stage in lock.stages:
         statements.append(Statement(stage.name, f"from {stage.base}  # {stage.origin}"))
@@ -111,6 +123,26 @@ def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
             manager = step.text.split()[0].partition("(")[0]
             packages += [Declared(manager, one.name, one.version) for one in step.packages]
     return Side(label, lock.image, None, None, tuple(statements), tuple(packages), lock.size)
+
+
+def _kept_recipe(store: Store, sources: dict[str, Any] | None) -> Texts:
+    """The files of the recipe that an image was built from, as they were kept beside it (engine/sources.py)."""
+    if not sources or not store.trees.has(sources["tree"]):
+        return ()
+    found = []
+    for path in sources.get("files", ()):
+        entry = lookup(store.trees, sources["tree"], os.fsencode(path))
+        if entry is not None and entry.kind == FILE:
+            found.append((path, store.objects.read(entry).decode("utf-8", "replace")))
+    return tuple(found)
+
+
+def _recipe_at(store: Store, path: str) -> Texts:
+    found = []
+    for one, _ in load(path, (), store).files:
+        with open(one, encoding="utf-8", errors="replace") as file:
+            found.append((one, file.read()))
+    return tuple(found)
 
 
 def _read_lock(store: Store, path: str) -> Lock:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 from envbuild.history.contents import unified
 from envbuild.history.side import Side, Statement
 
 
 def statement_changes(old: Side, new: Side) -> list[str]:
-    """The hunks of a unified diff of the statements, stage by stage; empty if they are the same.
+    """The lines of a unified diff of the two recipes; empty if they are the same.
 
-    Places are left out: a line that was inserted above changes no statement. Of a side that is known by its lock
-    alone only first lines are there, and so only these are compared.
+    Where the text of one is not known, the statements that its lock or its image names are compared, stage by stage;
+    of a lock these are first lines.
     """
+    if all(side.recipe and side.recipe[0][1] for side in (old, new)):
+        return list(_texts(old, new))
     short = old.tree is None or new.tree is None
     return list(unified(_lines(old, short), _lines(new, short)))
+
+
+def _texts(old: Side, new: Side) -> Iterator[str]:
+    before, after = dict(old.recipe[1:]), dict(new.recipe[1:])
+    pairs = [(old.recipe[0], new.recipe[0])]
+    # Of files that are included both sides have to know all: a side from git knows its recipe alone.
+    if len(old.recipe) > 1 and len(new.recipe) > 1:
+        names = {os.path.basename(path) for path in (*before, *after)}
+        ours = {os.path.basename(path): (path, text) for path, text in before.items()}
+        theirs = {os.path.basename(path): (path, text) for path, text in after.items()}
+        pairs += [(ours.get(name, (name, "")), theirs.get(name, (name, ""))) for name in sorted(names)]
+    for (path, text), (other, changed) in pairs:
+        hunks = list(unified(text.splitlines(), changed.splitlines()))
+        if hunks:
+            yield from (f"--- {path}", f"+++ {other}", *hunks)
 
 
 def _lines(side: Side, short: bool) -> list[str]:

@@ -27,7 +27,7 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
     if one is None or other is None:
         return ""
     try:
-        text = _line(compare(store, side_of_image("", one), side_of_image("", other)))
+        text = _line(compare(store, side_of_image(store, "", one), side_of_image(store, "", other)))
     except StoreDamaged:
         return ""
     store.memo.put(KIND, key, text.encode())

@@ -1,0 +1,45 @@
+"""How the recipes of a folder stand: their locks, the images that these name, and the tags."""
+
+from __future__ import annotations
+
+from envbuild.engine.lock_state import LockState, lock_state
+from envbuild.errors import EnvbuildError
+from envbuild.record import Record
+from envbuild.store.reference import LATEST
+from envbuild.store.store import Store
+
+
+class Status(Record):
+    """One recipe. `in_store` is whether the store has the image that the lock names, `tag` the tag that should name it
+    and `tagged` the digest that it names; `error` is what keeps the recipe from being read at all."""
+
+    path: str
+    lock: LockState | None
+    in_store: bool = False
+    tag: str = ""
+    tagged: str | None = None
+    error: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether there is nothing to do: lock, image and tag are what the recipe says."""
+        return self.lock is not None and self.lock.state == "up to date" and self.in_store and self.at_tag
+
+    @property
+    def at_tag(self) -> bool:
+        """Whether the tag names the lock's image."""
+        return self.lock is not None and self.lock.lock is not None and self.tagged == self.lock.lock.image
+
+
+def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
+    """The status of the recipe at `path`."""
+    try:
+        state = lock_state(path, store, epoch)
+    except EnvbuildError as error:
+        return Status(path, None, error=error.message)
+    lock = state.lock
+    if lock is None:
+        return Status(path, state, False, f"{state.recipe}:{LATEST}", store.tags.image_of(state.recipe, LATEST))
+    image = store.images.get(lock.image)
+    in_store = image is not None and store.trees.has(image.tree)
+    return Status(path, state, in_store, f"{lock.recipe}:{LATEST}", store.tags.image_of(lock.recipe, LATEST))
