@@ -47,6 +47,11 @@ class LockedStep(Record):
     asks: str = ""
     packages: tuple[Package, ...] = ()
 
+    @property
+    def installs(self) -> bool:
+        """Whether it is a step that installs packages; of a merged one it may be unknown what it asks for."""
+        return bool(self.asks or self.packages)
+
 
 class LockedStage(Record):
     """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
@@ -119,8 +124,8 @@ def dump(lock: Lock) -> str:
         "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
         f"version: {VERSION}",
         f"recipe: {_quote(lock.recipe)}",
-        f"image: sha256:{lock.image}",
-        f"tree: sha256:{lock.tree}",
+        f"image: {_shown(lock.image)}",
+        f"tree: {_shown(lock.tree)}",
         f"size: {lock.size}",
         f"epoch: {lock.epoch}",
     ]
@@ -134,7 +139,7 @@ def dump(lock: Lock) -> str:
         lines += [
             f"  - stage: {_quote(stage.name)}",
             f"    base: {_quote(stage.base)}",
-            f"    digest: sha256:{stage.digest}",
+            f"    digest: {_shown(stage.digest)}",
             f"    origin: {_quote(stage.origin)}",
             f"    epoch: {stage.epoch}",
             "    steps:" if stage.steps else "    steps: []",
@@ -142,13 +147,13 @@ def dump(lock: Lock) -> str:
         for step in stage.steps:
             lines += [
                 f"      - step: {_quote(step.text)}",
-                f"        key: sha256:{step.key}",
-                f"        tree: sha256:{step.tree}",
+                f"        key: {_shown(step.key)}",
+                f"        tree: {_shown(step.tree)}",
             ]
-            if step.asks:
-                lines.append(f"        asks: sha256:{step.asks}")
+            if step.installs:
+                lines.append(f"        asks: {_shown(step.asks)}")
                 lines.append("        packages:" if step.packages else "        packages: []")
-                lines += [_package_line(package) for package in sorted(step.packages, key=values)]
+                lines += [package_line(package) for package in sorted(step.packages, key=values)]
     return "\n".join(lines) + "\n"
 
 
@@ -177,7 +182,7 @@ def parse(text: str, path: str) -> Lock:
     try:
         if plain["version"] != VERSION:
             raise BadLock(path, f"it has version {plain['version']}, this envbuild knows version {VERSION}")
-        lock = from_plain({**plain, "merged": bool(twice)})
+        lock = from_plain({**plain, "merged": bool(twice) or not _digest(plain["image"])})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadLock(path, f"{type(error).__name__}: {error}") from error
 
@@ -305,7 +310,7 @@ def _step(plain: dict[str, object]) -> LockedStep:
 
 def _plain_step(step: LockedStep) -> dict[str, object]:
     plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
-    if step.asks:
+    if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
         plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(one), strict=True)) for one in step.packages]
     return plain
@@ -315,14 +320,15 @@ _PACKAGE_FIELDS = ("name", "version", "hash", "from")
 """What the lock calls the fields of a package, in their order."""
 
 
-def _package_line(package: Package) -> str:
+def package_line(package: Package) -> str:
+    """The line of one package in a lock's text."""
     pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
     return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
 
 
 def _digest(value: object) -> str:
     """A digest without its algorithm; "" for one that a merge left unknown."""
-    if value in (None, "sha256:"):
+    if value in (None, _UNKNOWN, "sha256:"):
         return ""
     algorithm, _, digest = str(value).partition(":")
     if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
@@ -335,6 +341,13 @@ def _pairs(value: object, *, digests: bool) -> Pairs:
         return ()
     assert isinstance(value, dict)
     return tuple(sorted((str(k), _digest(v) if digests else str(v)) for k, v in value.items()))
+
+
+_UNKNOWN = "unknown"
+
+
+def _shown(digest: str) -> str:
+    return f"sha256:{digest}" if digest else _UNKNOWN
 
 
 def _quote(text: str) -> str:

@@ -34,6 +34,7 @@ COMMANDS = {
     "diff": ("diff", "what differs between two environments"),
     "why": ("why", "why a file of an image is as it is: statement, package, commit, since when"),
     "verify": ("verify", "build an image again and say whether the same comes out"),
+    "git": ("git", "diffs, merges and checks of locks in git"),
     "tag": ("tag", "give an image a name"),
     "untag": ("untag", "take a name away"),
     "update": ("update", "renew what a recipe's lock pins, and build"),

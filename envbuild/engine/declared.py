@@ -38,7 +38,7 @@ def locked_answer(run: StageRun, number: int, asks: str) -> Answer | None:
     before = [step for step in run.plan.steps[:number] if isinstance(step.action, InstallPackages)]
     if any(not run.from_lock.get(id(step), False) for step in before):
         return None
-    answers = [step for step in locked.steps if step.asks]
+    answers = [step for step in locked.steps if step.installs]
     if len(before) < len(answers) and answers[len(before)].asks == asks:
         return Answer(asks, answers[len(before)].packages)
     return None
@@ -51,7 +51,7 @@ def pins(run: StageRun, manager: str, renewed: frozenset[str]) -> tuple[Package,
     found = [
         package
         for step in run.locked.steps
-        if step.asks and manager_of(step) == manager
+        if step.installs and manager_of(step) == manager
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]

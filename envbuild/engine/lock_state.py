@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from envbuild.engine.context import ContextError
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.loader import load_all
 from envbuild.engine.request import BuildRequest
@@ -26,11 +27,11 @@ from envbuild.store.images import NoSuchImage
 from envbuild.store.store import Store
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
-CURRENT, OUTDATED, MISSING, UNKNOWN = "up to date", "out of date", "missing", "unknown"
+CURRENT, OUTDATED, MISSING, UNKNOWN, UNREADABLE = "up to date", "out of date", "missing", "unknown", "unreadable"
 
 
 class LockState(Record):
-    """`state` is one of the four words; `reasons` say what differs, or what is needed to know; `changed` are the files
+    """`state` is one of the words above; `reasons` say what differs, or what is needed to know; `changed` are the files
     of the recipe's folder that changed since the lock was made, as far as the store remembers what they were. `lock` is
     None where there is none."""
 
@@ -112,7 +113,10 @@ class _Walk:
         locked = run.locked
         if locked is None:
             return [f"stage {run.name} from {run.base_text} is not in the lock"]
-        base = one.bases.find(run) or one.bases.as_locked(run)
+        try:
+            base = one.bases.find(run) or one.bases.as_locked(run)
+        except ContextError:
+            base = one.bases.as_locked(run)  # an archive that is not kept with the recipe
         run.start_from(base, cached=True)
         if run.stage.base.kind == "image":
             one.images[run.stage.base.argument] = base.origin.rpartition(":")[2]

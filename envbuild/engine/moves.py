@@ -52,4 +52,4 @@ def refuse_unknown(one: RecipeRun, names: tuple[str, ...], path: str) -> None:
 
 
 def _named(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(manager_of(step), package.name): package for step in steps if step.asks for package in step.packages}
+    return {(manager_of(step), package.name): package for step in steps if step.installs for package in step.packages}

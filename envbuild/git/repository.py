@@ -138,6 +138,10 @@ class Repository:
         """What a git command prints. Raises GitFailed."""
         return self._git(*words).decode("utf-8", "replace")
 
+    def run_at_root(self, *words: str) -> str:
+        """The same, where the working tree begins: for what counts paths from there."""
+        return self._git("-C", self.root, *words).decode("utf-8", "replace")
+
     def _git(self, *words: str) -> bytes:
         try:
             done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envbuild.history.commits import Commits
 from envbuild.history.summary import change_between
 from envbuild.record import Record
 from envbuild.store.reference import LATEST, split_name
@@ -14,13 +15,16 @@ from envbuild.tree.entry import Digest
 
 class LogEntry(Record):
     """One move of a tag. `back` is its number in `NAME@{N}`; `change` one line on what changed against the entry
-    before, "" where nobody knows; `way` the earlier moves that led the image here, from its build on."""
+    before, "" where nobody knows; `way` the earlier moves that led the image here, from its build on; `commit` is
+    that of the build, and `committed` says whether it has the recipe as it was built."""
 
     back: int
     entry: HistoryEntry
     in_store: bool
     change: str
     way: tuple[HistoryEntry, ...]
+    commit: str = ""
+    committed: bool = False
 
 
 def log(store: Store, reference: str, *, changes: bool = True) -> Iterator[LogEntry]:
@@ -34,27 +38,32 @@ def log(store: Store, reference: str, *, changes: bool = True) -> Iterator[LogEn
 def _entries(store: Store, name: str, tag: str, changes: bool) -> Iterator[LogEntry]:
     waiting: list[HistoryEntry] = []
     back = 0
-    for entry in store.tags.history(name, tag):
-        # An entry that took the tag away has nothing to compare: an image is compared with the one before that.
-        if entry.image is not None:
-            for one in waiting:
-                yield _entry(store, back, one, entry.image, changes)
-                back += 1
-            waiting = []
-        waiting.append(entry)
-    for one in waiting:
-        yield _entry(store, back, one, None, changes)
-        back += 1
+    with Commits() as commits:
+        for entry in store.tags.history(name, tag):
+            # An entry that took the tag away has nothing to compare: an image is compared with the one before that.
+            if entry.image is not None:
+                for one in waiting:
+                    yield _entry(store, commits, back, one, entry.image, changes)
+                    back += 1
+                waiting = []
+            waiting.append(entry)
+        for one in waiting:
+            yield _entry(store, commits, back, one, None, changes)
+            back += 1
 
 
-def _entry(store: Store, back: int, entry: HistoryEntry, before: Digest | None, changes: bool) -> LogEntry:
+def _entry(
+    store: Store, commits: Commits, back: int, entry: HistoryEntry, before: Digest | None, changes: bool
+) -> LogEntry:
     if entry.image is None:
         return LogEntry(back, entry, False, "", ())
     change = ""
     if changes and before is not None:
         change = change_between(store, before, entry.image)
     way = way_of(store, entry) if entry.action == TAG else ()
-    return LogEntry(back, entry, store.images.get(entry.image) is not None, change, way)
+    build = way[0] if way else entry
+    commit, committed = commits.of(build) if changes and build.action.startswith(BUILD) else ("", False)
+    return LogEntry(back, entry, store.images.get(entry.image) is not None, change, way, commit, committed)
 
 
 def way_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from envbuild.errors import EnvbuildError
+from envbuild.history.commits import Commits
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -123,20 +124,23 @@ def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
     if built is None:
         return None, False
     known = built.known
-    from envbuild.git.repository import Repository  # subprocess: only where git knows
-
     # The statement may stand in a file that the recipe includes.
     inner = os.path.relpath(maker.file, os.path.dirname(known["recipe"]) or ".")
     path = os.path.normpath(os.path.join(os.path.dirname(known["file"]), inner))
-    try:
-        repository = Repository(known["root"] if os.path.isdir(known.get("root", "")) else ".")
-        lines = repository.read(known["commit"], path).decode("utf-8", "replace").splitlines()
-        first = maker.text.strip().splitlines()[0].strip()
-        if maker.line > len(lines) or not first.startswith(lines[maker.line - 1].strip().rstrip("\\").strip()):
-            return None, True
-        return repository.blame(known["commit"], path, maker.line), False
-    except (EnvbuildError, OSError):
-        return None, bool(known.get("dirty"))
+    first = maker.text.strip().splitlines()[0].strip()
+    with Commits() as commits:
+        commit, committed = commits.of(built)
+        repository = commits.repository(known.get("root", ""))
+        if repository is None:
+            return None, False
+        try:
+            lines = repository.read(commit, path).decode("utf-8", "replace").splitlines()
+            here = lines[maker.line - 1].strip().rstrip("\\").strip() if maker.line <= len(lines) else ""
+            if not here or not first.startswith(here):
+                return None, not committed
+            return repository.blame(commit, path, maker.line), False
+        except (EnvbuildError, OSError):
+            return None, not committed
 
 
 def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> tuple[HistoryEntry | None, int]:

@@ -25,9 +25,7 @@ _VERBS = ("upgraded", "downgraded", "added", "removed", "rebuilt")
 
 def document(report: dict[str, Any], form: str, title: str) -> str:
     """The report in the form `markdown` or `html`."""
-    loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
-    environment = Environment(loader=loader, autoescape=form == "html", keep_trailing_newline=True)
-    environment.filters |= {"size": size, "fact": fact_text}
+    environment = _environment(autoescape=form == "html")
     verbs = [one["verb"] for one in report["packages"]]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in _VERBS if verb in verbs)
     template = environment.get_template(f"diff.{'html' if form == 'html' else 'md'}.j2")
@@ -44,6 +42,22 @@ def document(report: dict[str, Any], form: str, title: str) -> str:
         if form == "html" or len(text) <= MOST_CHARACTERS:
             break
     return text if form == "html" else re.sub(r"\n{3,}", "\n\n", text)
+
+
+def review_document(found: list[dict[str, Any]], title: str) -> str:
+    """The markdown for a pull request: for each recipe whether its lock is up to date, and what changed."""
+    for one in found:
+        report = one["report"]
+        one["document"] = document(report, "markdown", f"`{one['recipe']}`") if report is not None else ""
+    text = _environment(autoescape=False).get_template("review.md.j2").render(found=found, title=title)
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
+    environment = Environment(loader=loader, autoescape=autoescape, keep_trailing_newline=True)
+    environment.filters |= {"size": size, "fact": fact_text}
+    return environment
 
 
 def _fence(report: dict[str, Any]) -> str:

@@ -26,10 +26,10 @@ def lines(one: LogEntry, output: Output) -> list[str]:
     found = [one_line(one, output)]
     build = one.way[0] if one.way else one.entry
     origin = build.known
-    if build.action.startswith(BUILD) and origin.get("commit"):
+    if one.commit:
         branch = f" ({origin['branch']})" if origin.get("branch") else ""
-        dirty = ", with changes that are not committed" if origin.get("dirty") else ""
-        found.append(f"    git      {origin['commit'][:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
+        dirty = "" if one.committed else ", with changes that were never committed"
+        found.append(f"    git      {one.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
     by = visible(known.get("user", ""))
     if one.entry.action == BUILD and "seconds" in known:
         ran = f"{count(known['ran'], 'step')} ran, {known['cached']} cached"
@@ -57,6 +57,8 @@ def plain(one: LogEntry) -> dict[str, Any]:
         "in_store": one.in_store,
         "changed": one.change,
         **one.entry.known,
+        "commit": one.commit,
+        "committed": one.committed,
         "way": [{"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.way],
     }
 

@@ -1,0 +1,69 @@
+"""The git commit of a build: the one that it was made from, or that it was committed in soon after."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from envbuild.errors import EnvbuildError
+from envbuild.lock import path_of
+from envbuild.store.tags import HistoryEntry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from envbuild.git.lock_commits import LockCommits
+    from envbuild.git.repository import Repository
+
+
+class Commits:
+    """Finds commits in the repositories that builds were made in, where these are still there."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, str], LockCommits | None] = {}
+        self._repositories: dict[str, Repository | None] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in self._locks.values():
+            if one is not None:
+                one.close()
+
+    def of(self, build: HistoryEntry) -> tuple[str, bool]:
+        """(commit, whether it has the recipe as it was built); ("", False) where there is no repository.
+
+        Of a build from changes that were not committed, it is the commit whose lock has the image, if there is one.
+        """
+        known = build.known
+        if not known.get("commit"):
+            return "", False
+        if not known.get("dirty"):
+            return str(known["commit"]), True
+        locks = self._locks_of(known.get("root", ""), known["file"])
+        later = locks.of(build.image or "") if locks is not None else None
+        return (later, True) if later else (str(known["commit"]), False)
+
+    def repository(self, root: str) -> Repository | None:
+        """The repository of a build, or the one that we are in if that is gone."""
+        if root not in self._repositories:
+            from envbuild.git.repository import Repository  # subprocess: only where git is asked
+
+            try:
+                self._repositories[root] = Repository(root if os.path.isdir(root) else ".")
+            except (EnvbuildError, OSError):
+                self._repositories[root] = None
+        return self._repositories[root]
+
+    def _locks_of(self, root: str, file: str) -> LockCommits | None:
+        key = (root, file)
+        if key not in self._locks:
+            from envbuild.git.lock_commits import LockCommits
+
+            repository = self.repository(root)
+            self._locks[key] = LockCommits(repository, path_of(file)) if repository is not None else None
+        return self._locks[key]

@@ -1,0 +1,123 @@
+"""What a reviewer wants to know of the environments between two revisions: what changed, and whether locks fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, lock_state
+from envbuild.errors import EnvbuildError, UsageError
+from envbuild.git.checkout import checked_out
+from envbuild.git.locked_image import locked_at
+from envbuild.git.repository import NotInRevision, Repository
+from envbuild.history.compare import Comparison, compare
+from envbuild.history.side import Side, side_of_lock
+from envbuild.lock import path_of
+from envbuild.record import Record
+from envbuild.store.store import Store
+
+_RECIPE = ".env"
+
+
+class Review(Record):
+    """One recipe between two revisions. `comparison` is None where one of them doesn't have it; `old` and `new` say
+    which. `state` is that of its lock in the newer revision; `error` is why it can't be told."""
+
+    path: str
+    old: Side | None
+    new: Side | None
+    comparison: Comparison | None
+    state: str
+    reasons: tuple[str, ...]
+
+
+class NoRange(UsageError):
+    """Two revisions were not named."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"'{text}' is not REV1..REV2", "as in: envbuild git check main..HEAD, or main...HEAD for what came since"
+        )
+
+
+def split_range(repository: Repository, text: str) -> tuple[str, str]:
+    """The commits of `REV1..REV2`, or of `REV1...REV2` those from where the two parted. An empty one means HEAD."""
+    dots = "..." if "..." in text else ".."
+    one, found, other = text.partition(dots)
+    if not found:
+        raise NoRange(text)
+    old, new = repository.commit_of(one or "HEAD"), repository.commit_of(other or "HEAD")
+    return (repository.merge_base(old, new) if dots == "..." else old), new
+
+
+def review(store: Store, repository: Repository, old: str, new: str) -> Iterator[Review]:
+    """The recipes whose environment, text or files changed between two commits, by path."""
+    changed = repository.changed(old, new)
+    if not changed:
+        return
+    names = {*repository.files(old, _RECIPE), *repository.files(new, _RECIPE)}
+    with checked_out(repository, new) as folder:
+        for path in sorted(names):
+            if not _concerns(path, changed):
+                continue
+            before, after = _side(store, repository, old, path), _side(store, repository, new, path)
+            gone = not os.path.exists(f"{folder}/{path}")
+            state = None if gone else _state(f"{folder}/{path}", store)
+            if before is None and after is None and (state is None or state.state in (MISSING, UNKNOWN)):
+                continue  # no recipe that is kept with a lock
+            both = before is not None and after is not None
+            comparison = compare(store, before, after) if both and before and after else None
+            unchanged = comparison is not None and comparison.same
+            if unchanged and state is not None and state.state == CURRENT and path not in changed:
+                continue
+            word, reasons = ("removed", ()) if state is None else (state.state, _told(state, folder))
+            yield Review(path, before, after, comparison, word, reasons)
+
+
+def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
+    """The recipes that the next commit concerns, with the state that their locks will have in it."""
+    listed = repository.run("diff", "--cached", "--name-only", "--no-renames", "-z")
+    changed = [name for name in listed.split("\0") if name]
+    if not changed:
+        return
+    with checked_out(repository, None) as folder:
+        for where, _, names in os.walk(folder):
+            for name in sorted(names):
+                path = os.path.relpath(f"{where}/{name}", folder)
+                if name.endswith(_RECIPE) and os.path.exists(path_of(f"{where}/{name}")) and _concerns(path, changed):
+                    state = _state(f"{where}/{name}", store)
+                    yield path, state.replace(reasons=_told(state, folder))
+
+
+def outdated(state: str) -> bool:
+    """Whether a recipe whose lock is in this state must not be committed."""
+    return state in (OUTDATED, MISSING, UNREADABLE)
+
+
+def _concerns(path: str, changed: list[str]) -> bool:
+    """Whether one of the changed files may be a part of the recipe: it lies in the recipe's folder or beside it."""
+    folder = os.path.dirname(path)
+    return any(one == path or not folder or one.startswith(f"{folder}/") or one.endswith(_RECIPE) for one in changed)
+
+
+def _side(store: Store, repository: Repository, commit: str, path: str) -> Side | None:
+    try:
+        found = locked_at(repository.root, commit, f"/{path}")
+    except NotInRevision:
+        return None
+    side = side_of_lock(store, f"{path} at {commit[:12]}", found.lock)
+    return side.replace(recipe=((path, found.recipe),))
+
+
+def _state(path: str, store: Store) -> LockState:
+    try:
+        return lock_state(path, store)
+    except EnvbuildError as error:
+        return LockState(
+            os.path.basename(path).removesuffix(_RECIPE), path, UNREADABLE, tuple(error.message.splitlines()[:1])
+        )
+
+
+def _told(state: LockState, folder: str) -> tuple[str, ...]:
+    """The reasons, with the files as the repository has them."""
+    return tuple(one.replace(f"{folder}/", "") for one in state.reasons)
