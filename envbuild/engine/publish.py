@@ -19,6 +19,10 @@ from envbuild.plan import facts as plan_facts
 from envbuild.store.reference import LATEST, as_tag, split_name
 from envbuild.store.tags import BUILD
 
+USED = "used"
+"""Under which the store's memo keeps when the steps of a recipe were last noted as used."""
+USE_NOTED_EVERY = 3600.0
+
 
 def publish_all(session: Session) -> BuildResult:
     """Records the images, moves the tags, and writes the locks, the needed recipes' first."""
@@ -38,6 +42,7 @@ def _publish(session: Session, one: RecipeRun, made: dict[str, Lock]) -> BuildRe
         sources = sources_of(session, one, {path: locks.dump(lock) for path, lock in made.items()})
         session.store.images.put(image_of(recipe, one.runs, target, sources))
     tags = _move_tags(session, one, image)
+    _note_use(session, one)
     session.store.images.succeed(recipe.name)
     state = "none"
     if not (top and (session.request.stage is not None or session.request.settings)):
@@ -57,6 +62,17 @@ def _publish(session: Session, one: RecipeRun, made: dict[str, Lock]) -> BuildRe
             )
         )
     return BuildResult(image, target.tree, tags, session.counts["ran"], session.counts["cached"])
+
+
+def _note_use(session: Session, one: RecipeRun) -> None:
+    """Notes that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
+    store, now = session.store, time.time()
+    path = os.path.abspath(one.recipe.path)
+    before = store.memo.get(USED, path)
+    if store.database.read_only or (before is not None and float(before) > now - USE_NOTED_EVERY):
+        return
+    store.steps.touch([result.key for run in one.runs for result in (*run.results, *run.tests)])
+    store.memo.put(USED, path, str(now).encode())
 
 
 def _move_tags(session: Session, one: RecipeRun, image: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which commit brought an image: the first that has it in its lock. A build comes before the commit of what it wrote."""
+"""Which commit brought an image: the first that has it in its lock. What a build wrote is committed after it."""
 
 from __future__ import annotations
 

@@ -21,17 +21,20 @@ def provenance(path: str) -> dict[str, Any]:
     if repository_of(folder) is None:
         return {}
     from envbuild.errors import EnvbuildError
-    from envbuild.git.repository import Repository  # subprocess: only where something is put on record
+    from envbuild.git.repository import NoSuchRevision, Repository  # subprocess: only where something is put on record
 
     try:
         repository = Repository(folder)
         found: dict[str, Any] = {
-            "commit": repository.commit_of("HEAD"),
             "file": repository.path_of(path),
             "root": repository.root,
             "dirty": not repository.is_clean("."),
         }
     except (EnvbuildError, OSError):
         return {}
+    try:
+        found["commit"] = repository.commit_of("HEAD")
+    except NoSuchRevision:
+        found["dirty"] = True  # nothing is committed yet
     branch = branch_of(folder)
     return {**found, "branch": branch} if branch else found

@@ -40,13 +40,13 @@ class Commits:
         Of a build from changes that were not committed, it is the commit whose lock has the image, if there is one.
         """
         known = build.known
-        if not known.get("commit"):
+        if not known.get("file"):
             return "", False
         if not known.get("dirty"):
             return str(known["commit"]), True
         locks = self._locks_of(known.get("root", ""), known["file"])
         later = locks.of(build.image or "") if locks is not None else None
-        return (later, True) if later else (str(known["commit"]), False)
+        return (later, True) if later else (str(known.get("commit", "")), False)
 
     def repository(self, root: str) -> Repository | None:
         """The repository of a build, or the one that we are in if that is gone."""

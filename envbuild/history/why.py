@@ -118,9 +118,7 @@ def _seen(store: Store, tree: Digest, path: bytes) -> Entry | None:
 
 def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
     """Who wrote the statement, by the commit of the build that made the image; and whether it was in none."""
-    built = next(
-        (one for one in store.tags.moves_to(maker.image) if one.action == BUILD and "commit" in one.known), None
-    )
+    built = next((one for one in store.tags.moves_to(maker.image) if one.action == BUILD and "file" in one.known), None)
     if built is None:
         return None, False
     known = built.known
@@ -131,8 +129,8 @@ def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
     with Commits() as commits:
         commit, committed = commits.of(built)
         repository = commits.repository(known.get("root", ""))
-        if repository is None:
-            return None, False
+        if repository is None or not commit:
+            return None, repository is not None
         try:
             lines = repository.read(commit, path).decode("utf-8", "replace").splitlines()
             here = lines[maker.line - 1].strip().rstrip("\\").strip() if maker.line <= len(lines) else ""

@@ -63,6 +63,10 @@ class Steps:
                 (source.recipe, source.stage, text, source.number, key, source.parts, now),
             )
 
+    def touch(self, keys: Collection[str]) -> None:
+        """Says that these results were used just now."""
+        self._database.write_many("UPDATE steps SET used = ? WHERE key = ?", [(time.time(), key) for key in keys])
+
     def nearest(self, text: str, source: Source, texts: Collection[str]) -> str | None:
         """The parts of the earlier result that is most like this step, None if nothing is like it.
 

@@ -36,6 +36,12 @@ class Usage(Record):
         return self.objects + self.layers + self.database + self.caches + self.packages + self.work
 
 
+def measure(store: Store) -> int:
+    """Bytes that the store takes on disk, all in all."""
+    seen: set[tuple[int, int]] = set()
+    return _measure(store.path, seen)
+
+
 def usage(store: Store) -> Usage:
     """Measures the store. Files that are in the pool and in layers count once, for the pool."""
     seen: set[tuple[int, int]] = set()

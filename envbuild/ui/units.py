@@ -17,6 +17,17 @@ def size(count: int) -> str:
     return f"{value / 1000:.1f} PB"
 
 
+def parse_size(text: str) -> int | None:
+    """Bytes of `500MB`, `1.5 GB`, `20G` or a plain number; decimal units, and binary ones as `GiB`. None for others."""
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if match is None or (match[3] and not match[2]):
+        return None
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+
+
 def duration(seconds: float) -> str:
     """`12ms`, `1.2s`, `2m 03s`, `1h 02m`, `3d 04h`: two figures at most, cut to the shorter unit's whole."""
     if seconds < 0.0995:

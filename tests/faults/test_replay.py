@@ -262,7 +262,7 @@ def test_power_lost_at_any_moment_of_a_collection(crashes, share):
     time.sleep(1.2)  # what was made within a second of the last sync is looked at once more after a start
     kept = project.build(*OLD, name="kept.env")
     assert kept.code == 0, kept.err
-    recording = crashes.record("gc", "--keep-history", "0")
+    recording = crashes.record("gc", "--keep", "0")
     kinds = [event.kind for event in recording.events]
     assert kinds.count("gone") > 12
     for at in moments(recording, share, 3):
