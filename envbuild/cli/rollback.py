@@ -36,11 +36,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         return 0
     before = f"{moved.old[:12]} -> " if moved.old else ""
     environment.stdout.write(f"{moved.full}: {before}{moved.new[:12]}\n")
-    known = moved.entry.known if moved.entry is not None else {}
-    if known.get("commit") and known.get("file"):
-        file, commit = visible(known["file"]), known["commit"][:12]
+    if moved.commit:
+        file = visible(moved.file)
         environment.stderr.write(
             f"note: recipe and lock are as before; to take them back, too: "
-            f"git checkout {commit} -- :/{file} :/{file}.lock\n"
+            f"git checkout {moved.commit[:12]} -- :/{file} :/{file}.lock\n"
         )
     return 0

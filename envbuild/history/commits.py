@@ -7,7 +7,9 @@ from types import TracebackType
 
 from envbuild.errors import EnvbuildError
 from envbuild.lock import path_of
-from envbuild.store.tags import HistoryEntry
+from envbuild.store.store import Store
+from envbuild.store.tags import BUILD, HistoryEntry
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 
     from envbuild.git.lock_commits import LockCommits
     from envbuild.git.repository import Repository
+
+
+def build_of(store: Store, image: Digest) -> HistoryEntry | None:
+    """The last build in a repository that came to this image."""
+    moves = store.tags.moves_to(image)
+    return next((one for one in moves if one.action == BUILD and "file" in one.known), None)
 
 
 class Commits:

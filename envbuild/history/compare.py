@@ -38,7 +38,8 @@ class Comparison(Record):
     """All that differs between `old` and `new`.
 
     `packages` fold the paths that they explain; `records` are paths that package managers keep for themselves, `times`
-    those whose time alone differs, `rest` all others: what no package explains. Where a side is known by its lock alone
+    those whose time alone differs, `rest` all others: what no package explains. `ways` are folders that differ only
+    because something in them does. Where a side is known by its lock alone
     (`whole` is False) there are only the packages that recipes declare, and no paths.
     """
 
@@ -50,6 +51,7 @@ class Comparison(Record):
     records: tuple[Change, ...] = ()
     times: tuple[Change, ...] = ()
     rest: tuple[Change, ...] = ()
+    ways: tuple[Change, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -60,7 +62,7 @@ class Comparison(Record):
     def changes(self) -> list[Change]:
         """All paths that differ, sorted."""
         folded = [change for one in self.packages for change in one.changes]
-        return sorted([*folded, *self.records, *self.times, *self.rest], key=lambda change: change.path)
+        return sorted([*folded, *self.records, *self.times, *self.rest, *self.ways], key=lambda change: change.path)
 
 
 def compare(store: Store, old: Side, new: Side) -> Comparison:
@@ -82,17 +84,21 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
         (times if aspects(change) == ("time",) else rest).append(change)
     # A folder's time is that of the last change inside it.
     inside = {folder for change in changes for folder in _folders(change.path)}
+    shown_times = [change for change in times if not (_is_folder(change) and change.path in inside)]
+    shown = list(_without_ways(rest, inside))
+    kept = {change.path for change in (*shown_times, *shown)}
     return comparison.replace(
         packages=tuple(PackageDifference(one, tuple(told.of.get(n, ()))) for n, one in enumerate(packages)),
         records=tuple(told.records),
-        times=tuple(change for change in times if not (_is_folder(change) and change.path in inside)),
-        rest=tuple(_without_ways(rest)),
+        times=tuple(shown_times),
+        rest=tuple(shown),
+        ways=tuple(change for change in (*times, *rest) if change.path not in kept),
     )
 
 
-def _without_ways(changes: list[Change]) -> Iterator[Change]:
-    """The changes without the folders that came or went only because something in them did."""
-    inside = {folder for change in changes for folder in _folders(change.path)}
+def _without_ways(changes: list[Change], inside: set[bytes]) -> Iterator[Change]:
+    """The changes without the folders that came or went because something in them did; `inside` are those in which
+    something changed."""
     for change in changes:
         if _is_folder(change) and change.path in inside and (change.before is None or change.after is None):
             continue

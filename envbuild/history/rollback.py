@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError
+from envbuild.history.commits import Commits
 from envbuild.record import Record
 from envbuild.store.images import Image, ImageGone
 from envbuild.store.reference import digits_of, parse_reference, split_name
@@ -12,13 +13,14 @@ from envbuild.tree.entry import Digest
 
 
 class RolledBack(Record):
-    """A tag that moved: its name, the image that it named and the one that it names, and the entry that this one was
-    taken from, if it is one of the tag's own."""
+    """A tag that moved: its name, the image that it named and the one that it names; and, where git knows them, the
+    commit that this was built from with the recipe's path in it, else ""."""
 
     full: str
     old: Digest | None
     new: Digest
-    entry: HistoryEntry | None
+    commit: str = ""
+    file: str = ""
 
 
 class NothingEarlier(UsageError):
@@ -53,7 +55,14 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
         store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
-    return RolledBack(full, current, image.digest, entry)
+    built = next(
+        (one for one in store.tags.moves_to(image.digest) if one.action == BUILD and "file" in one.known), None
+    )
+    if built is None:
+        return RolledBack(full, current, image.digest)
+    with Commits() as commits:
+        commit, committed = commits.of(built)
+    return RolledBack(full, current, image.digest, commit if committed else "", built.known["file"])
 
 
 def _before(store: Store, name: str, tag: str, current: Digest | None) -> HistoryEntry:

@@ -13,7 +13,7 @@ from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.reference import parse_reference
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, HistoryEntry
+from envbuild.store.tags import HistoryEntry
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, Digest, Entry
 from envbuild.tree.forest import lookup

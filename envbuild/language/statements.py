@@ -14,7 +14,9 @@ from envbuild.language.syntax import TextLine, Word, Written
 from envbuild.language.vocabulary import ADDUSER, FACTS
 from envbuild.language.words import Parts
 
-_IMAGE = re.compile(r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?|sha256:[0-9a-f]{6,64}|recipe:.+")
+_IMAGE = re.compile(
+    r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
+)
 
 
 _BASES_ONLY = ("oci:", "tar:", "registry:")

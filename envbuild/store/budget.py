@@ -21,7 +21,7 @@ def needed_within(store: Store, policy: Policy, budget: int, sizes: Mapping[Dige
     Cache are the results of steps, also those that made images that are kept, files of packages, and the folders that
     steps keep caches in.
     """
-    found = needed(store, policy, steps_of_images=False)
+    found = needed(store, policy, cache=False)
     packages, caches = _packages(store), _caches(store)
     found.caches = set()
     total = _FIXED + sum(sizes.get(one, 0) for one in found.objects)
@@ -43,16 +43,17 @@ def needed_within(store: Store, policy: Policy, budget: int, sizes: Mapping[Dige
             continue
         if not store.trees.has(tree):
             continue
-        before = (set(found.roots), set(found.trees), set(found.objects), set(found.stacks))
+        before = (set(found.roots), set(found.trees), set(found.objects))
         found.roots.add(tree)
-        added, records = found.follow(store)
+        added, records = found.follow(store, stacks=False)
         printed = output_object(output)
         total += records + sum(sizes.get(one, 0) for one in (*added, printed))
         if total > budget:
-            found.roots, found.trees, found.objects, found.stacks = before
+            found.roots, found.trees, found.objects = before
             break
         found.objects.add(printed)
         found.keys.add(name)
+    found.keep_whole_stacks(store)
     return found
 
 

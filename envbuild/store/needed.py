@@ -43,14 +43,14 @@ class Needed:
         self.stacks: set[Digest] = set()
         self.caches: set[str] | None = None
 
-    def follow(self, store: Store) -> tuple[set[Digest], int]:
-        """From new roots to all directories and files, and to the layers that mount them.
+    def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], int]:
+        """From new roots to all directories and files, and with `stacks` to all that their layers are built on.
 
         Returns the objects that were not needed before, and the bytes of the directories' records.
         """
         added: set[Digest] = set()
         size = 0
-        for root in list(self.roots - self.trees):
+        for root in list(self.roots - self.trees) if stacks else ():
             for tree, _ in store.stacks.chain(root):
                 self.stacks.add(tree)
                 self.roots.add(tree)
@@ -71,6 +71,14 @@ class Needed:
         self.objects |= added
         return added, size
 
+    def keep_whole_stacks(self, store: Store) -> None:
+        """Keeps the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
+        mounted."""
+        for root in self.roots:
+            chain = [tree for tree, _ in store.stacks.chain(root)]
+            if self.roots.issuperset(chain):
+                self.stacks.update(chain)
+
     def add_steps(self, store: Store) -> None:
         """Adds the results of the steps in `keys`."""
         for key in self.keys:
@@ -80,23 +88,24 @@ class Needed:
                 self.objects.add(output_object(record.output))
 
 
-def needed(store: Store, policy: Policy, *, steps_of_images: bool = True) -> Needed:
+def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
     """What tags, their history as far as `policy` keeps it, registered locks and the last failures need.
 
-    Images need the steps that made them only with `steps_of_images`: they can be used and compared without.
+    Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
+    and compared, and mounted after some linking.
     """
     found = Needed()
     for tag in store.tags.all():
         found.images.add(tag.image)
         found.images |= _past(store, tag.name, tag.tag, policy)
     for digest in found.images:
-        _add_image(store, found, digest, steps_of_images)
+        _add_image(store, found, digest, cache)
     _add_locks(store, found)
     for tree, detail in store.database.rows("SELECT tree, detail FROM failures"):
         found.roots.add(tree)
         found.objects.add(output_object(json.loads(detail)["output"]))
     found.add_steps(store)
-    found.follow(store)
+    found.follow(store, stacks=cache)
     return found
 
 
@@ -123,9 +132,9 @@ def _add_image(store: Store, found: Needed, digest: Digest, steps: bool) -> None
     detail = json.loads(image.detail)
     if "sources" in detail:
         found.roots.add(detail["sources"]["tree"])
-    for stage in detail.get("stages", []) if steps else ():
+    for stage in detail.get("stages", []):
         found.roots.add(stage["tree"])
-        for step in stage["steps"]:
+        for step in stage["steps"] if steps else ():
             found.keys.add(step["key"])
             found.roots.add(step["tree"])
             found.objects.add(output_object(step["output"]))

@@ -1,0 +1,281 @@
+"""Environments in git: branches, locks in other revisions, readable diffs, merges, checks; all with the real git."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from envbuild import lock as locks
+from envbuild.git.lock_merge import dump, merge
+from envbuild.lock import Lock, LockedStage, LockedStep, Package
+
+pytestmark = pytest.mark.namespaces
+
+
+@pytest.fixture
+def branches(project, git):
+    """main and feature/x, each with an image of its own; main is checked out."""
+    project.build("copy app.txt -> /app.txt", "run echo main > /a") if project.write("app.txt", "1") else None
+    git.commit("main")
+    git("checkout", "--quiet", "-b", "feature/x")
+    project.build("copy app.txt -> /app.txt", "run echo feature > /a")
+    git.commit("feature")
+    git("checkout", "--quiet", "main")
+    return project
+
+
+class TestRevisions:
+    def test_a_branch_of_the_recipe_is_a_branch_of_the_environment(self, branches):
+        assert branches.cat("/a", "web:main") == "main\n"
+        assert branches.cat("/a", "web:feature-x") == "feature\n"
+        assert branches.cat("/a", "web") == "feature\n"
+        branches.build()
+        assert branches.cat("/a", "web") == "main\n"
+
+    def test_locks_in_revisions_name_images_without_a_checkout(self, branches, git):
+        for reference in ("web@feature/x", "git:feature/x:web.env", f"web@{git('rev-parse', 'feature/x').strip()[:8]}"):
+            assert branches.cat("/a", reference) == "feature\n"
+        assert branches.cat("/a", "git:feature/x~1:web.env") == "main\n"
+        assert git("status", "--porcelain") == ""
+
+    def test_a_base_may_be_an_image_of_a_revision(self, branches):
+        branches.write("next.env", "from image:web@feature/x", "run cat /a > /b", "copy(from=image:web@main) /a -> /c")
+        done = branches.command("build", "next.env")
+        assert done.code == 0, done.err
+        assert (branches.cat("/b", "next"), branches.cat("/c", "next")) == ("feature\n", "main\n")
+
+    @pytest.mark.parametrize(
+        ("reference", "text"),
+        [
+            ("web@nowhere", "git knows no revision 'nowhere'"),
+            ("git:main:other.env", "main has no file other.env.lock"),
+            ("other@main", "main has no lock of a recipe named 'other'"),
+            ("git:main", "is not git:REV:FILE"),
+            ("web@--help", "git knows no revision '--help'"),
+        ],
+    )
+    def test_mistakes_are_told_in_words(self, branches, reference, text):
+        done = branches.command("show", reference)
+        assert (done.code, text in done.err) == (2, True), done.err
+
+    def test_outside_of_a_repository_that_is_said(self, project):
+        project.build("run true")
+        assert "is in no git repository" in project.command("show", "web@main").err
+
+    def test_an_image_that_only_git_knows_says_how_to_build_it(self, branches, tmp_path):
+        done = branches.command("show", "web@main", ENVBUILD_STORE=str(tmp_path / "empty-but-made"))
+        assert done.code in (2, 3)
+        branches.command("status", ENVBUILD_STORE=str(tmp_path / "other"))
+        done = branches.command("show", "web@main", ENVBUILD_STORE=str(tmp_path / "other"))
+        assert (done.code, "git worktree add" in done.err) == (2, True)
+
+    def test_diffs_between_revisions(self, branches):
+        done = branches.command("diff", "git:main:web.env", "git:feature/x:web.env", "--recipe")
+        assert "-run echo main > /a" in done.out
+        assert "+run echo feature > /a" in done.out
+        assert "M /a" in branches.command("diff", "web@main", "web@feature/x").out
+
+    def test_the_log_names_the_commit_that_a_build_was_committed_in(self, branches, git):
+        (entry,) = json.loads(branches.command("log", "web:feature-x", "--format", "json").out)
+        assert entry["commit"] == git("rev-parse", "feature/x").strip()
+        assert (entry["committed"], entry["branch"], entry["file"]) == (True, "feature/x", "web.env")
+
+    def test_a_rollback_says_how_to_take_the_recipe_back_too(self, branches, git):
+        branches.build("copy app.txt -> /app.txt", "run echo more > /a")
+        done = branches.command("rollback", "web", "--to", "2")
+        assert "git checkout" in done.err
+        assert ":/web.env" in done.err
+
+
+class TestWhy:
+    def test_statement_package_author_and_since_when(self, project, git, packages):
+        packages.debian("tool", "1.2-3", {"usr/bin/tool": "x"})
+        project.build("copy root/ -> /", "run echo 1 > /etc/conf", "run echo 2 >> /etc/conf", "run true")
+        commit = git.commit("First")
+        project.build("copy root/ -> /", "run echo 1 > /etc/conf", "run echo 2 >> /etc/conf", "run echo > /other")
+        found = json.loads(project.command("why", "web", "/etc/conf", "--format", "json").out)
+        assert [(one["verb"], one["line"]) for one in found["touches"]] == [("made", 3), ("changed", 4)]
+        assert found["package"] is None
+        assert (found["author"]["name"], found["author"]["commit"]) == ("Ada", commit)
+        assert found["author"]["summary"] == "First"
+        assert found["since"]["back"] == 1
+        tool = json.loads(project.command("why", "web", "/usr/bin/tool", "--format", "json").out)
+        assert tool["package"] == {"kind": "dpkg", "name": "tool", "version": "1.2-3"}
+        base = project.command("why", "web", "/bin/sh").out
+        assert "from tar:busybox.tar" in base
+        new = project.command("why", "web", "/other").out
+        assert "in no commit: the line was changed when the image was built" in new
+
+    def test_python_and_node_packages_are_found_and_stages_gone_along(self, project, packages):
+        packages.python("alpha", "1.0", {"alpha/__init__.py": "V = 1\n"})
+        packages.file("srv/node_modules/@s/pad/package.json", '{"name": "@s/pad", "version": "1.3.0"}')
+        project.build("from tar:busybox.tar as one", "copy root/ -> /", "from one", "run echo > /later")
+        module = f"/{packages.SITE}/alpha/__init__.py"
+        found = json.loads(project.command("why", "web", module, "--format", "json").out)
+        assert found["package"] == {"kind": "python", "name": "alpha", "version": "1.0"}
+        assert [one["stage"] for one in found["touches"]] == ["one"]
+        node = json.loads(
+            project.command("why", "web", "/srv/node_modules/@s/pad/package.json", "--format", "json").out
+        )
+        assert node["package"] == {"kind": "node", "name": "@s/pad", "version": "1.3.0"}
+        missing = project.command("why", "web", "/nothing")
+        assert (missing.code, "web has no /nothing" in missing.err) == (2, True)
+
+
+class TestInstalled:
+    @pytest.fixture
+    def clone(self, project, git):
+        project.write("src/x", "1")
+        project.build("copy src -> /app", "run echo one > /one", "run true", "run echo two > /two")
+        git.commit("begin")
+        done = project.command("git", "install")
+        assert done.code == 0, done.err
+        return project
+
+    def test_twice_is_no_harm_and_remove_takes_all_away(self, clone, git):
+        before = git("config", "--local", "--list"), (clone.folder / ".git/info/attributes").read_text()
+        clone.command("git", "install")
+        assert (git("config", "--local", "--list"), (clone.folder / ".git/info/attributes").read_text()) == before
+        assert clone.command("git", "install", "--remove").code == 0
+        assert "envbuild" not in git("config", "--local", "--list")
+        assert "envbuild" not in (clone.folder / ".git/info/attributes").read_text()
+        assert not (clone.folder / ".git/hooks/pre-commit").exists()
+
+    def test_a_hook_of_somebody_else_stays(self, clone):
+        hook = clone.folder / ".git/hooks/pre-commit"
+        hook.write_text("#!/bin/sh\ntrue\n")
+        done = clone.command("git", "install")
+        assert (done.code, "stays as it is" in done.err) == (0, True)
+        assert hook.read_text() == "#!/bin/sh\ntrue\n"
+
+    def test_git_shows_locks_readably(self, clone, git):
+        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        shown = git("diff", "web.env.lock")
+        assert "-  run echo two > /two\n+  run echo zwei > /two\n" in shown
+        assert "sha256" not in shown
+        assert "key:" not in shown
+        git.commit("changed")
+        assert "+  run echo zwei > /two" in git("log", "-p", "-1", "--", "web.env.lock")
+
+    def test_a_lock_that_is_out_of_date_is_not_committed(self, clone, git):
+        clone.write("src/x", "2")
+        git("add", "-A")
+        refused = git.run("commit", "-m", "no build")
+        assert refused.returncode == 1
+        assert "web.env.lock is out of date in this commit" in refused.stderr
+        assert "copied file src/x changed" in refused.stderr
+        # What is in the index counts, and not the working tree.
+        clone.build()
+        assert git.run("commit", "-m", "the lock is not added").returncode == 1
+        git("add", "-A")
+        clone.write("src/x", "3, for later")
+        git("commit", "--quiet", "-m", "as built")
+        # Other commits are not held up.
+        git("stash", "--quiet")
+        clone.write("README", "text")
+        git.commit("a text")
+
+    def test_branches_that_change_other_statements_merge(self, clone, git):
+        git("checkout", "--quiet", "-b", "left")
+        clone.build("copy src -> /app", "run echo eins > /one", "run true", "run echo two > /two")
+        git.commit("left")
+        git("checkout", "--quiet", "main")
+        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        git.commit("right")
+        git("merge", "--quiet", "--no-verify", "left", "-m", "merged")
+        lock = locks.parse((clone.folder / "web.env.lock").read_text(), "web.env.lock")
+        assert [step.text for step in lock.stages[0].steps][1:] == [
+            "run echo eins > /one",
+            "run true",
+            "run echo zwei > /two",
+        ]
+        assert (lock.merged, lock.image) == (True, "")
+        assert clone.build().code == 0
+        assert (clone.cat("/one"), clone.cat("/two")) == ("eins\n", "zwei\n")
+        assert clone.build(options=("--locked",)).code == 0
+
+    def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
+        git("checkout", "--quiet", "-b", "change")
+        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        git.commit("changed")
+        done = clone.command("git", "check", "main..change")
+        assert done.code == 0, done.err
+        assert "### `web.env`" in done.out
+        assert "- changed `/two` (content)" in done.out
+        assert "+run echo zwei > /two" in done.out
+        # A machine without the images says what the locks say, as CI does.
+        bare = clone.command("git", "check", "main...", ENVBUILD_STORE=str(tmp_path / "ci"))
+        assert bare.code == 0, bare.err
+        assert "only what the locks say is compared" in bare.out
+        clone.write("src/x", "2")
+        git("add", "-A")
+        git("commit", "--quiet", "--no-verify", "-m", "no build")
+        stale = clone.command("git", "check", "main..HEAD")
+        assert stale.code == 1
+        assert "The lock of `web.env` is out of date." in stale.out
+        assert clone.command("git", "check", "HEAD..HEAD").out.strip().endswith("No recipe with a lock is concerned.")
+        for bad, text in (("main", "is not REV1..REV2"), ("main..nowhere", "git knows no revision")):
+            done = clone.command("git", "check", bad)
+            assert (done.code, text in done.err) == (2, True)
+
+    def test_the_program_that_git_calls_is_the_one_that_installed(self, clone, git):
+        assert sys.executable in git("config", "merge.envbuild-lock.driver")
+
+
+def lock(packages: dict[str, str], image: str, extra: tuple[LockedStep, ...] = ()) -> Lock:
+    listed = tuple(
+        Package(name, version, f"sha256:{version * 3}", f"pool/{name}") for name, version in packages.items()
+    )
+    step = LockedStep("apt ...", image * 64, image * 64, image * 64, listed)
+    stage = LockedStage("1", "debian:bookworm", "b" * 64, "snapshot", 9, (step, *extra))
+    return Lock("web", image * 64, image * 64, 5, 9, (stage,))
+
+
+class TestMerge:
+    def merged(self, base, ours, theirs) -> dict[str, str]:
+        found = merge(base, ours, theirs)
+        assert not found.conflicts
+        again = locks.parse(dump(found), "merged")
+        return {one.name: one.version for one in again.stages[0].steps[0].packages}
+
+    def test_what_either_side_changed_is_taken(self):
+        base = lock({"a": "1", "b": "1", "c": "1"}, "0")
+        ours, theirs = lock({"a": "2", "b": "1", "c": "1", "d": "1"}, "1"), lock({"a": "1", "b": "3", "e": "1"}, "2")
+        assert self.merged(base, ours, theirs) == {"a": "2", "b": "3", "d": "1", "e": "1"}
+
+    def test_one_side_alone_stays_whole(self):
+        base, ours = lock({"a": "1"}, "0"), lock({"a": "2"}, "1")
+        assert merge(base, ours, base).lock == ours
+        assert merge(base, base, ours).lock == ours
+        assert merge(base, ours, ours).lock == ours
+
+    def test_a_package_that_both_moved_apart_is_a_conflict_with_both_lines(self):
+        found = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "3"}, "2"))
+        text = dump(found)
+        assert len(found.conflicts) == 1
+        assert text.count("<<<<<<< ours") == text.count(">>>>>>> theirs") == 1
+        with pytest.raises(locks.BadLock, match="conflict markers"):
+            locks.parse(text, "merged")
+
+    def test_statements_that_they_added_are_put_where_they_stood(self):
+        run = LockedStep("run x", "3" * 64, "3" * 64)
+        base, ours = lock({"a": "1"}, "0"), lock({"a": "2"}, "1")
+        theirs = lock({"a": "1"}, "2", (run,))
+        assert [step.text for step in merge(base, ours, theirs).lock.stages[0].steps] == ["apt ...", "run x"]
+
+    def test_locks_without_a_common_beginning_merge_too(self):
+        assert self.merged(None, lock({"a": "1"}, "1"), lock({"b": "1"}, "2")) == {"a": "1", "b": "1"}
+
+
+def test_git_is_not_needed_for_what_needs_none(project, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("newuidmap", "newgidmap", "sh", "busybox"):
+        if shutil.which(name):
+            (tools / name).symlink_to(shutil.which(name))
+    (project.folder / ".git").mkdir()
+    done = project.build("run echo 1 > /a", PATH=str(tools))
+    assert done.code == 0, done.out
+    missing = project.command("show", "web@main", PATH=str(tools))
+    assert (missing.code, "git is not installed" in missing.err) == (3, True)

@@ -1,0 +1,109 @@
+"""How the recipes of a folder stand."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+
+def status(project, *words: str, **variables: str) -> dict:
+    done = project.command("status", *words, "--format", "json", **variables)
+    assert done.code in (0, 1), done.err
+    found = json.loads(done.out)
+    return found[0] if len(found) == 1 else {one["recipe"]: one for one in found}
+
+
+@pytest.fixture
+def built(project):
+    project.write("src/x", "1")
+    project.write("src/y", "1")
+    project.write("conf", "1")
+    project.build("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "env B=1")
+    return project
+
+
+def test_a_recipe_that_was_just_built_is_well(built):
+    found = status(built)
+    assert (found["lock"], found["in_store"], found["well"]) == ("up to date", True, True)
+    assert built.command("status", "--exit-code").code == 0
+
+
+def test_every_file_that_changed_is_named_also_behind_the_first(built):
+    built.write("src/x", "2")
+    built.write("src/new", "1")
+    built.write("conf", "2")
+    found = status(built)
+    assert (found["lock"], found["well"]) == ("out of date", False)
+    assert sorted(found["changed"]) == [
+        "copied file conf changed",
+        "copied file src/new is new",
+        "copied file src/x changed",
+    ]
+    assert built.command("status", "--exit-code").code == 1
+    text = built.command("status").out
+    assert "web.env: lock out of date" in text
+    assert "copied file conf changed" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (
+            ("copy src -> /app", "run echo 2 > /a", "copy conf -> /conf", "env B=1"),
+            "web.env:3: 'run echo 2 > /a' where",
+        ),
+        (("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "env B=2"), "what the image says"),
+        (("copy src -> /app", "run echo ${A:-} > /a", "env B=1"), "'copy conf -> /conf' is no longer in the recipe"),
+        (
+            ("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "run true", "env B=1"),
+            "web.env:5: 'run true' is new",
+        ),
+    ],
+)
+def test_what_of_the_recipe_changed_is_said(built, lines, reason):
+    built.write("web.env", "from tar:busybox.tar", *lines)
+    found = status(built)
+    assert found["lock"] == "out of date"
+    assert any(reason in one for one in found["reasons"]), found["reasons"]
+
+
+def test_a_fresh_clone_without_images_knows_whether_the_lock_fits(built, tmp_path):
+    elsewhere = {"ENVBUILD_STORE": str(tmp_path / "other")}
+    found = status(built, **elsewhere)
+    assert (found["lock"], found["in_store"], found["tagged"]) == ("up to date", False, None)
+    built.write("src/x", "2")
+    assert status(built, **elsewhere)["lock"] == "out of date"
+
+
+def test_a_tag_that_was_moved_is_noticed(built):
+    built.build("run true", name="other.env")
+    built.command("tag", "other", "web")
+    found = status(built, "web.env")
+    assert (found["lock"], found["well"]) == ("up to date", False)
+    assert "names another image" in built.command("status", "web.env").out
+
+
+def test_recipes_without_a_lock_and_with_mistakes_are_told(built):
+    built.write("new.env", "from scratch", "run true")
+    built.write("bad.env", "from scratch", "rnu true")
+    found = status(built)
+    assert found["new.env"]["lock"] == "missing"
+    assert found["bad.env"]["lock"] == "unreadable"
+    assert found["web.env"]["lock"] == "up to date"
+
+
+def test_a_copy_from_a_stage_that_is_not_here_is_unknown(project, tmp_path):
+    project.build("from tar:busybox.tar as one", "run echo 1 > /a", "from tar:busybox.tar", "copy(from=one) /a -> /b")
+    assert status(project)["lock"] == "up to date"
+    found = status(project, ENVBUILD_STORE=str(tmp_path / "other"))
+    assert found["lock"] == "unknown"
+    assert "is not in the store" in found["reasons"][0]
+
+
+def test_nothing_runs_and_nothing_is_written(built):
+    before = (built.folder / "web.env.lock").read_bytes()
+    built.write("web.env", "from tar:busybox.tar", "run touch /ran")
+    built.command("status")
+    assert (built.folder / "web.env.lock").read_bytes() == before
+    assert len(built.command("log", "web", "--oneline").out.splitlines()) == 1
