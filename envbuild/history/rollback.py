@@ -55,9 +55,7 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
         store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
-    built = next(
-        (one for one in store.tags.moves_to(image.digest) if one.action == BUILD and "file" in one.known), None
-    )
+    built = build_of(store, image.digest)
     if built is None:
         return RolledBack(full, current, image.digest)
     with Commits() as commits:

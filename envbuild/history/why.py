@@ -118,7 +118,7 @@ def _seen(store: Store, tree: Digest, path: bytes) -> Entry | None:
 
 def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
     """Who wrote the statement, by the commit of the build that made the image; and whether it was in none."""
-    built = next((one for one in store.tags.moves_to(maker.image) if one.action == BUILD and "file" in one.known), None)
+    built = build_of(store, maker.image)
     if built is None:
         return None, False
     known = built.known
