@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError
-from envbuild.history.commits import Commits
+from envbuild.history.commits import Commits, build_of
 from envbuild.record import Record
 from envbuild.store.images import Image, ImageGone
 from envbuild.store.reference import digits_of, parse_reference, split_name

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from envbuild.errors import EnvbuildError
-from envbuild.history.commits import Commits
+from envbuild.history.commits import Commits, build_of
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
 from envbuild.store.images import Image
