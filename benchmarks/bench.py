@@ -45,8 +45,8 @@ class Bench:
 
     # Timing
 
-    def call(self, words: Sequence[str], peer: Peer | None = None) -> float:
-        """The seconds that a command takes. Raises Missing if it fails."""
+    def call(self, words: Sequence[str], peer: Peer | None = None, code: int = 0) -> float:
+        """The seconds that a command takes. Raises Missing if it ends with another exit code."""
         started = time.perf_counter()
         done = subprocess.run(
             words,
@@ -57,7 +57,7 @@ class Bench:
             check=False,
         )
         taken = time.perf_counter() - started
-        if done.returncode:
+        if done.returncode != code:
             raise Missing(f"{' '.join(map(str, words[:5]))}: {done.stderr.decode(errors='replace').strip()[-300:]}")
         return taken
 
@@ -70,6 +70,10 @@ class Bench:
             before()
             taken.append(self.call(words, peer))
         return taken[1:]
+
+    def time_ending(self, code: int, words: Sequence[str]) -> list[float]:
+        """Seconds of each of several runs of a command that ends with this exit code, as a comparison does."""
+        return [self.call(words, code=code) for _ in range(self.runs + 1)][1:]
 
     def envbuild(self, *words: str, before: Callable[[], None] = lambda: None, runs: int = 0) -> list[float]:
         return self.time([*ENVBUILD, *words], before, runs=runs)

@@ -131,7 +131,9 @@ class Tags:
         """
         for name, tag in names:
             self.refuse_if_immutable(name, tag, image)
-        self._sync()
+        # What a tag names was brought to disk when it came to name it, and nothing has removed it since.
+        if self._database.row("SELECT 1 FROM tags WHERE image = ?", (image,)) is None:
+            self._sync()
         publish.at(publish.TAG)
         now = time.time()
         detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
