@@ -91,7 +91,7 @@ class TestSwaps:
         path = project.write("app/file", "text")
         act = self.swap(path, f"os.symlink({str(secret)!r}, {str(path)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.engine.perform", "_Performance._read", act)
+        done = build_while(project, "envbuild.engine.keep", "_read", act)
         assert done.returncode == 0, done.stderr
         assert "changed while it was copied: reading it again" in done.stderr
         assert project.ls("/app")["file"]["kind"] == "link"
@@ -101,7 +101,7 @@ class TestSwaps:
         folder = project.folder / "app/inner"
         act = self.swap(folder, f"os.symlink({str(secret.parent)!r}, {str(folder)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.engine.perform", "_Performance._read", act)
+        done = build_while(project, "envbuild.engine.keep", "_read", act)
         assert done.returncode == 0, done.stderr
         assert project.ls("/app")["inner"]["kind"] == "link"
         assert not any(
@@ -134,7 +134,7 @@ class TestSwaps:
         path = project.write("app/file", "text")
         act = self.swap(path, what.format(str(path)))
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.engine.perform", "_Performance._read", act)
+        done = build_while(project, "envbuild.engine.keep", "_read", act)
         if "mkdir" in what:
             assert done.returncode == 0, done.stderr
             assert project.ls("/app")["file"]["kind"] == "directory"
@@ -148,7 +148,7 @@ class TestChanges:
         path = project.write("app/file", "before")
         act = f"open({str(path)!r}, 'w').write('after, and longer')"
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.engine.perform", "_Performance._read", act)
+        done = build_while(project, "envbuild.engine.keep", "_read", act)
         assert done.returncode == 0, done.stderr
         assert "app/file changed while it was copied: reading it again" in done.stderr
         assert project.cat("/app/file") == "after, and longer"
