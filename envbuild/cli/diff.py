@@ -6,6 +6,7 @@ import argparse
 
 from envbuild.cli.description import print_json
 from envbuild.cli.environment import Environment
+from envbuild.cli.namespace import with_rights
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
@@ -56,14 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
-        try:
-            report, same = _report(arguments, environment, store)
-        except PermissionError:
-            # Files that their owner keeps to itself, and that owner is a user of the image.
-            from envbuild.cli.namespace import enter_for
-
-            enter_for(store)
-            report, same = _report(arguments, environment, store)
+        report, same = with_rights(store, lambda: _report(arguments, environment, store))
     if arguments.format == "json":
         print_json(report, environment.stdout)
     elif arguments.format == "text":
@@ -84,7 +78,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
-    from envbuild.engine.probe import built_image
+    from envbuild.engine.built_image import built_image
     from envbuild.history.compare import compare
     from envbuild.history.side import side_of
     from envbuild.ui.reports.report import report_of

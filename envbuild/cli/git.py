@@ -8,8 +8,13 @@ import shlex
 import sys
 
 from envbuild.cli.environment import Environment
+from envbuild.cli.namespace import with_rights
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DESCRIPTION = """\
 Works with git: `install` sets up the clone that this folder lies in, so that `git diff` and `git log -p` show locks
@@ -86,8 +91,9 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
 
     repository = Repository(".")
     old, new = split_range(repository, arguments.range)
-    found = []
-    with Store.open(environment.store_path()) as store:
+
+    def found_in(store: Store) -> list[dict[str, Any]]:
+        found = []
         for one in review(store, repository, old, new):
             report = None
             if one.comparison is not None:
@@ -104,6 +110,10 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
                     "report": report,
                 }
             )
+        return found
+
+    with Store.open(environment.store_path()) as store:
+        found = with_rights(store, lambda: found_in(store))
     if arguments.format == "json":
         from envbuild.cli.description import print_json
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from envbuild.cli.environment import Environment
+from envbuild.cli.namespace import with_rights
 from envbuild.history.log import LogEntry, log
+from envbuild.history.summary import change_between
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -32,19 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
-        try:
-            _print(arguments, environment, store)
-        except PermissionError:
-            # Files that their owner keeps to itself, and that owner is a user of the image.
-            from envbuild.cli.namespace import enter_for
-
-            enter_for(store)
-            _print(arguments, environment, store)
+        _print(arguments, environment, store)
     return 0
 
 
 def _print(arguments: argparse.Namespace, environment: Environment, store: Store) -> None:
-    entries: Iterator[LogEntry] = log(store, arguments.name, changes=not arguments.oneline)
+    def changed(old: str, new: str) -> str:
+        return with_rights(store, lambda: change_between(store, old, new))
+
+    entries: Iterator[LogEntry] = log(store, arguments.name, None if arguments.oneline else changed)
     if arguments.max_count is not None:
         entries = islice(entries, max(0, arguments.max_count))
     if arguments.format == "json":

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
 
 
 def enter_for(store: Store) -> None:
@@ -10,3 +18,13 @@ def enter_for(store: Store) -> None:
     from envbuild.sandbox.ids import enter_user_namespace
 
     store.owners_observable = enter_user_namespace().kind != "single"
+
+
+def with_rights(store: Store, work: Callable[[], Result]) -> Result:
+    """What `work` returns. Where it comes upon a file that its owner keeps to itself, and that owner is a user of an
+    image, it is begun again as root of the user namespace: most work needs none, which takes time to enter."""
+    try:
+        return work()
+    except PermissionError:
+        enter_for(store)
+        return work()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from envbuild.git.repository import Repository
+from envbuild.git.repository import SAFELY, Repository
 
 _IMAGE = b"+image: sha256:"
 _COMMIT = b"commit "
@@ -15,7 +15,7 @@ class LockCommits:
 
     def __init__(self, repository: Repository, path: str) -> None:
         """`path` is the lock's, as the repository has it."""
-        self._words = ["git", "-C", repository.root, "log", "--format=commit %H", "-p", "-U0", "--no-textconv"]
+        self._words = ["git", *SAFELY, "-C", repository.root, "log", "--format=commit %H", "-p", "-U0", "--no-textconv"]
         self._words += ["--no-color", "--no-ext-diff", "--all", "--", path]
         self._known: dict[str, str] = {}
         self._child: subprocess.Popen[bytes] | None = None

@@ -8,6 +8,9 @@ import subprocess
 from envbuild.errors import MachineLacks, UsageError
 from envbuild.record import Record
 
+SAFELY = ("--no-optional-locks", "-c", "core.fsmonitor=false")
+"""Looking at a repository neither writes its index nor starts the program that its configuration may name for that."""
+
 
 class NoRepository(UsageError):
     """A folder that lies in no git repository."""
@@ -145,7 +148,7 @@ class Repository:
     def _git(self, *words: str) -> bytes:
         try:
             done = subprocess.run(
-                ["git", "-C", self.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
+                ["git", *SAFELY, "-C", self.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
             )
         except FileNotFoundError:
             raise NoGit from None

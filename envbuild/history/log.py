@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from envbuild.history.commits import Commits
-from envbuild.history.summary import change_between
 from envbuild.record import Record
 from envbuild.store.reference import LATEST, split_name
 from envbuild.store.store import Store
@@ -27,15 +26,22 @@ class LogEntry(Record):
     committed: bool = False
 
 
-def log(store: Store, reference: str, *, changes: bool = True) -> Iterator[LogEntry]:
-    """The moves of NAME or NAME:TAG, the newest first, each made when it is asked for. Raises NoSuchTag."""
+Changed = Callable[[Digest, Digest], str]
+
+
+def log(store: Store, reference: str, changed: Changed | None) -> Iterator[LogEntry]:
+    """The moves of NAME or NAME:TAG, the newest first, each made when it is asked for. Raises NoSuchTag.
+
+    `changed` says in one line what changed from one image to another (summary.py); without it neither that nor the
+    commits are looked for.
+    """
     name, tag = split_name(reference)
     if store.tags.length(name, tag) == 0:
         raise NoSuchTag(f"{name}:{tag}", [f"{one}:{other}" for one, other in store.tags.with_history()])
-    return _entries(store, name, tag, changes)
+    return _entries(store, name, tag, changed)
 
 
-def _entries(store: Store, name: str, tag: str, changes: bool) -> Iterator[LogEntry]:
+def _entries(store: Store, name: str, tag: str, changed: Changed | None) -> Iterator[LogEntry]:
     waiting: list[HistoryEntry] = []
     back = 0
     with Commits() as commits:
@@ -43,26 +49,24 @@ def _entries(store: Store, name: str, tag: str, changes: bool) -> Iterator[LogEn
             # An entry that took the tag away has nothing to compare: an image is compared with the one before that.
             if entry.image is not None:
                 for one in waiting:
-                    yield _entry(store, commits, back, one, entry.image, changes)
+                    yield _entry(store, commits, back, one, entry.image, changed)
                     back += 1
                 waiting = []
             waiting.append(entry)
         for one in waiting:
-            yield _entry(store, commits, back, one, None, changes)
+            yield _entry(store, commits, back, one, None, changed)
             back += 1
 
 
 def _entry(
-    store: Store, commits: Commits, back: int, entry: HistoryEntry, before: Digest | None, changes: bool
+    store: Store, commits: Commits, back: int, entry: HistoryEntry, before: Digest | None, changed: Changed | None
 ) -> LogEntry:
     if entry.image is None:
         return LogEntry(back, entry, False, "", ())
-    change = ""
-    if changes and before is not None:
-        change = change_between(store, before, entry.image)
+    change = changed(before, entry.image) if changed is not None and before is not None else ""
     way = way_of(store, entry) if entry.action == TAG else ()
     build = way[0] if way else entry
-    commit, committed = commits.of(build) if changes and build.action.startswith(BUILD) else ("", False)
+    commit, committed = commits.of(build) if changed is not None and build.action.startswith(BUILD) else ("", False)
     return LogEntry(back, entry, store.images.get(entry.image) is not None, change, way, commit, committed)
 
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
+from shutil import which
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def pager_of(variables: Mapping[str, str]) -> str:
-    """The command of the user's pager: `$ENVBUILD_PAGER`, `$PAGER`, else less; "" if the user wants none (`cat`)."""
+    """The command of the user's pager: `$ENVBUILD_PAGER`, `$PAGER`, else less if it is there; "" for none (`cat`)."""
     for name in ("ENVBUILD_PAGER", "PAGER"):
         if name in variables:
             return "" if variables[name].strip() in ("", "cat") else variables[name]
-    return "less"
+    return "less" if which("less") is not None else ""
 
 
 @contextmanager

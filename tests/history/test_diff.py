@@ -171,6 +171,16 @@ def test_unified_hunks_are_those_of_diff(tmp_path):
     assert list(unified(old, new)) == expected
 
 
+def test_files_that_only_a_user_of_the_image_may_read_are_compared_too(project, packages):
+    packages.debian("keys", "1", {"etc/keys": "one\n"}, ("etc/keys",))
+    project.build(COPY, "run chown 5 /etc/keys; chmod 600 /etc/keys")
+    packages.debian("keys", "2", {"etc/keys": "two\n"}, ("etc/keys",))
+    project.build()
+    assert report(project, "web")["unexplained"] == []
+    assert "+two" in project.command("diff", "web", "--text", "/etc/keys").out
+    assert "upgraded keys 2" in project.command("log", "web").out
+
+
 def test_the_statements_that_differ(project):
     project.build("env A=1", "run echo 1 > /a")
     project.build("env A=2", "run echo 1 > /a")

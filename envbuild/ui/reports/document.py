@@ -7,7 +7,7 @@ import re
 
 from jinja2 import Environment, FileSystemLoader
 
-from envbuild.ui.reports.terminal import fact_text
+from envbuild.ui.reports.terminal import VERBS, fact_text
 from envbuild.ui.units import size
 
 TYPE_CHECKING = False
@@ -20,14 +20,13 @@ MOST_PATHS = 200
 MOST_LINES = 500
 MOST_CHARACTERS = 60_000
 """GitHub refuses comments of more than 65,536 characters (its REST API for issue comments)."""
-_VERBS = ("upgraded", "downgraded", "added", "removed", "rebuilt")
 
 
 def document(report: dict[str, Any], form: str, title: str) -> str:
     """The report in the form `markdown` or `html`."""
     environment = _environment(autoescape=form == "html")
     verbs = [one["verb"] for one in report["packages"]]
-    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in _VERBS if verb in verbs)
+    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     template = environment.get_template(f"diff.{'html' if form == 'html' else 'md'}.j2")
     for most in (MOST_PATHS, 20):
         text = template.render(

@@ -17,7 +17,8 @@ SHOWN_PACKAGES = 14
 SHOWN_PATHS = 14
 _GAP = "  "
 _LETTERS = {"added": "A", "removed": "D", "changed": "M"}
-_VERBS = ("upgraded", "downgraded", "added", "removed", "rebuilt")
+VERBS = ("upgraded", "downgraded", "rebuilt", "removed", "added")
+"""In the order in which they matter to a reader."""
 _STYLES = {"+": "good", "-": "error", "@": "note"}
 
 
@@ -69,8 +70,9 @@ def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) 
     if not packages:
         return
     verbs = [one["verb"] for one in packages]
-    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in _VERBS if verb in verbs)
+    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     yield from ("", output.paint(f"packages: {counted}", "strong"))
+    packages = sorted(packages, key=lambda one: VERBS.index(one["verb"]))
     shown = packages if everything else packages[:SHOWN_PACKAGES]
     rows = []
     for one in shown:
