@@ -12,11 +12,13 @@ import csv
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from hashlib import md5
+from itertools import takewhile
 from posixpath import dirname, normpath
 
 from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.component import DPKG, PYTHON
+from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
@@ -26,6 +28,7 @@ MOST_BYTES_READ = 64_000_000
 """Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
 
 _INFO = "var/lib/dpkg/info/"
+_MODULES = "node_modules/"
 _INFO_FILES = (
     *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
     *("triggers", "shlibs", "symbols", "alternatives"),
@@ -128,17 +131,21 @@ def _owners(
     """Each path that one of the packages owns on one of the sides, with the package's number."""
     found: dict[str, tuple[int, Brought]] = {}
     size = sum(change.after.size for change in changes if change.after is not None and change.after.kind == FILE)
+    sources = [_Source(store, tree) for tree in trees]
+    modules: dict[str, int] = {}
     for number, one in enumerate(packages):
-        for tree, package in ((trees[0], one.old), (trees[1], one.new)):
+        for source, package in zip(sources, (one.old, one.new), strict=True):
             if package is None:
                 continue
-            source = _Source(store, tree)
-            if package.kind == DPKG:
-                pairs = _of_debian(source, package.name, check=size <= MOST_BYTES_READ)
-            elif package.kind == PYTHON:
-                pairs = _of_python(source, package.record)
-            else:
-                pairs = _of_node(package.record, changes)
+            if package.kind == NODE:
+                folder = dirname(package.record)
+                modules[folder] = number
+                # npm's own record of what is there.
+                modules.setdefault(folder[: folder.rindex(_MODULES)] + _MODULES + ".package-lock.json", number)
+                continue
+            check = size <= MOST_BYTES_READ
+            of_debian = package.kind == DPKG
+            pairs = _of_debian(source, package.name, check=check) if of_debian else _of_python(source, package.record)
             for path, brought in pairs:
                 found[path] = (number, brought)
     for change in changes:
@@ -146,7 +153,18 @@ def _owners(
         if path.startswith(_ALTERNATIVES):
             for link in _alternatives(store, change):
                 found.setdefault(link, (_first(packages, DPKG), _anything))
+        elif modules and _MODULES in path:
+            module = modules.get(_module_of(path))
+            if module is not None:
+                found.setdefault(path, (module, _anything))
     return {path: owned for path, owned in found.items() if owned[0] >= 0}
+
+
+def _module_of(path: str) -> str:
+    """The folder of the Node package that a path lies in, or the file beside the packages that it is."""
+    above, _, rest = path.rpartition(_MODULES)
+    parts = rest.split("/")
+    return above + _MODULES + "/".join(parts[: 2 if rest.startswith("@") else 1])
 
 
 def _first(packages: list[PackageChange], kind: str) -> int:
@@ -171,6 +189,19 @@ class _Source:
             return None
         return self.store.objects.read(entry).decode("utf-8", "surrogateescape")
 
+    @cached_property
+    def conffiles(self) -> dict[str, dict[str, str]]:
+        """The md5 that dpkg has of each package's configuration files, as they were brought."""
+        found: dict[str, dict[str, str]] = {}
+        for stanza in (self.text(STATUS.decode()) or "").split("\n\n"):
+            _, mark, listed = stanza.partition("\nConffiles:\n")
+            if mark:
+                name = stanza.removeprefix("Package: ").partition("\n")[0].strip()
+                lines = takewhile(lambda line: line.startswith(" "), listed.splitlines())
+                pairs = (line.split() for line in lines)
+                found[name] = {pair[0].lstrip("/"): pair[1] for pair in pairs if len(pair) > 1}
+        return found
+
     def real(self, path: str) -> str:
         """A path as the tree has it, from one that may go through a link at the root."""
         head, slash, rest = path.lstrip("/").partition("/")
@@ -184,11 +215,7 @@ def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str
         if listed is None:
             continue
         sums = _sums(source.text(f"{_INFO}{record}.md5sums") or "") if check else {}
-        status = source.text(STATUS.decode()) or ""
-        match = re.search(rf"^Package: {re.escape(plain)}\n(?:.+\n)*?Conffiles:\n((?: .+\n)+)", status, re.MULTILINE)
-        for line in match[1].splitlines() if match else ():
-            path, _, digest = line.strip().partition(" ")
-            sums[path.lstrip("/")] = digest.partition(" ")[0]
+        sums |= source.conffiles.get(plain, {})
         yield from ((f"{_INFO}{record}.{one}", _anything) for one in _INFO_FILES)
         for line in listed.splitlines():
             path = line.lstrip("/")
@@ -215,17 +242,6 @@ def _of_python(source: _Source, record: str) -> Iterator[tuple[str, Brought]]:
             yield normpath(f"{base}/{row[0]}"), _by_sha256(row[1])
     for name in ("", "/RECORD", "/INSTALLER", "/REQUESTED", "/METADATA", "/direct_url.json", "/licenses"):
         yield f"{folder}{name}", _anything
-
-
-def _of_node(record: str, changes: list[Change]) -> Iterator[tuple[str, Brought]]:
-    folder = dirname(record)
-    modules = folder.rpartition("node_modules/")[0] + "node_modules"
-    for name in ("", "/.package-lock.json", "/.bin"):
-        yield modules + name, _anything
-    for change in changes:
-        path = change.path.decode("utf-8", "surrogateescape")
-        if path == folder or (path.startswith(f"{folder}/") and "/node_modules/" not in path[len(folder) :]):
-            yield path, _anything
 
 
 def _alternatives(store: Store, change: Change) -> Iterator[str]:

@@ -109,4 +109,4 @@ def _version(package: Package | None) -> str | None:
 
 
 def _size(changes: Iterable[Change]) -> int:
-    return sum(change.after.size for change in changes if change.after is not None)
+    return sum(entry.size for change in changes if (entry := change.after or change.before) is not None)
