@@ -45,6 +45,16 @@ class GitFailed(UsageError):
         super().__init__(f"git {' '.join(words[:2])} failed: {said.strip()}", "see what git says of it: git status")
 
 
+class NothingInCommon(UsageError):
+    """Two commits have no common beginning, as far as the clone reaches."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(
+            f"{one[:12]} and {other[:12]} have no commit in common here",
+            "a clone of CI may be shallow: git fetch --unshallow, or fetch-depth: 0",
+        )
+
+
 class NoGit(MachineLacks):
     """There is no git."""
 
@@ -83,8 +93,11 @@ class Repository:
         return found.decode().strip()
 
     def merge_base(self, one: str, other: str) -> str:
-        """The commit where two commits part. Raises GitFailed if they have nothing in common."""
-        return self._git("merge-base", one, other).decode().strip()
+        """The commit where two commits part. Raises NothingInCommon."""
+        try:
+            return self._git("merge-base", one, other).decode().strip()
+        except GitFailed as error:
+            raise NothingInCommon(one, other) from error
 
     def path_of(self, path: str) -> str:
         """A path, relative to the working directory or absolute, as the repository has it. Raises NoRepository."""

@@ -219,6 +219,19 @@ class TestInstalled:
             done = clone.command("git", "check", bad)
             assert (done.code, text in done.err) == (2, True)
 
+    def test_a_shallow_clone_is_told_so(self, clone, git):
+        git("checkout", "--quiet", "--orphan", "apart")
+        git("commit", "--quiet", "--no-verify", "-m", "apart")
+        done = clone.command("git", "check", "main...apart")
+        assert (done.code, "git fetch --unshallow" in done.err) == (2, True)
+
+    def test_a_working_tree_of_its_own_has_its_own_branch(self, clone, git, tmp_path):
+        git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "tree"))
+        shutil.copytree(clone.folder / "base", tmp_path / "tree" / "base", dirs_exist_ok=True)
+        done = clone.command("build", f"{tmp_path}/tree/web.env")
+        assert done.code == 0, done.err
+        assert clone.command("show", "web:other").code == 0
+
     def test_the_program_that_git_calls_is_the_one_that_installed(self, clone, git):
         assert sys.executable in git("config", "merge.envbuild-lock.driver")
 
