@@ -43,8 +43,8 @@ def start(
     """Runs `argv` on a tree as the options say, with the user's own terminal or streams; returns its exit code."""
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
     settings = NetworkSettings()
-    binds = [_volume(text) for text in arguments.volume]
-    variables = dict(_variable(text, environment) for text in arguments.env)
+    binds = [volume(text) for text in arguments.volume]
+    variables = dict(variable(text, environment) for text in arguments.env)
     if arguments.network == "host":
         settings = network_settings(store, tree, environment.network(), environment.home())
         variables = {**dict(settings.environment), **variables}
@@ -75,17 +75,18 @@ def start(
         with TerminalBridge(0, 1) as bridge:
             outcome = launch(helper, store, what, stdin=0, output=1, errors=2, mounted=tell, terminal=bridge.connect)
     else:
-        outcome = launch(helper, store, what, stdin=0, output=1, errors=2, mounted=tell, running=_pass_signals)
+        outcome = launch(helper, store, what, stdin=0, output=1, errors=2, mounted=tell, running=pass_signals)
     return outcome.status
 
 
-def _pass_signals(send: Callable[[int], None]) -> None:
+def pass_signals(send: Callable[[int], None]) -> None:
     """From here signals are the command's, as they would be without us between."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, _frame: send(number))
 
 
-def _volume(text: str) -> Bind:
+def volume(text: str) -> Bind:
+    """The bind of `-v HOST:ENV[:ro]`. Raises UsageError."""
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data")
@@ -95,7 +96,8 @@ def _volume(text: str) -> Bind:
     return Bind(source, parts[1], read_only=len(parts) == 3 and parts[2] == "ro")
 
 
-def _variable(text: str, environment: Environment) -> tuple[str, str]:
+def variable(text: str, environment: Environment) -> tuple[str, str]:
+    """The variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not name:
         raise UsageError(f"-e {text}: a name is needed", "as in: -e DEBUG=1")

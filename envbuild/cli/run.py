@@ -29,6 +29,14 @@ TAKES_COMMAND = True
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
     parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
+    parser.add_argument("-d", "--detach", action="store_true", help="in the background; prints its name")
+    parser.add_argument("--name", metavar="NAME", help="what the instance is called (with -d)")
+    parser.add_argument(
+        "--restart",
+        default="never",
+        metavar="WHEN",
+        help="never, always, on-failure or on-failure:N: start its command again when it ended (with -d)",
+    )
     add_options(parser)
 
 
@@ -47,6 +55,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.detach:
+        from envbuild.cli.detached import run_detached
+
+        return run_detached(arguments, environment)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     with sandbox_ahead() as helper:

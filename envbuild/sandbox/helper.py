@@ -20,6 +20,7 @@ from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import IdMap
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.sandbox.server import KILL, KILL_ALL, NETWORK, ORDER, START, serve
+from envbuild.sandbox.session import Session
 from envbuild.sandbox.wire import receive, send_request
 
 TYPE_CHECKING = False
@@ -84,11 +85,13 @@ class Helper:
         errors: int | None = None,
         terminal: Callable[[int], None] | None = None,
         started: Callable[[int], None] | None = None,
+        session: Session | None = None,
     ) -> Outcome:
         """Runs one command and returns when it and all that it started is gone. Several threads may call it.
 
         `output` gets what it prints, and its errors too unless `errors` is given. `terminal` is called with the
-        master side of the command's terminal, `started` with the number of the run for `signal`. Raises
+        master side of the command's terminal, `started` with the number of the run for `signal`.
+        `session` starts commands beside it, if the request says `serve`. Raises
         SandboxFailure where the command could not be started.
         """
         began = time.monotonic()
@@ -106,9 +109,15 @@ class Helper:
                 send_request(ours, request)
             except OSError:
                 pass  # it ended before it was asked; why comes as an answer
+            if session is not None:
+                session.begin(ours)
             if started is not None:
                 started(number)
-            outcome = self._answers(ours, request, terminal, began)
+            try:
+                outcome = self._answers(ours, request, terminal, began, session)
+            finally:
+                if session is not None:
+                    session.end()
         with self._sending:
             self._active -= 1
         return outcome
@@ -130,7 +139,14 @@ class Helper:
         except OSError as error:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
 
-    def _answers(self, link: socket, request: Request, terminal: Callable[[int], None] | None, began: float) -> Outcome:
+    def _answers(
+        self,
+        link: socket,
+        request: Request,
+        terminal: Callable[[int], None] | None,
+        began: float,
+        session: Session | None,
+    ) -> Outcome:
         outcome: Outcome | None = None
         timed_out = False
         failure: SandboxFailure | None = None
@@ -150,6 +166,8 @@ class Helper:
                 raise HelperBug(str(payload[0]))
             elif kind == "timed out":
                 timed_out = True
+            elif session is not None:
+                session.take(kind, payload, descriptors)
         seconds = time.monotonic() - began
         if failure is not None:
             raise failure

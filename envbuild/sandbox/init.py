@@ -18,6 +18,7 @@ from socket import AF_INET, SOCK_DGRAM, socket
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox import mounts, syscalls
 from envbuild.sandbox.accounts import identity_of
+from envbuild.sandbox.beside import Beside
 from envbuild.sandbox.command import FORWARDED, Command, fork_command, start
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import why_refused
@@ -64,7 +65,8 @@ def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
         if failure is not None:
             raise failure
         request = receive_request(link)
-        status = _run(request, held, link, command, (stdin, output, errors))
+        beside = Beside(link, program, single=single, terminal=_new_terminal, reason=_not_started)
+        status = _run(request, held, link, command, (stdin, output, errors), beside)
     except EnvbuildError as error:
         _tell(link, "failed", (error.message, error.hint))
     except OSError as error:
@@ -96,11 +98,12 @@ def _run(
     link: socket,
     command: Command,
     streams: tuple[int, int, int],
+    beside: Beside,
 ) -> int:
     held = (*prepared, *mounts.open_binds(request))
     skeleton, root = f"{STAGE}/skeleton", f"{STAGE}/root"
     mounts.make_skeleton(skeleton, mounts.mount_points(request))
-    mount_overlay((*request.layers, skeleton), request.upper, request.work, root)
+    mount_overlay((*request.layers, skeleton), request.upper, request.work, root, lasting=request.lasting)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     # The old root now lies on the new one; taken away, no path leads to it any more.
@@ -115,7 +118,7 @@ def _run(
     start(command, request, identity, streams, terminal)
     for descriptor in set(streams):
         os.close(descriptor)
-    code, number = _reap(command.pid)
+    code, number = beside.serve_until(command.pid) if request.serve else _reap(command.pid)
     problem = os.read(command.failed, 4096)
     if problem:
         raise _not_started(request, problem)
@@ -182,11 +185,17 @@ def _raise_loopback() -> None:
 
 def _open_terminal(link: socket) -> str:
     """A terminal of the sandbox's own; its master side goes to whoever asked for the run."""
+    master, path = _new_terminal()
+    send(link, "terminal", (), (master,))
+    os.close(master)
+    return path
+
+
+def _new_terminal() -> tuple[int, str]:
+    """A new terminal: its master side, and the path of the other one."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     unlock = array.array("i", [0])
     fcntl.ioctl(master, _TIOCSPTLCK, unlock)
     number = array.array("i", [0])
     fcntl.ioctl(master, _TIOCGPTN, number)
-    send(link, "terminal", (), (master,))
-    os.close(master)
-    return f"/dev/pts/{number[0]}"
+    return master, f"/dev/pts/{number[0]}"

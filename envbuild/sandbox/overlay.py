@@ -24,18 +24,20 @@ class CannotMountOverlay(MachineLacks):
         )
 
 
-def mount_overlay(layers: Sequence[str], upper: str | None, work: str | None, target: str) -> None:
+def mount_overlay(
+    layers: Sequence[str], upper: str | None, work: str | None, target: str, *, lasting: bool = False
+) -> None:
     """Mounts `layers` (topmost first) at `target`, writable if `upper` and `work` are given.
 
     Raises CannotMountOverlay with the kernel's own reason.
     """
     try:
-        mounted = _new_mount(layers, upper, work)
+        mounted = _new_mount(layers, upper, work, lasting)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
             raise CannotMountOverlay(f"{error.strerror} ({error.filename})") from error
         try:
-            _old_mount(layers, upper, work, target)
+            _old_mount(layers, upper, work, target, lasting)
         except OSError as second:
             raise CannotMountOverlay(f"{error.filename or error.strerror}; {second.strerror}") from second
         return
@@ -45,7 +47,7 @@ def mount_overlay(layers: Sequence[str], upper: str | None, work: str | None, ta
         os.close(mounted)
 
 
-def _new_mount(layers: Sequence[str], upper: str | None, work: str | None) -> int:
+def _new_mount(layers: Sequence[str], upper: str | None, work: str | None, lasting: bool) -> int:
     context = syscalls.fsopen("overlay")
     try:
         for layer in layers:
@@ -53,8 +55,9 @@ def _new_mount(layers: Sequence[str], upper: str | None, work: str | None) -> in
         if upper is not None and work is not None:
             syscalls.fsconfig(context, "upperdir", upper)
             syscalls.fsconfig(context, "workdir", work)
-            # What a crash leaves here is thrown away, so nothing has to be synced when it is unmounted.
-            syscalls.fsconfig(context, "volatile", None)
+            if not lasting:
+                # What a crash leaves here is thrown away, so nothing has to be synced when it is unmounted.
+                syscalls.fsconfig(context, "volatile", None)
         # Without userxattr the mount succeeds too, but opaque directories then show through (Linux 6.18).
         syscalls.fsconfig(context, "userxattr", None)
         # Equal files share inodes in the store; with an index overlayfs would make them one file inside, too.
@@ -66,10 +69,10 @@ def _new_mount(layers: Sequence[str], upper: str | None, work: str | None) -> in
         os.close(context)
 
 
-def _old_mount(layers: Sequence[str], upper: str | None, work: str | None, target: str) -> None:
+def _old_mount(layers: Sequence[str], upper: str | None, work: str | None, target: str, lasting: bool) -> None:
     options = ["lowerdir=" + ":".join(_escape(layer) for layer in layers), "userxattr", "index=off"]
     if upper is not None and work is not None:
-        options += [f"upperdir={_escape(upper)}", f"workdir={_escape(work)}", "volatile"]
+        options += [f"upperdir={_escape(upper)}", f"workdir={_escape(work)}", *([] if lasting else ["volatile"])]
     data = ",".join(options)
     if len(os.fsencode(data)) >= os.sysconf("SC_PAGE_SIZE"):
         raise OSError(errno.E2BIG, "too many layers for this kernel's mount(2): give the store a shorter path")

@@ -28,6 +28,8 @@ class Request(Record):
     root is read-only. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in /etc/passwd and
     /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds. `network` shares the
     network of the caller; else there is a loopback only. With `terminal` the command gets a terminal of its own.
+    With `serve` process 1 starts other commands beside it when it is asked to (session.py).
+    What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
     layers: tuple[str, ...]
@@ -43,6 +45,18 @@ class Request(Record):
     timeout: float | None = None
     terminal: bool = False
     hostname: str = "envbuild"
+    serve: bool = False
+    lasting: bool = False
+
+
+class Entry(Record):
+    """Another command beside the one of a running sandbox: the fields are those of Request."""
+
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    directory: str = "/"
+    user: str = ""
+    terminal: bool = False
 
 
 class Outcome(Record):

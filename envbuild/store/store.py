@@ -13,6 +13,7 @@ from envbuild.store.attributes import apply_attributes
 from envbuild.store.builder import TreeBuilder
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable
 from envbuild.store.images import Images, sync_file_system
+from envbuild.store.instances import Instances
 from envbuild.store.lost import Lost
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Occurrences
@@ -48,6 +49,7 @@ class Store:
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
         self.images = Images(database, self.tags)
+        self.instances = Instances(f"{path}/instances")
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)

@@ -1,0 +1,68 @@
+"""`envbuild exec`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+
+DESCRIPTION = """\
+Runs another command in a running instance, beside its own: with its user, directory and environment unless told
+otherwise. The exit code is the command's."""
+
+EXAMPLES = """\
+examples:
+  envbuild exec web -- ps aux
+  envbuild exec web                      a shell
+  echo hello | envbuild exec web -- cat"""
+
+TAKES_COMMAND = True
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits")
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
+    parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
+    parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.cli.foreground import pass_signals, variable
+    from envbuild.plan.facts import load
+    from envbuild.runtime.control import enter
+    from envbuild.runtime.instance import shell_of
+    from envbuild.sandbox.request import Entry
+
+    with Store.open(environment.store_path(), create=False) as store:
+        instance = store.instances.find(arguments.instance)
+        argv = arguments.command or (shell_of(store, instance.tree, instance.name),)
+    facts, options = load(instance.facts), instance.options
+    terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
+    user = arguments.user if arguments.user is not None else options.get("user")
+    variables = {
+        "HOME": options.get("home", "/root"),
+        **facts.environment_of_commands(),
+        **dict(options.get("environment", [])),
+        **dict(variable(text, environment) for text in arguments.env),
+    }
+    if terminal:
+        variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
+    entry = Entry(
+        tuple(argv),
+        tuple(variables.items()),
+        arguments.workdir or options.get("workdir") or facts.workdir,
+        facts.user if user is None else user,
+        terminal,
+    )
+    if not entry.argv:
+        raise UsageError("which command?", f"envbuild exec {instance.name} -- COMMAND")
+    environment.stdout.flush()
+    if terminal:
+        from envbuild.runtime.terminal import TerminalBridge
+
+        with TerminalBridge(0, 1) as bridge:
+            return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
+    return enter(instance, entry, (0, 1, 2), running=pass_signals)

@@ -1,0 +1,37 @@
+"""`envbuild kill`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+
+DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
+
+EXAMPLES = """\
+examples:
+  envbuild kill web
+  envbuild kill --signal HUP web"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("--signal", "-s", default="KILL", metavar="SIGNAL", help="a name or a number")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.runtime.control import SIGNAL, ask
+
+    text = arguments.signal.upper().removeprefix("SIG")
+    number = int(text) if text.isdigit() else int(getattr(signal, f"SIG{text}", 0))
+    if not 0 < number < signal.NSIG:
+        raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
+    with Store.open(environment.store_path(), create=False) as store:
+        found = [store.instances.find(one) for one in arguments.instance]
+    for one in found:
+        ask(one, SIGNAL, (number,))
+        environment.stdout.write(f"{one.name}\n")
+    return 0

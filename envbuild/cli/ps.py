@@ -1,0 +1,67 @@
+"""`envbuild ps`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from envbuild.cli.description import add_format, print_json
+from envbuild.cli.environment import Environment
+from envbuild.store.instances import EXITED, LOST, Instance, State
+from envbuild.store.store import Store
+from envbuild.ui.tables import table
+from envbuild.ui.units import ago, duration, iso
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DESCRIPTION = "Lists the instances that run, or with --all those that are over, too."
+
+EXAMPLES = """\
+examples:
+  envbuild ps
+  envbuild ps --all --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path()) as store:
+        found = [(one, store.instances.state(one)) for one in store.instances.all()]
+    shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    if arguments.format == "json":
+        print_json([_plain(one, state) for one, state in shown], environment.stdout)
+        return 0
+    now = time.time()
+    rows = [(one.identity, one.name, one.reference, _standing(state, now), ago(one.made, now)) for one, state in shown]
+    table(("ID", "NAME", "IMAGE", "STATE", "MADE"), rows, stream=environment.stdout)
+    return 0
+
+
+def _standing(state: State, now: float) -> str:
+    if state.status == EXITED:
+        return f"exited ({state.code})" + (f": {state.error}" if state.error else "")
+    if state.status == LOST:
+        return "lost: its supervisor is gone"
+    restarts = f", {state.restarts} restarts" if state.restarts else ""
+    return f"{state.status} for {duration(max(0.0, now - state.started))}{restarts}"
+
+
+def _plain(one: Instance, state: State) -> dict[str, Any]:
+    return {
+        "id": one.identity,
+        "name": one.name,
+        "image": f"sha256:{one.image}",
+        "reference": one.reference,
+        "made": iso(one.made),
+        "state": state.status,
+        "started": iso(state.started) if state.started else None,
+        "ended": iso(state.ended) if state.ended else None,
+        "code": state.code,
+        "restarts": state.restarts,
+        "error": state.error,
+    }

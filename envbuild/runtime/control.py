@@ -1,0 +1,78 @@
+"""How commands reach the supervisor of an instance: a socket in the instance's folder, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from socket import AF_UNIX, SOCK_STREAM, socket
+
+from envbuild.errors import WorkFailed
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.request import Entry
+from envbuild.sandbox.wire import receive, send
+from envbuild.store.instances import Instance
+
+SOCKET = "control"
+ENTER, SIGNAL, STOP, WAIT = "enter", "signal", "stop", "wait"
+ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
+
+
+class NotRunning(WorkFailed):
+    """The instance is over."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
+
+
+def connect(instance: Instance) -> socket:
+    """A connection to the supervisor. Raises NotRunning."""
+    link = socket(AF_UNIX, SOCK_STREAM)
+    # Through a descriptor: a socket's path may have 108 bytes only (unix(7)), and a store lies where it lies.
+    folder = os.open(instance.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        link.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+    except OSError as error:
+        link.close()
+        raise NotRunning(instance.name) from error
+    finally:
+        os.close(folder)
+    return link
+
+
+def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tuple[object, ...]:
+    """Asks for something and waits until it is done; the answer. Raises NotRunning."""
+    with connect(instance) as link:
+        send(link, kind, payload)
+        answer = receive(link)
+    if answer is None:
+        raise NotRunning(instance.name)
+    return answer[1]
+
+
+def enter(
+    instance: Instance,
+    entry: Entry,
+    streams: Sequence[int],
+    *,
+    terminal: Callable[[int], None] = os.close,
+    running: Callable[[Callable[[int], None]], None] = lambda send_signal: None,
+) -> int:
+    """Runs another command in a running instance; returns its exit code.
+
+    `terminal` is called with the master side of its terminal, `running` with a function that sends it a signal. Raises
+    NotRunning and SandboxFailure.
+    """
+    with connect(instance) as link:
+        payload = (entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
+        send(link, ENTER, payload, streams)
+        running(lambda number: send(link, SIGNAL, (number,)))
+        while (answer := receive(link)) is not None:
+            kind, found, descriptors = answer
+            if kind == TERMINAL:
+                terminal(descriptors[0])
+            elif kind == FAILED:
+                raise SandboxFailure(str(found[0]), str(found[1]))
+            elif kind == ENDED:
+                return int(found[0])
+    return 128 + signal.SIGKILL

@@ -1,0 +1,106 @@
+"""What an instance printed: lines with their time and stream, in files that take turns."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+LARGEST = 10_000_000
+"""Bytes of one file; the one before is kept as `log.1`."""
+_CHUNK = 1 << 16
+OUT, ERR = "out", "err"
+
+
+class LogWriter:
+    """Reads what a command prints from pipes and appends it, line by line: `TIME STREAM TEXT`, the time in seconds
+    since 1970 with six digits behind the point."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - held as long as the instance lives
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._threads: list[threading.Thread] = []
+
+    def follow(self, descriptor: int, stream: str) -> None:
+        """Takes over the reading end of a pipe, until its last writer is gone."""
+        thread = threading.Thread(target=self._read, args=(descriptor, stream), name=f"log {stream}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def finish(self) -> None:
+        """Waits until all that was printed is written."""
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def write(self, stream: str, lines: list[bytes]) -> None:
+        """Appends whole lines."""
+        head = f"{time.time():.6f} {stream} ".encode()
+        data = b"".join(head + line + b"\n" for line in lines)
+        with self._lock:
+            if self._size + len(data) > LARGEST and self._size:
+                self._file.close()
+                os.replace(self._path, f"{self._path}.1")
+                self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115
+                self._size = 0
+            self._file.write(data)
+            self._size += len(data)
+
+    def _read(self, descriptor: int, stream: str) -> None:
+        rest = b""
+        while chunk := os.read(descriptor, _CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if lines:
+                self.write(stream, lines)
+            if len(rest) > LARGEST // 10:
+                # A line without an end must not fill the memory.
+                self.write(stream, [rest])
+                rest = b""
+        if rest:
+            self.write(stream, [rest])
+        os.close(descriptor)
+
+
+def entries(path: str, *, follow: bool = False, alive: object = None) -> Iterator[tuple[float, str, bytes]]:
+    """(time, stream, line) of all that is kept, the oldest first. With `follow` it goes on as long as `alive()`, a
+    function without arguments, says so."""
+    for one in (f"{path}.1", path):
+        if os.path.exists(one):
+            if one == path:
+                yield from _tail(one, follow, alive)
+            else:
+                with open(one, "rb") as file:
+                    yield from (_entry(line) for line in file if line.endswith(b"\n"))
+
+
+def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, bytes]]:
+    assert alive is None or callable(alive)
+    file = open(path, "rb")  # noqa: SIM115 - may be changed for its successor
+    try:
+        rest = b""
+        while True:
+            living = bool(alive()) if callable(alive) else False
+            while line := file.readline():
+                rest += line
+                if rest.endswith(b"\n"):
+                    yield _entry(rest)
+                    rest = b""
+            if not follow:
+                return
+            if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+                file.close()
+                file = open(path, "rb")  # noqa: SIM115
+                continue
+            if not living:
+                return
+            time.sleep(0.05)
+    finally:
+        file.close()
+
+
+def _entry(line: bytes) -> tuple[float, str, bytes]:
+    moment, stream, text = line.rstrip(b"\n").split(b" ", 2)
+    return float(moment), stream.decode(), text

@@ -1,0 +1,115 @@
+"""Process 1's side of commands that are started beside the first one: `exec` in a running instance."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from socket import socket
+
+from envbuild.errors import EnvbuildError
+from envbuild.sandbox.accounts import identity_of
+from envbuild.sandbox.command import Command, fork_command, start
+from envbuild.sandbox.request import Request
+from envbuild.sandbox.wire import receive, send
+
+ENTER, SIGNAL = "enter", "signal"
+ENTERED, REFUSED, TERMINAL = "entered ended", "entered refused", "entered terminal"
+
+
+class Beside:
+    """The commands beside the first one, by the numbers that they were asked for under."""
+
+    def __init__(
+        self,
+        link: socket,
+        program: bytes,
+        *,
+        single: bool,
+        terminal: Callable[[], tuple[int, str]],
+        reason: Callable[[Request, bytes], EnvbuildError],
+    ) -> None:
+        """`terminal` opens one and gives its master side and its path; `reason` says why a command did not start."""
+        self._link = link
+        self._program = program
+        self._single = single
+        self._terminal = terminal
+        self._reason = reason
+        self._commands: dict[int, tuple[int, Command, Request]] = {}
+
+    def serve_until(self, child: int) -> tuple[int, int]:
+        """Starts what is asked for, and reaps, until `child` ends; its (exit code, signal)."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        poller = select.poll()
+        for descriptor in (reading, self._link.fileno()):
+            poller.register(descriptor, select.POLLIN)
+        while True:
+            ended = self._reap(child)
+            if ended is not None:
+                return ended
+            for descriptor, _ in poller.poll():
+                if descriptor == reading:
+                    os.read(reading, 4096)
+                elif not self._obey():
+                    poller.unregister(descriptor)
+
+    def _obey(self) -> bool:
+        """Does what one message asks for; False when there will be no more."""
+        message = receive(self._link)
+        if message is None:
+            return False
+        kind, payload, streams = message
+        if kind == ENTER:
+            self._enter(payload, streams)
+        elif kind == SIGNAL:
+            number, what = payload
+            for pid, (asked, _, _) in self._commands.items():
+                if asked == number:
+                    os.kill(pid, what)
+        for descriptor in set(streams):
+            os.close(descriptor)
+        return True
+
+    def _enter(self, payload: tuple[object, ...], streams: Sequence[int]) -> None:
+        number, argv, environment, directory, user, wants_terminal = payload
+        assert isinstance(number, int)
+        request = Request((), argv, environment, directory=directory, user=user)  # type: ignore[arg-type]
+        try:
+            identity = identity_of(request.user)
+            path = None
+            if wants_terminal:
+                master, path = self._terminal()
+                send(self._link, TERMINAL, (number,), (master,))
+                os.close(master)
+            command = fork_command(self._program, single=self._single)
+            start(command, request, identity, streams, path)
+            self._commands[command.pid] = (number, command, request)
+        except EnvbuildError as error:
+            send(self._link, REFUSED, (number, error.message, error.hint))
+        except OSError as error:
+            send(self._link, REFUSED, (number, f"the command can't be started: {error.strerror}", ""))
+
+    def _reap(self, child: int) -> tuple[int, int] | None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except (InterruptedError, ChildProcessError):
+                continue
+            if pid == 0:
+                return None
+            code = os.waitstatus_to_exitcode(status)
+            ended = (code, 0) if code >= 0 else (128 - code, -code)
+            if pid == child:
+                return ended
+            if pid in self._commands:
+                number, command, request = self._commands.pop(pid)
+                problem = os.read(command.failed, 4096)
+                os.close(command.failed)
+                if problem:
+                    error = self._reason(request, problem)
+                    send(self._link, REFUSED, (number, error.message, error.hint))
+                else:
+                    send(self._link, ENTERED, (number, *ended))

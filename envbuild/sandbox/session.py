@@ -1,0 +1,86 @@
+"""Commands beside the first one of a sandbox, as whoever asked for the sandbox sees them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from socket import socket
+
+from envbuild.record import Record
+from envbuild.sandbox.beside import ENTER, ENTERED, REFUSED, SIGNAL, TERMINAL
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.request import Entry
+from envbuild.sandbox.wire import send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Ended(Record):
+    """How a command beside ended: its exit status (128 + the signal's number), or why it did not start."""
+
+    status: int
+    failure: SandboxFailure | None = None
+
+
+class Session:
+    """The commands beside one run. Several threads may use it; answers come in the thread that waits for the run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._link: socket | None = None
+        self._next = 0
+        self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
+
+    def enter(
+        self,
+        entry: Entry,
+        streams: tuple[int, int, int],
+        ended: Callable[[Ended], None],
+        terminal: Callable[[int], None] = os.close,
+    ) -> int:
+        """Starts a command with these streams; returns its number. `ended` is called when it is over, `terminal` with
+        the master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
+        with self._lock:
+            if self._link is None:
+                raise SandboxFailure("the instance is not running", "start it again: envbuild start NAME")
+            self._next += 1
+            number = self._next
+            self._waiting[number] = (ended, terminal)
+            payload = (number, entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
+            send(self._link, ENTER, payload, streams)
+        return number
+
+    def signal(self, number: int, what: int) -> None:
+        """Sends a signal to a command beside; nothing if it is over."""
+        with self._lock:
+            if self._link is not None and number in self._waiting:
+                send(self._link, SIGNAL, (number, what))
+
+    def begin(self, link: socket) -> None:
+        """The sandbox can be asked from now on."""
+        with self._lock:
+            self._link = link
+
+    def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
+        """Takes an answer of the sandbox."""
+        number = payload[0] if payload else 0
+        ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
+        if kind == TERMINAL:
+            terminal(descriptors[0])
+            return
+        self._waiting.pop(number, None)
+        if kind == ENTERED:
+            ended(Ended(payload[1]))
+        elif kind == REFUSED:
+            ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+
+    def end(self) -> None:
+        """The sandbox is gone, and every command in it."""
+        with self._lock:
+            self._link = None
+            left, self._waiting = self._waiting, {}
+        for ended, _ in left.values():
+            ended(Ended(137))

@@ -1,0 +1,226 @@
+"""Instances on record: what each was started with, how it stands, and its own files.
+
+`instances/ID/` holds `config.json`, which never changes, `state.json`, the supervisor's last word, `log`, the socket
+`control`, and `upper` and `work` for overlayfs. The supervisor holds a lock on `lock` as long as it lives: so whether
+an instance runs is known after a crash and a restart of the machine, too, whatever its last word was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.record import Record
+from envbuild.store.reference import BadName
+from envbuild.store.removal import remove
+from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
+_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+
+class Instance(Record):
+    """One instance: `config` is what it was started with, `made` when (seconds since 1970), `path` its folder."""
+
+    identity: str
+    name: str
+    image: Digest
+    reference: str
+    tree: Digest
+    facts: str
+    made: float
+    path: str
+    config: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """`config`, read."""
+        plain: dict[str, Any] = json.loads(self.config)
+        return plain
+
+
+class State(Record):
+    """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
+    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code."""
+
+    status: str
+    started: float = 0.0
+    ended: float = 0.0
+    code: int | None = None
+    restarts: int = 0
+    health: str = ""
+    error: str = ""
+
+
+class NoSuchInstance(UsageError):
+    """No instance has this name or id."""
+
+    def __init__(self, reference: str, near: str | None) -> None:
+        hint = f"did you mean '{near}'?" if near else "`envbuild ps --all` lists what there is"
+        super().__init__(f"there is no instance '{reference}'", hint)
+
+
+class NameTaken(WorkFailed):
+    """Another instance has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is an instance '{name}' already", f"choose another --name, or remove it: envbuild rm {name}"
+        )
+
+
+class Instances:
+    """The instances of one store."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def create(
+        self,
+        name: str | None,
+        image: Digest,
+        reference: str,
+        tree: Digest,
+        facts: str,
+        options: dict[str, Any],
+    ) -> Instance:
+        """Puts a new instance on record; without a `name` it gets one. Raises NameTaken and BadName."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        if name is not None and (not name or name.strip(_NAME) or not name[0].isalnum()):
+            raise BadName(name)
+        taken = {one.name for one in self.all()}
+        if name in taken:
+            raise NameTaken(str(name))
+        identity = os.urandom(6).hex()
+        plain = reference.partition("@")[0].partition(":")[0] or "instance"
+        found = name or f"{plain}-{identity[:4]}"
+        folder = f"{self.path}/{identity}"
+        config = json.dumps(
+            {
+                "name": found,
+                "image": image,
+                "reference": reference,
+                "tree": tree,
+                "facts": facts,
+                "made": time.time(),
+                "options": options,
+            }
+        )
+        # Whole or not at all: what has no name of its own yet is nobody's.
+        temporary = f"{folder}.new"
+        os.mkdir(temporary, 0o700)
+        for inner in ("upper", "work"):
+            os.mkdir(f"{temporary}/{inner}", 0o755)
+        _write(f"{temporary}/config.json", config)
+        _write(f"{temporary}/state.json", json.dumps({"status": STARTING}))
+        os.rename(temporary, folder)
+        made = self.get(identity)
+        assert made is not None
+        return made
+
+    def get(self, identity: str) -> Instance | None:
+        """The instance with this whole id."""
+        folder = f"{self.path}/{identity}"
+        try:
+            with open(f"{folder}/config.json", encoding="utf-8") as file:
+                plain = json.load(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Instance(
+            identity,
+            plain["name"],
+            plain["image"],
+            plain["reference"],
+            plain["tree"],
+            plain["facts"],
+            plain["made"],
+            folder,
+            json.dumps(plain["options"]),
+        )
+
+    def all(self) -> list[Instance]:
+        """All instances, the newest first."""
+        if not os.path.isdir(self.path):
+            return []
+        found = [self.get(name) for name in os.listdir(self.path) if "." not in name]
+        return sorted((one for one in found if one is not None), key=lambda one: -one.made)
+
+    def find(self, reference: str) -> Instance:
+        """The instance of this name, or of an id that begins so. Raises NoSuchInstance."""
+        everything = self.all()
+        named = [one for one in everything if one.name == reference]
+        fitting = named or [one for one in everything if reference and one.identity.startswith(reference)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise UsageError(
+                f"'{reference}' fits {len(fitting)} instances",
+                "give more digits: " + ", ".join(o.identity for o in fitting),
+            )
+        from difflib import get_close_matches  # only on a mistake
+
+        near = get_close_matches(reference, [one.name for one in everything], 1)
+        raise NoSuchInstance(reference, near[0] if near else None)
+
+    def state(self, instance: Instance) -> State:
+        """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
+        try:
+            with open(f"{instance.path}/state.json", encoding="utf-8") as file:
+                state = State(**json.load(file))
+        except (FileNotFoundError, ValueError):
+            state = State(LOST)
+        if state.status != EXITED and not self.is_supervised(instance):
+            return state.replace(status=LOST)
+        return state
+
+    def is_supervised(self, instance: Instance) -> bool:
+        """Whether its supervisor lives."""
+        try:
+            descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def remove(self, instance: Instance) -> None:
+        """Takes an instance away with all that it wrote; it has to be over."""
+        gone = f"{instance.path}.gone"
+        os.rename(instance.path, gone)
+        remove(gone)
+
+
+def hold(instance: Instance) -> int:
+    """Takes the lock of an instance for its supervisor, who keeps the descriptor open. Raises WorkFailed if it is
+    supervised already."""
+    descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise WorkFailed(
+            f"{instance.name} is running already", f"see: envbuild ps; envbuild stop {instance.name}"
+        ) from None
+    return descriptor
+
+
+def write_state(path: str, state: State) -> None:
+    """Puts down how an instance stands; `path` is its folder."""
+    _write(f"{path}/state.json", json.dumps({name: getattr(state, name) for name in state.__match_args__}))
+
+
+def _write(path: str, text: str) -> None:
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
