@@ -37,9 +37,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         print_json([_plain(one, state) for one, state in shown], environment.stdout)
         return 0
     now = time.time()
-    rows = [(one.identity, one.name, one.reference, _standing(state, now), ago(one.made, now)) for one, state in shown]
-    table(("ID", "NAME", "IMAGE", "STATE", "MADE"), rows, stream=environment.stdout)
+    rows = [
+        (one.identity, one.name, one.reference, _standing(state, now), _ports(state), ago(one.made, now))
+        for one, state in shown
+    ]
+    table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
     return 0
+
+
+def _ports(state: State) -> str:
+    shown = [f"{host}:{number}->{inside}/{protocol}" for host, number, inside, protocol in state.ports]
+    return ", ".join(shown) if state.status not in (EXITED, LOST) else ""
 
 
 def _standing(state: State, now: float) -> str:
@@ -64,4 +72,5 @@ def _plain(one: Instance, state: State) -> dict[str, Any]:
         "code": state.code,
         "restarts": state.restarts,
         "error": state.error,
+        "ports": [dict(zip(("host", "port", "inside", "protocol"), one, strict=True)) for one in state.ports],
     }

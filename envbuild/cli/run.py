@@ -30,6 +30,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
     parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
     parser.add_argument("-d", "--detach", action="store_true", help="in the background; prints its name")
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        default=[],
+        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
+        help="a port of this machine that leads into the instance (with -d; may repeat)",
+    )
     parser.add_argument("--name", metavar="NAME", help="what the instance is called (with -d)")
     parser.add_argument(
         "--restart",

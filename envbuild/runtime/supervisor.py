@@ -16,9 +16,10 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 from envbuild.engine.home import Homes
 from envbuild.errors import EnvbuildError
 from envbuild.plan.facts import load
-from envbuild.record import Record
+from envbuild.record import Record, values
 from envbuild.runtime import control
 from envbuild.runtime.logs import ERR, OUT, LogWriter
+from envbuild.runtime.ports import Port, PortMapper, open_ports
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.sandbox.request import Bind, Entry, Outcome, Request
@@ -93,6 +94,10 @@ class _Supervisor:
         self._code = 0
         self._state = State(RUNNING)
         self._store_path = store_path
+        # Before anything starts: a port that is taken is told at once.
+        opened = open_ports([Port(*one) for one in self._options.get("ports", [])])
+        self._mapped = [list(values(port)) for port, _ in opened]
+        self._ports = PortMapper(opened, self._session)
 
     def run(self) -> None:
         request = self._request()
@@ -100,6 +105,7 @@ class _Supervisor:
         threading.Thread(target=self._serve, args=(server,), name="control", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._stop(None))
+        self._ports.start()
         restarts, pause = 0, FIRST_PAUSE
         while True:
             began = time.time()
@@ -161,6 +167,7 @@ class _Supervisor:
             os.close(out[1])
             os.close(err[1])
             os.close(nothing)
+            self._ports.begin()
             self._put(State(RUNNING, began, 0.0, None, restarts))
             self._tell("")
 
@@ -172,6 +179,7 @@ class _Supervisor:
             self._log.finish()
 
     def _put(self, state: State) -> None:
+        state = state.replace(ports=tuple(tuple(one) for one in self._mapped))
         self._state = state
         write_state(self._instance.path, state)
 

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Sequence
-from socket import socket
+from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.accounts import identity_of
@@ -14,8 +14,9 @@ from envbuild.sandbox.command import Command, fork_command, start
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive, send
 
-ENTER, SIGNAL = "enter", "signal"
-ENTERED, REFUSED, TERMINAL = "entered ended", "entered refused", "entered terminal"
+ENTER, SIGNAL, SOCKETS = "enter", "signal", "sockets"
+ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
+_KINDS = {"tcp": SOCK_STREAM, "udp": SOCK_DGRAM}
 
 
 class Beside:
@@ -64,6 +65,12 @@ class Beside:
         kind, payload, streams = message
         if kind == ENTER:
             self._enter(payload, streams)
+        elif kind == SOCKETS:
+            # Made here, they belong to the sandbox's network wherever they are used.
+            protocol, count = payload
+            for _ in range(count):
+                with socket(AF_INET, _KINDS[protocol]) as made:
+                    send(self._link, SOCKET, (0, protocol), (made.fileno(),))
         elif kind == SIGNAL:
             number, what = payload
             for pid, (asked, _, _) in self._commands.items():

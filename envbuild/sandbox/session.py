@@ -8,7 +8,7 @@ from collections.abc import Callable
 from socket import socket
 
 from envbuild.record import Record
-from envbuild.sandbox.beside import ENTER, ENTERED, REFUSED, SIGNAL, TERMINAL
+from envbuild.sandbox.beside import ENTER, ENTERED, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import send
@@ -32,6 +32,7 @@ class Session:
         self._lock = threading.Lock()
         self._link: socket | None = None
         self._next = 0
+        self.sockets: Callable[[str, int], None] = lambda protocol, descriptor: os.close(descriptor)
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
 
     def enter(
@@ -59,6 +60,15 @@ class Session:
             if self._link is not None and number in self._waiting:
                 send(self._link, SIGNAL, (number, what))
 
+    def ask_sockets(self, protocol: str, count: int) -> bool:
+        """Asks for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
+        sandbox is gone."""
+        with self._lock:
+            if self._link is None:
+                return False
+            send(self._link, SOCKETS, (protocol, count))
+            return True
+
     def begin(self, link: socket) -> None:
         """The sandbox can be asked from now on."""
         with self._lock:
@@ -66,6 +76,9 @@ class Session:
 
     def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         """Takes an answer of the sandbox."""
+        if kind == SOCKET:
+            self.sockets(payload[1], descriptors[0])
+            return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
         if kind == TERMINAL:

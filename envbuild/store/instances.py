@@ -48,7 +48,8 @@ class Instance(Record):
 
 class State(Record):
     """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code."""
+    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code; `ports` are
+    (address, port, port inside, protocol) as they were opened on the host."""
 
     status: str
     started: float = 0.0
@@ -57,6 +58,7 @@ class State(Record):
     restarts: int = 0
     health: str = ""
     error: str = ""
+    ports: tuple[tuple[Any, ...], ...] = ()
 
 
 class NoSuchInstance(UsageError):
