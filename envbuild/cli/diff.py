@@ -80,16 +80,31 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
     from envbuild.engine.built_image import built_image
     from envbuild.history.compare import compare
-    from envbuild.history.side import side_of
+    from envbuild.history.side import Side, side_of
     from envbuild.ui.reports.report import report_of
 
+    def running(text: str) -> tuple[str, str] | None:
+        """The image and the tree of the instance that is called so."""
+        if text not in {one.name for one in store.instances.all()} | {one.identity for one in store.instances.all()}:
+            return None
+        from envbuild.cli.namespace import enter_for
+        from envbuild.runtime.drift import tree_of
+
+        enter_for(store)
+        instance = store.instances.find(text)
+        return instance.image, tree_of(store, instance)
+
+    def side(text: str) -> Side:
+        return side_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
+
     old, new = arguments.old, arguments.new
+    if new is None and old in {one.name for one in store.instances.all()}:
+        old, new = store.instances.find(old).image, old
     if new is None:
         if old.startswith("git:") or "/" in old:
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
-    one = side_of(store, old, lambda path: built_image(path, store, environment.epoch()))
-    other = side_of(store, new, lambda path: built_image(path, store, environment.epoch()))
+    one, other = side(old), side(new)
     comparison = compare(store, one, other)
     texts = statements = None
     if arguments.text is not None:
