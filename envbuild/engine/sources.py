@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> dict[str, Any]:
-    """`tree` has the files that the build read, `locks` the texts of the locks by path, `recipe` is the recipe's path in
-    the tree, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
+    """`tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
+    there, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
     `epoch` and the names of `secrets`, is there only where it says something.
 
     `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
