@@ -15,7 +15,7 @@ from envbuild.real_path import RealFiles
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
 from envbuild.tree.forest import walk
 
 TYPE_CHECKING = False
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> dict[str, Any]:
-    """`tree`, the files that the build read, and how it was asked for: `recipe` is the recipe's path in the tree,
-    `files` are those of all files that are read for it; `settings`, `stage`, `epoch` and the names of `secrets` are
-    there only where there are any.
+    """`tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
+    there, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
+    `epoch` and the names of `secrets`, is there only where it says something.
 
     `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
     """
     try:
         # What was copied comes last: the modes that it has there decide.
         edits = [
-            *sorted(_texts(session, lock_texts), key=lambda one: one.path),
+            *sorted(_texts(session), key=lambda one: one.path),
             *sorted(_copied(session), key=lambda one: one.path),
         ]
     except (ContentChanged, OSError):
@@ -47,6 +47,8 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
     found: dict[str, Any] = {
         "tree": tree,
         "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
+        # Not in the tree: every build has another one, and would add a file to the pool for it.
+        "locks": {os.path.relpath(os.path.realpath(path), root): text for path, text in lock_texts.items()},
         "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in one.recipe.files],
     }
     request = session.request
@@ -60,15 +62,13 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
     return found if request.epoch is None else {**found, "epoch": request.epoch}
 
 
-def _texts(session: Session, lock_texts: dict[str, str]) -> Iterator[Edit]:
-    """The recipes, their locks, and the files that were read and not copied."""
+def _texts(session: Session) -> Iterator[Edit]:
+    """The recipes, and the files that were read and not copied."""
     store = session.store
     for one in session.recipes:
         for path, _ in one.recipe.files:
             with open(path, "rb") as file:
                 yield Edit(os.fsencode(os.path.realpath(path)), _file(store, file.read()))
-    for path, text in lock_texts.items():
-        yield Edit(os.fsencode(os.path.realpath(path)), _file(store, text.encode()))
     for context in session.contexts:
         ignore = f"{context.folder}/{IGNORE_FILE}"
         if os.path.isfile(ignore):
@@ -89,9 +89,9 @@ def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
     return store.objects.add(Entry(b"", FILE, mode, 0, 0, 0), content)
 
 
-def check_out(store: Store, tree: Digest, folder: str) -> None:
-    """Writes the files of a tree of sources into an empty folder."""
-    for path, entry in walk(store.trees, tree):
+def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
+    """Writes what was kept of a build into an empty folder."""
+    for path, entry in walk(store.trees, sources["tree"]):
         where = os.path.join(folder, os.fsdecode(path))
         if entry.kind == DIRECTORY:
             os.mkdir(where)
@@ -101,3 +101,6 @@ def check_out(store: Store, tree: Digest, folder: str) -> None:
             with open(where, "xb") as file:
                 file.write(store.objects.read(entry))
             os.chmod(where, entry.mode | 0o400)
+    for name, text in sources["locks"].items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)

@@ -62,7 +62,7 @@ def verify(store: Store, image: Image, reference: str, request: BuildRequest, em
     if missing:
         raise NeedsSecrets(missing)
     with tempfile.TemporaryDirectory(prefix="envbuild-verify-") as folder:
-        check_out(store, sources["tree"], folder)
+        check_out(store, sources, folder)
         result = build(
             request.replace(
                 path=os.path.join(folder, sources["recipe"]),

@@ -24,7 +24,6 @@ _MAGIC = (
     (b"\xfd7zXZ", "xz data"),
     (b"(\xb5/\xfd", "zstd data"),
     (b"SQLite format 3", "SQLite database"),
-    (b"\xa7\r\r\n", "compiled Python"),
 )
 
 
@@ -104,7 +103,9 @@ def _described(side: tuple[Entry, bytes] | None) -> str:
     if side is None:
         return "nothing"
     entry, content = side
-    kind = next((name for magic, name in _MAGIC if content[: len(magic)] == magic or content[1:5] == magic), "")
+    kind = next((name for magic, name in _MAGIC if content.startswith(magic)), "")
+    if entry.name.endswith(b".pyc") and content[2:4] == b"\r\n":
+        kind = "compiled Python"
     if entry.kind == LINK:
         return f"a link to {content.decode('utf-8', 'backslashreplace')}"
     plain = "binary" if b"\0" in content[:8000] else "text"
