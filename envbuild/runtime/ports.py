@@ -50,13 +50,25 @@ def parse_port(text: str) -> Port:
     """The mapping of `-p [ADDRESS:]PORT:INSIDE[/udp]`. Raises UsageError."""
     body, _, protocol = text.partition("/")
     parts = body.rsplit(":", 2)
-    host = parts[0].strip("[]") if len(parts) == 3 else "0.0.0.0"
+    host = parts[0] if len(parts) == 3 else "0.0.0.0"
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not _is_address(host.strip("[]"), sockets.AF_INET6 if bracketed else sockets.AF_INET):
+        raise UsageError(f"-p {text}: '{host}' is no address", "as in: -p 127.0.0.1:8080:80, -p [::1]:8080:80")
+    host = host.strip("[]")
     numbers = parts[-2:]
     if len(numbers) != 2 or not all(one.isdigit() and int(one) < 65_536 for one in numbers) or int(numbers[1]) == 0:
         raise UsageError(f"-p {text}: not PORT:INSIDE", "as in: -p 8080:80, -p 127.0.0.1:0:53/udp")
     if protocol not in ("", "tcp", "udp"):
         raise UsageError(f"-p {text}: '{protocol}' is no protocol", "tcp or udp")
     return Port(host, int(numbers[0]), int(numbers[1]), protocol or "tcp")
+
+
+def _is_address(text: str, family: int) -> bool:
+    try:
+        sockets.inet_pton(family, text)
+    except OSError:
+        return False
+    return True
 
 
 def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:

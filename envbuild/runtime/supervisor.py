@@ -25,7 +25,7 @@ from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.sandbox.request import Bind, Entry, Outcome, Request
 from envbuild.sandbox.session import Ended, Session
 from envbuild.sandbox.wire import receive, send
-from envbuild.store.instances import EXITED, RESTARTING, RUNNING, Instance, State, hold, write_state
+from envbuild.store.instances import EXITED, RESTARTING, RUNNING, Instance, State, hold, write_layers, write_state
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -60,7 +60,6 @@ def supervise(instance: Instance, store_path: str, ready: Callable[[str], None])
 
     `ready` is called once: with "" when the command was started, else with why it was not.
     """
-    lock = hold(instance)
     told = [False]
 
     def tell(text: str) -> None:
@@ -68,6 +67,11 @@ def supervise(instance: Instance, store_path: str, ready: Callable[[str], None])
             told[0] = True
             ready(text)
 
+    try:
+        lock = hold(instance)
+    except EnvbuildError as error:
+        tell(f"{error.message}\n{error.hint}")
+        return
     try:
         with Helper.start(enter_user_namespace(), once=True) as helper:
             _Supervisor(instance, store_path, helper, tell).run()
@@ -132,6 +136,7 @@ class _Supervisor:
             store.share()
             store.owners_observable = self._helper.ids.kind != "single"
             layers = store.layers(instance.tree)
+            write_layers(instance.path, layers)
             user = options.get("user")
             user = facts.user if user is None else user
             home = Homes(store).of(instance.tree, user)
@@ -255,7 +260,7 @@ class _Supervisor:
             message = receive(link)
             if message is None:
                 # Who asked is gone: as with a terminal that is closed.
-                self._session.signal(number, signal.SIGHUP)
+                self._session.signal(number, int(signal.SIGHUP))
                 return
             if message[0] == control.SIGNAL:
                 self._session.signal(number, message[1][0])

@@ -95,8 +95,9 @@ def _remove(store: Store, kept: Needed) -> Freed:
     store.stacks.forget()
     # Else a loss of power could bring the records back, and not what they name.
     store.sync()
+    in_use = store.instances.layers_in_use()
     for name in os.listdir(store.stacks.path):
-        if name not in kept_layers:
+        if name not in kept_layers and f"{store.stacks.path}/{name}" not in in_use:
             remove(f"{store.stacks.path}/{name}")
     size = 0
     for path, identity in _pooled(store):

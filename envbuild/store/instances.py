@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
+LAYERS = "layers"
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
@@ -48,8 +49,8 @@ class Instance(Record):
 
 class State(Record):
     """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code; `ports` are
-    (address, port, port inside, protocol) as they were opened on the host."""
+    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code; `ports`
+    are (address, port, port inside, protocol) as they were opened on the host."""
 
     status: str
     started: float = 0.0
@@ -196,6 +197,15 @@ class Instances:
             os.close(descriptor)
         return False
 
+    def layers_in_use(self) -> set[str]:
+        """The paths of all layers that running instances have mounted."""
+        found: set[str] = set()
+        for one in self.all():
+            if os.path.exists(f"{one.path}/{LAYERS}") and self.is_supervised(one):
+                with open(f"{one.path}/{LAYERS}", encoding="utf-8", errors="surrogateescape") as file:
+                    found.update(file.read().splitlines())
+        return found
+
     def remove(self, instance: Instance) -> None:
         """Takes an instance away with all that it wrote; it has to be over."""
         gone = f"{instance.path}.gone"
@@ -220,6 +230,11 @@ def hold(instance: Instance) -> int:
 def write_state(path: str, state: State) -> None:
     """Puts down how an instance stands; `path` is its folder."""
     _write(f"{path}/state.json", json.dumps({name: getattr(state, name) for name in state.__match_args__}))
+
+
+def write_layers(path: str, layers: tuple[str, ...]) -> None:
+    """Puts down which layers an instance is about to mount."""
+    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
 
 
 def _write(path: str, text: str) -> None:

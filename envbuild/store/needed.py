@@ -89,12 +89,13 @@ class Needed:
 
 
 def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
-    """What tags, their history as far as `policy` keeps it, registered locks and the last failures need.
+    """What tags, their history as far as `policy` keeps it, instances, registered locks and the last failures need.
 
     Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
     and compared, and mounted after some linking.
     """
     found = Needed()
+    found.images |= {instance.image for instance in store.instances.all()}
     for tag in store.tags.all():
         found.images.add(tag.image)
         found.images |= _past(store, tag.name, tag.tag, policy)

@@ -1,0 +1,274 @@
+"""Instances in the background, as a user has them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import wait_for
+
+pytestmark = pytest.mark.namespaces
+WAITING = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
+SERVER = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80 > /dev/null; done"
+
+
+@pytest.fixture
+def image(project):
+    """A project with an image; whatever runs in the end is ended."""
+    assert project.build("run echo in the image > /file", "env GREETING=hello").code == 0
+    yield project
+    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", one["id"])
+
+
+def run(project, *words: str, name: str = "one") -> None:
+    done = project.command("run", "-d", "--name", name, *words)
+    assert (done.code, done.out) == (0, f"{name}\n"), done.err
+
+
+def state(project, name: str = "one") -> dict:
+    listed = json.loads(project.command("ps", "--all", "--format", "json").out)
+    return next(one for one in listed if one["name"] == name)
+
+
+def test_it_runs_on_and_ends_by_its_stop_signal(image):
+    run(image, "web", "--", "sh", "-c", f"echo started; {WAITING}")
+    assert state(image)["state"] == "running"
+    assert "one" in image.command("ps").out
+    assert image.command("stop", "one").code == 0
+    found = state(image)
+    assert (found["state"], found["code"]) == ("exited", 3)
+    assert image.command("logs", "one").out == "started\nbye\n"
+    assert "one" not in image.command("ps").out
+
+
+def test_what_does_not_go_is_killed_with_all_that_it_started(image):
+    run(image, "web", "--", "sh", "-c", "trap '' TERM; sleep 8642 & while :; do sleep 0.05; done")
+    assert wait_for(lambda: b"8642" in subprocess.run(["ps", "ax"], capture_output=True, check=True).stdout)
+    image.command("stop", "--time", "0.3", "one")
+    assert state(image)["code"] == 137
+    assert b"8642" not in subprocess.run(["ps", "ax"], capture_output=True, check=True).stdout
+
+
+def test_other_commands_run_beside_it(image):
+    run(image, "web", "--", "sh", "-c", f"echo mine > /mine; {WAITING}")
+    assert wait_for(lambda: image.command("exec", "one", "--", "cat", "/mine").out == "mine\n")
+    done = image.command("exec", "one", "--", "sh", "-c", "echo $GREETING; cat; echo bad >&2; exit 5", stdin=b"piped\n")
+    assert (done.code, done.out, done.err) == (5, "hello\npiped\n", "bad\n")
+    missing = image.command("exec", "one", "--", "nothing")
+    assert "there is no program 'nothing'" in missing.err
+    assert image.command("exec", "-w", "/bin", "-e", "A=1", "one", "--", "sh", "-c", "pwd; echo $A").out == "/bin\n1\n"
+    image.command("stop", "one")
+    over = image.command("exec", "one", "--", "true")
+    assert (over.code, "one is not running" in over.err) == (1, True)
+
+
+def test_a_command_beside_ends_with_who_asked_for_it(image):
+    run(image, "web", "--", "sh", "-c", WAITING)
+    process = image.start("exec", "one", "--", "sleep", "7531")
+    asked = lambda: "7531" in image.command("exec", "one", "--", "ps").out  # noqa: E731
+    assert wait_for(asked)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert wait_for(lambda: not asked())
+
+
+def test_what_it_wrote_is_there_when_it_is_started_again(image):
+    run(image, "web", "--", "sh", "-c", f"date +%s%N >> /times; echo $(wc -l < /times); {WAITING}")
+    image.command("stop", "one")
+    assert image.command("start", "one").code == 0
+    assert wait_for(lambda: image.command("logs", "one").out.split() == ["1", "bye", "2"])
+    twice = image.command("start", "one")
+    assert (twice.code, "is running already" in twice.err) == (1, True)
+
+
+@pytest.mark.parametrize(("rule", "code", "restarts"), [("never", 4, 0), ("on-failure:2", 4, 2), ("on-failure", 0, 0)])
+def test_it_is_restarted_as_the_rule_says(image, rule, code, restarts):
+    run(image, "--restart", rule, "web", "--", "sh", "-c", f"echo try; exit {code}")
+    assert image.command("wait", "one").code == code
+    found = state(image)
+    assert (found["code"], found["restarts"]) == (code, restarts)
+    assert image.command("logs", "one").out == "try\n" * (restarts + 1)
+
+
+def test_stop_ends_one_that_is_always_restarted(image):
+    run(image, "--restart", "always", "web", "--", "sh", "-c", "echo try; sleep 0.05")
+    assert wait_for(lambda: state(image)["restarts"] >= 1)
+    assert image.command("stop", "one").code == 0
+    assert state(image)["state"] == "exited"
+
+
+def test_it_outlives_who_started_it_and_ps_tells_the_truth_when_its_supervisor_was_killed(image):
+    run(image, "web", "--", "sh", "-c", WAITING)
+    folder = image.store / "instances" / state(image)["id"]
+    holders = subprocess.run(["fuser", folder / "lock"], capture_output=True, text=True, check=False).stdout.split()
+    if not holders:
+        holders = [pid for pid in os.listdir("/proc") if pid.isdigit() and _holds(pid, str(folder / "lock"))]
+    supervisor = min(map(int, holders))
+    os.kill(supervisor, signal.SIGKILL)
+    assert wait_for(lambda: state(image)["state"] == "lost")
+    assert not any(_mentions(pid, WAITING) for pid in os.listdir("/proc") if pid.isdigit())
+    assert image.command("start", "one").code == 0
+    assert state(image)["state"] == "running"
+
+
+def _holds(pid: str, path: str) -> bool:
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{one}") == path for one in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def _mentions(pid: str, text: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        return words[:1] == [b"sh"] and text.encode() in words
+    except OSError:
+        return False
+
+
+def test_logs_keep_streams_and_times_and_follow(image):
+    run(image, "web", "--", "sh", "-c", "echo 1; echo 2 >&2; sleep 0.5; echo 3; printf no-end")
+    done = image.command("logs", "--follow", "one")
+    assert (done.out, done.err) == ("1\n3\nno-end\n", "2\n")
+    assert image.command("logs", "--tail", "1", "one").out == "no-end\n"
+    stamped = image.command("logs", "--timestamps", "one").out.splitlines()[0]
+    assert stamped.startswith("20")
+    assert stamped.endswith("Z 1")
+
+
+def test_names_and_ids(image):
+    run(image, "web", "--", "sh", "-c", WAITING, name="alpha")
+    taken = image.command("run", "-d", "--name", "alpha", "web", "--", "true")
+    assert (taken.code, "there is an instance 'alpha' already" in taken.err) == (1, True)
+    assert "did you mean 'alpha'?" in image.command("stop", "alpa").err
+    assert image.command("exec", state(image, "alpha")["id"][:5], "--", "true").code == 0
+    running = image.command("rm", "alpha")
+    assert (running.code, "alpha is running" in running.err) == (1, True)
+    assert image.command("rm", "--force", "alpha").code == 0
+    assert image.command("ps", "--all").out.splitlines()[1:] == []
+
+
+def test_a_command_that_can_not_be_started_is_told(image):
+    done = image.command("run", "-d", "--name", "bad", "web", "-w", "/none", "--", "true")
+    assert wait_for(lambda: state(image, "bad")["state"] == "exited"), done.err
+    assert "/none" in state(image, "bad")["error"] or state(image, "bad")["code"] == 127
+
+
+def test_signals_reach_it(image):
+    run(image, "web", "--", "sh", "-c", "trap 'echo hup' HUP; echo ready; while :; do sleep 0.05; done")
+    assert wait_for(lambda: "ready" in image.command("logs", "one").out)
+    assert image.command("kill", "--signal", "HUP", "one").code == 0
+    assert wait_for(lambda: "hup" in image.command("logs", "one").out)
+    assert image.command("kill", "--signal", "NONSENSE", "one").code == 2
+
+
+def test_diff_shows_what_was_changed_by_hand(image):
+    run(image, "web", "--", "sh", "-c", WAITING)
+    assert image.command("diff", "one").code == 0
+    image.command("exec", "one", "--", "sh", "-c", "echo by hand > /etc/conf; rm /file")
+    done = image.command("diff", "one", "--format", "json")
+    assert done.code == 1
+    assert {(one["path"], one["verb"]) for one in json.loads(done.out)["unexplained"]} == {
+        ("/etc/conf", "added"),
+        ("/file", "removed"),
+    }
+    assert "+by hand" in image.command("diff", "one", "--text", "/etc/conf").out
+    # It goes on as before, with its own files.
+    assert image.command("exec", "one", "--", "cat", "/etc/conf").out == "by hand\n"
+
+
+def test_gc_leaves_a_running_instance_alone(image):
+    run(image, "web", "--", "sh", "-c", WAITING)
+    image.command("untag", "web")
+    os.unlink(image.folder / "web.env.lock")
+    assert image.command("gc", "--budget", "1kB").code in (0, 1)
+    assert image.command("gc").code == 0
+    assert image.command("exec", "one", "--", "cat", "/file").out == "in the image\n"
+    image.command("stop", "one")
+    assert image.command("start", "one").code == 0
+
+
+class TestPorts:
+    def port(self, project, name: str = "one") -> int:
+        return state(project, name)["ports"][0]["port"]
+
+    def test_a_service_answers_on_the_host(self, image):
+        run(image, "-p", "127.0.0.1:0:80", "web", "--", "sh", "-c", SERVER)
+        address = f"http://127.0.0.1:{self.port(image)}/"
+
+        def answers() -> bool:
+            try:
+                return urlopen(address, timeout=5).read() == b"hello"
+            except OSError:
+                return False
+
+        assert wait_for(answers)
+        image.command("stop", "one")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port(image)), timeout=1)
+
+    def test_much_goes_both_ways_and_ends_are_passed_on(self, image):
+        run(image, "-p", "127.0.0.1:0:80", "web", "--", "sh", "-c", "while :; do nc -l -p 80 -e cat; done")
+        data = os.urandom(20_000_000)
+        assert wait_for(lambda: "nc" in image.command("exec", "one", "--", "ps").out)
+        time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", self.port(image))) as link:
+            sender = threading.Thread(target=lambda: (link.sendall(data), link.shutdown(socket.SHUT_WR)))
+            sender.start()
+            received = bytearray()
+            while chunk := link.recv(1 << 20):
+                received += chunk
+            sender.join()
+        assert bytes(received) == data
+
+    def test_a_port_that_is_taken_is_told_before_anything_starts(self, image):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            number = server.getsockname()[1]
+            done = image.command("run", "-d", "--name", "two", "-p", f"127.0.0.1:{number}:80", "web", "--", "true")
+        assert done.code == 1
+        assert f"127.0.0.1:{number}/tcp can't be opened" in done.err
+        assert not (image.store / "instances" / state(image, "two")["id"] / "log").read_bytes()
+
+    def test_datagrams_find_their_way(self, image):
+        run(image, "-p", "127.0.0.1:0:53/udp", "web", "--", "sh", "-c", "busybox udpsvd 0 53 cat")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.settimeout(0.2)
+
+            def answered() -> bool:
+                link.sendto(b"ping", ("127.0.0.1", self.port(image)))
+                try:
+                    return link.recv(100) == b"ping"
+                except OSError:
+                    return False
+
+            assert wait_for(answered)
+
+    @pytest.mark.parametrize("text", ["80", "x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
+    def test_nonsense_is_refused(self, image, text):
+        assert image.command("run", "-d", "-p", text, "web", "--", "true").code == 2
+
+
+def test_an_interactive_shell_beside_it(image):
+    run(image, "web", "--", "sh", "-c", WAITING)
+    words = f"{sys.executable} -m envbuild exec one"
+    done = subprocess.run(
+        ["script", "-qec", words, "/dev/null"],
+        cwd=image.folder,
+        env={**image.environment, "TERM": "xterm"},
+        input=b"tty; cat /file; exit 6\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 6
+    assert b"/dev/pts/" in done.stdout
+    assert b"in the image" in done.stdout
