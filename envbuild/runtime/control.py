@@ -43,8 +43,11 @@ def connect(instance: Instance) -> socket:
 def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tuple[object, ...]:
     """Asks for something and waits until it is done; the answer. Raises NotRunning."""
     with connect(instance) as link:
-        send(link, kind, payload)
-        answer = receive(link)
+        try:
+            send(link, kind, payload)
+            answer = receive(link)
+        except OSError as error:
+            raise NotRunning(instance.name) from error  # it ended while it was asked
     if answer is None:
         raise NotRunning(instance.name)
     return answer[1]

@@ -95,6 +95,7 @@ class _Supervisor:
         self._stopping = threading.Event()
         self._over = threading.Event()
         self._number = 0
+        self._answering: list[threading.Thread] = []
         self._code = 0
         self._state = State(RUNNING)
         self._store_path = store_path
@@ -126,6 +127,9 @@ class _Supervisor:
         self._put(State(EXITED, began, time.time(), self._code, restarts))
         self._over.set()
         server.close()
+        # Whoever waits for the end is to hear of it.
+        for thread in list(self._answering):
+            thread.join(timeout=1)
         os.unlink(f"{self._instance.path}/{control.SOCKET}")
 
     def _request(self) -> Request:
@@ -206,7 +210,10 @@ class _Supervisor:
                 link, _ = server.accept()
             except OSError:
                 return  # closed: the instance is over
-            threading.Thread(target=self._answer, args=(link,), name="answer", daemon=True).start()
+            thread = threading.Thread(target=self._answer, args=(link,), name="answer", daemon=True)
+            self._answering = [one for one in self._answering if one.is_alive()]
+            self._answering.append(thread)
+            thread.start()
 
     def _answer(self, link: socket) -> None:
         with link:

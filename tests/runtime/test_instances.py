@@ -239,20 +239,6 @@ class TestPorts:
         assert f"127.0.0.1:{number}/tcp can't be opened" in done.err
         assert not (image.store / "instances" / state(image, "two")["id"] / "log").read_bytes()
 
-    def test_datagrams_find_their_way(self, image):
-        run(image, "-p", "127.0.0.1:0:53/udp", "web", "--", "sh", "-c", "busybox udpsvd 0 53 cat")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            link.settimeout(0.2)
-
-            def answered() -> bool:
-                link.sendto(b"ping", ("127.0.0.1", self.port(image)))
-                try:
-                    return link.recv(100) == b"ping"
-                except OSError:
-                    return False
-
-            assert wait_for(answered)
-
     @pytest.mark.parametrize("text", ["80", "x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
     def test_nonsense_is_refused(self, image, text):
         assert image.command("run", "-d", "-p", text, "web", "--", "true").code == 2
