@@ -143,6 +143,7 @@ def test_files_say_in_what_they_differ(project):
         *setup, "run echo 22 > /d/a; chmod 700 /d/b; chown 5:50 /d/c; ln -sf b /d/l; rm -r /d/gone; mkfifo /d/p"
     )
     lines = project.command("diff", "web", "--files").out.splitlines()
+    assert [line.split()[1] for line in lines] == sorted(line.split()[1] for line in lines)
     assert "M /d/a  content, 2 B -> 3 B" in lines
     assert "M /d/b  mode 0644 -> 0700" in lines
     assert "M /d/l  target a -> b" in lines
