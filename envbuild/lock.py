@@ -26,7 +26,7 @@ class Package(Record):
 
     `name` is the manager's: apt's has `:ARCH` where that is foreign, npm's is the path below node_modules. `hash` is
     `sha256:` or `sha512:` and hexadecimal digits, of its file. `origin` is where that comes from, in terms that
-    hold behind any mirror; docs/lock.md has its forms.
+    hold behind any mirror; docs/packages.md has its forms.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import os
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
@@ -37,6 +38,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if not paths:
         raise UsageError("there is no recipe in this folder", "name one, as in: envbuild status services/web.env")
     with Store.open(environment.store_path()) as store:
+        for path in arguments.recipe:
+            if not os.path.isfile(path):
+                raise UsageError(
+                    f"there is no recipe {path}", "envbuild status without a name shows those of this folder"
+                )
         found = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":
         print_json([_plain(one) for one in found], environment.stdout)
@@ -48,7 +54,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _lines(one: Status) -> list[str]:
     if one.lock is None:
-        return [f"{one.path}: can't be read: {one.error.splitlines()[0] if one.error else ''}"]
+        first = one.error.partition("\n")[0].removeprefix("error: ")
+        return [f"{one.path}: can't be read: {first}"]
     state = one.lock
     lines = [f"{one.path}: lock {state.state}"]
     lines += [f"    {reason}" for reason in state.reasons]

@@ -74,6 +74,10 @@ def lock_state(path: str, store: Store, epoch: int | None = None) -> LockState:
     return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock)
 
 
+def _place(step: Step) -> str:
+    return f"{step.place.file}:{step.place.line}"
+
+
 class _Walk:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -123,10 +127,15 @@ class _Walk:
         if base.tree != locked.digest:
             return [f"its base {run.base_text} is another one ({locked.digest[:12]} in the lock, now {base.tree[:12]})"]
         for number, step in enumerate(run.plan.steps):
-            inputs = one.gatherer.gather(step, run.facts.epoch)
+            try:
+                inputs = one.gatherer.gather(step, run.facts.epoch)
+            except NotYet:
+                return [f"{_place(step)}: '{first_line(step.text)}' asks for something that the lock does not have"]
             key = locked.steps[number].key if number < len(locked.steps) else ""
             if key not in self._keys(run, step, inputs):
-                return [self._difference(run, step, number, inputs), *self._later(one, run, number + 1)]
+                reason = self._difference(run, step, number, inputs)
+                self._look_at_later(one, run, number + 1)
+                return [reason]
             result = StepResult(step, key, locked.steps[number].tree, EMPTY_CONTENT, 0.0, True)
             run.finish_step(result)
         if len(locked.steps) > len(run.plan.steps):
@@ -141,7 +150,7 @@ class _Walk:
 
     def _difference(self, run: StageRun, step: Step, number: int, inputs: Inputs) -> str:
         assert run.locked is not None
-        place = f"{step.place.file}:{step.place.line}"
+        place = _place(step)
         text = first_line(step.text)
         locked = run.locked.steps[number].text if number < len(run.locked.steps) else None
         if locked is None:
@@ -152,7 +161,7 @@ class _Walk:
         self.changed += [one for one in why if one not in self.changed]
         return f"{place}: '{text}': {'; '.join(why) or 'its files, base or environment changed'}"
 
-    def _later(self, one: RecipeRun, run: StageRun, number: int) -> list[str]:
+    def _look_at_later(self, one: RecipeRun, run: StageRun, number: int) -> None:
         """Files of the folder that changed for later statements, whatever their parent tree will be."""
         for step in run.plan.steps[number:]:
             try:
@@ -161,7 +170,6 @@ class _Walk:
                 continue
             if inputs.found or inputs.text or inputs.contents:
                 self.changed += [text for text in self._why(run, step, inputs) if text not in self.changed]
-        return []
 
     def _why(self, run: StageRun, step: Step, inputs: Inputs) -> list[str]:
         """What changed of a step's own, as far as the store remembers what it was made from."""

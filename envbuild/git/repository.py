@@ -154,14 +154,20 @@ class Repository:
         """What a git command prints. Raises GitFailed."""
         return self._git(*words).decode("utf-8", "replace")
 
-    def run_at_root(self, *words: str) -> str:
-        """The same, where the working tree begins: for what counts paths from there."""
-        return self._git("-C", self.root, *words).decode("utf-8", "replace")
+    def run_at_root(self, *words: str, index: str | None = None) -> str:
+        """The same, where the working tree begins: for what counts paths from there. `index` is the file of another
+        index than the user's."""
+        return self._git("-C", self.root, *words, index=index).decode("utf-8", "replace")
 
-    def _git(self, *words: str) -> bytes:
+    def _git(self, *words: str, index: str | None = None) -> bytes:
+        environment = None if index is None else {**os.environb, b"GIT_INDEX_FILE": os.fsencode(index)}
         try:
             done = subprocess.run(
-                ["git", *SAFELY, "-C", self.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
+                ["git", *SAFELY, "-C", self.folder, *words],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                capture_output=True,
+                check=False,
             )
         except FileNotFoundError:
             raise NoGit from None

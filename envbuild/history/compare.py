@@ -39,8 +39,8 @@ class Comparison(Record):
 
     `packages` fold the paths that they explain; `records` are paths that package managers keep for themselves, `times`
     those whose time alone differs, `rest` all others: what no package explains. `ways` are folders that differ only
-    because something in them does. Where a side is known by its lock alone
-    (`whole` is False) there are only the packages that recipes declare, and no paths.
+    because something in them does. All are sorted by path. Where a side is known by its lock alone (`whole` is False)
+    there are only the packages that recipes declare, and no paths.
     """
 
     old: Side
@@ -75,7 +75,7 @@ def compare(store: Store, old: Side, new: Side) -> Comparison:
 
 
 def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
-    changes = list(expanded(store.trees, diff(store.trees, old, new)))
+    changes = sorted(expanded(store.trees, diff(store.trees, old, new)), key=lambda change: change.path)
     packages = package_changes(store, changes)
     told = explain(store, (old, new), packages, changes)
     rest: list[Change] = []

@@ -51,6 +51,9 @@ _RECORDS = re.compile(
 )
 """What dpkg, apt and the triggers of Debian's packages write for themselves."""
 
+_TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
+"""Where maintainer scripts turn links that are there already."""
+
 Brought = Callable[[Entry], bool]
 """Whether an entry is what a package brought to a path."""
 
@@ -117,6 +120,8 @@ def _owner_of_link(known: Mapping[str, int], owners: Owners, path: str, change: 
     entry = change.after or change.before
     if entry is None or entry.kind != LINK:
         return None
+    if change.before is not None and change.after is not None and not _TURNED.match(path):
+        return None  # somebody turned it elsewhere, such as /etc/localtime: not for the package's sake
     target = entry.target.decode("utf-8", "surrogateescape")
     where = target.lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
     if where in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, lock_state
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, lock_state
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
 from envbuild.git.locked_image import locked_at
@@ -20,8 +20,8 @@ _RECIPE = ".env"
 
 
 class Review(Record):
-    """One recipe between two revisions. `comparison` is None where one of them doesn't have it; `old` and `new` say
-    which. `state` is that of its lock in the newer revision; `error` is why it can't be told."""
+    """One recipe between two revisions. `old` and `new` are None where that revision has no lock of it, and so is
+    `comparison`. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why."""
 
     path: str
     old: Side | None
@@ -61,12 +61,11 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
             if not _concerns(path, changed):
                 continue
             before, after = _side(store, repository, old, path), _side(store, repository, new, path)
+            if before is None and after is None:
+                continue  # nothing says that it is a recipe: other tools keep variables in files that end so
             gone = not os.path.exists(f"{folder}/{path}")
             state = None if gone else _state(f"{folder}/{path}", store)
-            if before is None and after is None and (state is None or state.state in (MISSING, UNKNOWN)):
-                continue  # no recipe that is kept with a lock
-            both = before is not None and after is not None
-            comparison = compare(store, before, after) if both and before and after else None
+            comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
             if unchanged and state is not None and state.state == CURRENT and path not in changed:
                 continue

@@ -6,6 +6,7 @@ from envbuild.errors import UsageError
 from envbuild.history.commits import Commits, build_of
 from envbuild.record import Record
 from envbuild.store.images import Image, ImageGone
+from envbuild.store.moments import BadMoment
 from envbuild.store.reference import digits_of, parse_reference, split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import ROLLBACK, HistoryEntry, NoSuchTag
@@ -29,6 +30,16 @@ class NothingEarlier(UsageError):
     def __init__(self, full: str) -> None:
         super().__init__(
             f"{full} has named nothing else before that is still in the store", f"see its history: envbuild log {full}"
+        )
+
+
+class NoSuchTarget(UsageError):
+    """What to go back to is nothing that is known."""
+
+    def __init__(self, name: str, to: str) -> None:
+        super().__init__(
+            f"--to '{to}' is neither a number, a tag of {name}, a digest nor a date",
+            f"see what there is: envbuild log {name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
         )
 
 
@@ -87,4 +98,7 @@ def _meant(store: Store, name: str, tag: str, to: str) -> Image:
     parsed = parse_reference(which)
     if digits_of(which) is not None or (parsed is not None and store.tags.get(parsed.name, parsed.tag) is not None):
         return store.images.resolve(which)
-    return store.images.past(name, tag, which)
+    try:
+        return store.images.past(name, tag, which)
+    except BadMoment as error:
+        raise NoSuchTarget(name, to) from error

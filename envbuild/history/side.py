@@ -88,6 +88,8 @@ def side_of(
     path = os.path.join(folder, text)
     if text.endswith(".lock") and os.path.isfile(path):
         return side_of_lock(store, text, _read_lock(store, path))
+    if text.endswith((".lock", ".env")) and not os.path.isfile(path):
+        raise UsageError(f"there is no file {text}", "name a recipe, a lock, or an image: envbuild images")
     if os.path.isfile(path) and (text.endswith(".env") or "/" in text):
         image = built(path)
         if image is not None:

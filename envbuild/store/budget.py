@@ -43,13 +43,16 @@ def needed_within(store: Store, policy: Policy, budget: int, sizes: Mapping[Dige
             continue
         if not store.trees.has(tree):
             continue
-        before = (set(found.roots), set(found.trees), set(found.objects))
+        was_root = tree in found.roots
         found.roots.add(tree)
-        added, records = found.follow(store, stacks=False)
+        added, directories, records = found.follow(store, stacks=False)
         printed = output_object(output)
         total += records + sum(sizes.get(one, 0) for one in (*added, printed))
         if total > budget:
-            found.roots, found.trees, found.objects = before
+            found.objects -= added
+            found.trees -= directories
+            if not was_root:
+                found.roots.discard(tree)
             break
         found.objects.add(printed)
         found.keys.add(name)

@@ -43,12 +43,13 @@ class Needed:
         self.stacks: set[Digest] = set()
         self.caches: set[str] | None = None
 
-    def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], int]:
+    def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], set[Digest], int]:
         """From new roots to all directories and files, and with `stacks` to all that their layers are built on.
 
-        Returns the objects that were not needed before, and the bytes of the directories' records.
+        Returns the objects and the directories that were not needed before, and the bytes of the directories' records.
         """
         added: set[Digest] = set()
+        directories: set[Digest] = set()
         size = 0
         for root in list(self.roots - self.trees) if stacks else ():
             for tree, _ in store.stacks.chain(root):
@@ -60,6 +61,7 @@ class Needed:
             if digest in self.trees or not store.trees.has(digest):
                 continue
             self.trees.add(digest)
+            directories.add(digest)
             entries = store.trees.load(digest)
             size += 100 * len(entries)
             for entry in entries:
@@ -69,7 +71,7 @@ class Needed:
                     added.add(object_id(entry))
         added -= self.objects
         self.objects |= added
-        return added, size
+        return added, directories, size
 
     def keep_whole_stacks(self, store: Store) -> None:
         """Keeps the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are

@@ -112,6 +112,18 @@ def test_links_of_packages_are_theirs(project, packages):
     assert [one["path"] for one in report(project, "web")["unexplained"]] == ["/usr/bin/mine"]
 
 
+def test_a_link_that_was_turned_elsewhere_stands_out(project, packages):
+    packages.debian("tzdata", "1", {"usr/share/zoneinfo/UTC": "1", "usr/share/zoneinfo/Berlin": "1"})
+    (packages.folder / "etc").mkdir()
+    (packages.folder / "etc/localtime").symlink_to("/usr/share/zoneinfo/UTC")
+    project.build(COPY)
+    packages.debian("tzdata", "2", {"usr/share/zoneinfo/UTC": "2", "usr/share/zoneinfo/Berlin": "2"})
+    (packages.folder / "etc/localtime").unlink()
+    (packages.folder / "etc/localtime").symlink_to("/usr/share/zoneinfo/Berlin")
+    project.build()
+    assert [one["path"] for one in report(project, "web")["unexplained"]] == ["/etc/localtime"]
+
+
 def test_facts_and_the_exit_code(project):
     project.build("env A=1", "run echo 1 > /a")
     project.build("env A=2", "env B=1", "user root", "run echo 1 > /a")
@@ -131,6 +143,7 @@ def test_files_say_in_what_they_differ(project):
         *setup, "run echo 22 > /d/a; chmod 700 /d/b; chown 5:50 /d/c; ln -sf b /d/l; rm -r /d/gone; mkfifo /d/p"
     )
     lines = project.command("diff", "web", "--files").out.splitlines()
+    assert [line.split()[1] for line in lines] == sorted(line.split()[1] for line in lines)
     assert "M /d/a  content, 2 B -> 3 B" in lines
     assert "M /d/b  mode 0644 -> 0700" in lines
     assert "M /d/l  target a -> b" in lines

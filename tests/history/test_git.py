@@ -219,6 +219,16 @@ class TestInstalled:
             done = clone.command("git", "check", bad)
             assert (done.code, text in done.err) == (2, True)
 
+    def test_files_of_variables_that_end_the_same_are_no_recipes(self, clone, git):
+        clone.write(".env", "SECRET=1")
+        clone.write("config/prod.env", "URL=http://x")
+        git.commit("variables")
+        clone.write("config/prod.env", "URL=http://y")
+        git.commit("others")
+        for revisions in ("HEAD~1..HEAD", "HEAD~2..HEAD"):
+            done = clone.command("git", "check", revisions)
+            assert (done.code, "prod.env" in done.out) == (0, False)
+
     def test_a_shallow_clone_is_told_so(self, clone, git):
         git("checkout", "--quiet", "--orphan", "apart")
         git("commit", "--quiet", "--no-verify", "-m", "apart")

@@ -93,6 +93,21 @@ def test_recipes_without_a_lock_and_with_mistakes_are_told(built):
     assert found["web.env"]["lock"] == "up to date"
 
 
+def test_a_recipe_that_is_not_there_is_a_mistake(built):
+    done = built.command("status", "none.env")
+    assert (done.code, "there is no recipe none.env" in done.err) == (2, True)
+    missing = built.command("diff", "none.env", "web")
+    assert (missing.code, "there is no file none.env" in missing.err) == (2, True)
+
+
+def test_a_new_fetch_is_a_difference(built):
+    text = (built.folder / "web.env").read_text()
+    (built.folder / "web.env").write_text(f"{text}fetch file://{built.folder}/conf -> /fetched\n")
+    found = status(built)
+    assert found["lock"] == "out of date"
+    assert "asks for something that the lock does not have" in found["reasons"][0]
+
+
 def test_a_copy_from_a_stage_that_is_not_here_is_unknown(project, tmp_path):
     project.build("from tar:busybox.tar as one", "run echo 1 > /a", "from tar:busybox.tar", "copy(from=one) /a -> /b")
     assert status(project)["lock"] == "up to date"

@@ -96,6 +96,14 @@ def test_rollback_takes_a_number_a_tag_a_digest_and_a_date(three, to):
     assert image(project, "web") == images[0]
 
 
+@pytest.mark.parametrize("to", ["nonsense", "", "web:none", "2026-99-99"])
+def test_a_target_that_is_none_is_told(three, to):
+    project, images = three
+    done = project.command("rollback", "web", "--to", to)
+    assert (done.code, "is neither a number, a tag of web, a digest nor a date" in done.err) == (2, True)
+    assert image(project, "web") == images[2]
+
+
 def test_immutable_tags_refuse_to_move_and_to_go(three):
     project, images = three
     assert project.command("tag", "web@{1}", "web:v1", "--immutable").code == 0

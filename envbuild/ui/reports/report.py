@@ -55,22 +55,19 @@ def report_of(
 def path_of(change: Change) -> dict[str, Any]:
     """One path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
     before, after = change.before, change.after
+    either = after or before
+    assert either is not None
     verb = "added" if before is None else "removed" if after is None else "changed"
     plain: dict[str, Any] = {
         "path": "/" if change.path == ROOT_NAME else "/" + change.path.decode("utf-8", "backslashreplace"),
         "verb": verb,
-        "kind": KINDS[(after or before or change_of_nothing()).kind],
+        "kind": KINDS[either.kind],
         "what": list(aspects(change)),
     }
     for name, entry in (("old", before), ("new", after)):
         if entry is not None:
             plain[name] = _entry(entry)
     return plain
-
-
-def change_of_nothing() -> Entry:
-    """A change has an entry on one side at least."""
-    raise AssertionError("a change of nothing")
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
