@@ -23,6 +23,7 @@ COMMANDS = {
     "shell": ("shell", "open a shell in an image or an instance, or where the last build failed"),
     "ps": ("ps", "list the instances"),
     "exec": ("exec", "run another command in a running instance"),
+    "cp": ("cp", "copy files out of an instance, or into one"),
     "logs": ("logs", "what an instance printed"),
     "stop": ("stop", "end instances"),
     "start": ("start", "start instances again that are over"),

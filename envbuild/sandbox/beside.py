@@ -14,9 +14,9 @@ from envbuild.sandbox.command import Command, fork_command, start
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive, send
 
-ENTER, SIGNAL, SOCKETS, PAUSE = "enter", "signal", "sockets", "pause"
+ENTER, SIGNAL, SOCKETS, PAUSE, ROOT = "enter", "signal", "sockets", "pause", "root"
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-PAUSED = "paused"
+PAUSED, THE_ROOT = "paused", "the root"
 _KINDS = {"tcp": SOCK_STREAM, "udp": SOCK_DGRAM}
 
 
@@ -82,6 +82,11 @@ class Beside:
             # All but this process, in one call: none can start another one meanwhile (kill(2)).
             os.kill(-1, signal.SIGSTOP if payload[0] else signal.SIGCONT)
             send(self._link, PAUSED, ())
+        elif kind == ROOT:
+            # From here, as this process can't be looked into (PR_SET_DUMPABLE): /proc/PID/root says nothing.
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            send(self._link, THE_ROOT, payload, (root,))
+            os.close(root)
         for descriptor in set(streams):
             os.close(descriptor)
         return True
