@@ -22,7 +22,7 @@ from envbuild.sandbox import syscalls
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import IdMap
 from envbuild.sandbox.wire import receive, receive_request, send, send_request
-from envbuild.store.instances import EXITED, State, write_state
+from envbuild.store.instances import EXITED, Instances, State, write_state
 
 LOG, TRACE = "log", "supervisor"
 """Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
@@ -117,11 +117,21 @@ def _serve(link: socket, helper: Helper) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: supervisor.stop())
         supervisor.run()
+        if not task.request.lasting:
+            _remove(identity, folder)
     except EnvbuildError as error:
         write_state(folder, State(EXITED, code=127, error=error.message))
         _answer(link, "failed", (error.message, error.hint))
     finally:
         os.close(lock)
+
+
+def _remove(identity: str, folder: str) -> None:
+    """Takes away an instance that was to be kept only as long as it runs (--rm)."""
+    instances = Instances(os.path.dirname(folder))
+    instance = instances.get(identity)
+    if instance is not None:
+        instances.remove(instance)
 
 
 def _answer(link: socket, kind: str, payload: tuple[str, ...]) -> None:

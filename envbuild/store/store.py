@@ -120,8 +120,7 @@ class Store:
     def tidy(self) -> None:
         """Removes what commands that were killed left behind."""
         self.work.tidy()
-        for one in self.instances.left_over():
-            self.instances.remove(one)
+        self.instances.tidy()
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""
