@@ -11,7 +11,6 @@ from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
 from envbuild.sandbox.helper import Helper
-from envbuild.store.instances import Instances
 
 DESCRIPTION = """\
 Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
@@ -42,14 +41,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    if arguments.image is not None and not arguments.failed:
-        instances = Instances(f"{environment.store_path()}/instances")
-        if instances.has_name(arguments.image):
-            from envbuild.cli.exec import enter_instance
-
-            return enter_instance(arguments.image, (), arguments, environment)
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     with run_command.sandbox_ahead() as helper:
+        from envbuild.store.instances import Instances
+
+        if arguments.image is not None and not arguments.failed:
+            instances = Instances(f"{environment.store_path()}/instances")
+            if instances.has_name(arguments.image):
+                from envbuild.cli.exec import enter_instance
+
+                return enter_instance(arguments.image, (), arguments, environment)
         return _shell(helper, arguments, environment)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
 from envbuild.store.attributes import apply_attributes
-from envbuild.store.copying import Copier, Rules, copy_bytes
 from envbuild.store.instances import check_name
 from envbuild.store.objects import Objects
 from envbuild.store.trees import StoredTrees
@@ -105,6 +104,7 @@ class Volumes:
     def copy(self, source: Volume, name: str) -> Volume:
         """A new volume with what another one holds now: with owners, times, attributes and links. Raises
         VolumeExists."""
+        from envbuild.store.copying import Copier, Rules  # not at every start
 
         def fill(data: str) -> None:
             copier = Copier(Rules(owners=self._objects.owners, special=True, pipes=True))
@@ -163,6 +163,8 @@ class Volumes:
 
     def _put(self, path: str, entry: Entry) -> None:
         if entry.kind == FILE:
+            from envbuild.store.copying import copy_bytes  # not at every start
+
             # A copy: what the store has is never written to.
             source = self._objects.open(entry)
             try:
