@@ -113,24 +113,25 @@ def _serve(link: socket, helper: Helper) -> None:
         _answer(link, "started", notes)
 
     try:
-        supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: supervisor.stop())
-        supervisor.run()
-        if not task.request.lasting:
-            _remove(identity, folder)
-    except EnvbuildError as error:
-        write_state(folder, State(EXITED, code=127, error=error.message))
-        _answer(link, "failed", (error.message, error.hint))
+        try:
+            supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda _number, _frame: supervisor.stop())
+            supervisor.run()
+        except EnvbuildError as error:
+            write_state(folder, State(EXITED, code=127, error=error.message))
+            _answer(link, "failed", (error.message, error.hint))
+        # Not after a fault of ours: what it was is told in its folder.
+        _remove_temporary(identity, folder)
     finally:
         os.close(lock)
 
 
-def _remove(identity: str, folder: str) -> None:
-    """Takes away an instance that was to be kept only as long as it runs (--rm)."""
+def _remove_temporary(identity: str, folder: str) -> None:
+    """Takes an instance away that was to be kept only as long as it runs (--rm)."""
     instances = Instances(os.path.dirname(folder))
     instance = instances.get(identity)
-    if instance is not None:
+    if instance is not None and instance.temporary:
         instances.remove(instance)
 
 

@@ -46,8 +46,8 @@ def users_of_volumes(store: Store) -> dict[str, list[User]]:
 
 
 def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
-    """Removes all of them, or none. Raises VolumeInUse: with `force` only where an instance that runs needs one; what is
-    over finds a fresh one when it is started again."""
+    """Removes all of them, or none. Raises VolumeInUse: with `force` only where an instance that runs needs one; what
+    is over finds a fresh one when it is started again."""
     users = users_of_volumes(store)
     for volume in volumes:
         needed = [one for one in users.get(volume.name, []) if one.running or not force]
