@@ -82,7 +82,7 @@ def usage(store: Store) -> Usage:
 
 def _measure(path: str, seen: set[tuple[int, int]], leave_out: tuple[str, ...] = ()) -> int:
     total = 0
-    for where, folders, names in os.walk(path):
+    for where, folders, names in os.walk(path, onerror=_unreadable):
         folders[:] = [name for name in folders if f"{where}/{name}" not in leave_out]
         for name in ("", *names):
             try:
@@ -95,6 +95,12 @@ def _measure(path: str, seen: set[tuple[int, int]], leave_out: tuple[str, ...] =
                     seen.add((status.st_dev, status.st_ino))
                 total += status.st_blocks * 512
     return total
+
+
+def _unreadable(error: OSError) -> None:
+    """A folder that was removed meanwhile takes nothing; one that may not be read is not to pass for nothing."""
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def _images(store: Store) -> tuple[ImageUsage, ...]:
