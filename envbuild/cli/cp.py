@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import DISK_TROUBLE, UsageError, WorkFailed
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -61,12 +64,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         enter_for(store)
         os.umask(0o022)
-        with inside(store, instance) as within:
+        with _told(), inside(store, instance) as within:
             if not within.running:
                 settings = settings_of(instance)
                 check_mounts(settings, source.path if source.instance else target.path, instance.name)
                 if settings.read_only and target.instance is not None:
-                    raise UsageError(f"{instance.name} has a root that can't be written (--read-only)", "")
+                    raise WorkFailed(f"{instance.name} has a root that can't be written (--read-only)")
             with_owners = store.owners_observable and arguments.archive
             if target.instance is None:
                 _out(within, source, target, arguments, environment, owners=with_owners)
@@ -81,6 +84,22 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                     single=not store.owners_observable,
                 )
     return 0
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the system refuses is the user's matter, not a fault of ours."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno in DISK_TROUBLE and error.errno != errno.EROFS:
+            raise
+        from envbuild.ui.escape import visible
+
+        named = f"{visible(str(error.filename))}: " if error.filename else ""
+        raise WorkFailed(f"it can't be copied: {named}{error.strerror}", "what was copied before is there") from error
 
 
 def _out(

@@ -218,6 +218,25 @@ def test_volumes_and_what_is_mounted(image):
     assert (over.code, "shows the volume data only while it runs" in over.err) == (2, True)
 
 
+def test_what_the_system_refuses_is_told(image):
+    run(image, "--read-only", "--tmpfs", "/t:1m", "web", "--", "sh", "-c", WAITING)
+    image.write("mine", "text")
+    image.write("big", "x" * 2_000_000)
+    for source, target, message in (
+        ("mine", "one:/etc/mine", "Read-only file system"),
+        ("one:/file", "/proc/file", "it can't be copied"),
+        ("mine", "one:/proc/version", "it can't be copied"),
+        ("one:/file", "x" * 300, "File name too long"),
+        ("one:/dev/null", "null", ""),
+    ):
+        done = image.command("cp", source, target)
+        assert (done.code in (0, 1, 2), message in done.err) == (True, True), done.err
+    full = image.command("cp", "big", "one:/t")
+    assert (full.code, "No space left" in full.err) == (3, True)
+    assert image.command("exec", "one", "--", "ls", "-A", "/t").out == ""
+    assert sorted(os.listdir(image.folder)) == ["base", "big", "busybox.tar", "mine", "web.env", "web.env.lock"]
+
+
 def test_a_whole_instance_without_what_the_kernel_shows(image):
     run(image, "web", "--", "sh", "-c", WAITING)
     assert image.command("cp", "one:/", "all").code == 0
