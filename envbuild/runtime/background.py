@@ -118,6 +118,8 @@ def _serve(link: socket, helper: Helper) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda _number, _frame: supervisor.stop())
             supervisor.run()
+            # Where it was ended before it was started nobody was told of that.
+            _answer(link, "failed", (supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
             write_state(folder, State(EXITED, code=127, error=error.message))
             _answer(link, "failed", (error.message, error.hint))
@@ -139,5 +141,5 @@ def _answer(link: socket, kind: str, payload: tuple[str, ...]) -> None:
     try:
         send(link, kind, payload)
     except OSError:
-        pass  # who started it is gone; it goes on
+        pass  # who started it is gone, or has its answer; it goes on
     link.close()

@@ -103,6 +103,11 @@ class Supervisor:
             self._group.remove()
         return self.code
 
+    @property
+    def error(self) -> str:
+        """What ended the command from outside, "" if nothing did."""
+        return self._state.error
+
     def wait(self) -> int:
         """Returns when the instance is over: its exit code."""
         self._over.wait()
