@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     action = {"ls": _list, "show": _show, "create": _create, "rm": _remove}[arguments.action]
-    with Store.open(environment.store_path(), create=arguments.action == "create") as store:
+    with Store.open(environment.store_path(), create=arguments.action in ("create", "ls")) as store:
         action(store, arguments, environment)
     return 0
 

@@ -75,7 +75,9 @@ def test_one_in_the_background_that_is_not_to_be_kept_goes_when_it_is_over(image
     following = image.start("logs", "--follow", "one")
     assert image.command("exec", "one", "--", "test", "-e", "/bin").code == 0
     assert image.command("stop", "one").code == 0
-    assert [ended(one) for one in (waiting, following)] in ([3, 0], [2, 0])
+    # 2 is for one that came too late, when there is no such instance any more.
+    assert ended(waiting) in (3, 2)
+    assert ended(following) in (0, 2)
     assert wait_for(lambda: left(image) == [])
     assert image.command("volume", "rm", "data").code == 0
 
