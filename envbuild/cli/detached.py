@@ -13,14 +13,14 @@ from envbuild.errors import UsageError
 from envbuild.record import values
 from envbuild.runtime.background import start_in_background
 from envbuild.runtime.instance import NothingToRun
-from envbuild.runtime.ports import parse_port
+from envbuild.runtime.ports import parse_ports
 from envbuild.store.store import Store
 
 
 def run_detached(arguments: argparse.Namespace, environment: Environment) -> int:
     """Prints the instance's name when its command was started."""
     restart = _restart(arguments.restart)
-    ports = [parse_port(text) for text in arguments.publish]
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)

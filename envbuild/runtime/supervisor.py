@@ -19,7 +19,8 @@ from envbuild.plan.facts import load
 from envbuild.record import Record, values
 from envbuild.runtime import control
 from envbuild.runtime.logs import ERR, OUT, LogWriter
-from envbuild.runtime.ports import Port, PortMapper, open_ports
+from envbuild.runtime.port_mapper import PortMapper
+from envbuild.runtime.ports import Port, open_ports
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.sandbox.request import Bind, Entry, Outcome, Request

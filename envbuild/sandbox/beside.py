@@ -6,17 +6,16 @@ import os
 import select
 import signal
 from collections.abc import Callable, Sequence
-from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.command import Command, fork_command, start
 from envbuild.sandbox.request import Request
-from envbuild.sandbox.wire import receive, send
+from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, send
 
 ENTER, SIGNAL, SOCKETS = "enter", "signal", "sockets"
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-_KINDS = {"tcp": SOCK_STREAM, "udp": SOCK_DGRAM}
 
 
 class Beside:
@@ -66,11 +65,7 @@ class Beside:
         if kind == ENTER:
             self._enter(payload, streams)
         elif kind == SOCKETS:
-            # Made here, they belong to the sandbox's network wherever they are used.
-            protocol, count = payload
-            for _ in range(count):
-                with socket(AF_INET, _KINDS[protocol]) as made:
-                    send(self._link, SOCKET, (0, protocol), (made.fileno(),))
+            self._give_sockets(*payload)
         elif kind == SIGNAL:
             number, what = payload
             for pid, (asked, _, _) in self._commands.items():
@@ -79,6 +74,15 @@ class Beside:
         for descriptor in set(streams):
             os.close(descriptor)
         return True
+
+    def _give_sockets(self, protocol: str, count: int) -> None:
+        """Sends so many new sockets. Made here, they belong to the sandbox's network wherever they are used."""
+        while count > 0:
+            made = [_new_socket(protocol) for _ in range(min(count, MOST_DESCRIPTORS))]
+            count -= len(made)
+            send(self._link, SOCKET, (0, protocol, len(made)), [one.fileno() for one in made])
+            for one in made:
+                one.close()
 
     def _enter(self, payload: tuple[object, ...], streams: Sequence[int]) -> None:
         number, argv, environment, directory, user, wants_terminal = payload
@@ -120,3 +124,13 @@ class Beside:
                     send(self._link, REFUSED, (number, error.message, error.hint))
                 else:
                     send(self._link, ENTERED, (number, *ended))
+
+
+def _new_socket(protocol: str) -> socket:
+    """A socket for datagrams, or a stream that can be connected to IPv4 and, where the kernel has it, IPv6."""
+    if protocol == "udp":
+        return socket(AF_INET, SOCK_DGRAM)
+    try:
+        return socket(AF_INET6, SOCK_STREAM)
+    except OSError:
+        return socket(AF_INET, SOCK_STREAM)

@@ -25,6 +25,12 @@ class Ended(Record):
     failure: SandboxFailure | None = None
 
 
+def drop(protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
+    """Closes sockets that nobody wants any more."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 class Session:
     """The commands beside one run. Several threads may use it; answers come in the thread that waits for the run."""
 
@@ -32,7 +38,8 @@ class Session:
         self._lock = threading.Lock()
         self._link: socket | None = None
         self._next = 0
-        self.sockets: Callable[[str, int], None] = lambda protocol, descriptor: os.close(descriptor)
+        self.sockets: Callable[[str, int, tuple[int, ...]], None] = drop
+        """Gets the sockets that were asked for: their protocol, how many were sent and those that arrived."""
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
 
     def enter(
@@ -77,7 +84,7 @@ class Session:
     def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         """Takes an answer of the sandbox."""
         if kind == SOCKET:
-            self.sockets(payload[1], descriptors[0])
+            self.sockets(payload[1], payload[2], descriptors)
             return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))

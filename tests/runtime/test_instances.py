@@ -239,7 +239,7 @@ class TestPorts:
         assert f"127.0.0.1:{number}/tcp can't be opened" in done.err
         assert not (image.store / "instances" / state(image, "two")["id"] / "log").read_bytes()
 
-    @pytest.mark.parametrize("text", ["80", "x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
+    @pytest.mark.parametrize("text", ["x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
     def test_nonsense_is_refused(self, image, text):
         assert image.command("run", "-d", "-p", text, "web", "--", "true").code == 2
 
