@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.errors import EnvbuildError
 from envbuild.record import Record
-from envbuild.sandbox.beside import ENTER, ENTERED, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
+from envbuild.sandbox.beside import CONNECTED, ENTER, ENTERED, NETWORK, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import send
@@ -40,6 +41,9 @@ class Session:
         self._next = 0
         self.sockets: Callable[[str, int, tuple[int, ...]], None] = drop
         """Gets the sockets that were asked for: their protocol, how many were sent and those that arrived."""
+        self.connect: Callable[[int, int, int], None] = lambda route, network, user: None
+        """Connects the sandbox's network to others before its command starts, if the request says `attached`. It gets
+        a netlink socket of it, and descriptors of the network and user namespaces."""
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
 
     def enter(
@@ -86,6 +90,9 @@ class Session:
         if kind == SOCKET:
             self.sockets(payload[1], payload[2], descriptors)
             return
+        if kind == NETWORK:
+            self._connect(descriptors)
+            return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
         if kind == TERMINAL:
@@ -96,6 +103,21 @@ class Session:
             ended(Ended(payload[1]))
         elif kind == REFUSED:
             ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+
+    def _connect(self, descriptors: tuple[int, ...]) -> None:
+        problem = ("", "")
+        try:
+            self.connect(*descriptors)
+        except EnvbuildError as error:
+            problem = (error.message, error.hint)
+        except OSError as error:
+            problem = (f"the network can't be connected: {error.strerror or error}", "")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        with self._lock:
+            if self._link is not None:
+                send(self._link, CONNECTED, problem)
 
     def end(self) -> None:
         """The sandbox is gone, and every command in it."""
