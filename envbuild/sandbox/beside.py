@@ -15,9 +15,9 @@ from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, send
 
-ENTER, SIGNAL, SOCKETS, CONNECTED = "enter", "signal", "sockets", "connected"
+ENTER, SIGNAL, SOCKETS, PAUSE, CONNECTED = "enter", "signal", "sockets", "pause", "connected"
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-NETWORK = "a network"
+PAUSED, NETWORK = "paused", "a network"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,12 @@ class Beside:
             number, what = payload
             for pid, (asked, _, _) in self._commands.items():
                 if asked == number:
-                    os.kill(pid, what)
+                    # What is ended for certain goes with what it started; other signals are the command's own matter.
+                    os.kill(-pid if what == signal.SIGKILL else pid, what)
+        elif kind == PAUSE:
+            # All but this process, in one call: none can start another one meanwhile (kill(2)).
+            os.kill(-1, signal.SIGSTOP if payload[0] else signal.SIGCONT)
+            send(self._link, PAUSED, ())
         for descriptor in set(streams):
             os.close(descriptor)
 
