@@ -122,6 +122,17 @@ def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
     return opened
 
 
+def opened_ports(ports: Sequence[Port], first: Sequence[socket]) -> list[tuple[Port, socket]]:
+    """As `open_ports`, where the sockets of the first of them are there already."""
+    there = [(port.replace(number=one.getsockname()[1]), one) for port, one in zip(ports, first, strict=False)]
+    try:
+        return there + open_ports(ports[len(first) :])
+    except PortTaken:
+        for one in first:
+            one.close()
+        raise
+
+
 def _open(one: socket, port: Port) -> None:
     if one.family == sockets.AF_INET6:
         # So that the same port of 0.0.0.0 can be mapped beside [::].
