@@ -11,10 +11,12 @@ from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
 from envbuild.sandbox.helper import Helper
+from envbuild.store.instances import Instances
 
 DESCRIPTION = """\
-Opens a shell in an image, or with --failed where the last build of a recipe failed: with the files as the failed
-step left them, its user, directory and environment. What is done there is thrown away."""
+Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
+what is called so; or with --failed where the last build of a recipe failed, with the files as the failed step left
+them, its user, directory and environment."""
 
 EXAMPLES = """\
 examples:
@@ -32,12 +34,20 @@ class NothingFailed(UsageError):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
+    parser.add_argument(
+        "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
+    )
     parser.add_argument("--failed", action="store_true", help="where the last build failed")
     instance_options.add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.image is not None and not arguments.failed:
+        instances = Instances(f"{environment.store_path()}/instances")
+        if instances.has_name(arguments.image):
+            from envbuild.cli.exec import enter_instance
+
+            return enter_instance(arguments.image, (), arguments, environment)
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     with run_command.sandbox_ahead() as helper:
         return _shell(helper, arguments, environment)
@@ -66,7 +76,7 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
             environment.stderr.flush()
             return run_tree(helper, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
-            raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
+            raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
         image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
         facts = facts_of(image)
