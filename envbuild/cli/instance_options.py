@@ -8,7 +8,7 @@ import os
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
-from envbuild.runtime.ports import parse_ports
+from envbuild.runtime.ports import exposed, parse_ports
 from envbuild.runtime.settings import (
     ALWAYS,
     BIND,
@@ -56,16 +56,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         default="none",
-        metavar="MODE",
-        help="none: a loopback only (default); host: this machine's network",
+        metavar="NETWORK",
+        help="none: a loopback only (default); private: a way out, of its own; host: this machine's; or the name of a"
+        " network, in which instances reach each other by name",
     )
     parser.add_argument(
         "-p",
         "--publish",
         action="append",
         default=[],
-        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
-        help="a port of this machine that leads into the instance (may repeat)",
+        metavar="[[ADDRESS:]PORT:]INSIDE[/udp]",
+        help="a port of this machine that leads into the instance, or a range of them (may repeat)",
+    )
+    parser.add_argument(
+        "-P", "--publish-all", action="store_true", help="a free port of this machine for each that the image exposes"
     )
     parser.add_argument("--memory", metavar="SIZE", help="most memory, as in 512m")
     parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="most processors, as in 1.5")
@@ -93,6 +97,9 @@ def settings_from(
             raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
+    if arguments.publish_all:
+        ports += exposed(facts.expose, ports)
     return Settings(
         argv,
         environment=(*parameters_of(facts, argv), *(variable(text, environment) for text in arguments.env)),
@@ -102,7 +109,7 @@ def settings_from(
         mounts=tuple(mounts),
         read_only=arguments.read_only,
         network=arguments.network,
-        ports=tuple(parse_port(text) for text in arguments.publish),
+        ports=tuple(ports),
         restart=restart(getattr(arguments, "restart", NEVER)),
         stop=facts.stop,
         stop_timeout=arguments.stop_timeout,

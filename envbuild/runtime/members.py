@@ -22,8 +22,8 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 class Entry(Record):
-    """A member: the process that looks after it, its network's number (10.89.NUMBER.0/24), its own number there (0 while
-    it has none yet), its names, and the ids of its user namespace."""
+    """A member: the process that looks after it, its network's number (10.89.SUBNET.0/24), its own number there (0
+    while it has none yet), its names, and the ids of its user namespace."""
 
     pid: int
     subnet: int

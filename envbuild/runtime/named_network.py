@@ -127,7 +127,9 @@ def _make() -> None:
             links.add_bridge(BRIDGE)
             links.raise_up(BRIDGE)
     except OSError as error:
-        raise WorkFailed(f"a network can't be made: {error.strerror}", "it needs a kernel with CONFIG_BRIDGE") from error
+        raise WorkFailed(
+            f"a network can't be made: {error.strerror}", "it needs a kernel with CONFIG_BRIDGE"
+        ) from error
 
 
 def _free_subnet(taken: set[int]) -> int:
@@ -135,8 +137,10 @@ def _free_subnet(taken: set[int]) -> int:
     this machine's bytes)."""
     with open("/proc/net/route", encoding="ascii") as file:
         rows = [line.split() for line in file][1:]
-    routes = [(int.from_bytes(int(r[1], 16).to_bytes(4, "little")), int.from_bytes(int(r[7], 16).to_bytes(4, "little")))
-              for r in rows]
+    routes = [
+        (int.from_bytes(int(r[1], 16).to_bytes(4, "little")), int.from_bytes(int(r[7], 16).to_bytes(4, "little")))
+        for r in rows
+    ]
     for number in range(256):
         address = 10 << 24 | 89 << 16 | number << 8
         if number not in taken and not any(mask and (address ^ target) & mask == 0 for target, mask in routes):

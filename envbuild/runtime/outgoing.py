@@ -168,10 +168,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             os._exit(127)
     os.close(told)
     os.close(said)
-    if tool.detaches:
-        up = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    else:
-        up = os.read(ready, 1) == b"1"
+    up = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 if tool.detaches else os.read(ready, 1) == b"1"
     reason = "" if up else _last_line(errors)
     os.close(ready)
     os.close(errors)

@@ -16,6 +16,10 @@ from envbuild.record import Record
 ANY = "0.0.0.0"
 _BACKLOG = 4096
 _LAST = 65_535
+MAPPING_MEANS_NOTHING = (
+    "with --network host an instance has this machine's ports already",
+    "leave out -p and -P, or choose another --network",
+)
 _AS_IN = "as in: -p 8080:80, -p 127.0.0.1:0:53/udp, -p [::1]:8000-8005:80-85"
 
 

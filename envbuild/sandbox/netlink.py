@@ -32,7 +32,9 @@ class Links:
     def __init__(self, descriptor: int | None = None) -> None:
         """Those of the namespace that `descriptor`, a netlink socket, belongs to; else of our own. A
         socket stays with its namespace whoever uses it, as long as that one has the right to, too."""
-        self._socket = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) if descriptor is None else socket(fileno=os.dup(descriptor))
+        self._socket = (
+            socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) if descriptor is None else socket(fileno=os.dup(descriptor))
+        )
         self._number = 0
 
     def __enter__(self) -> Links:
@@ -44,9 +46,7 @@ class Links:
     def add_bridge(self, name: str) -> None:
         """Makes a bridge."""
         info = _attribute(_INFO_KIND, b"bridge\0")
-        self._ask(
-            _NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info)
-        )
+        self._ask(_NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info))
 
     def add_pair(self, name: str, peer: str, peer_network: int, peer_mac: bytes) -> None:
         """Makes two interfaces that are connected (veth(4)): `name` here, and `peer` in the namespace that the
@@ -58,9 +58,7 @@ class Links:
             + _attribute(_NET_NS_FD, struct.pack("=I", peer_network))
         )
         info = _attribute(_INFO_KIND, b"veth\0") + _attribute(_INFO_DATA, _attribute(_VETH_PEER, other))
-        self._ask(
-            _NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info)
-        )
+        self._ask(_NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info))
 
     def raise_up(self, name: str, master: str | None = None) -> None:
         """Puts an interface to work, as a port of the bridge `master` if one is given."""
@@ -73,9 +71,7 @@ class Links:
         """Gives an interface an IPv4 address."""
         packed = inet_aton(address)
         head = _ADDRESS_HEADER.pack(AF_INET, prefix, 0, 0, self._index(name))
-        self._ask(
-            _NEW_ADDRESS, _CREATE | _EXCLUSIVE, head + _attribute(_LOCAL, packed) + _attribute(_ADDRESS, packed)
-        )
+        self._ask(_NEW_ADDRESS, _CREATE | _EXCLUSIVE, head + _attribute(_LOCAL, packed) + _attribute(_ADDRESS, packed))
 
     def remove(self, name: str) -> None:
         """Takes an interface away, with its peer; nothing if there is none."""
