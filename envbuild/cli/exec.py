@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
     """Runs a command beside that of an instance, or without one a shell; returns its exit code."""
-    from envbuild.cli.instance_options import variable
+    from envbuild.cli.instance_settings import variable
     from envbuild.plan.facts import load
     from envbuild.runtime.control import enter
     from envbuild.runtime.foreground import pass_signals
