@@ -30,22 +30,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.cli.foreground import pass_signals, variable
+    from envbuild.cli.instance_options import variable
     from envbuild.plan.facts import load
     from envbuild.runtime.control import enter
-    from envbuild.runtime.instance import shell_of
+    from envbuild.runtime.foreground import pass_signals
+    from envbuild.runtime.prepare import shell_of
+    from envbuild.runtime.settings import settings_of
     from envbuild.sandbox.request import Entry
 
     with Store.open(environment.store_path(), create=False) as store:
         instance = store.instances.find(arguments.instance)
         argv = arguments.command or (shell_of(store, instance.tree, instance.name),)
-    facts, options = load(instance.facts), instance.options
+    settings = settings_of(instance)
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
-    user = arguments.user if arguments.user is not None else options.get("user")
     variables = {
-        "HOME": options.get("home", "/root"),
-        **facts.environment_of_commands(),
-        **dict(options.get("environment", [])),
+        **settings.variables(load(instance.facts)),
         **dict(variable(text, environment) for text in arguments.env),
     }
     if terminal:
@@ -53,8 +52,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     entry = Entry(
         tuple(argv),
         tuple(variables.items()),
-        arguments.workdir or options.get("workdir") or facts.workdir,
-        facts.user if user is None else user,
+        arguments.workdir or settings.workdir,
+        settings.user if arguments.user is None else arguments.user,
         terminal,
     )
     if not entry.argv:

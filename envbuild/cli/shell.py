@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 
+from envbuild.cli import instance_options
 from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
@@ -33,7 +34,7 @@ class NothingFailed(UsageError):
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
     parser.add_argument("--failed", action="store_true", help="where the last build failed")
-    run_command.add_options(parser)
+    instance_options.add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -43,11 +44,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.cli.foreground import start
+    from envbuild.cli.launch import run_tree
     from envbuild.engine.image_facts import facts_of
     from envbuild.engine.references import find_image
     from envbuild.plan.facts import load
-    from envbuild.runtime.instance import shell_of
+    from envbuild.runtime.prepare import shell_of
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
@@ -63,9 +64,10 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
                 f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
             )
             environment.stderr.flush()
-            return start(helper, store, failure.tree, facts, (shell,), arguments, environment)
+            return run_tree(helper, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
             raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
         image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
-        return start(helper, store, image.tree, facts_of(image), (shell,), arguments, environment)
+        facts = facts_of(image)
+        return run_tree(helper, store, image.digest, image.tree, facts, (shell,), arguments, environment)
