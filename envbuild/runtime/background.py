@@ -37,20 +37,33 @@ class Background:
 
     def __init__(self, link: socket) -> None:
         self._link = link
+        self._folder = ""
 
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
         """Has the instance run; returns when its command was started, with what the user is to be warned of.
 
         `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
         """
+        self.begin(task, lock)
+        return self.finish()
+
+    def begin(self, task: Task, lock: int) -> None:
+        """The first half of `start`: several may be begun before any is waited for."""
+        self._folder = task.folder
         try:
             send(self._link, "task", (task.identity, task.folder, to_plain(task.settings)), (lock,))
             send_request(self._link, task.request)
+        except OSError:
+            pass  # it is gone, as will be seen when it is waited for
+
+    def finish(self) -> tuple[str, ...]:
+        """The second half of `start`."""
+        try:
             answer = receive(self._link)
         except OSError:
             answer = None
         if answer is None:
-            raise StartFailed("the instance's supervisor ended at once", f"see {task.folder}/{TRACE}")
+            raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
         kind, payload, _ = answer
         if kind != "started":
             raise StartFailed(str(payload[0]), str(payload[1]))

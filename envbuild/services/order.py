@@ -86,7 +86,8 @@ def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] 
             want(service)
     if wrong:
         raise ServiceErrors(wrong)
-    return tuple(wanted.values())
+    # One with a scale of 0 is not to run.
+    return tuple(one for one in wanted.values() if one.scale)
 
 
 def _named(group: Group, name: str) -> Service:
