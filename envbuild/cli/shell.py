@@ -66,7 +66,7 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
             environment.stderr.flush()
             return run_tree(helper, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
-            raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
+            raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
         image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
         facts = facts_of(image)

@@ -26,6 +26,7 @@ def run_in_foreground(
         return supervisor.run()
     from envbuild.runtime.terminal import TerminalBridge
 
+    task = task.replace(request=task.request.replace(terminal=True))
     with TerminalBridge(0, 1) as bridge:
         supervisor = Supervisor(task, helper, OwnStreams(bridge.connect), tell)
         # The terminal is gone (SIGHUP), or somebody wants the instance to go.
