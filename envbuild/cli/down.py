@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         shown = display([one.service for one in found], environment)
         if not found and group is None:
             shown(unknown(store.instances, name))
-        end(found, shown, arguments.time)
+        end(store.instances, found, shown, arguments.time)
         if found or arguments.volumes:
             # What they wrote belongs to users of their own.
             enter_for(store)

@@ -161,7 +161,7 @@ def _bring_up(
     store.owners_observable = ids.kind != "single"
     store.tidy()
     if orphans and arguments.remove_orphans:
-        end(orphans, shown)
+        end(store.instances, orphans, shown)
         remove_members(store, orphans, shown)
     elif orphans:
         listed = ", ".join(one.instance.name for one in orphans)
@@ -222,7 +222,7 @@ def _follow(
         return 0
     except KeyboardInterrupt:
         try:
-            end(found, shown)
+            end(instances, found, shown)
         except KeyboardInterrupt:
             kill(found)
         for thread in threads:

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import select
 import signal
-import threading
 
-from envbuild.runtime.control import SIGNAL, STOP, NotRunning, ask
+from envbuild.runtime.control import SIGNAL, STOP, NotRunning, ask, connect
+from envbuild.sandbox.wire import receive, send
 from envbuild.services.events import STOPPED, STOPPING, Emit, Told
-from envbuild.services.members import Member
+from envbuild.services.members import Member, is_over
+from envbuild.store.instances import Instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from socket import socket
 
 
-def end(found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
-    """Returns when all of them are over. `seconds` is how long each has for it, None for what it was started with.
+def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
+    """Returns when all of them are over; those that are already are not told of.
 
-    Threads of this are gone then. A KeyboardInterrupt comes through; what was asked to end goes on ending.
+    `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
+    to end goes on ending. No thread is made: who removes an instance has to enter a namespace first.
     """
-    left = list(found)
-    while left:
-        needed = {name for one in left for name in one.after if name != one.service}
-        batch = [one for one in left if one.service not in needed] or left
-        left = [one for one in left if one not in batch]
-        threads = [threading.Thread(target=_end, args=(one, emit, seconds), daemon=True) for one in batch]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    left = [one for one in found if not is_over(instances.state(one.instance))]
+    ending: dict[socket, Member] = {}
+    try:
+        while left or ending:
+            going = [*left, *ending.values()]
+            for one in [one for one in left if not _is_needed(one, going)] or (left if not ending else []):
+                left.remove(one)
+                emit(Told(one.service, STOPPING))
+                link = _ask_to_end(one, seconds)
+                if link is None:
+                    emit(Told(one.service, STOPPED))
+                else:
+                    ending[link] = one
+            for link in select.select(list(ending), (), ())[0] if ending else ():
+                _hear(link)
+                emit(Told(ending.pop(link).service, STOPPED))
+                link.close()
+    finally:
+        for link in ending:
+            link.close()
 
 
 def kill(found: Sequence[Member]) -> None:
@@ -40,10 +54,27 @@ def kill(found: Sequence[Member]) -> None:
             pass
 
 
-def _end(one: Member, emit: Emit, seconds: float | None) -> None:
+def _is_needed(one: Member, going: Sequence[Member]) -> bool:
+    """Whether another one that goes on running depends on it."""
+    return any(one.service in other.after for other in going if other is not one)
+
+
+def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
+    """The connection on which its end will be told, None if it is over."""
     try:
-        emit(Told(one.service, STOPPING))
-        ask(one.instance, STOP, (seconds,))
+        link = connect(one.instance)
     except NotRunning:
-        pass
-    emit(Told(one.service, STOPPED))
+        return None
+    try:
+        send(link, STOP, (seconds,))
+    except OSError:
+        link.close()
+        return None
+    return link
+
+
+def _hear(link: socket) -> None:
+    try:
+        receive(link)
+    except OSError:
+        pass  # it ended while it was asked

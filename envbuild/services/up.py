@@ -92,6 +92,7 @@ class Ascent:
         self._emit = emit
         self._running: dict[str, Instance] = {}
         self._told: set[tuple[str, str]] = set()
+        self._excused: set[str] = set()
         self.started: list[str] = []
         """The services that this has started."""
 
@@ -118,7 +119,7 @@ class Ascent:
         """Ends what this has started, in the reverse order; for certain and at once if that is interrupted."""
         found = [one for one in members(self._store.instances, self._group.name) if one.service in self.started]
         try:
-            end(found, self._emit)
+            end(self._store.instances, found, self._emit)
         except KeyboardInterrupt:
             kill(found)
             raise
@@ -170,6 +171,7 @@ class Ascent:
             self._tell(name, events.WAITING, dependency.condition.removeprefix("service_").split("_")[0])
             return False
         if not dependency.required:
+            self._excused.add(name)
             self._emit(Warned(f"{name}: {reason}; {service} starts without it"))
             return True
         raise self._failed(name, instance, reason, state.check)
@@ -180,7 +182,7 @@ class Ascent:
             name = one.plan.service.name
             if one.action == RECREATE and one.instance is not None:
                 self._emit(Told(name, events.RECREATING))
-                end([Member(one.instance, name, "", (), ())], lambda event: None)
+                end(self._store.instances, [Member(one.instance, name, "", (), ())], lambda event: None)
                 self._store.instances.remove(one.instance)
             self._emit(Told(name, events.STARTING))
             wanted.append(Start(one.plan, one.instance if one.action == RESUME else None))
@@ -206,7 +208,7 @@ class Ascent:
 
     def _wait_for_health(self, decisions: Sequence[Decision]) -> None:
         """Until each with a check is healthy; one that has ended badly by then is a failure, too."""
-        left = {one.plan.service.name: one for one in decisions if one.plan.service.name in self._running}
+        left = {one.plan.service.name: one for one in decisions if one.plan.service.name not in self._excused}
         while left:
             for name, one in list(left.items()):
                 instance = self._running[name]
