@@ -123,7 +123,7 @@ def _decide(
     shown: GroupDisplay,
 ) -> tuple[Decision, ...]:
     """What is to be done, when all that can be known before anything starts is known to be well."""
-    from envbuild.services.check import check_volumes
+    from envbuild.services.check import check_names, check_volumes
     from envbuild.services.images import find_images
     from envbuild.services.planned import plan_all
     from envbuild.services.up import decide
@@ -133,6 +133,7 @@ def _decide(
     store.share()
     plans = plan_all(store, group, services, images)
     check_volumes(store, group, services)
+    check_names(store, group, plans)
     return decide(store, group, plans, force=arguments.force_recreate)
 
 

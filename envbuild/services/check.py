@@ -8,6 +8,7 @@ from envbuild.errors import UsageError
 from envbuild.language.diagnostics import Diagnostic
 from envbuild.runtime.ports import Port, open_ports
 from envbuild.services.events import Emit, Warned
+from envbuild.services.members import members
 from envbuild.services.model import Group, Service
 from envbuild.services.planned import Plan
 from envbuild.services.reader import ServiceErrors
@@ -52,6 +53,20 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     if missing:
         hint = "it is external: make it first, or leave out external"
         raise ServiceErrors(group.problem(one.span, f"there is no volume '{one.name}'", hint) for one in missing)
+
+
+def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
+    """Raises ServiceErrors where an instance of something else, or of another service, has the name of one."""
+    own = {one.instance.name for one in members(store.instances, group.name)}
+    taken = dict.fromkeys({one.name for one in store.instances.all()} - own, "an instance that is not of this group")
+    wrong = []
+    for plan in plans:
+        if plan.name in taken:
+            hint = f"choose another one: container_name; or another name for the group; or: envbuild rm {plan.name}"
+            wrong.append(group.problem(plan.service.span, f"{plan.name} is the name of {taken[plan.name]}", hint))
+        taken[plan.name] = f"the service {plan.service.name}"
+    if wrong:
+        raise ServiceErrors(wrong)
 
 
 def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import signal
+import time
 
 from envbuild.runtime.control import SIGNAL, STOP, NotRunning, ask, connect
 from envbuild.sandbox.wire import receive, send
@@ -38,8 +39,12 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
                     ending[link] = one
             for link in select.select(list(ending), (), ())[0] if ending else ():
                 _hear(link)
-                emit(Told(ending.pop(link).service, STOPPED))
                 link.close()
+                one = ending.pop(link)
+                # Its command is over; its ports are free when its supervisor is gone, too.
+                while instances.is_supervised(one.instance):
+                    time.sleep(0.005)
+                emit(Told(one.service, STOPPED))
     finally:
         for link in ending:
             link.close()

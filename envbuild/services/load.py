@@ -72,7 +72,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
         _files(reader, parts.get("configs"), "configs"),
     )
     entries = reader.entries(parts["services"].value, "services") if "services" in parts else ()
-    services = tuple(read_service(reader, one, declared) for one in entries if not one.key.text.startswith("x-"))
+    services = tuple(read_service(reader, one, declared) for one in entries)
     if not services:
         span = parts["services"].key.span if "services" in parts else Span(1, 1, 1)
         reader.error(span, "there are no services in this file", _START)

@@ -6,6 +6,8 @@ Plain words stay texts here: what is a number, a yes or nothing at all is for th
 
 from __future__ import annotations
 
+import re
+
 from yaml import BaseLoader, MarkedYAMLError, compose
 from yaml import MappingNode as YamlMap
 from yaml import Node as YamlNode
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_NODES = 50_000
 """So many values may a file have after its anchors are put in; more is a mistake, or meant to fill the memory."""
+MOST_DEPTH = 100
+_STRANGE = re.compile("[\x00\ud800-\udfff]")
 _STANDARD = "tag:yaml.org,2002:"
 
 
@@ -91,12 +95,17 @@ class _Reader:
         span = _span(found)
         if self._count > MOST_NODES:
             raise BadYaml(span, f"the file comes to more than {MOST_NODES:,} values", "use fewer aliases of aliases")
+        if len(above) > MOST_DEPTH:
+            raise BadYaml(span, "lists and maps are nested too deep", "")
         if id(found) in above:
             raise BadYaml(span, "an anchor holds an alias of itself", "name another anchor")
         if not found.tag.startswith(_STANDARD):
             self._error(span, f"the tag {found.tag} has no meaning here", "leave it out")
         above = (*above, id(found))
         if isinstance(found, YamlText):
+            # An escape can make what no name, path or variable of the system can hold.
+            if strange := _STRANGE.search(found.value):
+                self._error(span, f"the character U+{ord(strange[0]):04X} can't stand here", "leave it out")
             return Text(found.value, found.style is None, span)
         if isinstance(found, YamlList):
             return List(tuple(self.node(one, above) for one in found.value), span)

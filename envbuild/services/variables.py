@@ -33,6 +33,8 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
     while at < len(text):
         end = _end_of_line(text, at)
         line = text[at:end].strip()
+        if "\0" in line:
+            raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
         if not line or line.startswith("#"):
             at = end + 1
             continue

@@ -322,6 +322,16 @@ def test_a_restart_of_what_it_needs_is_one_of_its_own(shop):
     assert all(first[name]["id"] != second[name]["id"] for name in first)
 
 
+def test_names_that_somebody_else_has(shop):
+    assert shop.command("run", "-d", "--name", "shop-web", "base").code == 0
+    write(shop, "db: {image: base}", "web: {image: base}", "other: {image: base, container_name: shop-db}")
+    up = shop.command("up")
+    assert up.code == 2
+    assert "shop-web is the name of an instance that is not of this group" in up.err
+    assert "shop-db is the name of the service db" in up.err
+    assert standing(shop) == {"shop-web": "running"}
+
+
 def test_two_groups_from_one_file(shop):
     write(shop, "web: {image: base}")
     assert shop.command("up", "--name", "one").code == 0

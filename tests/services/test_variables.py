@@ -44,6 +44,7 @@ def test_the_users_variables_go_first():
         ("A=1\nno name\n", 2, "a line is NAME=VALUE"),
         ("A='open\n\n", 1, "a quote is not closed"),
         ('A="x" y', 1, "something follows a closed quote"),
+        ("A=1\nB=x\0", 2, "a variable can't hold the character U+0000"),
         ("\nA=${B", 2, "this '${' is not closed"),
     ],
 )
