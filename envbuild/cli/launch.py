@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.cli.environment import Environment
-from envbuild.cli.instance_options import settings_from
+from envbuild.cli.instance_settings import settings_from
 from envbuild.engine.home import Homes
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.machine_network import NetworkSettings, network_settings
@@ -84,6 +83,8 @@ def _recorded(
     instances, own = store.instances, None
     if store.database.read_only:
         # Nothing of it can be kept in a store that may only be read.
+        import tempfile  # with all that it imports: for this alone
+
         own = tempfile.TemporaryDirectory(prefix="envbuild-")
         instances, settings, temporary = Instances(own.name), settings.replace(read_only=True), True
     else:

@@ -13,8 +13,9 @@ from envbuild.errors import UsageError
 from envbuild.sandbox.helper import Helper
 
 DESCRIPTION = """\
-Opens a shell in an image, or with --failed where the last build of a recipe failed: with the files as the failed
-step left them, its user, directory and environment. What is done there is thrown away."""
+Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
+what is called so; or with --failed where the last build of a recipe failed, with the files as the failed step left
+them, its user, directory and environment."""
 
 EXAMPLES = """\
 examples:
@@ -32,7 +33,9 @@ class NothingFailed(UsageError):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
+    parser.add_argument(
+        "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
+    )
     parser.add_argument("--failed", action="store_true", help="where the last build failed")
     instance_options.add_options(parser)
 
@@ -40,6 +43,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     with run_command.sandbox_ahead() as helper:
+        from envbuild.store.instances import Instances
+
+        if arguments.image is not None and not arguments.failed:
+            instances = Instances(f"{environment.store_path()}/instances")
+            if instances.has_name(arguments.image):
+                from envbuild.cli.exec import enter_instance
+
+                return enter_instance(arguments.image, (), arguments, environment)
         return _shell(helper, arguments, environment)
 
 

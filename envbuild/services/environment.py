@@ -7,7 +7,7 @@ from envbuild.language.values import NotOne
 from envbuild.services.nodes import List, Map, Node
 from envbuild.services.reader import Reader
 from envbuild.services.values import boolean, variable
-from envbuild.services.variables import BadVariables, parse_variables
+from envbuild.services.variables import BadVariables, read_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,20 +19,13 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
     found: dict[str, str] = {}
     for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():
         try:
-            with open(path, encoding="utf-8") as file:
-                found.update(parse_variables(file.read(), reader.variables))
+            found.update(read_variables(path, reader.variables))
         except FileNotFoundError:
             if required:
-                reader.error(
-                    span, f"there is no file {reader.shown_path(path)}", "or say so: {path: FILE, required: false}"
-                )
-        except (OSError, UnicodeDecodeError) as wrong:
-            reader.error(
-                span,
-                f"{reader.shown_path(path)} can't be read: {getattr(wrong, 'strerror', None) or 'it is not UTF-8'}",
-            )
+                hint = "or say so: {path: FILE, required: false}"
+                reader.error(span, f"there is no file {reader.shown_path(path)}", hint)
         except BadVariables as bad:
-            reader.error(span, f"{reader.shown_path(path)}:{bad.line}: {bad.message}", "")
+            reader.error(span, bad.at(reader.shown_path(path)))
     for name, value, span in reader.pairs(nodes["environment"], "environment") if "environment" in nodes else ():
         try:
             variable(name)

@@ -16,7 +16,7 @@ from envbuild.services.reader import Reader, ServiceErrors
 from envbuild.services.service import Declared, check_name, read_service
 from envbuild.services.unsupported import OF_FILE, OF_NETWORK, OF_VOLUME
 from envbuild.services.values import boolean, group_name, identifier
-from envbuild.services.variables import BadVariables, parse_variables
+from envbuild.services.variables import BadVariables, read_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,11 +168,8 @@ def _beside(path: str, user: Mapping[str, str]) -> dict[str, str]:
     """The variables of the file `.env` beside a file of services, none where it is not there. Raises UsageError."""
     beside = os.path.join(os.path.dirname(path), ".env")
     try:
-        with open(beside, encoding="utf-8") as file:
-            return parse_variables(file.read(), user)
-    except (FileNotFoundError, IsADirectoryError):
+        return read_variables(beside, user)
+    except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise UsageError(f"{beside} can't be read: {getattr(wrong, 'strerror', None) or 'not UTF-8'}") from None
     except BadVariables as bad:
-        raise UsageError(f"{beside}:{bad.line}: {bad.message}", "as in: NAME=VALUE") from None
+        raise UsageError(bad.at(beside), "as in: NAME=VALUE") from None

@@ -106,7 +106,8 @@ class _Reader:
             # An escape can make what no name, path or variable of the system can hold.
             if strange := _STRANGE.search(found.value):
                 self._error(span, f"the character U+{ord(strange[0]):04X} can't stand here", "leave it out")
-            return Text(found.value, found.style is None, span)
+            text = _STRANGE.sub("\N{REPLACEMENT CHARACTER}", found.value)
+            return Text(text, found.style is None, span)
         if isinstance(found, YamlList):
             return List(tuple(self.node(one, above) for one in found.value), span)
         assert isinstance(found, YamlMap)

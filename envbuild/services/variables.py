@@ -14,12 +14,37 @@ _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$$"}
 
 
+LARGEST = 1_000_000
+"""Bytes that such a file may have."""
+
+
 class BadVariables(Exception):
-    """Line `line` of such a file is not NAME=VALUE."""
+    """What is wrong with line `line` of such a file, or with all of it (0)."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line, self.message = line, message
+
+    def at(self, path: str) -> str:
+        """The message with its place in the file at `path`."""
+        return f"{path}:{self.line}: {self.message}" if self.line else f"{path} can't be read: {self.message}"
+
+
+def read_variables(path: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the file at `path`. Raises FileNotFoundError, and BadVariables for one that can't be read."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadVariables(0, error.strerror or str(error)) from None
+    if len(content) > LARGEST:
+        raise BadVariables(0, f"it has more than {LARGEST:,} bytes")
+    try:
+        return parse_variables(content.decode("utf-8-sig").replace("\r\n", "\n"), known)
+    except UnicodeDecodeError as error:
+        raise BadVariables(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8") from None
 
 
 def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:

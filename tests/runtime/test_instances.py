@@ -13,29 +13,10 @@ from urllib.request import urlopen
 import pytest
 
 from tests.conftest import wait_for
+from tests.runtime.instances import WAITING, run, state
 
 pytestmark = pytest.mark.namespaces
-WAITING = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
 SERVER = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80 > /dev/null; done"
-
-
-@pytest.fixture
-def image(project):
-    """A project with an image; whatever runs in the end is ended."""
-    assert project.build("run echo in the image > /file", "env GREETING=hello").code == 0
-    yield project
-    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", one["id"])
-
-
-def run(project, *words: str, name: str = "one") -> None:
-    done = project.command("run", "-d", "--name", name, *words)
-    assert (done.code, done.out) == (0, f"{name}\n"), done.err
-
-
-def state(project, name: str = "one") -> dict:
-    listed = json.loads(project.command("ps", "--all", "--format", "json").out)
-    return next(one for one in listed if one["name"] == name)
 
 
 def test_it_runs_on_and_ends_by_its_stop_signal(image):
