@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from envbuild.services.decide import Decision
     from envbuild.services.model import Group, Recipe, Service
-    from envbuild.services.up import Decision
     from envbuild.store.store import Store
     from envbuild.ui.group import GroupDisplay
 
@@ -124,9 +124,9 @@ def _decide(
 ) -> tuple[Decision, ...]:
     """What is to be done, when all that can be known before anything starts is known to be well."""
     from envbuild.services.check import check_names, check_volumes
+    from envbuild.services.decide import decide
     from envbuild.services.images import find_images
     from envbuild.services.planned import plan_all
-    from envbuild.services.up import decide
 
     build = None if arguments.no_build else _build
     images = find_images(store, group, services, build, shown, environment.epoch())
@@ -146,7 +146,7 @@ def _bring_up(
     shown: GroupDisplay,
 ) -> dict[str, int]:
     """Brings it up; how many lines of each instance's log there were before."""
-    from envbuild.sandbox.ids import enter_user_namespace
+    from envbuild.cli.namespace import enter_for
     from envbuild.services.down import remove_members
     from envbuild.services.end import end
     from envbuild.services.events import Warned
@@ -158,18 +158,19 @@ def _bring_up(
     there = members(store.instances, group.name)
     kept = [one.name for one in group.services if one.scale]
     orphans = [one for one in there if one.service not in kept]
-    ids = enter_user_namespace()
-    store.owners_observable = ids.kind != "single"
-    store.tidy()
     if orphans and arguments.remove_orphans:
         end(store.instances, orphans, shown)
-        remove_members(store, orphans, shown)
     elif orphans:
         listed = ", ".join(one.instance.name for one in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))
     skipped = lines_so_far(there)
     machine = Machine(environment.network(), environment.home())
-    Ascent(store, ids, machine, group, shown).run(decisions, wait=not arguments.follow)
+    try:
+        Ascent(store, group, shown).run(decisions, machine, wait=not arguments.follow)
+    finally:
+        if orphans and arguments.remove_orphans:
+            enter_for(store)
+            remove_members(store, orphans, shown)
     return skipped
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from envbuild.engine.machine_network import NetworkSettings, network_settings
 from envbuild.errors import EnvbuildError
@@ -14,14 +15,15 @@ from envbuild.runtime.prepare import prepare
 from envbuild.runtime.settings import HOST_NETWORK
 from envbuild.runtime.settings import dump as dump_settings
 from envbuild.runtime.supervisor import Task
-from envbuild.sandbox.ids import IdMap
+from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.services.decide import RESUME, Decision
 from envbuild.services.planned import Plan
 from envbuild.store.instances import Instance, hold
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Machine(Record):
@@ -31,67 +33,74 @@ class Machine(Record):
     home: str = ""
 
 
-class Start(Record):
-    """One that is to be started: `instance` is the one that is there and over, None for a new one."""
+class Started(Record):
+    """What came of one: the instance if it runs, with warnings; else the error, with the instance if that is there."""
 
-    plan: Plan
+    decision: Decision
     instance: Instance | None = None
-
-
-class Outcome(Record):
-    """What came of it: the instance if it runs, with warnings; else the error."""
-
-    plan: Plan
-    instance: Instance | None
     warnings: tuple[str, ...] = ()
     error: EnvbuildError | None = None
 
 
-def start_all(store: Store, ids: IdMap, machine: Machine, wanted: Sequence[Start]) -> list[Outcome]:
-    """Starts them, and returns when each was started or can't be. The process is root of its user namespace, with one
-    thread, and uses the store. A new one that can't be started leaves no trace."""
-    with ExitStack() as stack:
-        waiting = [stack.enter_context(in_background(ids)) for _ in wanted]
-        begun = [_begin(store, machine, one, background) for one, background in zip(wanted, waiting, strict=True)]
-        return [_finish(store, one, background) for one, background in zip(begun, waiting, strict=True)]
+class Starter:
+    """Supervisors in waiting, for one service each, and the store for what they are given to do."""
 
+    def __init__(self, store: Store, machine: Machine, waiting: Mapping[str, Background]) -> None:
+        self._store = store
+        self._machine = machine
+        self._waiting = waiting
 
-def _begin(store: Store, machine: Machine, wanted: Start, background: Background) -> Outcome:
-    plan, instance = wanted.plan, wanted.instance
-    try:
-        if instance is None:
-            instance, lock = store.instances.create(
-                plan.name,
-                plan.image.digest,
-                plan.reference,
-                plan.image.tree,
-                dump(plan.facts),
-                dump_settings(plan.settings),
-            )
-        else:
-            lock = hold(instance)
-    except EnvbuildError as error:
-        return Outcome(plan, None, error=error)
-    try:
-        settings, seen = plan.settings, NetworkSettings()
-        if settings.network == HOST_NETWORK:
-            seen = network_settings(store, instance.tree, machine.variables, machine.home)
-            settings = settings.replace(environment=(*seen.environment, *settings.environment))
-        request = prepare(store, instance, settings, plan.facts, seen)
-        background.begin(Task(instance.identity, instance.path, settings, request), lock)
-        return Outcome(plan, instance, tuple(store.take_notes()))
-    except EnvbuildError as error:
-        if wanted.instance is None:
-            store.instances.remove(instance)
-        return Outcome(plan, None, error=error)
-    finally:
-        os.close(lock)
+    @classmethod
+    @contextmanager
+    def ready(cls, store: Store, machine: Machine, plans: Sequence[Plan]) -> Iterator[Starter]:
+        """Forks them, while this process has one thread, and makes it root of its user namespace."""
+        ids = enter_user_namespace()
+        store.owners_observable = ids.kind != "single"
+        store.tidy()
+        with ExitStack() as stack:
+            yield cls(store, machine, {one.service.name: stack.enter_context(in_background(ids)) for one in plans})
 
+    def start(self, decisions: Sequence[Decision]) -> list[Started]:
+        """Starts these at the same time, and returns when each was started or can't be. One that is to be made anew is
+        removed first; a new one that can't be started leaves no trace."""
+        begun = [self._begin(one) for one in decisions]
+        return [self._finish(one) for one in begun]
 
-def _finish(store: Store, begun: Outcome, background: Background) -> Outcome:
-    if begun.error is not None or begun.instance is None:
-        return begun
-    try:
-        return begun.replace(warnings=(*begun.warnings, *background.finish()))
-    except EnvbuildError as error:
-        return begun.replace(error=error)
+    def _begin(self, decision: Decision) -> Started:
+        plan, instance, store = decision.plan, decision.instance, self._store
+        try:
+            if decision.action == RESUME and instance is not None:
+                lock = hold(instance)
+            else:
+                if instance is not None:
+                    store.instances.remove(instance)
+                facts, settings = dump(plan.facts), dump_settings(plan.settings)
+                instance, lock = store.instances.create(
+                    plan.name, plan.image.digest, plan.reference, plan.image.tree, facts, settings
+                )
+        except EnvbuildError as error:
+            return Started(decision, error=error)
+        try:
+            settings_, seen = plan.settings, NetworkSettings()
+            if settings_.network == HOST_NETWORK:
+                seen = network_settings(store, instance.tree, self._machine.variables, self._machine.home)
+                settings_ = settings_.replace(environment=(*seen.environment, *settings_.environment))
+            request = prepare(store, instance, settings_, plan.facts, seen)
+            task = Task(instance.identity, instance.path, settings_, request)
+            self._waiting[plan.service.name].begin(task, lock)
+            return Started(decision, instance, tuple(store.take_notes()))
+        except EnvbuildError as error:
+            if decision.action != RESUME:
+                store.instances.remove(instance)
+            return Started(decision, error=error)
+        finally:
+            os.close(lock)
+
+    def _finish(self, begun: Started) -> Started:
+        if begun.error is not None:
+            return begun
+        try:
+            warnings = self._waiting[begun.decision.plan.service.name].finish()
+            return begun.replace(warnings=(*begun.warnings, *warnings))
+        except EnvbuildError as error:
+            return begun.replace(error=error)
