@@ -13,6 +13,7 @@ from envbuild.services.events import BUILDING, Emit, Told
 from envbuild.services.model import Group, Recipe, Service
 from envbuild.services.reader import ServiceErrors
 from envbuild.store.images import Image
+from envbuild.store.reference import LATEST
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -79,5 +80,6 @@ def _built(
 
 
 def _tag(store: Store, image: Image) -> str:
-    tags = store.tags.all(image.digest)
-    return tags[0].full if tags else image.digest[:12]
+    tags = [one.full for one in store.tags.all(image.digest)]
+    latest = [one for one in tags if one.endswith(f":{LATEST}")]
+    return [*latest, *tags, image.digest[:12]][0]
