@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RESERVED = ("none", "host", "private")
+"""What an instance's `network` is where it is not the name of one."""
 LARGEST = 1_000_000
 """Bytes that a file may have."""
 _KEYS = ("name", "version", "services", "networks", "volumes", "secrets", "configs")
@@ -63,7 +65,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
     called = name or given or name_of_folder(reader.folder)
     volumes = _resources(reader, parts.get("volumes"), "volume", called + "_", OF_VOLUME)
     networks = _resources(reader, parts.get("networks"), "network", called + "_", OF_NETWORK)
-    networks.setdefault("default", Resource("default", called))
+    networks.setdefault("default", Resource("default", _default_network(called)))
     declared = Declared(
         called,
         volumes,
@@ -111,9 +113,18 @@ def _resources(
                     if driver not in ("local", "bridge", None):
                         message = f"the driver '{driver}' is not supported here"
                         reader.error(option.value.span, message, "leave it out: there is one kind")
-        plain = prefix.rstrip("_") if kind == "network" and key == "default" else prefix + key
+        plain = prefix + key
+        if kind == "network":
+            plain = _default_network(prefix.removesuffix("_")) if key == "default" else plain
+            if name in RESERVED:
+                reader.error(one.key.span, f"a network can't be called {name}", f"use network_mode: {name}")
         found[key] = Resource(key, name or (key if external else plain), external, one.key.span)
     return found
+
+
+def _default_network(group: str) -> str:
+    """The network of a group, but where that is the name of another kind of network."""
+    return f"{group}_default" if group in RESERVED else group
 
 
 def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:

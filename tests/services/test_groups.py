@@ -110,7 +110,9 @@ def test_one_that_fails_ends_those_that_were_started_with_it(shop):
     )
     up = shop.command("up")
     assert up.code == 1
-    assert "error: service job: it ended with exit code 3, and web waits for it to be completed\n  | no table\n" in up.err
+    assert (
+        "error: service job: it ended with exit code 3, and web waits for it to be completed\n  | no table\n" in up.err
+    )
     assert "hint: all that it printed: envbuild logs shop-job" in up.err
     assert standing(shop) == {"shop-old": "running", "shop-db": "exited", "shop-job": "exited"}
     assert shop.command("logs", "shop-job").err == "no table\n"

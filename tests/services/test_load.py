@@ -229,6 +229,12 @@ def test_networks_by_their_names(load):
     ]
 
 
+def test_a_network_is_never_called_as_another_kind_of_network(load):
+    assert load("name: host\nservices: {a: {image: x}}\n").service("a").network == "host_default"
+    with pytest.raises(UsageError, match="a network can't be called none"):
+        load("services: {a: {image: x, networks: [n]}}\nnetworks: {n: {name: none}}\n")
+
+
 def test_the_name_of_a_group(load):
     text = "services: {web: {image: web}}\n"
     assert load(text).name == "shop"
