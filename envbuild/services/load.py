@@ -8,6 +8,7 @@ import re
 from envbuild.errors import UsageError
 from envbuild.language.syntax import NOWHERE, Span
 from envbuild.language.values import NotOne
+from envbuild.runtime.settings import RESERVED
 from envbuild.services.find import name_of_folder
 from envbuild.services.model import Group, Resource, diagnostic
 from envbuild.services.nodes import BadYaml, Entry, Map, parse
@@ -22,8 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RESERVED = ("none", "host", "private")
-"""What an instance's `network` is where it is not the name of one."""
 LARGEST = 1_000_000
 """Bytes that a file may have."""
 _KEYS = ("name", "version", "services", "networks", "volumes", "secrets", "configs")

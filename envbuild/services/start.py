@@ -11,8 +11,9 @@ from envbuild.errors import EnvbuildError
 from envbuild.plan.facts import dump
 from envbuild.record import Record
 from envbuild.runtime.background import Background, in_background
+from envbuild.runtime.ports import open_ports
 from envbuild.runtime.prepare import prepare
-from envbuild.runtime.settings import HOST_NETWORK
+from envbuild.runtime.settings import HOST_NETWORK, PRIVATE_NETWORK, RESERVED
 from envbuild.runtime.settings import dump as dump_settings
 from envbuild.runtime.supervisor import Task
 from envbuild.sandbox.ids import enter_user_namespace
@@ -53,12 +54,18 @@ class Starter:
     @classmethod
     @contextmanager
     def ready(cls, store: Store, machine: Machine, plans: Sequence[Plan]) -> Iterator[Starter]:
-        """Forks them, while this process has one thread, and makes it root of its user namespace."""
-        ids = enter_user_namespace()
-        store.owners_observable = ids.kind != "single"
-        store.tidy()
+        """Forks them, with the ports of their services open, while this process has one thread and the rights of the
+        user; and makes it root of its user namespace. Raises PortTaken."""
+        waiting: dict[str, Background] = {}
         with ExitStack() as stack:
-            yield cls(store, machine, {one.service.name: stack.enter_context(in_background(ids)) for one in plans})
+            # Those of named networks first: nobody can enter one from a user namespace of its own.
+            for one in sorted(plans, key=lambda one: one.settings.network in RESERVED):
+                opened = [socket for _, socket in open_ports(one.settings.ports)]
+                background = in_background(one.settings.network, store.path, opened)
+                waiting[one.service.name] = stack.enter_context(background)
+            store.owners_observable = enter_user_namespace().kind != "single"
+            store.tidy()
+            yield cls(store, machine, waiting)
 
     def start(self, decisions: Sequence[Decision]) -> list[Started]:
         """Starts these at the same time, and returns when each was started or can't be. One that is to be made anew is
@@ -81,12 +88,10 @@ class Starter:
         except EnvbuildError as error:
             return Started(decision, error=error)
         try:
-            settings_, seen = plan.settings, NetworkSettings()
-            if settings_.network == HOST_NETWORK:
-                seen = network_settings(store, instance.tree, self._machine.variables, self._machine.home)
-                settings_ = settings_.replace(environment=(*seen.environment, *settings_.environment))
+            settings_, seen = plan.settings, self._seen(plan)
+            settings_ = settings_.replace(environment=(*seen.environment, *settings_.environment))
             request = prepare(store, instance, settings_, plan.facts, seen)
-            task = Task(instance.identity, instance.path, settings_, request)
+            task = Task(instance.identity, instance.name, instance.path, settings_, request)
             self._waiting[plan.service.name].begin(task, lock)
             return Started(decision, instance, tuple(store.take_notes()))
         except EnvbuildError as error:
@@ -95,6 +100,17 @@ class Starter:
             return Started(decision, error=error)
         finally:
             os.close(lock)
+
+    def _seen(self, plan: Plan) -> NetworkSettings:
+        """What a service sees of the machine's settings about networks."""
+        network = plan.settings.network
+        if network not in (HOST_NETWORK, PRIVATE_NETWORK):
+            return NetworkSettings()
+        seen = network_settings(self._store, plan.image.tree, self._machine.variables, self._machine.home)
+        if network == HOST_NETWORK:
+            return seen
+        # What the machine says of names is true for its own network alone.
+        return seen.replace(binds=tuple(one for one in seen.binds if one[1] not in ("/etc/hosts", "/etc/resolv.conf")))
 
     def _finish(self, begun: Started) -> Started:
         if begun.error is not None:

@@ -11,6 +11,7 @@ from envbuild.errors import WorkFailed
 from envbuild.runtime.health import HEALTHY as WELL
 from envbuild.runtime.health import UNHEALTHY
 from envbuild.runtime.logs import entries
+from envbuild.runtime.networks import check_network
 from envbuild.services import events
 from envbuild.services.check import check_ports
 from envbuild.services.conditions import how_it_ended, standing
@@ -86,6 +87,8 @@ class Ascent:
 
     def _make_room(self, changed: Sequence[Decision]) -> None:
         """Ends what is to be made anew, when all ports can be had that nobody of the group has."""
+        for network in {one.plan.settings.network for one in changed}:
+            check_network(network)
         check_ports([one.plan for one in changed], [port for one in changed for port in one.holds])
         old = [one.plan.service.name for one in changed if one.action == RECREATE]
         for name in old:

@@ -224,7 +224,7 @@ class TestPorts:
         assert f"127.0.0.1:{number}/tcp can't be opened" in done.err
         assert image.command("ps", "--all", "--format", "json").out == "[]\n"
 
-    @pytest.mark.parametrize("text", ["80", "x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
+    @pytest.mark.parametrize("text", ["x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
     def test_nonsense_is_refused(self, image, text):
         assert image.command("run", "-d", "-p", text, "web", "--", "true").code == 2
 

@@ -386,3 +386,40 @@ def test_which_file_was_taken_is_told_where_there_are_several(shop):
     assert "note: the file is services.yaml, and not compose.yml" in shop.command("up").err
     assert "note: the file is compose.yml" not in shop.command("up", "compose.yml", "-p", "x").err
     assert sorted(standing(shop)) == ["shop-web", "x-other"]
+
+
+SERVES = shell("while :; do echo \"$$0 says hello\" | nc -l -p 80; done")
+
+
+def test_services_reach_each_other_by_name(shop):
+    write(
+        shop,
+        "db: {image: base, container_name: store, command: " + SERVES + ", networks: {default: {aliases: [data]}}}",
+        "web: {image: base}",
+        "alone: {image: base, networks: [other]}",
+        more="networks: {other: }",
+    )
+    up = shop.command("up")
+    assert up.code == 0, up.err
+    ask = ("sh", "-c", 'nc "$0" 80 < /dev/null')
+    for name in ("db", "store", "data"):
+        assert wait_for(lambda name=name: shop.command("exec", "shop-web", "--", *ask, name).out == "sh says hello\n")
+    assert shop.command("exec", "shop-alone", "--", *ask, "db").out == ""
+    # A second group of the file has a network of its own.
+    write(shop, "db: {image: base}", "web: {image: base}")
+    assert shop.command("up", "-p", "second").code == 0
+    assert shop.command("exec", "second-web", "--", *ask, "store").out == ""
+    assert shop.command("down", "-p", "second").code == 0
+    assert shop.command("exec", "shop-web", "--", *ask, "db").out == "sh says hello\n"
+
+
+def test_a_port_of_the_host_leads_to_a_service_in_its_network(shop):
+    write(shop, "web: {image: base, command: " + SERVES + ", ports: ['127.0.0.1::80']}")
+    assert shop.command("up").code == 0
+
+    def said() -> bytes:
+        port = listed(shop)["shop-web"]["ports"][0]["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+            return link.recv(100)
+
+    assert wait_for(lambda: said() == b"sh says hello\n")
