@@ -210,25 +210,24 @@ def _follow(
 ) -> int:
     """Shows what the services print until they are over. Ctrl-C ends them, a second one at once."""
     from envbuild.services.end import end, kill
-    from envbuild.services.follow import follow
+    from envbuild.services.follow import Followers
     from envbuild.services.members import members
     from envbuild.store.instances import Instances
 
     instances = Instances(f"{environment.store_path()}/instances")
     chosen = {one.plan.service.name for one in decisions}
     found = [one for one in members(instances, group.name) if one.service in chosen]
-    threads = follow(instances, found, skipped, shown.log)
+    followers = Followers(instances, found, skipped, shown.log)
     try:
-        for thread in threads:
-            thread.join()
+        followers.start()
+        followers.wait()
         return 0
     except KeyboardInterrupt:
         try:
             end(instances, found, shown)
         except KeyboardInterrupt:
             kill(found)
-        for thread in threads:
-            thread.join(timeout=2)
+        followers.wait(2)
         raise Interrupted from None
 
 

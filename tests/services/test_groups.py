@@ -10,13 +10,16 @@ import pytest
 from tests.conftest import wait_for
 
 pytestmark = pytest.mark.namespaces
-RUNS = "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"
+TRAP = "trap 'echo bye; exit 0' TERM"
+RUNS = f"{TRAP}; while :; do sleep 0.05; done"
 
 
 @pytest.fixture
 def shop(project):
     """A project with an image `base`; what runs in the end is ended."""
-    assert project.build("env GREETING=hello", f'start ["sh", "-c", "echo up; {RUNS}"]', name="base.env").code == 0
+    assert (
+        project.build("env GREETING=hello", f'start ["sh", "-c", "{TRAP}; echo up; {RUNS}"]', name="base.env").code == 0
+    )
     yield project
     for one in json.loads(project.command("ps", "--all", "--format", "json").out):
         project.command("rm", "--force", one["id"])
@@ -388,7 +391,7 @@ def test_which_file_was_taken_is_told_where_there_are_several(shop):
     assert sorted(standing(shop)) == ["shop-web", "x-other"]
 
 
-SERVES = shell("while :; do echo \"$$0 says hello\" | nc -l -p 80; done")
+SERVES = shell('while :; do echo "$$0 says hello" | nc -l -p 80; done')
 
 
 def test_services_reach_each_other_by_name(shop):
