@@ -11,7 +11,6 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.run import open_published
 from envbuild.errors import UsageError
 from envbuild.runtime.ahead import Ahead, sandbox_ahead
-from envbuild.store.instances import Instances
 
 DESCRIPTION = """\
 Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
@@ -43,14 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     arguments.writable = os.access(environment.store_path(), os.W_OK)
-    if arguments.image is not None and not arguments.failed:
-        instances = Instances(f"{environment.store_path()}/instances")
-        if instances.has_name(arguments.image):
-            from envbuild.cli.exec import enter_instance
-
-            return enter_instance(arguments.image, (), arguments, environment)
     opened = open_published(arguments)
     with sandbox_ahead(arguments.network, environment.store_path(), opened) as ahead:
+        from envbuild.store.instances import Instances
+
+        if arguments.image is not None and not arguments.failed:
+            instances = Instances(f"{environment.store_path()}/instances")
+            if instances.has_name(arguments.image):
+                from envbuild.cli.exec import enter_instance
+
+                return enter_instance(arguments.image, (), arguments, environment)
         return _shell(ahead, arguments, environment)
 
 

@@ -52,7 +52,8 @@ def find_tool() -> Tool:
     """The program of this machine. Raises MachineLacks if there is none, or it could not work."""
     tool = None
     if path := find_program("pasta"):
-        tool = Tool(path, ("pasta", *PASTA.split()), True)
+        # Where it finds itself root of all ids it would go on as nobody, who has no right in the instance's namespaces.
+        tool = Tool(path, ("pasta", "--runas", "0:0", *PASTA.split()), True)
     elif path := find_program("slirp4netns"):
         tool = Tool(path, ("slirp4netns", *SLIRP.split()), False)
     if tool is None:

@@ -204,20 +204,22 @@ class Connection:
         if events & _ENDING:
             own.ending = True
         more = []
-        try:
-            if events & _READABLE and own.move():
-                more.append(own)
-            if events & select.EPOLLOUT and other.waits and other.move():
-                more.append(other)
-        except OSError:
-            # What the one side had still to say before it broke off is passed on.
+        for direction, wanted in ((own, events & _READABLE), (other, events & select.EPOLLOUT and other.waits)):
             try:
-                (self._out if own is self._in else self._in).move()
-                own.move()
+                if wanted and direction.move():
+                    more.append(direction)
             except OSError:
-                pass
-            raise
+                self._say_the_rest(other if direction is own else own)
+                raise
         return more
+
+    def _say_the_rest(self, direction: Direction) -> None:
+        """What the side that broke off had said before, or the other one still hears, is passed on. Not what goes the
+        way that failed: there the end would be taken for a regular one."""
+        try:
+            direction.move()
+        except OSError:
+            pass
 
     @property
     def directions(self) -> tuple[Direction, Direction]:
