@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.language.nearest import did_you_mean
 from envbuild.language.syntax import Span
 from envbuild.language.values import NotOne
+from envbuild.runtime.settings import HOST_NETWORK
 from envbuild.services.environment import read_environment
 from envbuild.services.keys import READERS
 from envbuild.services.model import Recipe, Resource, Service
@@ -71,6 +72,9 @@ def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
     _check_targets(reader, fields["mounts"])
     fields["environment"] = read_environment(reader, nodes)
     fields.update(_network(reader, name, nodes, declared, fields.get("container_name")))
+    if fields.get("network") == HOST_NETWORK and fields.get("ports"):
+        reader.note(given["ports"].key.span, "with the host's network ports lead nowhere", "leave them out", "warning")
+        fields["ports"] = ()
     fields.update(_origin(reader, entry, given))
     return Service(**fields)
 

@@ -235,6 +235,12 @@ def test_a_network_is_never_called_as_another_kind_of_network(load):
         load("services: {a: {image: x, networks: [n]}}\nnetworks: {n: {name: none}}\n")
 
 
+def test_ports_with_the_network_of_the_host_mean_nothing(load):
+    group = load("services:\n  a: {image: x, network_mode: host, ports: [80]}\n")
+    assert group.service("a").ports == ()
+    assert [(one.severity, one.column) for one in group.notes] == [("warning", 37)]
+
+
 def test_the_name_of_a_group(load):
     text = "services: {web: {image: web}}\n"
     assert load(text).name == "shop"
