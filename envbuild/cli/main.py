@@ -21,6 +21,8 @@ COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
     "run": ("run", "run an image's start command, or another one, in an instance"),
     "shell": ("shell", "open a shell in an image or an instance, or where the last build failed"),
+    "up": ("up", "start a group of services that a file describes"),
+    "down": ("down", "end a group of services and remove its instances"),
     "ps": ("ps", "list the instances"),
     "exec": ("exec", "run another command in a running instance"),
     "logs": ("logs", "what an instance printed"),

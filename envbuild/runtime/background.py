@@ -42,6 +42,7 @@ class Background:
     def __init__(self, link: socket, opened: Sequence[socket] = ()) -> None:
         """`opened` are sockets of the first ports of what it will run, which it gets."""
         self._link = link
+        self._folder = ""
         self._opened = opened
 
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
@@ -49,6 +50,12 @@ class Background:
 
         `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
         """
+        self.begin(task, lock)
+        return self.finish()
+
+    def begin(self, task: Task, lock: int) -> None:
+        """The first half of `start`: several may be begun before any is waited for."""
+        self._folder = task.folder
         try:
             payload = (task.identity, task.name, task.folder, to_plain(task.settings), len(self._opened))
             send(self._link, "task", payload, (lock,))
@@ -56,11 +63,17 @@ class Background:
             for first in range(0, len(self._opened), MOST_DESCRIPTORS):
                 some = self._opened[first : first + MOST_DESCRIPTORS]
                 send(self._link, "ports", (), [one.fileno() for one in some])
+        except OSError:
+            pass  # it is gone, as will be seen when it is waited for
+
+    def finish(self) -> tuple[str, ...]:
+        """The second half of `start`."""
+        try:
             answer = receive(self._link)
         except OSError:
             answer = None
         if answer is None:
-            raise StartFailed("the instance's supervisor ended at once", f"see {task.folder}/{TRACE}")
+            raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
         kind, payload, _ = answer
         if kind != "started":
             raise StartFailed(str(payload[0]), str(payload[1]))
