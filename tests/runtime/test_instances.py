@@ -274,7 +274,8 @@ def test_a_checkout_is_made_behind_a_read_only_instance_and_used_by_the_next(ima
 
     assert wait_for(lambda: shown().startswith("/ tmpfs\n"))
     found = shown().splitlines()
-    assert found[1].startswith("/bin ") and "overlay" not in found[1]
+    assert found[1].startswith("/bin ")
+    assert "overlay" not in found[1]
     assert found[2] == "in the image"
     fixed = image.command("run", "--fixed", "/bin", "web", "--", "sh", "-c", "echo y > /y && cat /y; rm /bin/sh")
     assert (fixed.out, "Read-only file system" in fixed.err) == ("y\n", True)
