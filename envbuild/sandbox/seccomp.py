@@ -24,6 +24,9 @@ NAMESPACE_FLAGS = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 )
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+F_SETLEASE = 1024
+"""A lease holds up whoever opens the file, for 45 seconds if its holder does not mind (fcntl(2)). Instances of one image
+may share its files, and the store uses them, too."""
 PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 """What docker's default profile lets personality(2) be given: Linux, 32 bits, UNAME26, and asking."""
 
@@ -118,8 +121,8 @@ REFUSED = {
     },
 }
 SPECIAL = {
-    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "personality": 135},
-    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "personality": 92},
+    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "fcntl": 72, "personality": 135},
+    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "personality": 92},
 }
 OWNERSHIP = {
     "x86_64": {
@@ -187,6 +190,7 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     verdicts[special["clone"]] = _on_argument(0, [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()])
     refused = [rule for one in (TIOCSTI, TIOCLINUX) for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
     verdicts[special["ioctl"]] = _on_argument(1, refused)
+    verdicts[special["fcntl"]] = _on_argument(1, [_jump(_JUMP_EQUAL, F_SETLEASE, 0, 1), _refuse()])
     known = len(PERSONALITIES)
     allowed = [_jump(_JUMP_EQUAL, one, known - place, 0) for place, one in enumerate(PERSONALITIES)]
     verdicts[special["personality"]] = _on_argument(0, [*allowed, _refuse()])
@@ -197,7 +201,7 @@ def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
     """Rules that find a call's number among these by halving; a number that is not there is allowed.
 
     The kernel remembers which numbers are allowed whatever their arguments, and asks the program for the others alone
-    (Linux 5.11); of those, ioctl is called often.
+    (Linux 5.11); of those, ioctl and fcntl are called often.
     """
     if len(verdicts) <= _FEW:
         rules = [rule for number, body in verdicts for rule in (_jump(_JUMP_EQUAL, number, 0, len(body)), *body)]

@@ -64,7 +64,7 @@ def test_every_number_gets_the_verdict_of_the_lists(machine, pretend):
     arch, special = seccomp.AUDIT_ARCH[machine], seccomp.SPECIAL[machine]
     refused = set(seccomp.REFUSED[machine].values())
     answered = set(seccomp.OWNERSHIP[machine].values()) if pretend else set()
-    wanted = {number: ERRNO | errno.EPERM for number in refused} | dict.fromkeys(answered, ERRNO)
+    wanted = dict.fromkeys(refused, ERRNO | errno.EPERM) | dict.fromkeys(answered, ERRNO)
     wanted |= {special["clone3"]: ERRNO | errno.ENOSYS, special["personality"]: ERRNO | errno.EPERM}
     odd = 0x0040000  # no flag of a namespace, no request of ioctl that is refused, no personality that is allowed
     for number in range(1200):
@@ -72,6 +72,7 @@ def test_every_number_gets_the_verdict_of_the_lists(machine, pretend):
     for request in range(0x5400, 0x5430):
         refuses = request in (seccomp.TIOCSTI, seccomp.TIOCLINUX)
         assert verdict(program, special["ioctl"], arch, 0, request) == (ERRNO | errno.EPERM if refuses else ALLOW)
+    assert verdict(program, special["fcntl"], arch, 0, seccomp.F_SETLEASE) == ERRNO | errno.EPERM
     for one in seccomp.PERSONALITIES:
         assert verdict(program, special["personality"], arch, one) == ALLOW
     for bit in range(32):
