@@ -25,8 +25,8 @@ NAMESPACE_FLAGS = (
 )
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 F_SETLEASE = 1024
-"""A lease holds up whoever opens the file, for 45 seconds if its holder does not mind (fcntl(2)). Instances of one image
-may share its files, and the store uses them, too."""
+"""A lease holds up whoever opens the file, for 45 seconds if its holder does not mind (fcntl(2)). Instances of one
+image may share its files, and the store uses them, too."""
 PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 """What docker's default profile lets personality(2) be given: Linux, 32 bits, UNAME26, and asking."""
 
