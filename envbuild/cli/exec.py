@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -30,7 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.cli.instance_options import variable
+    return enter_instance(arguments.instance, arguments.command, arguments, environment)
+
+
+def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
+    """Runs a command beside that of an instance, or without one a shell; returns its exit code."""
+    from envbuild.cli.instance_settings import variable
     from envbuild.plan.facts import load
     from envbuild.runtime.control import enter
     from envbuild.runtime.foreground import pass_signals
@@ -39,8 +43,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.sandbox.request import Entry
 
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(arguments.instance)
-        argv = arguments.command or (shell_of(store, instance.tree, instance.name),)
+        instance = store.instances.find(name)
+        argv = command or (shell_of(store, instance.tree, instance.name),)
     settings = settings_of(instance)
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
     variables = {
@@ -56,8 +60,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         settings.user if arguments.user is None else arguments.user,
         terminal,
     )
-    if not entry.argv:
-        raise UsageError("which command?", f"envbuild exec {instance.name} -- COMMAND")
     environment.stdout.flush()
     if terminal:
         from envbuild.runtime.terminal import TerminalBridge

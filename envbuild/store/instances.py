@@ -155,6 +155,10 @@ class Instances:
         found = [self.get(name) for name in os.listdir(self.path) if "." not in name]
         return sorted((one for one in found if one is not None), key=lambda one: -one.made)
 
+    def has_name(self, name: str) -> bool:
+        """Whether an instance is called exactly so."""
+        return self._named(name) is not None
+
     def find(self, reference: str) -> Instance:
         """The instance of this name, or of an id that begins so. Raises NoSuchInstance."""
         named = self._named(reference)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
@@ -88,6 +87,8 @@ class Volumes:
 
     def copy(self, source: Volume, name: str) -> Volume:
         """A new volume with what another one holds now."""
+        import shutil  # not at every start
+
         temporary = f"{self.path}/{name}.{os.urandom(4).hex()}.new"
         os.makedirs(temporary, mode=0o755)
         try:
@@ -129,6 +130,8 @@ class Volumes:
 
 
 def _copy_with_owner(source: str, target: str) -> str:
+    import shutil
+
     shutil.copy2(source, target, follow_symlinks=False)
     return target
 
