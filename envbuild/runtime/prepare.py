@@ -8,7 +8,7 @@ from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
 from envbuild.runtime.folding import fold_behind
-from envbuild.runtime.settings import BIND, HOST_NETWORK, TMPFS, VOLUME, Mount, Settings
+from envbuild.runtime.settings import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
 from envbuild.sandbox.request import Bind, Request, Scratch
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.instances import Instance, write_layers
@@ -79,7 +79,8 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         scratch=tuple(Scratch(one.target, one.size) for one in settings.mounts if one.kind == TMPFS),
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
-        lasting=not instance.temporary,
+        # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
+        lasting=not instance.temporary or settings.restart.when != NEVER,
     )
 
 
