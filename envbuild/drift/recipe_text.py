@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from envbuild.drift.file_lines import Laid
 from envbuild.drift.lines import Line, shown, word
-from envbuild.drift.secrets import looks_secret
 from envbuild.drift.told import NOISE, RECORD, SCRIPT, Told
 from envbuild.errors import UsageError
 from envbuild.record import Record
@@ -95,7 +94,7 @@ def names_of(stem: str) -> tuple[str, ...]:
 
 
 def lay_out(store: Store, folder: str, laid: Iterable[Laid]) -> None:
-    """Writes the files that lines copy into a folder. One that looks like a secret is for nobody else to read."""
+    """Writes the files that lines copy into a folder. What was for its owner's eyes alone is so here."""
     for one in laid:
         path = os.path.join(os.fsencode(folder), one.place)
         entry = one.entry
@@ -108,8 +107,7 @@ def lay_out(store: Store, folder: str, laid: Iterable[Laid]) -> None:
                 with open(descriptor, "rb") as source:
                     shutil.copyfileobj(source, file, 1 << 20)
             mode = 0o755 if entry.mode & 0o100 else 0o644
-            inside = one.place.partition(b"/")[2]
-            os.chmod(path, mode & 0o700 if looks_secret(store, inside, entry) else mode)
+            os.chmod(path, mode if entry.mode & 0o077 else mode & 0o700)
 
 
 def _make_folder(path: bytes) -> None:

@@ -1,0 +1,195 @@
+"""`envbuild commit`: an image of an instance, and the recipe that gives the same."""
+
+import json
+import os
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+
+@pytest.fixture
+def keeps_owners(hands):
+    """Skips where a single id can't keep them."""
+    from envbuild.sandbox.subids import why_not_range
+
+    reason = why_not_range(os.geteuid()) if os.geteuid() else ""
+    if reason:
+        pytest.skip(reason)
+
+
+def test_an_unchanged_instance_is_its_image(hands):
+    hands.start()
+    hands.change("touch /srv/x; rm /srv/x; touch /file")
+    done = hands.commit()
+    assert (done["changed"], done["recipe"], done["lines"]) == (False, None, [])
+    assert done["image"] == done["base"] == hands.project.show("web:one")["digest"]
+    assert not (hands.project.folder / "web-one.env").exists()
+
+
+def test_files_folders_links_and_removals(hands):
+    hands.start()
+    hands.change(
+        "echo longer > /srv/app/a; rm /srv/app/b; rm -r /srv/app/old; ln -sfn b /srv/app/link; chmod 2755 /data;"
+        "mkdir -p /srv/new/deep /srv/empty; echo 1 > /srv/new/1; echo 2 > /srv/new/deep/2; ln -s ../1 /srv/new/deep/l;"
+        "echo 1 > /etc/one.conf; echo 2 > /etc/two.conf; chmod 640 /etc/two.conf;"
+        "rm /file; mkdir /file; echo 3 > /file/3"
+    )
+    done = hands.commit()
+    assert hands.recipe()[1:] == [
+        "run rm -rf -- /file /srv/app/b /srv/app/old",
+        "copy web-one.files/file/ -> /file/",
+        "copy web-one.files/srv/new/ -> /srv/new/",
+        "copy web-one.files/etc/one.conf -> /etc/one.conf",
+        "copy(mode=0640) web-one.files/etc/two.conf -> /etc/two.conf",
+        "copy web-one.files/srv/app/a -> /srv/app/a",
+        "run",
+        "    mkdir -p -- /srv/empty",
+        "    ln -sfn -- b /srv/app/link",
+        "    chmod 2755 -- /data",
+    ]
+    assert (done["checked"], done["not_expressed"], done["noise"]) == (True, [], [])
+    assert hands.rebuilt(done) == {}
+    assert hands.project.show("web:one")["tree"] == hands.project.show("web-one")["tree"]
+    assert hands.project.cat("/srv/app/a", "web:one") == "longer\n"
+
+
+def test_users_and_owners(hands, keeps_owners):
+    hands.start()
+    hands.change(
+        "echo app:x:1234:1234::/srv/home:/bin/sh >> /etc/passwd; echo app:x:1234: >> /etc/group;"
+        "mkdir -p /srv/home/in /etc/app; echo 1 > /srv/home/in/1; echo 2 > /srv/home/2; chown -R app:app /srv/home;"
+        "echo 3 > /etc/app/secretive; chown 7:50 /etc/app/secretive; chown 50:50 /file; chown -h 7:7 /srv/app/link"
+    )
+    done = hands.commit()
+    lines = hands.recipe()
+    assert "adduser app uid=1234 home=/srv/home" in lines
+    assert "copy(owner=app) web-one.files/srv/home/in/ -> /srv/home/in/" in lines
+    assert "copy(owner=7:staff) web-one.files/etc/app/secretive -> /etc/app/secretive" in lines
+    assert [one["path"] for one in done["not_expressed"]] == ["/etc/shadow"]
+    assert set(hands.rebuilt(done)) == {"/etc/shadow"}
+
+
+def test_names_that_no_recipe_can_hold(hands):
+    hands.start()
+    hands.change(
+        "mkdir '/srv/a dir'; echo 1 > \"/srv/a dir/it's \\\"q\\\" \\${x} \\$y #z\"; echo 2 > '/srv/->';"
+        "echo 5 > '/srv/[a]*';"
+        'odd="$(printf "bad\\377\\nname")"; echo 3 > "/srv/$odd"; mkdir "/srv/app/$odd"; echo 4 > "/srv/app/$odd/in";'
+        'chmod 600 "/srv/app/$odd/in"; ln -s "$odd" "/srv/app/to-odd"'
+    )
+    done = hands.commit()
+    assert done["not_expressed"] == []
+    assert hands.rebuilt(done) == {}
+    assert (hands.project.folder / 'web-one.files/srv/a dir/it\'s "q" ${x} $y #z').read_text() == "1\n"
+
+
+def test_without_a_shell_links_and_modes_are_copied_too(hands):
+    hands.project.write("bare.env", "from tar:busybox.tar", "run rm /bin/rm /bin/ln; echo 1 > /file; echo 2 > /two")
+    assert hands.project.command("build", "bare.env").code == 0
+    hands.start("bare")
+    hands.change("chmod 600 /file; busybox ln -s file /link; busybox rm /two; mkdir /empty")
+    done = hands.commit()
+    assert {one["path"]: one["why"] for one in done["not_expressed"]} == {"/two": "other", "/empty": "other"}
+    assert set(hands.rebuilt(done, "bare-one")) == {"/two", "/empty"}
+
+
+def test_noise_and_what_cant_be_copied_is_told(hands):
+    hands.start()
+    hands.change("echo 1 > /var/log/x.log; mkfifo /srv/pipe; echo row > /data/rows; echo 1 > /etc/x")
+    done = hands.commit()
+    assert {one["rule"]: one["paths"] for one in done["noise"]} == {"logs": 1, "data": 1}
+    assert [(one["path"], one["why"]) for one in done["not_expressed"]] == [("/srv/pipe", "kind")]
+    assert set(hands.rebuilt(done)) == {"/var/log/x.log", "/data/rows", "/srv/pipe"}
+    text = (hands.project.folder / "web-one.env").read_text()
+    assert "# discard /var/log/*" in text
+    assert "#   /srv/pipe  only files, folders and links can be copied" in text
+
+
+def test_secrets_stay_out_of_the_folder(hands):
+    hands.start()
+    hands.change(
+        "mkdir -m 700 /root/.ssh; echo k > /root/.ssh/id_rsa; echo pub > /root/.ssh/id_rsa.pub;"
+        "echo '-----BEGIN RSA PRIVATE KEY-----' > /etc/tls; echo t > /etc/token; chmod 600 /etc/token"
+    )
+    done = hands.commit()
+    kept_out = {"/root/.ssh/id_rsa", "/etc/tls", "/etc/token"}
+    assert {one["path"] for one in done["not_expressed"] if one["why"] == "secret"} == kept_out
+    assert set(done["secrets"]) == kept_out
+    assert set(hands.rebuilt(done)) == kept_out
+    assert not (hands.project.folder / "web-one.files/etc").exists()
+    done = hands.commit("--with-secrets", "--force")
+    assert hands.rebuilt(done) == {}
+    assert (hands.project.folder / "web-one.files/etc/token").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_overwritten_unless_asked_for(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    mine = hands.project.write("web-one.env", "# mine")
+    assert "web-one.env exists already" in hands.refused("commit", "one").err
+    assert mine.read_text() == "# mine\n"
+    assert hands.project.command("show", "web:one").code == 2
+    assert "there is no folder nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
+    hands.commit("--force")
+    assert "copy" in mine.read_text()
+    assert sorted(one for one in os.listdir(hands.project.folder) if one.startswith((".env", "web-one"))) == [
+        "web-one.env",
+        "web-one.files",
+    ]
+
+
+def test_names_of_image_and_recipe(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    before = hands.project.show("web")["digest"]
+    assert hands.commit("mine", "--no-recipe")["tag"] == "mine:one"
+    assert hands.commit("web", "--no-recipe")["tag"] == "web:one"
+    assert hands.project.show("web")["digest"] == before
+    out = hands.project.folder / "out"
+    out.mkdir()
+    done = hands.commit("web:fixed", "--output", "out")
+    assert (done["tag"], done["recipe"]) == ("web:fixed", "out/web-fixed.env")
+    assert hands.project.command("tag", "--immutable", "web", "web:held").code == 0
+    assert "immutable" in hands.refused("commit", "one", "web:held", "--output", "out").err
+    assert sorted(os.listdir(out)) == ["web-fixed.env", "web-fixed.files"]
+    assert "can't name an image" in hands.refused("commit", "one", "b/d").err
+
+
+def test_without_a_build_nothing_is_promised(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x; echo 2 > /var/log/x")
+    done = hands.commit("--no-build")
+    assert (done["checked"], [one["rule"] for one in done["noise"]]) == (False, ["logs"])
+    assert "were not built" in (hands.project.folder / "web-one.env").read_text()
+    assert set(hands.rebuilt(done)) - {"/", "/etc", "/var/log"} == {"/var/log/x"}
+
+
+def test_the_other_commands_know_the_image(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    hands.commit("--no-recipe")
+    project = hands.project
+    assert project.command("run", "web:one", "--", "cat", "/etc/x").out == "1\n"
+    (entry,) = json.loads(project.command("log", "web:one", "--format", "json").out)
+    assert (entry["action"], entry["instance"]) == ("commit", "one")
+    assert "commit of the instance one" in project.command("log", "web:one").out
+    assert "commit of the instance one" in project.command("why", "web:one", "/etc/x").out
+    assert "no build made it" in hands.refused("verify", "web:one").err
+    assert project.show("web:one")["steps"][0]["text"] == "commit of the instance one"
+    assert project.command("tag", "web:one", "web:qa").code == 0
+    (way,) = json.loads(project.command("log", "web:qa", "--format", "json").out)[0]["way"]
+    assert way["action"] == "commit"
+    project.command("gc")
+    assert project.command("fsck").code == 0
+    assert project.cat("/etc/x", "web:one") == "1\n"
+
+
+def test_facts_stay_and_lines_run_as_root(hands):
+    hands.project.build("run echo 1 > /file", "user 7", "env A=1", "workdir /etc", name="web.env")
+    hands.start()
+    hands.change("chmod 600 /file; rm /bin/tty")
+    done = hands.commit()
+    assert hands.recipe()[1:] == ["run(user=root)", "    rm -rf -- /bin/tty", "    chmod 0600 -- /file"]
+    assert hands.rebuilt(done) == {}
+    assert hands.project.show("web:one")["facts"] == hands.project.show("web-one")["facts"]
