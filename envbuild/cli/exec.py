@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -30,22 +29,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.cli.foreground import pass_signals, variable
+    return enter_instance(arguments.instance, arguments.command, arguments, environment)
+
+
+def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
+    """Runs a command beside that of an instance, or without one a shell; returns its exit code."""
+    from envbuild.cli.instance_settings import variable
     from envbuild.plan.facts import load
     from envbuild.runtime.control import enter
-    from envbuild.runtime.instance import shell_of
+    from envbuild.runtime.foreground import pass_signals
+    from envbuild.runtime.prepare import shell_of
+    from envbuild.runtime.settings import settings_of
     from envbuild.sandbox.request import Entry
 
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(arguments.instance)
-        argv = arguments.command or (shell_of(store, instance.tree, instance.name),)
-    facts, options = load(instance.facts), instance.options
+        instance = store.instances.find(name)
+        argv = command or (shell_of(store, instance.tree, instance.name),)
+    settings = settings_of(instance)
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
-    user = arguments.user if arguments.user is not None else options.get("user")
     variables = {
-        "HOME": options.get("home", "/root"),
-        **facts.environment_of_commands(),
-        **dict(options.get("environment", [])),
+        **settings.variables(load(instance.facts)),
         **dict(variable(text, environment) for text in arguments.env),
     }
     if terminal:
@@ -53,12 +56,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     entry = Entry(
         tuple(argv),
         tuple(variables.items()),
-        arguments.workdir or options.get("workdir") or facts.workdir,
-        facts.user if user is None else user,
+        arguments.workdir or settings.workdir,
+        settings.user if arguments.user is None else arguments.user,
         terminal,
     )
-    if not entry.argv:
-        raise UsageError("which command?", f"envbuild exec {instance.name} -- COMMAND")
     environment.stdout.flush()
     if terminal:
         from envbuild.runtime.terminal import TerminalBridge

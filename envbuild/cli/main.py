@@ -19,8 +19,8 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
-    "run": ("run", "run an image's start command, or another one, in a throw-away instance"),
-    "shell": ("shell", "open a shell in an image, or where the last build failed"),
+    "run": ("run", "run an image's start command, or another one, in an instance"),
+    "shell": ("shell", "open a shell in an image or an instance, or where the last build failed"),
     "ps": ("ps", "list the instances"),
     "exec": ("exec", "run another command in a running instance"),
     "logs": ("logs", "what an instance printed"),
@@ -29,6 +29,7 @@ COMMANDS = {
     "kill": ("kill", "send a signal to instances"),
     "wait": ("wait", "wait until instances are over"),
     "rm": ("rm", "remove instances that are over"),
+    "clone": ("clone", "make a second instance with the same files"),
     "images": ("images", "list the images"),
     "show": ("show", "an image's facts, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),

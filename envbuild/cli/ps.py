@@ -7,7 +7,7 @@ import time
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
-from envbuild.store.instances import EXITED, LOST, Instance, State
+from envbuild.store.instances import EXITED, LOST, STARTING, Instance, State
 from envbuild.store.store import Store
 from envbuild.ui.tables import table
 from envbuild.ui.units import ago, duration, iso
@@ -56,10 +56,16 @@ def _standing(state: State, now: float) -> str:
     if state.status == LOST:
         return "lost: its supervisor is gone"
     restarts = f", {state.restarts} restarts" if state.restarts else ""
-    return f"{state.status} for {duration(max(0.0, now - state.started))}{restarts}"
+    health = f" ({state.health})" if state.health else ""
+    if state.status == STARTING:
+        return state.status
+    return f"{state.status} for {duration(max(0.0, now - state.started))}{health}{restarts}"
 
 
 def _plain(one: Instance, state: State) -> dict[str, Any]:
+    from envbuild.runtime.settings import settings_of  # only where all is to be said
+
+    settings = settings_of(one)
     return {
         "id": one.identity,
         "name": one.name,
@@ -72,5 +78,13 @@ def _plain(one: Instance, state: State) -> dict[str, Any]:
         "code": state.code,
         "restarts": state.restarts,
         "error": state.error,
+        "health": state.health or None,
+        "check": state.check,
+        "temporary": one.temporary,
+        "command": list(settings.argv),
+        "labels": dict(settings.labels),
+        "network": settings.network,
+        "address": state.address or None,
+        "pid": state.pid or None,
         "ports": [dict(zip(("host", "port", "inside", "protocol"), one, strict=True)) for one in state.ports],
     }

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.cli.environment import Environment
+from envbuild.cli.instance_options import add_options
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import enter_user_namespace
 
 DESCRIPTION = """\
-Runs an image's start command, or the one after `--`, on the image's tree. What it writes is thrown away when it
-ends. The exit code is the command's."""
+Runs an image's start command, or the one after `--`, in an instance: on the image's tree, with what it writes kept
+apart. In the foreground the exit code is the command's, and what it wrote is thrown away when it ends, unless --keep
+says otherwise; with -d the instance goes on in the background, and stays until `envbuild rm`."""
 
 EXAMPLES = """\
 examples:
   envbuild run hello
   envbuild run web -- python3 --version
-  envbuild run web -v ./data:/srv/data -e DEBUG=1 -- sh -c 'ls /srv/data'
+  envbuild run web --here -- pytest
+  envbuild run -d --name web -p 8080:80 -v data:/srv/data --restart on-failure web
   echo 1+1 | envbuild run web -- bc"""
 
 
@@ -30,15 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
     parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
     parser.add_argument("-d", "--detach", action="store_true", help="in the background; prints its name")
-    parser.add_argument(
-        "-p",
-        "--publish",
-        action="append",
-        default=[],
-        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
-        help="a port of this machine that leads into the instance (with -d; may repeat)",
-    )
-    parser.add_argument("--name", metavar="NAME", help="what the instance is called (with -d)")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--keep", action="store_true", help="keep the instance when it is over (as with -d)")
+    kept.add_argument("--rm", action="store_true", help="remove it when it is over (as without -d)")
     parser.add_argument(
         "--restart",
         default="never",
@@ -48,29 +45,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `run` and `shell` share."""
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
-    parser.add_argument(
-        "-v", "--volume", action="append", default=[], metavar="HOST:ENV[:ro]", help="show a host path inside"
-    )
-    parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
-    parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
-    parser.add_argument(
-        "--network", choices=("none", "host"), default="none", help="a loopback only, or this machine's network"
-    )
-    parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")
-
-
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    if arguments.detach:
-        from envbuild.cli.detached import run_detached
-
-        return run_detached(arguments, environment)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
+    if arguments.detach:
+        from envbuild.runtime.background import in_background
+
+        with in_background(enter_user_namespace()) as background:
+            from envbuild.cli.launch import run_detached
+
+            return run_detached(background, arguments, environment)
     with sandbox_ahead() as helper:
-        from envbuild.cli.foreground import run_image
+        from envbuild.cli.launch import run_image
 
         return run_image(helper, arguments, environment)
 

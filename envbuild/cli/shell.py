@@ -6,14 +6,16 @@ import argparse
 import json
 import os
 
+from envbuild.cli import instance_options
 from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
 from envbuild.sandbox.helper import Helper
 
 DESCRIPTION = """\
-Opens a shell in an image, or with --failed where the last build of a recipe failed: with the files as the failed
-step left them, its user, directory and environment. What is done there is thrown away."""
+Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
+what is called so; or with --failed where the last build of a recipe failed, with the files as the failed step left
+them, its user, directory and environment."""
 
 EXAMPLES = """\
 examples:
@@ -31,23 +33,33 @@ class NothingFailed(UsageError):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
+    parser.add_argument(
+        "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
+    )
     parser.add_argument("--failed", action="store_true", help="where the last build failed")
-    run_command.add_options(parser)
+    instance_options.add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     with run_command.sandbox_ahead() as helper:
+        from envbuild.store.instances import Instances
+
+        if arguments.image is not None and not arguments.failed:
+            instances = Instances(f"{environment.store_path()}/instances")
+            if instances.has_name(arguments.image):
+                from envbuild.cli.exec import enter_instance
+
+                return enter_instance(arguments.image, (), arguments, environment)
         return _shell(helper, arguments, environment)
 
 
 def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.cli.foreground import start
+    from envbuild.cli.launch import run_tree
     from envbuild.engine.image_facts import facts_of
     from envbuild.engine.references import find_image
     from envbuild.plan.facts import load
-    from envbuild.runtime.instance import shell_of
+    from envbuild.runtime.prepare import shell_of
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
@@ -63,9 +75,10 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
                 f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
             )
             environment.stderr.flush()
-            return start(helper, store, failure.tree, facts, (shell,), arguments, environment)
+            return run_tree(helper, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
-            raise UsageError("which image?", "envbuild shell IMAGE, or envbuild shell --failed")
+            raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
         image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
-        return start(helper, store, image.tree, facts_of(image), (shell,), arguments, environment)
+        facts = facts_of(image)
+        return run_tree(helper, store, image.digest, image.tree, facts, (shell,), arguments, environment)

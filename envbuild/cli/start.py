@@ -5,25 +5,43 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
+from envbuild.store.instances import LOST, Instance
 from envbuild.store.store import Store
 
 DESCRIPTION = "Starts instances again that are over, in the background, with the files as they left them."
 
 EXAMPLES = """\
 examples:
-  envbuild start web"""
+  envbuild start web
+  envbuild start --lost"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument(
+        "--lost", action="store_true", help="all that a restart of the machine has ended and whose rule is not never"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.runtime.background import start_in_background
+    from envbuild.runtime.background import in_background
+    from envbuild.sandbox.ids import enter_user_namespace
 
+    names = list(arguments.instance)
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find(one) for one in arguments.instance]
+        if arguments.lost:
+            names += [one.name for one in store.instances.all() if _is_wanted(store, one)]
+        found = [store.instances.find(one) for one in names]  # all of them, before any is started
     for one in found:
-        start_in_background(one, environment.store_path())
-        environment.stdout.write(f"{one.name}\n")
+        with in_background(enter_user_namespace()) as background:
+            from envbuild.cli.launch import start_again
+
+            with Store.open(environment.store_path(), create=False) as store:
+                start_again(background, store, one.identity, environment)
     return 0
+
+
+def _is_wanted(store: Store, instance: Instance) -> bool:
+    from envbuild.runtime.settings import NEVER, settings_of
+
+    return store.instances.state(instance).status == LOST and settings_of(instance).restart.when != NEVER

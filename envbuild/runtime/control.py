@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
 from envbuild.errors import WorkFailed
@@ -14,7 +15,7 @@ from envbuild.sandbox.wire import receive, send
 from envbuild.store.instances import Instance
 
 SOCKET = "control"
-ENTER, SIGNAL, STOP, WAIT = "enter", "signal", "stop", "wait"
+ENTER, SIGNAL, STOP, WAIT, PAUSE = "enter", "signal", "stop", "wait", "pause"
 ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
 
 
@@ -51,6 +52,20 @@ def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tupl
     if answer is None:
         raise NotRunning(instance.name)
     return answer[1]
+
+
+@contextmanager
+def paused(instance: Instance) -> Iterator[None]:
+    """Meanwhile nothing runs in the instance, so that its files stand still; nothing to do for one that is over."""
+    try:
+        link = connect(instance)
+    except NotRunning:
+        yield
+        return
+    with link:
+        send(link, PAUSE, ())
+        receive(link)
+        yield
 
 
 def enter(

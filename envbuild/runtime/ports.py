@@ -194,6 +194,11 @@ class PortMapper:
             self._epoll.register(descriptor, select.EPOLLIN)
         threading.Thread(target=self._serve, name="ports", daemon=True).start()
 
+    def end(self) -> None:
+        """Nothing is served any more: the ports are free."""
+        for _, listener in self._listeners.values():
+            listener.close()
+
     def begin(self) -> None:
         """The command was started, with a network of its own: what is in stock belongs to the one before."""
         with self._arrived:

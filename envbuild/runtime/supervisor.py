@@ -1,292 +1,181 @@
-"""The process of its own that a background instance has: starts its command, writes its log, restarts it, answers.
+"""What looks after one instance as long as it runs: starts its command, restarts it, checks its health, answers.
 
-There is one for each instance and none for all. It lives in the user namespace that it made, as root of it.
+A background instance has a process of its own for this, and there is none for all; one in the foreground is looked
+after by the process that the user started. Either lives in the user namespace that it made, as root of it.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SOCK_STREAM, socket
 
-from envbuild.engine.home import Homes
-from envbuild.errors import EnvbuildError
-from envbuild.plan.facts import load
 from envbuild.record import Record, values
-from envbuild.runtime import control
-from envbuild.runtime.logs import ERR, OUT, LogWriter
-from envbuild.runtime.ports import Port, PortMapper, open_ports
+from envbuild.runtime.control_server import ControlServer
+from envbuild.runtime.health import HealthMonitor
+from envbuild.runtime.limits import Group, make_group
+from envbuild.runtime.ports import PortMapper, open_ports
+from envbuild.runtime.settings import Settings
 from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import enter_user_namespace
-from envbuild.sandbox.request import Bind, Entry, Outcome, Request
-from envbuild.sandbox.session import Ended, Session
-from envbuild.sandbox.wire import receive, send
-from envbuild.store.instances import EXITED, RESTARTING, RUNNING, Instance, State, hold, write_layers, write_state
-from envbuild.store.store import Store
+from envbuild.sandbox.request import Entry, Outcome, Request
+from envbuild.sandbox.session import Session
+from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from envbuild.runtime.streams import Streams
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
 STEADY = 10.0
+OUT_OF_MEMORY = "it was ended for using more memory than it may"
 
 
-def _signal_of(name: str) -> int:
-    found = getattr(signal, f"SIG{name.removeprefix('SIG')}", signal.SIGTERM)
-    return int(found)
+class Task(Record):
+    """What is to be looked after: an instance, by its id and folder, and what its sandbox is asked for."""
+
+    identity: str
+    folder: str
+    settings: Settings
+    request: Request
 
 
-class Restart(Record):
-    """When an ended command is started again: never, on-failure or always; at most `most` times, None for no end."""
+class Supervisor:
+    """One instance's. `tell` is called once, with what the user is to be warned of, when the command was started."""
 
-    when: str = "never"
-    most: int | None = None
-
-    def wants(self, code: int, restarts: int) -> bool:
-        """Whether it is started again after it ended with `code`."""
-        if self.most is not None and restarts >= self.most:
-            return False
-        return self.when == "always" or (self.when == "on-failure" and code != 0)
-
-
-def supervise(instance: Instance, store_path: str, ready: Callable[[str], None]) -> None:
-    """Runs an instance to its end. The process has one thread and is nobody's child.
-
-    `ready` is called once: with "" when the command was started, else with why it was not.
-    """
-    told = [False]
-
-    def tell(text: str) -> None:
-        if not told[0]:
-            told[0] = True
-            ready(text)
-
-    try:
-        lock = hold(instance)
-    except EnvbuildError as error:
-        tell(f"{error.message}\n{error.hint}")
-        return
-    try:
-        with Helper.start(enter_user_namespace(), once=True) as helper:
-            _Supervisor(instance, store_path, helper, tell).run()
-    except EnvbuildError as error:
-        write_state(instance.path, State(EXITED, ended=time.time(), code=127, error=error.message))
-        tell(f"{error.message}\n{error.hint}")
-    finally:
-        tell("it ended before its command was started")
-        os.close(lock)
-
-
-class _Supervisor:
-    def __init__(self, instance: Instance, store_path: str, helper: Helper, tell: Callable[[str], None]) -> None:
-        self._instance = instance
+    def __init__(
+        self, task: Task, helper: Helper, streams: Streams, tell: Callable[[tuple[str, ...]], None] = lambda notes: None
+    ) -> None:
+        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts."""
+        self._task = task
+        self._settings = task.settings
         self._helper = helper
+        self._streams = streams
         self._tell = tell
-        self._options = instance.options
-        self._restart = Restart(*self._options.get("restart", ["never", None]))
-        self._log = LogWriter(f"{instance.path}/log")
+        self._told = False
         self._session = Session()
+        self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._over = threading.Event()
         self._number = 0
-        self._answering: list[threading.Thread] = []
-        self._code = 0
-        self._state = State(RUNNING)
-        self._store_path = store_path
-        # Before anything starts: a port that is taken is told at once.
-        opened = open_ports([Port(*one) for one in self._options.get("ports", [])])
-        self._mapped = [list(values(port)) for port, _ in opened]
+        self.code = 0
+        opened = open_ports(task.settings.ports)
         self._ports = PortMapper(opened, self._session)
+        mapped = tuple(values(port) for port, _ in opened)
+        self._state = State(RUNNING, ports=mapped)
+        self._group: Group = make_group(task.settings.limits, task.identity, task.folder)
+        self._health: HealthMonitor | None = None
+        if task.settings.health is not None:
+            check = task.settings.health
+            entry = Entry(check.argv, task.request.environment, task.request.directory, task.request.user)
+            self._health = HealthMonitor(check, entry, self._session, self._took_health)
 
-    def run(self) -> None:
-        request = self._request()
-        server = self._listen()
-        threading.Thread(target=self._serve, args=(server,), name="control", daemon=True).start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._stop(None))
+    def run(self) -> int:
+        """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
+        server = ControlServer(self._task.folder, self._session, self)
+        server.start()
         self._ports.start()
+        if self._health is not None:
+            self._health.start()
         restarts, pause = 0, FIRST_PAUSE
-        while True:
-            began = time.time()
-            outcome = self._once(request, began, restarts)
-            self._code = outcome.status
-            if self._stopping.is_set() or not self._restart.wants(outcome.status, restarts):
-                break
-            pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
-            self._put(State(RESTARTING, began, time.time(), outcome.status, restarts))
-            if self._stopping.wait(pause):
-                break
-            pause = min(pause * 2, LONGEST_PAUSE)
-            restarts += 1
-        self._put(State(EXITED, began, time.time(), self._code, restarts))
-        self._over.set()
-        server.close()
-        # Whoever waits for the end is to hear of it.
-        for thread in list(self._answering):
-            thread.join(timeout=1)
-        os.unlink(f"{self._instance.path}/{control.SOCKET}")
-
-    def _request(self) -> Request:
-        """What to run. The store is open only for this: an instance that runs needs none."""
-        instance, options = self._instance, self._options
-        facts = load(instance.facts)
-        with Store.open(self._store_path, create=False) as store:
-            store.share()
-            store.owners_observable = self._helper.ids.kind != "single"
-            layers = store.layers(instance.tree)
-            write_layers(instance.path, layers)
-            user = options.get("user")
-            user = facts.user if user is None else user
-            home = Homes(store).of(instance.tree, user)
-            from envbuild.store.attributes import apply_attributes
-            from envbuild.tree.forest import root_entry
-
-            root = root_entry(store.trees, instance.tree)
-            apply_attributes(f"{instance.path}/upper", root, owners=store.owners_observable)
-        variables = {"HOME": home, **facts.environment_of_commands(), **dict(options.get("environment", []))}
-        return Request(
-            layers=layers,
-            argv=tuple(options["argv"]),
-            environment=tuple(variables.items()),
-            upper=f"{instance.path}/upper",
-            work=f"{instance.path}/work",
-            directory=options.get("workdir") or facts.workdir,
-            user=user,
-            network=options.get("network") == "host",
-            binds=tuple(Bind(*one) for one in options.get("binds", [])),
-            hostname=instance.name[:64],
-            serve=True,
-            lasting=True,
-        )
-
-    def _once(self, request: Request, began: float, restarts: int) -> Outcome:
-        out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._log.follow(out[0], OUT)
-        self._log.follow(err[0], ERR)
-
-        def started(number: int) -> None:
-            self._number = number
-            os.close(out[1])
-            os.close(err[1])
-            os.close(nothing)
-            self._ports.begin()
-            self._put(State(RUNNING, began, 0.0, None, restarts))
-            self._tell("")
-
         try:
-            return self._helper.run(
-                request, stdin=nothing, output=out[1], errors=err[1], started=started, session=self._session
-            )
+            while True:
+                began = time.time()
+                outcome = self._once(began, restarts)
+                self.code = outcome.status
+                if self._stopping.is_set() or not self._settings.restart.wants(outcome.status, restarts):
+                    break
+                pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
+                self._put(status=RESTARTING, ended=time.time(), code=outcome.status, error=self._cause())
+                if self._stopping.wait(pause):
+                    break
+                pause = min(pause * 2, LONGEST_PAUSE)
+                restarts += 1
+            self._put(status=EXITED, ended=time.time(), code=self.code, error=self._cause(), health="", pid=0)
         finally:
-            self._log.finish()
+            self._over.set()
+            if self._health is not None:
+                self._health.end()
+            self._ports.end()
+            # Whoever waits for the end is to hear of it.
+            server.end()
+            self._group.remove()
+        return self.code
 
-    def _put(self, state: State) -> None:
-        state = state.replace(ports=tuple(tuple(one) for one in self._mapped))
-        self._state = state
-        write_state(self._instance.path, state)
+    def wait(self) -> int:
+        """Returns when the instance is over: its exit code."""
+        self._over.wait()
+        return self.code
 
-    def _listen(self) -> socket:
-        server = socket(AF_UNIX, SOCK_STREAM)
-        # A path of its own length would not fit (unix(7)): from inside the folder it is one word.
-        os.chdir(self._instance.path)
-        if os.path.lexists(control.SOCKET):
-            os.unlink(control.SOCKET)
-        server.bind(control.SOCKET)
-        os.chmod(control.SOCKET, 0o600)
-        os.chdir("/")
-        server.listen(64)
-        return server
-
-    def _serve(self, server: socket) -> None:
-        while True:
-            try:
-                link, _ = server.accept()
-            except OSError:
-                return  # closed: the instance is over
-            thread = threading.Thread(target=self._answer, args=(link,), name="answer", daemon=True)
-            self._answering = [one for one in self._answering if one.is_alive()]
-            self._answering.append(thread)
-            thread.start()
-
-    def _answer(self, link: socket) -> None:
-        with link:
-            message = receive(link)
-            if message is None:
-                return
-            kind, payload, descriptors = message
-            try:
-                if kind == control.ENTER:
-                    self._enter(link, payload, descriptors)
-                elif kind == control.SIGNAL:
-                    self._signal(payload[0])
-                    send(link, control.DONE, ())
-                elif kind == control.STOP:
-                    self._stop(payload[0])
-                    self._over.wait()
-                    send(link, control.ENDED, (self._code,))
-                elif kind == control.WAIT:
-                    self._over.wait()
-                    send(link, control.ENDED, (self._code,))
-            except OSError:
-                pass  # who asked is gone
-
-    def _enter(self, link: socket, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        over = threading.Event()
-
-        def ended(how: Ended) -> None:
-            try:
-                if how.failure is not None:
-                    send(link, control.FAILED, (how.failure.message, how.failure.hint))
-                else:
-                    send(link, control.ENDED, (how.status,))
-            except OSError:
-                pass
-            over.set()
-
-        def terminal(master: int) -> None:
-            send(link, control.TERMINAL, (), (master,))
-            os.close(master)
-
-        entry = Entry(*payload)
-        try:
-            number = self._session.enter(entry, (descriptors[0], descriptors[1], descriptors[2]), ended, terminal)
-        except EnvbuildError as error:
-            send(link, control.FAILED, (error.message, error.hint))
-            return
-        finally:
-            for descriptor in set(descriptors):
-                os.close(descriptor)
-        while not over.is_set():
-            message = receive(link)
-            if message is None:
-                # Who asked is gone: as with a terminal that is closed.
-                self._session.signal(number, int(signal.SIGHUP))
-                return
-            if message[0] == control.SIGNAL:
-                self._session.signal(number, message[1][0])
-
-    def _signal(self, number: int) -> None:
+    def signal(self, number: int) -> None:
+        """Sends a signal to the command."""
         if self._number:
             self._helper.signal(self._number, number)
 
-    def _stop(self, seconds: float | None) -> None:
-        """Ends the command: by the image's own signal, and if it does not go in time, for certain."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Ends the command: by its own stop signal, and if it does not go in time, for certain."""
         if self._stopping.is_set():
             return
         self._stopping.set()
-        facts = json.loads(self._instance.facts)
-        self._signal(_signal_of(facts.get("stop", "TERM")))
-        limit = self._options.get("stop_timeout", 10.0) if seconds is None else seconds
+        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
+        limit = self._settings.stop_timeout if seconds is None else seconds
 
         def kill() -> None:
             if not self._over.wait(limit):
                 self._helper.cancel_all()
 
         threading.Thread(target=kill, name="stop", daemon=True).start()
+
+    def kill(self) -> None:
+        """Ends the command at once, and for good."""
+        self._stopping.set()
+        self._helper.cancel_all()
+
+    def _once(self, began: float, restarts: int) -> Outcome:
+        stdin, output, errors = self._streams.open()
+
+        def started(number: int) -> None:
+            self._number = number
+            self._streams.started()
+
+        def running() -> None:
+            self._ports.begin()
+            self._put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
+            if self._health is not None:
+                self._health.begin()
+            if not self._told:
+                self._told = True
+                self._tell(self._group.warnings)
+
+        def made(pid: int) -> None:
+            self._group.add(pid)
+            self._state = self._state.replace(pid=pid)
+
+        try:
+            return self._helper.run(
+                self._task.request,
+                stdin=stdin,
+                output=output,
+                errors=errors,
+                terminal=self._streams.terminal,
+                started=started,
+                session=self._session,
+                made=made,
+                running=running,
+            )
+        finally:
+            self._streams.finish()
+
+    def _cause(self) -> str:
+        return OUT_OF_MEMORY if self._group.out_of_memory() else ""
+
+    def _took_health(self, health: str, printed: str) -> None:
+        self._put(health=health, check=printed)
+
+    def _put(self, **changed: object) -> None:
+        with self._changing:
+            if self._over.is_set():
+                return
+            self._state = self._state.replace(**changed)
+            write_state(self._task.folder, self._state)

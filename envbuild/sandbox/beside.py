@@ -14,8 +14,9 @@ from envbuild.sandbox.command import Command, fork_command, start
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive, send
 
-ENTER, SIGNAL, SOCKETS = "enter", "signal", "sockets"
+ENTER, SIGNAL, SOCKETS, PAUSE = "enter", "signal", "sockets", "pause"
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
+PAUSED = "paused"
 _KINDS = {"tcp": SOCK_STREAM, "udp": SOCK_DGRAM}
 
 
@@ -75,7 +76,12 @@ class Beside:
             number, what = payload
             for pid, (asked, _, _) in self._commands.items():
                 if asked == number:
-                    os.kill(pid, what)
+                    # What is ended for certain goes with what it started; other signals are the command's own matter.
+                    os.kill(-pid if what == signal.SIGKILL else pid, what)
+        elif kind == PAUSE:
+            # All but this process, in one call: none can start another one meanwhile (kill(2)).
+            os.kill(-1, signal.SIGSTOP if payload[0] else signal.SIGCONT)
+            send(self._link, PAUSED, ())
         for descriptor in set(streams):
             os.close(descriptor)
         return True

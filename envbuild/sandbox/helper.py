@@ -18,8 +18,9 @@ from types import TracebackType
 
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import IdMap
+from envbuild.sandbox.init import RUNNING
 from envbuild.sandbox.request import Outcome, Request
-from envbuild.sandbox.server import KILL, KILL_ALL, NETWORK, ORDER, START, serve
+from envbuild.sandbox.server import KILL, KILL_ALL, NETWORK, ORDER, PROCESS, START, TELL, serve
 from envbuild.sandbox.session import Session
 from envbuild.sandbox.wire import receive, send_request
 
@@ -86,13 +87,16 @@ class Helper:
         terminal: Callable[[int], None] | None = None,
         started: Callable[[int], None] | None = None,
         session: Session | None = None,
+        made: Callable[[int], None] | None = None,
+        running: Callable[[], None] | None = None,
     ) -> Outcome:
         """Runs one command and returns when it and all that it started is gone. Several threads may call it.
 
         `output` gets what it prints, and its errors too unless `errors` is given. `terminal` is called with the
         master side of the command's terminal, `started` with the number of the run for `signal`.
-        `session` starts commands beside it, if the request says `serve`. Raises
-        SandboxFailure where the command could not be started.
+        `session` starts commands beside it, if the request says `serve`. `made` is called with the pid of the sandbox's
+        process 1, before anything is run in it, `running` when the command of a request with `serve` was executed.
+        Raises SandboxFailure where the command could not be started.
         """
         began = time.monotonic()
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
@@ -101,10 +105,11 @@ class Helper:
                 self._next += 1
                 self._active += 1
                 number = self._next
-                flags = NETWORK if request.network else 0
+                flags = (NETWORK if request.network else 0) | (TELL if made is not None else 0)
                 order = ORDER.pack(START, number, flags, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)
+            failure = _wait_until_made(ours, made) if made is not None else None
             try:
                 send_request(ours, request)
             except OSError:
@@ -114,7 +119,7 @@ class Helper:
             if started is not None:
                 started(number)
             try:
-                outcome = self._answers(ours, request, terminal, began, session)
+                outcome = self._answers(ours, failure, terminal, began, session, running)
             finally:
                 if session is not None:
                     session.end()
@@ -142,14 +147,14 @@ class Helper:
     def _answers(
         self,
         link: socket,
-        request: Request,
+        failure: SandboxFailure | None,
         terminal: Callable[[int], None] | None,
         began: float,
         session: Session | None,
+        running: Callable[[], None] | None,
     ) -> Outcome:
         outcome: Outcome | None = None
         timed_out = False
-        failure: SandboxFailure | None = None
         while (message := receive(link)) is not None:
             kind, payload, descriptors = message
             if kind == "terminal" and terminal is not None:
@@ -166,6 +171,9 @@ class Helper:
                 raise HelperBug(str(payload[0]))
             elif kind == "timed out":
                 timed_out = True
+            elif kind == RUNNING:
+                if running is not None:
+                    running()
             elif session is not None:
                 session.take(kind, payload, descriptors)
         seconds = time.monotonic() - began
@@ -175,3 +183,13 @@ class Helper:
             # Ended from outside, with no word of its own.
             outcome = Outcome(128 + signal.SIGKILL, signal.SIGKILL, timed_out)
         return outcome.replace(seconds=seconds)
+
+
+def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
+    """Tells `made` which process the new sandbox's first one is; why there is none, if it could not be made."""
+    answer = receive(link)
+    if answer is not None and answer[0] == PROCESS:
+        made(answer[1][0])
+    elif answer is not None and answer[0] == "failed":
+        return SandboxFailure(str(answer[1][0]), str(answer[1][1]))
+    return None

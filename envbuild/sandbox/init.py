@@ -26,6 +26,8 @@ from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive_request, receive_with_descriptors, send
 
+RUNNING = "running"
+"""What is sent when the command of a request with `serve` was executed."""
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
 more, covered in this mount namespace only."""
@@ -118,8 +120,15 @@ def _run(
     start(command, request, identity, streams, terminal)
     for descriptor in set(streams):
         os.close(descriptor)
-    code, number = beside.serve_until(command.pid) if request.serve else _reap(command.pid)
-    problem = os.read(command.failed, 4096)
+    if request.serve:
+        # The pipe ends when the command is executed; until then nobody waits for anything else.
+        problem = os.read(command.failed, 4096)
+        if not problem:
+            send(link, RUNNING, ())
+        code, number = beside.serve_until(command.pid)
+    else:
+        code, number = _reap(command.pid)
+        problem = os.read(command.failed, 4096)
     if problem:
         raise _not_started(request, problem)
     send(link, "ended", (code, number, made))

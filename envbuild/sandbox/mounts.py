@@ -78,6 +78,7 @@ def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
 def mount_points(request: Request) -> tuple[tuple[str, bool], ...]:
     """The paths that a request wants something mounted on, and whether each is a directory."""
     points = [(SECRETS, True)] if request.secrets else []
+    points += [(one.target, True) for one in request.scratch]
     return (*points, *((bind.target, os.path.isdir(bind.source)) for bind in request.binds))
 
 
@@ -92,8 +93,14 @@ def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
 
 
 def open_binds(request: Request) -> tuple[Detached, ...]:
-    """What a request wants of the host, held open. Raises SandboxFailure for a bind without source."""
-    return tuple(_bind(bind) for bind in request.binds)
+    """What a request wants mounted, held open, the outer before what lies in it. Raises SandboxFailure for a bind
+    without source."""
+    held = [_bind(bind) for bind in request.binds]
+    for one in request.scratch:
+        options = {"mode": "1777", **({"size": str(one.size)} if one.size else {})}
+        quiet = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+        held.append(Detached(_file_system("tmpfs", options, quiet), one.target))
+    return tuple(sorted(held, key=lambda one: one.target.rstrip("/").count("/")))
 
 
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:

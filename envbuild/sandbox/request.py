@@ -13,6 +13,13 @@ class Bind(Record):
     read_only: bool = True
 
 
+class Scratch(Record):
+    """An empty tmpfs at `target` that ends with the sandbox; `size` in bytes, 0 for the kernel's own limit."""
+
+    target: str
+    size: int = 0
+
+
 class Secret(Record):
     """A file /run/secrets/NAME on a tmpfs that ends with the sandbox."""
 
@@ -41,6 +48,7 @@ class Request(Record):
     user: str = ""
     network: bool = False
     binds: tuple[Bind, ...] = ()
+    scratch: tuple[Scratch, ...] = ()
     secrets: tuple[Secret, ...] = ()
     timeout: float | None = None
     terminal: bool = False

@@ -23,7 +23,9 @@ from envbuild.sandbox.wire import receive_with_descriptors, send, send_descripto
 ORDER = struct.Struct("=cIid")
 """An order: what, number of the run, an argument (flags, or a signal), time limit in seconds (0 for none)."""
 START, KILL, KILL_ALL = b"s", b"k", b"a"
-NETWORK = 1
+NETWORK, TELL = 1, 2
+"""Flags of START: the network of the caller; say which process it is before anything is run in it."""
+PROCESS = "process"
 CONTROL = 3
 """The descriptor that orders come from."""
 _NAMESPACES = (
@@ -121,18 +123,21 @@ class _Server:
                     one.kill(argument)
         else:
             deadline = time.monotonic() + limit if limit else None
-            self._start(number, descriptors, bool(argument & NETWORK), deadline)
+            self._start(number, descriptors, argument, deadline)
             if self._ahead:
                 self._make_waiting()
 
-    def _start(self, number: int, descriptors: tuple[int, ...], network: bool, deadline: float | None) -> None:
+    def _start(self, number: int, descriptors: tuple[int, ...], flags: int, deadline: float | None) -> None:
         link = socket(fileno=descriptors[-1])
+        network = bool(flags & NETWORK)
         try:
             waiting = None
             if not network:
                 waiting, self._waiting = self._waiting, None
             if waiting is None:
                 waiting = self._make(network)
+            if flags & TELL:
+                send(link, PROCESS, (waiting.pid,))  # before process 1 has the socket, too
             send_descriptors(waiting.hand, descriptors)
             waiting.hand.close()
         except OSError as error:

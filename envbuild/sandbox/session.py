@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from socket import socket
 
 from envbuild.record import Record
-from envbuild.sandbox.beside import ENTER, ENTERED, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
+from envbuild.sandbox.beside import ENTER, ENTERED, PAUSE, PAUSED, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import send
@@ -33,6 +34,9 @@ class Session:
         self._link: socket | None = None
         self._next = 0
         self.sockets: Callable[[str, int], None] = lambda protocol, descriptor: os.close(descriptor)
+        self._pausing = threading.Lock()
+        self._pauses = 0
+        self._done = threading.Event()
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
 
     def enter(
@@ -69,6 +73,32 @@ class Session:
             send(self._link, SOCKETS, (protocol, count))
             return True
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile every process in the sandbox is stopped (SIGSTOP), and goes on in the end. Several may want it at
+        a time. Raises SandboxFailure if the sandbox is gone."""
+        with self._pausing:
+            self._pauses += 1
+            if self._pauses == 1:
+                self._pause(True)
+        try:
+            yield
+        finally:
+            with self._pausing:
+                self._pauses -= 1
+                if self._pauses == 0:
+                    self._pause(False)
+
+    def _pause(self, stop: bool) -> None:
+        self._done.clear()
+        with self._lock:
+            if self._link is None:
+                if stop:
+                    raise SandboxFailure("the instance is not running")
+                return
+            send(self._link, PAUSE, (stop,))
+        self._done.wait(5)
+
     def begin(self, link: socket) -> None:
         """The sandbox can be asked from now on."""
         with self._lock:
@@ -76,6 +106,9 @@ class Session:
 
     def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         """Takes an answer of the sandbox."""
+        if kind == PAUSED:
+            self._done.set()
+            return
         if kind == SOCKET:
             self.sockets(payload[1], descriptors[0])
             return

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 
 from envbuild.record import values
-from envbuild.sandbox.request import Bind, Request, Secret
+from envbuild.sandbox.request import Bind, Request, Scratch, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def send_request(link: socket, request: Request) -> None:
     """Sends what is to be run."""
     plain = {name: getattr(request, name) for name in request.__match_args__}
     plain["binds"] = tuple(values(bind) for bind in request.binds)
+    plain["scratch"] = tuple(values(one) for one in request.scratch)
     plain["secrets"] = tuple(values(secret) for secret in request.secrets)
     body = marshal.dumps(plain)
     link.sendall(_LENGTH.pack(len(body)) + body)
@@ -70,6 +71,7 @@ def receive_request(link: socket) -> Request:
     """The request that `send_request` sent."""
     plain = marshal.loads(_exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0]))
     plain["binds"] = tuple(Bind(*bind) for bind in plain["binds"])
+    plain["scratch"] = tuple(Scratch(*one) for one in plain["scratch"])
     plain["secrets"] = tuple(Secret(*secret) for secret in plain["secrets"])
     return Request(**plain)
 

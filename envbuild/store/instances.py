@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
 LAYERS = "layers"
+TEMPORARY = "temporary"
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
 class Instance(Record):
-    """One instance: `config` is what it was started with, `made` when (seconds since 1970), `path` its folder."""
+    """One instance. `tree` is what it started from: that of `image`, or of the instance that it was cloned from;
+    `settings` what it was started with (runtime/settings.py), `made` when (seconds since 1970), `path` its folder. A
+    `temporary` one is removed when it is over."""
 
     identity: str
     name: str
@@ -38,19 +41,18 @@ class Instance(Record):
     facts: str
     made: float
     path: str
-    config: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`config`, read."""
-        plain: dict[str, Any] = json.loads(self.config)
-        return plain
+    settings: str
+    temporary: bool = False
 
 
 class State(Record):
     """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code; `ports`
-    are (address, port, port inside, protocol) as they were opened on the host."""
+    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
+
+    `health` is starting, healthy, unhealthy or "" without a check, and `check` what the last check printed; `error` is
+    why it could not run, or what ended it; `ports` are (address, port, port inside, protocol) as they were opened on
+    the host; `pid` is its process 1, by the host's numbers; `address` is its own in a named network.
+    """
 
     status: str
     started: float = 0.0
@@ -60,6 +62,9 @@ class State(Record):
     health: str = ""
     error: str = ""
     ports: tuple[tuple[Any, ...], ...] = ()
+    pid: int = 0
+    address: str = ""
+    check: str = ""
 
 
 class NoSuchInstance(UsageError):
@@ -92,41 +97,46 @@ class Instances:
         reference: str,
         tree: Digest,
         facts: str,
-        options: dict[str, Any],
-    ) -> Instance:
-        """Puts a new instance on record; without a `name` it gets one. Raises NameTaken and BadName."""
+        settings: str,
+        *,
+        temporary: bool = False,
+    ) -> tuple[Instance, int]:
+        """Puts a new instance on record, and takes its lock: (instance, the lock's descriptor).
+
+        Without a `name` it gets one. Raises NameTaken and BadName.
+        """
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        if name is not None and (not name or name.strip(_NAME) or not name[0].isalnum()):
-            raise BadName(name)
-        taken = {one.name for one in self.all()}
-        if name in taken:
-            raise NameTaken(str(name))
+        if name is not None:
+            check_name(name)
         identity = os.urandom(6).hex()
-        plain = reference.partition("@")[0].partition(":")[0] or "instance"
-        found = name or f"{plain}-{identity[:4]}"
+        plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
         folder = f"{self.path}/{identity}"
-        config = json.dumps(
-            {
-                "name": found,
-                "image": image,
-                "reference": reference,
-                "tree": tree,
-                "facts": facts,
-                "made": time.time(),
-                "options": options,
-            }
+        made = Instance(
+            identity,
+            name or f"{plain}-{identity[:4]}",
+            image,
+            reference,
+            tree,
+            facts,
+            time.time(),
+            folder,
+            settings,
+            temporary,
         )
+        self._take_name(made)
         # Whole or not at all: what has no name of its own yet is nobody's.
-        temporary = f"{folder}.new"
-        os.mkdir(temporary, 0o700)
+        temporary_folder = f"{folder}.new"
+        os.mkdir(temporary_folder, 0o700)
+        if temporary:
+            os.close(os.open(f"{temporary_folder}/{TEMPORARY}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         for inner in ("upper", "work"):
-            os.mkdir(f"{temporary}/{inner}", 0o755)
-        _write(f"{temporary}/config.json", config)
-        _write(f"{temporary}/state.json", json.dumps({"status": STARTING}))
-        os.rename(temporary, folder)
-        made = self.get(identity)
-        assert made is not None
-        return made
+            os.mkdir(f"{temporary_folder}/{inner}", 0o755)
+        kept = {field: getattr(made, field) for field in made.__match_args__ if field not in ("identity", "path")}
+        _write(f"{temporary_folder}/config.json", json.dumps(kept))
+        _write(f"{temporary_folder}/state.json", json.dumps({"status": STARTING}))
+        lock = hold(made.replace(path=temporary_folder))
+        os.rename(temporary_folder, folder)
+        return made, lock
 
     def get(self, identity: str) -> Instance | None:
         """The instance with this whole id."""
@@ -136,17 +146,7 @@ class Instances:
                 plain = json.load(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Instance(
-            identity,
-            plain["name"],
-            plain["image"],
-            plain["reference"],
-            plain["tree"],
-            plain["facts"],
-            plain["made"],
-            folder,
-            json.dumps(plain["options"]),
-        )
+        return Instance(identity=identity, path=folder, **plain)
 
     def all(self) -> list[Instance]:
         """All instances, the newest first."""
@@ -155,11 +155,17 @@ class Instances:
         found = [self.get(name) for name in os.listdir(self.path) if "." not in name]
         return sorted((one for one in found if one is not None), key=lambda one: -one.made)
 
+    def has_name(self, name: str) -> bool:
+        """Whether an instance is called exactly so."""
+        return self._named(name) is not None
+
     def find(self, reference: str) -> Instance:
         """The instance of this name, or of an id that begins so. Raises NoSuchInstance."""
+        named = self._named(reference)
+        if named is not None:
+            return named
         everything = self.all()
-        named = [one for one in everything if one.name == reference]
-        fitting = named or [one for one in everything if reference and one.identity.startswith(reference)]
+        fitting = [one for one in everything if reference and one.identity.startswith(reference)]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -206,11 +212,55 @@ class Instances:
                     found.update(file.read().splitlines())
         return found
 
+    def left_over(self) -> list[Instance]:
+        """Temporary ones whose supervisor was killed before it could remove them."""
+        if not os.path.isdir(self.path):
+            return []
+        marked = [name for name in os.listdir(self.path) if os.path.exists(f"{self.path}/{name}/{TEMPORARY}")]
+        found = [self.get(name) for name in marked if "." not in name]
+        return [one for one in found if one is not None and not self.is_supervised(one)]
+
     def remove(self, instance: Instance) -> None:
         """Takes an instance away with all that it wrote; it has to be over."""
         gone = f"{instance.path}.gone"
-        os.rename(instance.path, gone)
+        try:
+            os.rename(instance.path, gone)
+        except FileNotFoundError:
+            return  # another command is at it
+        link = self._link(instance.name)
+        if os.path.islink(link) and os.readlink(link) == instance.identity:
+            os.unlink(link)
         remove(gone)
+
+    def _link(self, name: str) -> str:
+        """Where a name is taken: a link there says by which instance."""
+        return f"{self.path}/.names/{name}"
+
+    def _named(self, name: str) -> Instance | None:
+        if not name or "/" in name or not os.path.islink(self._link(name)):
+            return None
+        return self.get(os.readlink(self._link(name)))
+
+    def _take_name(self, instance: Instance) -> None:
+        link = self._link(instance.name)
+        os.makedirs(os.path.dirname(link), mode=0o700, exist_ok=True)
+        while True:
+            try:
+                os.symlink(instance.identity, link)
+                return
+            except FileExistsError:
+                holder = os.readlink(link)
+            # One that is just being made has the name, too; what a crash left in the middle has not.
+            fresh = f"{self.path}/{holder}.new"
+            if os.path.isdir(f"{self.path}/{holder}") or (os.path.isdir(fresh) and time.time() - _age(fresh) < 10):
+                raise NameTaken(instance.name)
+            os.unlink(link)
+
+
+def check_name(name: str, what: str = "an instance") -> None:
+    """Raises BadName for what can't be the name of an instance, or of `what`."""
+    if not name or name.strip(_NAME) or not name[0].isalnum():
+        raise BadName(name, what)
 
 
 def hold(instance: Instance) -> int:
@@ -235,6 +285,10 @@ def write_state(path: str, state: State) -> None:
 def write_layers(path: str, layers: tuple[str, ...]) -> None:
     """Puts down which layers an instance is about to mount."""
     _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
+
+
+def _age(path: str) -> float:
+    return os.stat(path).st_mtime
 
 
 def _write(path: str, text: str) -> None:

@@ -97,7 +97,9 @@ def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
     and compared, and mounted after some linking.
     """
     found = Needed()
-    found.images |= {instance.image for instance in store.instances.all()}
+    instances = store.instances.all()
+    found.images |= {instance.image for instance in instances}
+    found.roots |= {instance.tree for instance in instances}  # those of clones are no image's
     for tag in store.tags.all():
         found.images.add(tag.image)
         found.images |= _past(store, tag.name, tag.tag, policy)

@@ -20,11 +20,11 @@ class Reference(Record):
 
 
 class BadName(UsageError):
-    """A text that can't name an image."""
+    """A text that can't name an image, or what else is said."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, what: str = "an image") -> None:
         super().__init__(
-            f"'{name}' can't name an image",
+            f"'{name}' can't name {what}",
             "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2",
         )
 

@@ -22,6 +22,7 @@ from envbuild.store.snapshot import Snapshot
 from envbuild.store.stacks import Stacks
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
+from envbuild.store.volumes import Volumes
 from envbuild.store.work import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 from envbuild.tree.forest import root_entry, walk
@@ -52,6 +53,7 @@ class Store:
         self.instances = Instances(f"{path}/instances")
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
+        self.volumes = Volumes(f"{path}/volumes", self.trees, self.objects)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
         self._lock = -1
@@ -118,6 +120,8 @@ class Store:
     def tidy(self) -> None:
         """Removes what commands that were killed left behind."""
         self.work.tidy()
+        for one in self.instances.left_over():
+            self.instances.remove(one)
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""

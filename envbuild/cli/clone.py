@@ -1,0 +1,77 @@
+"""`envbuild clone`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.sandbox.ids import enter_user_namespace
+
+DESCRIPTION = """\
+Makes a second instance with the same files and settings, and starts it. What the two have in common is on disk once:
+only what the first one wrote is looked at. A running one stands still meanwhile. Its volumes are copied, unless --share
+says otherwise, and its ports lead to free ports of this machine, unless -p says to which."""
+
+EXAMPLES = """\
+examples:
+  envbuild clone web
+  envbuild clone db --name db-experiment -p 5433:5432"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits; running or over")
+    parser.add_argument("--name", metavar="NAME", help="what the new one is called; default: NAME-2, NAME-3 ...")
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        default=[],
+        metavar="PORT:INSIDE",
+        help="its ports, instead of the first one's",
+    )
+    parser.add_argument("--share", action="store_true", help="use the same volumes; the programs have to bear that")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.runtime.background import in_background
+
+    ids = enter_user_namespace()
+    with in_background(ids) as background:
+        from envbuild.cli.launch import start_new
+        from envbuild.errors import WorkFailed
+        from envbuild.plan.facts import load
+        from envbuild.runtime.clone import copied_volumes, name_of_clone, settings_of_clone
+        from envbuild.runtime.control import paused
+        from envbuild.runtime.drift import tree_of
+        from envbuild.runtime.ports import parse_port
+        from envbuild.store.store import Store
+
+        with Store.open(environment.store_path(), create=False) as store:
+            store.share()
+            store.owners_observable = ids.kind != "single"
+            first = store.instances.find(arguments.instance)
+            image = store.images.get(first.image)
+            if image is None:
+                raise WorkFailed(f"{first.name} is of no image", "open a shell in an image, and clone that instance")
+            name = arguments.name or name_of_clone(store.instances, first.name)
+            ports = tuple(port for text in arguments.publish for port in [parse_port(text)])
+            settings = settings_of_clone(first, ports)
+            with paused(first):
+                tree = tree_of(store, first)
+                if not arguments.share:
+                    settings = copied_volumes(store.volumes, settings, name)
+            start_new(
+                background,
+                store,
+                image,
+                first.reference,
+                load(first.facts),
+                settings,
+                name,
+                environment,
+                tree=tree,
+            )
+            for mount in settings.mounts if not arguments.share else ():
+                if mount.kind == "volume":
+                    environment.stderr.write(f"note: {mount.target} is a copy of its volume, {mount.source}\n")
+    return 0

@@ -1,0 +1,52 @@
+"""The options of `run` and `shell`. What they mean is in instance_settings.py, loaded while a sandbox is made."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `run` and `shell` share."""
+    parser.add_argument("--name", metavar="NAME", help="what the instance is called")
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
+    parser.add_argument(
+        "-v",
+        "--volume",
+        action="append",
+        default=[],
+        metavar="HOST:ENV[:ro]",
+        help="show a host path, or the named volume HOST, inside (may repeat)",
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="show the working folder inside, at the same path, as yours"
+    )
+    parser.add_argument(
+        "--tmpfs", action="append", default=[], metavar="DIR[:SIZE]", help="an empty folder in memory (may repeat)"
+    )
+    parser.add_argument("--read-only", action="store_true", help="the image's files can't be written")
+    parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
+    parser.add_argument(
+        "--hostname", metavar="NAME", help="what the host is called inside; default: the instance's name"
+    )
+    parser.add_argument(
+        "--network",
+        default="none",
+        metavar="MODE",
+        help="none: a loopback only (default); host: this machine's network",
+    )
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        default=[],
+        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
+        help="a port of this machine that leads into the instance (may repeat)",
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="most memory, as in 512m")
+    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="most processors, as in 1.5")
+    parser.add_argument("--pids", type=int, default=0, metavar="N", help="most processes and threads")
+    parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="for you to find it by")
+    parser.add_argument("--stop-timeout", type=float, default=10.0, metavar="SECONDS", help="how long `stop` waits")
+    parser.add_argument("--no-health", action="store_true", help="without the image's own check of its health")
+    parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")

@@ -1,0 +1,41 @@
+"""An instance that the user's own process looks after, with the user's terminal or streams."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from envbuild.runtime.streams import OwnStreams
+from envbuild.runtime.supervisor import Supervisor, Task
+from envbuild.sandbox.helper import Helper
+
+PASSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def run_in_foreground(
+    task: Task, helper: Helper, *, terminal: bool, tell: Callable[[tuple[str, ...]], None] = lambda notes: None
+) -> int:
+    """Runs an instance with this process's streams, or with its terminal; returns the exit code of its command.
+
+    Signals that this process gets are the command's; on a terminal Ctrl-C is a key, which that passes on. Raises
+    SandboxFailure and PortTaken.
+    """
+    if not terminal:
+        supervisor = Supervisor(task, helper, OwnStreams(), tell)
+        pass_signals(supervisor.signal)
+        return supervisor.run()
+    from envbuild.runtime.terminal import TerminalBridge
+
+    task = task.replace(request=task.request.replace(terminal=True))
+    with TerminalBridge(0, 1) as bridge:
+        supervisor = Supervisor(task, helper, OwnStreams(bridge.connect), tell)
+        # The terminal is gone (SIGHUP), or somebody wants the instance to go.
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, lambda number, _frame: supervisor.signal(number))
+        return supervisor.run()
+
+
+def pass_signals(send: Callable[[int], None]) -> None:
+    """From here signals are the command's, as they would be without us between."""
+    for number in PASSED:
+        signal.signal(number, lambda number, _frame: send(number))

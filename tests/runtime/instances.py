@@ -1,0 +1,19 @@
+"""Starting instances in the background, as a user does, and how they stand."""
+
+from __future__ import annotations
+
+import json
+
+WAITING = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
+
+
+def run(project, *words: str, name: str = "one") -> None:
+    """Starts one."""
+    done = project.command("run", "-d", "--name", name, *words)
+    assert (done.code, done.out) == (0, f"{name}\n"), done.err
+
+
+def state(project, name: str = "one") -> dict:
+    """What `ps` knows of it."""
+    listed = json.loads(project.command("ps", "--all", "--format", "json").out)
+    return next(one for one in listed if one["name"] == name)
