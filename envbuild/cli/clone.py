@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     ids = enter_user_namespace()
     with in_background(ids) as background:
         from envbuild.cli.launch import start_new
+        from envbuild.drift.instance_tree import tree_of
         from envbuild.errors import WorkFailed
         from envbuild.plan.facts import load
         from envbuild.runtime.clone import copied_volumes, name_of_clone, settings_of_clone
         from envbuild.runtime.control import paused
-        from envbuild.runtime.drift import tree_of
         from envbuild.runtime.ports import parse_port
         from envbuild.store.store import Store
 

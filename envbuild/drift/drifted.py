@@ -37,7 +37,8 @@ def drift_of(store: Store, one: Belonging, *, everything: bool = False) -> Drift
     state = store.instances.state(instance)
     image = store.images.get(instance.image)
     if image is None or not store.trees.has(image.tree):
-        return Drift(instance, state, one.moved_on, None, problem="its image is no longer in the store")
+        problem = "its image is no longer in the store" if instance.image else "it is of no image"
+        return Drift(instance, state, one.moved_on, None, problem=problem)
     comparison = compare(store, side_before(store, instance, image), side_of_instance(store, instance))
     if everything:
         return Drift(instance, state, one.moved_on, comparison)

@@ -8,6 +8,7 @@ mounted in the instance (volumes, binds, /tmp, /proc) lies elsewhere and is no p
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Iterable
@@ -54,7 +55,8 @@ def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Di
 
 def mount_points(instance: Instance) -> tuple[str, ...]:
     """Where the instance has something mounted, without a slash at the beginning."""
-    return tuple(str(one[1]).strip("/") for one in instance.options.get("binds", ()))
+    # A mount is kind, source and target (runtime/settings.py, which is not for this folder to import).
+    return tuple(str(one[2]).strip("/") for one in json.loads(instance.settings).get("mounts", ()))
 
 
 class _Reading:

@@ -22,13 +22,15 @@ class Belonging(Record):
 
 
 class ImageOfInstanceGone(WorkFailed):
-    """The image that an instance runs was removed from the store."""
+    """The image that an instance runs was removed from the store, or it runs what is none, such as a failed step."""
 
     def __init__(self, instance: Instance) -> None:
-        super().__init__(
-            f"the image of {instance.name} ({instance.image[:12]}) is no longer in the store",
-            f"build it again as it was; it was called {instance.reference}",
-        )
+        if instance.image:
+            message = f"the image of {instance.name} ({instance.image[:12]}) is no longer in the store"
+            hint = f"build it again as it was; it was called {instance.reference}"
+        else:
+            message, hint = f"{instance.name} is of no image", "start one from an image, and change that"
+        super().__init__(message, hint)
 
 
 def instance_called(store: Store, text: str) -> Instance | None:
