@@ -13,6 +13,7 @@ from envbuild.cli.namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.engine.request import BuildRequest
 from envbuild.errors import UsageError
+from envbuild.runtime.control import paused
 from envbuild.store.instances import Instance
 from envbuild.store.reference import parse_reference, split_name
 from envbuild.store.store import Store
@@ -25,7 +26,8 @@ Makes an image of an instance as it is now, and writes the recipe that would giv
 image that the instance runs and has a line for each package, user and file that was changed by hand; the files lie
 beside it in NAME-TAG.files. The lines are built, and what they do not give is named.
 
-The image is tagged NAME:TAG; NAME is by default that of the instance's image, and TAG the instance's name."""
+The instance stands still while its files are read. The image is tagged NAME:TAG; NAME is by default that of the
+instance's image, and TAG the instance's name."""
 
 EXAMPLES = """\
 examples:
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stderr.write(f"{visible(text)}\n")
             environment.stderr.flush()
 
-        done = commit(store, instance, request, say, lambda event: None)
+        done = commit(store, instance, request, paused(instance), say, lambda event: None)
     plain = commit_plain(done)
     if arguments.format == "json":
         print_json(plain, environment.stdout)

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from envbuild.drift.builder import Builder
 from envbuild.drift.instance_tree import tree_of
@@ -80,9 +81,14 @@ class NoFolder(UsageError):
 
 
 def commit(
-    store: Store, instance: Instance, request: CommitRequest, say: Callable[[str], None], emit: Emit
+    store: Store,
+    instance: Instance,
+    request: CommitRequest,
+    still: AbstractContextManager[None],
+    say: Callable[[str], None],
+    emit: Emit,
 ) -> Committed:
-    """Makes an image of what the instance has now, tags it, and writes the recipe.
+    """Makes an image of what the instance has now, tags it, and writes the recipe. Its files are read within `still`.
 
     Whatever goes wrong before the recipe is whole leaves neither image nor file. The process has to be root of the
     namespace and to have one thread. Raises UsageError and WorkFailed kinds.
@@ -96,7 +102,9 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     facts = facts_of(base)
-    target = with_times_of(store, base.tree, tree_of(store, instance, epoch=facts.epoch))
+    with still:
+        target = tree_of(store, instance, epoch=facts.epoch)
+    target = with_times_of(store, base.tree, target)
     if target == base.tree or request.folder is None:
         image = _record(store, instance, base, target, request)
         secrets = tuple(_secrets(store, base.tree, target))
