@@ -37,7 +37,7 @@ def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]
     now = groups(after.group)
     lines = []
     for one in accounts(after.passwd):
-        if one.name in known or not _is_name(one.name):
+        if one.name in known or not _is_name(one.name) or not f"{one.home}{one.shell}".isprintable():
             continue
         words = [one.name, f"uid={one.uid}"]
         if now.get(one.name) != one.uid or one.gid != one.uid:

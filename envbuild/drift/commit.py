@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -20,7 +21,7 @@ from envbuild.drift.writer import Writer, Written
 from envbuild.engine.events import Emit
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.request import BuildRequest
-from envbuild.errors import UsageError
+from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
 from envbuild.history.side import side_of_image
 from envbuild.plan.facts import image_digest
@@ -111,7 +112,7 @@ def commit(
         return Committed(instance, base, image, target, request.full, None, None, secrets)
     teller = Teller(store, Noise(facts.volumes), secrets=request.secrets)
     writer = Writer(store, base.tree, target, facts, request.stem, teller, say)
-    with tempfile.TemporaryDirectory(prefix=".envbuild-commit-", dir=request.folder) as stage:
+    with _stage(request.folder) as stage:
         builder = Builder(store, base.digest, stage, request.stem, request.how, emit)
         if request.build:
             written = writer.write(builder)
@@ -133,6 +134,17 @@ def commit(
     recipe = os.path.normpath(os.path.join(request.folder, f"{request.stem}.env"))
     secrets = tuple(_secrets(store, base.tree, target))
     return Committed(instance, base, image, target, request.full, recipe, written, secrets)
+
+
+def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix=".envbuild-commit-", dir=folder)
+    except OSError as error:
+        if error.errno in DISK_TROUBLE and error.errno != errno.EROFS:
+            raise
+        raise UsageError(
+            f"nothing can be written to {folder}: {error.strerror}", "name another folder: --output"
+        ) from None
 
 
 def with_times_of(store: Store, tree: Digest, other: Digest) -> Digest:

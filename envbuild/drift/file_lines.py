@@ -9,10 +9,11 @@ has a shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from envbuild.drift.account_lines import Names
 from envbuild.drift.lines import Line, as_root, block, is_plain, shell_word, word
+from envbuild.drift.merged_copies import Way, merge
 from envbuild.record import Record
 from envbuild.tree.diff import Change, aspects
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, ROOT_NAME, Entry
@@ -41,46 +42,53 @@ class Plan(Record):
     laid: tuple[Laid, ...] = ()
 
 
-class _Way(Record):
-    """How a file is copied: the options `owner` and `mode`, "" and None where they need not be said."""
-
-    owner: str
-    mode: int | None
-
-    @property
-    def options(self) -> str:
-        parts = [f"owner={word(self.owner)}"] if self.owner else []
-        parts += [f"mode={self.mode:04o}"] if self.mode is not None else []
-        return f"({', '.join(parts)})" if parts else ""
-
-
 class _Folder(Record):
     """A folder beside the recipe whose contents are copied into one of the tree."""
 
     source: bytes
     target: bytes
-    way: _Way
+    way: Way
 
 
-def plan_files(changes: Iterable[Change], stem: str, names: Names, user: str, *, script: bool) -> Plan:
-    """The lines for these changes, one for each path (tree.diff.expanded). `stem` is what the recipe is called, `user`
-    whom the image runs commands as, `script` whether the tree has a shell and TOOLS."""
-    planner = _Planner(changes, stem, names, user, script)
+def plan_files(
+    changes: Iterable[Change],
+    stem: str,
+    names: Names,
+    user: str,
+    folder: Callable[[bytes], Entry | None],
+    *,
+    script: bool,
+) -> Plan:
+    """The lines for these changes, one for each path (tree.diff.expanded).
+
+    `stem` is what the recipe is called, `user` whom the image runs commands as; `folder` gives what the instance has at
+    a path; `script` says whether the tree has a shell and TOOLS.
+    """
+    planner = _Planner(changes, stem, names, user, folder, script)
     return planner.plan()
 
 
 class _Planner:
-    def __init__(self, changes: Iterable[Change], stem: str, names: Names, user: str, script: bool) -> None:
+    def __init__(
+        self,
+        changes: Iterable[Change],
+        stem: str,
+        names: Names,
+        user: str,
+        folder: Callable[[bytes], Entry | None],
+        script: bool,
+    ) -> None:
         self._changes = {change.path: change for change in changes if _matters(change)}
         self._files = os.fsencode(f"{stem}.files")
         self._odd = os.fsencode(f"{stem}.odd")
         self._names = names
         self._user = user
+        self._folder_at = folder
         self._script = script
         self._laid: list[Laid] = []
         self._folders: list[_Folder] = []
         self._alone = 0
-        self._single: dict[tuple[bytes, _Way], list[Entry]] = {}
+        self._single: dict[tuple[bytes, Way], list[Entry]] = {}
         self._copied: set[bytes] = set()
         self._links: list[tuple[bytes, Entry]] = []
         self._empty: list[bytes] = []
@@ -96,6 +104,7 @@ class _Planner:
         for path in sorted(self._changes):
             if path not in self._copied:
                 self._take(self._changes[path])
+        self._merge()
         copies = [*self._folder_lines(), *self._single_lines()]
         removals, swaps = self._removals()
         finish = [*self._made(), *self._linked(), *self._attributed()]
@@ -147,9 +156,9 @@ class _Planner:
         self._copied.update(change.path for change in content)
         if plain:
             base = self._files + b"/" + path
-            self._folders.append(_Folder(base, path, way or _Way("", None)))
+            self._folders.append(_Folder(base, path, way or Way("", None)))
         else:
-            base = self._beside(path, way or _Way("", None))
+            base = self._beside(path, way or Way("", None))
         for change in sorted(content):
             assert change.after is not None
             self._laid.append(Laid(base + change.path[len(path) :], change.after))
@@ -163,7 +172,7 @@ class _Planner:
         if way is None:
             self._attributes.append((path, entry))
 
-    def _way_of_all(self, entries: list[Entry]) -> _Way | None:
+    def _way_of_all(self, entries: list[Entry]) -> Way | None:
         """How one line can copy all of these; None if they differ too much."""
         if len({(one.uid, one.gid) for one in entries}) > 1:
             return None
@@ -171,18 +180,15 @@ class _Planner:
         files = {one.mode for one in entries if one.kind == FILE}
         folders = {one.mode for one in entries if one.kind == DIRECTORY}
         if files <= set(_CLONED) and folders == {0o755}:
-            return _Way(owner, None)
-        if len(files) == 1:
-            (mode,) = files
-            if folders == {mode | (mode & 0o444) >> 2}:
-                return _Way(owner, mode)
-        return None
+            return Way(owner, None)
+        way = Way(owner, min(files, default=None))
+        return way if len(files) == 1 and folders == {way.folder_mode} else None
 
     # Single files and links
 
-    def _way(self, entry: Entry) -> _Way:
+    def _way(self, entry: Entry) -> Way:
         mode = None if entry.kind == LINK or entry.mode in _CLONED else entry.mode
-        return _Way(self._names.owner(entry.uid, entry.gid), mode)
+        return Way(self._names.owner(entry.uid, entry.gid), mode)
 
     def _file(self, path: bytes, entry: Entry) -> None:
         folder, _, name = path.rpartition(b"/")
@@ -199,7 +205,7 @@ class _Planner:
         elif is_plain(path.rpartition(b"/")[0]):
             self._laid.append(Laid(self._beside(path, self._way(entry)), entry))
 
-    def _beside(self, path: bytes, way: _Way) -> bytes:
+    def _beside(self, path: bytes, way: Way) -> bytes:
         """The place of what is copied with a folder of its own, in which it lies alone."""
         parent, _, name = path.rpartition(b"/")
         self._alone += 1
@@ -209,10 +215,23 @@ class _Planner:
 
     # Lines
 
+    def _merge(self) -> None:
+        """Copies the contents of a folder at once where that saves many lines."""
+        plain = [one for one in self._folders if one.source.startswith(self._files + b"/")]
+        copies = [*((one.target, one.way) for one in plain), *self._single]
+        found = merge(copies, self._folder_at, lambda entry: self._names.owner(entry.uid, entry.gid))
+
+        def is_merged(path: bytes) -> bool:
+            return any(path == one or path.startswith(one + b"/") for one in found)
+
+        self._folders = [one for one in self._folders if one not in plain or not is_merged(one.target)]
+        self._folders += [_Folder(self._files + b"/" + path, path, way) for path, way in found.items()]
+        self._single = {key: entries for key, entries in self._single.items() if not is_merged(key[0])}
+
     def _folder_lines(self) -> Iterator[Line]:
         for one in self._folders:
             target = f"/{one.target.decode()}/".replace("//", "/")
-            yield Line(f"copy{one.way.options} {word(one.source.decode() + '/')} -> {word(target)}", (target,))
+            yield Line(f"copy{_options(one.way)} {word(one.source.decode() + '/')} -> {word(target)}", (target,))
 
     def _single_lines(self) -> Iterator[Line]:
         places = [one.place for one in self._laid]
@@ -221,13 +240,13 @@ class _Planner:
             target = f"/{folder.decode()}".rstrip("/")
             about = tuple(f"{target}/{entry.name.decode()}" for entry in entries)
             if len(entries) > _ONE_BY_ONE and sum(one.startswith(inside + b"/") for one in places) == len(entries):
-                yield Line(f"copy{way.options} {word(inside.decode() + '/')} -> {word(target + '/')}", about)
+                yield Line(f"copy{_options(way)} {word(inside.decode() + '/')} -> {word(target + '/')}", about)
                 continue
             sources = [word((inside + b"/" + entry.name).decode()) for entry in entries]
             if len(sources) == 1:
-                yield Line(f"copy{way.options} {sources[0]} -> {word(about[0])}", about)
+                yield Line(f"copy{_options(way)} {sources[0]} -> {word(about[0])}", about)
             else:
-                yield Line(f"copy{way.options} {' '.join(sources)} -> {word(target + '/')}", about)
+                yield Line(f"copy{_options(way)} {' '.join(sources)} -> {word(target + '/')}", about)
 
     def _removals(self) -> tuple[list[str], bool]:
         """The commands that take paths away, and whether something else comes in the place of one."""
@@ -281,6 +300,12 @@ class _Planner:
             return []
         head = f"run{as_root(self._user)}"
         return [Line(f"{head} {commands[0]}" if len(commands) == 1 else block(head, commands), ("script",))]
+
+
+def _options(way: Way) -> str:
+    parts = [f"owner={word(way.owner)}"] if way.owner else []
+    parts += [f"mode={way.mode:04o}"] if way.mode is not None else []
+    return f"({', '.join(parts)})" if parts else ""
 
 
 def _matters(change: Change) -> bool:

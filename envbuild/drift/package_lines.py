@@ -37,7 +37,7 @@ class PackageLines:
         marked = self._automatic()
         found = []
         for one in self._changes:
-            if one.any.kind == DPKG and one.new is not None:
+            if one.any.kind == DPKG and one.new is not None and one.new.version.isprintable():
                 name = self._debian_name(one.new.name)
                 if (name in marked) == automatic:
                     found.append(f"{name}={one.new.version}")
@@ -63,8 +63,10 @@ class PackageLines:
         """For each virtual environment the line that makes it, if it is new, and the one that fills it."""
         wanted: dict[str, list[str]] = {}
         for one in self._changes:
-            match = _SITE.fullmatch(one.any.where)
-            if one.any.kind != PYTHON or match is None or not has(self._store, self._target, f"{match[1]}/pyvenv.cfg"):
+            match = _SITE.fullmatch(one.any.where) if one.any.kind == PYTHON else None
+            if match is None or not match[1].isprintable():
+                continue
+            if not has(self._store, self._target, f"{match[1]}/pyvenv.cfg"):
                 continue
             found = wanted.setdefault(match[1], [])
             if one.new is not None and has(self._store, self._target, _requested(one.new.record)):
@@ -85,7 +87,7 @@ class PackageLines:
         for text in (text_of(self._store, self._target, f"{folder}/pyvenv.cfg") or "").splitlines():
             name, _, value = text.partition(" = ")
             words = value.split(" ")
-            if name == "command" and words[-1] == f"/{folder}" and words[1:3] == ["-m", "venv"]:
+            if name == "command" and value.isprintable() and words[-1] == f"/{folder}" and words[1:3] == ["-m", "venv"]:
                 return shlex.join(words)
         return f"python3 -m venv {shlex.quote(f'/{folder}')}"
 
@@ -96,7 +98,7 @@ class PackageLines:
             if one.any.kind != NODE or one.new is None or not one.new.where.endswith("/node_modules"):
                 continue
             folder = one.new.where.removesuffix("/node_modules")
-            if "node_modules/" not in folder and one.new.name in self._asked(folder):
+            if "node_modules/" not in folder and folder.isprintable() and one.new.name in self._asked(folder):
                 wanted.setdefault(folder, []).append(f"{one.new.name}@{one.new.version}")
         return [_statement(f"npm(into={word(f'/{folder}')})", words) for folder, words in sorted(wanted.items())]
 

@@ -39,9 +39,14 @@ def recipe_text(
     head: Iterable[str], base: Digest, lines: Iterable[Line], told: Iterable[Told], dropped: Iterable[Dropped]
 ) -> str:
     """The whole text: `head` are its first comments, `base` is the image that it starts from."""
-    parts = [*(f"# {one}" for one in head), f"from image:sha256:{base}", *(line.text for line in lines)]
-    parts += [f"#{one}".rstrip() for one in _remarks(list(told), list(dropped))]
+    parts = [*(f"# {_clean(one)}" for one in head), f"from image:sha256:{base}", *(line.text for line in lines)]
+    parts += [f"#{_clean(one)}".rstrip() for one in _remarks(list(told), list(dropped))]
     return "\n".join(parts) + "\n"
+
+
+def _clean(text: str) -> str:
+    """A line without what a recipe may not hold: others' words are in it."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _remarks(told: list[Told], dropped: list[Dropped]) -> list[str]:

@@ -6,6 +6,7 @@ written for what still differs then. A line that can't be built is dropped, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from envbuild.drift.account_lines import Names, account_lines
@@ -24,10 +25,13 @@ from envbuild.plan.facts import Facts
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff, expanded
-from envbuild.tree.entry import Digest
+from envbuild.tree.entry import Digest, Entry
+from envbuild.tree.forest import lookup
 
 MOST_SINGLE_TRIES = 20
 """Packages that are tried one by one where all of them together can't be installed."""
+_LONGEST_REASON = 300
+_ADDRESS = re.compile(r"[a-z]+://\S+")
 
 
 class Written(Record):
@@ -173,7 +177,11 @@ class Writer:
     def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> Plan:
         names = Names(read_databases(self._store, tree))
         script = script and programs(self._store, tree, *TOOLS)
-        return plan_files(changes, self._stem, names, self._facts.user, script=script)
+
+        def at(path: bytes) -> Entry | None:
+            return lookup(self._store.trees, self._target, path)
+
+        return plan_files(changes, self._stem, names, self._facts.user, at, script=script)
 
     def _built(self, builder: Builder, plan: Plan) -> tuple[Digest, Plan]:
         try:
@@ -194,4 +202,5 @@ def _fills(line: Line, place: str) -> bool:
 
 
 def _reason(error: EnvbuildError) -> str:
-    return " ".join(error.message.split())[:300]
+    # Addresses of a mirror are nobody's business who reads the recipe.
+    return _ADDRESS.sub("(an address)", " ".join(error.message.split()))[:_LONGEST_REASON]

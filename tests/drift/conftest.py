@@ -53,6 +53,10 @@ class Hands:
         assert done.code in (0, 1), done.err
         return done.code, json.loads(done.out)
 
+    def read(self, name: str = "web-one") -> str:
+        """The whole text of a written recipe."""
+        return (self.project.folder / f"{name}.env").read_text()
+
     def refused(self, *words: str) -> Done:
         done = self.project.command(*words)
         assert done.code != 0

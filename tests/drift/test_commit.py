@@ -193,3 +193,103 @@ def test_facts_stay_and_lines_run_as_root(hands):
     assert hands.recipe()[1:] == ["run(user=root)", "    rm -rf -- /bin/tty", "    chmod 0600 -- /file"]
     assert hands.rebuilt(done) == {}
     assert hands.project.show("web:one")["facts"] == hands.project.show("web-one")["facts"]
+
+
+def test_packages_that_cant_be_installed_are_copied(hands):
+    hands.start()
+    hands.change(
+        "mkdir -p /var/lib/dpkg/info /usr/share/a/b /usr/share/c /usr/share/d; chmod 755 /usr;"
+        "printf 'Package: mine\\nStatus: install ok installed\\nArchitecture: all\\n' > /var/lib/dpkg/status;"
+        "printf 'Version: 1.0\\n\\n' >> /var/lib/dpkg/status;"
+        "printf '/.\\n/usr/share/a/b/1\\n' > /var/lib/dpkg/info/mine.list; echo 1 > /usr/share/a/b/1;"
+        "mkdir -p /opt/venv/lib/python3.11/site-packages/x-1.dist-info; cd /opt/venv;"
+        "echo home = /usr/bin > pyvenv.cfg;"
+        "cd lib/python3.11/site-packages/x-1.dist-info; touch REQUESTED;"
+        "printf 'Name: x\\nVersion: 1\\n\\n' > METADATA;"
+        'mkdir -p /srv/js/node_modules/y; cd /srv/js; echo \'{"dependencies": {"y": "^1"}}\' > package.json;'
+        'echo \'{"name": "y", "version": "1.2.3"}\' > node_modules/y/package.json'
+    )
+    done = hands.commit()
+    assert [one["line"] for one in done["dropped"]] == [
+        "apt mine=1.0",
+        "pip(into=/opt/venv) x==1",
+        "npm(into=/srv/js) y@1.2.3",
+    ]
+    assert "no apt-get" in done["dropped"][0]["reason"]
+    assert "#   npm(into=/srv/js) y@1.2.3" in hands.read()
+    assert done["not_expressed"] == []
+    assert hands.rebuilt(done) == {}
+
+
+def test_what_others_wrote_does_no_harm_in_the_recipe(hands):
+    hands.start()
+    hands.change(
+        "mkdir -p /var/lib/dpkg; chmod 755 /var/lib;"
+        "printf 'Package: a$(id)\\nStatus: install ok installed\\nArchitecture: all\\n' > /var/lib/dpkg/status;"
+        "printf 'Version: 1\\033[31m\\n\\n' >> /var/lib/dpkg/status;"
+        "printf 'b\\377:x:77:77::/home\\377:/bin/sh\\nc:x:78:78:\\033:/h:/bin/sh\\n' >> /etc/passwd;"
+        "touch \"/srv/$(printf 'x\\nrun echo harm')\"; mkfifo \"/srv/$(printf 'p\\nrun echo harm')\""
+    )
+    done = hands.commit()
+    assert "\nrun echo" not in hands.read()
+    assert set(hands.rebuilt(done)) == {one["path"] for one in done["not_expressed"]}
+
+
+def test_many_folders_of_one_kind_are_one_line(hands):
+    hands.project.build(
+        "run mkdir -p /usr/share/a /usr/share/b /usr/share/c /usr/share/d /usr/share/e; chmod 700 /usr/share/e"
+    )
+    hands.start()
+    hands.change("for one in a b c d; do echo $one > /usr/share/$one/file; done")
+    assert hands.rebuilt(hands.commit()) == {}
+    assert hands.recipe()[1:] == ["copy web-one.files/usr/share/ -> /usr/share/"]
+    hands.change("echo e > /usr/share/e/file")  # a copy of the whole would change the mode of this one
+    assert hands.rebuilt(hands.commit("--force")) == {}
+    assert len(hands.recipe()[1:]) == 5
+
+
+def test_a_folder_that_cant_be_written(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    assert hands.refused("commit", "one", "--output", "/proc").code == 2
+
+
+def test_an_instance_whose_image_is_gone(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    hands.project.python(
+        "import sys; from envbuild.store.store import Store\n"
+        "with Store.open(sys.argv[1]) as store:\n"
+        "    for table in ('images', 'tags'): store.database.write(f'DELETE FROM {table}')",
+        str(hands.project.store),
+    )
+    assert "is no longer in the store" in hands.refused("commit", "one").err
+    assert "is no longer in the store" in hands.refused("diff", "one", "one").err
+    code, (one,) = hands.drift()
+    assert (code, one["problem"]) == (1, "its image is no longer in the store")
+    assert "no longer in the store" in hands.project.command("drift").out
+
+
+def test_noise_patterns():
+    from envbuild.drift.noise import Noise
+
+    noise = Noise(["/srv/data", "/odd[x]"])
+    expected = {
+        "tmp/x": "temporary",
+        "var/log/a/b": "logs",
+        "home/a/.cache": "caches",
+        "home/a/.cache/x/y": "caches",
+        "usr/lib/python3/__pycache__/a.pyc": "compiled Python",
+        "root/.bash_history": "histories",
+        "srv/data/rows": "data",
+        "odd[x]/1": "data",
+        "etc/passwd-": "package leftovers",
+        "run/nginx.pid": "temporary",
+        "srv/nginx.pid": "process ids",
+        "etc/machine-id": "machine identity",
+        "var/lib/apt/lists/x": "package lists",
+    }
+    found = {path: noise.rule(path.encode(), False) for path in expected}
+    assert {path: rule.name if rule else None for path, rule in found.items()} == expected
+    for path in ("etc/passwd", "srv/tmp/x", "srv/data", "oddx/1", "usr/lib/a.py", "var/logs/x", "tmp"):
+        assert noise.rule(path.encode(), path in ("srv/data", "tmp")) is None, path
