@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 
@@ -12,7 +13,6 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.engine.request import BuildRequest
-from envbuild.errors import UsageError
 from envbuild.runtime.control import paused
 from envbuild.store.instances import Instance
 from envbuild.store.reference import parse_reference, split_name
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     with Store.open(environment.store_path(), create=False) as store:
         instance = store.instances.find(arguments.instance)
-        name, tag = _tag(arguments.name, instance)
+        name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
             name,
             tag,
@@ -89,14 +89,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _tag(given: str | None, instance: Instance) -> tuple[str, str]:
+def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
     """NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
     if given is not None:
         name, tag = split_name(given)
         return name, tag if ":" in given else instance.name
     parsed = parse_reference(instance.reference.partition("@")[0])
-    if parsed is None or instance.reference.startswith("git:"):
-        raise UsageError(
-            f"{instance.name} was started from {instance.reference}, which has no name", "give one: NAME or NAME:TAG"
-        )
-    return parsed.name, instance.name
+    if parsed is not None and store.tags.length(parsed.name, parsed.tag):
+        return parsed.name, instance.name
+    image = store.images.get(instance.image)
+    name = json.loads(image.detail).get("recipe", "") if image is not None else ""
+    return name or instance.name, instance.name

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from envbuild.drift.file_lines import Laid
 from envbuild.drift.lines import Line, shown, word
-from envbuild.drift.told import NOISE, RECORD, SCRIPT, Told
+from envbuild.drift.told import GIT, NOISE, RECORD, SCRIPT, Told
 from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, LINK, Digest
 
-_FOLDED = (RECORD, SCRIPT)
+_FOLDED = (RECORD, SCRIPT, GIT)
 _PATTERNS = 4
 """Patterns of a rule that are proposed; of one that has more, so many of the paths."""
 
@@ -72,7 +72,7 @@ def _remarks(told: list[Told], dropped: list[Dropped]) -> list[str]:
         for kind in _FOLDED:
             same = [one for one in rest if one.kind == kind]
             if same:
-                found.append(f"   {len(same)} paths, such as {shown(same[0].change.path)}: {same[0].reason}")
+                found.append(f"   {shown(same[0].change.path)} and its like, {len(same)} in all: {same[0].reason}")
         found += [f"   {shown(one.change.path)}  {one.reason}" for one in rest if one.kind not in _FOLDED]
     return found
 

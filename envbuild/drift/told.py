@@ -14,10 +14,11 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
 
-NOISE, SECRET, KIND, ATTRIBUTES, RECORD, SCRIPT, OTHER = (
+NOISE, SECRET, KIND, GIT, ATTRIBUTES, RECORD, SCRIPT, OTHER = (
     "noise",
     "secret",
     "kind",
+    "git",
     "attributes",
     "record",
     "script",
@@ -26,6 +27,7 @@ NOISE, SECRET, KIND, ATTRIBUTES, RECORD, SCRIPT, OTHER = (
 REASONS = {
     SECRET: "looks like a key or a password",
     KIND: "only files, folders and links can be copied",
+    GIT: "git keeps no folder .git beside a recipe",
     ATTRIBUTES: "no statement sets extended attributes",
     RECORD: "the package manager's own record of the same packages",
     SCRIPT: "the form in which pip and envbuild start a program differs",
@@ -81,6 +83,8 @@ class Teller:
             return Told(change, SECRET)
         if after is not None and after.kind not in (FILE, DIRECTORY, LINK):
             return Told(change, KIND)
+        if after is not None and b".git" in change.path.split(b"/"):
+            return Told(change, GIT)
         if set(aspects(change)) - {"time"} == {"xattrs"}:
             return Told(change, ATTRIBUTES)
         if self.debian and _RECORDS.match(change.path):

@@ -156,6 +156,36 @@ def test_names_of_image_and_recipe(hands):
     assert "can't name an image" in hands.refused("commit", "one", "b/d").err
 
 
+@pytest.mark.parametrize("form", ["sha256:{}", "{}", "web@{{0}}"])
+def test_the_name_of_an_image_that_was_called_by_its_digest(hands, form):
+    hands.start(form.format(hands.project.show()["digest"].removeprefix("sha256:")))
+    assert hands.commit("--no-recipe")["tag"] == "web:one"
+    assert hands.project.command("diff", "one").code == 0
+
+
+def test_a_clone_is_compared_with_the_image(hands):
+    hands.start()
+    hands.change("echo 1 > /etc/x")
+    assert hands.project.command("clone", "one", "--name", "two").code == 0
+    hands.change("echo 2 > /etc/y", "two")
+    assert {"/etc/x", "/etc/y"} <= set(hands.diff("two"))
+    assert "/etc/x" not in hands.diff("one", "two")
+    assert hands.project.command("commit", "two").code == 0
+    assert hands.recipe("web-two")[1:] == ["copy web-two.files/etc/x web-two.files/etc/y -> /etc/"]
+
+
+def test_a_repository_in_it_and_patterns_of_the_folder(hands):
+    hands.start()
+    hands.change(
+        "mkdir -p /srv/code/.git; echo ref > /srv/code/.git/HEAD; echo 1 > /srv/code/main.c; echo 2 > /etc/x.o"
+    )
+    done = hands.commit()
+    assert {one["path"] for one in done["not_expressed"]} == {"/srv/code/.git", "/srv/code/.git/HEAD"}
+    assert set(hands.rebuilt(done)) == {"/srv/code/.git", "/srv/code/.git/HEAD"}
+    hands.project.write(".envignore", "*.o")
+    assert ".envignore" in hands.refused("commit", "one", "--force").err
+
+
 def test_without_a_build_nothing_is_promised(hands):
     hands.start()
     hands.change("echo 1 > /etc/x; echo 2 > /var/log/x")

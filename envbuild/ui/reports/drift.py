@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_FOLDED = ("record", "script", "git")
 SHOWN = 20
 """Paths that are named on a terminal of those that lines do not express."""
 
@@ -47,6 +48,8 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
         yield f"{output.paint(name, 'strong')}: {output.paint(plain['problem'], 'warning')}"
         return
     if plain["drifted"]:
+        if "files" in plain["diff"]:
+            yield output.paint(f"{visible(plain['diff']['old']['name'])}  ->  {visible(plain['instance'])}", "strong")
         yield from lines_of({**plain["diff"], "same": False}, output, everything=everything)
     else:
         yield f"{output.paint(name, 'strong')}: as its image {visible(plain['diff']['old']['name'])}"
@@ -116,9 +119,9 @@ def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
     if not paths:
         return
     yield output.paint(f"not in the recipe: {count(len(paths), 'path')}", "warning")
-    folded = Counter(one["reason"] for one in paths if one["why"] in ("record", "script"))
+    folded = Counter(one["reason"] for one in paths if one["why"] in _FOLDED)
     yield from (f"  {count(number, 'path')}: {reason}" for reason, number in folded.items())
-    named = [one for one in paths if one["why"] not in ("record", "script")]
+    named = [one for one in paths if one["why"] not in _FOLDED]
     for one in named[:SHOWN]:
         what = f"{one['verb']} {', '.join(one['what'])}".rstrip()
         yield f"  {visible(one['path'])}  {what}: {one['reason']}"
