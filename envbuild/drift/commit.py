@@ -102,6 +102,22 @@ def commit(
             raise NoFolder(request.folder)
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
+    try:
+        return _commit(store, instance, base, request, still, say, emit)
+    finally:
+        # A line that was tried in vain is no failed build, for `shell --failed` to open.
+        store.images.succeed(request.stem)
+
+
+def _commit(
+    store: Store,
+    instance: Instance,
+    base: Image,
+    request: CommitRequest,
+    still: AbstractContextManager[None],
+    say: Callable[[str], None],
+    emit: Emit,
+) -> Committed:
     facts = facts_of(base)
     with still:
         target = tree_of(store, instance, epoch=facts.epoch)

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
@@ -144,10 +144,10 @@ class _Reading:
                 raise Moved
             entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), status, read_xattrs(descriptor)[0], old)
             if status.st_size <= WHOLE:
-                content = _read(descriptor)
+                content = _read(descriptor, status.st_size)
                 entry = entry._replace(digest=sha256_of(content), size=len(content))
                 return entry if entry == old else self._objects.add(entry, content)
-            known = _hashed(descriptor, entry)
+            known = _hashed(descriptor, entry, status.st_size)
             if known == old or self._objects.has(known):
                 return known
             # Read again, and what is read now is what is kept: it may have changed since it was hashed.
@@ -165,16 +165,20 @@ class _Reading:
         return entry
 
 
-def _read(descriptor: int) -> bytes:
-    chunks = []
-    while chunk := os.read(descriptor, WHOLE):
-        chunks.append(chunk)
-    return b"".join(chunks)
+def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
+    """So many bytes of a file, or fewer if it has them no longer: what is added to it meanwhile is not waited for."""
+    while size and (chunk := os.read(descriptor, min(size, WHOLE))):
+        yield chunk
+        size -= len(chunk)
 
 
-def _hashed(descriptor: int, entry: Entry) -> Entry:
+def _read(descriptor: int, size: int) -> bytes:
+    return b"".join(_chunks(descriptor, size))
+
+
+def _hashed(descriptor: int, entry: Entry, most: int) -> Entry:
     state, size = sha256(), 0
-    while chunk := os.read(descriptor, WHOLE):
+    for chunk in _chunks(descriptor, most):
         state.update(chunk)
         size += len(chunk)
     return entry._replace(digest=state.hexdigest(), size=size)

@@ -14,7 +14,7 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
 
-NOISE, SECRET, KIND, GIT, ATTRIBUTES, RECORD, SCRIPT, OTHER = (
+NOISE, SECRET, KIND, GIT, ATTRIBUTES, RECORD, SCRIPT, ACCOUNTS, OTHER = (
     "noise",
     "secret",
     "kind",
@@ -22,6 +22,7 @@ NOISE, SECRET, KIND, GIT, ATTRIBUTES, RECORD, SCRIPT, OTHER = (
     "attributes",
     "record",
     "script",
+    "accounts",
     "other",
 )
 REASONS = {
@@ -31,10 +32,12 @@ REASONS = {
     ATTRIBUTES: "no statement sets extended attributes",
     RECORD: "the package manager's own record of the same packages",
     SCRIPT: "the form in which pip and envbuild start a program differs",
+    ACCOUNTS: "the same users and groups, in another order or with an empty comment",
     OTHER: "the lines give something else here",
 }
 _RECORDS = re.compile(rb"var/lib/(?:dpkg|apt|ucf|pam)/")
 _PASSWORDS = (b"etc/shadow", b"etc/gshadow")
+_ACCOUNTS = (b"etc/passwd", b"etc/group")
 _PYTHON_RECORDS = (b"/RECORD", b"/INSTALLER", b"/REQUESTED", b"/direct_url.json")
 _LONGEST_SCRIPT = 1000
 """Bytes that a script has at most which only starts a program of a Python package."""
@@ -89,10 +92,20 @@ class Teller:
             return Told(change, ATTRIBUTES)
         if self.debian and _RECORDS.match(change.path):
             return Told(change, RECORD)
+        if change.path in _ACCOUNTS and self._same_accounts(change):
+            return Told(change, ACCOUNTS)
         if self._is_pythons(change):
             kind = RECORD if change.path.endswith(_PYTHON_RECORDS) else SCRIPT
             return Told(change, kind)
         return None
+
+    def _same_accounts(self, change: Change) -> bool:
+        before, after = change.before, change.after
+        if before is None or after is None or "content" not in aspects(change):
+            return False
+        if set(aspects(change)) - {"content", "time"}:
+            return False
+        return _accounts(self._store.objects.read(before)) == _accounts(self._store.objects.read(after))
 
     def _is_pythons(self, change: Change) -> bool:
         path = change.path.decode("utf-8", "surrogateescape")
@@ -107,6 +120,20 @@ class Teller:
             return False
         text = self._store.objects.read(after).decode("utf-8", "replace")
         return text.startswith("#!") and " import " in text and "sys.exit(" in text
+
+
+def _accounts(content: bytes) -> list[list[bytes]]:
+    """The lines of passwd(5) or group(5), so that those are equal which mean the same: adduser(8) of Debian writes `,,,`
+    where a user has no comment."""
+    found = []
+    for line in content.splitlines():
+        fields = line.split(b":")
+        if len(fields) == 7:
+            fields[4] = fields[4].rstrip(b",")
+        elif len(fields) == 4:
+            fields[3] = b",".join(sorted(fields[3].split(b",")))
+        found.append(fields)
+    return sorted(found)
 
 
 def environments_of(store: Store, tree: Digest, folders: Iterable[str]) -> tuple[str, ...]:

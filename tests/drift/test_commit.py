@@ -52,6 +52,7 @@ def test_files_folders_links_and_removals(hands):
     assert hands.rebuilt(done) == {}
     assert hands.project.show("web:one")["tree"] == hands.project.show("web-one")["tree"]
     assert hands.project.cat("/srv/app/a", "web:one") == "longer\n"
+    assert hands.commit("--force")["image"] == done["image"]
 
 
 def test_users_and_owners(hands, keeps_owners):

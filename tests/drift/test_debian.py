@@ -67,9 +67,10 @@ def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
     ]
     assert "copy(owner=app, mode=0600) web-one.files/etc/app/conf -> /etc/app/conf" in lines
     assert "    rm -rf -- /etc/motd" in lines
+    assert not any("/etc/passwd" in line for line in lines)
     assert done["dropped"] == []
     assert {one["path"] for one in done["not_expressed"] if one["why"] == "secret"} == {"/etc/shadow"}
-    assert {one["why"] for one in done["not_expressed"]} <= {"secret", "record", "script"}
+    assert {one["why"] for one in done["not_expressed"]} <= {"secret", "record", "script", "accounts"}
     said = {one["path"] for one in done["not_expressed"]}
     left = {path for path, one in hands.rebuilt(done).items() if path not in said and one["what"] != ["time"]}
     kinds = ("/var/log/", "/var/cache/", "/var/lib/apt/lists", "/var/lib/dpkg/", "/run/", "/root/.cache")
