@@ -47,11 +47,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with in_background(settings.network, path, opened) as background:
         ids = enter_user_namespace()
         from envbuild.cli.launch import start_new
+        from envbuild.drift.instance_tree import tree_of
         from envbuild.errors import WorkFailed
         from envbuild.plan.facts import load
         from envbuild.runtime.clone import copied_volumes, name_of_clone, settings_of_clone
         from envbuild.runtime.control import paused
-        from envbuild.runtime.drift import tree_of
         from envbuild.store.store import Store
 
         with Store.open(environment.store_path(), create=False) as store:

@@ -45,6 +45,8 @@ COMMANDS = {
     "log": ("log", "where a name has been: when, by which build, what changed"),
     "rollback": ("rollback", "move a name back to what it was"),
     "diff": ("diff", "what differs between two environments"),
+    "drift": ("drift", "what was changed by hand in the instances of an image"),
+    "commit": ("commit", "make an image of an instance, and write the recipe that gives the same"),
     "why": ("why", "why a file of an image is as it is: statement, package, commit, since when"),
     "verify": ("verify", "build an image again and say whether the same comes out"),
     "git": ("git", "diffs, merges and checks of locks in git"),
