@@ -24,6 +24,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tmpfs", action="append", default=[], metavar="DIR[:SIZE]", help="an empty folder in memory (may repeat)"
     )
     parser.add_argument("--read-only", action="store_true", help="the image's files can't be written")
+    parser.add_argument(
+        "--fixed",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the image's files in this directory can't be written, and are read as quickly as outside (may repeat)",
+    )
     parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
     parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
     parser.add_argument(
@@ -32,16 +39,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         default="none",
-        metavar="MODE",
-        help="none: a loopback only (default); host: this machine's network",
+        metavar="NETWORK",
+        help="none: a loopback only (default); private: a way out, of its own; host: this machine's; or the name of a"
+        " network, in which instances reach each other by name",
     )
     parser.add_argument(
         "-p",
         "--publish",
         action="append",
         default=[],
-        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
-        help="a port of this machine that leads into the instance (may repeat)",
+        metavar="[[ADDRESS:]PORT:]INSIDE[/udp]",
+        help="a port of this machine that leads into the instance, or a range of them (may repeat)",
+    )
+    parser.add_argument(
+        "-P", "--publish-all", action="store_true", help="a free port of this machine for each that the image exposes"
     )
     parser.add_argument("--memory", metavar="SIZE", help="most memory, as in 512m")
     parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="most processors, as in 1.5")

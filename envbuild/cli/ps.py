@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from envbuild.cli.description import add_format, print_json
@@ -21,18 +22,29 @@ DESCRIPTION = "Lists the instances that run, or with --all those that are over, 
 EXAMPLES = """\
 examples:
   envbuild ps
+  envbuild ps --group shop
   envbuild ps --all --format json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
+    parser.add_argument("--group", "-g", metavar="NAME", help="only those of this group of services (envbuild up)")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    networks = f"{environment.store_path()}/networks"
+    if os.access(networks, os.W_OK):
+        from envbuild.runtime.members import tidy
+
+        tidy(networks)  # whoever looks has the others know who was killed
     with Store.open(environment.store_path()) as store:
         found = [(one, store.instances.state(one)) for one in store.instances.all()]
     shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    if arguments.group is not None:
+        from envbuild.services.members import group_of  # only where asked for
+
+        shown = [(one, state) for one, state in shown if group_of(one) == arguments.group]
     if arguments.format == "json":
         print_json([_plain(one, state) for one, state in shown], environment.stdout)
         return 0
@@ -64,11 +76,13 @@ def _standing(state: State, now: float) -> str:
 
 def _plain(one: Instance, state: State) -> dict[str, Any]:
     from envbuild.runtime.settings import settings_of  # only where all is to be said
+    from envbuild.services.members import group_of
 
     settings = settings_of(one)
     return {
         "id": one.identity,
         "name": one.name,
+        "group": group_of(one) or None,
         "image": f"sha256:{one.image}",
         "reference": one.reference,
         "made": iso(one.made),

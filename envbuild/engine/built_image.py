@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from envbuild.engine.image_record import image_of
 from envbuild.engine.loader import load_all
-from envbuild.engine.request import BuildRequest
+from envbuild.engine.request import BuildRequest, Pairs
 from envbuild.engine.session import Session
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
 
-def built_image(path: str, store: Store, epoch: int | None = None) -> Image | None:
-    """The image of the recipe at `path` as it is, None if a part of it was not built yet.
+def built_image(path: str, store: Store, epoch: int | None = None, settings: Pairs = ()) -> Image | None:
+    """The image of the recipe at `path` as it is, with these parameters, None if a part of it was not built yet.
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    session = Session(BuildRequest(path=path, epoch=epoch), store, lambda event: None)
+    session = Session(BuildRequest(path=path, settings=settings, epoch=epoch), store, lambda event: None)
     load_all(session)
     if not session.go_along_cache():
         return None

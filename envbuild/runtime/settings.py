@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
 NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK = "none", "host", "private"
+RESERVED = (NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK)
+"""What is no name of a network."""
 NEVER, ON_FAILURE, ALWAYS = "never", "on-failure", "always"
 
 
@@ -76,6 +78,7 @@ class Settings(Record):
     hostname: str = ""
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
+    fixed: tuple[str, ...] = ()
     network: str = NO_NETWORK
     aliases: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
@@ -109,7 +112,7 @@ def from_plain(plain: dict[str, Any]) -> Settings:
     found["limits"] = Limits(*plain["limits"])
     found["mounts"] = tuple(Mount(*one) for one in plain["mounts"])
     found["ports"] = tuple(Port(*one) for one in plain["ports"])
-    for name in ("argv", "aliases"):
+    for name in ("argv", "aliases", "fixed"):
         found[name] = tuple(plain[name])
     for name in ("environment", "labels"):
         found[name] = tuple((key, value) for key, value in plain[name])

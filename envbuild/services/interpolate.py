@@ -1,0 +1,87 @@
+"""Variables in a text, as compose has them: `$NAME`, `${NAME}`, `${NAME:-default}` and their kin."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATORS = (":-", "-", ":?", "?", ":+", "+")
+
+
+class BadReference(Exception):
+    """A `$` that is no reference, or one that asks for a variable that is not there: from `start` on, so long."""
+
+    def __init__(self, start: int, length: int, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.start, self.length, self.message, self.hint = start, length, message, hint
+
+
+def interpolate(text: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:
+    """The text with its variables put in; `$$` is a `$`.
+
+    `unset` is told of each variable that has neither a value nor a default: it is taken as empty. Raises BadReference.
+    """
+    parts, at = [], 0
+    while (dollar := text.find("$", at)) >= 0:
+        parts.append(text[at:dollar])
+        value, at = _reference(text, dollar, variables, unset)
+        parts.append(value)
+    return "".join([*parts, text[at:]])
+
+
+def _reference(text: str, start: int, variables: Mapping[str, str], unset: Callable[[str], None]) -> tuple[str, int]:
+    """The value of the reference at `start`, and where it ends."""
+    if text.startswith("$$", start):
+        return "$", start + 2
+    braced = text.startswith("${", start)
+    name = _NAME.match(text, start + 1 + braced)
+    if name is None:
+        raise BadReference(start, 1 + braced, "no name of a variable follows this '$'", "write $$ for the sign itself")
+    if not braced:
+        return _plain(name[0], variables, unset), name.end()
+    end = _closing(text, start)
+    inner = text[name.end() : end]
+    if not inner:
+        return _plain(name[0], variables, unset), end + 1
+    operator = next((one for one in _OPERATORS if inner.startswith(one)), "")
+    if not operator:
+        hint = "as in ${NAME:-default}; write $$ for the sign itself"
+        raise BadReference(start, end + 1 - start, f"'{inner[0]}' can't follow a variable's name", hint)
+    word = inner[len(operator) :]
+    found = variables.get(name[0])
+    there = found is not None and (found != "" or not operator.startswith(":"))
+    if operator.endswith("?") and not there:
+        reason = interpolate(word, variables, unset)
+        message = f"the variable {name[0]} is not set" + (f": {reason}" if reason else "")
+        raise BadReference(start, end + 1 - start, message, "set it, or write it into the file .env")
+    if operator.endswith("+"):
+        return interpolate(word, variables, unset) if there else "", end + 1
+    return (str(found) if there else interpolate(word, variables, unset)), end + 1
+
+
+def _plain(name: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:
+    if name not in variables:
+        unset(name)
+    return variables.get(name, "")
+
+
+def _closing(text: str, start: int) -> int:
+    depth, at = 0, start
+    while at < len(text):
+        if text.startswith("$$", at):
+            at += 2
+        elif text.startswith("${", at):
+            depth += 1
+            at += 2
+        elif text[at] == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+            at += 1
+        else:
+            at += 1
+    raise BadReference(start, 2, "this '${' is not closed", "write $$ for the sign itself")

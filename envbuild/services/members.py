@@ -1,0 +1,49 @@
+"""The instances of a group: those with its label. There is no other record of one."""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+from envbuild.runtime.settings import settings_of
+from envbuild.store.instances import EXITED, LOST, Instance, Instances, State
+
+GROUP, SERVICE, SETTINGS, AFTER, ANONYMOUS = (
+    f"envbuild.{one}" for one in ("group", "service", "settings", "after", "anonymous")
+)
+"""Labels: the group's name, the service's, the digest of what it was started with, the services that it depends on
+and the volumes that go with it, both with spaces between."""
+
+
+class Member(Record):
+    """One instance of a group."""
+
+    instance: Instance
+    service: str
+    digest: str
+    after: tuple[str, ...]
+    anonymous: tuple[str, ...]
+
+
+def group_of(instance: Instance) -> str:
+    """The group that an instance belongs to, "" for none."""
+    return dict(settings_of(instance).labels).get(GROUP, "")
+
+
+def members(instances: Instances, group: str) -> list[Member]:
+    """The instances of this group, by the names of their services."""
+    found = []
+    for one in instances.all():
+        labels = dict(settings_of(one).labels)
+        if labels.get(GROUP) == group:
+            after, anonymous = (tuple(labels.get(name, "").split()) for name in (AFTER, ANONYMOUS))
+            found.append(Member(one, labels.get(SERVICE, ""), labels.get(SETTINGS, ""), after, anonymous))
+    return sorted(found, key=lambda one: (one.service, one.instance.name))
+
+
+def groups(instances: Instances) -> list[str]:
+    """The names of all groups."""
+    return sorted({name for one in instances.all() if (name := group_of(one))})
+
+
+def is_over(state: State) -> bool:
+    """Whether it has to be started to run."""
+    return state.status in (EXITED, LOST)
