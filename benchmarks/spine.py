@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import curves, disk, history, packages, snapshots
+from benchmarks import curves, disk, history, instances, packages, ports, snapshots
 from benchmarks.bench import ENVBUILD, Bench
 from benchmarks.peers import BUILDERS, Missing
 
@@ -35,6 +35,8 @@ def main() -> None:
         "curves": curves.measure,
         "packages": packages.measure,
         "history": history.measure,
+        "instances": instances.measure,
+        "ports": ports.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7, help="timed runs of each command")

@@ -34,16 +34,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.background import in_background
+    from envbuild.runtime.ports import open_ports, parse_ports
+    from envbuild.runtime.settings import settings_of
+    from envbuild.store.instances import Instances
 
-    ids = enter_user_namespace()
-    with in_background(ids) as background:
+    path = environment.store_path()
+    settings = settings_of(Instances(f"{path}/instances").find(arguments.instance))
+    ports = tuple(port for text in arguments.publish for port in parse_ports(text))
+    opened = [one for _, one in open_ports(ports)]
+    with in_background(settings.network, path, opened) as background:
+        ids = enter_user_namespace()
         from envbuild.cli.launch import start_new
         from envbuild.drift.instance_tree import tree_of
         from envbuild.errors import WorkFailed
         from envbuild.plan.facts import load
         from envbuild.runtime.clone import copied_volumes, name_of_clone, settings_of_clone
         from envbuild.runtime.control import paused
-        from envbuild.runtime.ports import parse_port
         from envbuild.store.store import Store
 
         with Store.open(environment.store_path(), create=False) as store:
@@ -54,7 +60,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             if image is None:
                 raise WorkFailed(f"{first.name} is of no image", "open a shell in an image, and clone that instance")
             name = arguments.name or name_of_clone(store.instances, first.name)
-            ports = tuple(port for text in arguments.publish for port in [parse_port(text)])
             settings = settings_of_clone(first, ports)
             with paused(first):
                 tree = tree_of(store, first)

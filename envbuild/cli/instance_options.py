@@ -32,16 +32,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         default="none",
-        metavar="MODE",
-        help="none: a loopback only (default); host: this machine's network",
+        metavar="NETWORK",
+        help="none: a loopback only (default); private: a way out, of its own; host: this machine's; or the name of a"
+        " network, in which instances reach each other by name",
     )
     parser.add_argument(
         "-p",
         "--publish",
         action="append",
         default=[],
-        metavar="[ADDRESS:]PORT:INSIDE[/udp]",
-        help="a port of this machine that leads into the instance (may repeat)",
+        metavar="[[ADDRESS:]PORT:]INSIDE[/udp]",
+        help="a port of this machine that leads into the instance, or a range of them (may repeat)",
+    )
+    parser.add_argument(
+        "-P", "--publish-all", action="store_true", help="a free port of this machine for each that the image exposes"
     )
     parser.add_argument("--memory", metavar="SIZE", help="most memory, as in 512m")
     parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="most processors, as in 1.5")

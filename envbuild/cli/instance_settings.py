@@ -8,7 +8,7 @@ import os
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
-from envbuild.runtime.ports import parse_port
+from envbuild.runtime.ports import exposed, parse_ports
 from envbuild.runtime.settings import (
     ALWAYS,
     BIND,
@@ -46,6 +46,9 @@ def settings_from(
             raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
+    if arguments.publish_all:
+        ports += exposed(facts.expose, ports)
     return Settings(
         argv,
         environment=(*parameters_of(facts, argv), *(variable(text, environment) for text in arguments.env)),
@@ -55,7 +58,7 @@ def settings_from(
         mounts=tuple(mounts),
         read_only=arguments.read_only,
         network=arguments.network,
-        ports=tuple(parse_port(text) for text in arguments.publish),
+        ports=tuple(ports),
         restart=restart(getattr(arguments, "restart", NEVER)),
         stop=facts.stop,
         stop_timeout=arguments.stop_timeout,

@@ -15,7 +15,7 @@ from envbuild.engine.machine_network import NetworkSettings, network_settings
 from envbuild.engine.references import find_image
 from envbuild.plan.facts import Facts, dump, load
 from envbuild.runtime.prepare import check_workdir, prepare
-from envbuild.runtime.settings import HOST_NETWORK, NothingToRun, Settings, settings_of
+from envbuild.runtime.settings import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
 from envbuild.runtime.settings import dump as dump_settings
 from envbuild.runtime.supervisor import Task
 from envbuild.store.images import Image
@@ -25,21 +25,21 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from envbuild.runtime.ahead import Ahead
     from envbuild.runtime.background import Background
-    from envbuild.sandbox.helper import Helper
 
 
-def run_image(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
+def run_image(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     """Runs an image's start command, or the one that was given; returns its exit code."""
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         image = find_image(store, arguments.image)
         facts = facts_of(image)
         argv = _command(arguments, facts)
-        return run_tree(helper, store, image.digest, image.tree, facts, argv, arguments, environment)
+        return run_tree(ahead, store, image.digest, image.tree, facts, argv, arguments, environment)
 
 
 def run_tree(
-    helper: Helper,
+    ahead: Ahead,
     store: Store,
     image: Digest,
     tree: Digest,
@@ -50,7 +50,7 @@ def run_tree(
 ) -> int:
     """Runs `argv` on a tree as the options say, with the user's own terminal or streams; returns its exit code."""
     store.share()
-    store.owners_observable = helper.ids.kind != "single"
+    store.owners_observable = ahead.helper.ids.kind != "single"
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
     settings = _with_home(store, tree, settings_from(arguments, environment, facts, argv))
     if terminal and "TERM" not in dict(settings.environment):
@@ -64,7 +64,7 @@ def run_tree(
         _warn(notes, environment)
         from envbuild.runtime.foreground import run_in_foreground
 
-        return run_in_foreground(task, helper, terminal=terminal, tell=lambda notes: _warn(notes, environment))
+        return run_in_foreground(task, ahead, terminal=terminal, tell=lambda notes: _warn(notes, environment))
 
 
 @contextmanager
@@ -177,11 +177,15 @@ def _task(
     store: Store, instance: Instance, settings: Settings, facts: Facts, environment: Environment
 ) -> tuple[Task, list[str]]:
     machine = NetworkSettings()
-    if settings.network == HOST_NETWORK:
+    if settings.network in (HOST_NETWORK, PRIVATE_NETWORK):
         machine = network_settings(store, instance.tree, environment.network(), environment.home())
         settings = settings.replace(environment=(*machine.environment, *settings.environment))
+    if settings.network == PRIVATE_NETWORK:
+        # What the machine says of names is true for its own network alone.
+        binds = tuple(one for one in machine.binds if one[1] not in ("/etc/hosts", "/etc/resolv.conf"))
+        machine = machine.replace(binds=binds)
     request = prepare(store, instance, settings, facts, machine)
-    return Task(instance.identity, instance.path, settings, request), store.take_notes()
+    return Task(instance.identity, instance.name, instance.path, settings, request), store.take_notes()
 
 
 def _command(arguments: argparse.Namespace, facts: Facts) -> tuple[str, ...]:
@@ -196,7 +200,7 @@ def _with_home(store: Store, tree: Digest, settings: Settings) -> Settings:
 
 
 def _share(store: Store) -> None:
-    from envbuild.sandbox.ids import enter_user_namespace  # entered already: only asks which kind it is
+    from envbuild.sandbox.ids import enter_user_namespace  # mostly entered already: only asks which kind it is
 
     store.share()
     store.owners_observable = enter_user_namespace().kind != "single"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from socket import socket
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.instance_options import add_options
-from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.errors import UsageError
+from envbuild.runtime.ahead import sandbox_ahead
 
 DESCRIPTION = """\
 Runs an image's start command, or the one after `--`, in an instance: on the image's tree, with what it writes kept
@@ -46,23 +45,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    opened = open_published(arguments)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     if arguments.detach:
         from envbuild.runtime.background import in_background
 
-        with in_background(enter_user_namespace()) as background:
+        with in_background(arguments.network, environment.store_path(), opened) as background:
             from envbuild.cli.launch import run_detached
 
             return run_detached(background, arguments, environment)
-    with sandbox_ahead() as helper:
+    with sandbox_ahead(arguments.network, environment.store_path(), opened) as ahead:
         from envbuild.cli.launch import run_image
 
-        return run_image(helper, arguments, environment)
+        return run_image(ahead, arguments, environment)
 
 
-@contextmanager
-def sandbox_ahead() -> Iterator[Helper]:
-    """A helper that makes a sandbox at once: this process loads its other modules while that goes on."""
-    with Helper.start(enter_user_namespace(), once=True) as helper:
-        yield helper
+def open_published(arguments: argparse.Namespace) -> list[socket]:
+    """Checks what the options say of the network, and opens the ports of `-p`: as the user, who may have a right that
+    the root of a user namespace has not, and before anything starts. Raises UsageError, MachineLacks and PortTaken."""
+    if arguments.network not in ("none", "host"):
+        from envbuild.runtime.networks import check_network
+
+        check_network(arguments.network)
+    if not arguments.publish and not arguments.publish_all:
+        return []
+    from envbuild.runtime.ports import MAPPING_MEANS_NOTHING, open_ports, parse_ports
+
+    if arguments.network == "host":
+        raise UsageError(*MAPPING_MEANS_NOTHING)
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
+    return [one for _, one in open_ports(ports)]

@@ -7,10 +7,10 @@ import json
 import os
 
 from envbuild.cli import instance_options
-from envbuild.cli import run as run_command
 from envbuild.cli.environment import Environment
+from envbuild.cli.run import open_published
 from envbuild.errors import UsageError
-from envbuild.sandbox.helper import Helper
+from envbuild.runtime.ahead import Ahead, sandbox_ahead
 
 DESCRIPTION = """\
 Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
@@ -42,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     arguments.writable = os.access(environment.store_path(), os.W_OK)
-    with run_command.sandbox_ahead() as helper:
+    opened = open_published(arguments)
+    with sandbox_ahead(arguments.network, environment.store_path(), opened) as ahead:
         from envbuild.store.instances import Instances
 
         if arguments.image is not None and not arguments.failed:
@@ -51,10 +52,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 from envbuild.cli.exec import enter_instance
 
                 return enter_instance(arguments.image, (), arguments, environment)
-        return _shell(helper, arguments, environment)
+        return _shell(ahead, arguments, environment)
 
 
-def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environment) -> int:
+def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.launch import run_tree
     from envbuild.engine.image_facts import facts_of
     from envbuild.engine.references import find_image
@@ -75,10 +76,10 @@ def _shell(helper: Helper, arguments: argparse.Namespace, environment: Environme
                 f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
             )
             environment.stderr.flush()
-            return run_tree(helper, store, "", failure.tree, facts, (shell,), arguments, environment)
+            return run_tree(ahead, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:
             raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
         image = find_image(store, arguments.image)
         shell = shell_of(store, image.tree, arguments.image)
         facts = facts_of(image)
-        return run_tree(helper, store, image.digest, image.tree, facts, (shell,), arguments, environment)
+        return run_tree(ahead, store, image.digest, image.tree, facts, (shell,), arguments, environment)

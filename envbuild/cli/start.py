@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
 from envbuild.cli.environment import Environment
 from envbuild.store.instances import LOST, Instance
@@ -25,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.background import in_background
+    from envbuild.runtime.networks import check_network
+    from envbuild.runtime.ports import open_ports
+    from envbuild.runtime.settings import RESERVED, settings_of
     from envbuild.sandbox.ids import enter_user_namespace
 
     names = list(arguments.instance)
@@ -32,11 +36,21 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.lost:
             names += [one.name for one in store.instances.all() if _is_wanted(store, one)]
         found = [store.instances.find(one) for one in names]  # all of them, before any is started
-    for one in found:
-        with in_background(enter_user_namespace()) as background:
-            from envbuild.cli.launch import start_again
+    path = environment.store_path()
+    # Those of named networks first: nobody can enter one from a user namespace of its own.
+    found.sort(key=lambda one: settings_of(one).network in RESERVED)
+    with ExitStack() as stack:
+        backgrounds = []
+        for one in found:
+            settings = settings_of(one)
+            check_network(settings.network)
+            opened = [socket for _, socket in open_ports(settings.ports)]
+            backgrounds.append(stack.enter_context(in_background(settings.network, path, opened)))
+        enter_user_namespace()
+        from envbuild.cli.launch import start_again
 
-            with Store.open(environment.store_path(), create=False) as store:
+        for one, background in zip(found, backgrounds, strict=True):
+            with Store.open(path, create=False) as store:
                 start_again(background, store, one.identity, environment)
     return 0
 

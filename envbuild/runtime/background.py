@@ -10,19 +10,23 @@ import gc
 import os
 import signal
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError, WorkFailed
-from envbuild.runtime.settings import from_plain, to_plain
+from envbuild.runtime.settings import HOST_NETWORK, NO_NETWORK, RESERVED, from_plain, to_plain
 from envbuild.runtime.streams import LogStreams
 from envbuild.runtime.supervisor import Supervisor, Task
 from envbuild.sandbox import syscalls
 from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import IdMap
-from envbuild.sandbox.wire import receive, receive_request, send, send_request
+from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
 from envbuild.store.instances import EXITED, State, write_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.runtime.network import Network
 
 LOG, TRACE = "log", "supervisor"
 """Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
@@ -35,8 +39,10 @@ class StartFailed(WorkFailed):
 class Background:
     """A supervisor that waits for its task, as the process that started it sees it."""
 
-    def __init__(self, link: socket) -> None:
+    def __init__(self, link: socket, opened: Sequence[socket] = ()) -> None:
+        """`opened` are sockets of the first ports of what it will run, which it gets."""
         self._link = link
+        self._opened = opened
 
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
         """Has the instance run; returns when its command was started, with what the user is to be warned of.
@@ -44,8 +50,12 @@ class Background:
         `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
         """
         try:
-            send(self._link, "task", (task.identity, task.folder, to_plain(task.settings)), (lock,))
+            payload = (task.identity, task.name, task.folder, to_plain(task.settings), len(self._opened))
+            send(self._link, "task", payload, (lock,))
             send_request(self._link, task.request)
+            for first in range(0, len(self._opened), MOST_DESCRIPTORS):
+                some = self._opened[first : first + MOST_DESCRIPTORS]
+                send(self._link, "ports", (), [one.fileno() for one in some])
             answer = receive(self._link)
         except OSError:
             answer = None
@@ -58,9 +68,17 @@ class Background:
 
 
 @contextmanager
-def in_background(ids: IdMap) -> Iterator[Background]:
-    """A supervisor in waiting, in the user namespace of this process, which has one thread yet. It goes if it is given
-    no task."""
+def in_background(
+    network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = ()
+) -> Iterator[Background]:
+    """A supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it goes if
+    it is given no task. This process has one thread yet.
+
+    It enters a user namespace first, if it is in none, which the supervisor shares. Not so for a named network: the
+    supervisor enters that one's, which could not be done from within another; so those come first if there are several.
+    """
+    if network in RESERVED:
+        enter_user_namespace()
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     child = os.fork()
     if child == 0:
@@ -69,16 +87,18 @@ def in_background(ids: IdMap) -> Iterator[Background]:
         try:
             os.setsid()
             if os.fork() == 0:
-                _become(theirs, ids)
+                _become(theirs, network, store_path)
         finally:
             os._exit(0)
     theirs.close()
     os.waitpid(child, 0)
     with ours:
-        yield Background(ours)
+        yield Background(ours, opened)
+    for one in opened:
+        one.close()
 
 
-def _become(link: socket, ids: IdMap) -> None:
+def _become(link: socket, network: str, store_path: str) -> None:
     try:
         os.chdir("/")
         os.umask(0o022)
@@ -91,29 +111,55 @@ def _become(link: socket, ids: IdMap) -> None:
             os.dup2(nothing, target)
         os.close(nothing)
         gc.freeze()
-        with Helper.start(ids, once=True) as helper:
-            _serve(link, helper)
+        _look_after(link, network, store_path)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
-def _serve(link: socket, helper: Helper) -> None:
+def _look_after(link: socket, network: str, store_path: str) -> None:
+    with ExitStack() as stack:
+        entered: Network | None = None
+        if network in (NO_NETWORK, HOST_NETWORK):
+            ids = enter_user_namespace()
+        else:
+            from envbuild.runtime.networks import enter_network
+
+            try:
+                entered = stack.enter_context(enter_network(network, store_path))
+            except EnvbuildError as error:
+                _refuse(link, error)
+                return
+            ids = entered.ids
+        _serve(link, stack.enter_context(Helper.start(ids, once=True)), entered)
+
+
+def _refuse(link: socket, error: EnvbuildError) -> None:
+    """Waits to be given the task, and says why it can't be done."""
+    if receive(link) is not None:
+        receive_request(link)
+        _answer(link, "failed", (error.message, error.hint))
+
+
+def _serve(link: socket, helper: Helper, network: Network | None) -> None:
     message = receive(link)
     if message is None:
         return  # there is nothing to run after all
-    _, (identity, folder, plain), (lock,) = message
+    _, (identity, name, folder, plain, ports), (lock,) = message
     errors = os.open(f"{folder}/{TRACE}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(errors, 2)
     os.close(errors)
-    task = Task(identity, folder, from_plain(plain), receive_request(link))
+    task = Task(identity, name, folder, from_plain(plain), receive_request(link))
+    opened: list[socket] = []
+    while len(opened) < ports and (more := receive(link)) is not None:
+        opened += [socket(fileno=one) for one in more[2]]
 
     def tell(notes: tuple[str, ...]) -> None:
         _answer(link, "started", notes)
 
     try:
-        supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell)
+        supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: supervisor.stop())
         supervisor.run()

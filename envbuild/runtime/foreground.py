@@ -5,15 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from envbuild.runtime.ahead import Ahead
 from envbuild.runtime.streams import OwnStreams
 from envbuild.runtime.supervisor import Supervisor, Task
-from envbuild.sandbox.helper import Helper
 
 PASSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_in_foreground(
-    task: Task, helper: Helper, *, terminal: bool, tell: Callable[[tuple[str, ...]], None] = lambda notes: None
+    task: Task,
+    ahead: Ahead,
+    *,
+    terminal: bool,
+    tell: Callable[[tuple[str, ...]], None] = lambda notes: None,
 ) -> int:
     """Runs an instance with this process's streams, or with its terminal; returns the exit code of its command.
 
@@ -21,14 +25,15 @@ def run_in_foreground(
     SandboxFailure and PortTaken.
     """
     if not terminal:
-        supervisor = Supervisor(task, helper, OwnStreams(), tell)
+        supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
         pass_signals(supervisor.signal)
         return supervisor.run()
     from envbuild.runtime.terminal import TerminalBridge
 
     task = task.replace(request=task.request.replace(terminal=True))
     with TerminalBridge(0, 1) as bridge:
-        supervisor = Supervisor(task, helper, OwnStreams(bridge.connect), tell)
+        streams = OwnStreams(bridge.connect)
+        supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         # The terminal is gone (SIGHUP), or somebody wants the instance to go.
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: supervisor.signal(number))

@@ -1,30 +1,26 @@
-"""Ports of an instance on the host: sockets that are opened there, and spliced into the instance's own network.
+"""Ports of an instance on the host: how they are written, and the sockets that are opened for them.
 
-No right is needed for it and no address of the host's: the sockets inside are made by the instance's process 1, and a
-socket belongs to the network that it was made in whoever uses it (network_namespaces(7)).
+No right is needed for it and no address of the host's: what arrives is passed on to sockets inside (port_mapper.py).
 """
 
 from __future__ import annotations
 
-import os
-import select
+import errno
 import socket as sockets
-import threading
-from collections import deque
 from collections.abc import Sequence
 from socket import socket
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
-from envbuild.sandbox.session import Session
 
-IN_STOCK = 16
-"""Sockets that are asked for ahead, so that a connection need not wait for one."""
-_PIPE = 1 << 20
-_BACKLOG = 1024
-_F_SETPIPE_SZ = 1031
-_DATAGRAM = 65_536
-_IDLE_DATAGRAMS = 60.0
+ANY = "0.0.0.0"
+_BACKLOG = 4096
+_LAST = 65_535
+MAPPING_MEANS_NOTHING = (
+    "with --network host an instance has this machine's ports already",
+    "leave out -p and -P, or choose another --network",
+)
+_AS_IN = "as in: -p 8080:80, -p 127.0.0.1:0:53/udp, -p [::1]:8000-8005:80-85"
 
 
 class Port(Record):
@@ -37,30 +33,64 @@ class Port(Record):
 
 
 class PortTaken(WorkFailed):
-    """Somebody else has a port."""
+    """A port of the host can't be had: somebody else has it, or it is not this user's to open."""
 
-    def __init__(self, port: Port, reason: str) -> None:
+    def __init__(self, port: Port, error: OSError) -> None:
+        address = f"[{port.host}]" if ":" in port.host else port.host
+        other = f"-p {8000 + port.number % 1000}:{port.inside}"
+        hint = f"choose another port of the host, as in {other}, or 0 for any free one"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            hint = f"ports below 1024 are root's (net.ipv4.ip_unprivileged_port_start): choose another, as in {other}"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            hint = "choose an address that this machine has, or none for all of them"
         super().__init__(
-            f"{port.host}:{port.number}/{port.protocol} can't be opened: {reason}",
-            f"choose another port of the host, as in -p {port.number + 8000}:{port.inside}, or 0 for any free one",
+            f"{address}:{port.number}/{port.protocol} can't be opened: {error.strerror or error}",
+            hint,
         )
 
 
-def parse_port(text: str) -> Port:
-    """The mapping of `-p [ADDRESS:]PORT:INSIDE[/udp]`. Raises UsageError."""
-    body, _, protocol = text.partition("/")
+def parse_ports(text: str) -> tuple[Port, ...]:
+    """The mappings of `-p [[ADDRESS:]PORT:]INSIDE[/udp]`, where PORT and INSIDE may be ranges of one length.
+
+    Without PORT it is any free one. Raises UsageError.
+    """
+    body, slash, protocol = text.partition("/")
+    if slash and protocol not in ("tcp", "udp"):
+        raise UsageError(f"-p {text}: '{protocol}' is no protocol", "tcp or udp")
     parts = body.rsplit(":", 2)
-    host = parts[0] if len(parts) == 3 else "0.0.0.0"
+    host = parts[0] if len(parts) == 3 else ANY
     bracketed = host.startswith("[") and host.endswith("]")
     if not _is_address(host.strip("[]"), sockets.AF_INET6 if bracketed else sockets.AF_INET):
-        raise UsageError(f"-p {text}: '{host}' is no address", "as in: -p 127.0.0.1:8080:80, -p [::1]:8080:80")
-    host = host.strip("[]")
-    numbers = parts[-2:]
-    if len(numbers) != 2 or not all(one.isdigit() and int(one) < 65_536 for one in numbers) or int(numbers[1]) == 0:
-        raise UsageError(f"-p {text}: not PORT:INSIDE", "as in: -p 8080:80, -p 127.0.0.1:0:53/udp")
-    if protocol not in ("", "tcp", "udp"):
-        raise UsageError(f"-p {text}: '{protocol}' is no protocol", "tcp or udp")
-    return Port(host, int(numbers[0]), int(numbers[1]), protocol or "tcp")
+        raise UsageError(f"-p {text}: '{host}' is no address", _AS_IN)
+    inside = _range(parts[-1])
+    outside = range(1) if len(parts) == 1 or (len(parts) == 3 and not parts[1]) else _range(parts[-2])
+    if inside is None or outside is None or 0 in inside:
+        raise UsageError(f"-p {text}: not PORT:INSIDE", _AS_IN)
+    if outside == range(1):
+        numbers = [0] * len(inside)
+    elif len(outside) == len(inside):
+        numbers = list(outside)
+    else:
+        raise UsageError(f"-p {text}: {len(outside)} ports for {len(inside)} inside", "give ranges of one length")
+    pairs = zip(numbers, inside, strict=True)
+    return tuple(Port(host.strip("[]"), number, one, protocol or "tcp") for number, one in pairs)
+
+
+def exposed(expose: Sequence[str], given: Sequence[Port]) -> tuple[Port, ...]:
+    """What `-P` maps: each port that the image says in `expose` to any free one of the host, unless it is given."""
+    have = {(port.inside, port.protocol) for port in given}
+    wanted = [parse_ports(text)[0] for text in expose]
+    return tuple(port for port in wanted if (port.inside, port.protocol) not in have)
+
+
+def _range(text: str) -> range | None:
+    """PORT or FIRST-LAST; None if it is neither."""
+    first, dash, last = text.partition("-")
+    bounds = [first, last] if dash else [first, first]
+    if not all(one.isascii() and one.isdigit() and len(one) <= 5 for one in bounds):
+        return None
+    low, high = map(int, bounds)
+    return range(low, high + 1) if low <= high <= _LAST and not (dash and low == 0) else None
 
 
 def _is_address(text: str, family: int) -> bool:
@@ -72,23 +102,22 @@ def _is_address(text: str, family: int) -> bool:
 
 
 def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
-    """The sockets of the host, each with its mapping as it came to be. Raises PortTaken; none is left open then."""
+    """The sockets of the host, each with its mapping as it came to be. Raises PortTaken; none is left open then.
+
+    They belong to the network that the process is in now, wherever it goes afterwards.
+    """
     opened: list[tuple[Port, socket]] = []
     try:
         for port in ports:
-            family = sockets.AF_INET6 if ":" in port.host else sockets.AF_INET
-            kind = sockets.SOCK_STREAM if port.protocol == "tcp" else sockets.SOCK_DGRAM
-            one = socket(family, kind)
+            one = socket(
+                sockets.AF_INET6 if ":" in port.host else sockets.AF_INET,
+                sockets.SOCK_STREAM if port.protocol == "tcp" else sockets.SOCK_DGRAM,
+            )
             opened.append((port, one))
-            if port.protocol == "tcp":
-                one.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
             try:
-                one.bind((port.host, port.number))
-                if port.protocol == "tcp":
-                    one.listen(_BACKLOG)
+                _open(one, port)
             except OSError as error:
-                raise PortTaken(port, error.strerror or str(error)) from error
-            one.setblocking(False)
+                raise PortTaken(port, error) from error
             opened[-1] = (port.replace(number=one.getsockname()[1]), one)
     except PortTaken:
         for _, one in opened:
@@ -97,221 +126,27 @@ def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
     return opened
 
 
-class _Half:
-    """One direction of a connection: what was read and not yet written waits in a pipe."""
-
-    def __init__(self, source: socket, target: socket) -> None:
-        self.source = source
-        self.target = target
-        self.reading, self.writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.held = 0
-        self.ended = False
-        self.wide = False
-
-    def move(self) -> bool:
-        """Moves what can be moved; False when this direction is over."""
-        while True:
-            if not self.held and not self.ended:
-                try:
-                    count = os.splice(self.source.fileno(), self.writing, _PIPE)
-                except BlockingIOError:
-                    return True
-                if not count:
-                    self.ended = True
-                elif count >= 1 << 16 and not self.wide:
-                    self._widen()
-                self.held = count
-            while self.held:
-                try:
-                    self.held -= os.splice(self.reading, self.target.fileno(), self.held)
-                except BlockingIOError:
-                    return True
-            if self.ended:
-                try:
-                    self.target.shutdown(sockets.SHUT_WR)
-                except OSError:
-                    pass  # the other side is gone already
-                return False
-
-    def close(self) -> None:
-        os.close(self.reading)
-        os.close(self.writing)
-
-    def _widen(self) -> None:
-        """More room once much is on its way: not every connection needs a megabyte."""
-        import fcntl
-
-        self.wide = True
-        try:
-            fcntl.fcntl(self.writing, _F_SETPIPE_SZ, _PIPE)
-        except OSError:
-            pass  # a user has only so much of it (pipe(7)): it works as it is
+def opened_ports(ports: Sequence[Port], first: Sequence[socket]) -> list[tuple[Port, socket]]:
+    """As `open_ports`, where the sockets of the first of them are there already."""
+    there = [(port.replace(number=one.getsockname()[1]), one) for port, one in zip(ports, first, strict=False)]
+    try:
+        return there + open_ports(ports[len(first) :])
+    except PortTaken:
+        for one in first:
+            one.close()
+        raise
 
 
-class _Connection:
-    def __init__(self, outer: socket, inner: socket) -> None:
-        self.outer = outer
-        self.inner = inner
-        self.halves = [_Half(outer, inner), _Half(inner, outer)]
-        self.mask = {outer.fileno(): 0, inner.fileno(): 0}
-
-    def wanted(self) -> dict[int, int]:
-        """What to wait for at each of the two sockets."""
-        wanted = {self.outer.fileno(): 0, self.inner.fileno(): 0}
-        for half in self.halves:
-            if half.held:
-                wanted[half.target.fileno()] |= select.EPOLLOUT
-            elif not half.ended:
-                wanted[half.source.fileno()] |= select.EPOLLIN
-        return wanted
-
-    def close(self) -> None:
-        for half in self.halves:
-            half.close()
-        self.outer.close()
-        self.inner.close()
-
-
-class PortMapper:
-    """Serves the mapped ports of one instance, in a thread of its own, over all restarts of its command."""
-
-    def __init__(self, opened: list[tuple[Port, socket]], session: Session) -> None:
-        self._listeners = {one.fileno(): (port, one) for port, one in opened}
-        self._session = session
-        self._stock: dict[str, deque[int]] = {"tcp": deque(), "udp": deque()}
-        self._arrived = threading.Condition()
-        self._epoll = select.epoll()
-        self._connections: dict[int, _Connection] = {}
-        self._flows: dict[tuple[int, object], socket] = {}
-        self._answers: dict[int, tuple[socket, object, socket]] = {}
-
-    def start(self) -> None:
-        """Begins to serve."""
-        if not self._listeners:
-            return
-        self._session.sockets = self._take
-        for descriptor in self._listeners:
-            self._epoll.register(descriptor, select.EPOLLIN)
-        threading.Thread(target=self._serve, name="ports", daemon=True).start()
-
-    def end(self) -> None:
-        """Nothing is served any more: the ports are free."""
-        for _, listener in self._listeners.values():
-            listener.close()
-
-    def begin(self) -> None:
-        """The command was started, with a network of its own: what is in stock belongs to the one before."""
-        with self._arrived:
-            for stock in self._stock.values():
-                while stock:
-                    os.close(stock.popleft())
-        for protocol in {port.protocol for port, _ in self._listeners.values()}:
-            self._session.ask_sockets(protocol, IN_STOCK)
-
-    def _take(self, protocol: str, descriptor: int) -> None:
-        with self._arrived:
-            self._stock[protocol].append(descriptor)
-            self._arrived.notify_all()
-
-    def _inner(self, protocol: str) -> socket | None:
-        with self._arrived:
-            stock = self._stock[protocol]
-            if not stock and not self._session.ask_sockets(protocol, IN_STOCK):
-                return None
-            if not self._arrived.wait_for(lambda: bool(stock), timeout=5):
-                return None
-            descriptor = stock.popleft()
-            if len(stock) == IN_STOCK // 2:
-                self._session.ask_sockets(protocol, IN_STOCK - len(stock))
-        return socket(fileno=descriptor)
-
-    def _serve(self) -> None:
-        while True:
-            for descriptor, _ in self._epoll.poll():
-                if descriptor in self._listeners:
-                    self._arrive(*self._listeners[descriptor])
-                elif descriptor in self._connections:
-                    self._relay(self._connections[descriptor])
-                elif descriptor in self._answers:
-                    self._answer(descriptor)
-
-    def _arrive(self, port: Port, listener: socket) -> None:
-        if port.protocol == "udp":
-            self._datagrams(port, listener)
-            return
-        while True:
-            try:
-                outer, _ = listener.accept()
-            except OSError:
-                return
-            inner = self._inner("tcp")
-            try:
-                if inner is None:
-                    raise ConnectionRefusedError
-                inner.connect(("127.0.0.1", port.inside))
-            except OSError:
-                # As if nobody listened: the client is told at once.
-                outer.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                outer.close()
-                if inner is not None:
-                    inner.close()
-                continue
-            for one in (outer, inner):
-                one.setblocking(False)
-                one.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-            connection = _Connection(outer, inner)
-            for descriptor in connection.mask:
-                self._epoll.register(descriptor, 0)
-                self._connections[descriptor] = connection
-            self._relay(connection)
-
-    def _relay(self, connection: _Connection) -> None:
-        try:
-            # Not one after the other: a direction that is over must not keep the other from going on.
-            going = [half.move() if not (half.ended and not half.held) else False for half in connection.halves]
-        except OSError:
-            going = [False, False]
-        if not any(going):
-            for descriptor in connection.mask:
-                self._epoll.unregister(descriptor)
-                del self._connections[descriptor]
-            connection.close()
-            return
-        for descriptor, wanted in connection.wanted().items():
-            if connection.mask[descriptor] != wanted:
-                self._epoll.modify(descriptor, wanted)
-                connection.mask[descriptor] = wanted
-
-    def _datagrams(self, port: Port, listener: socket) -> None:
-        while True:
-            try:
-                data, address = listener.recvfrom(_DATAGRAM)
-            except OSError:
-                return
-            key = (listener.fileno(), address)
-            inner = self._flows.get(key)
-            if inner is None:
-                inner = self._inner("udp")
-                if inner is None:
-                    continue
-                inner.connect(("127.0.0.1", port.inside))
-                inner.setblocking(False)
-                self._flows[key] = inner
-                self._answers[inner.fileno()] = (inner, address, listener)
-                self._epoll.register(inner.fileno(), select.EPOLLIN)
-            try:
-                inner.send(data)
-            except OSError:
-                continue  # nobody listens there: a datagram may be lost
-
-    def _answer(self, descriptor: int) -> None:
-        inner, address, listener = self._answers[descriptor]
-        while True:
-            try:
-                data = inner.recv(_DATAGRAM)
-            except OSError:
-                return
-            try:
-                listener.sendto(data, address)  # type: ignore[call-overload]
-            except OSError:
-                return
+def _open(one: socket, port: Port) -> None:
+    if one.family == sockets.AF_INET6:
+        # So that the same port of 0.0.0.0 can be mapped beside [::].
+        one.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
+    if port.protocol == "tcp":
+        # What an earlier listener left in TIME_WAIT is not in the way. What is accepted inherits the others.
+        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        one.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+    one.bind((port.host, port.number))
+    if port.protocol == "tcp":
+        one.listen(_BACKLOG)
+    one.setblocking(False)

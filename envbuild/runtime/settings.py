@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
 NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK = "none", "host", "private"
+RESERVED = (NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK)
+"""What is no name of a network."""
 NEVER, ON_FAILURE, ALWAYS = "never", "on-failure", "always"
 
 

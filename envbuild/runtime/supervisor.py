@@ -9,13 +9,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from socket import socket
 
 from envbuild.record import Record, values
 from envbuild.runtime.control_server import ControlServer
 from envbuild.runtime.health import HealthMonitor
 from envbuild.runtime.limits import Group, make_group
-from envbuild.runtime.ports import PortMapper, open_ports
+from envbuild.runtime.port_mapper import PortMapper
+from envbuild.runtime.ports import opened_ports
 from envbuild.runtime.settings import Settings
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.request import Entry, Outcome, Request
@@ -24,6 +26,7 @@ from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State, write_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from envbuild.runtime.network import Network
     from envbuild.runtime.streams import Streams
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
@@ -33,9 +36,10 @@ OUT_OF_MEMORY = "it was ended for using more memory than it may"
 
 
 class Task(Record):
-    """What is to be looked after: an instance, by its id and folder, and what its sandbox is asked for."""
+    """What is to be looked after: an instance, by its id, name and folder, and what its sandbox is asked for."""
 
     identity: str
+    name: str
     folder: str
     settings: Settings
     request: Request
@@ -45,9 +49,20 @@ class Supervisor:
     """One instance's. `tell` is called once, with what the user is to be warned of, when the command was started."""
 
     def __init__(
-        self, task: Task, helper: Helper, streams: Streams, tell: Callable[[tuple[str, ...]], None] = lambda notes: None
+        self,
+        task: Task,
+        helper: Helper,
+        streams: Streams,
+        tell: Callable[[tuple[str, ...]], None] = lambda notes: None,
+        *,
+        network: Network | None = None,
+        opened: Sequence[socket] = (),
     ) -> None:
-        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts."""
+        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts.
+
+        `network` is the one that was entered for it, if that had to be done; `opened` are the sockets of its first
+        ports, where those were opened already.
+        """
         self._task = task
         self._settings = task.settings
         self._helper = helper
@@ -60,10 +75,15 @@ class Supervisor:
         self._over = threading.Event()
         self._number = 0
         self.code = 0
-        opened = open_ports(task.settings.ports)
-        self._ports = PortMapper(opened, self._session)
-        mapped = tuple(values(port) for port, _ in opened)
-        self._state = State(RUNNING, ports=mapped)
+        self._request = task.request
+        address = ""
+        if network is not None:
+            names = (task.name, *task.settings.aliases)
+            self._request = network.attach(task.folder, names, task.request, self._session)
+            address = network.address
+        mapping = opened_ports(task.settings.ports, opened)
+        self._ports = PortMapper(mapping, self._session)
+        self._state = State(RUNNING, ports=tuple(values(port) for port, _ in mapping), address=address)
         self._group: Group = make_group(task.settings.limits, task.identity, task.folder)
         self._health: HealthMonitor | None = None
         if task.settings.health is not None:
@@ -97,7 +117,7 @@ class Supervisor:
             self._over.set()
             if self._health is not None:
                 self._health.end()
-            self._ports.end()
+            self._ports.close()
             # Whoever waits for the end is to hear of it.
             server.end()
             self._group.remove()
@@ -154,7 +174,7 @@ class Supervisor:
 
         try:
             return self._helper.run(
-                self._task.request,
+                self._request,
                 stdin=stdin,
                 output=output,
                 errors=errors,

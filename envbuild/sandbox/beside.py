@@ -6,18 +6,22 @@ import os
 import select
 import signal
 from collections.abc import Callable, Sequence
-from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.command import Command, fork_command, start
+from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Request
-from envbuild.sandbox.wire import receive, send
+from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, send
 
-ENTER, SIGNAL, SOCKETS, PAUSE = "enter", "signal", "sockets", "pause"
+ENTER, SIGNAL, SOCKETS, PAUSE, CONNECTED = "enter", "signal", "sockets", "pause", "connected"
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-PAUSED = "paused"
-_KINDS = {"tcp": SOCK_STREAM, "udp": SOCK_DGRAM}
+PAUSED, NETWORK = "paused", "a network"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Beside:
@@ -39,6 +43,22 @@ class Beside:
         self._terminal = terminal
         self._reason = reason
         self._commands: dict[int, tuple[int, Command, Request]] = {}
+
+    def wait_for_network(self) -> None:
+        """Has whoever asked for the run connect this network to others, and waits until it is done. Raises
+        SandboxFailure."""
+        opened = (os.open("/proc/self/ns/net", os.O_RDONLY), os.open("/proc/self/ns/user", os.O_RDONLY))
+        with socket(AF_NETLINK, SOCK_RAW) as route:  # rtnetlink(7) is the first of its protocols
+            send(self._link, NETWORK, (), (route.fileno(), *opened))
+        for descriptor in opened:
+            os.close(descriptor)
+        while (message := receive(self._link)) is not None:
+            if message[0] == CONNECTED:
+                reason, hint = message[1]
+                if reason:
+                    raise SandboxFailure(reason, hint)
+                return
+            self._do(*message)
 
     def serve_until(self, child: int) -> tuple[int, int]:
         """Starts what is asked for, and reaps, until `child` ends; its (exit code, signal)."""
@@ -63,15 +83,14 @@ class Beside:
         message = receive(self._link)
         if message is None:
             return False
-        kind, payload, streams = message
+        self._do(*message)
+        return True
+
+    def _do(self, kind: str, payload: tuple[Any, ...], streams: tuple[int, ...]) -> None:
         if kind == ENTER:
             self._enter(payload, streams)
         elif kind == SOCKETS:
-            # Made here, they belong to the sandbox's network wherever they are used.
-            protocol, count = payload
-            for _ in range(count):
-                with socket(AF_INET, _KINDS[protocol]) as made:
-                    send(self._link, SOCKET, (0, protocol), (made.fileno(),))
+            self._give_sockets(*payload)
         elif kind == SIGNAL:
             number, what = payload
             for pid, (asked, _, _) in self._commands.items():
@@ -84,7 +103,15 @@ class Beside:
             send(self._link, PAUSED, ())
         for descriptor in set(streams):
             os.close(descriptor)
-        return True
+
+    def _give_sockets(self, protocol: str, count: int) -> None:
+        """Sends so many new sockets. Made here, they belong to the sandbox's network wherever they are used."""
+        while count > 0:
+            made = [_new_socket(protocol) for _ in range(min(count, MOST_DESCRIPTORS))]
+            count -= len(made)
+            send(self._link, SOCKET, (0, protocol, len(made)), [one.fileno() for one in made])
+            for one in made:
+                one.close()
 
     def _enter(self, payload: tuple[object, ...], streams: Sequence[int]) -> None:
         number, argv, environment, directory, user, wants_terminal = payload
@@ -126,3 +153,13 @@ class Beside:
                     send(self._link, REFUSED, (number, error.message, error.hint))
                 else:
                     send(self._link, ENTERED, (number, *ended))
+
+
+def _new_socket(protocol: str) -> socket:
+    """A socket for datagrams, or a stream that can be connected to IPv4 and, where the kernel has it, IPv6."""
+    if protocol == "udp":
+        return socket(AF_INET, SOCK_DGRAM)
+    try:
+        return socket(AF_INET6, SOCK_STREAM)
+    except OSError:
+        return socket(AF_INET, SOCK_STREAM)

@@ -115,6 +115,8 @@ def _run(
     made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
     _set_hostname(request.hostname)
     terminal = _open_terminal(link) if request.terminal else None
+    if request.attached:
+        beside.wait_for_network()
     for forwarded in FORWARDED:
         signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
     start(command, request, identity, streams, terminal)

@@ -35,6 +35,8 @@ class Request(Record):
     root is read-only. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in /etc/passwd and
     /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds. `network` shares the
     network of the caller; else there is a loopback only. With `terminal` the command gets a terminal of its own.
+    `attached` means that its own network is connected to something before the command starts, by whoever asked for
+    the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (session.py).
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
@@ -55,6 +57,7 @@ class Request(Record):
     hostname: str = "envbuild"
     serve: bool = False
     lasting: bool = False
+    attached: bool = False
 
 
 class Entry(Record):

@@ -8,8 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socket import socket
 
+from envbuild.errors import EnvbuildError
 from envbuild.record import Record
-from envbuild.sandbox.beside import ENTER, ENTERED, PAUSE, PAUSED, REFUSED, SIGNAL, SOCKET, SOCKETS, TERMINAL
+from envbuild.sandbox.beside import (
+    CONNECTED,
+    ENTER,
+    ENTERED,
+    NETWORK,
+    PAUSE,
+    PAUSED,
+    REFUSED,
+    SIGNAL,
+    SOCKET,
+    SOCKETS,
+    TERMINAL,
+)
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import send
@@ -26,6 +39,12 @@ class Ended(Record):
     failure: SandboxFailure | None = None
 
 
+def drop(protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
+    """Closes sockets that nobody wants any more."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 class Session:
     """The commands beside one run. Several threads may use it; answers come in the thread that waits for the run."""
 
@@ -33,7 +52,11 @@ class Session:
         self._lock = threading.Lock()
         self._link: socket | None = None
         self._next = 0
-        self.sockets: Callable[[str, int], None] = lambda protocol, descriptor: os.close(descriptor)
+        self.sockets: Callable[[str, int, tuple[int, ...]], None] = drop
+        """Gets the sockets that were asked for: their protocol, how many were sent and those that arrived."""
+        self.connect: Callable[[int, int, int], None] = lambda route, network, user: None
+        """Connects the sandbox's network to others before its command starts, if the request says `attached`. It gets
+        a netlink socket of it, and descriptors of the network and user namespaces."""
         self._pausing = threading.Lock()
         self._pauses = 0
         self._done = threading.Event()
@@ -110,7 +133,10 @@ class Session:
             self._done.set()
             return
         if kind == SOCKET:
-            self.sockets(payload[1], descriptors[0])
+            self.sockets(payload[1], payload[2], descriptors)
+            return
+        if kind == NETWORK:
+            self._connect(descriptors)
             return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
@@ -122,6 +148,21 @@ class Session:
             ended(Ended(payload[1]))
         elif kind == REFUSED:
             ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+
+    def _connect(self, descriptors: tuple[int, ...]) -> None:
+        problem = ("", "")
+        try:
+            self.connect(*descriptors)
+        except EnvbuildError as error:
+            problem = (error.message, error.hint)
+        except OSError as error:
+            problem = (f"the network can't be connected: {error.strerror or error}", "")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        with self._lock:
+            if self._link is not None:
+                send(self._link, CONNECTED, problem)
 
     def end(self) -> None:
         """The sandbox is gone, and every command in it."""

@@ -70,6 +70,11 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags))
 
 
+def setns(descriptor: int, kind: int) -> None:
+    """setns(2): enters the namespace of this kind (a CLONE_NEW flag) that a descriptor stands for."""
+    _checked(_libc.setns(descriptor, kind))
+
+
 def clone(flags: int) -> int:
     """clone(2) without a new stack: like fork(2), into new namespaces. Returns 0 in the child.
 

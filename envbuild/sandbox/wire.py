@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LENGTH = struct.Struct("=I")
-_MOST_DESCRIPTORS = 8
+MOST_DESCRIPTORS = 8
+"""So many can come with one message."""
 
 
 def send(link: socket, kind: str, payload: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
@@ -45,7 +46,7 @@ def receive(link: socket) -> tuple[str, tuple[Any, ...], tuple[int, ...]] | None
 def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
     """`size` bytes (fewer at the end) and the descriptors that came with them."""
     try:
-        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * _MOST_DESCRIPTORS))
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * MOST_DESCRIPTORS))
     except ConnectionResetError:
         return b"", ()  # the other side is gone and had not read all that it was sent
     descriptors = array.array("i")

@@ -3,12 +3,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from urllib.request import urlopen
 
 import pytest
 
@@ -16,7 +12,6 @@ from tests.conftest import wait_for
 from tests.runtime.instances import WAITING, run, state
 
 pytestmark = pytest.mark.namespaces
-SERVER = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80 > /dev/null; done"
 
 
 def test_it_runs_on_and_ends_by_its_stop_signal(image):
@@ -181,52 +176,6 @@ def test_gc_leaves_a_running_instance_alone(image):
     assert image.command("exec", "one", "--", "cat", "/file").out == "in the image\n"
     image.command("stop", "one")
     assert image.command("start", "one").code == 0
-
-
-class TestPorts:
-    def port(self, project, name: str = "one") -> int:
-        return state(project, name)["ports"][0]["port"]
-
-    def test_a_service_answers_on_the_host(self, image):
-        run(image, "-p", "127.0.0.1:0:80", "web", "--", "sh", "-c", SERVER)
-        address = f"http://127.0.0.1:{self.port(image)}/"
-
-        def answers() -> bool:
-            try:
-                return urlopen(address, timeout=5).read() == b"hello"
-            except OSError:
-                return False
-
-        assert wait_for(answers)
-        image.command("stop", "one")
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", self.port(image)), timeout=1)
-
-    def test_much_goes_both_ways_and_ends_are_passed_on(self, image):
-        run(image, "-p", "127.0.0.1:0:80", "web", "--", "sh", "-c", "while :; do nc -l -p 80 -e cat; done")
-        data = os.urandom(20_000_000)
-        assert wait_for(lambda: "nc" in image.command("exec", "one", "--", "ps").out)
-        time.sleep(0.2)
-        with socket.create_connection(("127.0.0.1", self.port(image))) as link:
-            sender = threading.Thread(target=lambda: (link.sendall(data), link.shutdown(socket.SHUT_WR)))
-            sender.start()
-            received = bytearray()
-            while chunk := link.recv(1 << 20):
-                received += chunk
-            sender.join()
-        assert bytes(received) == data
-
-    def test_a_port_that_is_taken_is_told_before_anything_starts(self, image):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            number = server.getsockname()[1]
-            done = image.command("run", "-d", "--name", "two", "-p", f"127.0.0.1:{number}:80", "web", "--", "true")
-        assert done.code == 1
-        assert f"127.0.0.1:{number}/tcp can't be opened" in done.err
-        assert image.command("ps", "--all", "--format", "json").out == "[]\n"
-
-    @pytest.mark.parametrize("text", ["80", "x:80", "1:2:3:4:5", "80:0", "99999:80", "80:80/sctp"])
-    def test_nonsense_is_refused(self, image, text):
-        assert image.command("run", "-d", "-p", text, "web", "--", "true").code == 2
 
 
 def test_an_interactive_shell_beside_it(image):

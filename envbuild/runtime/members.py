@@ -1,0 +1,131 @@
+"""Who is in a named network: one file for each member in `networks/NAME/`, locked as long as the member lives.
+
+So nothing has to be running to know it, and what a crash leaves is seen to be left over by whoever looks next. The
+file `hosts` there is shown as /etc/hosts in all members.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envbuild.record import Record
+
+LOCK = ".lock"
+"""In `networks/`: who changes any network of the store holds it."""
+HOSTS = "hosts"
+_LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+
+
+class Entry(Record):
+    """A member: the process that looks after it, its network's number (10.89.SUBNET.0/24), its own number there (0
+    while it has none yet), its names, and the ids of its user namespace."""
+
+    pid: int
+    subnet: int
+    number: int = 0
+    names: tuple[str, ...] = ()
+    ids: tuple[str, int, str] = ("root", 0, "")
+
+    @property
+    def address(self) -> str:
+        """Its own."""
+        return f"10.89.{self.subnet}.{self.number}"
+
+
+@contextmanager
+def changing(folder: str) -> Iterator[None]:
+    """Meanwhile nobody else changes the networks of a store; `folder` is theirs, and made if it is missing."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def add(network: str, entry: Entry) -> tuple[str, int]:
+    """Puts a new member down: the path of its file, and the descriptor that holds it as long as it is open."""
+    os.makedirs(network, mode=0o700, exist_ok=True)
+    path = f"{network}/{os.urandom(6).hex()}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    put(descriptor, entry)
+    return path, descriptor
+
+
+def put(descriptor: int, entry: Entry) -> None:
+    """Puts down what has changed of a member."""
+    _overwrite(descriptor, json.dumps({name: getattr(entry, name) for name in entry.__match_args__}))
+
+
+def living(network: str) -> list[Entry]:
+    """The members that live. What others left is taken away, with the whole network if there is nobody."""
+    found = []
+    names = os.listdir(network) if os.path.isdir(network) else []
+    for name in names:
+        if name != HOSTS:
+            entry = _read(f"{network}/{name}")
+            if entry is not None:
+                found.append(entry)
+    if names and not found:
+        shutil.rmtree(network)
+    return found
+
+
+def tell_names(network: str) -> str:
+    """Has all members know the names of all that live: the path of the file that says so."""
+    path = f"{network}/{HOSTS}"
+    lines = [f"{one.address}\t{' '.join(one.names)}\n" for one in living(network) if one.number]
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.fchmod(descriptor, 0o644)
+        _overwrite(descriptor, _LOCAL + "".join(sorted(lines)))
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def tidy(folder: str) -> None:
+    """Forgets members that are gone without having said so, of all networks below `folder`."""
+    if not os.path.isdir(folder):
+        return
+    with changing(folder):
+        for name in os.listdir(folder):
+            network = f"{folder}/{name}"
+            if name != LOCK and living(network):
+                tell_names(network)
+
+
+def subnets(folder: str) -> set[int]:
+    """The numbers that the networks of a store have."""
+    return {one.subnet for name in os.listdir(folder) if name != LOCK for one in living(f"{folder}/{name}")}
+
+
+def _read(path: str) -> Entry | None:
+    """A member, None and its file gone if it does not live."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            plain = json.loads(os.pread(descriptor, 1 << 16, 0))
+            plain["names"], plain["ids"] = tuple(plain["names"]), tuple(plain["ids"])
+            return Entry(**plain)
+        os.unlink(path)
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _overwrite(descriptor: int, text: str) -> None:
+    """Changes a file in place and at once: who has it mounted keeps seeing it, and never a half of it."""
+    content = text.encode()
+    padded = content.ljust(os.fstat(descriptor).st_size, b"\n")
+    os.pwrite(descriptor, padded, 0)
+    os.ftruncate(descriptor, len(content))
