@@ -123,8 +123,8 @@ class Teller:
 
 
 def _accounts(content: bytes) -> list[list[bytes]]:
-    """The lines of passwd(5) or group(5), so that those are equal which mean the same: Debian's adduser(8) writes `,,,`
-    where a user has no comment."""
+    """The lines of passwd(5) or group(5), equal for those that mean the same: adduser(8) of Debian writes `,,,` where a
+    user has no comment."""
     found = []
     for line in content.splitlines():
         fields = line.split(b":")
