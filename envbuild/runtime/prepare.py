@@ -7,7 +7,6 @@ import os
 from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
-from envbuild.runtime.folding import fold_behind
 from envbuild.runtime.settings import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
 from envbuild.sandbox.request import Bind, Request, Scratch
 from envbuild.store.attributes import apply_attributes
@@ -58,6 +57,8 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
     check_workdir(store, instance.tree, settings, upper)
     layers = store.layers(instance.tree)
     if (settings.read_only or settings.fixed) and len(layers) > 1 and not store.database.read_only:
+        from envbuild.runtime.folding import fold_behind  # only for the first one
+
         fold_behind(store, instance.tree)
     write_layers(instance.path, layers)
     if not os.listdir(upper):

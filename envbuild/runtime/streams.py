@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from envbuild.runtime.logs import ERR, OUT, LogWriter
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -33,10 +31,14 @@ class LogStreams:
     terminal: Callable[[int], None] | None = None
 
     def __init__(self, path: str) -> None:
+        from envbuild.runtime.logs import LogWriter  # only in the background
+
         self._log = LogWriter(path)
         self._opened: tuple[int, ...] = ()
 
     def open(self) -> tuple[int, int, int]:
+        from envbuild.runtime.logs import ERR, OUT
+
         out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._log.follow(out[0], OUT)

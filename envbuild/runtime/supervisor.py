@@ -14,11 +14,7 @@ from socket import socket
 
 from envbuild.record import Record, values
 from envbuild.runtime.control_server import ControlServer
-from envbuild.runtime.health import HealthMonitor
-from envbuild.runtime.limits import Group, make_group
-from envbuild.runtime.port_mapper import PortMapper
-from envbuild.runtime.ports import opened_ports
-from envbuild.runtime.settings import Settings
+from envbuild.runtime.settings import Limits, Settings
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.request import Entry, Outcome, Request
 from envbuild.sandbox.session import Session
@@ -26,7 +22,10 @@ from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State, write_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from envbuild.runtime.health import HealthMonitor
+    from envbuild.runtime.limits import Group
     from envbuild.runtime.network import Network
+    from envbuild.runtime.port_mapper import PortMapper
     from envbuild.runtime.streams import Streams
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
@@ -81,12 +80,25 @@ class Supervisor:
             names = (task.name, *task.settings.aliases)
             self._request = network.attach(task.folder, names, task.request, self._session)
             address = network.address
-        mapping = opened_ports(task.settings.ports, opened)
-        self._ports = PortMapper(mapping, self._session)
-        self._state = State(RUNNING, ports=tuple(values(port) for port, _ in mapping), address=address)
-        self._group: Group = make_group(task.settings.limits, task.identity, task.folder)
+        self._state = State(RUNNING, address=address)
+        # What an instance does not have costs neither the time to load it nor the memory to keep it.
+        self._ports: PortMapper | None = None
+        if task.settings.ports:
+            from envbuild.runtime.port_mapper import PortMapper
+            from envbuild.runtime.ports import opened_ports
+
+            mapping = opened_ports(task.settings.ports, opened)
+            self._ports = PortMapper(mapping, self._session)
+            self._state = self._state.replace(ports=tuple(values(port) for port, _ in mapping))
+        self._group: Group | None = None
+        if task.settings.limits != Limits():
+            from envbuild.runtime.limits import make_group
+
+            self._group = make_group(task.settings.limits, task.identity, task.folder)
         self._health: HealthMonitor | None = None
         if task.settings.health is not None:
+            from envbuild.runtime.health import HealthMonitor
+
             check = task.settings.health
             entry = Entry(check.argv, task.request.environment, task.request.directory, task.request.user)
             self._health = HealthMonitor(check, entry, self._session, self._took_health)
@@ -95,7 +107,8 @@ class Supervisor:
         """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
         server = ControlServer(self._task.folder, self._session, self)
         server.start()
-        self._ports.start()
+        if self._ports is not None:
+            self._ports.start()
         if self._health is not None:
             self._health.start()
         restarts, pause = 0, FIRST_PAUSE
@@ -117,10 +130,12 @@ class Supervisor:
             self._over.set()
             if self._health is not None:
                 self._health.end()
-            self._ports.close()
+            if self._ports is not None:
+                self._ports.close()
             # Whoever waits for the end is to hear of it.
             server.end()
-            self._group.remove()
+            if self._group is not None:
+                self._group.remove()
         return self.code
 
     @property
@@ -165,16 +180,18 @@ class Supervisor:
             self._streams.started()
 
         def running() -> None:
-            self._ports.begin()
+            if self._ports is not None:
+                self._ports.begin()
             self._put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
             if self._health is not None:
                 self._health.begin()
             if not self._told:
                 self._told = True
-                self._tell(self._group.warnings)
+                self._tell(self._group.warnings if self._group is not None else ())
 
         def made(pid: int) -> None:
-            self._group.add(pid)
+            if self._group is not None:
+                self._group.add(pid)
             self._state = self._state.replace(pid=pid)
 
         try:
@@ -193,7 +210,8 @@ class Supervisor:
             self._streams.finish()
 
     def _cause(self, code: int) -> str:
-        return OUT_OF_MEMORY if code and self._group.out_of_memory() else ""
+        killed = code and self._group is not None and self._group.out_of_memory()
+        return OUT_OF_MEMORY if killed else ""
 
     def _took_health(self, health: str, printed: str) -> None:
         self._put(health=health, check=printed)

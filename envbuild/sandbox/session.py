@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 from socket import socket
 
 from envbuild.errors import EnvbuildError
@@ -32,6 +31,7 @@ from envbuild.sandbox.wire import send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from queue import SimpleQueue
     from typing import Any
 
 
@@ -103,6 +103,8 @@ class Session:
     def root(self) -> int:
         """A descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked up from
         there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is gone."""
+        from queue import SimpleQueue  # only where files are copied
+
         answer: SimpleQueue[int] = SimpleQueue()
         with self._lock:
             if self._link is None:

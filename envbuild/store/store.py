@@ -22,7 +22,6 @@ from envbuild.store.snapshot import Snapshot
 from envbuild.store.stacks import Stacks
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
-from envbuild.store.volumes import Volumes
 from envbuild.store.work import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 from envbuild.tree.forest import root_entry, walk
@@ -31,6 +30,8 @@ from envbuild.tree.patterns import Matcher
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
+
+    from envbuild.store.volumes import Volumes
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
@@ -53,7 +54,6 @@ class Store:
         self.instances = Instances(f"{path}/instances")
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
-        self.volumes = Volumes(f"{path}/volumes", self.trees, self.objects, self.work)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
         self._lock = -1
@@ -105,6 +105,13 @@ class Store:
     @owners_observable.setter
     def owners_observable(self, value: bool) -> None:
         self.objects.owners = value
+
+    @property
+    def volumes(self) -> Volumes:
+        """The named volumes of instances."""
+        from envbuild.store.volumes import Volumes  # few commands have to do with them
+
+        return Volumes(f"{self.path}/volumes", self.trees, self.objects, self.work)
 
     def share(self) -> None:
         """Says that this process uses the store until it closes it: nothing is collected meanwhile."""
