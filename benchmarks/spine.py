@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import curves, disk, history, instances, packages, ports, snapshots
+from benchmarks import curves, disk, history, inside, instances, packages, ports, snapshots
 from benchmarks.bench import ENVBUILD, Bench
 from benchmarks.peers import BUILDERS, Missing
 
@@ -35,6 +35,7 @@ def main() -> None:
         "curves": curves.measure,
         "packages": packages.measure,
         "history": history.measure,
+        "inside": inside.measure,
         "instances": instances.measure,
         "ports": ports.measure,
     }

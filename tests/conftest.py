@@ -21,6 +21,8 @@ settings.register_profile("envbuild", database=None, deadline=None)
 settings.load_profile("envbuild")
 
 BUSYBOX = Path("/usr/bin/busybox")
+DEBIAN = "from debian:bookworm"
+PYTHON = (DEBIAN, "apt python3 python3-venv")
 APPLETS = """
     sh ash awk cat chmod chown cp cut date dd echo env expr false find grep head hostname id install kill ln ls mkdir
     mkfifo mknod mount mv nc od printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tar test touch tr
@@ -224,6 +226,25 @@ def project(tmp_path: Path, busybox: Path) -> Project:
     (folder / "base").mkdir()
     shutil.copy(busybox, folder / "base" / "busybox.tar")
     return Project(folder, tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has Debian with Python already, for all tests that need one."""
+    folder = tmp_path_factory.mktemp("debian")
+    store = folder / "store"
+    first = Project(folder, store)
+    done = first.build(*PYTHON, name="python.env")
+    assert done.code == 0, done.err
+    return store
+
+
+@pytest.fixture
+def debian(tmp_path: Path, debian_store: Path) -> Project:
+    """A project whose store has Debian with Python."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder, debian_store)
 
 
 def alive_with(mark: str) -> list[int]:

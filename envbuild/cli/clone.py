@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.background import in_background
+    from envbuild.runtime.networks import check_network
     from envbuild.runtime.ports import open_ports, parse_ports
     from envbuild.runtime.settings import settings_of
     from envbuild.store.instances import Instances
@@ -41,15 +42,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     path = environment.store_path()
     settings = settings_of(Instances(f"{path}/instances").find(arguments.instance))
     ports = tuple(port for text in arguments.publish for port in parse_ports(text))
+    check_network(settings.network)
     opened = [one for _, one in open_ports(ports)]
     with in_background(settings.network, path, opened) as background:
         ids = enter_user_namespace()
         from envbuild.cli.launch import start_new
+        from envbuild.drift.instance_tree import tree_of
         from envbuild.errors import WorkFailed
         from envbuild.plan.facts import load
         from envbuild.runtime.clone import copied_volumes, name_of_clone, settings_of_clone
         from envbuild.runtime.control import paused
-        from envbuild.runtime.drift import tree_of
         from envbuild.store.store import Store
 
         with Store.open(environment.store_path(), create=False) as store:

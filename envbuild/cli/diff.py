@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Shows what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
-web@main, a digest), a recipe's file, git:REV:FILE, or a lock. Of one alone, NAME is compared with
-what it was, NAME@{N} with NAME.
+web@main, a digest), an instance by name or id, a recipe's file, git:REV:FILE, or a lock. Of one alone, an instance is
+compared with its image, NAME with what it was, NAME@{N} with NAME. Where an image and an instance have one name, the
+instance is meant: web:latest means the image.
 
 The summary has the packages that were added, removed or upgraded, the facts that differ, and the paths that no package
 explains. Exit code: 0 if both are the same image, 1 if not."""
@@ -28,16 +29,18 @@ examples:
   envbuild diff git:main:web.env web.env
   envbuild diff web:prod web:qa --files
   envbuild diff web:prod web:qa --text /etc/nginx
-  envbuild diff web@main web --format markdown"""
+  envbuild diff web@main web --format markdown
+  envbuild diff web-3f2a --files                 what was changed by hand in an instance"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("old", metavar="OLD", help="an image, a recipe, git:REV:FILE or a lock")
+    parser.add_argument("old", metavar="OLD", help="an image, an instance, a recipe, git:REV:FILE or a lock")
     parser.add_argument(
         "new",
         nargs="?",
         metavar="NEW",
-        help="another one; default: OLD itself, compared with what it was; of NAME@..., NAME as it is",
+        help="another one; default: OLD itself, compared with what it was, or of an instance with its image; of "
+        "NAME@..., NAME as it is",
     )
     level = parser.add_mutually_exclusive_group()
     level.add_argument("--files", action="store_true", help="every path that differs, and in what")
@@ -78,28 +81,28 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
+    from envbuild.cli.namespace import enter_for
+    from envbuild.drift.sides import before_name, instance_called, side_of_instance
     from envbuild.engine.built_image import built_image
     from envbuild.history.compare import compare
     from envbuild.history.side import Side, side_of
     from envbuild.ui.reports.report import report_of
 
-    def running(text: str) -> tuple[str, str] | None:
-        """The image and the tree of the instance that is called so."""
-        if text not in {one.name for one in store.instances.all()} | {one.identity for one in store.instances.all()}:
+    def running(text: str) -> Side | None:
+        """The instance that is called so."""
+        instance = instance_called(store, text)
+        if instance is None:
             return None
-        from envbuild.cli.namespace import enter_for
-        from envbuild.runtime.drift import tree_of
-
         enter_for(store)
-        instance = store.instances.find(text)
-        return instance.image, tree_of(store, instance)
+        return side_of_instance(store, instance, text)
 
     def side(text: str) -> Side:
         return side_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
 
     old, new = arguments.old, arguments.new
-    if new is None and old in {one.name for one in store.instances.all()}:
-        old, new = store.instances.find(old).image, old
+    alone = instance_called(store, old) if new is None else None
+    if alone is not None:
+        old, new = before_name(store, alone), old
     if new is None:
         if old.startswith("git:") or "/" in old:
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         enter_for(store)
         used = usage(store)
         names = {one.image: " ".join(tag.full for tag in store.tags.all(one.image)) for one in used.images}
-    parts = ("objects", "layers", "database", "caches", "packages", "work")
+    parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
     if arguments.format == "json":
         plain: dict[str, object] = {part: getattr(used, part) for part in parts}
         plain["files"] = used.files
@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             {"digest": f"sha256:{one.image}", "tags": names[one.image].split(), "size": one.size, "own": one.own}
             for one in used.images
         ]
+        for kind, each in (("each_instance", used.each_instance), ("each_volume", used.each_volume)):
+            plain[kind] = [{"name": name, "size": count} for name, count in each]
         print_json(plain, environment.stdout)
         return 0
     rows = [(part, size(getattr(used, part))) for part in parts]
@@ -46,4 +48,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     environment.stdout.write("\n")
     images = [(names[one.image] or one.image[:12], size(one.size), size(one.own)) for one in used.images]
     table(("IMAGE", "FILES", "ITS OWN"), images, stream=environment.stdout, right=(1, 2))
+    for head, each in (("INSTANCE", used.each_instance), ("VOLUME", used.each_volume)):
+        if each:
+            environment.stdout.write("\n")
+            rows = [(name, size(count)) for name, count in each]
+            table((head, "ON DISK"), rows, stream=environment.stdout, right=(1,))
     return 0

@@ -24,6 +24,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tmpfs", action="append", default=[], metavar="DIR[:SIZE]", help="an empty folder in memory (may repeat)"
     )
     parser.add_argument("--read-only", action="store_true", help="the image's files can't be written")
+    parser.add_argument(
+        "--fixed",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the image's files in this directory can't be written, and are read as quickly as outside (may repeat)",
+    )
     parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
     parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
     parser.add_argument(

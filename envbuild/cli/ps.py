@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from envbuild.cli.description import add_format, print_json
@@ -32,6 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    networks = f"{environment.store_path()}/networks"
+    if os.access(networks, os.W_OK):
+        from envbuild.runtime.members import tidy
+
+        tidy(networks)  # whoever looks has the others know who was killed
     with Store.open(environment.store_path()) as store:
         found = [(one, store.instances.state(one)) for one in store.instances.all()]
     shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]

@@ -62,7 +62,7 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         MissingRunner(session).run()
     if request.dry_run:
         result = BuildResult("", "", (), session.counts["ran"], session.counts["cached"])
-    elif not request.record:
+    elif not (request.record and request.publish):
         target = session.recipes[-1].target
         image = image_digest(target.tree, target.facts)
         result = BuildResult(image, target.tree, (), session.counts["ran"], session.counts["cached"])

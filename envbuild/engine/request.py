@@ -17,6 +17,7 @@ class BuildRequest(Record):
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
+    Without `publish` steps are kept for the cache, and no image, tag or lock.
     """
 
     path: str
@@ -38,6 +39,7 @@ class BuildRequest(Record):
     user: str = ""
     immutable: bool = False
     record: bool = True
+    publish: bool = True
     epoch: int | None = None
 
 

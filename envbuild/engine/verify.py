@@ -39,6 +39,16 @@ class NoSources(UsageError):
         )
 
 
+class WasCommitted(UsageError):
+    """An image that was made of an instance, and by no build."""
+
+    def __init__(self, reference: str, instance: str) -> None:
+        super().__init__(
+            f"{reference} was made of the instance {instance}, and no build made it",
+            f"build the recipe that `envbuild commit` wrote, and compare: envbuild diff {reference} NAME",
+        )
+
+
 class NeedsSecrets(UsageError):
     """The build was given secrets, which are never kept."""
 
@@ -53,9 +63,12 @@ def verify(store: Store, image: Image, reference: str, request: BuildRequest, em
     """Runs every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
 
     Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
-    Raises NoSources, NeedsSecrets, and what a build raises.
+    Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.
     """
-    sources: dict[str, Any] = json.loads(image.detail).get("sources", {})
+    detail: dict[str, Any] = json.loads(image.detail)
+    if "commit" in detail:
+        raise WasCommitted(reference, detail["commit"]["instance"])
+    sources: dict[str, Any] = detail.get("sources", {})
     if not sources or not store.trees.has(sources["tree"]):
         raise NoSources(reference)
     missing = [name for name in sources.get("secrets", ()) if name not in dict(request.secrets)]

@@ -55,8 +55,10 @@ class Comparison(Record):
 
     @property
     def same(self) -> bool:
-        """Whether the two are one image."""
-        return self.old.image == self.new.image
+        """Whether the two are one image, or hold the same where one is no image."""
+        if self.old.image and self.new.image:
+            return self.old.image == self.new.image
+        return (self.old.tree, self.old.facts) == (self.new.tree, self.new.facts)
 
     @property
     def changes(self) -> list[Change]:

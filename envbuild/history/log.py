@@ -8,7 +8,7 @@ from envbuild.history.commits import Commits
 from envbuild.record import Record
 from envbuild.store.reference import LATEST, split_name
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, TAG, HistoryEntry, NoSuchTag
+from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
 from envbuild.tree.entry import Digest
 
 
@@ -84,6 +84,6 @@ def way_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
         named = [one for one in earlier if name in (one.full, one.full.removesuffix(f":{LATEST}"))] or earlier
         if not named:
             break
-        looked_for = next((one for one in reversed(named) if one.action in (TAG, BUILD)), named[-1])
+        looked_for = next((one for one in reversed(named) if one.action in (TAG, BUILD, COMMIT)), named[-1])
         way.insert(0, looked_for)
     return tuple(way)

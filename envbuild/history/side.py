@@ -68,12 +68,12 @@ def side_of(
     store: Store,
     text: str,
     built: Callable[[str], Image | None],
-    running: Callable[[str], tuple[Digest, Digest] | None] = lambda text: None,
+    running: Callable[[str], Side | None] = lambda text: None,
     folder: str = ".",
 ) -> Side:
     """The side that `text` names: an image in any form, a recipe, `git:REV:FILE`, a lock, or an instance.
 
-    `running` gives the image and the tree of an instance of this name.
+    `running` gives the side of an instance that is called so; it is asked before the images.
 
     A recipe means what it comes to as it is: `built` gives that image if the store has all of it. If not, its lock is
     what there is to compare. Raises UsageError kinds.
@@ -103,12 +103,9 @@ def side_of(
         name, _, revision = text.partition("@")
         found = locked_by_name(folder, revision, name)
         return side_of_lock(store, text, found.lock).replace(recipe=((found.path, found.recipe),))
-    found_running = running(text)
-    if found_running is not None:
-        image = store.images.get(found_running[0])
-        if image is not None:
-            side = side_of_image(store, text, image)
-            return side.replace(tree=found_running[1], image="" if found_running[1] != image.tree else image.digest)
+    instance = running(text)
+    if instance is not None:
+        return instance
     return side_of_image(store, text, find_image(store, text, folder))
 
 

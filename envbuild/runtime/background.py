@@ -22,7 +22,7 @@ from envbuild.sandbox import syscalls
 from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.ids import enter_user_namespace
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
-from envbuild.store.instances import EXITED, State, write_state
+from envbuild.store.instances import EXITED, Instances, State, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,20 +172,33 @@ def _serve(link: socket, helper: Helper, network: Network | None) -> None:
         _answer(link, "started", notes)
 
     try:
-        supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: supervisor.stop())
-        supervisor.run()
-    except EnvbuildError as error:
-        write_state(folder, State(EXITED, code=127, error=error.message))
-        _answer(link, "failed", (error.message, error.hint))
+        try:
+            supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda _number, _frame: supervisor.stop())
+            supervisor.run()
+            # Where it was ended before it was started nobody was told of that.
+            _answer(link, "failed", (supervisor.error or "its command was ended before it was started", ""))
+        except EnvbuildError as error:
+            write_state(folder, State(EXITED, code=127, error=error.message))
+            _answer(link, "failed", (error.message, error.hint))
+        # Not after a fault of ours: what it was is told in its folder.
+        _remove_temporary(identity, folder)
     finally:
         os.close(lock)
+
+
+def _remove_temporary(identity: str, folder: str) -> None:
+    """Takes an instance away that was to be kept only as long as it runs (--rm)."""
+    instances = Instances(os.path.dirname(folder))
+    instance = instances.get(identity)
+    if instance is not None and instance.temporary:
+        instances.remove(instance)
 
 
 def _answer(link: socket, kind: str, payload: tuple[str, ...]) -> None:
     try:
         send(link, kind, payload)
     except OSError:
-        pass  # who started it is gone; it goes on
+        pass  # who started it is gone, or has its answer; it goes on
     link.close()

@@ -15,7 +15,7 @@ from envbuild.sandbox.wire import receive, send
 from envbuild.store.instances import Instance
 
 SOCKET = "control"
-ENTER, SIGNAL, STOP, WAIT, PAUSE = "enter", "signal", "stop", "wait", "pause"
+ENTER, SIGNAL, STOP, WAIT, PAUSE, ROOT = "enter", "signal", "stop", "wait", "pause", "root"
 ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
 
 
@@ -52,6 +52,19 @@ def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tupl
     if answer is None:
         raise NotRunning(instance.name)
     return answer[1]
+
+
+def root_of(instance: Instance) -> int:
+    """A descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
+    with connect(instance) as link:
+        try:
+            send(link, ROOT, ())
+            answer = receive(link)
+        except OSError as error:
+            raise NotRunning(instance.name) from error
+    if answer is None or not answer[2]:
+        raise NotRunning(instance.name)
+    return answer[2][0]
 
 
 @contextmanager

@@ -98,6 +98,12 @@ class ControlServer:
                     with self._session.paused():
                         send(link, control.DONE, ())
                         receive(link)  # until who asked has enough
+                elif kind == control.ROOT:
+                    root = self._session.root()
+                    try:
+                        send(link, control.DONE, (), (root,))
+                    finally:
+                        os.close(root)
             except (OSError, EOFError, EnvbuildError):
                 pass  # who asked is gone, or the command is
 

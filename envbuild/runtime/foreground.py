@@ -27,7 +27,7 @@ def run_in_foreground(
     if not terminal:
         supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
         pass_signals(supervisor.signal)
-        return supervisor.run()
+        return _run(supervisor, tell)
     from envbuild.runtime.terminal import TerminalBridge
 
     task = task.replace(request=task.request.replace(terminal=True))
@@ -37,7 +37,14 @@ def run_in_foreground(
         # The terminal is gone (SIGHUP), or somebody wants the instance to go.
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: supervisor.signal(number))
-        return supervisor.run()
+        return _run(supervisor, tell)
+
+
+def _run(supervisor: Supervisor, tell: Callable[[tuple[str, ...]], None]) -> int:
+    code = supervisor.run()
+    if supervisor.error:
+        tell((supervisor.error,))
+    return code
 
 
 def pass_signals(send: Callable[[int], None]) -> None:

@@ -90,7 +90,7 @@ def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, 
                     rest = b""
             if not follow:
                 return
-            if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+            if _follows(path, file.fileno()):
                 file.close()
                 file = open(path, "rb")  # noqa: SIM115
                 continue
@@ -99,6 +99,14 @@ def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, 
             time.sleep(0.05)
     finally:
         file.close()
+
+
+def _follows(path: str, descriptor: int) -> bool:
+    """Whether another file has taken the place of the one that is open; a removed instance has none."""
+    try:
+        return os.stat(path).st_ino != os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _entry(line: bytes) -> tuple[float, str, bytes]:

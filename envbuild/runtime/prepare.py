@@ -7,7 +7,8 @@ import os
 from envbuild.engine.machine_network import NetworkSettings, binds_of
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
-from envbuild.runtime.settings import BIND, HOST_NETWORK, TMPFS, VOLUME, Mount, Settings
+from envbuild.runtime.folding import fold_behind
+from envbuild.runtime.settings import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
 from envbuild.sandbox.request import Bind, Request, Scratch
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.instances import Instance, write_layers
@@ -56,6 +57,8 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
     upper = f"{instance.path}/upper"
     check_workdir(store, instance.tree, settings, upper)
     layers = store.layers(instance.tree)
+    if (settings.read_only or settings.fixed) and len(layers) > 1 and not store.database.read_only:
+        fold_behind(store, instance.tree)
     write_layers(instance.path, layers)
     if not os.listdir(upper):
         # The root's own attributes are shown from the topmost directory.
@@ -68,6 +71,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         environment=tuple(settings.variables(facts).items()),
         upper=None if settings.read_only else upper,
         work=None if settings.read_only else f"{instance.path}/work",
+        fixed=settings.fixed,
         directory=settings.workdir,
         user=settings.user,
         network=settings.network == HOST_NETWORK,
@@ -75,7 +79,8 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         scratch=tuple(Scratch(one.target, one.size) for one in settings.mounts if one.kind == TMPFS),
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
-        lasting=not instance.temporary,
+        # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
+        lasting=not instance.temporary or settings.restart.when != NEVER,
     )
 
 

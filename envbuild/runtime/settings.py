@@ -78,6 +78,7 @@ class Settings(Record):
     hostname: str = ""
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
+    fixed: tuple[str, ...] = ()
     network: str = NO_NETWORK
     aliases: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
@@ -111,7 +112,7 @@ def from_plain(plain: dict[str, Any]) -> Settings:
     found["limits"] = Limits(*plain["limits"])
     found["mounts"] = tuple(Mount(*one) for one in plain["mounts"])
     found["ports"] = tuple(Port(*one) for one in plain["ports"])
-    for name in ("argv", "aliases"):
+    for name in ("argv", "aliases", "fixed"):
         found[name] = tuple(plain[name])
     for name in ("environment", "labels"):
         found[name] = tuple((key, value) for key, value in plain[name])

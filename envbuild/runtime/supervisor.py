@@ -107,12 +107,12 @@ class Supervisor:
                 if self._stopping.is_set() or not self._settings.restart.wants(outcome.status, restarts):
                     break
                 pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
-                self._put(status=RESTARTING, ended=time.time(), code=outcome.status, error=self._cause())
+                self._put(status=RESTARTING, ended=time.time(), code=outcome.status, error=self._cause(self.code))
                 if self._stopping.wait(pause):
                     break
                 pause = min(pause * 2, LONGEST_PAUSE)
                 restarts += 1
-            self._put(status=EXITED, ended=time.time(), code=self.code, error=self._cause(), health="", pid=0)
+            self._put(status=EXITED, ended=time.time(), code=self.code, error=self._cause(self.code), health="", pid=0)
         finally:
             self._over.set()
             if self._health is not None:
@@ -122,6 +122,11 @@ class Supervisor:
             server.end()
             self._group.remove()
         return self.code
+
+    @property
+    def error(self) -> str:
+        """What ended the command from outside, "" if nothing did."""
+        return self._state.error
 
     def wait(self) -> int:
         """Returns when the instance is over: its exit code."""
@@ -187,8 +192,8 @@ class Supervisor:
         finally:
             self._streams.finish()
 
-    def _cause(self) -> str:
-        return OUT_OF_MEMORY if self._group.out_of_memory() else ""
+    def _cause(self, code: int) -> str:
+        return OUT_OF_MEMORY if code and self._group.out_of_memory() else ""
 
     def _took_health(self, health: str, printed: str) -> None:
         self._put(health=health, check=printed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from envbuild.record import Record
 from envbuild.sandbox.failure import SandboxFailure
@@ -19,22 +20,23 @@ class Identity(Record):
     groups: tuple[int, ...]
 
 
-def identity_of(user: str) -> Identity:
+def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Identity:
     """The numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
 
-    Raises SandboxFailure for a name that the tree does not know.
+    `opened` opens a path of the tree, for who has not changed into it. Raises SandboxFailure for a name that
+    the tree does not know.
     """
     if user in ("", "root", "0"):
         return Identity(0, 0, (0,))
     name, _, group = user.partition(":")
-    row = next((row for row in _rows("/etc/passwd", 7) if name in (row[0], row[2])), None)
+    row = next((row for row in _rows("/etc/passwd", 7, opened) if name in (row[0], row[2])), None)
     if row is None and not name.isdigit():
         raise SandboxFailure(
             f"there is no user '{name}' in /etc/passwd of the tree", "add it before with `adduser`, or give a number"
         )
     uid = int(row[2]) if row is not None else int(name)
     gid = int(row[3]) if row is not None else 0
-    rows = _rows("/etc/group", 4)
+    rows = _rows("/etc/group", 4, opened)
     if group:
         found = next((row for row in rows if group in (row[0], row[2])), None)
         if found is None and not group.isdigit():
@@ -45,10 +47,10 @@ def identity_of(user: str) -> Identity:
     return Identity(uid, gid, tuple(dict.fromkeys((gid, *member))))
 
 
-def _rows(path: str, fields: int) -> list[list[str]]:
+def _rows(path: str, fields: int, opened: Callable[[str, int], int]) -> list[list[str]]:
     try:
         # The tree is not to be trusted: a FIFO here must not make us wait.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = opened(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return []
     try:

@@ -15,9 +15,16 @@ from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, send
 
-ENTER, SIGNAL, SOCKETS, PAUSE, CONNECTED = "enter", "signal", "sockets", "pause", "connected"
+ENTER, SIGNAL, SOCKETS, PAUSE, CONNECTED, ROOT = (
+    "enter",
+    "signal",
+    "sockets",
+    "pause",
+    "connected",
+    "root",
+)
 ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-PAUSED, NETWORK = "paused", "a network"
+PAUSED, NETWORK, THE_ROOT = "paused", "a network", "the root"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +108,11 @@ class Beside:
             # All but this process, in one call: none can start another one meanwhile (kill(2)).
             os.kill(-1, signal.SIGSTOP if payload[0] else signal.SIGCONT)
             send(self._link, PAUSED, ())
+        elif kind == ROOT:
+            # From here, as this process can't be looked into (PR_SET_DUMPABLE): /proc/PID/root says nothing.
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            send(self._link, THE_ROOT, payload, (root,))
+            os.close(root)
         for descriptor in set(streams):
             os.close(descriptor)
 

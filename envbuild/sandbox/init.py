@@ -21,6 +21,7 @@ from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.beside import Beside
 from envbuild.sandbox.command import FORWARDED, Command, fork_command, start
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.fixed import FixedParts
 from envbuild.sandbox.ids import why_refused
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
@@ -102,10 +103,10 @@ def _run(
     streams: tuple[int, int, int],
     beside: Beside,
 ) -> int:
-    held = (*prepared, *mounts.open_binds(request))
-    skeleton, root = f"{STAGE}/skeleton", f"{STAGE}/root"
-    mounts.make_skeleton(skeleton, mounts.mount_points(request))
-    mount_overlay((*request.layers, skeleton), request.upper, request.work, root, lasting=request.lasting)
+    binds = mounts.open_binds(request)
+    root = f"{STAGE}/root"
+    # What is fixed comes first: a bind may lie in it.
+    held = (*_mount_tree(request, root), *prepared, *binds)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     # The old root now lies on the new one; taken away, no path leads to it any more.
@@ -135,6 +136,18 @@ def _run(
         raise _not_started(request, problem)
     send(link, "ended", (code, number, made))
     return 0
+
+
+def _mount_tree(request: Request, root: str) -> tuple[mounts.Detached, ...]:
+    """Mounts the request's tree at `root`; returns what is still to be attached in it."""
+    skeleton = f"{STAGE}/skeleton"
+    mounts.make_skeleton(skeleton, mounts.mount_points(request))
+    parts = FixedParts(request, STAGE)
+    if request.upper is None and parts.has_checkout:
+        parts.mount_root(root)
+        return ()
+    mount_overlay((*request.layers, skeleton), request.upper, request.work, root, lasting=request.lasting)
+    return parts.held(request.fixed)
 
 
 def _trace(error: BaseException) -> str:

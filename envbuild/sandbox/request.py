@@ -32,9 +32,11 @@ class Request(Record):
 
     `layers` are directories that overlayfs mounts, topmost first, at least one. `upper` takes what the command
     writes and `work` is overlayfs' own (both on one file system, both empty directories); with None for both the
-    root is read-only. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in /etc/passwd and
-    /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds. `network` shares the
-    network of the caller; else there is a loopback only. With `terminal` the command gets a terminal of its own.
+    root is read-only. `fixed` are directories of the tree that can't be written. Where there is one layer, they and a
+    read-only root are shown without overlayfs. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in
+    /etc/passwd and /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds.
+    `network` shares the network of the caller; else there is a loopback only. With `terminal` the command gets a
+    terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (session.py).
@@ -46,6 +48,7 @@ class Request(Record):
     environment: tuple[tuple[str, str], ...] = ()
     upper: str | None = None
     work: str | None = None
+    fixed: tuple[str, ...] = ()
     directory: str = "/"
     user: str = ""
     network: bool = False

@@ -24,6 +24,9 @@ NAMESPACE_FLAGS = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 )
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+F_SETLEASE = 1024
+"""A lease holds up whoever opens the file, for 45 seconds if its holder does not mind (fcntl(2)). Instances of one
+image may share its files, and the store uses them, too."""
 PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 """What docker's default profile lets personality(2) be given: Linux, 32 bits, UNAME26, and asking."""
 
@@ -118,8 +121,8 @@ REFUSED = {
     },
 }
 SPECIAL = {
-    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "personality": 135},
-    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "personality": 92},
+    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "fcntl": 72, "personality": 135},
+    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "personality": 92},
 }
 OWNERSHIP = {
     "x86_64": {
@@ -157,6 +160,8 @@ X32_BIT = 0x40000000
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NR, _ARCH, _ARGUMENTS = 0, 4, 16
+_FEW = 3
+"""As many numbers are compared one after the other."""
 
 
 def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> bytes:
@@ -177,26 +182,42 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     ]
     if machine == "x86_64":
         rules += [_jump(_JUMP_AT_LEAST, X32_BIT, 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    for number in sorted(REFUSED[machine].values()):
-        rules += [_jump(_JUMP_EQUAL, number, 0, 1), _statement(_RETURN, _ERRNO | errno.EPERM)]
+    verdicts = {number: [_refuse()] for number in REFUSED[machine].values()}
     if pretend_ownership:
-        for number in sorted(OWNERSHIP[machine].values()):
-            rules += [_jump(_JUMP_EQUAL, number, 0, 1), _statement(_RETURN, _ERRNO)]
+        verdicts |= {number: [_statement(_RETURN, _ERRNO)] for number in OWNERSHIP[machine].values()}
     # A filter can't see behind clone3's pointer: without it libraries use clone, whose flags are plain.
-    rules += [_jump(_JUMP_EQUAL, special["clone3"], 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    rules += _on_argument(special["clone"], 0, [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()])
-    for request in (TIOCSTI, TIOCLINUX):
-        rules += _on_argument(special["ioctl"], 1, [_jump(_JUMP_EQUAL, request, 0, 1), _refuse()])
+    verdicts[special["clone3"]] = [_statement(_RETURN, _ERRNO | errno.ENOSYS)]
+    verdicts[special["clone"]] = _on_argument(0, [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()])
+    refused = [rule for one in (TIOCSTI, TIOCLINUX) for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
+    verdicts[special["ioctl"]] = _on_argument(1, refused)
+    verdicts[special["fcntl"]] = _on_argument(1, [_jump(_JUMP_EQUAL, F_SETLEASE, 0, 1), _refuse()])
     known = len(PERSONALITIES)
     allowed = [_jump(_JUMP_EQUAL, one, known - place, 0) for place, one in enumerate(PERSONALITIES)]
-    rules += _on_argument(special["personality"], 0, [*allowed, _refuse()])
-    return b"".join([*rules, _statement(_RETURN, _ALLOW)])
+    verdicts[special["personality"]] = _on_argument(0, [*allowed, _refuse()])
+    return b"".join([*rules, *_search(sorted(verdicts.items()))])
 
 
-def _on_argument(number: int, argument: int, body: list[bytes]) -> list[bytes]:
-    """Rules that run only for one call, with the low half of an argument loaded; then the number is back."""
-    inner = [_statement(_LOAD, _ARGUMENTS + 8 * argument), *body, _statement(_LOAD, _NR)]
-    return [_jump(_JUMP_EQUAL, number, 0, len(inner)), *inner]
+def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """Rules that find a call's number among these by halving; a number that is not there is allowed.
+
+    The kernel remembers which numbers are allowed whatever their arguments, and asks the program for the others alone
+    (Linux 5.11); of those, ioctl and fcntl are called often.
+    """
+    if len(verdicts) <= _FEW:
+        rules = [rule for number, body in verdicts for rule in (_jump(_JUMP_EQUAL, number, 0, len(body)), *body)]
+        return [*rules, _allow()]
+    middle = len(verdicts) // 2
+    lower = _search(verdicts[:middle])
+    return [_jump(_JUMP_AT_LEAST, verdicts[middle][0], len(lower), 0), *lower, *_search(verdicts[middle:])]
+
+
+def _on_argument(argument: int, body: list[bytes]) -> list[bytes]:
+    """Rules with the low half of an argument loaded; what none of them refuses is allowed."""
+    return [_statement(_LOAD, _ARGUMENTS + 8 * argument), *body, _allow()]
+
+
+def _allow() -> bytes:
+    return _statement(_RETURN, _ALLOW)
 
 
 def _refuse() -> bytes:

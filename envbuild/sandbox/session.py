@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from socket import socket
 
 from envbuild.errors import EnvbuildError
@@ -18,10 +19,12 @@ from envbuild.sandbox.beside import (
     PAUSE,
     PAUSED,
     REFUSED,
+    ROOT,
     SIGNAL,
     SOCKET,
     SOCKETS,
     TERMINAL,
+    THE_ROOT,
 )
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
@@ -61,6 +64,7 @@ class Session:
         self._pauses = 0
         self._done = threading.Event()
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
+        self._roots: dict[int, SimpleQueue[int]] = {}
 
     def enter(
         self,
@@ -95,6 +99,21 @@ class Session:
                 return False
             send(self._link, SOCKETS, (protocol, count))
             return True
+
+    def root(self) -> int:
+        """A descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked up from
+        there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is gone."""
+        answer: SimpleQueue[int] = SimpleQueue()
+        with self._lock:
+            if self._link is None:
+                raise SandboxFailure("the instance is not running")
+            self._next += 1
+            self._roots[self._next] = answer
+            send(self._link, ROOT, (self._next,))
+        found = answer.get()
+        if found < 0:
+            raise SandboxFailure("the instance is not running")
+        return found
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -138,6 +157,9 @@ class Session:
         if kind == NETWORK:
             self._connect(descriptors)
             return
+        if kind == THE_ROOT:
+            self._roots.pop(payload[0]).put(descriptors[0])
+            return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
         if kind == TERMINAL:
@@ -169,5 +191,8 @@ class Session:
         with self._lock:
             self._link = None
             left, self._waiting = self._waiting, {}
+            roots, self._roots = self._roots, {}
         for ended, _ in left.values():
             ended(Ended(137))
+        for answer in roots.values():
+            answer.put(-1)

@@ -37,6 +37,8 @@ _NUMBERS = {
     "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91},
 }
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, CLOSE_RANGE, MOUNT_SETATTR = 428, 429, 430, 431, 432, 436, 442
+OPENAT2 = 437
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Keeps the interpreter's lock while it calls: what a cloned child needs to go on as the interpreter it was.
@@ -144,6 +146,17 @@ def open_tree_at(opened: int, *, recursive: bool) -> int:
 def move_mount(mounted: int, target: str) -> None:
     """move_mount(2): attaches a mount at a path."""
     _syscall(MOVE_MOUNT, mounted, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, what=target)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
+    """openat2(2): opens what is there already, with links followed as `resolve` says."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
 
 
 class _MountAttributes(ctypes.Structure):

@@ -18,14 +18,16 @@ _REVISION_2, _REVISION_3 = 0x02000000, 0x03000000
 _LENGTH_2 = 20
 
 
-def read_xattrs(path: str) -> tuple[Xattrs, tuple[str, ...]]:
-    """The extended attributes that belong to the environment, sorted, and the names of overlayfs' own.
+def read_xattrs(path: str | int) -> tuple[Xattrs, tuple[str, ...]]:
+    """The extended attributes that belong to the environment, sorted, and the names of overlayfs' own, of a path (of a
+    link itself) or a descriptor.
 
     File capabilities come in their version 2 form: version 3 adds the host's number of the namespace's root
     (capabilities(7)), which would make equal files differ from user to user.
     """
+    follow = isinstance(path, int)  # a descriptor has been followed already, and takes no such wish
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
         if error.errno in (errno.ENOTSUP, errno.EPERM):
             return (), ()
@@ -37,7 +39,7 @@ def read_xattrs(path: str) -> tuple[Xattrs, tuple[str, ...]]:
         if name.startswith(OVERLAY_PREFIX):
             overlay.append(name)
         elif name == CAPABILITY or name.startswith(_KEPT):
-            value = os.getxattr(path, name, follow_symlinks=False)
+            value = os.getxattr(path, name, follow_symlinks=follow)
             kept.append((os.fsencode(name), _version_2(value) if name == CAPABILITY else value))
     return tuple(sorted(kept)), tuple(overlay)
 

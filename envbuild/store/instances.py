@@ -14,6 +14,7 @@ import time
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
+from envbuild.store.control_groups import remove_groups
 from envbuild.store.reference import BadName
 from envbuild.store.removal import remove
 from envbuild.tree.entry import Digest
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
 LAYERS = "layers"
 TEMPORARY = "temporary"
+_LEFT = 600.0
+"""Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
@@ -220,8 +223,21 @@ class Instances:
         found = [self.get(name) for name in marked if "." not in name]
         return [one for one in found if one is not None and not self.is_supervised(one)]
 
+    def tidy(self) -> None:
+        """Removes temporary instances whose supervisor was killed, and what was left half made or half removed."""
+        for one in self.left_over():
+            self.remove(one)
+        if os.path.isdir(self.path):
+            for name in os.listdir(self.path):
+                path = f"{self.path}/{name}"
+                # One that is being made or removed right now is let alone.
+                if name.endswith((".new", ".gone")) and time.time() - os.lstat(path).st_ctime > _LEFT:
+                    remove(path)
+
     def remove(self, instance: Instance) -> None:
-        """Takes an instance away with all that it wrote; it has to be over."""
+        """Takes an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
+        over."""
+        remove_groups(instance.path)
         gone = f"{instance.path}.gone"
         try:
             os.rename(instance.path, gone)

@@ -2,7 +2,8 @@
 
 A stack is a chain of rows: the tree, the tree below it, and the layer that lies between. To mount a tree that has
 none yet, one small layer with what differs is put on the nearest tree that has one. A chain that grows too deep is
-folded: its upper part becomes one layer.
+folded: its upper part becomes one layer. A stack of one layer is a checkout: the whole tree as one directory, which
+can be shown without overlayfs, too.
 """
 
 from __future__ import annotations
@@ -172,6 +173,15 @@ class Stacks:
             writer.write(space.upper, tree, below)
             self.adopt(tree, below, space.upper)
         return self.chain(tree)
+
+    def fold(self, tree: Digest) -> None:
+        """Makes a checkout of `tree`: a stack of one layer, with all files in it.
+
+        Other stacks that are built on this tree's stand on the checkout from then on. Raises StoreDamaged. Two that do
+        this at once each make a whole one, and the later one counts.
+        """
+        if len(self.chain(tree)) != 1:
+            self._add(tree, None)
 
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
         """A shorter chain of the same tree: one layer over the chain's bottom."""

@@ -53,7 +53,7 @@ class Store:
         self.instances = Instances(f"{path}/instances")
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
-        self.volumes = Volumes(f"{path}/volumes", self.trees, self.objects)
+        self.volumes = Volumes(f"{path}/volumes", self.trees, self.objects, self.work)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
         self._lock = -1
@@ -120,8 +120,7 @@ class Store:
     def tidy(self) -> None:
         """Removes what commands that were killed left behind."""
         self.work.tidy()
-        for one in self.instances.left_over():
-            self.instances.remove(one)
+        self.instances.tidy()
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-BUILD, TAG, UNTAG, ROLLBACK, REPAIR = "build", "tag", "untag", "rollback", "fsck"
+BUILD, TAG, UNTAG, ROLLBACK, REPAIR, COMMIT = "build", "tag", "untag", "rollback", "fsck", "commit"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 
@@ -39,9 +39,9 @@ class Tag(Record):
 class HistoryEntry(Record):
     """One move of a tag: to `image` (None when it was taken away), at a time in seconds since 1970.
 
-    `action` is build, tag, untag, rollback or fsck; `detail` is JSON with what is known of it: `user`, and of a build
-    `recipe`, `commit`, `branch`, `dirty`, `file`, `seconds`, `ran`, `cached`, of a tag `source`, of a rollback `entry`,
-    the number of the entry that it went back to.
+    `action` is build, tag, untag, rollback, commit or fsck; `detail` is JSON with what is known of it: `user`, and of a
+    build `recipe`, `commit`, `branch`, `dirty`, `file`, `seconds`, `ran`, `cached`, of a tag `source`, of a rollback
+    `entry`, the number of the entry that it went back to, of a commit `instance` and `from`, the image that it ran.
     """
 
     number: int

@@ -1,18 +1,16 @@
-"""One store with Debian and Python for all tests of packages, and servers on loopback that they fill themselves."""
+"""Servers on loopback that tests of packages fill themselves."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import DEBIAN, PYTHON
 
-DEBIAN = "from debian:bookworm"
-PYTHON = (DEBIAN, "apt python3 python3-venv")
+__all__ = ["DEBIAN", "PYTHON", "Server"]
 
 
 class Server:
@@ -73,22 +71,3 @@ def server() -> Iterator[Server]:
     one = Server()
     yield one
     one.close()
-
-
-@pytest.fixture(scope="session")
-def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that has Debian with Python already."""
-    folder = tmp_path_factory.mktemp("packages")
-    store = folder / "store"
-    first = Project(folder, store)
-    done = first.build(*PYTHON, name="python.env")
-    assert done.code == 0, done.err
-    return store
-
-
-@pytest.fixture
-def debian(tmp_path: Path, shared_store: Path) -> Project:
-    """A project whose store has Debian with Python."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return Project(folder, shared_store)

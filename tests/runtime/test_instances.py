@@ -192,3 +192,30 @@ def test_an_interactive_shell_beside_it(image):
     assert done.returncode == 6
     assert b"/dev/pts/" in done.stdout
     assert b"in the image" in done.stdout
+
+
+def test_a_checkout_is_made_behind_a_read_only_instance_and_used_by_the_next(image):
+    kind = 'awk \'$2 == "/bin" || $2 == "/" { print $2, $3 }\' /proc/mounts; cat /file; echo x > /file'
+    first = image.command("run", "--read-only", "web", "--", "sh", "-c", kind)
+    assert (first.out, "Read-only file system" in first.err) == ("/ overlay\nin the image\n", True)
+
+    def shown() -> str:
+        return image.command("run", "--read-only", "web", "--", "sh", "-c", kind).out
+
+    assert wait_for(lambda: shown().startswith("/ tmpfs\n"))
+    found = shown().splitlines()
+    assert found[1].startswith("/bin ")
+    assert "overlay" not in found[1]
+    assert found[2] == "in the image"
+    fixed = image.command("run", "--fixed", "/bin", "web", "--", "sh", "-c", "echo y > /y && cat /y; rm /bin/sh")
+    assert (fixed.out, "Read-only file system" in fixed.err) == ("y\n", True)
+    assert image.command("fsck").code == 0
+    # Builds go on from the checkout, and see the same tree.
+    assert (
+        image.build("run echo in the image > /file", "env GREETING=hello", "run cat /file").printed == "in the image\n"
+    )
+
+
+def test_what_can_not_be_fixed_is_told(image):
+    done = image.command("run", "--fixed", "/none", "web", "--", "true")
+    assert (done.code, "/none can't be kept as it is" in done.err) == (1, True)

@@ -82,6 +82,14 @@ class TestNamed:
         assert wait_for(lambda: reaches(image, "four", "two") == "two\n")
         assert set(hosts(image, "two")) == {"two", "three", "four"}
 
+    def test_who_was_killed_is_forgotten_when_somebody_looks(self, image):
+        serve(image, "one", "shop")
+        serve(image, "two", "shop")
+        for pid in supervisors(image, "one"):
+            os.kill(pid, signal.SIGKILL)
+        assert wait_for(lambda: state(image)["state"] == "lost")
+        assert set(hosts(image, "two")) == {"two"}
+
     def test_it_is_gone_with_its_last_member(self, image):
         serve(image, "one", "shop")
         folder = image.store / "networks"

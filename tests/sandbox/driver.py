@@ -38,6 +38,7 @@ def main() -> None:
 def _run(helper: Helper, plain: dict) -> dict:
     plain["layers"] = tuple(plain["layers"])
     plain["argv"] = tuple(plain["argv"])
+    plain["fixed"] = tuple(plain.get("fixed", []))
     plain["environment"] = tuple(tuple(pair) for pair in plain.get("environment", [["PATH", "/bin"]]))
     plain["binds"] = tuple(Bind(*bind) for bind in plain.get("binds", []))
     plain["secrets"] = tuple(Secret(name, text.encode()) for name, text in plain.get("secrets", []))

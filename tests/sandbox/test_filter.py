@@ -55,3 +55,39 @@ def test_a_single_id_answers_success_to_changes_of_owner():
     program = seccomp.filter_program(pretend_ownership=True, machine="x86_64")
     for number in seccomp.OWNERSHIP["x86_64"].values():
         assert verdict(program, number, seccomp.AUDIT_ARCH["x86_64"]) == ERRNO
+
+
+@pytest.mark.parametrize("machine", sorted(seccomp.AUDIT_ARCH))
+@pytest.mark.parametrize("pretend", [False, True])
+def test_every_number_gets_the_verdict_of_the_lists(machine, pretend):
+    program = seccomp.filter_program(pretend_ownership=pretend, machine=machine)
+    arch, special = seccomp.AUDIT_ARCH[machine], seccomp.SPECIAL[machine]
+    refused = set(seccomp.REFUSED[machine].values())
+    answered = set(seccomp.OWNERSHIP[machine].values()) if pretend else set()
+    wanted = dict.fromkeys(refused, ERRNO | errno.EPERM) | dict.fromkeys(answered, ERRNO)
+    wanted |= {special["clone3"]: ERRNO | errno.ENOSYS, special["personality"]: ERRNO | errno.EPERM}
+    odd = 0x0040000  # no flag of a namespace, no request of ioctl that is refused, no personality that is allowed
+    for number in range(1200):
+        assert verdict(program, number, arch, odd, odd) == wanted.get(number, ALLOW), number
+    for request in range(0x5400, 0x5430):
+        refuses = request in (seccomp.TIOCSTI, seccomp.TIOCLINUX)
+        assert verdict(program, special["ioctl"], arch, 0, request) == (ERRNO | errno.EPERM if refuses else ALLOW)
+    assert verdict(program, special["fcntl"], arch, 0, seccomp.F_SETLEASE) == ERRNO | errno.EPERM
+    for one in seccomp.PERSONALITIES:
+        assert verdict(program, special["personality"], arch, one) == ALLOW
+    for bit in range(32):
+        refuses = bool(1 << bit & seccomp.NAMESPACE_FLAGS)
+        assert verdict(program, special["clone"], arch, 1 << bit) == (ERRNO | errno.EPERM if refuses else ALLOW)
+
+
+def test_an_allowed_number_takes_few_comparisons():
+    """Where the kernel remembers none, each call goes through the program."""
+    program = seccomp.filter_program(pretend_ownership=True, machine="x86_64")
+    rules = [struct.unpack("=HBBI", program[at : at + 8]) for at in range(0, len(program), 8)]
+    for number in range(500):
+        at, steps = 4, 0
+        while rules[at][0] in (0x15, 0x35):
+            code, yes, no, value = rules[at]
+            at += 1 + (yes if (number == value if code == 0x15 else number >= value) else no)
+            steps += 1
+        assert steps <= 10

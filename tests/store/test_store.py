@@ -44,6 +44,12 @@ def run(parent, change, **options):
 def paths(digest):
     return {path.decode(): entry for path, entry in walk(store.trees, digest)}
 
+def put(path, text):
+    with open(path, "w") as file: file.write(text)
+
+def get(path):
+    with open(path) as file: return file.read()
+
 def inodes(layers):
     return [os.stat(os.path.join(w, n), follow_symlinks=False) for l in layers for w, _, ns in os.walk(l) for n in ns]
 """
@@ -369,4 +375,75 @@ def test_a_database_that_grows_full_within_a_transaction_says_so_and_goes_on(ins
         assert store.database.row("SELECT count(*) FROM memo WHERE kind = 'big'") == (0,)
         store.memo.put("small", "", b"1")
         assert store.memo.get("small", "") == b"1"
+    """)
+
+
+def test_a_checkout_is_the_whole_tree_in_one_directory(inside):
+    inside("""
+        base = tree(a="equal", b="equal", d__old="old", gone="gone")
+        store.layers(base)
+        def change(upper):
+            os.mkdir(f"{upper}/d"); put(f"{upper}/d/new", "new")
+            put(f"{upper}/c", "equal"); os.chown(f"{upper}/c", 7, 8); os.chmod(f"{upper}/c", 0o4711)
+            os.setxattr(f"{upper}/c", "user.kind", b"odd")
+            os.symlink("d/new", f"{upper}/link"); os.mkfifo(f"{upper}/pipe", 0o640)
+            os.mknod(f"{upper}/gone", 0o20000, 0)
+        top = run(base, change).tree
+        assert len(store.layers(top)) == 2
+        store.stacks.fold(top)
+        (folder,) = store.layers(top)
+        assert sorted(os.listdir(folder)) == ["a", "b", "c", "d", "link", "pipe"]
+        assert sorted(os.listdir(f"{folder}/d")) == ["new", "old"] and get(f"{folder}/d/old") == "old"
+        found = os.stat(f"{folder}/c")
+        assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o4711, 7, 8)
+        assert os.getxattr(f"{folder}/c", "user.kind") == b"odd" and os.readlink(f"{folder}/link") == "d/new"
+        assert {path: os.lstat(f"{folder}/{path}").st_mtime_ns for path in paths(top) if path} == {
+            path: entry.mtime for path, entry in paths(top).items() if path}
+        one, two = os.stat(f"{folder}/a"), os.stat(f"{folder}/b")
+        assert one.st_ino != two.st_ino and one.st_nlink > 1 and two.st_nlink > 1
+        assert store.layers(base) != (folder,)
+
+        # What is built on it stands on it.
+        higher = run(top, lambda upper: put(f"{upper}/e", "equal")).tree
+        assert store.layers(higher)[1:] == (folder,)
+        assert os.stat(f"{store.layers(higher)[0]}/e").st_ino not in (one.st_ino, two.st_ino)
+    """)
+
+
+def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
+    inside("""
+        from envbuild.store.check import check
+        from envbuild.store.collect import collect
+        base = tree(a="1", b="2")
+        store.layers(base)
+        top = run(base, lambda upper: os.symlink("3", f"{upper}/c")).tree
+        before = store.layers(top)
+        store.stacks.fold(top)
+        folded = store.layers(top)
+        store.images.put(Image("1" * 64, top, "{}", "{}", 1.0))
+        store.tags.move([("web", "latest")], "1" * 64, "test")
+        collect(store)
+        assert store.layers(top) == folded and os.listdir(f"{sys.argv[1]}/layers") == [os.path.basename(folded[0])]
+        assert not check(store).problems
+        store.tags.remove("web", "latest", "test", force=True)
+        store.database.write("DELETE FROM history")
+        collect(store)
+        assert os.listdir(f"{sys.argv[1]}/layers") == []
+    """)
+
+
+def test_damage_in_a_checkout_is_noticed_before_it_is_shown(inside):
+    inside("""
+        import time
+        base = tree(a="1", b="2")
+        store.layers(base)
+        top = run(base, lambda upper: os.symlink("3", f"{upper}/c")).tree
+        store.layers(top); store.stacks.fold(top)
+        (folder,) = store.layers(top)
+        time.sleep(0.05)
+        os.unlink(f"{folder}/a"); put(f"{folder}/a", "X")
+        store.close(); store = Store.open(sys.argv[1])
+        layers = store.layers(top)
+        assert folder not in layers and "put aside" in store.take_notes()[0]
+        assert [get(f"{one}/a") for one in layers if os.path.exists(f"{one}/a")] == ["1"]
     """)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.history.log import LogEntry
-from envbuild.store.tags import BUILD, ROLLBACK, TAG, HistoryEntry
+from envbuild.store.tags import BUILD, COMMIT, ROLLBACK, TAG, HistoryEntry
 from envbuild.ui.escape import visible
 from envbuild.ui.output import Output
 from envbuild.ui.units import count, duration, iso
@@ -69,6 +69,8 @@ def _action(entry: HistoryEntry) -> str:
         return f"build of {known.get('recipe', '')}".removesuffix(" of ")
     if entry.action == TAG:
         return f"tag of {known.get('source', '')}".removesuffix(" of ")
+    if entry.action == COMMIT:
+        return f"commit of the instance {known.get('instance', '')}"
     if entry.action == ROLLBACK:
         return f"rollback to {known['to']}" if known.get("to") else "rollback"
     return entry.action

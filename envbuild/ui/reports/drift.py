@@ -1,0 +1,140 @@
+"""What instances have become, as lines and as plain data (docs/drift.md has the forms)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from envbuild.drift.commit import Committed
+from envbuild.drift.drifted import Drift
+from envbuild.drift.noise import Rule
+from envbuild.drift.told import NOISE
+from envbuild.ui.escape import visible
+from envbuild.ui.output import Output
+from envbuild.ui.reports.report import path_of, report_of
+from envbuild.ui.reports.terminal import lines_of
+from envbuild.ui.units import count
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FOLDED = ("record", "script", "git")
+SHOWN = 20
+"""Paths that are named on a terminal of those that lines do not express."""
+
+
+def drift_plain(one: Drift, *, files: bool) -> dict[str, Any]:
+    """The documented form of one instance's drift."""
+    comparison = one.comparison
+    return {
+        "instance": one.instance.name,
+        "id": one.instance.identity,
+        "image": f"sha256:{one.instance.image}",
+        "reference": one.instance.reference,
+        "state": one.state.status,
+        "moved_on": one.moved_on,
+        "problem": one.problem,
+        "drifted": one.is_any,
+        "noise": _noise(rule for _, rule in one.noise),
+        "diff": None if comparison is None else report_of(comparison, files=files),
+    }
+
+
+def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
+    """The lines of one instance's drift, from its documented form."""
+    name = f"{visible(plain['instance'])} ({plain['state']})"
+    if plain["problem"]:
+        yield f"{output.paint(name, 'strong')}: {output.paint(plain['problem'], 'warning')}"
+        return
+    if plain["drifted"]:
+        if "files" in plain["diff"]:
+            yield output.paint(f"{visible(plain['diff']['old']['name'])}  ->  {visible(plain['instance'])}", "strong")
+        yield from lines_of({**plain["diff"], "same": False}, output, everything=everything)
+    else:
+        yield f"{output.paint(name, 'strong')}: as its image {visible(plain['diff']['old']['name'])}"
+    if plain["noise"]:
+        yield output.paint(f"left out as noise: {_counted(plain['noise'])} (--all shows it)", "dim")
+    if plain["moved_on"]:
+        yield output.paint(f"{plain['moved_on']} names another image by now than this instance runs", "warning")
+
+
+def commit_plain(one: Committed) -> dict[str, Any]:
+    """The documented form of a commit."""
+    written = one.written
+    told = written.told if written is not None else ()
+    return {
+        "instance": one.instance.name,
+        "base": f"sha256:{one.base.digest}",
+        "image": f"sha256:{one.image}",
+        "tree": f"sha256:{one.tree}",
+        "tag": one.tag,
+        "changed": one.tree != one.base.tree,
+        "recipe": one.recipe,
+        "lines": [line.text for line in written.lines] if written is not None else [],
+        "files": len(written.plan.laid) if written is not None else 0,
+        "checked": written is not None and written.tree is not None,
+        "dropped": [{"line": o.line.text, "reason": o.reason} for o in written.dropped] if written is not None else [],
+        "noise": _noise(o.rule for o in told if o.rule is not None),
+        "not_expressed": [{**path_of(o.change), "why": o.kind, "reason": o.reason} for o in told if o.kind != NOISE],
+        "secrets": ["/" + path.decode("utf-8", "backslashreplace") for path in one.secrets],
+    }
+
+
+def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
+    """The lines of a commit, from its documented form."""
+    digest = plain["image"].removeprefix("sha256:")
+    yield f"{output.paint(plain['tag'], 'good')} = {digest}"
+    if not plain["changed"]:
+        yield f"nothing was changed in {visible(plain['instance'])}: it is as its image, and no recipe was written"
+        return
+    if plain["recipe"] is not None:
+        files = f", which copy {count(plain['files'], 'file')}" if plain["files"] else ""
+        yield f"{visible(plain['recipe'])} has {count(len(plain['lines']), 'line')}{files}"
+    for one in plain["dropped"]:
+        yield output.paint(
+            f"could not be built, files do it instead: {visible(' '.join(one['line'].split()))}", "warning"
+        )
+        yield f"  {visible(one['reason'])}"
+    if plain["noise"]:
+        yield output.paint(f"not in the recipe, as noise: {_counted(plain['noise'])}", "dim")
+    yield from _left(plain["not_expressed"], output)
+    if plain["secrets"]:
+        yield output.paint(
+            "the image has what look like keys or passwords; do not hand it on without a look:", "warning"
+        )
+        yield from (f"  {visible(path)}" for path in plain["secrets"][:SHOWN])
+    if plain["recipe"] is None:
+        return
+    if plain["checked"]:
+        rest = " but for what is named above" if plain["not_expressed"] or plain["noise"] else ""
+        yield f"the recipe was built: it gives the same tree{rest}"
+    else:
+        yield output.paint(
+            "the recipe was not built, so whether it gives the same is not known (--no-build)", "warning"
+        )
+
+
+def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
+    if not paths:
+        return
+    yield output.paint(f"not in the recipe: {count(len(paths), 'path')}", "warning")
+    folded = Counter(one["reason"] for one in paths if one["why"] in _FOLDED)
+    yield from (f"  {count(number, 'path')}: {reason}" for reason, number in folded.items())
+    named = [one for one in paths if one["why"] not in _FOLDED]
+    for one in named[:SHOWN]:
+        what = f"{one['verb']} {', '.join(one['what'])}".rstrip()
+        yield f"  {visible(one['path'])}  {what}: {one['reason']}"
+    if len(named) > SHOWN:
+        yield f"  and {len(named) - SHOWN} more (at the end of the recipe, and with --format json)"
+
+
+def _noise(rules: Iterable[Rule]) -> list[dict[str, Any]]:
+    counted = Counter(rules)
+    return [{"rule": rule.name, "reason": rule.reason, "paths": number} for rule, number in counted.items()]
+
+
+def _counted(noise: list[dict[str, Any]]) -> str:
+    total = sum(one["paths"] for one in noise)
+    rules = ", ".join(f"{one['rule']} {one['paths']}" for one in noise)
+    return f"{count(total, 'path')} ({rules})"

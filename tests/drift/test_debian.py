@@ -1,0 +1,103 @@
+"""One day in an instance of Debian: what somebody did by hand becomes lines that give the same."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.conftest import PYTHON
+from tests.drift.conftest import Hands
+from tests.packages.conftest import Server
+from tests.packages.wheels import Index
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+PIP = "/opt/venv/bin/pip install --quiet --disable-pip-version-check"
+
+
+@pytest.fixture
+def index(server_of_wheels: Server) -> Index:
+    one = Index(server_of_wheels)
+    one.add("alpha", "1.0", ("beta",))
+    one.add("beta", "2.0")
+    return one
+
+
+@pytest.fixture
+def server_of_wheels():
+    one = Server()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def hands(debian, index):
+    """Instances of Debian; whatever runs in the end is ended."""
+    debian.environment |= {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    assert debian.build(*PYTHON, "expose 80").code == 0
+    one = Hands(debian)
+    one.start("web", "one", "--network", "host")
+    yield one
+    one.end()
+
+
+def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
+    hands.change(
+        "export DEBIAN_FRONTEND=noninteractive; apt-get update -qq -o Acquire::Languages=none;"
+        "apt-get install -qq --no-install-recommends hello jq;"
+        f"python3 -m venv /opt/venv; {PIP} --index-url {index.url} alpha;"
+        "adduser --disabled-password --gecos '' app; su app -c 'echo mine > ~/notes'; dpkg --purge tzdata;"
+        "echo '# by hand' >> /etc/bash.bashrc; rm /etc/motd; mkdir /etc/app; echo a=1 > /etc/app/conf;"
+        "chown -R app:app /etc/app; chmod 600 /etc/app/conf; echo line > /var/log/app.log; /opt/venv/bin/alpha"
+    )
+    (found,) = hands.drift("web")[1]
+    assert {one["name"].partition(":")[0] for one in found["diff"]["packages"]} == {
+        *("hello", "jq", "libjq1", "libonig5", "tzdata", "alpha", "beta", "pip", "setuptools")
+    }
+    done = hands.commit()
+    lines = hands.recipe()
+    assert lines[1].startswith("apt hello=")
+    assert " jq=" in lines[1]
+    assert "libjq1" not in lines[1]
+    assert lines[2:6] == [
+        "run dpkg --purge tzdata",
+        "run /usr/bin/python3 -m venv /opt/venv",
+        "pip(into=/opt/venv) alpha==1.0",
+        "adduser app uid=1000 groups=users",
+    ]
+    assert "copy(owner=app, mode=0600) web-one.files/etc/app/conf -> /etc/app/conf" in lines
+    assert "    rm -rf -- /etc/motd" in lines
+    assert not any("/etc/passwd" in line for line in lines)
+    assert done["dropped"] == []
+    assert {one["path"] for one in done["not_expressed"] if one["why"] == "secret"} == {"/etc/shadow"}
+    assert {one["why"] for one in done["not_expressed"]} <= {"secret", "record", "script", "accounts"}
+    said = {one["path"] for one in done["not_expressed"]}
+    left = {path for path, one in hands.rebuilt(done).items() if path not in said and one["what"] != ["time"]}
+    kinds = ("/var/log/", "/var/cache/", "/var/lib/apt/lists", "/var/lib/dpkg/", "/run/", "/root/.cache")
+    assert [path for path in left if not path.startswith(kinds) and "__pycache__" not in path and path[-1] != "-"] == []
+    run = hands.project.command(
+        "run", "web-one", "--", "sh", "-c", "hello; /opt/venv/bin/alpha; ls /usr/share/zoneinfo"
+    )
+    assert run.out == "Hello, world!\nalpha 1.0\n"
+
+
+def test_what_no_mirror_has_is_copied(hands):
+    folder = hands.project.folder / "mine"
+    (folder / "DEBIAN").mkdir(parents=True)
+    (folder / "DEBIAN/control").write_text(
+        "Package: mine\nVersion: 1.0\nArchitecture: all\nMaintainer: Ada <ada@example.test>\nDescription: mine\n"
+    )
+    (folder / "usr/share/mine").mkdir(parents=True)
+    (folder / "usr/share/mine/hi").write_text("hi\n")
+    subprocess.run(["dpkg-deb", "-b", folder, folder.parent / "mine.deb"], check=True, capture_output=True)
+    content = (folder.parent / "mine.deb").read_bytes()
+    done = hands.project.command(
+        "exec", "one", "--", "sh", "-c", "cat > /tmp/mine.deb; dpkg -i /tmp/mine.deb", stdin=content
+    )
+    assert done.code == 0, done.err
+    committed = hands.commit()
+    assert [one["line"] for one in committed["dropped"]] == ["apt mine=1.0"]
+    assert "copy web-one.files/usr/share/mine/ -> /usr/share/mine/" in hands.recipe()
+    said = {one["path"] for one in committed["not_expressed"]}
+    assert not {path for path in hands.rebuilt(committed) if "mine" in path} - said
+    assert "mine" in hands.project.command("packages", "web-one").out

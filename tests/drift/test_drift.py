@@ -1,0 +1,62 @@
+"""`envbuild drift`: what was changed by hand in the instances of an image."""
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+
+def test_an_image_without_drift(hands):
+    hands.start()
+    code, (one,) = hands.drift("web")
+    assert (code, one["drifted"], one["instance"], one["state"]) == (0, False, "one", "running")
+    assert "one (running): as its image web:latest" in hands.project.command("drift", "web").out
+
+
+def test_running_leaves_noise_which_is_counted(hands):
+    hands.start()
+    hands.change(
+        "echo 1 > /var/log/x.log; mkdir -p /var/cache/x /run/x /root/__pycache__; touch /var/cache/x/y /run/x/a.pid;"
+        "echo ls > /root/.ash_history; echo row > /data/rows; touch /root/__pycache__/a.pyc; touch /var/tmp/1"
+    )
+    code, (one,) = hands.drift("web")
+    assert (code, one["drifted"]) == (0, False)
+    counted = {rule["rule"]: rule["paths"] for rule in one["noise"]}
+    assert counted["data"] == 1
+    assert {"logs", "caches", "temporary", "compiled Python", "histories"} < counted.keys()
+    text = hands.project.command("drift", "web").out
+    assert "left out as noise" in text
+    assert "rows" not in text
+    shown = hands.project.command("drift", "web", "--all", "--files")
+    assert (shown.code, "/data/rows" in shown.out) == (1, True)
+
+
+def test_each_instance_of_the_name_and_no_other(hands):
+    assert hands.project.build("run echo 1 > /other", name="other.env").code == 0
+    hands.start("web", "one")
+    hands.start("web", "two")
+    hands.start("other", "three")
+    hands.change("echo 1 > /by-hand", "two")
+    code, found = hands.drift("web")
+    assert code == 1
+    assert {one["instance"]: one["drifted"] for one in found} == {"one": False, "two": True}
+    assert [path["path"] for path in found[0]["diff"]["unexplained"]] == ["/by-hand"]
+    assert {one["instance"] for one in hands.drift()[1]} == {"one", "two", "three"}
+    assert hands.drift("other")[0] == 0
+    assert "there is no image 'weg'" in hands.refused("drift", "weg").err
+    assert "A /by-hand" in hands.project.command("drift", "web", "--files").out
+
+
+def test_an_instance_of_an_earlier_image_is_told_of(hands):
+    hands.start()
+    assert hands.project.build("run echo newer > /file").code == 0
+    hands.start("web", "two")
+    found = {one["instance"]: one for one in hands.drift("web")[1]}
+    assert (found["one"]["moved_on"], found["two"]["moved_on"]) == ("web:latest", "")
+    assert not found["one"]["drifted"]
+    assert "web:latest names another image by now" in hands.project.command("drift", "web").out
+    assert [one["instance"] for one in hands.drift("web@{1}")[1]] == ["one"]
+
+
+def test_an_image_without_instances(hands):
+    done = hands.project.command("drift", "web")
+    assert (done.code, done.out) == (0, "there are no instances of web\n")
