@@ -6,11 +6,11 @@ from envbuild.record import Record
 from envbuild.runtime.settings import settings_of
 from envbuild.store.instances import EXITED, LOST, Instance, Instances, State
 
-GROUP, SERVICE, SETTINGS, AFTER, ANONYMOUS = (
-    f"envbuild.{one}" for one in ("group", "service", "settings", "after", "anonymous")
+GROUP, SERVICE, NAME, SETTINGS, AFTER, ANONYMOUS = (
+    f"envbuild.{one}" for one in ("group", "service", "name", "settings", "after", "anonymous")
 )
-"""Labels: the group's name, the service's, the digest of what it was started with, the services that it depends on
-and the volumes that go with it, both with spaces between."""
+"""Labels: the group's name, the service's, the instance's, the digest of what it was started with, the services that
+it depends on and the volumes that go with it, both with spaces between."""
 
 
 class Member(Record):
@@ -25,15 +25,17 @@ class Member(Record):
 
 def group_of(instance: Instance) -> str:
     """The group that an instance belongs to, "" for none."""
-    return dict(settings_of(instance).labels).get(GROUP, "")
+    labels = dict(settings_of(instance).labels)
+    # A clone has the labels of what it was made from, and is no part of the group.
+    return labels.get(GROUP, "") if labels.get(NAME) == instance.name else ""
 
 
 def members(instances: Instances, group: str) -> list[Member]:
     """The instances of this group, by the names of their services."""
     found = []
     for one in instances.all():
-        labels = dict(settings_of(one).labels)
-        if labels.get(GROUP) == group:
+        if group_of(one) == group:
+            labels = dict(settings_of(one).labels)
             after, anonymous = (tuple(labels.get(name, "").split()) for name in (AFTER, ANONYMOUS))
             found.append(Member(one, labels.get(SERVICE, ""), labels.get(SETTINGS, ""), after, anonymous))
     return sorted(found, key=lambda one: (one.service, one.instance.name))

@@ -14,7 +14,7 @@ from envbuild.record import Record
 from envbuild.runtime import settings as runtime
 from envbuild.runtime.prepare import check_workdir
 from envbuild.runtime.settings import Limits, Restart, Settings, health_of, parameters_of, to_plain
-from envbuild.services.members import AFTER, ANONYMOUS, GROUP, SERVICE, SETTINGS
+from envbuild.services.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.services.model import HEALTHY, Group, Health, Service
 from envbuild.services.reader import ServiceErrors
 from envbuild.store.images import Image
@@ -88,15 +88,16 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
     )
     check_workdir(store, image.tree, settings)
     digest = sha256_of(json.dumps([image.digest, to_plain(settings)]).encode())
+    name = service.container_name or f"{group.name}-{service.name}"
     own = {
         GROUP: group.name,
         SERVICE: service.name,
+        NAME: name,
         SETTINGS: digest,
         AFTER: " ".join(one.service for one in service.depends),
         ANONYMOUS: " ".join(service.anonymous),
     }
     settings = settings.replace(labels=(*service.labels, *own.items()))
-    name = service.container_name or f"{group.name}-{service.name}"
     return Plan(service, name, image, reference, facts, settings, digest)
 
 

@@ -337,6 +337,15 @@ def test_names_that_somebody_else_has(shop):
     assert standing(shop) == {"shop-web": "running"}
 
 
+def test_a_clone_of_a_service_is_no_part_of_the_group(shop):
+    write(shop, "web: {image: base}")
+    assert shop.command("up").code == 0
+    assert shop.command("clone", "shop-web").code == 0
+    assert told(shop.command("up")) == [("web", "unchanged")]
+    assert shop.command("down").code == 0
+    assert standing(shop) == {"shop-web-2": "running"}
+
+
 def test_two_groups_from_one_file(shop):
     write(shop, "web: {image: base}")
     assert shop.command("up", "--name", "one").code == 0
