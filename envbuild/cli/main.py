@@ -92,6 +92,10 @@ def run(words: Sequence[str]) -> int:
         return _report_bug(bug, environment)
 
 
+# argparse looks for translations of its own few words, of which there are none, and loads locale to do so: 1 ms.
+vars(argparse)["_"] = str
+
+
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
         module_name, _ = COMMANDS[words[0]]

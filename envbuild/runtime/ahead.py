@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
@@ -25,7 +26,12 @@ class Ahead(Record):
 
 @contextmanager
 def sandbox_ahead(network: str, store_path: str, opened: Sequence[socket] = ()) -> Iterator[Ahead]:
-    """Enters the network and has a sandbox made at once. The process has one thread, and is in no namespace yet."""
+    """Enters the network and has a sandbox made at once. The process has one thread, and is in no namespace yet.
+
+    Garbage is not looked for from here on: what is loaded until the command runs is none, and a start would pay for
+    looking at all of it. Whoever looks after the command turns that on again (supervisor.py).
+    """
+    gc.disable()
     if network in ("none", "host"):  # as in settings.py, which is loaded meanwhile
         with Helper.start(enter_user_namespace(), once=True) as helper:
             yield Ahead(helper, opened=tuple(opened))

@@ -6,6 +6,7 @@ after by the process that the user started. Either lives in the user namespace t
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -73,6 +74,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._over = threading.Event()
         self._number = 0
+        self._server: ControlServer | None = None
         self.code = 0
         self._request = task.request
         address = ""
@@ -105,8 +107,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
-        server = ControlServer(self._task.folder, self._session, self)
-        server.start()
+        gc.freeze()
+        gc.enable()
         if self._ports is not None:
             self._ports.start()
         if self._health is not None:
@@ -133,7 +135,8 @@ class Supervisor:
             if self._ports is not None:
                 self._ports.close()
             # Whoever waits for the end is to hear of it.
-            server.end()
+            if self._server is not None:
+                self._server.end()
             if self._group is not None:
                 self._group.remove()
         return self.code
@@ -178,6 +181,10 @@ class Supervisor:
         def started(number: int) -> None:
             self._number = number
             self._streams.started()
+            if self._server is None:
+                # While process 1 mounts the tree: nobody has to wait for this.
+                self._server = ControlServer(self._task.folder, self._session, self)
+                self._server.start()
 
         def running() -> None:
             if self._ports is not None:

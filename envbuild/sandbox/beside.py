@@ -12,19 +12,23 @@ from envbuild.errors import EnvbuildError
 from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.command import Command, fork_command, start
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.messages import (
+    CONNECTED,
+    ENTER,
+    ENTERED,
+    NETWORK,
+    PAUSE,
+    PAUSED,
+    REFUSED,
+    ROOT,
+    SIGNAL,
+    SOCKET,
+    SOCKETS,
+    TERMINAL,
+    THE_ROOT,
+)
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, send
-
-ENTER, SIGNAL, SOCKETS, PAUSE, CONNECTED, ROOT = (
-    "enter",
-    "signal",
-    "sockets",
-    "pause",
-    "connected",
-    "root",
-)
-ENTERED, REFUSED, TERMINAL, SOCKET = "entered ended", "entered refused", "entered terminal", "a socket"
-PAUSED, NETWORK, THE_ROOT = "paused", "a network", "the root"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

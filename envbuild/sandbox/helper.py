@@ -18,9 +18,8 @@ from types import TracebackType
 
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import IdMap
-from envbuild.sandbox.init import RUNNING
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, RUNNING, START, TELL
 from envbuild.sandbox.request import Outcome, Request
-from envbuild.sandbox.server import KILL, KILL_ALL, NETWORK, ORDER, PROCESS, START, TELL, serve
 from envbuild.sandbox.session import Session
 from envbuild.sandbox.wire import receive, send_request
 
@@ -55,6 +54,9 @@ class Helper:
         pid = os.fork()
         if pid == 0:
             try:
+                # Only here: the main process has no use for it, and goes on meanwhile.
+                from envbuild.sandbox.server import serve
+
                 serve(theirs, ids, parent, ahead=not once)
             finally:
                 os._exit(0)
@@ -105,7 +107,7 @@ class Helper:
                 self._next += 1
                 self._active += 1
                 number = self._next
-                flags = (NETWORK if request.network else 0) | (TELL if made is not None else 0)
+                flags = (HOST_NETWORK if request.network else 0) | (TELL if made is not None else 0)
                 order = ORDER.pack(START, number, flags, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)

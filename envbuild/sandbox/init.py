@@ -23,12 +23,11 @@ from envbuild.sandbox.command import FORWARDED, Command, fork_command, start
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.fixed import FixedParts
 from envbuild.sandbox.ids import why_refused
+from envbuild.sandbox.messages import RUNNING
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
 from envbuild.sandbox.wire import receive_request, receive_with_descriptors, send
 
-RUNNING = "running"
-"""What is sent when the command of a request with `serve` was executed."""
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
 more, covered in this mount namespace only."""

@@ -11,21 +11,15 @@ import gc
 import os
 import select
 import signal
-import struct
 import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.sandbox import seccomp, syscalls
 from envbuild.sandbox.ids import IdMap, why_refused
 from envbuild.sandbox.init import run_init
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, TELL
 from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
 
-ORDER = struct.Struct("=cIid")
-"""An order: what, number of the run, an argument (flags, or a signal), time limit in seconds (0 for none)."""
-START, KILL, KILL_ALL = b"s", b"k", b"a"
-NETWORK, TELL = 1, 2
-"""Flags of START: the network of the caller; say which process it is before anything is run in it."""
-PROCESS = "process"
 CONTROL = 3
 """The descriptor that orders come from."""
 _NAMESPACES = (
@@ -129,7 +123,7 @@ class _Server:
 
     def _start(self, number: int, descriptors: tuple[int, ...], flags: int, deadline: float | None) -> None:
         link = socket(fileno=descriptors[-1])
-        network = bool(flags & NETWORK)
+        network = bool(flags & HOST_NETWORK)
         try:
             waiting = None
             if not network:

@@ -10,7 +10,8 @@ from socket import socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.record import Record
-from envbuild.sandbox.beside import (
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.messages import (
     CONNECTED,
     ENTER,
     ENTERED,
@@ -25,7 +26,6 @@ from envbuild.sandbox.beside import (
     TERMINAL,
     THE_ROOT,
 )
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import send
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.store.instances import GROUPS
+KEPT = "cgroups"
+"""The file in an instance's folder that names its groups, so that those of a crash are found."""
 
 
 def keep_groups(folder: str, paths: tuple[str, ...]) -> None:
     """Puts down which groups the instance in this folder is about to have."""
-    with open(f"{folder}/{GROUPS}", "w", encoding="utf-8") as file:
+    with open(f"{folder}/{KEPT}", "w", encoding="utf-8") as file:
         file.write("".join(f"{path}\n" for path in paths))
 
 
 def groups_of(folder: str) -> tuple[str, ...]:
     """The groups of the instance in this folder that are there."""
     try:
-        with open(f"{folder}/{GROUPS}", encoding="utf-8") as file:
+        with open(f"{folder}/{KEPT}", encoding="utf-8") as file:
             return tuple(path for path in file.read().splitlines() if os.path.isdir(path))
     except (FileNotFoundError, NotADirectoryError):
         return ()
@@ -39,6 +40,6 @@ def remove_groups(folder: str) -> None:
             else:
                 break
     try:
-        os.unlink(f"{folder}/{GROUPS}")
+        os.unlink(f"{folder}/{KEPT}")
     except FileNotFoundError:
         pass

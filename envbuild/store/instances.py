@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
 LAYERS = "layers"
 TEMPORARY = "temporary"
-GROUPS = "cgroups"
-"""The file in an instance's folder that names its control groups (control_groups.py)."""
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -238,10 +236,9 @@ class Instances:
     def remove(self, instance: Instance) -> None:
         """Takes an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
         over."""
-        if os.path.exists(f"{instance.path}/{GROUPS}"):
-            from envbuild.store.control_groups import remove_groups  # few have limits
+        from envbuild.store.control_groups import remove_groups  # not for a start
 
-            remove_groups(instance.path)
+        remove_groups(instance.path)
         gone = f"{instance.path}.gone"
         try:
             os.rename(instance.path, gone)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from envbuild.store import alone, snapshot
+from envbuild.store import alone
 from envbuild.store.attributes import apply_attributes
-from envbuild.store.builder import TreeBuilder
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.instances import Instances
@@ -18,20 +17,21 @@ from envbuild.store.lost import Lost
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Occurrences
 from envbuild.store.records import Memo, Stats, Steps
-from envbuild.store.snapshot import Snapshot
 from envbuild.store.stacks import Stacks
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 from envbuild.tree.forest import root_entry, walk
-from envbuild.tree.patterns import Matcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from envbuild.store.builder import TreeBuilder
+    from envbuild.store.snapshot import Snapshot
     from envbuild.store.volumes import Volumes
+    from envbuild.tree.patterns import Matcher
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
@@ -151,6 +151,8 @@ class Store:
         made: Sequence[str] = (),
     ) -> Snapshot:
         """The tree that a command left in a workspace (see snapshot.py)."""
+        from envbuild.store import snapshot  # only where steps run
+
         return snapshot.take(
             space.upper,
             parent,
@@ -198,6 +200,8 @@ class Store:
 
     def builder(self) -> TreeBuilder:
         """For a tree that is put together from entries, such as a base."""
+        from envbuild.store.builder import TreeBuilder
+
         return TreeBuilder(self.trees, self.objects)
 
     def size(self, tree: Digest) -> tuple[int, int]:
