@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
@@ -106,20 +107,28 @@ def to_plain(settings: Settings) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> Settings:
-    """from_plain(to_plain(settings)) == settings, also when it went through JSON."""
-    found = dict(plain)
-    found["restart"] = Restart(*plain["restart"])
-    found["limits"] = Limits(*plain["limits"])
-    found["mounts"] = tuple(Mount(*one) for one in plain["mounts"])
-    found["ports"] = tuple(Port(*one) for one in plain["ports"])
-    for name in ("argv", "aliases", "fixed"):
-        found[name] = tuple(plain[name])
-    for name in ("environment", "labels"):
-        found[name] = tuple((key, value) for key, value in plain[name])
-    if plain["health"] is not None:
-        argv, *rest = plain["health"]
-        found["health"] = Health(tuple(argv), *rest)
-    return Settings(**found)
+    """from_plain(to_plain(settings)) == settings, also when it went through JSON.
+
+    What another version of envbuild did not know has its default, and what only that knew is left out.
+    """
+    readers: dict[str, Callable[[Any], Any]] = {
+        "argv": tuple,
+        "aliases": tuple,
+        "fixed": tuple,
+        "environment": _pairs,
+        "labels": _pairs,
+        "mounts": lambda rows: tuple(Mount(*one) for one in rows),
+        "ports": lambda rows: tuple(Port(*one) for one in rows),
+        "restart": lambda row: Restart(*row),
+        "limits": lambda row: Limits(*row),
+        "health": lambda row: None if row is None else Health(tuple(row[0]), *row[1:]),
+    }
+    known = {name: plain[name] for name in Settings.__match_args__ if name in plain}
+    return Settings(**{name: readers.get(name, lambda value: value)(value) for name, value in known.items()})
+
+
+def _pairs(rows: Sequence[Sequence[str]]) -> Pairs:
+    return tuple((name, value) for name, value in rows)
 
 
 def dump(settings: Settings) -> str:

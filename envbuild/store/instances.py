@@ -184,7 +184,9 @@ class Instances:
         """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
         try:
             with open(f"{instance.path}/state.json", encoding="utf-8") as file:
-                state = State(**json.load(file))
+                plain = json.load(file)
+            # Another version of envbuild may have written it.
+            state = State(**{name: plain[name] for name in State.__match_args__ if name in plain})
         except (FileNotFoundError, ValueError):
             state = State(LOST)
         if state.status != EXITED and not self.is_supervised(instance):
