@@ -60,4 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="for you to find it by")
     parser.add_argument("--stop-timeout", type=float, default=10.0, metavar="SECONDS", help="how long `stop` waits")
     parser.add_argument("--no-health", action="store_true", help="without the image's own check of its health")
+    parser.add_argument(
+        "--unfiltered", action="store_true", help="without the filter of system calls: for programs that you trust"
+    )
     parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")

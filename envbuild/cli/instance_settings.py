@@ -57,6 +57,7 @@ def settings_from(
         hostname=arguments.hostname or "",
         mounts=tuple(mounts),
         read_only=arguments.read_only,
+        unfiltered=arguments.unfiltered,
         fixed=tuple(sorted({_target(path, f"--fixed {path}") for path in arguments.fixed})),
         network=arguments.network,
         ports=tuple(ports),

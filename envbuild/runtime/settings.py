@@ -69,7 +69,8 @@ class Health(Record):
 
 class Settings(Record):
     """All of it. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in seconds.
-    `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`."""
+    `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
+    `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls."""
 
     argv: tuple[str, ...]
     environment: Pairs = ()
@@ -80,6 +81,7 @@ class Settings(Record):
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
     fixed: tuple[str, ...] = ()
+    unfiltered: bool = False
     network: str = NO_NETWORK
     aliases: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()

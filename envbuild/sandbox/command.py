@@ -63,6 +63,7 @@ def start(command: Command, request: Request, identity: Identity, streams: Seque
         request.directory,
         (identity.uid, identity.gid, identity.groups),
         terminal,
+        request.unfiltered,
     )
     send(command.orders, "run", payload, streams)
     command.orders.close()
@@ -81,7 +82,7 @@ def _wait_and_become(orders: socket, program: bytes, single: bool) -> None:
         return
     # Process 1 has changed the root of both, but what was the current directory still lies on the host.
     os.chdir("/")
-    _, (argv, environment, directory, (uid, gid, groups), terminal), streams = message
+    _, (argv, environment, directory, (uid, gid, groups), terminal, unfiltered), streams = message
     if terminal is not None:
         opened = os.open(terminal, os.O_RDWR)
         fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
@@ -91,7 +92,7 @@ def _wait_and_become(orders: socket, program: bytes, single: bool) -> None:
     if not single:
         os.setgroups(groups)
         os.setresgid(gid, gid, gid)
-    if program:
+    if program and (single or not unfiltered):
         # While this process may still do everything in its namespace: else the kernel wants no_new_privs first, and
         # sudo and su would not work inside.
         syscalls.set_filter(program)

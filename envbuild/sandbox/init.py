@@ -67,6 +67,8 @@ def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
         if failure is not None:
             raise failure
         request = receive_request(link)
+        if request.unfiltered and not single:
+            program = b""
         beside = Beside(link, program, single=single, terminal=_new_terminal, reason=_not_started)
         status = _run(request, held, link, command, (stdin, output, errors), beside)
     except EnvbuildError as error:

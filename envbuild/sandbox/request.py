@@ -40,6 +40,7 @@ class Request(Record):
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (session.py).
+    An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
@@ -49,6 +50,7 @@ class Request(Record):
     upper: str | None = None
     work: str | None = None
     fixed: tuple[str, ...] = ()
+    unfiltered: bool = False
     directory: str = "/"
     user: str = ""
     network: bool = False

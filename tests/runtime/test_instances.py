@@ -219,3 +219,15 @@ def test_a_checkout_is_made_behind_a_read_only_instance_and_used_by_the_next(ima
 def test_what_can_not_be_fixed_is_told(image):
     done = image.command("run", "--fixed", "/none", "web", "--", "true")
     assert (done.code, "/none can't be kept as it is" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(("words", "mode"), [((), "2"), (("--unfiltered",), "0")])
+def test_the_filter_of_system_calls_is_there_unless_it_was_asked_to_be_left_out(image, words, mode):
+    """Seccomp in /proc/PID/status (proc(5)): 2 with a filter, 0 without."""
+    ask = ["sed", "-n", "s/^Seccomp:.//p", "/proc/self/status"]
+    assert image.command("run", *words, "web", "--", *ask).out == f"{mode}\n"
+    run(image, *words, "web", "--", "sh", "-c", WAITING)
+    assert image.command("exec", "one", "--", *ask).out == f"{mode}\n"
+    # Without it a command has no more rights over what is outside of its namespaces.
+    mount = image.command("exec", "one", "--", "mount", "-t", "tmpfs", "none", "/root")
+    assert (mount.code, "permission denied" in mount.err) == (1, True), mount.err
