@@ -135,12 +135,15 @@ def _prepare(bench: Bench) -> dict[str, Sequence[str]]:
     done = subprocess.run(words, env={**bench.environment, "PYTHONPATH": root}, capture_output=True, text=True)
     if done.returncode:
         raise Missing(done.stderr[-300:])
-    subprocess.run(["cp", "-a", done.stdout.strip(), plain], check=True)
+    checkout = done.stdout.strip()
+    subprocess.run(["cp", "-a", checkout, plain], check=True)
     for name, minor in (("null", 3), ("zero", 5)):
         os.mknod(plain / "dev" / name, 0o20666, os.makedev(1, minor))
     ways: dict[str, Sequence[str]] = {
         "outside": ["chroot", str(plain)],
+        "outside, in the store's own checkout": ["chroot", checkout],
         "read-only": [*ENVBUILD, "run", "--read-only", "inside", "--"],
+        "read-only, unfiltered": [*ENVBUILD, "run", "--read-only", "--unfiltered", "inside", "--"],
         "writable with /usr and /var/lib fixed": [
             *(*ENVBUILD, "run", "--fixed", "/usr", "--fixed", "/var/lib", "inside", "--")
         ],
