@@ -141,7 +141,11 @@ def _prepare(bench: Bench) -> dict[str, Sequence[str]]:
         os.mknod(plain / "dev" / name, 0o20666, os.makedev(1, minor))
     ways: dict[str, Sequence[str]] = {
         "outside": ["chroot", str(plain)],
-        "outside, in the store's own checkout": ["chroot", checkout],
+        "outside, in the store's own checkout": [
+            *("unshare", "--mount", "sh", "-c"),
+            f'mount --bind /dev {checkout}/dev && exec chroot {checkout} "$@"',
+            "sh",
+        ],
         "read-only": [*ENVBUILD, "run", "--read-only", "inside", "--"],
         "read-only, unfiltered": [*ENVBUILD, "run", "--read-only", "--unfiltered", "inside", "--"],
         "writable with /usr and /var/lib fixed": [
