@@ -15,6 +15,7 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
+    _open_missing_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -23,6 +24,14 @@ def main() -> None:
         code = code or 1  # the reader went away, or its disk is full
     # All that has to be undone was undone when `run` came back. Taking the interpreter apart costs 3 ms more.
     os._exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Without a standard stream (as after `<&-`) the next file that is opened would be taken for it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one (open(2))
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 if __name__ == "__main__":

@@ -284,3 +284,11 @@ def test_a_first_build_on_a_terminal_makes_its_base_and_draws(project):
     assert b"1 running" in seen
     assert b"words" in seen
     assert b"web:latest" in seen
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(web, closed):
+    words = f"{sys.executable} -m envbuild run web -- sh -c 'echo kept; exit 4' {closed}"
+    done = subprocess.run(["sh", "-c", words], cwd=web.folder, env=web.environment, capture_output=True, check=False)
+    assert done.returncode == 4
+    assert done.stdout == (b"" if ">&- 2" in closed or closed == ">&-" else b"kept\n")
