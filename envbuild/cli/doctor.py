@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.runtime.probe import probe_instances
     from envbuild.sandbox.probe import probe
     from envbuild.store.database import StoreUnusable
     from envbuild.store.store import Store
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may not be written by this user")
-        findings = probe(store.work.path)
+        findings = (*probe(store.work.path), *probe_instances())
     if arguments.format == "json":
         plain = [{name: getattr(one, name) for name in one.__match_args__} for one in findings]
         print_json({"store": environment.store_path(), "user": os.getuid(), "findings": plain}, environment.stdout)

@@ -36,7 +36,7 @@ class Finding(Record):
 
 def probe(folder: str) -> tuple[Finding, ...]:
     """Tries everything. `folder` is an existing, writable folder on the file system of the store."""
-    namespace = _tried(lambda: _describe(enter_user_namespace()))
+    namespace = tried(lambda: _describe(enter_user_namespace()))
     findings = [
         Finding(
             "user namespace",
@@ -56,19 +56,20 @@ def probe(folder: str) -> tuple[Finding, ...]:
         _space(folder),
         _program("mmdebstrap", "debian: bases", "apt-get install mmdebstrap"),
         _program("apt-get", "debian: bases and networked apt steps", "use Debian, or start from host or tar:"),
-        _cgroups(),
     ]
     return tuple(findings)
 
 
-class _Result:
+class Result:
+    """How a trial went: whether it did, what it said, and what mends it."""
+
     def __init__(self, ok: bool, text: str, mend: str) -> None:
         self.ok = ok
         self.text = text
         self.mend = mend
 
 
-def _tried(trial: Callable[[], str]) -> _Result:
+def tried(trial: Callable[[], str]) -> Result:
     """Runs a trial in a child of its own. What it returns or raises comes back as text."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -88,7 +89,7 @@ def _tried(trial: Callable[[], str]) -> _Result:
         parts = answer.read().decode(errors="replace").split("\0")
     os.waitpid(child, 0)
     verdict, text, mend = (*parts, "", "", "")[:3]
-    return _Result(verdict == "ok", text or "ended without an answer", mend)
+    return Result(verdict == "ok", text or "ended without an answer", mend)
 
 
 def _describe(ids: IdMap) -> str:
@@ -125,7 +126,7 @@ def _overlay(folder: str) -> Finding:
                 raise OSError(5, "it mounts, but removing a file does not work as it should")
         return "mounts in the user namespace on the file system of the store, with whiteouts"
 
-    found = _tried(trial)
+    found = tried(trial)
     mend = "" if found.ok else (found.mend or "put the store on ext4, xfs or btrfs: ENVBUILD_STORE=DIR")
     return Finding("overlayfs", found.ok, found.text, mend, True, "layers: each step and each instance")
 
@@ -142,20 +143,20 @@ def _overlay_interface(folder: str) -> Finding:
                 os.close(context)
         return "stacks of up to 500 layers"
 
-    found = _tried(trial)
+    found = tried(trial)
     mend = "" if found.ok else "use Linux 6.8 or later; until then stacks are limited by the length of one mount option"
     return Finding("overlayfs lowerdir+", found.ok, found.text, mend, False, "recipes of many steps")
 
 
 def _sandbox(folder: str) -> Finding:
-    found = _tried(lambda: _run_in_sandbox(folder, single=False))
+    found = tried(lambda: _run_in_sandbox(folder, single=False))
     mend = "" if found.ok else (found.mend or "run outside of a container, or give it a full /proc and /sys")
     purpose = "running steps: namespaces, mounts, /proc, /dev, the filter"
     return Finding("sandbox", found.ok, found.text, mend, True, purpose)
 
 
 def _single_sandbox(folder: str) -> Finding:
-    found = _tried(lambda: _run_in_sandbox(folder, single=True))
+    found = tried(lambda: _run_in_sandbox(folder, single=True))
     purpose = "users without a range of ids"
     return Finding("sandbox with a single id", found.ok, found.text, found.mend, False, purpose)
 
@@ -197,7 +198,7 @@ def _seccomp() -> Finding:
         syscalls.set_filter(program)
         return f"the filter of {len(program) // 8} rules is accepted"
 
-    found = _tried(trial)
+    found = tried(trial)
     mend = "" if found.ok else "use a kernel with CONFIG_SECCOMP_FILTER=y on x86-64 or AArch64"
     return Finding("seccomp", found.ok, found.text, mend, False, "keeping dangerous system calls from steps")
 
@@ -209,7 +210,7 @@ def _links(folder: str) -> Finding:
             os.link(f"{where}/lower/a", f"{where}/upper/b")
         return "equal files are kept once"
 
-    found = _tried(trial)
+    found = tried(trial)
     mend = "" if found.ok else "put the store on a file system with hard links: ENVBUILD_STORE=DIR"
     return Finding("hard links", found.ok, found.text, mend, True, "the store")
 
@@ -224,18 +225,6 @@ def _space(folder: str) -> Finding:
 def _program(name: str, purpose: str, mend: str) -> Finding:
     path = find_program(name)
     return Finding(name, path is not None, path or "not installed", "" if path else mend, False, purpose)
-
-
-def _cgroups() -> Finding:
-    try:
-        with open("/sys/fs/cgroup/cgroup.controllers", encoding="ascii") as file:
-            names = file.read().split()
-    except OSError:
-        names = []
-    ok = {"memory", "pids"} <= set(names)
-    detail = f"version 2 with {' '.join(names)}" if names else "no unified hierarchy (version 2) at /sys/fs/cgroup"
-    mend = "" if ok else "boot with systemd.unified_cgroup_hierarchy=1"
-    return Finding("cgroups", ok, detail, mend, False, "limits on memory and processes of instances")
 
 
 class _Folders:

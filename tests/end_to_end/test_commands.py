@@ -156,6 +156,8 @@ def test_doctor_finds_out_by_trying(project):
     findings = {one["name"]: one for one in json.loads(done.out)["findings"]}
     assert findings["overlayfs"]["ok"], findings
     assert findings["sandbox"]["ok"], findings
+    assert findings["networks of instances"]["ok"], findings
+    assert {"outgoing network", "limits"} <= set(findings)
     for one in findings.values():
         assert one["ok"] or one["mend"], one
 
