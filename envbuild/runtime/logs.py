@@ -36,6 +36,10 @@ class LogWriter:
             thread.join()
         self._threads.clear()
 
+    def close(self) -> None:
+        """Nothing more is written."""
+        self._file.close()
+
     def write(self, stream: str, lines: list[bytes]) -> None:
         """Appends whole lines."""
         head = f"{time.time():.6f} {stream} ".encode()
@@ -82,7 +86,9 @@ def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, 
     try:
         rest = b""
         while True:
+            # Both asked before it is read to its end: what is written after that is for the next round.
             living = bool(alive()) if callable(alive) else False
+            followed = _follows(path, file.fileno())
             while line := file.readline():
                 rest += line
                 if rest.endswith(b"\n"):
@@ -90,7 +96,7 @@ def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, 
                     rest = b""
             if not follow:
                 return
-            if _follows(path, file.fileno()):
+            if followed:
                 file.close()
                 file = open(path, "rb")  # noqa: SIM115
                 continue
