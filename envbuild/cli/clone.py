@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.store.instances import Instances
 
     path = environment.store_path()
-    settings = settings_of(Instances(f"{path}/instances").find(arguments.instance))
+    settings = settings_of(Instances.of(path).find(arguments.instance))
     ports = tuple(port for text in arguments.publish for port in parse_ports(text))
     check_network(settings.network)
     opened = [one for _, one in open_ports(ports)]

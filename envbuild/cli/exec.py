@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.store.store import Store
+from envbuild.store.instances import Instance, Instances
 
 DESCRIPTION = """\
 Runs another command in a running instance, beside its own: with its user, directory and environment unless told
@@ -38,13 +38,10 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
     from envbuild.plan.facts import load
     from envbuild.runtime.control import enter
     from envbuild.runtime.foreground import pass_signals
-    from envbuild.runtime.prepare import shell_of
     from envbuild.runtime.settings import settings_of
     from envbuild.sandbox.request import Entry
 
-    with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(name)
-        argv = command or (shell_of(store, instance.tree, instance.name),)
+    instance = Instances.of(environment.store_path()).find(name)
     settings = settings_of(instance)
     terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
     variables = {
@@ -54,7 +51,7 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
     if terminal:
         variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
     entry = Entry(
-        tuple(argv),
+        command or (_shell(instance, environment),),
         tuple(variables.items()),
         arguments.workdir or settings.workdir,
         settings.user if arguments.user is None else arguments.user,
@@ -67,3 +64,11 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
         with TerminalBridge(0, 1) as bridge:
             return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
     return enter(instance, entry, (0, 1, 2), running=pass_signals)
+
+
+def _shell(instance: Instance, environment: Environment) -> str:
+    from envbuild.runtime.prepare import shell_of
+    from envbuild.store.store import Store  # only to look into the tree
+
+    with Store.open(environment.store_path(), create=False) as store:
+        return shell_of(store, instance.tree, instance.name)

@@ -7,7 +7,7 @@ import signal
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
-from envbuild.store.store import Store
+from envbuild.store.instances import Instances
 
 DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
 
@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     number = int(text) if text.isdigit() else int(getattr(signal, f"SIG{text}", 0))
     if not 0 < number < signal.NSIG:
         raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
-    with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find(one) for one in arguments.instance]
+    instances = Instances.of(environment.store_path())
+    found = [instances.find(one) for one in arguments.instance]
     for one in found:
         ask(one, SIGNAL, (number,))
         environment.stdout.write(f"{one.name}\n")

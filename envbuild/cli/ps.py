@@ -8,8 +8,7 @@ import time
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
-from envbuild.store.instances import EXITED, LOST, STARTING, Instance, State
-from envbuild.store.store import Store
+from envbuild.store.instances import EXITED, LOST, STARTING, Instance, Instances, State
 from envbuild.ui.tables import table
 from envbuild.ui.units import ago, duration, iso
 
@@ -38,8 +37,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.runtime.members import tidy
 
         tidy(networks)  # whoever looks has the others know who was killed
-    with Store.open(environment.store_path()) as store:
-        found = [(one, store.instances.state(one)) for one in store.instances.all()]
+    instances = Instances.of(environment.store_path())
+    found = [(one, instances.state(one)) for one in instances.all()]
     shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
         from envbuild.services.members import group_of  # only where asked for

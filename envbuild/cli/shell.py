@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.store.instances import Instances
 
         if arguments.image is not None and not arguments.failed:
-            instances = Instances(f"{environment.store_path()}/instances")
+            instances = Instances.of(environment.store_path())
             if instances.has_name(arguments.image):
                 from envbuild.cli.exec import enter_instance
 

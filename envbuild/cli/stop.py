@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.store.store import Store
+from envbuild.store.instances import Instances
 
 DESCRIPTION = """\
 Ends instances: their command gets the image's stop signal, and if it has not gone in time is killed with all that it
@@ -25,8 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.control import STOP, NotRunning, ask
 
-    with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find(one) for one in arguments.instance]
+    instances = Instances.of(environment.store_path())
+    found = [instances.find(one) for one in arguments.instance]
     for one in found:
         try:
             ask(one, STOP, (arguments.time,))

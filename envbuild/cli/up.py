@@ -214,7 +214,7 @@ def _follow(
     from envbuild.services.members import members
     from envbuild.store.instances import Instances
 
-    instances = Instances(f"{environment.store_path()}/instances")
+    instances = Instances.of(environment.store_path())
     chosen = {one.plan.service.name for one in decisions}
     found = [one for one in members(instances, group.name) if one.service in chosen]
     followers = Followers(instances, found, skipped, shown.log)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 
 from envbuild.cli.environment import Environment
-from envbuild.store.store import Store
+from envbuild.store.instances import LOST, Instances
 
 DESCRIPTION = "Waits until instances are over and prints their exit codes; its own is that of the last."
 
@@ -22,12 +23,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.control import WAIT, NotRunning, ask
 
     code = 0
-    with Store.open(environment.store_path(), create=False) as store:
-        for one in [store.instances.find(name) for name in arguments.instance]:
-            try:
-                (answer,) = ask(one, WAIT)
-                code = int(str(answer))
-            except NotRunning:
-                code = store.instances.state(one).code or 0
-            environment.stdout.write(f"{code}\n")
+    instances = Instances.of(environment.store_path())
+    for one in [instances.find(name) for name in arguments.instance]:
+        try:
+            (answer,) = ask(one, WAIT)
+            code = int(str(answer))
+        except NotRunning:
+            state = instances.state(one)
+            # What was lost was killed with its supervisor, or by the machine's end.
+            code = 128 + signal.SIGKILL if state.status == LOST else state.code or 0
+        environment.stdout.write(f"{code}\n")
+        environment.stdout.flush()
     return code

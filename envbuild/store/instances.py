@@ -92,6 +92,12 @@ class Instances:
     def __init__(self, path: str) -> None:
         self.path = path
 
+    @classmethod
+    def of(cls, store_path: str) -> Instances:
+        """Those of the store in this folder, which need not be open: most that is asked of them is not in its
+        database."""
+        return cls(f"{store_path}/instances")
+
     def create(
         self,
         name: str | None,
