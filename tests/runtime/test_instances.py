@@ -82,25 +82,36 @@ def test_stop_ends_one_that_is_always_restarted(image):
     assert state(image)["state"] == "exited"
 
 
+def supervisor_of(project, name: str = "one") -> int:
+    """The process that holds the instance's lock; it is above the helper, and that above process 1."""
+    pid = state(project, name)["pid"]
+    for _ in range(2):
+        with open(f"/proc/{pid}/status") as file:
+            pid = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
+    return pid
+
+
 def test_it_outlives_who_started_it_and_ps_tells_the_truth_when_its_supervisor_was_killed(image):
     run(image, "web", "--", "sh", "-c", WAITING)
-    folder = image.store / "instances" / state(image)["id"]
-    holders = subprocess.run(["fuser", folder / "lock"], capture_output=True, text=True, check=False).stdout.split()
-    if not holders:
-        holders = [pid for pid in os.listdir("/proc") if pid.isdigit() and _holds(pid, str(folder / "lock"))]
-    supervisor = min(map(int, holders))
-    os.kill(supervisor, signal.SIGKILL)
+    os.kill(supervisor_of(image), signal.SIGKILL)
     assert wait_for(lambda: state(image)["state"] == "lost")
-    assert not any(_mentions(pid, WAITING) for pid in os.listdir("/proc") if pid.isdigit())
+    assert wait_for(lambda: not any(_mentions(pid, WAITING) for pid in os.listdir("/proc") if pid.isdigit()))
+    assert image.command("wait", "one").out == "137\n"
     assert image.command("start", "one").code == 0
     assert state(image)["state"] == "running"
 
 
-def _holds(pid: str, path: str) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{one}") == path for one in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
+def test_what_was_lost_is_started_again_where_a_rule_says_so(image):
+    """As after a restart of the machine, which ends the supervisors in the same way."""
+    for name, rule in (("one", "always"), ("two", "on-failure"), ("three", "never"), ("four", "always")):
+        run(image, "--restart", rule, "web", "--", "sh", "-c", WAITING, name=name)
+    image.command("stop", "four")
+    for name in ("one", "two", "three"):
+        os.kill(supervisor_of(image, name), signal.SIGKILL)
+    assert wait_for(lambda: [state(image, name)["state"] for name in ("one", "two", "three")] == ["lost"] * 3)
+    assert sorted(image.command("start", "--lost").out.split()) == ["one", "two"]
+    found = {name: state(image, name)["state"] for name in ("one", "two", "three", "four")}
+    assert found == {"one": "running", "two": "running", "three": "lost", "four": "exited"}
 
 
 def _mentions(pid: str, text: str) -> bool:
