@@ -89,7 +89,9 @@ def test_what_no_mirror_has_is_copied(hands):
     )
     (folder / "usr/share/mine").mkdir(parents=True)
     (folder / "usr/share/mine/hi").write_text("hi\n")
-    subprocess.run(["dpkg-deb", "-b", folder, folder.parent / "mine.deb"], check=True, capture_output=True)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", folder, folder.parent / "mine.deb"], check=True, capture_output=True
+    )
     content = (folder.parent / "mine.deb").read_bytes()
     done = hands.project.command(
         "exec", "one", "--", "sh", "-c", "cat > /tmp/mine.deb; dpkg -i /tmp/mine.deb", stdin=content
