@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.background import in_background
     from envbuild.runtime.networks import check_network
     from envbuild.runtime.ports import open_ports, parse_ports
-    from envbuild.runtime.settings import settings_of
+    from envbuild.runtime.settings import NEVER, settings_of
     from envbuild.store.instances import Instances
 
     path = environment.store_path()
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     ports = tuple(port for text in arguments.publish for port in parse_ports(text))
     check_network(settings.network)
     opened = [one for _, one in open_ports(ports)]
-    with in_background(settings.network, path, opened) as background:
+    with in_background(settings.network, path, opened, again=settings.restart.when != NEVER) as background:
         ids = enter_user_namespace()
         from envbuild.cli.launch import start_new
         from envbuild.drift.instance_tree import tree_of

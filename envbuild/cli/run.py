@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.detach:
         from envbuild.runtime.background import in_background
 
-        with in_background(arguments.network, environment.store_path(), opened) as background:
+        again = arguments.restart != "never"
+        with in_background(arguments.network, environment.store_path(), opened, again=again) as background:
             from envbuild.cli.launch import run_detached
 
             return run_detached(background, arguments, environment)

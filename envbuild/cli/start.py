@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.background import in_background
     from envbuild.runtime.networks import check_network
     from envbuild.runtime.ports import open_ports
-    from envbuild.runtime.settings import RESERVED, settings_of
+    from envbuild.runtime.settings import NEVER, RESERVED, settings_of
     from envbuild.sandbox.ids import enter_user_namespace
 
     names = list(arguments.instance)
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             settings = settings_of(one)
             check_network(settings.network)
             opened = [socket for _, socket in open_ports(settings.ports)]
-            backgrounds.append(stack.enter_context(in_background(settings.network, path, opened)))
+            again = settings.restart.when != NEVER
+            backgrounds.append(stack.enter_context(in_background(settings.network, path, opened, again=again)))
         enter_user_namespace()
         from envbuild.cli.launch import start_again
 

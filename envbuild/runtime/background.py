@@ -19,14 +19,14 @@ from envbuild.runtime.settings import HOST_NETWORK, NO_NETWORK, RESERVED, from_p
 from envbuild.runtime.streams import LogStreams
 from envbuild.runtime.supervisor import Supervisor, Task
 from envbuild.sandbox import syscalls
-from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.sandbox.ids import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
 from envbuild.store.instances import EXITED, Instances, State, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.runtime.network import Network
+    from envbuild.runtime.supervisor import Sandboxes
 
 LOG, TRACE = "log", "supervisor"
 """Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
@@ -82,10 +82,10 @@ class Background:
 
 @contextmanager
 def in_background(
-    network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = ()
+    network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = (), *, again: bool = True
 ) -> Iterator[Background]:
     """A supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it goes if
-    it is given no task. This process has one thread yet.
+    it is given no task. This process has one thread yet. `again` is whether the command may be run more than once.
 
     It enters a user namespace first, if it is in none, which the supervisor shares. Not so for a named network: the
     supervisor enters that one's, which could not be done from within another; so those come first if there are several.
@@ -100,7 +100,7 @@ def in_background(
         try:
             os.setsid()
             if os.fork() == 0:
-                _become(theirs, network, store_path)
+                _become(theirs, network, store_path, again)
         finally:
             os._exit(0)
     theirs.close()
@@ -111,7 +111,7 @@ def in_background(
         one.close()
 
 
-def _become(link: socket, network: str, store_path: str) -> None:
+def _become(link: socket, network: str, store_path: str, again: bool) -> None:
     try:
         os.chdir("/")
         os.umask(0o022)
@@ -124,14 +124,14 @@ def _become(link: socket, network: str, store_path: str) -> None:
             os.dup2(nothing, target)
         os.close(nothing)
         gc.freeze()
-        _look_after(link, network, store_path)
+        _look_after(link, network, store_path, again)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
-def _look_after(link: socket, network: str, store_path: str) -> None:
+def _look_after(link: socket, network: str, store_path: str, again: bool) -> None:
     with ExitStack() as stack:
         entered: Network | None = None
         if network in (NO_NETWORK, HOST_NETWORK):
@@ -145,7 +145,20 @@ def _look_after(link: socket, network: str, store_path: str) -> None:
                 _refuse(link, error)
                 return
             ids = entered.ids
-        _serve(link, stack.enter_context(Helper.start(ids, once=True)), entered)
+        sandboxes = _sandboxes(ids, network, again)
+        stack.callback(sandboxes.close)
+        _serve(link, sandboxes, entered)
+
+
+def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
+    """What makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
+    if again:
+        from envbuild.sandbox.helper import Helper
+
+        return Helper.start(ids, once=True)
+    from envbuild.sandbox.own import OwnSandbox
+
+    return OwnSandbox(ids, network=network == HOST_NETWORK)
 
 
 def _refuse(link: socket, error: EnvbuildError) -> None:
@@ -155,7 +168,7 @@ def _refuse(link: socket, error: EnvbuildError) -> None:
         _answer(link, "failed", (error.message, error.hint))
 
 
-def _serve(link: socket, helper: Helper, network: Network | None) -> None:
+def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
     message = receive(link)
     if message is None:
         return  # there is nothing to run after all

@@ -16,7 +16,6 @@ from socket import socket
 from envbuild.record import Record, values
 from envbuild.runtime.control_server import ControlServer
 from envbuild.runtime.settings import Limits, Settings
-from envbuild.sandbox.helper import Helper
 from envbuild.sandbox.request import Entry, Outcome, Request
 from envbuild.sandbox.session import Session
 from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State, write_state
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
     from envbuild.runtime.network import Network
     from envbuild.runtime.port_mapper import PortMapper
     from envbuild.runtime.streams import Streams
+    from envbuild.sandbox.helper import Helper
+    from envbuild.sandbox.own import OwnSandbox
+
+    Sandboxes = Helper | OwnSandbox
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
@@ -51,7 +54,7 @@ class Supervisor:
     def __init__(
         self,
         task: Task,
-        helper: Helper,
+        helper: Sandboxes,
         streams: Streams,
         tell: Callable[[tuple[str, ...]], None] = lambda notes: None,
         *,

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import array
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 from socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 from types import TracebackType
 
+from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import IdMap
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, RUNNING, START, TELL
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, START, TELL
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.sandbox.session import Session
 from envbuild.sandbox.wire import receive, send_request
@@ -26,10 +26,6 @@ from envbuild.sandbox.wire import receive, send_request
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
-
-
-class HelperBug(RuntimeError):
-    """Something in a sandbox's own code went wrong; the text is its traceback."""
 
 
 class Helper:
@@ -121,7 +117,7 @@ class Helper:
             if started is not None:
                 started(number)
             try:
-                outcome = self._answers(ours, failure, terminal, began, session, running)
+                outcome = answers(ours, failure, terminal, began, session, running)
             finally:
                 if session is not None:
                     session.end()
@@ -145,46 +141,6 @@ class Helper:
             self._control.sendmsg([order], rights)
         except OSError as error:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
-
-    def _answers(
-        self,
-        link: socket,
-        failure: SandboxFailure | None,
-        terminal: Callable[[int], None] | None,
-        began: float,
-        session: Session | None,
-        running: Callable[[], None] | None,
-    ) -> Outcome:
-        outcome: Outcome | None = None
-        timed_out = False
-        while (message := receive(link)) is not None:
-            kind, payload, descriptors = message
-            if kind == "terminal" and terminal is not None:
-                terminal(descriptors[0])
-            elif kind == "ended":
-                status, number, made = payload
-                assert isinstance(status, int)
-                assert isinstance(number, int)
-                assert isinstance(made, tuple)
-                outcome = Outcome(status, number, False, 0.0, made)
-            elif kind == "failed":
-                failure = SandboxFailure(str(payload[0]), str(payload[1]))
-            elif kind == "bug":
-                raise HelperBug(str(payload[0]))
-            elif kind == "timed out":
-                timed_out = True
-            elif kind == RUNNING:
-                if running is not None:
-                    running()
-            elif session is not None:
-                session.take(kind, payload, descriptors)
-        seconds = time.monotonic() - began
-        if failure is not None:
-            raise failure
-        if outcome is None or timed_out:
-            # Ended from outside, with no word of its own.
-            outcome = Outcome(128 + signal.SIGKILL, signal.SIGKILL, timed_out)
-        return outcome.replace(seconds=seconds)
 
 
 def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:

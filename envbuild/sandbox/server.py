@@ -32,7 +32,7 @@ _NAMESPACES = (
 )
 
 
-class _Waiting:
+class Waiting:
     """A sandbox without a command: process 1 waits at the other end of `hand` for what to run."""
 
     def __init__(self, pid: int, hand: socket) -> None:
@@ -88,7 +88,7 @@ class _Server:
         self._ahead = ahead
         self._filter = seccomp.filter_program(pretend_ownership=ids.kind == "single")
         self._running: dict[int, _Running] = {}
-        self._waiting: _Waiting | None = None
+        self._waiting: Waiting | None = None
         self._poller = select.poll()
 
     def run(self) -> None:
@@ -151,29 +151,8 @@ class _Server:
             except OSError:
                 pass  # told when a command needs it
 
-    def _make(self, network: bool) -> _Waiting:
-        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        flags = _NAMESPACES | signal.SIGCHLD | (0 if network else syscalls.CLONE_NEWNET)
-        try:
-            with theirs:
-                pid = syscalls.clone(flags)
-                if pid == 0:
-                    # It keeps that one end and nothing else: what ends another run is that all ends of its socket
-                    # are closed.
-                    os.dup2(theirs.fileno(), CONTROL)
-                    syscalls.close_range(CONTROL + 1, on_exec=False)
-                    run_init(CONTROL, self._filter, network=network, single=self._ids.kind == "single")
-        except OSError:
-            ours.close()
-            raise
-        made = _Waiting(pid, ours)
-        try:
-            _write_maps(pid)
-            ours.send(b"m")
-        except OSError:
-            made.end()
-            raise
-        return made
+    def _make(self, network: bool) -> Waiting:
+        return make_sandbox(self._filter, network=network, single=self._ids.kind == "single")
 
     def _reap(self, one: _Running) -> None:
         self._poller.unregister(one.descriptor)
@@ -204,6 +183,35 @@ class _Server:
             os.waitpid(one.pid, 0)
         if self._waiting is not None:
             self._waiting.end()
+
+
+def make_sandbox(program: bytes, *, network: bool, single: bool) -> Waiting:
+    """A new sandbox without a command, with the caller's `network` or none. `program` is the seccomp filter.
+
+    The process has one thread. Raises OSError.
+    """
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    flags = _NAMESPACES | signal.SIGCHLD | (0 if network else syscalls.CLONE_NEWNET)
+    try:
+        with theirs:
+            pid = syscalls.clone(flags)
+            if pid == 0:
+                # It keeps that one end and nothing else: what ends another run is that all ends of its socket are
+                # closed.
+                os.dup2(theirs.fileno(), CONTROL)
+                syscalls.close_range(CONTROL + 1, on_exec=False)
+                run_init(CONTROL, program, network=network, single=single)
+    except OSError:
+        ours.close()
+        raise
+    made = Waiting(pid, ours)
+    try:
+        _write_maps(pid)
+        ours.send(b"m")
+    except OSError:
+        made.end()
+        raise
+    return made
 
 
 def _write_maps(pid: int) -> None:

@@ -13,7 +13,7 @@ from envbuild.record import Record
 from envbuild.runtime.background import Background, in_background
 from envbuild.runtime.ports import open_ports
 from envbuild.runtime.prepare import prepare
-from envbuild.runtime.settings import HOST_NETWORK, PRIVATE_NETWORK, RESERVED
+from envbuild.runtime.settings import HOST_NETWORK, NEVER, PRIVATE_NETWORK, RESERVED
 from envbuild.runtime.settings import dump as dump_settings
 from envbuild.runtime.supervisor import Task
 from envbuild.sandbox.ids import enter_user_namespace
@@ -61,7 +61,9 @@ class Starter:
             # Those of named networks first: nobody can enter one from a user namespace of its own.
             for one in sorted(plans, key=lambda one: one.settings.network in RESERVED):
                 opened = [socket for _, socket in open_ports(one.settings.ports)]
-                background = in_background(one.settings.network, store.path, opened)
+                background = in_background(
+                    one.settings.network, store.path, opened, again=one.settings.restart.when != NEVER
+                )
                 waiting[one.service.name] = stack.enter_context(background)
             store.owners_observable = enter_user_namespace().kind != "single"
             store.tidy()
