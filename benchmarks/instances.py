@@ -62,10 +62,9 @@ def _states(store: Path) -> list[dict[str, int]]:
 
 
 def _memory(first: int) -> int:
-    """Bytes that belong to process 1 of an instance, the helper above it and the supervisor above that, each page by
-    its share (Pss)."""
+    """Bytes that belong to process 1 of an instance and the supervisor above it, each page by its share (Pss)."""
     total, pid = 0, first
-    for _ in range(3):
+    for _ in range(2):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 total += int(line.split()[1]) * 1024

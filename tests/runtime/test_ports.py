@@ -67,12 +67,22 @@ def server(image):
 def talk(port: int, data: bytes, host: str = "127.0.0.1") -> bytes:
     """What an echoing service answers in all."""
     with socket.create_connection((host, port), timeout=20) as link:
-        sender = threading.Thread(target=lambda: (link.sendall(data), link.shutdown(socket.SHUT_WR)))
+
+        def send() -> None:
+            try:
+                link.sendall(data)
+                link.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # told where it is received
+
+        sender = threading.Thread(target=send)
         sender.start()
         received = bytearray()
-        while chunk := link.recv(1 << 20):
-            received += chunk
-        sender.join()
+        try:
+            while chunk := link.recv(1 << 20):
+                received += chunk
+        finally:
+            sender.join()
     return bytes(received)
 
 
