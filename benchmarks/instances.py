@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bench import ENVBUILD, Bench
@@ -20,10 +24,26 @@ def measure(bench: Bench) -> None:
 
 
 def _starts(bench: Bench) -> None:
+    words = [*ENVBUILD, "run", "web", "--", "echo", "x"]
+    own = [_first_byte(bench, words) for _ in range(3 * bench.runs + 1)][1:]
+    python = min(_first_byte(bench, [sys.executable, "-c", "print(1, flush=True)"]) for _ in range(bench.runs + 1))
+    beside = [taken - python for taken in own]
+    bench.report("`run`, to the first word of its command, beside the interpreter's to its first", beside, target=30)
     bench.report("`run -d`, until its command was started", bench.envbuild("run", "-d", "--rm", "web", "--", "true"))
     bench.call([*ENVBUILD, "run", "-d", "--name", "one", "web", "--", "sleep", "1000"])
     bench.report("`exec INSTANCE -- true`", bench.envbuild("exec", "one", "--", "true"))
     bench.call([*ENVBUILD, "rm", "-f", "one"])
+
+
+def _first_byte(bench: Bench, words: Sequence[str]) -> float:
+    """Seconds until a command prints something."""
+    began = time.perf_counter()
+    with subprocess.Popen(words, cwd=bench.folder, env=bench.environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        taken = time.perf_counter() - began
+        process.communicate()
+    return taken
 
 
 def _many(bench: Bench) -> None:
