@@ -34,7 +34,10 @@ class TerminalBridge:
         if self._thread is not None:
             self._thread.join()
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-        termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._settings)
+        try:
+            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._settings)
+        except termios.error:
+            pass  # it is gone, and the instance went with it
         os.close(self._stop_read)
         if self._master >= 0:
             os.close(self._master)
@@ -65,7 +68,10 @@ class TerminalBridge:
                 ending = True
                 sources = [self._master]
             if self._stdin in ready and not ending:
-                data = os.read(self._stdin, _CHUNK)
+                try:
+                    data = os.read(self._stdin, _CHUNK)
+                except OSError:
+                    data = b""  # the user's terminal is gone
                 if not data:
                     sources.remove(self._stdin)
                 _write(self._master, data)
@@ -76,7 +82,10 @@ class TerminalBridge:
                     return  # EIO: the last one who had the other side open is gone
                 if not data:
                     return
-                _write(self._stdout, data)
+                try:
+                    _write(self._stdout, data)
+                except OSError:
+                    pass  # nobody sees it any more; the command may still write it
 
 
 def _write(descriptor: int, data: bytes) -> None:
