@@ -91,7 +91,7 @@ class OwnSandbox:
         if sandbox is not None:
             try:
                 signal.pidfd_send_signal(sandbox.descriptor, number)
-            except (ProcessLookupError, OSError):
+            except OSError:
                 pass  # it is over
 
     def cancel_all(self) -> None:
