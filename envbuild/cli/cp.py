@@ -121,10 +121,10 @@ def _out(
             if environment.stdout.isatty():
                 raise UsageError("a tar archive is nothing for a terminal", "send it to a file: > FILE, or name one")
             environment.stdout.flush()
-            write_tar(found, environment.stdout.buffer, _skipped(environment), leave_out)
+            write_tar(found, environment.stdout.buffer, _skipped(environment), leave_out, within.ids.inside)
             environment.stdout.buffer.flush()
             return
-        copier = _copier(_rules(None, owners, arguments), environment)
+        copier = _copier(_rules(None, owners, arguments, within.ids.inside), environment)
         copy(found, open_on_host, target.path, arguments.target, copier, leave_out)
 
 
@@ -141,28 +141,39 @@ def _in(
     from envbuild.runtime.copies import copy, folder_of, open_on_host, source_of
     from envbuild.sandbox.accounts import identity_of
 
-    # Root unless somebody is named; who copies is root of the namespace, so that nothing has to be done for that.
+    # Root unless somebody is named.
+    within.create_as_root()
     owner = None
     if arguments.user is not None and not single:
         identity = identity_of(arguments.user, within.open)
-        owner = (identity.uid, identity.gid)
+        owner = (within.ids.outside(identity.uid), within.ids.outside(identity.gid))
     if source.path == "-":
         from envbuild.runtime.copy_streams import read_tar
 
         folder = folder_of(within.open, target.path, arguments.target)
         try:
-            read_tar(environment.stdin.buffer, folder, owner, archive=owners, skipped=_skipped(environment))
+            read_tar(
+                environment.stdin.buffer,
+                folder,
+                owner,
+                archive=owners,
+                skipped=_skipped(environment),
+                number=within.ids.outside,
+            )
         finally:
             os.close(folder)
         return
     with source_of(open_on_host, source.path, arguments.source, follow=arguments.follow) as found:
-        copy(found, within.open, target.path, arguments.target, _copier(_rules(owner, owners, arguments), environment))
+        copier = _copier(_rules(owner, owners, arguments, within.ids.outside), environment)
+        copy(found, within.open, target.path, arguments.target, copier)
 
 
-def _rules(owner: tuple[int, int] | None, owners: bool, arguments: argparse.Namespace) -> Rules:
+def _rules(
+    owner: tuple[int, int] | None, owners: bool, arguments: argparse.Namespace, number: Callable[[int], int]
+) -> Rules:
     from envbuild.store.copying import Rules
 
-    return Rules(owner, owners=owners, special=arguments.archive)
+    return Rules(owner, owners=owners, special=arguments.archive, number=number)
 
 
 def _copier(rules: Rules, environment: Environment) -> Copier:

@@ -36,11 +36,24 @@ class _Input:
         return self._stream.read(size)
 
 
-def read_tar(stream: BinaryIO, folder: int, owner: tuple[int, int] | None, *, archive: bool, skipped: Skipped) -> None:
-    """Puts the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to the
-    numbers that the archive says. No member goes through a link. Raises ArchiveError and InTheWay."""
+def read_tar(
+    stream: BinaryIO,
+    folder: int,
+    owner: tuple[int, int] | None,
+    *,
+    archive: bool,
+    skipped: Skipped,
+    number: Callable[[int], int] = int,
+) -> None:
+    """Puts the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
+    `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError and
+    InTheWay."""
     reader = TarReader(_Input(stream), _NAME)
     folders: list[tuple[str, Member]] = []
+
+    def owner_of(member: Member) -> tuple[int, int] | None:
+        return (number(member.uid), number(member.gid)) if archive else owner
+
     for member in reader.members():
         path = os.fsdecode(member.path)
         if not path:
@@ -52,14 +65,14 @@ def read_tar(stream: BinaryIO, folder: int, owner: tuple[int, int] | None, *, ar
                 make_directory(held, name, path)
                 folders.append((path, member))
             else:
-                _put(reader, member, folder, held, name, owner if not archive else (member.uid, member.gid), skipped)
+                _put(reader, member, folder, held, name, owner_of(member), skipped)
         finally:
             os.close(held)
     # Their times and modes last: what was put in has changed the one and may not fit the other.
     for path, member in reversed(folders):
         held = openat2(folder, path, os.O_RDONLY | os.O_DIRECTORY, _BELOW)
         try:
-            _finish(held, member, owner if not archive else (member.uid, member.gid), archive=archive)
+            _finish(held, member, owner_of(member), archive=archive)
         finally:
             os.close(held)
 
@@ -140,17 +153,26 @@ def _finish(made: int, member: Member, owner: tuple[int, int] | None, *, archive
     os.utime(made, ns=(member.mtime, member.mtime))
 
 
-def write_tar(source: Source, stream: BinaryIO, skipped: Skipped, leave_out: tuple[str, ...] = ()) -> None:
-    """Writes what was found as a tar archive (pax), with its owners' numbers inside; the contents of a folder without a
-    name under `.`."""
+def write_tar(
+    source: Source,
+    stream: BinaryIO,
+    skipped: Skipped,
+    leave_out: tuple[str, ...] = (),
+    number: Callable[[int], int] = int,
+) -> None:
+    """Writes what was found as a tar archive (pax), with its owners' numbers inside, which `number` makes of those that
+    this process sees; the contents of a folder without a name under `.`."""
     import tarfile  # only here; written with, never read (docs/security.md)
 
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        _Writer(archive, skipped, leave_out).add(source.held, source.name or ".")
+        _Writer(archive, skipped, leave_out, number).add(source.held, source.name or ".")
 
 
 class _Writer:
-    def __init__(self, archive: TarFile, skipped: Skipped, leave_out: tuple[str, ...]) -> None:
+    def __init__(
+        self, archive: TarFile, skipped: Skipped, leave_out: tuple[str, ...], number: Callable[[int], int]
+    ) -> None:
+        self._number = number
         self._archive = archive
         self._skipped = skipped
         self._leave_out = leave_out
@@ -161,7 +183,8 @@ class _Writer:
 
         status = os.fstat(held)
         info = TarInfo(name)
-        info.mode, info.uid, info.gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+        info.mode = stat.S_IMODE(status.st_mode)
+        info.uid, info.gid = self._number(status.st_uid), self._number(status.st_gid)
         info.mtime = status.st_mtime_ns / 1e9 if status.st_mtime_ns % 1_000_000_000 else int(status.st_mtime)
         if stat.S_ISLNK(status.st_mode):
             info.type, info.linkname = SYMTYPE, os.readlink("", dir_fd=held)

@@ -10,23 +10,32 @@ from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.runtime.control import NotRunning, root_of
 from envbuild.sandbox import syscalls
+from envbuild.sandbox.ids import CONTAINED, SHIFTED, IdMap, enter_user_namespace
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.store.instances import EXITED, LOST, Instance, hold
 from envbuild.store.store import Store
 
+_PLAIN = IdMap(CONTAINED, 0)
 _WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
 class Inside(Record):
-    """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it."""
+    """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it;
+    `ids` are what owners in it are for this process."""
 
     root: int
     running: bool
+    ids: IdMap
 
     def open(self, path: str, flags: int) -> int:
         """Opens what is there. No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to
         the instance itself (openat2(2), RESOLVE_IN_ROOT)."""
         return syscalls.openat2(self.root, path, flags, _WITHIN)
+
+    def create_as_root(self) -> None:
+        """Has what this process creates in it belong to the instance's root."""
+        if self.ids.kind == SHIFTED:
+            syscalls.create_files_as(self.ids.outside(0), self.ids.outside(0))
 
 
 class Between(WorkFailed):
@@ -50,14 +59,16 @@ def inside(store: Store, instance: Instance) -> Iterator[Inside]:
                 lock = hold(instance)
             except WorkFailed as error:
                 raise Between(instance.name) from error
+            ids = _PLAIN  # mounted by this process, it shows the ids that are on disk
             root = _mounted(store, instance)
         else:
+            ids = enter_user_namespace()  # entered already: only asks which kind it is
             try:
                 root = root_of(instance)
             except NotRunning as error:
                 raise Between(instance.name) from error
         try:
-            yield Inside(root, lock < 0)
+            yield Inside(root, lock < 0, ids)
         finally:
             os.close(root)
     finally:

@@ -10,7 +10,7 @@ from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STR
 
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.accounts import identity_of
-from envbuild.sandbox.command import Command, fork_command, start
+from envbuild.sandbox.command import Command, Confinement, fork_command, problem_of, start
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.messages import (
     CONNECTED,
@@ -41,16 +41,14 @@ class Beside:
     def __init__(
         self,
         link: socket,
-        program: bytes,
+        confinement: Confinement,
         *,
-        single: bool,
         terminal: Callable[[], tuple[int, str]],
-        reason: Callable[[Request, bytes], EnvbuildError],
+        reason: Callable[[Request, OSError], EnvbuildError],
     ) -> None:
         """`terminal` opens one and gives its master side and its path; `reason` says why a command did not start."""
         self._link = link
-        self._program = program
-        self._single = single
+        self._confinement = confinement
         self._terminal = terminal
         self._reason = reason
         self._commands: dict[int, tuple[int, Command, Request]] = {}
@@ -140,7 +138,7 @@ class Beside:
                 master, path = self._terminal()
                 send(self._link, TERMINAL, (number,), (master,))
                 os.close(master)
-            command = fork_command(self._program, single=self._single)
+            command = fork_command(self._confinement)
             start(command, request, identity, streams, path)
             self._commands[command.pid] = (number, command, request)
         except EnvbuildError as error:
@@ -162,9 +160,9 @@ class Beside:
                 return ended
             if pid in self._commands:
                 number, command, request = self._commands.pop(pid)
-                problem = os.read(command.failed, 4096)
+                problem = problem_of(command, request)
                 os.close(command.failed)
-                if problem:
+                if problem is not None:
                     error = self._reason(request, problem)
                     send(self._link, REFUSED, (number, error.message, error.hint))
                 else:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from envbuild.real_path import open_real
 from envbuild.sandbox import syscalls
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.mounts import Detached, mount_points
+from envbuild.sandbox.mounts import Detached
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
 
@@ -25,13 +25,13 @@ _RESTRICTED = os.ST_NOSUID | os.ST_NOEXEC
 
 class FixedParts:
     """The parts of a request's tree that can't be written. `stage` is the tmpfs on which its root is put together,
-    with the mount points in `stage`/skeleton."""
+    with the mount points, `points`, in `stage`/skeleton."""
 
-    def __init__(self, request: Request, stage: str) -> None:
+    def __init__(self, request: Request, stage: str, points: tuple[tuple[str, bool], ...]) -> None:
         self._request = request
         self._skeleton = f"{stage}/skeleton"
         self._whole = f"{stage}/whole"
-        self._points = mount_points(request)
+        self._points = points
         self._checkout = request.layers[0] if len(request.layers) == 1 and _is_plain(request.layers[0]) else None
 
     @property

@@ -12,16 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
+from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 from types import TracebackType
 
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.ids import IdMap
+from envbuild.sandbox.ids import SHIFTED, IdMap
 from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, START, TELL
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.sandbox.session import Session
-from envbuild.sandbox.wire import receive, send_request
+from envbuild.sandbox.sources import send_for_run
+from envbuild.sandbox.stdio import give_to_sandbox
+from envbuild.sandbox.wire import receive, receive_with_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Helper:
         self._sending = threading.Lock()
         self._next = 0
         self._active = 0
+        self._namespace: int | None = None
 
     @classmethod
     def start(cls, ids: IdMap, *, once: bool = False) -> Helper:
@@ -69,6 +72,9 @@ class Helper:
 
     def close(self) -> None:
         """Ends the helper and every sandbox that still runs, and waits until those are gone."""
+        if self._namespace is not None:
+            os.close(self._namespace)
+            self._namespace = None
         if self._pid:
             self._control.close()
             # An idle helper needs a millisecond to go, which nobody has to wait for.
@@ -97,9 +103,12 @@ class Helper:
         Raises SandboxFailure where the command could not be started.
         """
         began = time.monotonic()
+        give_to_sandbox((stdin, output, output if errors is None else errors), self.ids)
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs, self._sending:
+                if self.ids.kind == SHIFTED and self._namespace is None:
+                    self._namespace = self._receive_namespace()
                 self._next += 1
                 self._active += 1
                 number = self._next
@@ -109,11 +118,14 @@ class Helper:
                 self._send(order, descriptors)
             failure = _wait_until_made(ours, made) if made is not None else None
             try:
-                send_request(ours, request)
+                send_for_run(ours, request, self._namespace)
+            except SandboxFailure as error:
+                failure = error
+                ours.shutdown(SHUT_WR)
             except OSError:
                 pass  # it ended before it was asked; why comes as an answer
             if session is not None:
-                session.begin(ours)
+                session.begin(ours, self.ids)
             if started is not None:
                 started(number)
             try:
@@ -134,6 +146,13 @@ class Helper:
         """Ends all runs at once; each returns as if it had been killed."""
         with self._sending:
             self._send(ORDER.pack(KILL_ALL, 0, 0, 0.0), ())
+
+    def _receive_namespace(self) -> int:
+        """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
+        _, descriptors = receive_with_descriptors(self._control, 1)
+        if not descriptors:
+            raise SandboxFailure("a sandbox can't be made", "see what this machine lacks: envbuild doctor")
+        return descriptors[0]
 
     def _send(self, order: bytes, descriptors: tuple[int, ...]) -> None:
         rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []

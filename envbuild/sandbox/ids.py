@@ -1,7 +1,9 @@
-"""The user namespace that envbuild works in, and which user and group numbers it has there.
+"""The user namespace that envbuild works in, and which user and group numbers sandboxes have.
 
-Root maps all numbers to themselves. An ordinary user is root inside; with a range in /etc/subuid and /etc/subgid
-(subuid(5)) and newuidmap(1) the other numbers are there too, without them there is only the one.
+The machine's root works in no namespace of its own; the numbers inside its sandboxes are shifted into a range that
+nobody else has, so that root inside is nobody outside. An ordinary user is root of a namespace; with a range in
+/etc/subuid and /etc/subgid (subuid(5)) and newuidmap(1) the other numbers are there too, without them there is only
+the one. Root of a container, who may not shift numbers, maps those that the container has to themselves.
 """
 
 from __future__ import annotations
@@ -19,12 +21,42 @@ APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 ALLOW_APPARMOR = "allow it: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
 
 
+SHIFTED, CONTAINED, RANGE, SINGLE = "shifted", "root", "range", "single"
+FIRST_SHIFTED, COUNT_SHIFTED = 0x70000000, 0x0FFE0000
+"""Where the ids of root's sandboxes begin outside, and how many there are: what systemd's table of ids calls unused,
+up to its own range for foreign ids (systemd, docs/UIDS-GIDS.md). Above what /etc/subuid gives by default, too."""
+_INITIAL_NAMESPACE = 0xEFFFFFFD
+"""The inode of the machine's own user namespace (Linux, include/linux/proc_ns.h: PROC_USER_INIT_INO)."""
+_CAP_SYS_ADMIN = 21
+
+
 class IdMap(Record):
-    """`kind` is root, range or single; ids from 0 to `count` - 1 exist. `reason` is why it is single."""
+    """`kind` is one of the words above; ids from 0 to `count` - 1 exist inside. `reason` is why it is single."""
 
     kind: str
     count: int
     reason: str = ""
+
+    def rows(self, kind: str) -> str:
+        """The map of a sandbox's `uid` or `gid`, for a process that is in the namespace above it."""
+        if self.kind == SHIFTED:
+            return f"0 {FIRST_SHIFTED} {COUNT_SHIFTED}\n"
+        # The ids that we have, so that owners look the same inside and outside.
+        return _own_map(kind)
+
+    def outside(self, number: int) -> int:
+        """What an id inside a sandbox is for this process."""
+        return number + FIRST_SHIFTED if self.kind == SHIFTED else number
+
+    def inside(self, number: int) -> int:
+        """What an id that this process sees is inside a sandbox; those that are not there are nobody's."""
+        if self.kind != SHIFTED:
+            return number
+        return number - FIRST_SHIFTED if 0 <= number - FIRST_SHIFTED < COUNT_SHIFTED else NOBODY
+
+
+NOBODY = 65534
+"""What the kernel shows for an id that a namespace does not have (/proc/sys/kernel/overflowuid)."""
 
 
 class NoUserNamespace(MachineLacks):
@@ -38,7 +70,8 @@ _entered: IdMap | None = None
 
 
 def enter_user_namespace(*, force_single: bool = False) -> IdMap:
-    """Makes this process root of a user namespace of its own. A second call returns what the first did.
+    """Makes this process root of a user namespace of its own, unless the machine's root runs it. A second call returns
+    what the first did.
 
     The process may have one thread only. Raises NoUserNamespace.
     """
@@ -53,7 +86,8 @@ def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
     that it has. The process may have one thread only, and belong to whoever made it. Raises OSError."""
     global _entered
     assert _entered is None, "in a user namespace already"
-    syscalls.setns(descriptor, syscalls.CLONE_NEWUSER)
+    if ids.kind != SHIFTED:
+        syscalls.setns(descriptor, syscalls.CLONE_NEWUSER)
     _entered = ids
     return ids
 
@@ -61,11 +95,21 @@ def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
 def _enter() -> IdMap:
     uid = os.geteuid()
     if uid == 0:
-        return _enter_as_root()
+        return IdMap(SHIFTED, COUNT_SHIFTED) if _is_root_of_machine() else _enter_as_root()
     reason = why_not_range(uid)
     if reason:
         return _enter_single(reason)
     return _enter_with_range(uid, os.getegid())
+
+
+def _is_root_of_machine() -> bool:
+    """Whether this process may give mounts other ids, which only root outside of all user namespaces may
+    (mount_setattr(2), MOUNT_ATTR_IDMAP)."""
+    if os.stat("/proc/self/ns/user").st_ino != _INITIAL_NAMESPACE:
+        return False
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        effective = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def _enter_as_root() -> IdMap:
@@ -78,7 +122,7 @@ def _enter_as_root() -> IdMap:
 
     _unshare_with(write)
     count = sum(int(line.split()[2]) for line in uids.splitlines())
-    return IdMap("root", count)
+    return IdMap(CONTAINED, count)
 
 
 def _enter_with_range(uid: int, gid: int) -> IdMap:
@@ -103,7 +147,7 @@ def _enter_with_range(uid: int, gid: int) -> IdMap:
             raise
         # The namespace is there and has no ids yet: the single one can still be written.
         return _map_single(uid, gid, str(error.strerror))
-    return IdMap("range", 1 + min(users[1], groups[1]))
+    return IdMap(RANGE, 1 + min(users[1], groups[1]))
 
 
 def _enter_single(reason: str) -> IdMap:
@@ -117,11 +161,12 @@ def _map_single(uid: int, gid: int, reason: str) -> IdMap:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"0 {uid} 1\n")
     _write("/proc/self/gid_map", f"0 {gid} 1\n")
-    return IdMap("single", 1, reason)
+    return IdMap(SINGLE, 1, reason)
 
 
 def _own_map(kind: str) -> str:
     """An identity map over all ids that exist where this process is."""
+    # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
     with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
         rows = [line.split() for line in file]
     return "".join(f"{first} {first} {count}\n" for first, _, count in rows)

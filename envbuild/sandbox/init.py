@@ -19,14 +19,15 @@ from envbuild.errors import EnvbuildError
 from envbuild.sandbox import mounts, syscalls
 from envbuild.sandbox.accounts import identity_of
 from envbuild.sandbox.beside import Beside
-from envbuild.sandbox.command import FORWARDED, Command, fork_command, start
+from envbuild.sandbox.command import FORWARDED, Command, Confinement, fork_command, problem_of, start
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.fixed import FixedParts
 from envbuild.sandbox.ids import why_refused
 from envbuild.sandbox.messages import RUNNING
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Request
-from envbuild.sandbox.wire import receive_request, receive_with_descriptors, send
+from envbuild.sandbox.sources import Sources, open_sources, received_sources
+from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
 
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
@@ -35,25 +36,31 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 
 
-def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
+_TITLE = b"envbuild: init"
+
+
+def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: bool) -> None:
     """Does all that process 1 does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then, when there is a command to run, its three
-    standard descriptors and the socket of its run. `program` is the seccomp filter.
+    standard descriptors and the socket of its run. Where ids are `shifted`, the sources of the request come with it.
     """
     status = 1
     link: socket | None = None
     failure: BaseException | None = None
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         orders = socket(fileno=hand)
+        _hide_command_line()
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if orders.recv(1) != b"m":
             os._exit(1)
+        if shifted:
+            _become_root()
         # Nothing in the sandbox may look into this process, which knows the host's environment. Not before the id
         # map is written: the files in /proc of a process that can't be dumped belong to the machine's root.
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         held: tuple[mounts.Detached, ...] = ()
-        command = fork_command(program, single=single)
+        command = fork_command(confinement)
         try:
             held = _prepare(network)
         except (OSError, EnvbuildError) as error:
@@ -67,10 +74,13 @@ def run_init(hand: int, program: bytes, *, network: bool, single: bool) -> None:
         if failure is not None:
             raise failure
         request = receive_request(link)
-        if request.unfiltered and not single:
-            program = b""
-        beside = Beside(link, program, single=single, terminal=_new_terminal, reason=_not_started)
-        status = _run(request, held, link, command, (stdin, output, errors), beside)
+        sources = received_sources(request, receive_more(link)) if shifted else open_sources(request)
+        if request.unfiltered and not confinement.single:
+            confinement = confinement.replace(program=b"")
+        beside = Beside(link, confinement, terminal=_new_terminal, reason=_not_started)
+        status = _run(request, sources, held, link, command, (stdin, output, errors), beside)
+    except EOFError:
+        pass  # there is nothing to run after all
     except EnvbuildError as error:
         _tell(link, "failed", (error.message, error.hint))
     except OSError as error:
@@ -96,18 +106,41 @@ def _prepare(network: bool) -> tuple[mounts.Detached, ...]:
     return mounts.prepare(STAGE, network=network)
 
 
+def _hide_command_line() -> None:
+    """Puts a title over the command line: everybody in the sandbox can read it (proc_pid_cmdline(5)), and it tells
+    where on the host envbuild lies and what it was asked for."""
+    with open("/proc/self/stat", "rb") as file:
+        # From the third on, as the second may hold anything (proc_pid_stat(5)): arg_start and arg_end are 48 and 49.
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    if 0 < start < end:
+        syscalls.overwrite(start, _TITLE[: end - start - 1].ljust(end - start, b"\0"))
+    syscalls.set_name(_TITLE.replace(b": ", b"-"))
+
+
+def _become_root() -> None:
+    """Takes the ids that are root's inside: until then this process has ids that the namespace has not."""
+    os.setgroups(())
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    # The kernel forgets it with a change of ids (PR_SET_PDEATHSIG(2const)).
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _run(
     request: Request,
+    sources: Sources,
     prepared: tuple[mounts.Detached, ...],
     link: socket,
     command: Command,
     streams: tuple[int, int, int],
     beside: Beside,
 ) -> int:
-    binds = mounts.open_binds(request)
+    binds = mounts.binds_and_scratch(request, sources.binds)
+    request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
     root = f"{STAGE}/root"
     # What is fixed comes first: a bind may lie in it.
-    held = (*_mount_tree(request, root), *prepared, *binds)
+    held = (*_mount_tree(request, root, mounts.mount_points(request, binds)), *prepared, *binds)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     # The old root now lies on the new one; taken away, no path leads to it any more.
@@ -126,24 +159,24 @@ def _run(
         os.close(descriptor)
     if request.serve:
         # The pipe ends when the command is executed; until then nobody waits for anything else.
-        problem = os.read(command.failed, 4096)
-        if not problem:
+        problem = problem_of(command, request)
+        if problem is None:
             send(link, RUNNING, ())
         code, number = beside.serve_until(command.pid)
     else:
         code, number = _reap(command.pid)
-        problem = os.read(command.failed, 4096)
-    if problem:
+        problem = problem_of(command, request)
+    if problem is not None:
         raise _not_started(request, problem)
     send(link, "ended", (code, number, made))
     return 0
 
 
-def _mount_tree(request: Request, root: str) -> tuple[mounts.Detached, ...]:
-    """Mounts the request's tree at `root`; returns what is still to be attached in it."""
+def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...]) -> tuple[mounts.Detached, ...]:
+    """Mounts the request's tree at `root`, with these mount points; returns what is still to be attached in it."""
     skeleton = f"{STAGE}/skeleton"
-    mounts.make_skeleton(skeleton, mounts.mount_points(request))
-    parts = FixedParts(request, STAGE)
+    mounts.make_skeleton(skeleton, points)
+    parts = FixedParts(request, STAGE, points)
     if request.upper is None and parts.has_checkout:
         parts.mount_root(root)
         return ()
@@ -185,18 +218,18 @@ def _forward(child: int, number: int) -> None:
         pass
 
 
-def _not_started(request: Request, problem: bytes) -> SandboxFailure:
-    number, name, text = problem.decode(errors="replace").split("\0", 2)
-    if name == request.directory and int(number) in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+def _not_started(request: Request, problem: OSError) -> SandboxFailure:
+    number, name, text = problem.errno, problem.filename, problem.strerror
+    if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         return SandboxFailure(
             f"the working directory {name} can't be entered: {text}", "make it first, or set another with `workdir`"
         )
-    if int(number) == errno.ENOENT:
+    if number == errno.ENOENT:
         return SandboxFailure(
             f"there is no program '{name}' in the tree",
             "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
         )
-    if int(number) == errno.ENOEXEC:
+    if number == errno.ENOEXEC:
         return SandboxFailure(f"{name} is not a program for this machine", "a script needs a first line like #!/bin/sh")
     return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}")
 

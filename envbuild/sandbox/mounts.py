@@ -9,30 +9,42 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
-from envbuild.real_path import open_real
 from envbuild.record import Record
 from envbuild.sandbox import syscalls
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.request import Bind, Request, Secret
+from envbuild.sandbox.request import Request, Secret
+from envbuild.sandbox.sources import Source, folders_of
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (
     "/proc/acpi",
     "/proc/asound",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/slabinfo",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/proc/vmallocinfo",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-"""MASKED and READ_ONLY are the default maskedPaths and readonlyPaths of OCI runtimes."""
+"""MASKED and READ_ONLY are the default maskedPaths and readonlyPaths of OCI runtimes, and what else tells of the
+kernel's memory."""
+MASKED_OF_HOST = (
+    "/sys/fs/bpf",
+    "/sys/fs/cgroup",
+    "/sys/fs/pstore",
+    "/sys/kernel/debug",
+    "/sys/kernel/security",
+    "/sys/kernel/tracing",
+)
+"""Where the host's /sys is shown, what is mounted in it: debugfs, tracefs, bpffs and their like."""
 SECRETS = "/run/secrets"
 TTY = 5
 """The number of the group tty, on Debian and elsewhere."""
@@ -58,14 +70,14 @@ def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
     sys = _sys(network)
     devices = [(name, syscalls.open_tree(f"/dev/{name}", recursive=False)) for name in DEVICES]
     syscalls.mount("stage", stage, "tmpfs", syscalls.MS_NODEV, "mode=755")
-    for name in ("skeleton", "root", "proc", "sys", "dev"):
+    for name in ("skeleton", "root", "proc", "sys", "dev", "layers"):
         os.mkdir(f"{stage}/{name}", 0o755)
     make_skeleton(f"{stage}/skeleton", tuple((path, True) for path in ("/proc", "/sys", "/dev", "/tmp")))
     for held, name in ((proc, "proc"), (sys, "sys")):
         _attach(held, f"{stage}/{name}")
     syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
     _fill_dev(f"{stage}/dev", devices)
-    _restrict(stage)
+    _restrict(stage, network)
     whole = tuple(
         # A copy of each with all that is mounted in it: what is attached below the old root goes with that.
         Detached(syscalls.open_tree(f"{stage}/{name}", recursive=True), f"/{name}")
@@ -75,11 +87,11 @@ def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
     return (*whole, Detached(tmp, "/tmp"))
 
 
-def mount_points(request: Request) -> tuple[tuple[str, bool], ...]:
-    """The paths that a request wants something mounted on, and whether each is a directory."""
+def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[str, bool], ...]:
+    """The paths that a request wants something mounted on, and whether each is a directory. `held` are its binds and
+    scratch folders."""
     points = [(SECRETS, True)] if request.secrets else []
-    points += [(one.target, True) for one in request.scratch]
-    return (*points, *((bind.target, os.path.isdir(bind.source)) for bind in request.binds))
+    return (*points, *((one.target, one.directory) for one in held))
 
 
 def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
@@ -92,15 +104,40 @@ def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
-def open_binds(request: Request) -> tuple[Detached, ...]:
-    """What a request wants mounted, held open, the outer before what lies in it. Raises SandboxFailure for a bind
-    without source."""
-    held = [_bind(bind) for bind in request.binds]
+def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[Detached, ...]:
+    """What a request wants mounted beside its tree, held open, the outer before what lies in it. `sources` are those of
+    its binds."""
+    held = [
+        Detached(source.descriptor, bind.target, source.directory)
+        for bind, source in zip(request.binds, sources, strict=True)
+    ]
     for one in request.scratch:
         options = {"mode": "1777", **({"size": str(one.size)} if one.size else {})}
         quiet = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
         held.append(Detached(_file_system("tmpfs", options, quiet), one.target))
     return tuple(sorted(held, key=lambda one: one.target.rstrip("/").count("/")))
+
+
+def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) -> Request:
+    """Attaches the folders of a request's layers below `stage`; returns the request with its layers there.
+
+    So nothing that a sandbox can read (/proc/mounts has overlayfs' options) tells where on the host they lie.
+    """
+    places = {}
+    for number, (folder, source) in enumerate(zip(folders_of(request), sources, strict=True)):
+        places[folder] = f"{stage}/{number}"
+        os.mkdir(places[folder])
+        _attach(source.descriptor, places[folder])
+
+    def there(path: str) -> str:
+        folder, name = os.path.split(path)
+        return f"{places[folder]}/{name}"
+
+    return request.replace(
+        layers=tuple(there(layer) for layer in request.layers),
+        upper=None if request.upper is None else there(request.upper),
+        work=None if request.work is None else there(request.work),
+    )
 
 
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
@@ -127,24 +164,6 @@ def _sys(network: bool) -> int:
     host = syscalls.open_tree("/sys", recursive=True)
     syscalls.mount_setattr(host, _QUIET | syscalls.MOUNT_ATTR_RDONLY, recursive=True)
     return host
-
-
-def _bind(bind: Bind) -> Detached:
-    try:
-        # Without following links: the source was resolved when it was allowed, and may have been swapped since.
-        found = open_real(bind.source, os.O_PATH)
-        try:
-            directory = stat.S_ISDIR(os.fstat(found).st_mode)
-            held = syscalls.open_tree_at(found, recursive=True)
-        finally:
-            os.close(found)
-    except OSError as error:
-        raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
-    attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
-    if bind.read_only:
-        attributes |= syscalls.MOUNT_ATTR_RDONLY
-    syscalls.mount_setattr(held, attributes, recursive=True)
-    return Detached(held, bind.target, directory)
 
 
 def _file_system(kind: str, options: dict[str, str], attributes: int) -> int:
@@ -230,14 +249,14 @@ def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
             os.close(descriptor)
 
 
-def _restrict(stage: str) -> None:
+def _restrict(stage: str, network: bool) -> None:
     """Hides and write-protects what of /proc and /sys tells of the host or reaches it."""
     for path in (f"{stage}{path}" for path in READ_ONLY):
         if os.path.exists(path):
             held = syscalls.open_tree(path, recursive=True)
             syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
             _attach(held, path)
-    for path in (f"{stage}{path}" for path in MASKED):
+    for path in (f"{stage}{path}" for path in (*MASKED, *(MASKED_OF_HOST if network else ()))):
         if os.path.isdir(path):
             flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
             syscalls.mount("masked", path, "tmpfs", flags, "size=0")

@@ -9,16 +9,17 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SOCK_STREAM, socketpair
+from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
-from envbuild.sandbox import seccomp
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.ids import IdMap, why_refused
+from envbuild.sandbox.ids import SHIFTED, IdMap, why_refused
 from envbuild.sandbox.request import Outcome, Request
-from envbuild.sandbox.server import Waiting, make_sandbox
+from envbuild.sandbox.server import Waiting, confinement_for, make_sandbox
 from envbuild.sandbox.session import Session
-from envbuild.sandbox.wire import send_descriptors, send_request
+from envbuild.sandbox.sources import send_for_run
+from envbuild.sandbox.stdio import give_to_sandbox
+from envbuild.sandbox.wire import send_descriptors
 
 
 class OwnSandbox:
@@ -29,11 +30,15 @@ class OwnSandbox:
         self.ids = ids
         self._sandbox: Waiting | None = None
         self._problem: OSError | None = None
-        single = ids.kind == "single"
+        self._namespace: int | None = None
         try:
-            self._sandbox = make_sandbox(
-                seccomp.filter_program(pretend_ownership=single), network=network, single=single
-            )
+            confinement = confinement_for(ids)
+            try:
+                self._sandbox = make_sandbox(confinement, ids, network=network)
+            finally:
+                os.close(confinement.launcher)
+            if ids.kind == SHIFTED:
+                self._namespace = self._sandbox.open_namespace()
         except OSError as error:
             self._problem = error  # told when there is a command for it
 
@@ -64,19 +69,24 @@ class OwnSandbox:
             if self._problem is not None:
                 reason, hint = str(self._problem.strerror), why_refused(self._problem)
             raise SandboxFailure(f"a sandbox can't be made: {reason}", hint) from self._problem
+        failure: SandboxFailure | None = None
+        give_to_sandbox((stdin, output, errors), self.ids)
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs:
                 made(sandbox.pid)
                 send_descriptors(sandbox.hand, (stdin, output, errors, theirs.fileno()))
             try:
-                send_request(ours, request)
+                send_for_run(ours, request, self._namespace)
+            except SandboxFailure as error:
+                failure = error
+                ours.shutdown(SHUT_WR)
             except OSError:
                 pass  # it ended before it was asked; why comes as an answer
-            session.begin(ours)
+            session.begin(ours, self.ids)
             started(1)
             try:
-                return answers(ours, None, terminal, began, session, running)
+                return answers(ours, failure, terminal, began, session, running)
             finally:
                 session.end()
                 # Not over before all that was in it is.

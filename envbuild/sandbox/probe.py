@@ -93,7 +93,12 @@ def tried(trial: Callable[[], str]) -> Result:
 
 
 def _describe(ids: IdMap) -> str:
-    words = {"root": "as root", "range": "as an ordinary user with a range of ids", "single": "with a single id"}
+    words = {
+        "shifted": "as root, with ids of its own",
+        "root": "as root of a container",
+        "range": "as an ordinary user with a range of ids",
+        "single": "with a single id",
+    }
     return f"works, {words[ids.kind]} ({ids.count} ids)"
 
 
@@ -234,8 +239,9 @@ class _Folders:
         self._path = f"{folder}/probe-{os.urandom(4).hex()}"
 
     def __enter__(self) -> str:
+        os.mkdir(self._path, 0o700)
         for name in ("lower", "other", "upper", "work", "root"):
-            os.makedirs(f"{self._path}/{name}")
+            os.mkdir(f"{self._path}/{name}")
         return self._path
 
     def __exit__(self, *_: object) -> None:

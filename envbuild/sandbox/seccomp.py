@@ -24,6 +24,9 @@ NAMESPACE_FLAGS = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 )
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+AF_VSOCK, AF_XDP = 40, 44
+"""Families of sockets that no network namespace holds: between virtual machines and their host, and past the network's
+own code to a device."""
 F_SETLEASE = 1024
 """A lease holds up whoever opens the file, for 45 seconds if its holder does not mind (fcntl(2)). Instances of one
 image may share its files, and the store uses them, too."""
@@ -121,8 +124,8 @@ REFUSED = {
     },
 }
 SPECIAL = {
-    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "fcntl": 72, "personality": 135},
-    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "personality": 92},
+    "x86_64": {"clone": 56, "clone3": 435, "ioctl": 16, "fcntl": 72, "personality": 135, "socket": 41},
+    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "personality": 92, "socket": 198},
 }
 OWNERSHIP = {
     "x86_64": {
@@ -188,9 +191,9 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     # A filter can't see behind clone3's pointer: without it libraries use clone, whose flags are plain.
     verdicts[special["clone3"]] = [_statement(_RETURN, _ERRNO | errno.ENOSYS)]
     verdicts[special["clone"]] = _on_argument(0, [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()])
-    refused = [rule for one in (TIOCSTI, TIOCLINUX) for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
-    verdicts[special["ioctl"]] = _on_argument(1, refused)
-    verdicts[special["fcntl"]] = _on_argument(1, [_jump(_JUMP_EQUAL, F_SETLEASE, 0, 1), _refuse()])
+    verdicts[special["ioctl"]] = _on_argument(1, _refuse_any(TIOCSTI, TIOCLINUX))
+    verdicts[special["fcntl"]] = _on_argument(1, _refuse_any(F_SETLEASE))
+    verdicts[special["socket"]] = _on_argument(0, _refuse_any(AF_VSOCK, AF_XDP))
     known = len(PERSONALITIES)
     allowed = [_jump(_JUMP_EQUAL, one, known - place, 0) for place, one in enumerate(PERSONALITIES)]
     verdicts[special["personality"]] = _on_argument(0, [*allowed, _refuse()])
@@ -209,6 +212,10 @@ def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
     middle = len(verdicts) // 2
     lower = _search(verdicts[:middle])
     return [_jump(_JUMP_AT_LEAST, verdicts[middle][0], len(lower), 0), *lower, *_search(verdicts[middle:])]
+
+
+def _refuse_any(*values: int) -> list[bytes]:
+    return [rule for one in values for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
 
 
 def _on_argument(argument: int, body: list[bytes]) -> list[bytes]:

@@ -7,6 +7,7 @@ so that a build's next step finds it waiting.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import select
@@ -15,13 +16,15 @@ import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.sandbox import seccomp, syscalls
-from envbuild.sandbox.ids import IdMap, why_refused
+from envbuild.sandbox.command import Confinement
+from envbuild.sandbox.ids import SHIFTED, SINGLE, IdMap, why_refused
 from envbuild.sandbox.init import run_init
+from envbuild.sandbox.launcher import open_launcher
 from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, TELL
 from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
 
-CONTROL = 3
-"""The descriptor that orders come from."""
+CONTROL, _LAUNCHER = 3, 4
+"""The descriptor that orders come from, and in a sandbox that of its launcher."""
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER
     | syscalls.CLONE_NEWNS
@@ -39,6 +42,10 @@ class Waiting:
         self.pid = pid
         self.descriptor = os.pidfd_open(pid)
         self.hand = hand
+
+    def open_namespace(self) -> int:
+        """A descriptor of its user namespace."""
+        return os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def end(self) -> None:
         signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
@@ -86,7 +93,7 @@ class _Server:
         self._control = control
         self._ids = ids
         self._ahead = ahead
-        self._filter = seccomp.filter_program(pretend_ownership=ids.kind == "single")
+        self._confinement = confinement_for(ids)
         self._running: dict[int, _Running] = {}
         self._waiting: Waiting | None = None
         self._poller = select.poll()
@@ -94,6 +101,8 @@ class _Server:
     def run(self) -> None:
         self._poller.register(CONTROL, select.POLLIN)
         self._make_waiting()
+        if self._ids.kind == SHIFTED:
+            self._show_namespace()
         while True:
             for descriptor, _ in self._poller.poll(self._milliseconds()):
                 if descriptor == CONTROL:
@@ -151,8 +160,17 @@ class _Server:
             except OSError:
                 pass  # told when a command needs it
 
+    def _show_namespace(self) -> None:
+        """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
+        if self._waiting is None:
+            self._control.send(b"-")
+            return
+        namespace = self._waiting.open_namespace()
+        send_descriptors(self._control, (namespace,))
+        os.close(namespace)
+
     def _make(self, network: bool) -> Waiting:
-        return make_sandbox(self._filter, network=network, single=self._ids.kind == "single")
+        return make_sandbox(self._confinement, self._ids, network=network)
 
     def _reap(self, one: _Running) -> None:
         self._poller.unregister(one.descriptor)
@@ -185,8 +203,14 @@ class _Server:
             self._waiting.end()
 
 
-def make_sandbox(program: bytes, *, network: bool, single: bool) -> Waiting:
-    """A new sandbox without a command, with the caller's `network` or none. `program` is the seccomp filter.
+def confinement_for(ids: IdMap) -> Confinement:
+    """What holds the commands of sandboxes with these ids. Raises OSError."""
+    single = ids.kind == SINGLE
+    return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
+
+
+def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Waiting:
+    """A new sandbox without a command, with the caller's `network` or none.
 
     The process has one thread. Raises OSError.
     """
@@ -196,17 +220,18 @@ def make_sandbox(program: bytes, *, network: bool, single: bool) -> Waiting:
         with theirs:
             pid = syscalls.clone(flags)
             if pid == 0:
-                # It keeps that one end and nothing else: what ends another run is that all ends of its socket are
-                # closed.
-                os.dup2(theirs.fileno(), CONTROL)
-                syscalls.close_range(CONTROL + 1, on_exec=False)
-                run_init(CONTROL, program, network=network, single=single)
+                try:
+                    _keep_only(theirs.fileno(), confinement.launcher)
+                    confinement = confinement.replace(launcher=_LAUNCHER)
+                    run_init(CONTROL, confinement, network=network, shifted=ids.kind == SHIFTED)
+                finally:
+                    os._exit(1)
     except OSError:
         ours.close()
         raise
     made = Waiting(pid, ours)
     try:
-        _write_maps(pid)
+        _write_maps(pid, ids)
         ours.send(b"m")
     except OSError:
         made.end()
@@ -214,15 +239,20 @@ def make_sandbox(program: bytes, *, network: bool, single: bool) -> Waiting:
     return made
 
 
-def _write_maps(pid: int) -> None:
-    """The sandbox has the ids that we have, so that owners look the same inside and outside."""
+def _keep_only(hand: int, launcher: int) -> None:
+    """Closes all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
+    closed."""
+    # Out of the way first, as each may have the other's number.
+    above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for one in (hand, launcher)]
+    for source, target in zip(above, (CONTROL, _LAUNCHER), strict=True):
+        os.dup2(source, target, inheritable=False)
+    syscalls.close_range(_LAUNCHER + 1, on_exec=False)
+
+
+def _write_maps(pid: int, ids: IdMap) -> None:
     for kind in ("uid", "gid"):
-        # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
-        with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
-            rows = [line.split() for line in file]
-        text = "".join(f"{first} {first} {count}\n" for first, _, count in rows)
         descriptor = os.open(f"/proc/{pid}/{kind}_map", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, text.encode())
+            os.write(descriptor, ids.rows(kind).encode())
         finally:
             os.close(descriptor)

@@ -11,6 +11,7 @@ from socket import socket
 from envbuild.errors import EnvbuildError
 from envbuild.record import Record
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.ids import IdMap
 from envbuild.sandbox.messages import (
     CONNECTED,
     ENTER,
@@ -27,6 +28,7 @@ from envbuild.sandbox.messages import (
     THE_ROOT,
 )
 from envbuild.sandbox.request import Entry
+from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.wire import send
 
 TYPE_CHECKING = False
@@ -54,6 +56,7 @@ class Session:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._link: socket | None = None
+        self._ids: IdMap | None = None
         self._next = 0
         self.sockets: Callable[[str, int, tuple[int, ...]], None] = drop
         """Gets the sockets that were asked for: their protocol, how many were sent and those that arrived."""
@@ -81,6 +84,8 @@ class Session:
             self._next += 1
             number = self._next
             self._waiting[number] = (ended, terminal)
+            if self._ids is not None:
+                give_to_sandbox(streams, self._ids)
             payload = (number, entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
             send(self._link, ENTER, payload, streams)
         return number
@@ -143,10 +148,11 @@ class Session:
             send(self._link, PAUSE, (stop,))
         self._done.wait(5)
 
-    def begin(self, link: socket) -> None:
-        """The sandbox can be asked from now on."""
+    def begin(self, link: socket, ids: IdMap) -> None:
+        """The sandbox, which has these ids, can be asked from now on."""
         with self._lock:
             self._link = link
+            self._ids = ids
 
     def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         """Takes an answer of the sandbox."""

@@ -7,6 +7,7 @@ calls from 424 on have one number on all architectures.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -27,14 +28,16 @@ OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW = -100, 0x1000, 0x8000, 0x100
 MOVE_MOUNT_F_EMPTY_PATH = 4
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+MOUNT_ATTR_IDMAP = 0x00100000
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
-PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 38, 47
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
+PR_SET_SECCOMP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 28, 38, 47
+_NO_SETUID_FIXUP, _JOIN_SESSION_KEYRING = 1 << 2, 1
 SECCOMP_MODE_FILTER, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126},
-    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91},
+    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126, "keyctl": 250},
+    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91, "keyctl": 219},
 }
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, CLOSE_RANGE, MOUNT_SETATTR = 428, 429, 430, 431, 432, 436, 442
 OPENAT2 = 437
@@ -170,14 +173,53 @@ class _MountAttributes(ctypes.Structure):
 
 def mount_setattr(mounted: int, attributes: int, *, recursive: bool) -> None:
     """mount_setattr(2) on a mount that is held open."""
+    _mount_setattr(mounted, _MountAttributes(attributes, 0, 0, 0), recursive)
+
+
+def shift_ids(mounted: int, namespace: int, *, recursive: bool) -> None:
+    """mount_setattr(2) with MOUNT_ATTR_IDMAP, on a mount that is attached nowhere yet: it shows the ids on disk as
+    those that a user namespace, held open, maps them to."""
+    _mount_setattr(mounted, _MountAttributes(MOUNT_ATTR_IDMAP, 0, 0, namespace), recursive)
+
+
+def _mount_setattr(mounted: int, value: _MountAttributes, recursive: bool) -> None:
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    value = _MountAttributes(attributes, 0, 0, 0)
     _syscall(MOUNT_SETATTR, mounted, b"", flags, ctypes.byref(value), ctypes.c_size_t(ctypes.sizeof(value)))
 
 
 def prctl(option: int, argument: int, second: object = 0) -> None:
     """prctl(2)."""
     _checked(_libc.prctl(option, ctypes.c_ulong(argument), second, 0, 0))
+
+
+def join_new_session_keyring() -> None:
+    """keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: this process and what it starts have an empty one of their own. A kernel
+    without keys has none to hide."""
+    try:
+        _syscall(_number("keyctl"), _long(_JOIN_SESSION_KEYRING), None)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise OSError(error.errno, f"no keyring of its own: {error.strerror}") from error
+
+
+def create_files_as(uid: int, gid: int) -> None:
+    """Has what this process creates belong to these ids from now on, and leaves it all its rights (setfsuid(2); with
+    SECBIT_NO_SETUID_FIXUP, capabilities(7), they don't go with root's id). For a process with one thread."""
+    prctl(PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
+    _libc.setfsgid(gid)
+    _libc.setfsuid(uid)
+    if _libc.setfsuid(-1) != uid:  # it has no other way to say that it failed
+        raise OSError(1, f"files can't be created as {uid}")
+
+
+def set_name(name: bytes) -> None:
+    """prctl(2) with PR_SET_NAME: what the process is called, 15 bytes."""
+    _checked(_libc.prctl(PR_SET_NAME, name, 0, 0, 0))
+
+
+def overwrite(address: int, content: bytes) -> None:
+    """Writes to this process's own memory, at an address that the kernel has told."""
+    ctypes.memmove(address, content, len(content))
 
 
 class _Program(ctypes.Structure):

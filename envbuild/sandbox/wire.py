@@ -68,6 +68,25 @@ def send_request(link: socket, request: Request) -> None:
     link.sendall(_LENGTH.pack(len(body)) + body)
 
 
+def send_more(link: socket, descriptors: Sequence[int]) -> None:
+    """Sends any number of descriptors."""
+    send(link, "descriptors", (len(descriptors),))
+    for first in range(0, len(descriptors), MOST_DESCRIPTORS):
+        send_descriptors(link, descriptors[first : first + MOST_DESCRIPTORS])
+
+
+def receive_more(link: socket) -> tuple[int, ...]:
+    """The descriptors that `send_more` sent; fewer where the other side is gone."""
+    message = receive(link)
+    found: tuple[int, ...] = ()
+    while message is not None and len(found) < message[1][0]:
+        some = receive_with_descriptors(link, 1)[1]
+        if not some:
+            break
+        found += some
+    return found
+
+
 def receive_request(link: socket) -> Request:
     """The request that `send_request` sent."""
     plain = marshal.loads(_exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0]))

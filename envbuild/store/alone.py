@@ -41,4 +41,4 @@ def alone(path: str, *, wait: bool) -> Iterator[None]:
 
 
 def _open(path: str) -> int:
-    return os.open(f"{path}/{LOCK_FILE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    return os.open(f"{path}/{LOCK_FILE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

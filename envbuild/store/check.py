@@ -13,6 +13,7 @@ from envbuild.digest import sha256
 from envbuild.record import Record
 from envbuild.store.fetched import fetched_object
 from envbuild.store.outputs import output_object
+from envbuild.store.private import close_to_others
 from envbuild.store.removal import remove
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR
@@ -46,6 +47,8 @@ class Findings(Record):
 def check(store: Store, *, repair: bool = False) -> Findings:
     """Reads the whole store. The process should be in its user namespace, to read what belongs to others."""
     with store.alone(wait=True):
+        if not store.database.read_only:
+            close_to_others(store.path, thorough=True)
         return _Check(store).run(repair)
 
 
@@ -210,7 +213,7 @@ class _Check:
     def _repair(self) -> None:
         store = self._store
         aside = f"{store.path}/{DAMAGED}"
-        os.makedirs(aside, exist_ok=True)
+        os.makedirs(aside, mode=0o700, exist_ok=True)
         with store.database.transaction():
             for tree in self._bad_trees:
                 for table, column in (("steps", "tree"), ("images", "tree"), ("trees", "digest"), ("failures", "tree")):

@@ -27,7 +27,8 @@ _ACCESS_LIST = "system.posix_acl_"
 class Rules(Record):
     """What the copies have of what they are copies of: their mode, time and `user.` attributes always.
 
-    `owner` is who gets them, None for whoever makes them; with `owners` they belong to the same numbers as before.
+    `owner` is who gets them, None for whoever makes them; with `owners` they belong to the same numbers as before, or
+    rather to what `number` makes of these, where the two sides show one owner under two numbers.
     With `special` they also have set-user-id bits, access lists and capabilities. With `pipes` FIFOs are made anew,
     else they are left out.
     """
@@ -36,6 +37,7 @@ class Rules(Record):
     owners: bool = False
     special: bool = False
     pipes: bool = False
+    number: Callable[[int], int] = lambda number: number
 
 
 class InTheWay(WorkFailed):
@@ -177,7 +179,9 @@ class Copier:
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
     def _owner(self, status: os.stat_result) -> tuple[int, int] | None:
-        return (status.st_uid, status.st_gid) if self._rules.owners else self._rules.owner
+        if not self._rules.owners:
+            return self._rules.owner
+        return self._rules.number(status.st_uid), self._rules.number(status.st_gid)
 
     def _attributes(self, made: int | str, found: int, status: os.stat_result) -> None:
         owner = self._owner(status)

@@ -199,7 +199,8 @@ class Database:
             raise StoreUnusable(path, "there is none yet; `envbuild build` makes it")
         try:
             if not exists:
-                os.makedirs(path, mode=0o755, exist_ok=True)
+                os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+                os.makedirs(path, mode=0o700, exist_ok=True)
             self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
             if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
                 # Whoever makes a store makes its folders last.
@@ -227,7 +228,7 @@ class Database:
 
     def _make(self, connection: sqlite3.Connection, path: str) -> None:
         # SQLite does not wait for others while it changes the journal's mode: one process at a time.
-        descriptor = os.open(f"{path}/making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(f"{path}/making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._make_tables(connection)

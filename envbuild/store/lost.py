@@ -46,7 +46,7 @@ class Lost:
 def put_aside(path: str, store: str) -> None:
     """Moves a damaged file or folder of a store to its folder `damaged`."""
     aside = f"{store}/damaged"
-    os.makedirs(aside, exist_ok=True)
+    os.makedirs(aside, mode=0o700, exist_ok=True)
     try:
         os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
     except FileNotFoundError:

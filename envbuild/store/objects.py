@@ -50,7 +50,7 @@ class Objects:
         folder = f"{self.path}/{identity[:2]}"
         if folder not in self._folders:
             if not os.path.isdir(folder):
-                os.makedirs(folder, exist_ok=True)
+                os.makedirs(folder, mode=0o700, exist_ok=True)
             self._folders.add(folder)
         return f"{folder}/{identity[2:]}.{copy}" if copy else f"{folder}/{identity[2:]}"
 

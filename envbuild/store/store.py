@@ -16,6 +16,7 @@ from envbuild.store.instances import Instances
 from envbuild.store.lost import Lost
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Occurrences
+from envbuild.store.private import close_to_others
 from envbuild.store.records import Memo, Stats, Steps
 from envbuild.store.stacks import Stacks
 from envbuild.store.tags import Tags
@@ -69,9 +70,10 @@ class Store:
         database = Database(path, create=create, writable=writable)
         if not database.read_only:
             try:
+                close_to_others(path)
                 for folder in FOLDERS:
                     if not os.path.isdir(f"{path}/{folder}"):
-                        os.makedirs(f"{path}/{folder}", exist_ok=True)
+                        os.makedirs(f"{path}/{folder}", mode=0o700, exist_ok=True)
             except OSError as error:
                 raise StoreUnusable(path, str(error.strerror)) from error
         return cls(path, database)

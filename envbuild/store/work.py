@@ -149,7 +149,7 @@ class WorkArea:
     def _claim(self) -> tuple[str, int]:
         while True:
             path = f"{self.path}/{os.urandom(6).hex()}"
-            os.mkdir(path, 0o755)
+            os.mkdir(path, 0o700)
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:

@@ -1,0 +1,27 @@
+"""The standard streams of a command, as files that it may open again (/dev/stdout)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from envbuild.sandbox.ids import SHIFTED, IdMap
+
+
+def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:
+    """Makes a user the owner of these pipes, as other runtimes do (runc): else nobody but their maker could open
+    /dev/stdout, which leads to them. A pipe that has a name belongs to whoever made it, as any file does."""
+    for stream in set(streams):
+        if os.readlink(f"/proc/self/fd/{stream}").startswith("pipe:"):
+            try:
+                os.fchown(stream, uid, gid)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EINVAL):
+                    raise  # else it is somebody else's, or there is a single id: it stays whose it is
+
+
+def give_to_sandbox(streams: Sequence[int], ids: IdMap) -> None:
+    """Makes a sandbox's root the owner of pipes that the machine's root made."""
+    if ids.kind == SHIFTED:
+        give_pipes(streams, ids.outside(0), ids.outside(0))
