@@ -8,6 +8,7 @@ process becomes this program first, which lies in sealed memory (memfd_create(2)
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -33,7 +34,8 @@ zero when it gives up. It tries the next path where nothing is there, or where i
 REPORTS = 3
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 """e_machine of these (elf(5), linux/elf-em.h)."""
-_ADDRESS, _HEADERS = 0x400000, 64 + 56
+ADDRESS = 0x400000
+_HEADERS = 64 + 56
 _MFD_EXEC = 0x10
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -51,14 +53,18 @@ def open_launcher() -> int:
 
 
 def program(machine: str) -> bytes:
-    """The program for a machine: an ELF file with one segment (elf(5)). Raises OSError where there is no code."""
+    """The program for a machine. Raises OSError where there is no code for it."""
     if machine not in _CODE:
-        raise OSError(38, f"no launcher for {machine}")
-    code = _CODE[machine]
+        raise OSError(errno.ENOSYS, f"no launcher for {machine}")
+    return elf(machine, _CODE[machine], ADDRESS)
+
+
+def elf(machine: str, code: bytes, address: int) -> bytes:
+    """A file with one segment, which is loaded at `address` and begins with the first byte of `code` (elf(5))."""
     size = _HEADERS + len(code)
     identity = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     header = struct.pack(
-        "<16sHHIQQQIHHHHHH", identity, 2, _MACHINES[machine], 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0
+        "<16sHHIQQQIHHHHHH", identity, 2, _MACHINES[machine], 1, address + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0
     )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _ADDRESS, _ADDRESS, size, size, 0x10000)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 0x10000)
     return header + segment + code

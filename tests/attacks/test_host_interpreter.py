@@ -1,0 +1,185 @@
+"""13.1: nothing in a sandbox becomes, reads or changes the interpreter of the host that runs envbuild."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from envbuild.sandbox import launcher
+from envbuild.sandbox.ids import FIRST_SHIFTED
+from tests.attacks.programs import TELL_EXECUTABLE, assembled
+from tests.conftest import wait_for
+from tests.runtime.instances import WAITING, run, state, with_single_id
+
+pytestmark = pytest.mark.namespaces
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+"""What the host's interpreter is loaded with (Linux Standard Base, x86-64): here, the image's own."""
+HOST = os.path.realpath(sys.executable)
+
+
+@pytest.fixture
+def trap(project, tmp_path):
+    """A project whose image has a loader that tells what it is given, and a script for the kernel to give it."""
+    loader = project.folder / "loader"
+    loader.write_bytes(assembled(TELL_EXECUTABLE, tmp_path, address=0x10000000))
+    loader.chmod(0o755)
+    script = project.write("trap", "#!/proc/self/exe", "import os")
+    script.chmod(0o755)
+    done = project.build(f"copy loader -> {LOADER}", "copy trap -> /trap", 'start ["/trap"]')
+    assert done.code == 0, done.err
+    yield project
+    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", one["id"])
+
+
+def test_the_trap_works_where_nothing_is_between(trap):
+    """The host's own program with the image's loader: what an attacker wants, in a chroot of the test's own."""
+    script = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+uid, gid = os.getuid(), os.getgid()
+libc.unshare(0x10000000)
+open("/proc/self/setgroups", "w").write("deny")
+open("/proc/self/uid_map", "w").write(f"0 {uid} 1")
+open("/proc/self/gid_map", "w").write(f"0 {gid} 1")
+os.chdir(sys.argv[1]); os.makedirs("proc", exist_ok=True)
+libc.unshare(0x00020000)
+libc.mount(b"/proc", b"proc", None, 0x5000, None)
+os.chroot("."); os.execv("/trap", ["/trap"])
+"""
+    root = trap.folder / "root"
+    for name, path in (("loader", LOADER), ("trap", "/trap")):
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        os.link(trap.folder / name, root / path[1:])
+    done = subprocess.run([sys.executable, "-c", script, str(root)], capture_output=True, text=True, check=False)
+    assert done.stdout == HOST, done.stderr
+
+
+class TestScriptsOfTheImage:
+    def test_as_the_command_of_an_image(self, trap):
+        for words in (("run", "web"), ("run", "web", "--", "/trap"), ("run", "--unfiltered", "web")):
+            done = trap.command(*words)
+            assert (done.out, done.code) == ("", 127), (words, done)
+
+    def test_with_a_single_id(self, trap):
+        done = with_single_id(trap, "run", "web")
+        assert (done.stdout, done.returncode) == ("", 127), done.stderr
+
+    def test_as_the_shell_of_a_step(self, trap):
+        done = trap.build("from image:web", "run(shell=/proc/self/exe) import os", "run(shell=/trap) echo")
+        assert done.code != 0
+        assert done.printed == ""
+
+    def test_as_a_command_beside_and_as_a_health_check(self, trap):
+        assert trap.build("from image:web", "health(every=100ms, retries=1) /trap", "user 0", name="sick.env").code == 0
+        run(trap, "sick", "--", "sh", "-c", WAITING)
+        done = trap.command("exec", "one", "--", "/trap")
+        assert (done.out, done.code) == ("", 127)
+        assert wait_for(lambda: state(trap).get("health") == "unhealthy")
+        assert HOST not in trap.command("exec", "one", "--", "sh", "-c", "cat /proc/*/cmdline").out
+
+
+def test_the_launcher_is_what_its_source_assembles_to(tmp_path):
+    folder = Path(launcher.__file__).parent
+    machine = os.uname().machine
+    source = (folder / f"launcher_{machine}.S").read_text()
+    assert assembled(source, tmp_path) == launcher.program(machine)
+
+
+def test_the_launcher_can_not_be_changed():
+    opened = launcher.open_launcher()
+    try:
+        for deed in (lambda: os.write(opened, b"x"), lambda: os.ftruncate(opened, 0)):
+            with pytest.raises(PermissionError):
+                deed()
+    finally:
+        os.close(opened)
+
+
+PROBE = """
+for one in exe root cwd fd environ maps mem io auxv; do
+    if [ -L /proc/1/$one ]; then readlink /proc/1/$one && echo link $one
+    elif [ -d /proc/1/$one ]; then ls /proc/1/$one/ && echo folder $one
+    elif head -c 1 /proc/1/$one | grep -q .; then echo file $one; fi
+done 2>/dev/null
+tr '\\000' '\\n' < /proc/1/cmdline | grep .
+cat /proc/1/comm
+"""
+
+
+def test_process_1_tells_nothing(image):
+    """Also to a command beside it, and where it had a command line with paths of the host."""
+    assert image.command("run", "web", "--", "sh", "-c", PROBE).out == "envbuild: init\nenvbuild-init\n"
+    run(image, "web", "--", "sh", "-c", WAITING)
+    assert image.command("exec", "one", "--", "sh", "-c", PROBE).out == "envbuild: init\nenvbuild-init\n"
+    done = image.build(f"run {PROBE.strip().replace(chr(10), '; ')}".replace("do;", "do").replace("done 2", "done 2"))
+    assert done.printed == "envbuild: init\nenvbuild-init\n", done.err
+
+
+def test_the_mounts_of_the_tree_tell_no_path_of_the_store(image):
+    """Binds do: their place in their own file system is what the kernel shows of them, in every runtime."""
+    script = "cat /proc/self/mountinfo /proc/self/mounts /proc/mounts"
+    store = str(image.store)
+    done = image.command("run", "web", "--", "sh", "-c", script)
+    overlays = [line for line in done.out.splitlines() if "overlay" in line]
+    assert len(overlays) == 3
+    assert not [line for line in overlays if store in line]
+    printed = image.build(f"run {script}").printed
+    assert "overlay" in printed
+    assert store not in printed
+
+
+@pytest.mark.root
+class TestRootIsNobodyOutside:
+    def test_its_processes_have_ids_that_nobody_has(self, image):
+        mark = f"{WAITING} # {os.getpid()}"
+        run(image, "web", "--", "sh", "-c", mark)
+        pid = inner_pid(mark)
+        rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+        uids = next(line for line in rows if line.startswith("Uid:")).split()[1:]
+        assert {int(uid) for uid in uids} == {FIRST_SHIFTED}
+        rows = Path(f"/proc/{pid}/uid_map").read_text().split()
+        assert int(rows[1]) == FIRST_SHIFTED
+
+    def test_its_files_are_roots_in_the_store(self, image):
+        done = image.build("run echo a > /a; chown 33:44 /a; mkdir /d; mknod /p p; chmod 4755 /a", "run cat /a > /b")
+        assert done.code == 0, done.err
+        found = {name: (one["uid"], one["gid"], one["mode"]) for name, one in image.ls().items() if name in "abdp"}
+        assert (found["a"], found["b"][:2], found["d"][:2]) == ((33, 44, "4755"), (0, 0), (0, 0))
+
+    def test_modes_of_the_hosts_devices_stay(self, image):
+        before = {name: os.stat(f"/dev/{name}").st_mode for name in ("null", "zero", "random", "tty")}
+        script = (
+            "chmod 0600 /dev/null /dev/zero /dev/random /dev/tty /dev/fd/0 || chown 1:1 /dev/null /dev/fd/0 || true"
+        )
+        assert image.command("run", "web", "--", "sh", "-c", script).code == 0
+        assert image.build(f"run {script}").code == 0
+        run(image, "web", "--", "sh", "-c", f"{script}; {WAITING}")
+        image.command("exec", "one", "--", "sh", "-c", script)
+        assert {name: os.stat(f"/dev/{name}").st_mode for name in before} == before
+        assert os.stat("/dev/null").st_uid == 0
+
+    def test_standard_output_can_be_opened_again(self, image):
+        """What a web server's log as a link to /dev/stdout needs; also for another user of the image."""
+        for words in ((), ("--user", "1000:1000")):
+            done = image.command("run", *words, "web", "--", "sh", "-c", "echo again > /dev/stdout")
+            assert done.out == "again\n", done.err
+
+
+def inner_pid(mark: str) -> int:
+    """The host's number of the command with this text, in another process namespace."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                line = Path(f"/proc/{entry}/cmdline").read_bytes()
+                namespace = os.readlink(f"/proc/{entry}/ns/pid")
+            except OSError:
+                continue
+            if mark.encode() in line and namespace != os.readlink("/proc/self/ns/pid") and b"envbuild" not in line:
+                return int(entry)
+    raise AssertionError("it does not run")
