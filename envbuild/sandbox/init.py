@@ -13,6 +13,7 @@ import os
 import signal
 import socket as socket_module
 import struct
+import sys
 from socket import AF_INET, SOCK_DGRAM, socket
 
 from envbuild.errors import EnvbuildError
@@ -50,6 +51,7 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
     failure: BaseException | None = None
     try:
         orders = socket(fileno=hand)
+        _load_nothing_more()
         _hide_command_line()
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if orders.recv(1) != b"m":
@@ -104,6 +106,12 @@ def _prepare(network: bool) -> tuple[mounts.Detached, ...]:
     if not network:
         _raise_loopback()
     return mounts.prepare(STAGE, network=network)
+
+
+def _load_nothing_more() -> None:
+    """Has the interpreter find no further modules: after the root has changed they would be the image's."""
+    for searched in (sys.path, sys.path_hooks, sys.path_importer_cache):
+        searched.clear()
 
 
 def _hide_command_line() -> None:

@@ -201,6 +201,8 @@ class Database:
             if not exists:
                 os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
                 os.makedirs(path, mode=0o700, exist_ok=True)
+                # SQLite would let the umask decide; the files beside it get the mode of this one.
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
             if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
                 # Whoever makes a store makes its folders last.

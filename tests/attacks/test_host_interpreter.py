@@ -183,3 +183,21 @@ def inner_pid(mark: str) -> int:
             if mark.encode() in line and namespace != os.readlink("/proc/self/ns/pid") and b"envbuild" not in line:
                 return int(entry)
     raise AssertionError("it does not run")
+
+
+def test_process_1_loads_no_module_of_the_image(project):
+    """It is a Python of the host with all rights in the sandbox: what it would import after the root has changed would
+    be looked for where the host has its modules, in the image."""
+    planted = [
+        f"{path}/{name}.py" for path in sys.path if path.startswith("/") for name in ("traceback", "queue", "json")
+    ]
+    done = project.build(
+        "run "
+        + "; ".join(f'mkdir -p {os.path.dirname(path)}; echo \'open("/planted", "w")\' > {path}' for path in planted),
+    )
+    assert done.code == 0, done.err
+    for words in (("web", "--", "nosuch"), ("web", "--", "sh", "-c", "exit 3"), ("--workdir", "/nosuch", "web")):
+        project.command("run", "--keep", "--name", "one", *words)
+        project.command("start", "one")
+        assert project.command("cp", "one:/planted", ".").code != 0
+        project.command("rm", "--force", "one")

@@ -52,7 +52,8 @@ def test_a_program_of_an_image_is_no_program_of_another_user(image):
     """Root's store lay open: a set-user-id shell of any image was one for every user of the machine."""
     assert image.build("run cp /bin/busybox /su; chmod 4755 /su").code == 0
     for path in image.folder.parents:
-        os.chmod(path, 0o755)
+        if path.name.startswith(("pytest-", "test_")):
+            os.chmod(path, 0o755)  # what pytest made: else its own folders would keep them out
     for top, folders, files in os.walk(image.store):
         for name in (*folders, *files):
             path = os.path.join(top, name)
