@@ -15,15 +15,16 @@ from collections.abc import Callable
 from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 from types import TracebackType
 
+from envbuild.errors import MachineLacks
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import SHIFTED, IdMap
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, START, TELL
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, START, TELL
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.sandbox.session import Session
 from envbuild.sandbox.sources import send_for_run
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import receive, receive_with_descriptors
+from envbuild.sandbox.wire import receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,9 +150,12 @@ class Helper:
 
     def _receive_namespace(self) -> int:
         """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
-        _, descriptors = receive_with_descriptors(self._control, 1)
-        if not descriptors:
-            raise SandboxFailure("a sandbox can't be made", "see what this machine lacks: envbuild doctor")
+        message = receive(self._control)
+        if message is None:
+            raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
+        kind, payload, descriptors = message
+        if kind != NAMESPACE:
+            raise MachineLacks(str(payload[0]), str(payload[1]))
         return descriptors[0]
 
     def _send(self, order: bytes, descriptors: tuple[int, ...]) -> None:

@@ -208,7 +208,7 @@ def _unshare() -> None:
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
-        raise _explain(error) from error
+        raise explain(error) from error
 
 
 def why_refused(error: OSError) -> str:
@@ -221,7 +221,8 @@ def why_refused(error: OSError) -> str:
     return "try: envbuild doctor"
 
 
-def _explain(error: OSError) -> NoUserNamespace:
+def explain(error: OSError) -> NoUserNamespace:
+    """Why a user namespace can't be made, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EUSERS):
         return NoUserNamespace(
             "the limit on their number is reached", "raise it: sysctl -w user.max_user_namespaces=65536"

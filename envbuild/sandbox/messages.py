@@ -16,6 +16,8 @@ HOST_NETWORK, TELL = 1, 2
 
 PROCESS = "process"
 """The helper's answer to TELL."""
+NAMESPACE = "namespace"
+"""What the helper says first where ids are shifted: a user namespace with the sandboxes' ids, or why there is none."""
 RUNNING = "running"
 """Process 1's, when the command of a request with `serve` was executed."""
 

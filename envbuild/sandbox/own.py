@@ -13,7 +13,7 @@ from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.ids import SHIFTED, IdMap, why_refused
+from envbuild.sandbox.ids import SHIFTED, IdMap, explain, why_refused
 from envbuild.sandbox.request import Outcome, Request
 from envbuild.sandbox.server import Waiting, confinement_for, make_sandbox
 from envbuild.sandbox.session import Session
@@ -66,6 +66,8 @@ class OwnSandbox:
         sandbox = self._sandbox
         if sandbox is None:
             reason, hint = "it has run its command", ""
+            if self._problem is not None and self.ids.kind == SHIFTED:
+                raise explain(self._problem) from self._problem
             if self._problem is not None:
                 reason, hint = str(self._problem.strerror), why_refused(self._problem)
             raise SandboxFailure(f"a sandbox can't be made: {reason}", hint) from self._problem

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.record import Record
 from envbuild.sandbox import seccomp, syscalls
 from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import IdMap, enter_user_namespace
+from envbuild.sandbox.ids import SHIFTED, IdMap, enter_user_namespace, explain
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.request import Bind, Request
 from envbuild.sandbox.subids import find_program, why_not_range
@@ -36,7 +37,7 @@ class Finding(Record):
 
 def probe(folder: str) -> tuple[Finding, ...]:
     """Tries everything. `folder` is an existing, writable folder on the file system of the store."""
-    namespace = tried(lambda: _describe(enter_user_namespace()))
+    namespace = tried(_namespace)
     findings = [
         Finding(
             "user namespace",
@@ -90,6 +91,20 @@ def tried(trial: Callable[[], str]) -> Result:
     os.waitpid(child, 0)
     verdict, text, mend = (*parts, "", "", "")[:3]
     return Result(verdict == "ok", text or "ended without an answer", mend)
+
+
+def _namespace() -> str:
+    ids = enter_user_namespace()
+    if ids.kind == SHIFTED:
+        # Entered by sandboxes alone.
+        try:
+            child = syscalls.clone(syscalls.CLONE_NEWUSER | signal.SIGCHLD)
+        except OSError as error:
+            raise explain(error) from error
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    return _describe(ids)
 
 
 def _describe(ids: IdMap) -> str:

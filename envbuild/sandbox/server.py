@@ -17,10 +17,10 @@ from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.sandbox import seccomp, syscalls
 from envbuild.sandbox.command import Confinement
-from envbuild.sandbox.ids import SHIFTED, SINGLE, IdMap, why_refused
+from envbuild.sandbox.ids import SHIFTED, SINGLE, IdMap, explain, why_refused
 from envbuild.sandbox.init import run_init
 from envbuild.sandbox.launcher import open_launcher
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, ORDER, PROCESS, TELL
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, TELL
 from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
 
 CONTROL, _LAUNCHER = 3, 4
@@ -96,6 +96,7 @@ class _Server:
         self._confinement = confinement_for(ids)
         self._running: dict[int, _Running] = {}
         self._waiting: Waiting | None = None
+        self._problem: OSError | None = None
         self._poller = select.poll()
 
     def run(self) -> None:
@@ -157,16 +158,18 @@ class _Server:
         if self._waiting is None:
             try:
                 self._waiting = self._make(network=False)
-            except OSError:
-                pass  # told when a command needs it
+            except OSError as error:
+                self._problem = error  # told when a command needs it
 
     def _show_namespace(self) -> None:
         """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
         if self._waiting is None:
-            self._control.send(b"-")
+            assert self._problem is not None
+            reason = explain(self._problem)
+            send(self._control, "failed", (reason.message, reason.hint))
             return
         namespace = self._waiting.open_namespace()
-        send_descriptors(self._control, (namespace,))
+        send(self._control, NAMESPACE, (), (namespace,))
         os.close(namespace)
 
     def _make(self, network: bool) -> Waiting:

@@ -96,7 +96,8 @@ def _open_folder(folder: str, namespace: int) -> int:
         os.close(held)
         raise SandboxFailure(
             f"the file system of {folder} can't be shown with other ids, as root's sandboxes need: {error.strerror}",
-            "use Linux 5.19 or later and a store on ext4, xfs or btrfs (ENVBUILD_STORE=DIR), or build as another user",
+            "that takes Linux 5.19 and ext4, xfs or btrfs; a store that lies on overlayfs itself has to be moved: "
+            "ENVBUILD_STORE=DIR; or use envbuild as another user",
         ) from error
     return held
 

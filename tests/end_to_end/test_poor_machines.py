@@ -30,8 +30,8 @@ syscalls.fsconfig = fsconfig
 """
 WITHOUT_NAMESPACES = """
 import envbuild.sandbox.syscalls as syscalls
-def unshare(flags): raise OSError(errno.{error}, os.strerror(errno.{error}))
-syscalls.unshare = unshare
+def refuse(flags): raise OSError(errno.{error}, os.strerror(errno.{error}))
+syscalls.unshare = syscalls.clone = refuse
 """
 APPARMOR = """
 import envbuild.sandbox.ids as ids
