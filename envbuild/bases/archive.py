@@ -280,6 +280,8 @@ class TarReader:
     ) -> tuple[tuple[tuple[int, int], ...], int, bytes]:
         path = pax.get("GNU.sparse.name", path)
         if pax.get("GNU.sparse.major") == b"1":
+            if "GNU.sparse.realsize" not in pax:
+                raise self._error("a map of holes without the size of its file", start, path)
             size = self._pax_number(pax, "GNU.sparse.realsize", start)
             count = self._line_number(start, path)
             if count > MOST_HEADER // 4:
