@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.control import SIGNAL, ask
 
     text = arguments.signal.upper().removeprefix("SIG")
-    number = int(text) if text.isdigit() else int(getattr(signal, f"SIG{text}", 0))
+    known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
+    number = int(known.get(text) or known.get(f"SIG{text}") or 0)
     if not 0 < number < signal.NSIG:
         raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())

@@ -22,7 +22,7 @@ def _marked(version: str) -> str:
 
 def _key(version: str) -> tuple[int, list[tuple[list[int], int]], list[tuple[list[int], int]]]:
     epoch, colon, rest = version.partition(":")
-    if not colon or not epoch.isdigit():
+    if not colon or not re.fullmatch("[0-9]{1,9}", epoch):
         epoch, rest = "0", version
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
     return int(epoch), _parts(upstream), _parts(revision)

@@ -60,7 +60,7 @@ def read_variables(data: bytes) -> None:
     environment.store_path()
     environment.home()
     epoch = environment.epoch()
-    assert epoch is None or 0 <= epoch < 1 << 63
+    assert epoch is None or 0 <= epoch < 10**11
 
 
 def read_references(data: bytes) -> None:

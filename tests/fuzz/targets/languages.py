@@ -242,7 +242,10 @@ TARGETS = (
     ),
     Target("interpolation", read_interpolation, (BadReference,), (b"${A:-", b"${A", b"$$", b"}", b":?", b":+")),
     Target(
-        "patterns", read_patterns, (), (b"**/", b"[[:alpha:]]", b"[!", b"[a-", b"]", b"\\", b"!", b"*", b"?", b"[z-a]")
+        "patterns",
+        read_patterns,
+        (EnvbuildError,),
+        (b"**/", b"[[:alpha:]]", b"[!", b"[a-", b"]", b"\\", b"!", b"*", b"?", b"[z-a]"),
     ),
     Target("recipe-memo", read_serial, (ValueError,), (b"envbuild recipe 1\n",)),
     Target(
