@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 
@@ -98,5 +97,5 @@ def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]
     if parsed is not None and store.tags.length(parsed.name, parsed.tag):
         return parsed.name, instance.name
     image = store.images.get(instance.image)
-    name = json.loads(image.detail).get("recipe", "") if image is not None else ""
+    name = image.known.get("recipe", "") if image is not None else ""
     return name or instance.name, instance.name

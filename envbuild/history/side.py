@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
@@ -111,7 +110,7 @@ def side_of(
 
 def side_of_image(store: Store, label: str, image: Image) -> Side:
     """The side that an image in the store is."""
-    detail = json.loads(image.detail)
+    detail = image.known
     statements, packages = [], []
     for stage in detail.get("stages", []):
         statements.append(Statement(stage["stage"], f"from {stage['base']}  # {stage['origin']}"))
@@ -140,7 +139,7 @@ def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
 
 def _kept_recipe(store: Store, sources: dict[str, Any] | None) -> Texts:
     """The files of the recipe that an image was built from, as they were kept beside it (engine/sources.py)."""
-    if not sources or not store.trees.has(sources["tree"]):
+    if not sources or "tree" not in sources or not store.trees.has(sources["tree"]):
         return ()
     found = []
     for path in sources.get("files", ()):

@@ -33,6 +33,9 @@ FORMAT = 3
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
 """What SQLite's messages say when the disk, and not the statement, is at fault (sqlite.org/rescode.html)."""
 
+NOT_OURS = ("Could not decode", "no such table", "no such column", "has no column", "malformed")
+"""What they say of a database that was damaged, or that something else wrote: our statements fit our schema."""
+
 FILE = "store.db"
 REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
 
@@ -252,6 +255,8 @@ class Database:
         except sqlite3.OperationalError as error:
             if self.read_only and "readonly" in str(error):
                 raise StoreUnusable(self.path, "it may only be read") from error
+            if any(word in str(error) for word in NOT_OURS):
+                raise StoreDamaged(f"{self.path}/{FILE}: {error}", REPAIR) from error
             if not any(word in str(error) for word in OUT_OF_SPACE):
                 raise
             raise StoreFull(self.path, str(error)) from error

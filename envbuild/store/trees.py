@@ -28,7 +28,7 @@ class StoredTrees:
             if row is None:
                 self._lost.add(digest)
                 raise StoreDamaged(f"directory {digest[:12]} is missing")
-            if digest_of(row[0]) != digest:
+            if not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
                 self._lost.add(digest)
                 if not self._database.read_only:
                     self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component
@@ -51,7 +50,7 @@ def components(store: Store, tree: Digest) -> list[Component]:
 def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
     """The hashes of what steps installed, as the image's detail has them."""
     found = {}
-    for stage in json.loads(image.detail).get("stages", []):
+    for stage in image.known.get("stages", []):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
                 plain = name.rpartition("node_modules/")[2] if manager == "npm" else name.partition(":")[0]
