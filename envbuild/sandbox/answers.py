@@ -46,7 +46,7 @@ def answers(
         while (message := _answer(link)) is not None:
             kind, payload, descriptors = message
             if kind == "terminal":
-                if terminal is None or not os.isatty(descriptors[0]):
+                if terminal is None or not descriptors or not os.isatty(descriptors[0]):
                     close_all(descriptors)
                     continue
                 given, terminal = terminal, None  # once
@@ -90,8 +90,9 @@ def _answer(link: socket) -> Message | None:
     shape, count = ANSWERS.get(kind, ((), 0))
     known = kind in ANSWERS and fits(payload, shape)
     if known and kind in ("ended", ENTERED):
-        known = all(0 <= one <= LARGEST_STATUS for one in payload[-2:] if isinstance(one, int))
-    if not known or count not in (len(descriptors), -1):
+        status, number = payload[:2] if kind == "ended" else payload[1:]
+        known = 0 <= status <= LARGEST_STATUS and 0 <= number <= LARGEST_STATUS
+    if not known or len(descriptors) > count:
         close_all(descriptors)
         raise BadMessage(f"'{kind[:40]}' does not come so")
     return message

@@ -30,6 +30,8 @@ TEXTS = "texts"
 """In a shape: any number of texts."""
 Shape = tuple["type | str", ...]
 
+MOST_SOCKETS = 8
+"""So many come with one answer."""
 ANSWERS: dict[str, tuple[Shape, int]] = {
     PROCESS: ((int,), 0),
     RUNNING: ((), 0),
@@ -41,14 +43,14 @@ ANSWERS: dict[str, tuple[Shape, int]] = {
     ENTERED: ((int, int, int), 0),
     REFUSED: ((int, str, str), 0),
     TERMINAL: ((int,), 1),
-    # Fewer sockets arrive where this process has no room for more descriptors.
-    SOCKET: ((int, str, int), -1),
+    SOCKET: ((int, str, int), MOST_SOCKETS),
     PAUSED: ((), 0),
     NETWORK: ((), 3),
     THE_ROOT: ((int,), 1),
 }
-"""All that may come from a sandbox: the shape of what it says, and how many descriptors come with it (-1: any number).
-Who reads an answer relies on it, as process 1 may have been taken over by what runs in its sandbox."""
+"""All that may come from a sandbox: the shape of what it says, and how many descriptors come with it; fewer arrive
+where this process has no room for more. Who reads an answer relies on it, as process 1 may have been taken over by what
+runs in its sandbox."""
 
 
 def fits(payload: tuple[object, ...], shape: Shape) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -164,7 +165,7 @@ class Session:
             self._connect(descriptors)
         elif kind == THE_ROOT:
             root = self._roots.pop(payload[0], None)
-            if root is not None and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
+            if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
                 root.put(descriptors[0])
                 return
             close_all(descriptors)
@@ -178,11 +179,11 @@ class Session:
     def _take_of_command(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         number = payload[0]
         if kind == TERMINAL:
-            ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
-            if number not in self._waiting or not os.isatty(descriptors[0]):
-                terminal = os.close
-            else:
-                self._waiting[number] = (ended, os.close)  # it has one now
+            if number not in self._waiting or not descriptors or not os.isatty(descriptors[0]):
+                close_all(descriptors)
+                return
+            ended, terminal = self._waiting[number]
+            self._waiting[number] = (ended, os.close)  # it has one now
             terminal(descriptors[0])
             return
         ended, _ = self._waiting.pop(number, (lambda how: None, os.close))
@@ -207,9 +208,13 @@ class Session:
     def _connect(self, descriptors: tuple[int, ...]) -> None:
         problem = ("", "")
         try:
-            if self._connected or socket_family(descriptors[0]) != AF_NETLINK:
+            if self._connected:
                 return
             self._connected = True
+            if len(descriptors) != 3:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if socket_family(descriptors[0]) != AF_NETLINK:
+                raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
             self.connect(*descriptors)
         except EnvbuildError as error:
             problem = (error.message, error.hint)

@@ -99,11 +99,17 @@ class _Check:
         for digest in known:
             row = self._store.database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
             self._count["trees"] += 1
-            if row is None or digest_of(row[0]) != digest:
+            if row is None or not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
                 self._tell("tree", digest, "not what its digest says")
                 self._bad_trees.add(digest)
                 continue
-            for entry in decode(row[0]):
+            try:
+                entries = decode(row[0])
+            except ValueError as error:
+                self._tell("tree", digest, f"no directory: {error}")
+                self._bad_trees.add(digest)
+                continue
+            for entry in entries:
                 if entry.kind == DIRECTORY and entry.name != ROOT_NAME:
                     self._parents.setdefault(entry.digest, set()).add(digest)
                     if entry.digest not in known:

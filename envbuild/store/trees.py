@@ -33,7 +33,10 @@ class StoredTrees:
                 if not self._database.read_only:
                     self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
                 raise StoreDamaged(f"directory {digest[:12]} is not what its digest says")
-            decoded = self._remember(digest, decode(row[0]))
+            try:
+                decoded = self._remember(digest, decode(row[0]))
+            except ValueError as error:
+                raise StoreDamaged(f"directory {digest[:12]} is no directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:
