@@ -12,7 +12,7 @@ from envbuild.errors import WorkFailed
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.wire import receive, send
-from envbuild.store.instances import Instance
+from envbuild.store.instances import DamagedInstance, Instance
 
 SOCKET = "control"
 ENTER, SIGNAL, STOP, WAIT, PAUSE, ROOT = "enter", "signal", "stop", "wait", "pause", "root"
@@ -26,7 +26,7 @@ class NotRunning(WorkFailed):
         super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
 
 
-def connect(instance: Instance) -> socket:
+def connect(instance: Instance | DamagedInstance) -> socket:
     """A connection to the supervisor. Raises NotRunning."""
     link = socket(AF_UNIX, SOCK_STREAM)
     # Through a descriptor: a socket's path may have 108 bytes only (unix(7)), and a store lies where it lies.
@@ -41,7 +41,7 @@ def connect(instance: Instance) -> socket:
     return link
 
 
-def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tuple[object, ...]:
+def ask(instance: Instance | DamagedInstance, kind: str, payload: tuple[object, ...] = ()) -> tuple[object, ...]:
     """Asks for something and waits until it is done; the answer. Raises NotRunning."""
     with connect(instance) as link:
         try:
