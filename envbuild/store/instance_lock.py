@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from random import random
 
 from envbuild.errors import WorkFailed
-from envbuild.store.instance_record import Instance
+from envbuild.store.instance_record import EXITED, Instance, read_state
 
 
 def hold(instance: Instance) -> int:
     """Takes the lock of an instance for its supervisor, who keeps the descriptor open. Raises WorkFailed if it is
     supervised already."""
     descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    tries = 100
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -20,6 +23,13 @@ def hold(instance: Instance) -> int:
         except BlockingIOError:
             # Who only looks has it for a moment, and shares it: that is no supervisor.
             if _shares(descriptor):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                time.sleep(random() / 1000)  # two who want it would else look at each other for long
+                continue
+            # One that has just ended: its supervisor is on its way out.
+            if tries and read_state(instance.path).status == EXITED:
+                tries -= 1
+                time.sleep(0.02)
                 continue
         os.close(descriptor)
         raise WorkFailed(f"{instance.name} is running already", f"see: envbuild ps; envbuild stop {instance.name}")

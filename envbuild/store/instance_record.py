@@ -1,11 +1,13 @@
 """What is kept of an instance in its folder: `config.json`, which never changes, and `state.json`, its last state.
 
-A loss of power must not leave half a record of something that counts. So a record that is relied on is on disk before
-it has its name (`lasting`); one that cannot be read all the same is a DamagedInstance, which can be seen and removed.
+A loss of power must not leave half a record of something that counts. So an instance is `fresh` until its record is on
+disk, and what a loss of power leaves of a fresh one is nobody's. A record that cannot be read all the same is a
+DamagedInstance, which can be seen and removed.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -21,6 +23,10 @@ STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting
 DAMAGED = "damaged"
 """What stands in the place of a state where the record of an instance cannot be read."""
 LAYERS = "layers"
+TEMPORARY, FRESH = "temporary", "fresh"
+"""Files that mark an instance which goes when it is over, and one whose record need not be on disk yet."""
+NAMES = ".names"
+"""The folder beside those of the instances with a link for each name that is taken."""
 _CONFIG, _STATE = "config.json", "state.json"
 
 
@@ -120,9 +126,33 @@ def read_config(folder: str, identity: str) -> Instance:
 
 
 def write_config(folder: str, instance: Instance) -> None:
-    """Puts an instance on record in a folder that has not its name yet. One that is not temporary is on disk then."""
+    """Puts an instance on record in a folder that has not its name yet. Unless it is temporary, it counts when
+    `settle` has been done."""
     kept = {name: getattr(instance, name) for name in instance.__match_args__ if name not in ("identity", "path")}
-    _write(f"{folder}/{_CONFIG}", json.dumps(kept), lasting=not instance.temporary)
+    marker = TEMPORARY if instance.temporary else FRESH
+    os.close(os.open(f"{folder}/{marker}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    _write(f"{folder}/{_CONFIG}", json.dumps(kept))
+
+
+def settle(folder: str) -> None:
+    """Has the record of an instance on disk, with the names that lead to it; until then it does not count. Nothing to
+    do for a temporary one, and for one that is settled.
+
+    It costs a wait for the disk: so it is done while the sandbox is made, and before anybody is told of the instance.
+    """
+    if not os.path.exists(f"{folder}/{FRESH}"):
+        return
+    _sync(f"{folder}/{_CONFIG}")
+    above = os.path.dirname(folder)
+    for path in (folder, f"{above}/{NAMES}", above):
+        _sync(path)
+    os.unlink(f"{folder}/{FRESH}")
+
+
+def settle_state(folder: str) -> None:
+    """Has the last state on disk: without that, one that has ended may be taken for one that a loss of power ended."""
+    _sync(f"{folder}/{_STATE}")
+    _sync(folder)
 
 
 def read_state(folder: str) -> State:
@@ -141,24 +171,19 @@ def read_state(folder: str) -> State:
 
 
 def write_state(path: str, state: State) -> None:
-    """Puts down how an instance stands; `path` is its folder. That it has ended is on disk then: after a loss of power
-    it would be taken for one that the loss has ended."""
-    plain = json.dumps({name: getattr(state, name) for name in state.__match_args__})
-    _write(f"{path}/{_STATE}", plain, lasting=state.status == EXITED)
+    """Puts down how an instance stands; `path` is its folder."""
+    text = json.dumps({name: getattr(state, name) for name in state.__match_args__})
+    try:
+        _write(f"{path}/{_STATE}", text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _overwrite(f"{path}/{_STATE}", text)
 
 
 def write_layers(path: str, layers: tuple[str, ...]) -> None:
     """Puts down which layers an instance is about to mount."""
-    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers), lasting=False)
-
-
-def sync_folder(path: str) -> None:
-    """Has the names in a folder on disk before it returns (fsync(2))."""
-    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -178,12 +203,38 @@ def _parse(text: str, what: str) -> dict[str, Any]:
     return plain
 
 
-def _write(path: str, text: str, *, lasting: bool) -> None:
+def _write(path: str, text: str) -> None:
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         file.write(text)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
-    if lasting:
-        sync_folder(os.path.dirname(path))
+
+
+def _overwrite(path: str, text: str) -> None:
+    """Changes a small file in place: the block that it has is enough where the disk has no other one."""
+    _remove_half(f"{path}.new")
+    opened = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        content = text.encode()
+        # Spaces after it, as the one before may have been longer: so at no moment it is cut.
+        size = os.fstat(opened).st_size
+        written = os.pwrite(opened, content.ljust(size), 0)
+        if written < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(opened)
+
+
+def _remove_half(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _sync(path: str) -> None:
+    """Waits until a file, or the names in a folder, are on disk (fsync(2))."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

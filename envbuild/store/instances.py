@@ -18,11 +18,14 @@ from envbuild.store.instance_lock import hold, is_held, make_lock
 from envbuild.store.instance_record import (
     DAMAGED,
     EXITED,
+    FRESH,
     LAYERS,
     LOST,
+    NAMES,
     RESTARTING,
     RUNNING,
     STARTING,
+    TEMPORARY,
     BadRecord,
     DamagedInstance,
     Instance,
@@ -30,7 +33,6 @@ from envbuild.store.instance_record import (
     State,
     read_config,
     read_state,
-    sync_folder,
     write_config,
     write_layers,
     write_state,
@@ -60,8 +62,6 @@ __all__ = [
     "write_state",
 ]
 
-TEMPORARY = "temporary"
-_NAMES = ".names"
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -109,14 +109,15 @@ class Instances:
     ) -> tuple[Instance, int]:
         """Puts a new instance on record, and takes its lock: (instance, the lock's descriptor).
 
-        Without a `name` it gets one. Unless it is `temporary`, all of its record is on disk when this returns. Raises
-        NameTaken and BadName.
+        Without a `name` it gets one. Unless it is `temporary`, `settle` has to follow. Raises NameTaken and BadName.
         """
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         if name is not None:
             check_name(name)
         identity = os.urandom(6).hex()
         plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
+        while name is None and os.path.lexists(self._link(f"{plain}-{identity[:4]}")):
+            identity = os.urandom(6).hex()
         folder = f"{self.path}/{identity}"
         made = Instance(
             identity,
@@ -136,16 +137,11 @@ class Instances:
         lock = make_lock(temporary_folder)
         try:
             self._take_name(made)
-            if temporary:
-                os.close(os.open(f"{temporary_folder}/{TEMPORARY}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             for inner in ("upper", "work"):
                 os.mkdir(f"{temporary_folder}/{inner}", 0o755)
             write_state(temporary_folder, State(STARTING))
             write_config(temporary_folder, made)
             os.rename(temporary_folder, folder)
-            if not temporary:
-                sync_folder(f"{self.path}/{_NAMES}")
-                sync_folder(self.path)
         except BaseException:
             os.close(lock)
             remove(temporary_folder)
@@ -167,7 +163,7 @@ class Instances:
     def damaged(self) -> list[DamagedInstance]:
         """Those whose records cannot be read, by name; not those that the next command tidies up."""
         found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
-        kept = [one for one in found if not self._is_temporary(one.identity) or self.is_supervised(one)]
+        kept = [one for one in found if not self._is_nobodys(one)]
         return sorted(kept, key=lambda one: one.name)
 
     def has_name(self, name: str) -> bool:
@@ -228,10 +224,11 @@ class Instances:
         return found
 
     def left_over(self) -> list[Instance | DamagedInstance]:
-        """Temporary ones whose supervisor was killed before it could remove them."""
-        marked = filter(self._is_temporary, self._identities())
+        """Temporary ones whose supervisor was killed before it could remove them, and what a loss of power left of
+        one that was just being started."""
+        marked = [one for one in self._identities() if self._is_marked(one, TEMPORARY) or self._is_marked(one, FRESH)]
         found = [one for one in map(self._read, marked) if one is not None]
-        return [one for one in found if not self.is_supervised(one)]
+        return [one for one in found if self._is_nobodys(one)]
 
     def tidy(self) -> None:
         """Removes temporary instances whose supervisor was killed, and what was left half made or half removed."""
@@ -272,8 +269,12 @@ class Instances:
     def _identities(self) -> list[str]:
         return [name for name in self._listed() if "." not in name]
 
-    def _is_temporary(self, identity: str) -> bool:
-        return os.path.exists(f"{self.path}/{identity}/{TEMPORARY}")
+    def _is_nobodys(self, one: Instance | DamagedInstance) -> bool:
+        broken = isinstance(one, DamagedInstance) and self._is_marked(one.identity, FRESH)
+        return (broken or self._is_marked(one.identity, TEMPORARY)) and not self.is_supervised(one)
+
+    def _is_marked(self, identity: str, marker: str) -> bool:
+        return os.path.exists(f"{self.path}/{identity}/{marker}")
 
     def _read(self, identity: str) -> Instance | DamagedInstance | None:
         folder = f"{self.path}/{identity}"
@@ -292,7 +293,7 @@ class Instances:
     def _name_of(self, identity: str) -> str:
         """What the links say of an instance whose own record says nothing; else its id."""
         try:
-            with os.scandir(f"{self.path}/{_NAMES}") as items:
+            with os.scandir(f"{self.path}/{NAMES}") as items:
                 return next((one.name for one in items if _target(one.path) == identity), identity)
         except FileNotFoundError:
             return identity
@@ -308,7 +309,7 @@ class Instances:
 
     def _link(self, name: str) -> str:
         """Where a name is taken: a link there says by which instance."""
-        return f"{self.path}/{_NAMES}/{name}"
+        return f"{self.path}/{NAMES}/{name}"
 
     def _named(self, name: str) -> Instance | DamagedInstance | None:
         if not name or "/" in name:
@@ -350,7 +351,7 @@ class Instances:
     def _changing_names(self) -> Iterator[None]:
         """Meanwhile nobody else takes a link away that somebody may have put there anew."""
         try:
-            held = os.open(f"{self.path}/{_NAMES}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            held = os.open(f"{self.path}/{NAMES}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             yield
             return
