@@ -17,6 +17,7 @@ from socket import socket
 from envbuild.errors import EnvbuildError
 from envbuild.record import Record, values
 from envbuild.runtime.control_server import ControlServer
+from envbuild.runtime.first_process import start_time
 from envbuild.runtime.kept_state import KeptState
 from envbuild.runtime.settings import Limits, Settings
 from envbuild.sandbox.request import Entry, Outcome, Request
@@ -143,7 +144,9 @@ class Supervisor:
                     break
                 pause = min(pause * 2, LONGEST_PAUSE)
                 restarts += 1
-            self._state.finish(status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0)
+            self._state.finish(
+                status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
+            )
         finally:
             self._over.set()
             if self._health is not None:
@@ -219,7 +222,7 @@ class Supervisor:
         def made(pid: int) -> None:
             if self._group is not None:
                 self._group.add(pid)
-            self._state.hold(pid=pid)
+            self._state.hold(pid=pid, begun=start_time(pid))
 
         try:
             return self._helper.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -160,12 +161,14 @@ class Session:
             self._connect(descriptors)
             return
         if kind == THE_ROOT:
-            self._roots.pop(payload[0]).put(descriptors[0])
+            # Without a descriptor: there was no room for it in this process.
+            self._roots.pop(payload[0]).put(descriptors[0] if descriptors else -1)
             return
         number = payload[0] if payload else 0
         ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
         if kind == TERMINAL:
-            terminal(descriptors[0])
+            if descriptors:
+                terminal(descriptors[0])
             return
         self._waiting.pop(number, None)
         if kind == ENTERED:
@@ -176,6 +179,8 @@ class Session:
     def _connect(self, descriptors: tuple[int, ...]) -> None:
         problem = ("", "")
         try:
+            if len(descriptors) != 3:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             self.connect(*descriptors)
         except EnvbuildError as error:
             problem = (error.message, error.hint)

@@ -53,7 +53,8 @@ class State(Record):
 
     `health` is starting, healthy, unhealthy or "" without a check, and `check` what the last check printed; `error` is
     why it could not run, or what ended it; `ports` are (address, port, port inside, protocol) as they were opened on
-    the host; `pid` is its process 1, by the host's numbers; `address` is its own in a named network.
+    the host; `pid` is its process 1, by the host's numbers, and `begun` when that was started (ticks, proc(5));
+    `address` is its own in a named network.
     """
 
     status: str
@@ -67,6 +68,7 @@ class State(Record):
     pid: int = 0
     address: str = ""
     check: str = ""
+    begun: int = 0
 
 
 class DamagedInstance(Record):
@@ -107,6 +109,7 @@ _STATE_TYPES: dict[str, type | tuple[type, ...]] = {
     "pid": int,
     "address": str,
     "check": str,
+    "begun": int,
 }
 
 
