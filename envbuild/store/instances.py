@@ -37,6 +37,7 @@ from envbuild.store.instance_record import (
     write_layers,
     write_state,
 )
+from envbuild.store.owner import refuse_others
 from envbuild.store.reference import BadName
 from envbuild.store.removal import remove
 from envbuild.tree.entry import Digest
@@ -93,7 +94,8 @@ class Instances:
     @classmethod
     def of(cls, store_path: str) -> Instances:
         """Those of the store in this folder, which need not be open: most that is asked of them is not in its
-        database."""
+        database. Raises SomebodyElses."""
+        refuse_others(store_path)
         return cls(f"{store_path}/instances")
 
     def create(
