@@ -102,5 +102,9 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
                 file.write(store.objects.read(entry))
             os.chmod(where, entry.mode | 0o400)
     for name, text in sources["locks"].items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        where = os.path.join(folder, name)
+        # A build may have copied what lay there at the time, a link too: that is not what is to be written to.
+        if os.path.lexists(where):
+            os.unlink(where)
+        with open(where, "x", encoding="utf-8") as file:
             file.write(text)

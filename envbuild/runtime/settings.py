@@ -9,7 +9,7 @@ from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
 from envbuild.record import Record, values
 from envbuild.runtime.ports import Port
-from envbuild.store.instances import Instance
+from envbuild.store.instances import Instance, InstanceDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +139,11 @@ def dump(settings: Settings) -> str:
 
 
 def settings_of(instance: Instance) -> Settings:
-    """What an instance was started with."""
-    return from_plain(json.loads(instance.settings))
+    """What an instance was started with. Raises InstanceDamaged."""
+    try:
+        return from_plain(json.loads(instance.settings))
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        raise InstanceDamaged(instance, "its settings make no sense") from error
 
 
 def health_of(facts: Facts) -> Health | None:

@@ -25,7 +25,8 @@ _TAGS_OF_NOTHING = "SELECT name, tag FROM tags WHERE image NOT IN (SELECT digest
 
 
 class Problem(Record):
-    """`kind` is database, tree, object, layer, step, image or tag; `name` the digest or path; `reason` in words."""
+    """`kind` is database, tree, object, layer, step, image, tag or instance; `name` the digest, path or name; `reason`
+    in words."""
 
     kind: str
     name: str
@@ -75,6 +76,7 @@ class _Check:
         self._spread()
         self._layers()
         self._records()
+        self._instances()
         if repair and self._problems:
             self._repair()
         return Findings(
@@ -213,6 +215,10 @@ class _Check:
         for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
 
+    def _instances(self) -> None:
+        for one in self._store.instances.damaged():
+            self._tell("instance", one.name, one.reason)
+
     def _repair(self) -> None:
         store = self._store
         aside = f"{store.path}/{DAMAGED}"
@@ -232,6 +238,9 @@ class _Check:
             os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
         for layer in self._bad_layers:
             remove(f"{store.stacks.path}/{layer}")
+        for one in store.instances.damaged():
+            if not store.instances.is_supervised(one):
+                store.instances.put_aside(one)
 
     def _drop_stacks(self) -> None:
         """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""

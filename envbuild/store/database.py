@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
+from envbuild.store.owner import refuse_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class Database:
         self._connection.close()
 
     def _connect(self, path: str, create: bool, writable: bool | None) -> sqlite3.Connection:
+        refuse_others(path)
         file = os.path.join(path, FILE)
         exists = os.path.exists(file)
         if not exists and not create:
