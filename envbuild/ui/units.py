@@ -22,7 +22,7 @@ def parse_size(text: str) -> int | None:
     import re
 
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
-    if match is None or (match[3] and not match[2]):
+    if match is None or (match[3] and not match[2]) or len(text) > 30:
         return None
     base = 1024 if match[3] else 1000
     return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
