@@ -114,6 +114,7 @@ def build(
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
     with Store.open(environment.store_path()) as store:
+        store.sparse_limit = environment.sparse_limit()
         shown = display(arguments.progress, stream, terminal, environment.colour(stream))
         try:
             with shown:

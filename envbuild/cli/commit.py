@@ -55,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
         instance = store.instances.find(arguments.instance)
         name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(

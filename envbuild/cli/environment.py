@@ -65,6 +65,23 @@ class Environment:
             )
         return int(text)
 
+    def sparse_limit(self) -> int:
+        """`$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may leave.
+        Raises UsageError for other text."""
+        from envbuild.store.holes import MOST_UNWRITTEN
+
+        text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
+        if not text:
+            return MOST_UNWRITTEN
+        from envbuild.ui.units import parse_size
+
+        found = parse_size(text)
+        if found is None:
+            raise UsageError(
+                f"ENVBUILD_SPARSE_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_SPARSE_LIMIT=100GB"
+            )
+        return found
+
     def network(self) -> tuple[tuple[str, str], ...]:
         """What the user has set about proxies and package indexes, for commands with a network."""
         return tuple(

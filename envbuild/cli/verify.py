@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
     with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
         image = find_image(store, arguments.image)
         shown = display(arguments.progress, stream, terminal, environment.colour(stream))
         try:

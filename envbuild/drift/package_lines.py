@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable
 
 from envbuild.drift.lines import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
+from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.deb822 import stanzas
 from envbuild.packages.pip import normal
@@ -104,8 +104,8 @@ class PackageLines:
 
     def _asked(self, folder: str) -> set[str]:
         try:
-            plain = json.loads(text_of(self._store, self._target, f"{folder}/package.json") or "{}")
-        except ValueError:
+            plain = parsed_json(text_of(self._store, self._target, f"{folder}/package.json") or "{}")
+        except Unreadable:
             return set()
         asked = plain.get("dependencies") if isinstance(plain, dict) else None
         return set(asked) if isinstance(asked, dict) else set()

@@ -130,7 +130,7 @@ class Writer:
         self._teller.environments = environments_of(self._store, self._target, sorted(filled))
 
     def _left(self) -> list[PackageChange]:
-        return package_changes(self._store, self._changes())
+        return list(package_changes(self._store, self._changes()).found)
 
     def _changes(self) -> list[Change]:
         return list(expanded(self._store.trees, diff(self._store.trees, self._tree, self._target)))

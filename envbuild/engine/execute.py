@@ -18,11 +18,15 @@ from envbuild.packages.task import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.request import Bind, Outcome, Request, Secret
+from envbuild.store.holes import TookTooLong, TooSparse
 from envbuild.store.outputs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work import Workspace
 from envbuild.tree.entry import Digest
 from envbuild.tree.patterns import compile_patterns
+
+LEAST_READING = 10.0
+"""Seconds that there always are to read what a command with a time limit left."""
 
 
 class NoSuchSecret(UsageError):
@@ -207,7 +211,20 @@ class Executor:
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             discard = compile_patterns(step.discard) if step.discard else None
-            shot = self._store.snapshot(space, parent, epoch=epoch, discard=discard, made=outcome.made)
+            deadline = None
+            if step.timeout is not None:
+                now = time.monotonic()
+                deadline = max(started + step.timeout, now + LEAST_READING)
+            try:
+                shot = self._store.snapshot(
+                    space, parent, epoch=epoch, discard=discard, made=outcome.made, deadline=deadline
+                )
+            except (TooSparse, TookTooLong):
+                if not outcome.status:
+                    raise
+                # The command's own failure is what counts; there is only nothing of it to look into.
+                seconds = time.monotonic() - started
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
             return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
 

@@ -10,6 +10,7 @@ from envbuild.engine.recipes import load
 from envbuild.engine.references import GIT, find_image
 from envbuild.errors import UsageError
 from envbuild.lock import Lock
+from envbuild.lock import read as read_text
 from envbuild.plan.facts import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -160,5 +161,4 @@ def _recipe_at(store: Store, path: str) -> Texts:
 def _read_lock(store: Store, path: str) -> Lock:
     from envbuild.engine.lock_memo import read_lock
 
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return read_lock(file.read(), path, store)
+    return read_lock(read_text(path), path, store)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r"(\D*)(\d*)")
+LONGEST = 1000
+"""Characters of a version that are looked at."""
+_PART = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 def is_older(kind: str, one: str, other: str) -> bool:
     """Whether `one` comes before `other`. Debian's rules (deb-version(7)) for all kinds: epoch, upstream version and
     revision, digits as numbers, `~` before all else; for Python and Node a pre-release is marked before that."""
+    one, other = one[:LONGEST], other[:LONGEST]
     if kind != "dpkg":
         one, other = _marked(one), _marked(other)
     return _key(one) < _key(other)

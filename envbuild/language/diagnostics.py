@@ -8,6 +8,10 @@ from unicodedata import category, combining, east_asian_width
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
+LONGEST_MESSAGE = 2_000
+LONGEST_LINE = 400
+"""Characters of a line that are shown."""
+
 
 class Diagnostic(Record):
     """One finding.
@@ -42,12 +46,14 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _render_one(diagnostic: Diagnostic) -> str:
+    column = diagnostic.column
+    diagnostic = _cut(diagnostic)
     number = str(diagnostic.line) if diagnostic.line else " "
     gutter = " " * (len(number) + 2) + "|"
     edge = " " * len(number)
     lines = [f"{diagnostic.severity}: {diagnostic.message}"]
     if diagnostic.line:
-        lines.append(f"{edge} --> {diagnostic.file}:{diagnostic.line}:{diagnostic.column}")
+        lines.append(f"{edge} --> {diagnostic.file}:{diagnostic.line}:{column}")
         lines.append(gutter)
         lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
         before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
@@ -60,6 +66,22 @@ def _render_one(diagnostic: Diagnostic) -> str:
             lines.append(f"{edge}  = {diagnostic.hint}")
     lines.extend(f"{edge}  = included from {place}" for place in diagnostic.chain)
     return "\n".join(lines)
+
+
+def _cut(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
+    place."""
+    if len(diagnostic.message) > LONGEST_MESSAGE:
+        diagnostic = diagnostic.replace(message=diagnostic.message[:LONGEST_MESSAGE] + "...")
+    if len(diagnostic.source) <= LONGEST_LINE:
+        return diagnostic
+    start = max(0, diagnostic.column - 1 - LONGEST_LINE // 4)
+    head = "..." if start else ""
+    return diagnostic.replace(
+        source=head + diagnostic.source[start : start + LONGEST_LINE] + "...",
+        column=diagnostic.column - start + len(head),
+        length=min(diagnostic.length, LONGEST_LINE // 4),
+    )
 
 
 def _blank(text: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from envbuild.digest import sha256, sha256_of
 from envbuild.record import Record
 from envbuild.store.attributes import CAPABILITY, OPAQUE, read_xattrs
+from envbuild.store.holes import Allowance, has_holes, parts, size_of_holes
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 from envbuild.tree.forest import Trees, root_entry
@@ -184,21 +185,37 @@ def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) ->
     }
 
 
-def hash_of(path: str) -> Digest:
-    """The sha256 of a file's bytes."""
+def hash_of(path: str, allowance: Allowance | None = None, shown: str = "") -> Digest:
+    """The sha256 of a file's bytes. Raises TooSparse and TookTooLong where an `allowance` ends."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         chunk = os.read(descriptor, _CHUNK)
         following = os.read(descriptor, _CHUNK) if chunk else b""
         if not following:
             return sha256_of(chunk)
+        status = os.fstat(descriptor)
+        if has_holes(status):
+            if allowance is not None:
+                allowance.take(shown or path, size_of_holes(descriptor, status.st_size))
+            return _hash_of_parts(descriptor, status.st_size, allowance)
         state = sha256(chunk)
         while following:
+            if allowance is not None:
+                allowance.check_time()
             state.update(following)
             following = os.read(descriptor, _CHUNK)
         return state.hexdigest()
     finally:
         os.close(descriptor)
+
+
+def _hash_of_parts(descriptor: int, size: int, allowance: Allowance | None) -> Digest:
+    state = sha256()
+    for piece, _ in parts(descriptor, size):
+        if allowance is not None:
+            allowance.check_time()
+        state.update(piece)
+    return state.hexdigest()
 
 
 def _opaque(path: str) -> bool:
