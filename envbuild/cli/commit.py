@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 jobs=max(1, arguments.jobs),
                 network=environment.network(),
                 home=environment.home(),
+                fetch_limit=environment.fetch_limit(),
                 user=environment.user(),
             ),
         )

@@ -236,7 +236,7 @@ class MissingRunner:
                 from envbuild.engine.packages_network import PackagesNetwork
 
                 request = self.session.request
-                network = PackagesNetwork(request.network, request.home)
+                network = PackagesNetwork(request.network, request.home, request.fetch_limit)
                 self._made_phases = Phases(self.store, self._executor, network)
             return self._made_phases
 
