@@ -151,10 +151,17 @@ class Executor:
         return self._run(step, request, (), parent, near, epoch, sink)
 
     def resolve(
-        self, task: Task, out: str, parent: Digest, near: tuple[Digest, ...], sink: Callable[[bytes], None]
+        self,
+        task: Task,
+        out: str,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        timeout: float,
+        sink: Callable[[bytes], None],
     ) -> tuple[Outcome, bytes]:
         """Runs a package manager's task on `parent` with the network and throws away what it does to the tree; how it
-        ended, and the end of its output. What it writes to `task.OUT` lies in the folder `out` afterwards."""
+        ended, after `timeout` seconds at the latest, and the end of its output. What it writes to `task.OUT` lies in
+        the folder `out` afterwards."""
         settings = self._network(parent)
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
@@ -176,6 +183,7 @@ class Executor:
                     *_task_binds(task, space.path),
                     Bind(os.path.realpath(out), OUT, read_only=False),
                 ),
+                timeout=timeout,
             )
             outcome = self._worker.run(request, take)
             output.finish()

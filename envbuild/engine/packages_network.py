@@ -219,10 +219,14 @@ class PackagesNetwork:
         indexes = [*(self._pip_setting("index-url") or self._default_index()), *self._pip_setting("extra-index-url")]
         return [f"{index.rstrip('/')}/{project}/" for index in indexes]
 
-    def _pip_setting(self, name: str) -> list[str]:
+    def pip_settings(self) -> dict[str, str]:
+        """The user's settings for pip."""
         if self._pip is None:
             self._pip = pip_settings(self._variables, self._home)
-        return self._pip.get(name, "").split()
+        return self._pip
+
+    def _pip_setting(self, name: str) -> list[str]:
+        return self.pip_settings().get(name, "").split()
 
     def _default_index(self) -> list[str]:
         if self._index is None:

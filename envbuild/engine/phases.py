@@ -6,22 +6,27 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
+from envbuild.bases.network import APT_SETTINGS, APT_SOURCES
 from envbuild.engine.declared_files import Contents
 from envbuild.engine.execute import Executor
 from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.engine.stage_run import StageRun
 from envbuild.errors import DISK_TROUBLE
 from envbuild.lock import Package
-from envbuild.packages import apt, npm, pip
+from envbuild.packages import apt, npm, own_sources, pip
 from envbuild.packages.cache import Cache, Wanted
 from envbuild.packages.documents import BadDocument
+from envbuild.packages.errors import Unresolved
 from envbuild.packages.task import Task
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.real_path import Folder, NotAFile, TooMuch
+from envbuild.sandbox.request import Outcome
 from envbuild.store.store import Store
 
 MOST_ANSWER = 64 << 20
 """Bytes of a file that a resolution leaves."""
+MOST_SECONDS = 2 * 3600.0
+"""How long a resolution may take: a package manager, or code of a package, that waits for ever ends there."""
 _PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
 MOST_ATTEMPTS = 6
 """How often a resolution is tried with fewer and fewer packages held at their locked versions."""
@@ -30,8 +35,10 @@ MOST_ATTEMPTS = 6
 class Phases:
     """Resolves, fetches and installs for one build."""
 
-    def __init__(self, store: Store, executor: Executor, network: PackagesNetwork) -> None:
+    def __init__(self, store: Store, executor: Executor, network: PackagesNetwork, *, own_sources: bool) -> None:
+        """With `own_sources` nothing in the tree says where packages come from."""
         self._store = store
+        self._own_sources = own_sources
         self._executor = executor
         self._network = network
         self._cache = Cache(store.packages_path, store.work.exclusive)
@@ -78,7 +85,9 @@ class Phases:
         key = contents[0][1] if contents else b""
         for attempt in range(MOST_ATTEMPTS):
             task = apt.resolve_task(action, pinned, source, key)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.apt_with_own_sources(task, APT_SETTINGS, APT_SOURCES)
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             output = tail.decode(errors="replace")
@@ -106,7 +115,9 @@ class Phases:
         for attempt in range(MOST_ATTEMPTS):
             program = self._cache.where(own[0]) if own else None
             task = pip.resolve_task(action, contents, pinned, (own[0], program) if program else None)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.pip_with_own_sources(task, self._network.pip_settings())
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             output = tail.decode(errors="replace")
@@ -146,7 +157,9 @@ class Phases:
         for _ in range(MOST_ATTEMPTS):
             program = (own[0], self._cache.where(own[0])) if own else None
             task = npm.resolve_task(action, contents, held.values(), program)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.npm_with_own_sources(task)
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             if outcome.status == npm.NEEDS_NPM and not own:
@@ -160,6 +173,18 @@ class Phases:
             held = {}
         found = npm.read_answer(action, _left(out, "package-lock.json", "npm"), _left(out, "node.json", "npm"))
         return (*found, *own) if npm.runs_scripts(action) else found
+
+    def _resolve(
+        self, run: StageRun, task: Task, out: str, action: InstallPackages, sink: Callable[[bytes], None]
+    ) -> tuple[Outcome, bytes]:
+        outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MOST_SECONDS, sink)
+        if outcome.timed_out:
+            raise Unresolved(
+                action.manager,
+                f"it had not ended after {MOST_SECONDS / 3600:.0f} hours",
+                "see what it waits for, or name fewer packages in one statement",
+            )
+        return outcome, tail
 
     def _own_pip(self, python: bytes) -> Package:
         """A pip for a tree that has none, in the cache; `python` is the version that the tree's Python says."""

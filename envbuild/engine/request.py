@@ -20,7 +20,9 @@ class BuildRequest(Record):
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
-    `fetch_limit` is how many bytes one file that is fetched may have.
+    `fetch_limit` is how many bytes one file that is fetched may have. With `own_sources` package managers are asked
+    with the user's own settings alone: those of the tree and of the image's environment, which may be somebody else's,
+    do not say where packages come from.
     """
 
     path: str
@@ -45,6 +47,7 @@ class BuildRequest(Record):
     publish: bool = True
     epoch: int | None = None
     fetch_limit: int = MOST_FETCHED
+    own_sources: bool = False
 
 
 class Move(Record):

@@ -237,7 +237,7 @@ class MissingRunner:
 
                 request = self.session.request
                 network = PackagesNetwork(request.network, request.home, request.fetch_limit)
-                self._made_phases = Phases(self.store, self._executor, network)
+                self._made_phases = Phases(self.store, self._executor, network, own_sources=request.own_sources)
             return self._made_phases
 
     def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
