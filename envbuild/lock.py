@@ -24,6 +24,8 @@ MOST_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
 _MOST_DIGITS = 18
 Pairs = tuple[tuple[str, str], ...]
+_HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+_LONGEST_FIELD = 2048
 
 
 class Package(Record):
@@ -31,13 +33,24 @@ class Package(Record):
 
     `name` is the manager's: apt's has `:ARCH` where that is foreign, npm's is the path below node_modules. `hash` is
     `sha256:` or `sha512:` and hexadecimal digits, of its file. `origin` is where that comes from, in terms that
-    hold behind any mirror; docs/packages.md has its forms.
+    hold behind any mirror; docs/packages.md has its forms. What each package manager's names may be is for
+    packages/names.py to say. Raises ValueError for what no package has.
     """
 
     name: str
     version: str
     hash: str
     origin: str
+
+    def __init__(self, name: str, version: str, hash: str, origin: str) -> None:
+        algorithm, _, digits = hash.partition(":")
+        # The hash is what the package's file is called in the store.
+        if len(digits) != _HASH_DIGITS.get(algorithm) or digits.strip("0123456789abcdef"):
+            raise ValueError(f"{hash[:100]!r} is not the hash of a package")
+        for text in (name, version, origin):
+            if not text or not text.isprintable() or len(text) > _LONGEST_FIELD:
+                raise ValueError(f"{text[:100]!r} is nothing that a package's name, version or origin can be")
+        super().__init__(name, version, hash, origin)
 
 
 class LockedStep(Record):

@@ -106,6 +106,7 @@ def build(
         secrets=tuple(secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
+        fetch_limit=environment.fetch_limit(),
         user=environment.user(),
         immutable=arguments.immutable,
         epoch=environment.epoch(),

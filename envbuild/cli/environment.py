@@ -82,6 +82,22 @@ class Environment:
             )
         return found
 
+    def fetch_limit(self) -> int:
+        """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises UsageError for other text."""
+        from envbuild.engine.request import MOST_FETCHED
+
+        text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
+        if not text:
+            return MOST_FETCHED
+        from envbuild.ui.units import parse_size
+
+        found = parse_size(text)
+        if not found:
+            raise UsageError(
+                f"ENVBUILD_FETCH_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_FETCH_LIMIT=20GB"
+            )
+        return found
+
     def network(self) -> tuple[tuple[str, str], ...]:
         """What the user has set about proxies and package indexes, for commands with a network."""
         return tuple(

@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         secrets=tuple(build.secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
+        fetch_limit=environment.fetch_limit(),
     )
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"

@@ -154,8 +154,8 @@ def package(text: str) -> str:
 
 
 def url(text: str) -> str:
-    if not re.fullmatch(r"(https?|file)://\S+", text):
-        raise NotOne(f"'{text}' is no URL to fetch", "it starts with https://, http:// or file://")
+    if not re.fullmatch(r"https?://\S+", text):
+        raise NotOne(f"'{text}' is no URL to fetch", "it starts with https:// or http://")
     return text
 
 

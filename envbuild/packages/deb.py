@@ -10,6 +10,7 @@ from envbuild.bases.archive import ArchiveError, Limits, TarReader
 from envbuild.bases.compression import uncompressed
 from envbuild.errors import WorkFailed
 from envbuild.lock import Package
+from envbuild.packages.names import DebianOrigin
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -30,7 +31,7 @@ def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
     """A `Packages` index of archives that lie in one folder under the names of their origins; with their paths."""
     stanzas = []
     for package, path in packages:
-        name = package.origin.rpartition("/")[2]
+        name = DebianOrigin(package.origin).file
         algorithm, _, digest = package.hash.partition(":")
         stanza = control_of(path).rstrip("\n")
         size = os.stat(path).st_size
