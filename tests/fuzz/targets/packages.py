@@ -13,13 +13,16 @@ from envbuild.bases.network import npm_registry, pip_settings
 from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.errors import EnvbuildError
 from envbuild.packages import apt, npm, pip
+from envbuild.packages.connections import Page
 from envbuild.packages.credentials import headers_of
+from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.deb822 import stanzas
 from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.licences import of_copyright
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.owner import owner_of
 from envbuild.packages.inventory.python import python_packages
+from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
@@ -35,15 +38,15 @@ class _Answers:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def read(self, address: str, headers: object) -> tuple[int, bytes]:
-        return 200, self._body
+    def read(self, address: str, headers: object) -> Page:
+        return Page(200, self._body, address, Level.PUBLIC)
 
 
 class _Network(PackagesNetwork):
     """This machine's settings, with a server of ours."""
 
     def __init__(self, body: bytes) -> None:
-        super().__init__((("npm_config_registry", "https://registry.test"),), "/nonexistent")
+        super().__init__((("npm_config_registry", "https://registry.test"),), "/nonexistent", 1 << 30)
         self._body = body
 
     def _connections(self, manager: str) -> Any:
@@ -55,7 +58,8 @@ class _Network(PackagesNetwork):
 
 def read_simple_index(data: bytes) -> None:
     for one in files_on(_Answers(data), "https://index.test/simple/a/"):  # type: ignore[arg-type]
-        assert all(isinstance(text, str) for text in (one.name, one.address, one.sha256, one.requires_python))
+        assert all(isinstance(text, str) for text in (one.name, one.address.url, one.sha256, one.requires_python))
+        assert "/" not in one.name
 
 
 def read_newest_pip(data: bytes) -> None:
@@ -65,7 +69,7 @@ def read_newest_pip(data: bytes) -> None:
 def read_npm_registry(data: bytes) -> None:
     package, address = _Network(data).newest_npm("v18.19.0")
     assert isinstance(package.version, str)
-    assert isinstance(address, str)
+    assert address.url.startswith("https://registry.test/npm/-/")
 
 
 def _action(manager: str) -> InstallPackages:
@@ -73,19 +77,19 @@ def _action(manager: str) -> InstallPackages:
 
 
 def read_npm_answer(data: bytes) -> None:
-    for package in npm.read_answer(_action("npm"), data.decode("utf-8", "replace"), '["v18.19.0", "x64"]'):
+    for package in npm.read_answer(_action("npm"), data, b'["v18.19.0", "x64"]'):
         assert all(isinstance(text, str) for text in (package.name, package.version, package.hash, package.origin))
 
 
 def read_npm_node(data: bytes) -> None:
-    npm.read_answer(_action("npm"), '{"packages": {}}', data.decode("utf-8", "replace"))
+    npm.read_answer(_action("npm"), b'{"packages": {}}', data)
 
 
 def read_pip_answer(data: bytes) -> None:
-    text = data.decode("utf-8", "replace")
-    for package, address in pip.read_answer(text):
+    for package, address in pip.read_answer(data, _action("pip"), ()):
         assert all(isinstance(part, str) for part in (package.name, package.version, package.hash, address))
-    pip.needs_pip(text)
+        assert ".." not in package.origin.split("/")
+    pip.needs_pip(data)
 
 
 def read_apt_answer(data: bytes) -> None:
@@ -102,8 +106,8 @@ def read_stanzas(data: bytes) -> None:
 
 def read_dpkg_status(data: bytes) -> None:
     walked = [("var/lib/dpkg/status", _FILE), ("var/lib/dpkg/status.d/a", _FILE)]
-    for one in debian_packages(lambda path: data, walked, "debian bookworm"):
-        assert one.url
+    for one in debian_packages(lambda path, most: data, walked, "debian bookworm"):
+        assert isinstance(one, BadRecord) or one.url
 
 
 def read_copyright(data: bytes) -> None:
@@ -114,13 +118,13 @@ def read_copyright(data: bytes) -> None:
 
 def read_python_metadata(data: bytes) -> None:
     walked = [("usr/lib/python3/dist-packages/a-1.dist-info/METADATA", _FILE)]
-    for one in python_packages(lambda path: data, walked):
-        assert one.url
+    for one in python_packages(lambda path, most: data, walked):
+        assert isinstance(one, BadRecord) or one.url
 
 
 def read_node_package(data: bytes) -> None:
-    for one in node_packages(lambda path: data, [("srv/node_modules/a/package.json", _FILE)]):
-        assert one.url
+    for one in node_packages(lambda path, most: data, [("srv/node_modules/a/package.json", _FILE)]):
+        assert isinstance(one, BadRecord) or one.url
 
 
 class _Pool:
