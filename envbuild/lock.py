@@ -335,6 +335,8 @@ def _stage(plain: dict[str, object]) -> LockedStage:
 
 def _step(plain: dict[str, object]) -> LockedStep:
     packages = _listed(plain.get("packages"))
+    if not str(plain["step"]).strip():
+        raise ValueError("a step has no text")
     return LockedStep(
         text=str(plain["step"]),
         key=_digest(plain["key"]),

@@ -46,3 +46,10 @@ class BoundedLoader(BaseLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
+
+    def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
+        try:
+            return super().scan_flow_scalar_non_spaces(double, start_mark)
+        except (ValueError, OverflowError):
+            # PyYAML hands the digits of an escape to chr as they are.
+            raise TooMuch("an escape here names no character", self.get_mark()) from None

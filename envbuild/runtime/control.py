@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
 from envbuild.errors import WorkFailed
+from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.messages import Shape, fits
 from envbuild.sandbox.request import Entry
-from envbuild.sandbox.wire import receive, send
+from envbuild.sandbox.wire import Message, close_all, receive, send
 from envbuild.store.instances import DamagedInstance, Instance
 
 SOCKET = "control"
@@ -20,6 +22,8 @@ ENTER, SIGNAL, STOP, WAIT, PAUSE, ROOT = "enter", "signal", "stop", "wait", "pau
 PATIENCE = 10.0
 """Seconds until a supervisor that does not answer is taken for one that hangs."""
 ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
+_ANSWERS: dict[str, Shape] = {ENDED: (int,), FAILED: (str, str), TERMINAL: (), DONE: ()}
+_NEVER: Shape = (int, bytes)  # what no answer says
 
 
 class NotRunning(WorkFailed):
@@ -38,6 +42,15 @@ class NotAnswering(WorkFailed):
 
 class Refused(WorkFailed):
     """The supervisor answers that it cannot do this now."""
+
+
+def _hear(link: socket) -> Message | None:
+    """The next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
+    message = receive(link)
+    if message is not None and not fits(message[1], _ANSWERS.get(message[0], _NEVER)):
+        close_all(message[2])
+        raise BadMessage(f"'{message[0][:40]}' does not come so")
+    return message
 
 
 def connect(instance: Instance | DamagedInstance) -> socket:
@@ -83,7 +96,7 @@ def ask(
         try:
             link.settimeout(seconds)
             send(link, kind, payload)
-            answer = receive(link)
+            answer = _hear(link)
         except TimeoutError as error:
             raise NotAnswering(instance.name) from error
         except OSError as error:
@@ -100,7 +113,7 @@ def root_of(instance: Instance) -> int:
     with connect(instance) as link:
         try:
             send(link, ROOT, ())
-            answer = receive(link)
+            answer = _hear(link)
         except OSError as error:
             raise NotRunning(instance.name) from error
     if answer is not None and answer[0] == FAILED:
@@ -120,7 +133,7 @@ def paused(instance: Instance) -> Iterator[None]:
         return
     with link:
         send(link, PAUSE, ())
-        answer = receive(link)
+        answer = _hear(link)
         if answer is not None and answer[0] == FAILED:
             raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
         yield
@@ -143,9 +156,9 @@ def enter(
         payload = (entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
         send(link, ENTER, payload, streams)
         running(lambda number: send(link, SIGNAL, (number,)))
-        while (answer := receive(link)) is not None:
+        while (answer := _hear(link)) is not None:
             kind, found, descriptors = answer
-            if kind == TERMINAL:
+            if kind == TERMINAL and descriptors:
                 terminal(descriptors[0])
             elif kind == FAILED:
                 raise SandboxFailure(str(found[0]), str(found[1]))

@@ -14,6 +14,7 @@ from socket import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, soc
 from envbuild.errors import EnvbuildError
 from envbuild.runtime import control
 from envbuild.runtime.descriptors import allowance
+from envbuild.sandbox.messages import TEXTS, fits
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.session import Ended, Session
 from envbuild.sandbox.wire import receive, send
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         def wait(self) -> int: ...
 
 
+LONGEST_WAIT = 1e9
 PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
@@ -124,6 +126,10 @@ class ControlServer:
     def _do(
         self, link: socket, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...], *, crowded: bool
     ) -> None:
+        if not _is_question(kind, payload):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
         if crowded and kind not in (control.SIGNAL, control.STOP):
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -179,8 +185,23 @@ class ControlServer:
                 # Who asked is gone: as with a terminal that is closed.
                 self._session.signal(number, int(signal.SIGHUP))
                 return
-            if message[0] == control.SIGNAL:
+            if message[0] == control.SIGNAL and _is_question(*message[:2]):
                 self._session.signal(number, message[1][0])
+
+
+def _is_question(kind: str, payload: tuple[Any, ...]) -> bool:
+    """Whether a message asks for something as commands do."""
+    if kind == control.ENTER:
+        pairs = payload[1] if len(payload) > 1 and isinstance(payload[1], tuple) else ("",)
+        return fits(payload, (TEXTS, tuple, str, str, bool)) and all(
+            isinstance(one, tuple) and fits(one, (str, str)) for one in pairs
+        )
+    if kind == control.SIGNAL:
+        return fits(payload, (int,)) and 0 < payload[0] < signal.NSIG
+    if kind == control.STOP:
+        given = fits(payload, (int,)) or fits(payload, (float,))
+        return payload == (None,) or (given and 0 <= payload[0] < LONGEST_WAIT)
+    return payload == ()
 
 
 def _is_readable(link: socket, over: threading.Event) -> bool:

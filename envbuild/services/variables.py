@@ -54,6 +54,8 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
     Values in double quotes, and those without, may refer to `known` and to those above; in single quotes all stands
     for itself. Quoted values may go over several lines. Raises BadVariables.
     """
+    if (at := text.find("\0")) >= 0:
+        raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
     found: dict[str, str] = {}
     values = ChainMap(dict(known), found)
     at = counted = 0
@@ -63,8 +65,6 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
         counted = at
         end = _end_of_line(text, at)
         line = text[at:end].strip()
-        if "\0" in line:
-            raise BadVariables(number, "a variable can't hold the character U+0000")
         if not line or line.startswith("#"):
             at = end + 1
             continue

@@ -229,6 +229,8 @@ class Database:
             raise StoreUnusable(path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{file}: {error}", REPAIR) from error
+        except UnicodeDecodeError as error:
+            raise StoreDamaged(f"{file}: its schema can't be read", REPAIR) from error
 
     def _make(self, connection: sqlite3.Connection, path: str) -> None:
         # SQLite does not wait for others while it changes the journal's mode: one process at a time.
@@ -264,3 +266,6 @@ class Database:
             raise StoreFull(self.path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}/store.db: {error}", REPAIR) from error
+        except UnicodeDecodeError as error:
+            # A name in its schema is no text: SQLite's own message can't be read.
+            raise StoreDamaged(f"{self.path}/{FILE}: its schema can't be read", REPAIR) from error

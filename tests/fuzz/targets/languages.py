@@ -84,7 +84,7 @@ def merge_locks(data: bytes) -> None:
 
 
 def read_services(data: bytes) -> None:
-    folder = f"{scratch()}/group"
+    folder = f"{scratch()}/services"
     os.makedirs(folder, exist_ok=True)
     with open(f"{folder}/services.yaml", "wb") as file:
         file.write(data)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+
 from envbuild.bases.apt_sources import parse_deb822, parse_lines, to_deb822
 from envbuild.bases.dpkg import DpkgDatabase
 from envbuild.bases.network import npm_registry, pip_settings
@@ -216,7 +218,7 @@ TARGETS = (
     Target(
         "simple-index",
         read_simple_index,
-        (EnvbuildError,),
+        (EnvbuildError, HTTPError),
         (*_JSON, b'"files"', b'"url"', b"<a href=", b"<![", b"<!", b"http://["),
     ),
     Target(

@@ -110,8 +110,8 @@ def ask(data: bytes) -> None:
     """A message to a supervisor, from somebody who is the store's owner but no envbuild."""
     ours, theirs = _filled(data)
     theirs.shutdown(1)
-    with theirs:
-        _Server()._answer(ours)
+    with theirs, ours:
+        _Server()._answer(ours, crowded=False)
 
 
 class _Instance:

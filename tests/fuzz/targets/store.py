@@ -228,5 +228,5 @@ TARGETS = (
     Target("facts", read_facts, (EnvbuildError,), (*_JSON, b'"arch": ', b'"epoch": ', b'"start": ', b'"health": ')),
     Target("parts", read_parts, (), _JSON),
     Target("tree", read_tree, (ValueError,), (b"f 644 0 0 0 0 - a\0", b"\0", b" ", b"-", b"61=62", b"d 755")),
-    Target("member", read_member, (), (*_JSON, b'"pid": ', b'"names": ', b'"ids": ')),
+    Target("member", read_member, (EnvbuildError,), (*_JSON, b'"pid": ', b'"names": ', b'"ids": ')),
 )
