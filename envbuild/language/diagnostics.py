@@ -8,6 +8,8 @@ from unicodedata import category, combining, east_asian_width
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
+MOST_SHOWN = 1_000
+"""Diagnostics that are shown of one file; the others are counted."""
 LONGEST_MESSAGE = 2_000
 LONGEST_LINE = 400
 """Characters of a line that are shown."""
@@ -42,7 +44,11 @@ class RecipeErrors(UsageError):
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
     """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
-    return "\n\n".join(_render_one(diagnostic) for diagnostic in diagnostics)
+    found = list(diagnostics)
+    parts = [_render_one(diagnostic) for diagnostic in found[:MOST_SHOWN]]
+    if len(found) > MOST_SHOWN:
+        parts.append(f"error: and {len(found) - MOST_SHOWN} more like these")
+    return "\n\n".join(parts)
 
 
 def _render_one(diagnostic: Diagnostic) -> str:
