@@ -19,7 +19,6 @@ from envbuild.language.source import chunks, decode
 from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, SyntaxTree, TextLine, Written
 from envbuild.language.words import Problem
 
-
 MOST_PROBLEMS = 5000
 """After so many a file is no recipe with slips. What would fit in the place of each takes half a millisecond to find."""
 

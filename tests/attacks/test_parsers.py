@@ -18,6 +18,7 @@ from envbuild.bases.archive import ArchiveError, Limits
 from envbuild.bases.compression import open_compressed
 from envbuild.bases.tarball import prepare_tar
 from envbuild.errors import UsageError
+from envbuild.git.repository import author_of
 from envbuild.packages.deb import BadArchive, control_of
 from envbuild.runtime.ports import parse_ports
 from envbuild.sandbox.answers import answers
@@ -269,3 +270,10 @@ def test_a_tree_of_a_foreign_store_leads_nowhere(damaged):
 
 def test_a_sandbox_that_answers_nonsense_is_a_failure_and_no_bug():
     assert issubclass(BadMessage, SandboxFailure)
+
+
+def test_an_author_does_not_say_when_he_wrote():
+    said = f"{'0' * 40} 1 1 1\nauthor Ada\u2028author-time x\nauthor-time 1700000000\nsummary a\x85author Eve\n"
+    found = author_of(said.encode())
+    assert found is not None
+    assert (found.name, found.time) == ("Ada\u2028author-time x", 1700000000)
