@@ -20,7 +20,7 @@ from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, Syn
 from envbuild.language.words import Problem
 
 MOST_PROBLEMS = 5000
-"""After so many a file is no recipe with slips. What would fit in the place of each takes half a millisecond to find."""
+"""After so many a file is no recipe with slips. To find what would fit in the place of one takes half a millisecond."""
 
 
 def parse(source: str | bytes, file: str) -> SyntaxTree:

@@ -17,10 +17,11 @@ from random import Random
 
 from tests.fuzz.mutations import Mutations
 from tests.fuzz.reached import Reached
-from tests.fuzz.target import Finding, Target, attempt
+from tests.fuzz.target import MOST_BYTES, Finding, Target, attempt
 from tests.fuzz.targets import TARGETS
 
 FINDINGS = Path(__file__).parent / "findings"
+SMALL = 8192
 MEMORY = 2 << 30
 """Bytes of address space: a reader that wants more gets a MemoryError, which is a finding."""
 
@@ -46,13 +47,15 @@ def main() -> int:
 def _fuzz(target: Target, seconds: float, seed: int | None) -> int:
     """Fuzzes one reader; returns 1 if it found something."""
     seed = Random().randrange(1 << 32) if seed is None else seed
-    mutations = Mutations(Random(seed), target.tokens)
+    random = Random(seed)
+    # Most inputs are small, as those are quick; some are as large as they may be.
+    mutations = [Mutations(random, target.tokens, most) for most in (*[SMALL] * 15, MOST_BYTES)]
     reached, corpus = Reached(), list(target.seeds())
     found: dict[str, bytes] = {}
     count, began = 0, time.monotonic()
     pending = list(corpus)
     while time.monotonic() - began < seconds:
-        data = pending.pop() if pending else mutations.of(corpus)
+        data = pending.pop() if pending else random.choice(mutations).of(corpus)
         count += 1
         finding, new = reached.by(partial(attempt, target, data))
         if finding is not None and finding.where not in found:

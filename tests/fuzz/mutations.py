@@ -57,10 +57,11 @@ _ODD = (
 
 
 class Mutations:
-    """Inputs that are made of others."""
+    """Inputs that are made of others, at most `most` bytes long."""
 
-    def __init__(self, random: Random, tokens: Sequence[bytes] = ()) -> None:
+    def __init__(self, random: Random, tokens: Sequence[bytes] = (), most: int = MOST_BYTES) -> None:
         self._random = random
+        self._most = most
         self._tokens = tuple(tokens)
         self._changes = (
             self._flip,
@@ -78,12 +79,12 @@ class Mutations:
         )
 
     def of(self, corpus: Sequence[bytes]) -> bytes:
-        """One of the corpus with a few changes, at most MOST_BYTES long."""
+        """One of the corpus with a few changes."""
         self._corpus = corpus
-        data = bytearray(self._random.choice(corpus))
+        data = bytearray(self._random.choice(corpus)[: self._most])
         for _ in range(1 << self._random.randrange(4)):
             self._random.choice(self._changes)(data)
-        return bytes(data[:MOST_BYTES])
+        return bytes(data[: self._most])
 
     def _at(self, data: bytearray) -> int:
         return self._random.randrange(len(data) + 1)
@@ -137,7 +138,7 @@ class Mutations:
     def _repeat(self, data: bytearray) -> None:
         at = self._at(data)
         word = self._token() if self._random.random() < 0.7 else bytes(data[at : at + 4]) or b"["
-        data[at:at] = word * min(self._random.choice((10, 100, 2_000, 20_000)), MOST_BYTES // len(word) + 1)
+        data[at:at] = word * min(self._random.choice((10, 100, 2_000, 20_000)), self._most // len(word) + 1)
 
     def _splice(self, data: bytearray) -> None:
         other = self._random.choice(self._corpus)

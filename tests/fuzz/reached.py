@@ -12,7 +12,6 @@ import envbuild
 
 Result = TypeVar("Result")
 _PACKAGE = os.path.dirname(os.path.abspath(envbuild.__file__)) + os.sep
-_FOLLOWED = (_PACKAGE, f"{os.sep}yaml{os.sep}")
 
 
 class Reached:
@@ -38,7 +37,7 @@ class Reached:
         code = frame.f_code
         followed = self._followed.get(code)
         if followed is None:
-            followed = self._followed[code] = any(one in code.co_filename for one in _FOLLOWED)
+            followed = self._followed[code] = code.co_filename.startswith(_PACKAGE)
         if not followed:
             return None
         last = 0
