@@ -10,6 +10,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from envbuild.bases.apt_sources import parse_deb822, parse_lines, to_deb822
+from envbuild.bases.debian import release_of
 from envbuild.bases.dpkg import DpkgDatabase
 from envbuild.bases.network import npm_registry, pip_settings
 from envbuild.engine.packages_network import PackagesNetwork
@@ -189,6 +190,12 @@ def read_dpkg_database(data: bytes) -> None:
     list(database.alternatives())
 
 
+def read_release(data: bytes) -> None:
+    """The Release file of a suite, after apt has verified it."""
+    found = release_of(data.decode("utf-8", "replace"), "bookworm")
+    assert found is None or found[0] >= 0
+
+
 def read_own_settings(data: bytes) -> None:
     """pip's, npm's and netrc's files of the user."""
     home = f"{scratch()}/home"
@@ -251,6 +258,9 @@ TARGETS = (
         read_apt_answer,
         (EnvbuildError,),
         (b"'http://", b"' a_1_amd64.deb 1 SHA256:", b"_", b"%5f", b" : Depends: "),
+    ),
+    Target(
+        "release", read_release, (), (b"Date: ", b"Version: ", b"Sat, 10 Feb 2024 11:07:25 UTC", b"+9999", b"-0000")
     ),
     Target("deb822", read_stanzas, (), _DEB822),
     Target("dpkg-status", read_dpkg_status, (), _DEB822),
