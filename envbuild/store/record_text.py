@@ -92,9 +92,9 @@ def fits(value: object, shape: Shape) -> bool:
             return number and -_MOST < value < _MOST  # type: ignore[operator]  # no NaN is
         return isinstance(value, shape)
     if isinstance(shape, list):
-        return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
+        return isinstance(value, list | tuple) and all(fits(one, shape[0]) for one in value)
     if isinstance(shape, tuple):
-        return isinstance(value, list) and len(value) == len(shape) and all(map(fits, value, shape))
+        return isinstance(value, list | tuple) and len(value) == len(shape) and all(map(fits, value, shape))
     if isinstance(shape, frozenset):
         return any(fits(value, one) for one in shape)
     if isinstance(shape, dict):
