@@ -82,7 +82,10 @@ class Component(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        encoded = text.encode("utf-8", "surrogateescape")
+        try:
+            encoded = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # JSON can hold halves of characters, which no name of a file is
+            raise NotPlain(text) from None
         if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > LONGEST_COMPONENT:
             raise NotPlain(text)
         return super().__new__(cls, text)
