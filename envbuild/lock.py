@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 1
+MOST_CHARACTERS = 16_000_000
+"""A lock of two thousand packages has half a million."""
+MOST_VALUES = 250_000
+"""Texts, lists and maps of a lock: nine for each package."""
+_MOST_DIGITS = 18
 Pairs = tuple[tuple[str, str], ...]
+_HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+_LONGEST_FIELD = 2048
 
 
 class Package(Record):
@@ -26,13 +33,24 @@ class Package(Record):
 
     `name` is the manager's: apt's has `:ARCH` where that is foreign, npm's is the path below node_modules. `hash` is
     `sha256:` or `sha512:` and hexadecimal digits, of its file. `origin` is where that comes from, in terms that
-    hold behind any mirror; docs/packages.md has its forms.
+    hold behind any mirror; docs/packages.md has its forms. What each package manager's names may be is for
+    packages/names.py to say. Raises ValueError for what no package has.
     """
 
     name: str
     version: str
     hash: str
     origin: str
+
+    def __init__(self, name: str, version: str, hash: str, origin: str) -> None:
+        algorithm, _, digits = hash.partition(":")
+        # The hash is what the package's file is called in the store.
+        if len(digits) != _HASH_DIGITS.get(algorithm) or digits.strip("0123456789abcdef"):
+            raise ValueError(f"{hash[:100]!r} is not the hash of a package")
+        for text in (name, version, origin):
+            if not text or not text.isprintable() or len(text) > _LONGEST_FIELD:
+                raise ValueError(f"{text[:100]!r} is nothing that a package's name, version or origin can be")
+        super().__init__(name, version, hash, origin)
 
 
 class LockedStep(Record):
@@ -157,21 +175,43 @@ def dump(lock: Lock) -> str:
     return "\n".join(lines) + "\n"
 
 
+def read(path: str) -> str:
+    """The text of the lock at `path`. Raises FileNotFoundError, and BadLock for one that can't be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            # One more than allowed: `parse` tells.
+            return file.read(MOST_CHARACTERS + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadLock(path, str(error)) from error
+
+
 def parse(text: str, path: str) -> Lock:
     """The lock that `text` holds. Raises BadLock, also for conflict markers and for a newer version."""
     import yaml  # 20 ms; a lock that was read before comes from the store's memo instead
 
+    from envbuild.language.bounded_yaml import BoundedLoader
+
+    if len(text) > MOST_CHARACTERS:
+        raise BadLock(path, f"it has more than {MOST_CHARACTERS:,} characters")
     # Both sides of a merge may have changed a line that follows from others: such a value is unknown then.
     twice: list[str] = []
 
-    class Loader(yaml.SafeLoader):
+    class Loader(BoundedLoader):
+        most_nodes = MOST_VALUES
+        deepest = 12
+        aliases = False  # a lock is written without
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             made = super().construct_mapping(node, deep=deep)
             if len(made) < len(node.value):
-                names = [key.value for key, _ in node.value]
-                for name in {name for name in names if names.count(name) > 1}:
-                    twice.append(name)
-                    made[name] = None
+                seen: set[object] = set()
+                for key, _ in node.value:
+                    if key.value in seen:
+                        twice.append(key.value)
+                        made[key.value] = None
+                    seen.add(key.value)
             return made
 
     try:
@@ -180,11 +220,11 @@ def parse(text: str, path: str) -> Lock:
         reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
         raise BadLock(path, reason) from error
     try:
-        if plain["version"] != VERSION:
-            raise BadLock(path, f"it has version {plain['version']}, this envbuild knows version {VERSION}")
+        if plain["version"] != str(VERSION):
+            raise BadLock(path, f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}")
         lock = from_plain({**plain, "merged": bool(twice) or not _digest(plain["image"])})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadLock(path, f"{type(error).__name__}: {error}") from error
+        raise BadLock(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
     for stage in lock.stages:
         for step in stage.steps:
@@ -203,14 +243,13 @@ def _refuse_two_versions(step: LockedStep, path: str) -> None:
 
 def from_plain(plain: dict[str, object]) -> Lock:
     """The lock from the types that YAML or JSON give."""
-    stages = plain["stages"] or []
-    assert isinstance(stages, list)
+    stages = _listed(plain["stages"])
     return Lock(
         recipe=str(plain["recipe"]),
         image=_digest(plain["image"]),
         tree=_digest(plain["tree"]),
-        size=int(str(plain["size"] or 0)),
-        epoch=int(str(plain["epoch"] or 0)),
+        size=_number(plain["size"] or 0),
+        epoch=_number(plain["epoch"] or 0),
         merged=bool(plain.get("merged")),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
@@ -283,21 +322,21 @@ def first_line(text: str) -> str:
 
 
 def _stage(plain: dict[str, object]) -> LockedStage:
-    steps = plain["steps"] or []
-    assert isinstance(steps, list)
+    steps = _listed(plain["steps"])
     return LockedStage(
         name=str(plain["stage"]),
         base=str(plain["base"]),
         digest=_digest(plain["digest"]),
         origin=str(plain["origin"]),
-        epoch=int(str(plain["epoch"])),
+        epoch=_number(plain["epoch"]),
         steps=tuple(_step(step) for step in steps),
     )
 
 
 def _step(plain: dict[str, object]) -> LockedStep:
-    packages = plain.get("packages") or []
-    assert isinstance(packages, list)
+    packages = _listed(plain.get("packages"))
+    if not str(plain["step"]).strip():
+        raise ValueError("a step has no text")
     return LockedStep(
         text=str(plain["step"]),
         key=_digest(plain["key"]),
@@ -328,7 +367,7 @@ def package_line(package: Package) -> str:
 
 def _digest(value: object) -> str:
     """A digest without its algorithm; "" for one that a merge left unknown."""
-    if value in (None, _UNKNOWN, "sha256:"):
+    if value in (None, "", _UNKNOWN, "sha256:"):
         return ""
     algorithm, _, digest = str(value).partition(":")
     if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
@@ -337,10 +376,26 @@ def _digest(value: object) -> str:
 
 
 def _pairs(value: object, *, digests: bool) -> Pairs:
-    if value is None:
+    if not value:
         return ()
-    assert isinstance(value, dict)
+    if not isinstance(value, dict):
+        raise ValueError("a map is expected")
     return tuple(sorted((str(k), _digest(v) if digests else str(v)) for k, v in value.items()))
+
+
+def _listed(value: object) -> list[dict[str, object]]:
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise ValueError("a list is expected")
+    return value
+
+
+def _number(value: object) -> int:
+    text = str(value)
+    if len(text) > _MOST_DIGITS or not text.isascii() or not text.isdigit():
+        raise ValueError(f"{text[:40]!r} is not a number that a lock has")
+    return int(text)
 
 
 _UNKNOWN = "unknown"

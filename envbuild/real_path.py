@@ -67,3 +67,123 @@ def _open_folder(path: str) -> int:
                 os.close(folder)
             folder = inner
     return folder
+
+
+class NotPlain(ValueError):
+    """A text that is not one plain component of a path."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:100]!r} is not the name of a file in one folder")
+
+
+class Component(str):
+    """One plain component of a path: nothing that leads up, down or elsewhere. Raises NotPlain."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        try:
+            encoded = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # JSON can hold halves of characters, which no name of a file is
+            raise NotPlain(text) from None
+        if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > LONGEST_COMPONENT:
+            raise NotPlain(text)
+        return super().__new__(cls, text)
+
+
+LONGEST_COMPONENT = 255
+"""Bytes (NAME_MAX, limits.h)."""
+
+
+class TooMuch(ValueError):
+    """A file is larger than who reads it allows."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{name} is larger than {most} bytes")
+
+
+class NotAFile(ValueError):
+    """Something else lies where a file should be: a link, a folder, a FIFO, a socket, a device."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not a plain file")
+
+
+class Folder:
+    """An open folder: what is read, made or linked in it is so by one component, and no link is ever followed, the
+    last one neither. Use it as a context manager."""
+
+    def __init__(self, path: str) -> None:
+        self._held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._held)
+
+    def write(self, name: str, content: bytes, mode: int = 0o644) -> None:
+        """Makes a file that was not there. Raises NotPlain, and OSError (EEXIST, whatever lies there)."""
+        descriptor = self.create(name)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            # Not by open(2), which takes the process's umask away.
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+    def create(self, name: str) -> int:
+        """A descriptor of a file that was not there, to be written. Raises as `write`."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(Component(name), flags, 0o600, dir_fd=self._held)
+
+    def link(self, source: str, name: str) -> None:
+        """Gives the file at `source`, which is not followed, one more name here. Raises as `write`."""
+        os.link(source, Component(name), dst_dir_fd=self._held, follow_symlinks=False)
+
+    def symlink(self, target: bytes, name: str) -> None:
+        """Makes a symbolic link. Raises as `write`."""
+        os.symlink(target, os.fsencode(Component(name)), dir_fd=self._held)
+
+    def folder(self, name: str, mode: int = 0o755) -> Folder:
+        """The folder of this name in here, made if nothing is there. Raises NotPlain, and OSError for a link."""
+        try:
+            os.mkdir(Component(name), dir_fd=self._held)
+        except FileExistsError:
+            return self.inner(name)
+        made = self.inner(name)
+        os.fchmod(made._held, mode)
+        return made
+
+    def inner(self, name: str) -> Folder:
+        """The folder of this name, which is there. Raises NotPlain, and OSError for anything else."""
+        found = Folder.__new__(Folder)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        found._held = os.open(Component(name), flags, dir_fd=self._held)
+        return found
+
+    def read(self, name: str, most: int) -> bytes:
+        """The content of a plain file. Raises FileNotFoundError, NotAFile, TooMuch and NotPlain; never waits."""
+        # O_NONBLOCK: a FIFO must not wait for a writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            descriptor = os.open(Component(name), flags, dir_fd=self._held)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+                raise NotAFile(name) from error
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise NotAFile(name)
+            pieces = []
+            left = most + 1
+            while left and (piece := os.read(descriptor, min(left, 1 << 20))):
+                pieces.append(piece)
+                left -= len(piece)
+            if not left:
+                raise TooMuch(name, most)
+            return b"".join(pieces)
+        finally:
+            os.close(descriptor)

@@ -71,4 +71,4 @@ def _system_accounts(lines: list[list[str]], known: set[str], asked_for: set[str
 
 def _lines(text: str, fields: int) -> list[list[str]]:
     split = (line.split(":") for line in text.splitlines())
-    return [line for line in split if len(line) == fields and line[2].isdigit()]
+    return [line for line in split if len(line) == fields and re.fullmatch("[0-9]{1,10}", line[2])]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
+from envbuild.bases.archive import LATEST
 from envbuild.bases.tarball import write_archive
 from envbuild.bases.target import PreparedBase, TreeTarget
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
@@ -52,6 +53,7 @@ SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 PATIENCE = 10
 """Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
+_MOST_RELEASE = 16 << 20
 
 
 class NoMmdebstrap(MachineLacks):
@@ -187,11 +189,21 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
     for name in sorted(os.listdir(f"{state}/lists")):
         if name.endswith(("_InRelease", "_Release")):
             with open(f"{state}/lists/{name}", encoding="utf-8", errors="replace") as file:
-                fields = dict(line.split(": ", 1) for line in file.read().splitlines() if ": " in line)
-            if "Date" in fields:
-                date = parsedate_to_datetime(fields["Date"].strip())
-                return int(date.timestamp()), f"{fields.get('Version', suite)} of {date:%Y-%m-%d}"
+                found = release_of(file.read(_MOST_RELEASE), suite)
+            if found is not None:
+                return found
     raise MirrorFailed(suite, "apt got no Release file with a date", "")
+
+
+def release_of(text: str, suite: str) -> tuple[int, str] | None:
+    """The date in the text of a Release file, in seconds since 1970, and what it says of itself; None without one."""
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    try:
+        date = parsedate_to_datetime(fields["Date"].strip())
+        moment = int(date.timestamp())
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None
+    return (moment, f"{fields.get('Version', suite)} of {date:%Y-%m-%d}") if 0 <= moment <= LATEST else None
 
 
 def _run(

@@ -11,6 +11,7 @@ from envbuild.errors import UsageError
 from envbuild.record import Record
 
 ADMIN = "/var/lib/dpkg"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
 INSTALLED = (" ok installed", " ok triggers-pending", " ok triggers-awaited")
 """States of a package whose files are all there and configured (dpkg(1)); a wish such as `hold` does not matter."""
 
@@ -165,7 +166,19 @@ class DpkgDatabase:
             for stanza in file.read().split("\n\n"):
                 fields = _fields(stanza)
                 if fields.get("Status", "").endswith(INSTALLED):
+                    # Both are parts of file names.
+                    if not _NAME.fullmatch(fields.get("Package", "")):
+                        raise BadDatabase(f"'{fields.get('Package', '')}' is not the name of a package")
+                    if not _NAME.fullmatch(fields.get("Architecture", "all")):
+                        raise BadDatabase(f"'{fields['Architecture']}' is not an architecture")
                     yield _package(stanza.strip("\n"), fields)
+
+
+class BadDatabase(UsageError):
+    """What dpkg says of this machine can't be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"dpkg's database on this machine is damaged: {reason}", "mend it first: dpkg --audit")
 
 
 class NoSuchPackage(UsageError):
@@ -180,7 +193,14 @@ class NoSuchPackage(UsageError):
 
 
 def parse_alternative(name: str, lines: list[str]) -> Alternative:
-    """One file of dpkg's alternatives folder."""
+    """One file of dpkg's alternatives folder. Raises BadDatabase."""
+    try:
+        return _alternative(name, lines)
+    except (IndexError, ValueError) as error:
+        raise BadDatabase(f"the alternative '{name}' is cut short or damaged") from error
+
+
+def _alternative(name: str, lines: list[str]) -> Alternative:
     link = lines[1]
     position = 2
     slaves = []

@@ -14,6 +14,7 @@ from functools import cmp_to_key
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("<20sIIB3xI12x")
 _ENTRY = struct.Struct("<iIIIQ")
+_DIGITS = "0123456789"
 _LITTLE_ENDIAN = 2
 _LIBC6 = 0x0003
 FLAGS = {62: 0x0300 | _LIBC6, 183: 0x0A00 | _LIBC6}
@@ -40,15 +41,15 @@ def linker_cache(libraries: Iterable[tuple[str, str, int]]) -> bytes:
 
 def compare_names(a: str, b: str) -> int:
     """The order in which the loader searches: runs of digits by their number, digits after everything else."""
-    left, right = re.findall(r"\d+|\D", a), re.findall(r"\d+|\D", b)
+    left, right = re.findall("[0-9]+|[^0-9]", a), re.findall("[0-9]+|[^0-9]", b)
     for one, other in zip(left, right, strict=False):
         if one == other:
             continue
-        if one.isdigit() and other.isdigit():
+        if one[0] in _DIGITS and other[0] in _DIGITS:
             if int(one) != int(other):
                 return int(one) - int(other)
             continue
-        if one.isdigit() or other.isdigit():
-            return 1 if one.isdigit() else -1
+        if one[0] in _DIGITS or other[0] in _DIGITS:
+            return 1 if one[0] in _DIGITS else -1
         return ord(one) - ord(other)
     return len(left) - len(right)

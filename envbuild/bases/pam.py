@@ -33,7 +33,7 @@ class Profile(Record):
     @property
     def priority(self) -> int:
         text = "".join(self.get("Priority"))
-        return int(text) if text.isdigit() else 0
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def parse_profile(name: str, text: str) -> Profile:

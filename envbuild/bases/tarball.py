@@ -67,6 +67,8 @@ def write_archive(
                 other = target.get(member.target)
                 if other is None or other.kind == DIRECTORY:
                     raise ArchiveError(name, "a hard link to what did not come before", member.offset, member.path)
+                # In a tree each name is a copy of its own.
+                reader.count_unwritten(other.size, member.offset, member.path)
                 # Names of one file have its attributes, whatever the header says.
                 target.link(member.path, member.target)
             elif entry.kind == FILE:

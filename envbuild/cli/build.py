@@ -106,6 +106,7 @@ def build(
         secrets=tuple(secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
+        fetch_limit=environment.fetch_limit(),
         user=environment.user(),
         immutable=arguments.immutable,
         epoch=environment.epoch(),
@@ -114,6 +115,7 @@ def build(
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
     with Store.open(environment.store_path()) as store:
+        store.sparse_limit = environment.sparse_limit()
         shown = display(arguments.progress, stream, terminal, environment.colour(stream))
         try:
             with shown:

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.store.store import Store
 
         with Store.open(environment.store_path(), create=False) as store:
+            store.sparse_limit = environment.sparse_limit()
             store.share()
             store.owners_observable = ids.kind != "single"
             first = store.instances.find(arguments.instance)

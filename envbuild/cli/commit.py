@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 
@@ -13,6 +12,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.engine.request import BuildRequest
+from envbuild.errors import UsageError
 from envbuild.runtime.control import paused
 from envbuild.store.instances import Instance
 from envbuild.store.reference import parse_reference, split_name
@@ -24,7 +24,9 @@ from envbuild.ui.reports.drift import commit_lines, commit_plain
 DESCRIPTION = """\
 Makes an image of an instance as it is now, and writes the recipe that would give the same: NAME-TAG.env begins with the
 image that the instance runs and has a line for each package, user and file that was changed by hand; the files lie
-beside it in NAME-TAG.files. The lines are built, and what they do not give is named.
+beside it in NAME-TAG.files. The lines are built, and what they do not give is named. Packages are fetched for that
+from this machine's own sources, after a question (or with --fetch); settings that the instance has for package managers
+are not used.
 
 The instance stands still while its files are read. The image is tagged NAME:TAG; NAME is by default that of the
 instance's image, and TAG the instance's name."""
@@ -45,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     level.add_argument("--no-recipe", action="store_true", help="make the image only")
     level.add_argument("--no-build", action="store_true", help="do not build the lines to see whether they hold")
     parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="fetch what the lines about packages name, from this machine's own sources, without asking",
+    )
+    parser.add_argument(
         "--with-secrets", action="store_true", help="lay files that look like keys or passwords beside it, too"
     )
     parser.add_argument(
@@ -56,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
         instance = store.instances.find(arguments.instance)
         name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
@@ -70,6 +78,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 jobs=max(1, arguments.jobs),
                 network=environment.network(),
                 home=environment.home(),
+                fetch_limit=environment.fetch_limit(),
                 user=environment.user(),
             ),
         )
@@ -79,7 +88,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stderr.write(f"{visible(text)}\n")
             environment.stderr.flush()
 
-        done = commit(store, instance, request, paused(instance), say, lambda event: None)
+        def may_fetch(lines: list[str]) -> bool:
+            return arguments.fetch or _ask(environment, instance.name, lines)
+
+        done = commit(store, instance, request, paused(instance), say, lambda event: None, may_fetch)
     plain = commit_plain(done)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
@@ -87,6 +99,22 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         output = Output(environment.stdout, environment.colour(environment.stdout))
         environment.stdout.writelines(f"{line}\n" for line in commit_lines(plain, output))
     return 0
+
+
+def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
+    """Whether the user has packages fetched that the instance says it has. Raises UsageError where nobody can be
+    asked."""
+    if not environment.stdin.isatty() or not environment.stderr.isatty():
+        shown = "\n".join(f"  {' '.join(visible(line).split())}" for line in lines)
+        raise UsageError(
+            f"to see whether its lines hold, commit would fetch packages that {instance} says it has:\n{shown}",
+            "allow it: --fetch; or write lines that nobody has tried: --no-build; or make the image only: --no-recipe",
+        )
+    environment.stderr.write(f"{instance} says that it has packages which its image has not:\n")
+    environment.stderr.writelines(f"  {' '.join(visible(line).split())}\n" for line in lines)
+    environment.stderr.write("Fetch them from this machine's own package sources, and try the lines? [y/N] ")
+    environment.stderr.flush()
+    return environment.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
@@ -98,5 +126,5 @@ def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]
     if parsed is not None and store.tags.length(parsed.name, parsed.tag):
         return parsed.name, instance.name
     image = store.images.get(instance.image)
-    name = json.loads(image.detail).get("recipe", "") if image is not None else ""
+    name = image.known.get("recipe", "") if image is not None else ""
     return name or instance.name, instance.name

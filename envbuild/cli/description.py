@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from envbuild.engine.image_facts import facts_of
+from envbuild.plan.facts import to_plain
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.ui.units import iso
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def describe(store: Store, image: Image) -> dict[str, Any]:
     """The documented form (docs/commands.md). Digests begin with `sha256:`; sizes in bytes, times in ISO 8601."""
-    detail = json.loads(image.detail)
+    detail = image.known
     files, size = store.size(image.tree)
     steps = [
         {
@@ -46,7 +48,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
         "made": iso(image.made),
         "files": files,
         "size": size,
-        "facts": json.loads(image.facts),
+        "facts": to_plain(facts_of(image)),
         "parameters": detail.get("parameters", {}),
         "stages": stages,
         "steps": steps,

@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
+        store.sparse_limit = environment.sparse_limit()
         report, same = with_rights(store, lambda: _report(arguments, environment, store))
     if arguments.format == "json":
         print_json(report, environment.stdout)

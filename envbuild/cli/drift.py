@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
         found = instances_of(store, arguments.name)
         if found:
             enter_for(store)

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
+_MOST_DIGITS = 11
+"""Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
 
@@ -56,12 +58,45 @@ class Environment:
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
             raise UsageError(
                 f"SOURCE_DATE_EPOCH is '{text}', which is not a number of seconds since 1970",
                 "unset it, or give it a whole number: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
             )
         return int(text)
+
+    def sparse_limit(self) -> int:
+        """`$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may leave.
+        Raises UsageError for other text."""
+        from envbuild.store.holes import MOST_UNWRITTEN
+
+        text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
+        if not text:
+            return MOST_UNWRITTEN
+        from envbuild.ui.units import parse_size
+
+        found = parse_size(text)
+        if found is None:
+            raise UsageError(
+                f"ENVBUILD_SPARSE_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_SPARSE_LIMIT=100GB"
+            )
+        return found
+
+    def fetch_limit(self) -> int:
+        """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises UsageError for other text."""
+        from envbuild.engine.request import MOST_FETCHED
+
+        text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
+        if not text:
+            return MOST_FETCHED
+        from envbuild.ui.units import parse_size
+
+        found = parse_size(text)
+        if not found:
+            raise UsageError(
+                f"ENVBUILD_FETCH_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_FETCH_LIMIT=20GB"
+            )
+        return found
 
     def network(self) -> tuple[tuple[str, str], ...]:
         """What the user has set about proxies and package indexes, for commands with a network."""

@@ -174,8 +174,10 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _read(path: str) -> str:
+    from envbuild.lock import MOST_CHARACTERS
+
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+            return file.read(MOST_CHARACTERS + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error

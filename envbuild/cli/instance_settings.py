@@ -90,7 +90,7 @@ def size(text: str, option: str) -> int:
         found = round(float(number) * _UNITS[unit])
     except (ValueError, OverflowError):
         found = 0
-    if found <= 0:
+    if not 0 < found < 1 << 63:
         raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")
     return found
 
@@ -98,12 +98,18 @@ def size(text: str, option: str) -> int:
 def restart(text: str) -> Restart:
     """The rule of `--restart`. Raises UsageError."""
     when, colon, most = text.partition(":")
-    if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not most.isdigit())):
+    if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not _is_count(most))):
         raise UsageError(f"--restart {text}: no such rule", "never, always, on-failure or on-failure:N")
     return Restart(when, int(most) if colon else None)
 
 
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def _mount(text: str, environment: Environment) -> Mount:
+    if "\0" in text:
+        raise UsageError(f"-v {text}: a path can't hold the character U+0000", "as in: -v ./data:/srv/data")
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data, -v data:/srv/data")
@@ -127,7 +133,7 @@ def _scratch(text: str) -> Mount:
 
 def _target(path: str, option: str) -> str:
     target = os.path.normpath("/" + path.lstrip("/"))
-    if not path.startswith("/") or target == "/":
+    if not path.startswith("/") or target == "/" or "\0" in path:
         raise UsageError(
             f"{option}: '{path}' can't be mounted on", "a path inside that begins with /, as in: /srv/data"
         )
@@ -145,6 +151,6 @@ def _here() -> Mount:
 
 def _label(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
-    if not name:
+    if not name or "\0" in text:
         raise UsageError(f"--label {text}: a name is needed", "as in: --label team=web")
     return name, value

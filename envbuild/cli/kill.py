@@ -23,15 +23,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.runtime.control import SIGNAL, ask
+    from envbuild.runtime.control import PATIENCE, SIGNAL, NotAnswering, NotRunning, ask
+    from envbuild.runtime.first_process import kill_first
 
     text = arguments.signal.upper().removeprefix("SIG")
-    number = int(text) if text.isdigit() else int(getattr(signal, f"SIG{text}", 0))
+    known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
+    number = int(known.get(text) or known.get(f"SIG{text}") or 0)
     if not 0 < number < signal.NSIG:
         raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
     found = [instances.find(one) for one in arguments.instance]
     for one in found:
-        ask(one, SIGNAL, (number,))
+        try:
+            ask(one, SIGNAL, (number,), seconds=PATIENCE)
+        except (NotAnswering, NotRunning):
+            # Without its supervisor's help: what the record says is its process 1, if that is still the same.
+            if number != signal.SIGKILL or not kill_first(instances.state(one)):
+                raise
         environment.stdout.write(f"{one.name}\n")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from envbuild.cli.environment import Environment
@@ -39,16 +38,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             failure = store.images.failure(arguments.image)
             if failure is None:
                 raise UsageError("no build failed last", "name an image: envbuild output IMAGE")
-            _print(store, json.loads(failure.detail)["output"], arguments.raw, environment)
+            _print(store, failure.known["output"], arguments.raw, environment)
             return 0
         if arguments.image is None:
             raise UsageError("which image?", "envbuild output IMAGE [STEP], or envbuild output --failed")
         image = find_image(store, arguments.image)
-        stages = json.loads(image.detail).get("stages", [])
+        stages = image.known.get("stages", [])
         steps = [step for stage in stages for step in stage["steps"]]
         if arguments.step is None:
             for number, step in enumerate(steps, 1):
-                environment.stdout.write(f"== {number}: {step['text'].splitlines()[0]}\n")
+                environment.stdout.write(f"== {number}: {(step['text'].splitlines() or [''])[0]}\n")
                 _print(store, step["output"], arguments.raw, environment)
             return 0
         if not 1 <= arguments.step <= len(steps):

@@ -11,7 +11,8 @@ from envbuild.store.store import Store
 from envbuild.ui.tables import table
 
 DESCRIPTION = """\
-Lists the Debian, Python and Node packages of an image, as its tree says. Nothing of it is run."""
+Lists the Debian, Python and Node packages of an image, as its tree says. Nothing of it is run. Records
+that can't be read come last, with the reason."""
 
 EXAMPLES = """\
 examples:
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
-        found = [one for one in packages_of(store, image) if arguments.kind in (None, one.kind)]
+        listed = packages_of(store, image)
+    found = [one for one in listed.packages if arguments.kind in (None, one.kind)]
+    bad = [one for one in listed.bad if arguments.kind in (None, one.kind)]
     if arguments.format == "json":
         plain = [
             {
@@ -42,12 +45,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 "licences": list(one.licences),
                 "hash": one.hash,
                 "url": one.url,
+                "bad": "",
             }
             for one in found
         ]
+        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
+        plain += [{**nothing, "kind": one.kind, "path": one.path, "bad": one.reason} for one in bad]
         print_json(plain, environment.stdout)
         return 0
     rows = [(one.kind, one.name, one.version, ", ".join(one.licences) or "-", one.path) for one in found]
+    rows += [(one.kind, "(bad record)", "-", one.reason, one.path) for one in bad]
     width = None
     if environment.stdout.isatty():
         import shutil

@@ -8,7 +8,7 @@ import time
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
-from envbuild.store.instances import EXITED, LOST, STARTING, Instance, Instances, State
+from envbuild.store.instances import DAMAGED, EXITED, LOST, STARTING, DamagedInstance, Instance, Instances, State
 from envbuild.ui.tables import table
 from envbuild.ui.units import ago, duration, iso
 
@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-DESCRIPTION = "Lists the instances that run, or with --all those that are over, too."
+DESCRIPTION = """\
+Lists the instances that run, or with --all those that are over, too; and those whose record is damaged, which can be
+removed."""
 
 EXAMPLES = """\
 examples:
@@ -38,6 +40,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         tidy(networks)  # whoever looks has the others know who was killed
     instances = Instances.of(environment.store_path())
+    damaged = instances.damaged() if arguments.group is None else []
     found = [(one, instances.state(one)) for one in instances.all()]
     shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
@@ -45,13 +48,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         shown = [(one, state) for one, state in shown if group_of(one) == arguments.group]
     if arguments.format == "json":
-        print_json([_plain(one, state) for one, state in shown], environment.stdout)
+        plain = [_plain(one, state) for one, state in shown] + [_plain_damaged(one) for one in damaged]
+        print_json(plain, environment.stdout)
         return 0
     now = time.time()
     rows = [
         (one.identity, one.name, one.reference, _standing(state, now), _ports(state), ago(one.made, now))
         for one, state in shown
     ]
+    rows += [(one.identity, one.name, "-", f"{DAMAGED}: {one.reason}", "", "-") for one in damaged]
     table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
     return 0
 
@@ -71,6 +76,10 @@ def _standing(state: State, now: float) -> str:
     if state.status == STARTING:
         return state.status
     return f"{state.status} for {duration(max(0.0, now - state.started))}{health}{restarts}"
+
+
+def _plain_damaged(one: DamagedInstance) -> dict[str, Any]:
+    return {"id": one.identity, "name": one.name, "state": DAMAGED, "error": one.reason}
 
 
 def _plain(one: Instance, state: State) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.namespace import enter_for
 from envbuild.errors import WorkFailed
-from envbuild.store.instances import EXITED, LOST
+from envbuild.store.instances import EXITED, LOST, DamagedInstance, Instance
 from envbuild.store.store import Store
 
-DESCRIPTION = "Removes instances that are over, with all that they wrote."
+DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
 
 EXAMPLES = """\
 examples:
@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.runtime.control import STOP, ask
 
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find(one) for one in arguments.instance]
+        found = [store.instances.find_any(one) for one in arguments.instance]
         for one in found:
-            if store.instances.state(one).status not in (EXITED, LOST):
+            if _runs(store, one):
                 if not arguments.force:
                     raise WorkFailed(
                         f"{one.name} is running", f"stop it first: envbuild stop {one.name}; or rm --force"
@@ -41,3 +41,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             store.instances.remove(one)
             environment.stdout.write(f"{one.name}\n")
     return 0
+
+
+def _runs(store: Store, one: Instance | DamagedInstance) -> bool:
+    if isinstance(one, DamagedInstance):
+        return store.instances.is_supervised(one)
+    return store.instances.state(one).status not in (EXITED, LOST)

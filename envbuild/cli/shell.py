@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from envbuild.cli import instance_options
@@ -68,7 +67,7 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             failure = store.images.failure(arguments.image)
             if failure is None:
                 raise NothingFailed(arguments.image)
-            detail = json.loads(failure.detail)
+            detail = failure.known
             facts = load(failure.facts)
             shell = shell_of(store, failure.tree, "the tree of the failed step")
             arguments.env = [f"{k}={v}" for k, v in detail["parameters"].items()] + arguments.env

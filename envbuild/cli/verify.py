@@ -49,10 +49,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         secrets=tuple(build.secret(text, environment) for text in arguments.secret),
         network=environment.network(),
         home=environment.home(),
+        fetch_limit=environment.fetch_limit(),
     )
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
     terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
     with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
         image = find_image(store, arguments.image)
         shown = display(arguments.progress, stream, terminal, environment.colour(stream))
         try:

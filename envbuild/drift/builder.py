@@ -23,7 +23,7 @@ class Builder:
         self._store = store
         self._base = base
         self._stem = stem
-        self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False)
+        self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False, own_sources=True)
         self._emit = emit
         self._folder = folder
         # What it leaves out it would leave out of the recipe's folder, too.

@@ -88,8 +88,10 @@ def commit(
     still: AbstractContextManager[None],
     say: Callable[[str], None],
     emit: Emit,
+    may_fetch: Callable[[list[str]], bool],
 ) -> Committed:
     """Makes an image of what the instance has now, tags it, and writes the recipe. Its files are read within `still`.
+    `may_fetch` is asked before the trial of lines fetches anything, with these lines; it may raise UsageError.
 
     Whatever goes wrong before the recipe is whole leaves neither image nor file. The process has to be root of the
     namespace and to have one thread. Raises UsageError and WorkFailed kinds.
@@ -103,7 +105,7 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
-        return _commit(store, instance, base, request, still, say, emit)
+        return _commit(store, instance, base, request, still, say, emit, may_fetch)
     finally:
         # A line that was tried in vain is no failed build, for `shell --failed` to open.
         store.images.succeed(request.stem)
@@ -117,6 +119,7 @@ def _commit(
     still: AbstractContextManager[None],
     say: Callable[[str], None],
     emit: Emit,
+    may_fetch: Callable[[list[str]], bool],
 ) -> Committed:
     facts = facts_of(base)
     with still:
@@ -127,7 +130,7 @@ def _commit(
         secrets = tuple(_secrets(store, base.tree, target))
         return Committed(instance, base, image, target, request.full, None, None, secrets)
     teller = Teller(store, Noise(facts.volumes), secrets=request.secrets)
-    writer = Writer(store, base.tree, target, facts, request.stem, teller, say)
+    writer = Writer(store, base.tree, target, facts, request.stem, teller, say, may_fetch)
     with _stage(request.folder) as stage:
         builder = Builder(store, base.digest, stage, request.stem, request.how, emit)
         if request.build:

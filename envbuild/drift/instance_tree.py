@@ -17,6 +17,7 @@ from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
 from envbuild.store.attributes import OPAQUE, read_xattrs, with_attributes
 from envbuild.store.database import StoreUnusable
+from envbuild.store.holes import Allowance, has_holes, parts, size_of_holes
 from envbuild.store.instances import LAYERS, Instance
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, Xattrs
@@ -65,6 +66,8 @@ class _Reading:
         self._objects = store.objects
         self._owners = store.owners_observable
         self._limit = limit
+        self._allowance = Allowance(store.sparse_limit)
+        self._hashed: dict[tuple[int, int], Entry] = {}
         self._mounted = frozenset(os.fsencode(path) for path in mounted)
 
     def root(self, upper: str, parent: Digest) -> Digest:
@@ -103,7 +106,7 @@ class _Reading:
         if stat.S_ISDIR(kind):
             entry = self._inner(held, name, path, old)
         elif stat.S_ISREG(kind):
-            entry = self._file(held, name, old)
+            entry = self._file(held, name, path, old)
         elif stat.S_ISLNK(kind):
             target = os.fsencode(os.readlink(name, dir_fd=held))
             entry = self._attributes(Entry(name, LINK, 0, 0, 0, 0, 0, "", target), status, (), old)
@@ -134,7 +137,7 @@ class _Reading:
         finally:
             os.close(inner)
 
-    def _file(self, held: int, name: bytes, old: Entry | None) -> Entry:
+    def _file(self, held: int, name: bytes, path: bytes, old: Entry | None) -> Entry:
         # O_NONBLOCK: should it have become a FIFO, opening it must not wait for a writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=held)
@@ -147,7 +150,7 @@ class _Reading:
                 content = _read(descriptor, status.st_size)
                 entry = entry._replace(digest=sha256_of(content), size=len(content))
                 return entry if entry == old else self._objects.add(entry, content)
-            known = _hashed(descriptor, entry, status.st_size)
+            known = self._hash(descriptor, entry, status, os.fsdecode(path))
             if known == old or self._objects.has(known):
                 return known
             # Read again, and what is read now is what is kept: it may have changed since it was hashed.
@@ -155,6 +158,20 @@ class _Reading:
             return self._objects.add(entry, descriptor)
         finally:
             os.close(descriptor)
+
+    def _hash(self, descriptor: int, entry: Entry, status: os.stat_result, path: str) -> Entry:
+        """The entry with its digest; of a file with several names it is read once, as long as nobody writes it."""
+        identity = (status.st_ino, status.st_ctime_ns)
+        before = self._hashed.get(identity)
+        if before is not None:
+            self._allowance.take(path, status.st_size)
+            return entry._replace(digest=before.digest, size=before.size)
+        if has_holes(status):
+            self._allowance.take(path, size_of_holes(descriptor, status.st_size))
+        found = _hashed(descriptor, entry, status)
+        if status.st_nlink > 1:
+            self._hashed[identity] = found
+        return found
 
     def _attributes(self, entry: Entry, status: os.stat_result, xattrs: Xattrs, old: Entry | None) -> Entry:
         entry = with_attributes(entry, status, xattrs, self._limit)
@@ -176,9 +193,11 @@ def _read(descriptor: int, size: int) -> bytes:
     return b"".join(_chunks(descriptor, size))
 
 
-def _hashed(descriptor: int, entry: Entry, most: int) -> Entry:
+def _hashed(descriptor: int, entry: Entry, status: os.stat_result) -> Entry:
     state, size = sha256(), 0
-    for chunk in _chunks(descriptor, most):
+    whole = status.st_size
+    pieces = (piece for piece, _ in parts(descriptor, whole)) if has_holes(status) else _chunks(descriptor, whole)
+    for chunk in pieces:
         state.update(chunk)
         size += len(chunk)
     return entry._replace(digest=state.hexdigest(), size=size)

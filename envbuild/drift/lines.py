@@ -6,6 +6,7 @@ import shlex
 
 from envbuild.language.syntax import NOWHERE, Word
 from envbuild.language.words import written
+from envbuild.packages.inventory.bad_record import MOST_STATUS
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
@@ -46,9 +47,9 @@ def shell_word(path: bytes) -> str | None:
 
 
 def text_of(store: Store, tree: Digest, path: str) -> str | None:
-    """The text of a file of a tree, None where there is none."""
+    """The text of a file of a tree, None where there is none that could be a record of packages."""
     entry = lookup(store.trees, tree, path.encode("utf-8", "surrogateescape"))
-    if entry is None or entry.kind != FILE:
+    if entry is None or entry.kind != FILE or entry.size > MOST_STATUS:
         return None
     return store.objects.read(entry).decode("utf-8", "surrogateescape")
 

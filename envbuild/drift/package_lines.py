@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable
 
 from envbuild.drift.lines import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
+from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.deb822 import stanzas
+from envbuild.packages.names import (
+    BadName,
+    DebianName,
+    DebianVersion,
+    DistributionName,
+    NodePath,
+    NodeVersion,
+    PythonVersion,
+)
 from envbuild.packages.pip import normal
 from envbuild.plan.facts import Facts
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
 _SITE = re.compile(r"(.+)/lib/python3[^/]*/site-packages")
+_PYTHON = re.compile(r"(?:/[A-Za-z0-9._-]+)+/python3?(?:\.[0-9]{1,3})?")
+_VENV_OPTIONS = {"--without-pip", "--system-site-packages", "--symlinks", "--copies"}
+"""Options of venv that fetch nothing and lead nowhere."""
 _SHORT = 3
 """Packages that stand on the statement's own line."""
 
@@ -37,9 +49,9 @@ class PackageLines:
         marked = self._automatic()
         found = []
         for one in self._changes:
-            if one.any.kind == DPKG and one.new is not None and one.new.version.isprintable():
+            if one.any.kind == DPKG and one.new is not None:
                 name = self._debian_name(one.new.name)
-                if (name in marked) == automatic:
+                if (name in marked) == automatic and _is(DebianName, name) and _is(DebianVersion, one.new.version):
                     found.append(f"{name}={one.new.version}")
         return found
 
@@ -48,7 +60,7 @@ class PackageLines:
         stanza = {fields.get("package", ""): fields.get("status", "") for fields in self._status()}
         gone: dict[str, list[str]] = {"--purge": [], "--remove": []}
         for one in self._changes:
-            if one.any.kind == DPKG and one.new is None:
+            if one.any.kind == DPKG and one.new is None and _is(DebianName, self._debian_name(one.any.name)):
                 name = self._debian_name(one.any.name)
                 kept = stanza.get(name.partition(":")[0], "").endswith("config-files")
                 gone["--remove" if kept else "--purge"].append(name)
@@ -69,7 +81,10 @@ class PackageLines:
             if not has(self._store, self._target, f"{match[1]}/pyvenv.cfg"):
                 continue
             found = wanted.setdefault(match[1], [])
-            if one.new is not None and has(self._store, self._target, _requested(one.new.record)):
+            if one.new is None or not has(self._store, self._target, _requested(one.new.record)):
+                continue
+            # An instance may say anything of itself, also `x @ http://...`, which pip would fetch.
+            if _is(DistributionName, one.new.name) and _is(PythonVersion, one.new.version):
                 found.append(f"{normal(one.new.name)}=={one.new.version}")
         return [line for folder, words in sorted(wanted.items()) for line in self._environment(folder, words)]
 
@@ -87,7 +102,8 @@ class PackageLines:
         for text in (text_of(self._store, self._target, f"{folder}/pyvenv.cfg") or "").splitlines():
             name, _, value = text.partition(" = ")
             words = value.split(" ")
-            if name == "command" and value.isprintable() and words[-1] == f"/{folder}" and words[1:3] == ["-m", "venv"]:
+            known = words[1:3] == ["-m", "venv"] and set(words[3:-1]) <= _VENV_OPTIONS
+            if name == "command" and known and words[-1] == f"/{folder}" and _PYTHON.fullmatch(words[0]):
                 return shlex.join(words)
         return f"python3 -m venv {shlex.quote(f'/{folder}')}"
 
@@ -98,14 +114,16 @@ class PackageLines:
             if one.any.kind != NODE or one.new is None or not one.new.where.endswith("/node_modules"):
                 continue
             folder = one.new.where.removesuffix("/node_modules")
+            if not _is(NodePath, one.new.name) or not _is(NodeVersion, one.new.version):
+                continue
             if "node_modules/" not in folder and folder.isprintable() and one.new.name in self._asked(folder):
                 wanted.setdefault(folder, []).append(f"{one.new.name}@{one.new.version}")
         return [_statement(f"npm(into={word(f'/{folder}')})", words) for folder, words in sorted(wanted.items())]
 
     def _asked(self, folder: str) -> set[str]:
         try:
-            plain = json.loads(text_of(self._store, self._target, f"{folder}/package.json") or "{}")
-        except ValueError:
+            plain = parsed_json(text_of(self._store, self._target, f"{folder}/package.json") or "{}")
+        except Unreadable:
             return set()
         asked = plain.get("dependencies") if isinstance(plain, dict) else None
         return set(asked) if isinstance(asked, dict) else set()
@@ -135,6 +153,15 @@ def _statement(keyword: str, words: list[str]) -> Line:
     written = [word(one) for one in words]
     text = f"{keyword} {' '.join(written)}" if len(words) <= _SHORT else block(keyword, written)
     return Line(text, tuple(words))
+
+
+def _is(kind: type[str], text: str) -> bool:
+    """Whether a text that an instance gives is what packages of this kind have."""
+    try:
+        kind(text)
+    except BadName:
+        return False
+    return True
 
 
 def _requested(record: str) -> str:

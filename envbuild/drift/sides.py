@@ -8,7 +8,7 @@ from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.side import Side, side_of_image
 from envbuild.record import Record
 from envbuild.store.images import Image
-from envbuild.store.instances import Instance
+from envbuild.store.instances import Instance, InstanceDamaged
 from envbuild.store.reference import digits_of, parse_reference
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -35,11 +35,15 @@ class ImageOfInstanceGone(WorkFailed):
 
 def instance_called(store: Store, text: str) -> Instance | None:
     """The instance that `text` means where an image may stand, too: one of exactly this name or id; or one whose id
-    begins so, with at least four digits, where no image is called so. None if there is none. Raises UsageError."""
+    begins so, with at least four digits, where no image is called so. None if there is none. Raises UsageError and
+    InstanceDamaged."""
     everything = store.instances.all()
     for one in everything:
         if text in (one.name, one.identity):
             return one
+    for damaged in store.instances.damaged():
+        if text in (damaged.name, damaged.identity):
+            raise InstanceDamaged(damaged)
     if digits_of(text) is None or not any(one.identity.startswith(text) for one in everything):
         return None
     try:

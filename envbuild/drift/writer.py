@@ -47,7 +47,8 @@ class Written(Record):
 
 class Writer:
     """Writes for one instance, whose tree is `target` and whose image has `tree` and `facts`. `say` is told what
-    happens meanwhile."""
+    happens meanwhile. `may_fetch` is asked before anything is fetched, with the lines that want it: what packages there
+    are is what the instance says of itself."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Writer:
         stem: str,
         teller: Teller,
         say: Callable[[str], None],
+        may_fetch: Callable[[list[str]], bool],
     ) -> None:
         self._store = store
         self._tree = tree
@@ -66,6 +68,7 @@ class Writer:
         self._stem = stem
         self._teller = teller
         self._say = say
+        self._may_fetch = may_fetch
         self._lines: list[Line] = []
         self._dropped: list[Dropped] = []
 
@@ -112,6 +115,11 @@ class Writer:
         if not left:
             return
         lines = self._of(left)
+        wanting = self._fetching(lines)
+        if wanting and not self._may_fetch([line.text for line in wanting]):
+            self._dropped += [Dropped(line, "nothing was to be fetched") for line in wanting]
+            self._without_fetching(builder, lines)
+            return
         self._try_apt(builder, lines.apt(automatic=False))
         # What came along with packages that somebody asked for comes along again, unless it was only recommended.
         self._try_apt(builder, self._of(self._left()).apt(automatic=True))
@@ -129,8 +137,22 @@ class Writer:
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
         self._teller.environments = environments_of(self._store, self._target, sorted(filled))
 
+    def _fetching(self, lines: PackageLines) -> list[Line]:
+        """The lines for whose packages something would be fetched."""
+        asked = [*lines.apt(automatic=False), *lines.apt(automatic=True)]
+        python = [line for line in lines.python() if line.text.startswith("pip(")]
+        return [*([apt_line(asked)] if asked else []), *python, *lines.node()]
+
+    def _without_fetching(self, builder: Builder, lines: PackageLines) -> None:
+        removed = lines.removed()
+        if removed is not None:
+            self._try(builder, removed)
+        for line in lines.python():
+            if not line.text.startswith("pip("):
+                self._try(builder, line)
+
     def _left(self) -> list[PackageChange]:
-        return package_changes(self._store, self._changes())
+        return list(package_changes(self._store, self._changes()).found)
 
     def _changes(self) -> list[Change]:
         return list(expanded(self._store.trees, diff(self._store.trees, self._tree, self._target)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
+from envbuild.sandbox.accounts import is_id
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""
@@ -51,7 +52,7 @@ def accounts(passwd: str | None) -> tuple[Account, ...]:
     found = []
     for line in (passwd or "").splitlines():
         fields = line.split(":")
-        if len(fields) >= 7 and fields[2].isdigit() and fields[3].isdigit():
+        if len(fields) >= 7 and is_id(fields[2]) and is_id(fields[3]):
             found.append(Account(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
     return tuple(found)
 
@@ -59,7 +60,7 @@ def accounts(passwd: str | None) -> tuple[Account, ...]:
 def groups(group: str | None) -> dict[str, int]:
     """The groups of a group text, by name."""
     rows = (line.split(":") for line in (group or "").splitlines())
-    return {row[0]: int(row[2]) for row in rows if len(row) >= 4 and row[2].isdigit()}
+    return {row[0]: int(row[2]) for row in rows if len(row) >= 4 and is_id(row[2])}
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
@@ -69,12 +70,12 @@ def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
     """
     user, colon, group = owner.partition(":")
     account = _account(user, databases.passwd)
-    if account is None and not user.isdigit():
+    if account is None and not is_id(user):
         raise NoSuchAccount("user", user)
     uid = account.uid if account is not None else int(user)
     if not colon or not group:
         return uid, account.gid if account is not None else uid
-    if group.isdigit():
+    if is_id(group):
         return uid, int(group)
     known = groups(databases.group)
     if group not in known:
@@ -95,7 +96,7 @@ def _account(user: str, passwd: str | None) -> Account | None:
     for account in known:
         if account.name == user:
             return account
-    if user.isdigit():
+    if is_id(user):
         for account in known:
             if account.uid == int(user):
                 return account

@@ -25,12 +25,13 @@ def asks_of(action: InstallPackages, contents: Contents) -> str:
     return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
 
 
-def locked_answer(run: StageRun, number: int, asks: str) -> Answer | None:
+def locked_answer(run: StageRun, number: int, asks: str, contents: Contents) -> Answer | None:
     """What the lock has for the package statement `number` of a stage (from 0, among its steps), None if it does not
     answer.
 
     It answers what it was asked in the same words, on the same base, after statements that it answered too: then
-    nothing that a package manager could look at is different.
+    nothing that a package manager could look at is different. It does not answer where it sends us to an address that
+    the statement does not name. Raises BadName for what no package of the manager has.
     """
     locked = run.locked
     if locked is None or run.base is None or locked.digest != run.base.tree:
@@ -39,9 +40,19 @@ def locked_answer(run: StageRun, number: int, asks: str) -> Answer | None:
     if any(not run.from_lock.get(id(step), False) for step in before):
         return None
     answers = [step for step in locked.steps if step.installs]
-    if len(before) < len(answers) and answers[len(before)].asks == asks:
-        return Answer(asks, answers[len(before)].packages)
-    return None
+    if len(before) >= len(answers) or answers[len(before)].asks != asks:
+        return None
+    from envbuild.packages.names import checked  # only where a recipe has such statements
+
+    action = run.plan.steps[number].action
+    assert isinstance(action, InstallPackages)
+    packages = tuple(checked(action.manager, package) for package in answers[len(before)].packages)
+    if action.manager == "pip":
+        from envbuild.packages.pip import asks_again
+
+        if asks_again(action, contents, packages):
+            return None
+    return Answer(asks, packages)
 
 
 def pins(run: StageRun, manager: str, renewed: frozenset[str]) -> tuple[Package, ...]:
@@ -55,7 +66,9 @@ def pins(run: StageRun, manager: str, renewed: frozenset[str]) -> tuple[Package,
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]
-    return tuple(dict.fromkeys(found))
+    from envbuild.packages.names import checked
+
+    return tuple(checked(manager, package) for package in dict.fromkeys(found))
 
 
 def manager_of(step: LockedStep) -> str:

@@ -16,13 +16,18 @@ from envbuild.engine.worker import Worker
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.packages.task import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
+from envbuild.real_path import Folder
 from envbuild.record import Record
 from envbuild.sandbox.request import Bind, Outcome, Request, Secret
+from envbuild.store.holes import TookTooLong, TooSparse
 from envbuild.store.outputs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work import Workspace
 from envbuild.tree.entry import Digest
 from envbuild.tree.patterns import compile_patterns
+
+LEAST_READING = 10.0
+"""Seconds that there always are to read what a command with a time limit left."""
 
 
 class NoSuchSecret(UsageError):
@@ -150,10 +155,17 @@ class Executor:
         return self._run(step, request, (), parent, near, epoch, sink)
 
     def resolve(
-        self, task: Task, out: str, parent: Digest, near: tuple[Digest, ...], sink: Callable[[bytes], None]
+        self,
+        task: Task,
+        out: str,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        timeout: float,
+        sink: Callable[[bytes], None],
     ) -> tuple[Outcome, bytes]:
         """Runs a package manager's task on `parent` with the network and throws away what it does to the tree; how it
-        ended, and the end of its output. What it writes to `task.OUT` lies in the folder `out` afterwards."""
+        ended, after `timeout` seconds at the latest, and the end of its output. What it writes to `task.OUT` lies in
+        the folder `out` afterwards."""
         settings = self._network(parent)
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
@@ -175,6 +187,7 @@ class Executor:
                     *_task_binds(task, space.path),
                     Bind(os.path.realpath(out), OUT, read_only=False),
                 ),
+                timeout=timeout,
             )
             outcome = self._worker.run(request, take)
             output.finish()
@@ -207,7 +220,20 @@ class Executor:
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             discard = compile_patterns(step.discard) if step.discard else None
-            shot = self._store.snapshot(space, parent, epoch=epoch, discard=discard, made=outcome.made)
+            deadline = None
+            if step.timeout is not None:
+                now = time.monotonic()
+                deadline = max(started + step.timeout, now + LEAST_READING)
+            try:
+                shot = self._store.snapshot(
+                    space, parent, epoch=epoch, discard=discard, made=outcome.made, deadline=deadline
+                )
+            except (TooSparse, TookTooLong):
+                if not outcome.status:
+                    raise
+                # The command's own failure is what counts; there is only nothing of it to look into.
+                seconds = time.monotonic() - started
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
             return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
 
@@ -241,16 +267,14 @@ class Executor:
 def _task_binds(task: Task, folder: str) -> list[Bind]:
     """What a task mounts; its files are written into `folder`, which outlives the sandbox."""
     binds = []
-    for number, (target, content) in enumerate(task.files):
-        path = f"{folder}/task-{number}"
-        with open(path, "wb") as file:
-            file.write(content)
-        os.chmod(path, 0o755 if target in task.executable else 0o644)
-        binds.append(Bind(os.path.realpath(path), target))
-    # One folder of links: a mount for each of hundreds of files would take longer than the rest.
-    os.mkdir(f"{folder}/packages", 0o755)
-    for name, source in task.packages:
-        os.link(source, f"{folder}/packages/{name}")
+    with Folder(folder) as held:
+        for number, (target, content) in enumerate(task.files):
+            held.write(f"task-{number}", content, 0o755 if target in task.executable else 0o644)
+            binds.append(Bind(os.path.realpath(f"{folder}/task-{number}"), target))
+        # One folder of links: a mount for each of hundreds of files would take longer than the rest.
+        with held.folder("packages") as packages:
+            for name, source in task.packages:
+                packages.link(source, name)
     return [*binds, Bind(os.path.realpath(f"{folder}/packages"), PACKAGES)]
 
 

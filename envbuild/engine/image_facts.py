@@ -13,7 +13,7 @@ def facts_of(image: Image) -> Facts:
         facts = load(image.facts)
         if image_digest(image.tree, facts) == image.digest:
             return facts
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
         pass
     raise StoreDamaged(
         f"what is on record of image {image.digest[:12]} is not what its digest says",

@@ -123,12 +123,9 @@ class _Loader:
 
     def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
         try:
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
+            text = locks.read(path)
         except FileNotFoundError:
             return None, None
-        except (OSError, UnicodeDecodeError) as error:
-            raise locks.BadLock(path, str(error)) from error
         from envbuild.engine.lock_memo import read_lock
 
         return text, read_lock(text, path, self.session.store)

@@ -16,7 +16,7 @@ def read_lock(text: str, path: str, store: Store) -> Lock:
     if remembered is not None:
         try:
             return from_plain(json.loads(remembered))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError):
             pass  # written by another version: the text itself decides
     lock = parse(text, path)
     remember_lock(text, lock, store)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Callable, Sequence
 
+from envbuild.bases.network import APT_SETTINGS, APT_SOURCES
 from envbuild.engine.declared_files import Contents
 from envbuild.engine.execute import Executor
 from envbuild.engine.packages_network import PackagesNetwork
 from envbuild.engine.stage_run import StageRun
+from envbuild.errors import DISK_TROUBLE
 from envbuild.lock import Package
-from envbuild.packages import apt, npm, pip
+from envbuild.packages import apt, npm, own_sources, pip
 from envbuild.packages.cache import Cache, Wanted
+from envbuild.packages.documents import BadDocument
+from envbuild.packages.errors import Unresolved
 from envbuild.packages.task import Task
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.real_path import Folder, NotAFile, TooMuch
+from envbuild.sandbox.request import Outcome
 from envbuild.store.store import Store
 
+MOST_ANSWER = 64 << 20
+"""Bytes of a file that a resolution leaves."""
+MOST_SECONDS = 2 * 3600.0
+"""How long a resolution may take: a package manager, or code of a package, that waits for ever ends there."""
+_PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
 MOST_ATTEMPTS = 6
 """How often a resolution is tried with fewer and fewer packages held at their locked versions."""
 
@@ -24,8 +35,10 @@ MOST_ATTEMPTS = 6
 class Phases:
     """Resolves, fetches and installs for one build."""
 
-    def __init__(self, store: Store, executor: Executor, network: PackagesNetwork) -> None:
+    def __init__(self, store: Store, executor: Executor, network: PackagesNetwork, *, own_sources: bool) -> None:
+        """With `own_sources` nothing in the tree says where packages come from."""
         self._store = store
+        self._own_sources = own_sources
         self._executor = executor
         self._network = network
         self._cache = Cache(store.packages_path, store.work.exclusive)
@@ -72,7 +85,9 @@ class Phases:
         key = contents[0][1] if contents else b""
         for attempt in range(MOST_ATTEMPTS):
             task = apt.resolve_task(action, pinned, source, key)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.apt_with_own_sources(task, APT_SETTINGS, APT_SOURCES)
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             output = tail.decode(errors="replace")
@@ -80,7 +95,8 @@ class Phases:
             if not pinned or outcome.status == apt.NO_APT:
                 apt.refuse(outcome.status, output)
             pinned = _fewer(pinned, freed, attempt)
-        answer = apt.read_answer(_text(f"{out}/uris"), _text(f"{out}/architecture").strip(), sites)
+        architecture = _left(out, "architecture", "apt").decode("ascii", "replace").strip()
+        answer = apt.read_answer(_left(out, "uris", "apt").decode(errors="replace"), architecture, sites)
         self._addresses.update({package.hash: address for package, address in answer})
         return tuple(package for package, _ in answer)
 
@@ -99,21 +115,24 @@ class Phases:
         for attempt in range(MOST_ATTEMPTS):
             program = self._cache.where(own[0]) if own else None
             task = pip.resolve_task(action, contents, pinned, (own[0], program) if program else None)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.pip_with_own_sources(task, self._network.pip_settings())
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             output = tail.decode(errors="replace")
             if outcome.status == pip.NEEDS_PIP and not own:
-                own = (self._own_pip(_text(f"{out}/python")),)
+                own = (self._own_pip(_left(out, "python", "pip")),)
                 continue
             freed = pip.to_unpin(output)
             if not pinned or outcome.status >= pip.NEEDS_PIP:
                 pip.refuse(outcome.status, output)
             pinned = _fewer(pinned, freed, attempt)
-        answer = pip.read_answer(_text(f"{out}/found.json"))
+        left = _left(out, "found.json", "pip")
+        answer = pip.read_answer(left, action, contents)
         self._addresses.update({package.hash: address for package, address in answer})
         found = tuple(package for package, _ in answer)
-        return (*found, *own) if own and pip.needs_pip(_text(f"{out}/found.json")) else found
+        return (*found, *own) if own and pip.needs_pip(left) else found
 
     def _npm(
         self,
@@ -138,11 +157,13 @@ class Phases:
         for _ in range(MOST_ATTEMPTS):
             program = (own[0], self._cache.where(own[0])) if own else None
             task = npm.resolve_task(action, contents, held.values(), program)
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, sink)
+            if self._own_sources:
+                task = own_sources.npm_with_own_sources(task)
+            outcome, tail = self._resolve(run, task, out, action, sink)
             if outcome.status == 0:
                 break
             if outcome.status == npm.NEEDS_NPM and not own:
-                package, address = self._network.newest_npm(json.loads(_text(f"{out}/node.json"))[0])
+                package, address = self._network.newest_npm(npm.node_of(_left(out, "node.json", "npm"))[0])
                 wanted = (Wanted(package, (address,)),)
                 self._download(wanted, "npm", lambda done, total: None)
                 own = (package,)
@@ -150,12 +171,26 @@ class Phases:
             if not held or outcome.status >= npm.NEEDS_NPM:
                 npm.refuse(outcome.status, tail.decode(errors="replace"))
             held = {}
-        found = npm.read_answer(action, _text(f"{out}/package-lock.json"), _text(f"{out}/node.json"))
+        found = npm.read_answer(action, _left(out, "package-lock.json", "npm"), _left(out, "node.json", "npm"))
         return (*found, *own) if npm.runs_scripts(action) else found
 
-    def _own_pip(self, python: str) -> Package:
-        """A pip for a tree that has none, in the cache."""
-        package, address = self._network.newest_pip(python)
+    def _resolve(
+        self, run: StageRun, task: Task, out: str, action: InstallPackages, sink: Callable[[bytes], None]
+    ) -> tuple[Outcome, bytes]:
+        outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MOST_SECONDS, sink)
+        if outcome.timed_out:
+            raise Unresolved(
+                action.manager,
+                f"it had not ended after {MOST_SECONDS / 3600:.0f} hours",
+                "see what it waits for, or name fewer packages in one statement",
+            )
+        return outcome, tail
+
+    def _own_pip(self, python: bytes) -> Package:
+        """A pip for a tree that has none, in the cache; `python` is the version that the tree's Python says."""
+        if _PYTHON.fullmatch(python) is None:
+            raise BadDocument("what Python in the sandbox says of itself", f"{python[:40]!r} is no version")
+        package, address = self._network.newest_pip(python.decode())
         self._download([Wanted(package, (address,))], "pip", lambda done, total: None)
         return package
 
@@ -166,16 +201,13 @@ class Phases:
         packages: tuple[Package, ...],
         progress: Callable[[int, int], None],
     ) -> None:
-        """Brings the files of packages into the cache. Raises NotToBeHad and WrongHash."""
+        """Brings the files of packages into the cache. Raises NotToBeHad, WrongHash, TooLargeToFetch and BadName."""
         here = [package for package in packages if not pip.is_in_tree(package)]
         missing = [package for package in here if not self._cache.verify(package)]
         if not missing:
             return
-        wanted = []
-        for package in missing:
-            known = self._addresses.get(package.hash)
-            others = self._network.addresses(action, contents, package)
-            wanted.append(Wanted(package, tuple(dict.fromkeys([known, *others] if known else others))))
+        known = self._addresses
+        wanted = [self._network.wanted(action, contents, one, known.get(one.hash, "")) for one in missing]
         self._download(wanted, action.manager, progress)
 
     def _download(self, wanted: Sequence[Wanted], manager: str, progress: Callable[[int, int], None]) -> None:
@@ -201,6 +233,16 @@ def _fewer(pinned: tuple[Package, ...], freed: set[str], attempt: int) -> tuple[
     return kept if len(kept) < len(pinned) and attempt < MOST_ATTEMPTS - 2 else ()
 
 
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+def _left(out: str, name: str, manager: str) -> bytes:
+    """What a resolution left under this name in its folder, which is as trustworthy as what ran in the sandbox: only a
+    plain file is read, and no more of it than an answer has. Raises BadDocument."""
+    try:
+        with Folder(out) as folder:
+            return folder.read(name, MOST_ANSWER)
+    except OSError as error:
+        if error.errno in DISK_TROUBLE:
+            raise
+        reason = f"{name}: {error.strerror}"
+    except (NotAFile, TooMuch) as error:
+        reason = str(error)
+    raise BadDocument(f"what {manager} left in the sandbox", reason)

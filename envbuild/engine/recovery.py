@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import marshal
 import os
+import time
 from collections.abc import Callable, Sequence
 
 from envbuild.store import stacks
@@ -28,6 +29,8 @@ def recover(store: Store) -> None:
     if store.database.read_only or store.memo.get(CHECKED, "") == boot:
         return
     synced = int(store.memo.get(SYNCED, "") or b"0")
+    if synced > time.time_ns():
+        synced = 0  # the clock went back: what was written since may look older
     newer = store.objects.changed_since(synced)
 
     def damaged() -> list[str]:

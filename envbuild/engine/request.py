@@ -5,6 +5,8 @@ from __future__ import annotations
 from envbuild.record import Record
 
 Pairs = tuple[tuple[str, str], ...]
+MOST_FETCHED = 8 << 30
+"""Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
 
 class BuildRequest(Record):
@@ -18,6 +20,9 @@ class BuildRequest(Record):
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
+    `fetch_limit` is how many bytes one file that is fetched may have. With `own_sources` package managers are asked
+    with the user's own settings alone: those of the tree and of the image's environment, which may be somebody else's,
+    do not say where packages come from.
     """
 
     path: str
@@ -41,6 +46,8 @@ class BuildRequest(Record):
     record: bool = True
     publish: bool = True
     epoch: int | None = None
+    fetch_limit: int = MOST_FETCHED
+    own_sources: bool = False
 
 
 class Move(Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from envbuild.errors import UsageError
@@ -40,7 +41,7 @@ def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequ
         fitting = {
             spot
             for spot, statement in known.items()
-            if digits.isdigit()
+            if re.fullmatch("[0-9]{1,9}", digits)
             and os.path.realpath(spot[0]) == named
             and spot[1] <= int(digits) < spot[1] + len(statement.text.splitlines())
         }

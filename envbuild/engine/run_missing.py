@@ -236,8 +236,8 @@ class MissingRunner:
                 from envbuild.engine.packages_network import PackagesNetwork
 
                 request = self.session.request
-                network = PackagesNetwork(request.network, request.home)
-                self._made_phases = Phases(self.store, self._executor, network)
+                network = PackagesNetwork(request.network, request.home, request.fetch_limit)
+                self._made_phases = Phases(self.store, self._executor, network, own_sources=request.own_sources)
             return self._made_phases
 
     def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:

@@ -115,7 +115,7 @@ class Session:
         asks = asks_of(step.action, contents)
         answer = run.answers.get(number)
         if answer is None or answer.asks != asks:
-            answer = None if self.request.renew else locked_answer(run, number, asks)
+            answer = None if self.request.renew else locked_answer(run, number, asks, contents)
             run.from_lock[id(step)] = answer is not None
             if answer is None:
                 if self.request.locked:
@@ -152,7 +152,9 @@ class Session:
             if expected is None and not self.waiting:
                 raise NotYet
             if self.waiting:
-                expected = fetch(self.store, action.url, expected, source, lambda done, total: None)
+                expected = fetch(
+                    self.store, action.url, expected, source, lambda done, total: None, self.request.fetch_limit
+                )
         assert expected is not None
         one.fetched[action.url] = expected
         return expected

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
 from envbuild.engine.session import RecipeRun, Session
-from envbuild.real_path import RealFiles
+from envbuild.real_path import RealFiles, open_real
+from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
@@ -102,5 +103,27 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
                 file.write(store.objects.read(entry))
             os.chmod(where, entry.mode | 0o400)
     for name, text in sources["locks"].items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        _write_lock(os.path.realpath(folder), name, text)
+
+
+def _write_lock(folder: str, name: str, text: str) -> None:
+    """Writes a lock where it lay. The record says where, so that it must not lead out of the folder, also not by links
+    of the tree. Raises StoreDamaged."""
+    try:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise StoreDamaged(f"the lock '{name}' of a build on record lies outside of its folder")
+        parent = open_real(os.path.dirname(f"{folder}/{name}"), os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, ValueError) as error:
+        raise StoreDamaged(f"the lock '{name}' of a build on record has no folder") from error
+    base = os.path.basename(name)
+    try:
+        try:
+            # A build may have copied what lay there at the time, a link too: that is not what is to be written to.
+            os.unlink(base, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(base, flags, 0o644, dir_fd=parent), "w", encoding="utf-8") as file:
             file.write(text)
+    finally:
+        os.close(parent)

@@ -6,8 +6,10 @@ must not be believed is held against limits and against what the archive can hol
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import struct
 import zlib
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -20,6 +22,17 @@ MOST_RATIO = 1100
 """Deflate makes at most 1,032 bytes of one (zlib's technical details); the rest is for small headers."""
 MOST_TARGET = 4095
 _CHUNK = 1 << 20
+_DAMAGES = (
+    BadZipFile,
+    EOFError,
+    zlib.error,
+    struct.error,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""All that zipfile and what it uses raise of an archive that is damaged, strange, or locked with a password."""
 
 
 def unzip(
@@ -29,8 +42,16 @@ def unzip(
     try:
         with ZipFile(path) as archive:
             _Unzip(path, archive, builder, work, limits or Limits()).run(mtime, owner)
-    except (BadZipFile, EOFError, zlib.error, ValueError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            raise  # the disk's fault. zipfile passes on what seek and bz2 say of the archive
+        raise ArchiveError(path, f"damaged: {error}", 0) from error
+    except _DAMAGES as error:
         raise ArchiveError(path, f"damaged or not supported: {error}", 0) from error
+    except Exception as error:
+        if type(error).__name__ != "LZMAError":  # lzma may not be there
+            raise
+        raise ArchiveError(path, f"damaged: {error}", 0) from error
 
 
 class _Unzip:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 
@@ -65,11 +64,11 @@ def verify(store: Store, image: Image, reference: str, request: BuildRequest, em
     Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
     Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.
     """
-    detail: dict[str, Any] = json.loads(image.detail)
+    detail: dict[str, Any] = image.known
     if "commit" in detail:
         raise WasCommitted(reference, detail["commit"]["instance"])
     sources: dict[str, Any] = detail.get("sources", {})
-    if not sources or not store.trees.has(sources["tree"]):
+    if not {"tree", "recipe", "locks"} <= sources.keys() or not store.trees.has(sources["tree"]):
         raise NoSources(reference)
     missing = [name for name in sources.get("secrets", ()) if name not in dict(request.secrets)]
     if missing:

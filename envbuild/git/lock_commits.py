@@ -45,6 +45,6 @@ class LockCommits:
         if not line:
             self.close()
         elif line.startswith(_COMMIT):
-            self._commit = line[len(_COMMIT) :].decode().strip()
+            self._commit = line[len(_COMMIT) :].decode("ascii", "replace").strip()
         elif line.startswith(_IMAGE):
-            self._known[line[len(_IMAGE) :].decode().strip()] = self._commit
+            self._known[line[len(_IMAGE) :].decode("ascii", "replace").strip()] = self._commit

@@ -141,9 +141,7 @@ class Repository:
             said = self._git("blame", "--porcelain", "-L", f"{line},{line}", commit, "--", path)
         except GitFailed:
             return None
-        lines = said.decode("utf-8", "replace").splitlines()
-        fields = dict(one.split(" ", 1) for one in lines[1:] if " " in one and not one.startswith("\t"))
-        return Author(lines[0].split()[0], fields["author"], int(fields["author-time"]), fields.get("summary", ""))
+        return author_of(said)
 
     def git_path(self, name: str) -> str:
         """Where git keeps something of its own, such as info/attributes."""
@@ -174,3 +172,20 @@ class Repository:
         if done.returncode:
             raise GitFailed(words, done.stderr.decode("utf-8", "replace"))
         return done.stdout
+
+
+def author_of(said: bytes) -> Author | None:
+    """Who wrote a line, from what `git blame --porcelain` says of it; None if that says nothing of an author.
+
+    Names and messages are the author's own: only a line feed ends them, and not what else ends a line for Python.
+    """
+    lines = said.decode("utf-8", "replace").split("\n")
+    fields: dict[str, str] = {}
+    for line in lines[1:]:
+        name, space, value = line.partition(" ")
+        if space and not line.startswith("\t"):
+            fields.setdefault(name, value)
+    commit, moment = lines[0].partition(" ")[0], fields.get("author-time", "")
+    if not commit or "author" not in fields or not moment.isascii() or not moment.isdigit() or len(moment) > 15:
+        return None
+    return Author(commit, fields["author"], int(moment), fields.get("summary", ""))

@@ -51,7 +51,7 @@ class Commits:
         if not known.get("file"):
             return "", False
         if not known.get("dirty"):
-            return str(known["commit"]), True
+            return str(known.get("commit", "")), True
         locks = self._locks_of(known.get("root", ""), known["file"])
         later = locks.of(build.image or "") if locks is not None else None
         return (later, True) if later else (str(known.get("commit", "")), False)

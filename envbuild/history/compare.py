@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from envbuild.history.explained import explain
 from envbuild.history.package_changes import Package, PackageChange, package_changes
 from envbuild.history.side import Declared, Side
-from envbuild.record import Record
+from envbuild.packages.inventory.bad_record import BadRecord
+from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest
@@ -52,6 +53,7 @@ class Comparison(Record):
     times: tuple[Change, ...] = ()
     rest: tuple[Change, ...] = ()
     ways: tuple[Change, ...] = ()
+    bad: tuple[BadRecord, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -78,7 +80,8 @@ def compare(store: Store, old: Side, new: Side) -> Comparison:
 
 def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
     changes = sorted(expanded(store.trees, diff(store.trees, old, new)), key=lambda change: change.path)
-    packages = package_changes(store, changes)
+    read = package_changes(store, changes)
+    packages = list(read.found)
     told = explain(store, (old, new), packages, changes)
     rest: list[Change] = []
     times: list[Change] = []
@@ -95,6 +98,7 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
         times=tuple(shown_times),
         rest=tuple(shown),
         ways=tuple(change for change in (*times, *rest) if change.path not in kept),
+        bad=tuple(sorted({*read.bad, *told.bad}, key=values)),
     )
 
 

@@ -8,7 +8,6 @@ that these records hold: a file that was changed by hand, too, stands out. What 
 
 from __future__ import annotations
 
-import csv
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,9 @@ from itertools import takewhile
 from posixpath import dirname, normpath
 
 from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.component import DPKG, NODE
+from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
+from envbuild.packages.inventory.python import recorded
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
@@ -27,6 +28,9 @@ from envbuild.tree.forest import lookup
 MOST_BYTES_READ = 64_000_000
 """Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
 
+MOST_ALTERNATIVE = 1 << 20
+"""Bytes of update-alternatives' record of one name."""
+_CHUNK = 1 << 20
 _INFO = "var/lib/dpkg/info/"
 _MODULES = "node_modules/"
 _INFO_FILES = (
@@ -60,9 +64,11 @@ Brought = Callable[[Entry], bool]
 
 class Explained:
     """The changes, told apart: `of` has those of each package by its number, `records` those that package managers
-    write for themselves, `rest` what no package explains."""
+    write for themselves, `rest` what no package explains. `bad` are records that can't be read, which explain nothing
+    then."""
 
     def __init__(self) -> None:
+        self.bad: list[BadRecord] = []
         self.of: dict[int, list[Change]] = {}
         self.records: list[Change] = []
         self.rest: list[Change] = []
@@ -74,7 +80,7 @@ def explain(
     """Tells which of `changes` (one for each path) the changes of `packages` between two trees explain."""
     found = Explained()
     debian = any(one.any.kind == DPKG for one in packages)
-    owners = _owners(store, trees, packages, changes) if packages else {}
+    owners = _owners(store, trees, packages, changes, found.bad) if packages else {}
     pending = []
     known: dict[str, int] = {}
     for change in changes:
@@ -131,12 +137,16 @@ def _owner_of_link(known: Mapping[str, int], owners: Owners, path: str, change: 
 
 
 def _owners(
-    store: Store, trees: tuple[Digest, Digest], packages: list[PackageChange], changes: list[Change]
+    store: Store,
+    trees: tuple[Digest, Digest],
+    packages: list[PackageChange],
+    changes: list[Change],
+    bad: list[BadRecord],
 ) -> dict[str, tuple[int, Brought]]:
     """Each path that one of the packages owns on one of the sides, with the package's number."""
     found: dict[str, tuple[int, Brought]] = {}
     size = sum(change.after.size for change in changes if change.after is not None and change.after.kind == FILE)
-    sources = [_Source(store, tree) for tree in trees]
+    sources = [_Source(store, tree, bad) for tree in trees]
     modules: dict[str, int] = {}
     for number, one in enumerate(packages):
         for source, package in zip(sources, (one.old, one.new), strict=True):
@@ -179,8 +189,9 @@ def _first(packages: list[PackageChange], kind: str) -> int:
 class _Source:
     """Reads records in one tree, and knows which folders at its root are links (`lib -> usr/lib`)."""
 
-    def __init__(self, store: Store, tree: Digest) -> None:
+    def __init__(self, store: Store, tree: Digest, bad: list[BadRecord]) -> None:
         self.store = store
+        self.bad = bad
         self._tree = tree
         self._links = {
             entry.name.decode(): entry.target.decode().strip("/")
@@ -191,6 +202,9 @@ class _Source:
     def text(self, path: str) -> str | None:
         entry = lookup(self.store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
         if entry is None or entry.kind != FILE:
+            return None
+        if entry.size > MOST_STATUS:
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {entry.size:,} bytes"))
             return None
         return self.store.objects.read(entry).decode("utf-8", "surrogateescape")
 
@@ -242,7 +256,12 @@ def _of_python(source: _Source, record: str) -> Iterator[tuple[str, Brought]]:
             yield normpath(f"{folder}/{line}"), _anything
         return
     base = dirname(folder)
-    for row in csv.reader((source.text(f"{folder}/RECORD") or "").splitlines()):
+    try:
+        rows = recorded(source.text(f"{folder}/RECORD") or "")
+    except Unreadable as error:
+        source.bad.append(BadRecord(PYTHON, f"/{folder}/RECORD", error.reason))
+        rows = []
+    for row in rows:
         if len(row) >= 2:
             yield normpath(f"{base}/{row[0]}"), _by_sha256(row[1])
     for name in ("", "/RECORD", "/INSTALLER", "/REQUESTED", "/METADATA", "/direct_url.json", "/licenses"):
@@ -253,6 +272,8 @@ def _alternatives(store: Store, change: Change) -> Iterator[str]:
     """The links that update-alternatives(1) made for one name: its link groups, and what they lead through."""
     for entry in (change.before, change.after):
         if entry is not None and entry.kind == FILE:
+            if entry.size > MOST_ALTERNATIVE:
+                continue
             head = store.objects.read(entry).decode("utf-8", "replace").partition("\n\n")[0]
             lines = head.splitlines()
             yield f"etc/alternatives/{change.path.rpartition(b'/')[2].decode('utf-8', 'replace')}"
@@ -268,7 +289,13 @@ def _by_md5(store: Store, expected: str) -> Brought:
     def brought(entry: Entry) -> bool:
         if entry.kind != FILE:
             return True
-        return md5(store.objects.read(entry), usedforsecurity=False).hexdigest() == expected
+        if entry.size > MOST_BYTES_READ:
+            return False  # a configuration file of this size is no package's
+        state = md5(usedforsecurity=False)
+        with open(store.objects.open(entry), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                state.update(chunk)
+        return state.hexdigest() == expected
 
     return brought
 

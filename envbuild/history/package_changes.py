@@ -6,12 +6,22 @@ distributions and the package.json files that are among the changes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.record import Record
+from envbuild.packages.inventory.bad_record import (
+    MOST_JSON,
+    MOST_RECORD,
+    MOST_STATUS,
+    BadRecord,
+    Unreadable,
+    parsed_json,
+)
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, check_identity
+from envbuild.packages.inventory.deb822 import Stanza, checked_stanzas
+from envbuild.packages.inventory.dpkg import is_installed
+from envbuild.packages.inventory.python import headers
+from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, Entry
@@ -21,7 +31,6 @@ _METADATA = (b".dist-info/METADATA", b".egg-info/PKG-INFO")
 _PACKAGES = b"-packages/"
 _PACKAGE_JSON = b"/package.json"
 _MODULES = b"node_modules/"
-_FIELD = re.compile(rb"^(Package|Version|Architecture|Status|Name):[ \t]*(.*)$", re.MULTILINE)
 
 
 class Package(Record):
@@ -62,23 +71,35 @@ class PackageChange(Record):
         return "upgraded" if is_older(self.old.kind, self.old.version, self.new.version) else "downgraded"
 
 
-def package_changes(store: Store, changes: Iterable[Change]) -> list[PackageChange]:
-    """The packages that differ, by kind, place and name. `changes` are of files, one for each path."""
+class PackageChanges(Record):
+    """The packages that differ, by kind, place and name; and records among what differs that can't be read."""
+
+    found: tuple[PackageChange, ...]
+    bad: tuple[BadRecord, ...]
+
+
+def package_changes(store: Store, changes: Iterable[Change]) -> PackageChanges:
+    """The packages that differ. `changes` are of files, one for each path."""
     before: list[Package] = []
     after: list[Package] = []
+    bad: list[BadRecord] = []
     for change in changes:
         reader = _reader(change.path)
         if reader is None:
             continue
-        old, new = _content(store, change.before), _content(store, change.after)
         path = change.path.decode("utf-8", "surrogateescape")
+        old, new = (_content(store, one, reader, path, bad) for one in (change.before, change.after))
         if reader is _debian and old is not None and new is not None:
             # Of some hundred stanzas few differ, and only these are read.
             ours, theirs = set(old.split(b"\n\n")), set(new.split(b"\n\n"))
             old, new = b"\n\n".join(ours - theirs), b"\n\n".join(theirs - ours)
-        before += reader(path, old) if old is not None else ()
-        after += reader(path, new) if new is not None else ()
-    return _paired(before, after)
+        for content, packages in ((old, before), (new, after)):
+            for one in reader(path, content) if content is not None else ():
+                if isinstance(one, BadRecord):
+                    bad.append(one)
+                else:
+                    packages.append(one)
+    return PackageChanges(tuple(_paired(before, after)), tuple(sorted(set(bad), key=values)))
 
 
 def _paired(before: list[Package], after: list[Package]) -> list[PackageChange]:
@@ -98,7 +119,10 @@ def _identity(one: Package) -> tuple[str, str, str]:
     return one.kind, one.where, name
 
 
-def _reader(path: bytes) -> Callable[[str, bytes], Iterator[Package]] | None:
+_Reader = Callable[[str, bytes], Iterator["Package | BadRecord"]]
+
+
+def _reader(path: bytes) -> _Reader | None:
     if path == STATUS or path.startswith(STATUS + b".d/"):
         return None if path.endswith(b".md5sums") else _debian
     if _PACKAGES in path and (path.endswith(_METADATA) or path.endswith(b".egg-info")):
@@ -108,41 +132,69 @@ def _reader(path: bytes) -> Callable[[str, bytes], Iterator[Package]] | None:
     return None
 
 
-def _debian(path: str, content: bytes) -> Iterator[Package]:
-    for stanza in content.split(b"\n\n"):
-        fields = _fields(stanza)
-        if "Package" in fields and fields.get("Status", "installed").endswith("installed") and "Version" in fields:
-            name = f"{fields['Package']}:{fields.get('Architecture', 'all')}"
-            yield Package(DPKG, name, fields["Version"], "", path)
+def _debian(path: str, content: bytes) -> Iterator[Package | BadRecord]:
+    for stanza in checked_stanzas(content.decode("utf-8", "replace")):
+        try:
+            found = _of_stanza(stanza, path)
+        except Unreadable as error:
+            name = stanza.fields.get("package", "")
+            called = f"the stanza of {name}" if name.isascii() and name.isprintable() and 0 < len(name) < 80 else "one"
+            # The number of its line would be that among the stanzas that differ.
+            yield BadRecord(DPKG, f"/{path}", f"{called}: {'not a stanza' if stanza.fault else error.reason}")
+            continue
+        if found is not None:
+            yield found
 
 
-def _python(path: str, content: bytes) -> Iterator[Package]:
-    fields = _fields(content.partition(b"\n\n")[0])
-    if fields.get("Name") and fields.get("Version"):
-        folder = path.rpartition("/")[0] if path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")) else path
-        yield Package(PYTHON, fields["Name"], fields["Version"], folder.rpartition("/")[0], path)
+def _of_stanza(stanza: Stanza, path: str) -> Package | None:
+    fields = stanza.fields
+    if stanza.fault:
+        raise Unreadable(stanza.fault)
+    if not is_installed(fields.get("status", "install ok installed" if path.encode() != STATUS else "")):
+        return None
+    name, version = check_identity(DPKG, fields.get("package"), fields.get("version"))
+    architecture, _ = check_identity(DPKG, fields.get("architecture", "all"), version)
+    return Package(DPKG, f"{name}:{architecture}", version, "", path)
 
 
-def _node(path: str, content: bytes) -> Iterator[Package]:
+def _python(path: str, content: bytes) -> Iterator[Package | BadRecord]:
+    try:
+        fields = headers(content.decode("utf-8", "replace"))
+        name, version = check_identity(PYTHON, fields.get("name", [""])[0], fields.get("version", [""])[0])
+    except Unreadable as error:
+        yield BadRecord(PYTHON, f"/{path}", error.reason)
+        return
+    folder = path.rpartition("/")[0] if path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")) else path
+    yield Package(PYTHON, name, version, folder.rpartition("/")[0], path)
+
+
+def _node(path: str, content: bytes) -> Iterator[Package | BadRecord]:
     folder = path.removesuffix("/package.json")
     name = folder.rpartition("node_modules/")[2]
     if name.count("/") != name.startswith("@"):
         return  # it describes a part of a package
     try:
-        plain = json.loads(content)
-    except ValueError:
+        plain = parsed_json(content)
+        if not isinstance(plain, dict):
+            raise Unreadable("it is not a map")
+        name, version = check_identity(NODE, name, plain.get("version"))
+    except Unreadable as error:
+        yield BadRecord(NODE, f"/{path}", error.reason)
         return
-    if isinstance(plain, dict) and plain.get("version"):
-        yield Package(NODE, name, str(plain["version"]), folder[: -len(name) - 1], path)
+    yield Package(NODE, name, version, folder[: -len(name) - 1], path)
 
 
-def _fields(text: bytes) -> dict[str, str]:
-    """The first value of each field that matters here."""
-    found: dict[str, str] = {}
-    for name, value in _FIELD.findall(text):
-        found.setdefault(name.decode(), value.decode("utf-8", "replace").strip())
-    return found
-
-
-def _content(store: Store, entry: Entry | None) -> bytes | None:
-    return store.objects.read(entry) if entry is not None and entry.kind == FILE else None
+def _content(store: Store, entry: Entry | None, reader: _Reader, path: str, bad: list[BadRecord]) -> bytes | None:
+    """The record, None where there is none or it is too large to be one."""
+    if entry is None or entry.kind != FILE:
+        return None
+    kinds: dict[_Reader, tuple[str, int]] = {
+        _debian: (DPKG, MOST_STATUS),
+        _python: (PYTHON, MOST_RECORD),
+        _node: (NODE, MOST_JSON),
+    }
+    kind, most = kinds[reader]
+    if entry.size > most:
+        bad.append(BadRecord(kind, f"/{path}", f"it has {entry.size:,} bytes"))
+        return None
+    return store.objects.read(entry)

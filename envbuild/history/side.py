@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from envbuild.engine.recipes import load
 from envbuild.engine.references import GIT, find_image
 from envbuild.errors import UsageError
 from envbuild.lock import Lock
+from envbuild.lock import read as read_text
 from envbuild.plan.facts import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -111,7 +111,7 @@ def side_of(
 
 def side_of_image(store: Store, label: str, image: Image) -> Side:
     """The side that an image in the store is."""
-    detail = json.loads(image.detail)
+    detail = image.known
     statements, packages = [], []
     for stage in detail.get("stages", []):
         statements.append(Statement(stage["stage"], f"from {stage['base']}  # {stage['origin']}"))
@@ -140,7 +140,7 @@ def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
 
 def _kept_recipe(store: Store, sources: dict[str, Any] | None) -> Texts:
     """The files of the recipe that an image was built from, as they were kept beside it (engine/sources.py)."""
-    if not sources or not store.trees.has(sources["tree"]):
+    if not sources or "tree" not in sources or not store.trees.has(sources["tree"]):
         return ()
     found = []
     for path in sources.get("files", ()):
@@ -161,5 +161,4 @@ def _recipe_at(store: Store, path: str) -> Texts:
 def _read_lock(store: Store, path: str) -> Lock:
     from envbuild.engine.lock_memo import read_lock
 
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return read_lock(file.read(), path, store)
+    return read_lock(read_text(path), path, store)

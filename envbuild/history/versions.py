@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r"(\D*)(\d*)")
+LONGEST = 1000
+"""Characters of a version that are looked at."""
+_PART = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 def is_older(kind: str, one: str, other: str) -> bool:
     """Whether `one` comes before `other`. Debian's rules (deb-version(7)) for all kinds: epoch, upstream version and
     revision, digits as numbers, `~` before all else; for Python and Node a pre-release is marked before that."""
+    one, other = one[:LONGEST], other[:LONGEST]
     if kind != "dpkg":
         one, other = _marked(one), _marked(other)
     return _key(one) < _key(other)
@@ -22,7 +25,7 @@ def _marked(version: str) -> str:
 
 def _key(version: str) -> tuple[int, list[tuple[list[int], int]], list[tuple[list[int], int]]]:
     epoch, colon, rest = version.partition(":")
-    if not colon or not epoch.isdigit():
+    if not colon or not re.fullmatch("[0-9]{1,9}", epoch):
         epoch, rest = "0", version
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
     return int(epoch), _parts(upstream), _parts(revision)

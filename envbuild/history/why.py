@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 
@@ -72,7 +71,7 @@ def why(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -
 
 def makers(store: Store, image: Image) -> list[Maker]:
     """What made the image, the base first: along the stages, recipes and images that it is built on."""
-    stages = json.loads(image.detail).get("stages", [])
+    stages = image.known.get("stages", [])
     return _makers(store, image, stages, stages[-1]["stage"]) if stages else []
 
 
@@ -123,9 +122,9 @@ def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
         return None, False
     known = built.known
     # The statement may stand in a file that the recipe includes.
-    inner = os.path.relpath(maker.file, os.path.dirname(known["recipe"]) or ".")
-    path = os.path.normpath(os.path.join(os.path.dirname(known["file"]), inner))
-    first = maker.text.strip().splitlines()[0].strip()
+    inner = os.path.relpath(maker.file, os.path.dirname(known.get("recipe", "")) or ".")
+    path = os.path.normpath(os.path.join(os.path.dirname(known.get("file", "")), inner))
+    first = maker.text.strip().partition("\n")[0].strip()
     with Commits() as commits:
         commit, committed = commits.of(built)
         repository = commits.repository(known.get("root", ""))

@@ -8,6 +8,12 @@ from unicodedata import category, combining, east_asian_width
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
+MOST_SHOWN = 1_000
+"""Diagnostics that are shown of one file; the others are counted."""
+LONGEST_MESSAGE = 2_000
+LONGEST_LINE = 400
+"""Characters of a line that are shown."""
+
 
 class Diagnostic(Record):
     """One finding.
@@ -38,16 +44,22 @@ class RecipeErrors(UsageError):
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
     """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
-    return "\n\n".join(_render_one(diagnostic) for diagnostic in diagnostics)
+    found = list(diagnostics)
+    parts = [_render_one(diagnostic) for diagnostic in found[:MOST_SHOWN]]
+    if len(found) > MOST_SHOWN:
+        parts.append(f"error: and {len(found) - MOST_SHOWN} more like these")
+    return "\n\n".join(parts)
 
 
 def _render_one(diagnostic: Diagnostic) -> str:
+    column = diagnostic.column
+    diagnostic = _cut(diagnostic)
     number = str(diagnostic.line) if diagnostic.line else " "
     gutter = " " * (len(number) + 2) + "|"
     edge = " " * len(number)
     lines = [f"{diagnostic.severity}: {diagnostic.message}"]
     if diagnostic.line:
-        lines.append(f"{edge} --> {diagnostic.file}:{diagnostic.line}:{diagnostic.column}")
+        lines.append(f"{edge} --> {diagnostic.file}:{diagnostic.line}:{column}")
         lines.append(gutter)
         lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
         before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
@@ -60,6 +72,22 @@ def _render_one(diagnostic: Diagnostic) -> str:
             lines.append(f"{edge}  = {diagnostic.hint}")
     lines.extend(f"{edge}  = included from {place}" for place in diagnostic.chain)
     return "\n".join(lines)
+
+
+def _cut(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
+    place."""
+    if len(diagnostic.message) > LONGEST_MESSAGE:
+        diagnostic = diagnostic.replace(message=diagnostic.message[:LONGEST_MESSAGE] + "...")
+    if len(diagnostic.source) <= LONGEST_LINE:
+        return diagnostic
+    start = max(0, diagnostic.column - 1 - LONGEST_LINE // 4)
+    head = "..." if start else ""
+    return diagnostic.replace(
+        source=head + diagnostic.source[start : start + LONGEST_LINE] + "...",
+        column=diagnostic.column - start + len(head),
+        length=min(diagnostic.length, LONGEST_LINE // 4),
+    )
 
 
 def _blank(text: str) -> str:

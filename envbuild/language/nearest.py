@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST = 100
+"""Letters of a name beyond which no known one is near."""
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that takes the fewest slips of the hand to become `name`; None if none is near.
@@ -11,6 +14,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     A slip is a letter left out, put in, exchanged, or swapped with its neighbour. A third of the name may be
     wrong, at least one letter and at most three. Equal distances go to the first in alphabetical order.
     """
+    if len(name) > LONGEST:
+        return None
     allowed = min(3, max(1, len(name) // 3))
     ranked = sorted((slips(name.lower(), candidate.lower()), candidate) for candidate in set(known))
     if ranked and ranked[0][0] <= allowed and ranked[0][0] < len(name):

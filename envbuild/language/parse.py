@@ -19,6 +19,9 @@ from envbuild.language.source import chunks, decode
 from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, SyntaxTree, TextLine, Written
 from envbuild.language.words import Problem
 
+MOST_PROBLEMS = 5000
+"""After so many a file is no recipe with slips. To find what would fit in the place of one takes half a millisecond."""
+
 
 def parse(source: str | bytes, file: str) -> SyntaxTree:
     """The syntax of a recipe's text; `file` is its name in messages. Raises RecipeErrors."""
@@ -38,6 +41,13 @@ def parse_all(source: str | bytes, file: str) -> tuple[SyntaxTree, list[Diagnost
         items = whole
     else:
         for first, run in chunks(lines):
+            if len(problems) > MOST_PROBLEMS:
+                items.append(_broken(first, run))
+                continue
+            if len(problems) == MOST_PROBLEMS:
+                problems.append(Problem("from here on nothing was read", Span(first, 1, 1), "mend those before it"))
+                items.append(_broken(first, run))
+                continue
             result = _attempt(run, first)
             bad = not bad_lines.isdisjoint(range(first, first + len(run)))
             if isinstance(result, list) and not bad:

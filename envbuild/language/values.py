@@ -10,8 +10,9 @@ import signal as signals
 
 from envbuild.language.nearest import did_you_mean
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+)ms")
-_USER = r"(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10})"
+# ASCII digits, and no more than make sense: Python's float and int take others, too, and any number of them.
+_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?|([0-9]{1,12})ms")
+_USER = r"(?:[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10})"
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -153,8 +154,8 @@ def package(text: str) -> str:
 
 
 def url(text: str) -> str:
-    if not re.fullmatch(r"(https?|file)://\S+", text):
-        raise NotOne(f"'{text}' is no URL to fetch", "it starts with https://, http:// or file://")
+    if not re.fullmatch(r"https?://\S+", text):
+        raise NotOne(f"'{text}' is no URL to fetch", "it starts with https:// or http://")
     return text
 
 

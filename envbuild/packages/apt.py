@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from envbuild.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.names import BadName, DebianFile, DebianName, DebianOrigin, DebianVersion
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
@@ -100,7 +101,8 @@ def resolve_task(action: InstallPackages, pins: Iterable[Package], source: bytes
     """Asks the tree's apt what the statement means. `pins` are the packages whose versions stay if they can; `source`
     is the text of the statement's own source (deb822), `key` that source's key."""
     files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
-    stanzas = [f"Package: {_plain(p.name)}\nPin: version {p.version}\nPin-Priority: {PIN_PRIORITY}\n" for p in pins]
+    pinned = [(_plain(DebianName(one.name)), DebianVersion(one.version)) for one in pins]
+    stanzas = [f"Package: {name}\nPin: version {version}\nPin-Priority: {PIN_PRIORITY}\n" for name, version in pinned]
     if stanzas:
         files.append((PREFERENCES, "\n".join(stanzas).encode()))
     if source:
@@ -123,11 +125,15 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
         match = _URI.match(line)
         if match is None:
             continue
-        name, version, architecture = unquote(match["file"].removesuffix(".deb")).split("_")
-        if match["hash"] is None:
-            raise Unresolved("apt", f"the index gives no SHA256 for {name} {version}")
+        fields = unquote(match["file"].removesuffix(".deb")).split("_")
+        if len(fields) != 3:
+            raise BadName("the file name of a Debian package", match["file"])
+        name, version, architecture = fields
         if architecture not in (native, "all"):
             name = f"{name}:{architecture}"
+        name, version = DebianName(name), DebianVersion(version)
+        if match["hash"] is None:
+            raise Unresolved("apt", f"the index gives no SHA256 for {name} {version}")
         digest = "sha256:" + match["hash"].partition(":")[2]
         found.append((Package(name, version, digest, _origin(match["uri"], sites)), match["uri"]))
     return tuple(sorted(found, key=lambda pair: pair[0].name))
@@ -171,9 +177,9 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     return Task(argv, _environment(action), files, mounts, (POLICY,))
 
 
-def file_name(package: Package) -> str:
-    """What a package's file is called in the folder that is mounted."""
-    return package.origin.rpartition("/")[2]
+def file_name(package: Package) -> DebianFile:
+    """What a package's file is called in the folder that is mounted. Raises BadName."""
+    return DebianOrigin(package.origin).file
 
 
 def _environment(action: InstallPackages) -> tuple[tuple[str, str], ...]:
@@ -196,8 +202,10 @@ def _plain(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _origin(uri: str, sites: Sequence[str]) -> str:
-    """Where a file lies in relative terms: the last part of the source's own path, and the path below it."""
+def _origin(uri: str, sites: Sequence[str]) -> DebianOrigin:
+    """Where a file lies in relative terms: the last part of the source's own path, and the path below it. Raises
+    BadName."""
     fitting = [site.rstrip("/") for site in sites if uri.startswith(site.rstrip("/") + "/")]
     site = max(fitting, key=len, default=uri.split("/pool/")[0])
-    return f"{site.rpartition('/')[2]}/{unquote(uri.removeprefix(site).lstrip('/'))}"
+    below = [part for part in unquote(uri.removeprefix(site)).split("/") if part not in ("", ".")]
+    return DebianOrigin("/".join((unquote(site.rpartition("/")[2]), *below)))

@@ -12,25 +12,37 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from envbuild.lock import Package
+from envbuild.packages.reach import Level
 from envbuild.record import Record
 
 _CHUNK = 1 << 18
 
 
+class Address(Record):
+    """Where a file may be. `giver` is where that lies which says so, None for the user's own settings and the
+    recipe: packages/reach.py has what follows from it."""
+
+    url: str
+    giver: Level | None = None
+
+
 class Wanted(Record):
-    """A package and the addresses that may have its file, the likeliest first."""
+    """A package and the addresses that may have its file, the likeliest first; `problems` are why there are no
+    others."""
 
     package: Package
-    addresses: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    problems: tuple[str, ...] = ()
 
 
 class Transport(Record):
     """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
-    `headers` by the beginning of addresses (such as those that name a user)."""
+    `headers` by the beginning of addresses (such as those that name a user), `most` the bytes of one file."""
 
     proxies: tuple[tuple[str, str], ...] = ()
     bundle: str = ""
     headers: tuple[tuple[str, str, str], ...] = ()
+    most: int = 1 << 40
 
 
 class Cache:

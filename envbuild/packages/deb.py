@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 from collections.abc import Sequence
 
+from envbuild.bases.archive import ArchiveError, Limits, TarReader
+from envbuild.bases.compression import uncompressed
 from envbuild.errors import WorkFailed
 from envbuild.lock import Package
+from envbuild.packages.names import DebianOrigin
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
+_MOST_MEMBERS = 20
+_MOST_CONTROL = 16 << 20
+"""Bytes of the control data, packed: those of Debian's largest packages have one million."""
+_LIMITS = Limits(members=1000, size=8 << 20, total=64 << 20)
 
 
 class BadArchive(WorkFailed):
     """A file is no Debian package."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} is no Debian package: {reason}", "renew the lock with: envbuild update")
+        super().__init__(f"{path} is not a Debian package: {reason}", "renew the lock with: envbuild update")
 
 
 def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
     """A `Packages` index of archives that lie in one folder under the names of their origins; with their paths."""
     stanzas = []
     for package, path in packages:
-        name = package.origin.rpartition("/")[2]
+        name = DebianOrigin(package.origin).file
         algorithm, _, digest = package.hash.partition(":")
         stanza = control_of(path).rstrip("\n")
         size = os.stat(path).st_size
@@ -37,25 +43,43 @@ def control_of(path: str) -> str:
     """The control file of an archive. Raises BadArchive."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise BadArchive(path, "it is no ar archive")
-        while len(header := file.read(_HEADER)) == _HEADER:
-            name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
+            raise BadArchive(path, "it is not an ar archive")
+        end = os.fstat(file.fileno()).st_size
+        # A package has three members, and vendors add one or two.
+        for _ in range(_MOST_MEMBERS):
+            header = file.read(_HEADER)
+            if len(header) < _HEADER:
+                break
+            name, size = _member(path, header)
+            if size > end - file.tell():
+                raise BadArchive(path, f"its member {name!a} would reach beyond its end")
             if name.startswith("control.tar"):
-                return _control(path, name, file.read(size))
+                if size > _MOST_CONTROL:
+                    raise BadArchive(path, f"its control data have {size:,} bytes")
+                return _control(path, file.read(size))
             file.seek(size + size % 2, os.SEEK_CUR)
     raise BadArchive(path, "it has no control data")
 
 
-def _control(path: str, name: str, packed: bytes) -> str:
-    if name.endswith(".zst"):
-        import zstandard
+def _member(path: str, header: bytes) -> tuple[str, int]:
+    """The name and the size that the header of a member says."""
+    digits = header[48:58].rstrip(b" ")
+    if header[58:] != b"`\n" or not digits.isdigit():
+        raise BadArchive(path, "a header in it is damaged")
+    return header[:16].decode("ascii", "replace").strip().rstrip("/"), int(digits)
 
-        packed = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
-    # Only read, never extracted: its filters are not to be relied on (CVE-2025-4517).
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for member in archive:
-            if member.name.removeprefix("./") == "control":
-                found = archive.extractfile(member)
-                if found is not None:
-                    return found.read().decode("utf-8", "surrogateescape")
+
+def _control(path: str, packed: bytes) -> str:
+    """The control file in the archive of that name. Our own reader of tar has limits, and no faults of tarfile's."""
+    source = uncompressed(io.BytesIO(packed), path)
+    try:
+        reader = TarReader(source, path, _LIMITS)
+        for member in reader.members():
+            if member.path == b"control" and member.kind == "f" and member.sparse is None:
+                content = b""
+                while chunk := reader.read(_LIMITS.size):
+                    content += chunk
+                return content.decode("utf-8", "surrogateescape")
+    except ArchiveError as error:
+        raise BadArchive(path, error.message) from error
     raise BadArchive(path, "it has no control file")

@@ -39,5 +39,16 @@ class NotToBeHad(WorkFailed):
         )
 
 
+class TooLargeToFetch(WorkFailed):
+    """A file is larger than the limit on what is fetched."""
+
+    def __init__(self, url: str, most: int) -> None:
+        super().__init__(
+            f"{url} is larger than {most:,} bytes, the limit on one file that is fetched",
+            f"if it is meant to be, allow more: ENVBUILD_FETCH_LIMIT={max(1, 2 * most // 1_000_000_000)}GB "
+            "envbuild build ...",
+        )
+
+
 class NoManager(WorkFailed):
     """The tree has not got what it takes to install such packages."""

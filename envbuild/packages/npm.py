@@ -13,14 +13,17 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 
 from envbuild.lock import Package
+from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.names import BUILD, NodeOrigin, NodePath, NodeVersion
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
+from envbuild.real_path import Component
 
-BUILD = "build/"
-"""The beginning of the origin of npm itself, where it is needed to run scripts and the tree has none."""
 NEEDS_NPM, NO_NODE = 64, 66
 NPM_ARCHIVE = "npm.tgz"
+_NODE_ANSWER = "what node in the sandbox says of itself"
+_HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
 _FILES = f"{FOLDER}/files"
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/npm_install.js"
@@ -62,10 +65,6 @@ if [ "$SCRIPTS" = yes ]; then
 fi
 """
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 Contents = tuple[tuple[str, bytes], ...]
 
 
@@ -77,7 +76,7 @@ def resolve_task(
     files = [(f"{_FILES}/{path.rpartition('/')[2]}", content) for path, content in contents]
     if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
-    packages = ((NPM_ARCHIVE, npm[1]),) if npm else ()
+    packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
     return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files), packages)
 
 
@@ -89,29 +88,38 @@ def refuse(status: int, output: str) -> None:
     raise Unresolved("npm", "\n".join(lines[-20:]))
 
 
-def read_answer(action: InstallPackages, text: str, node: str) -> tuple[Package, ...]:
+def node_of(text: bytes) -> tuple[str, str]:
+    """The version and architecture of a tree's Node. Raises BadDocument."""
+    plain = value_of(text, _NODE_ANSWER)
+    if not isinstance(plain, list) or len(plain) != 2 or not all(isinstance(one, str) for one in plain):
+        raise BadDocument(_NODE_ANSWER, "expected its version and architecture")
+    return plain[0], plain[1]
+
+
+def read_answer(action: InstallPackages, text: bytes, node: bytes) -> tuple[Package, ...]:
     """The packages of the lock that npm made (package-lock.json(5), lockfileVersion 2 and 3), for the Node that
-    `node` tells of. Raises Unresolved for what comes from elsewhere than a registry."""
-    _, architecture = json.loads(node)
+    `node` tells of. Raises Unresolved for what comes from elsewhere than a registry, BadName and BadDocument."""
+    _, architecture = node_of(node)
     production = dict(action.environment).get("NODE_ENV") == "production"
     found = []
-    for path, one in json.loads(text)["packages"].items():
-        if not path or one.get("inBundle") or (production and (one.get("dev") or one.get("devOptional"))):
+    for path, one in fields_of(text, "the lock that npm made in the sandbox").fields("packages").items():
+        if not path or one.flag("inBundle") or (production and (one.flag("dev") or one.flag("devOptional"))):
             continue
         name = path.removeprefix(_MODULES)
-        resolved = one.get("resolved", "")
-        if one.get("link") or not path.startswith(_MODULES) or (resolved and not resolved.startswith("http")):
+        resolved = one.text("resolved", "")
+        if one.flag("link") or not path.startswith(_MODULES) or (resolved and not resolved.startswith("http")):
             raise Unresolved(
                 "npm",
-                f"{name} comes from {resolved or path}, and only packages of a registry can be locked",
+                f"{name!r} comes from {resolved or path!r}, and only packages of a registry can be locked",
                 "copy it in and install it with a run step, or publish it",
             )
-        if not _fits(one.get("os"), "linux") or not _fits(one.get("cpu"), architecture):
+        if not _fits(one.any("os"), "linux") or not _fits(one.any("cpu"), architecture):
             continue
-        if one.get("libc") and not _fits(one["libc"], "glibc"):
+        if one.flag("libc") and not _fits(one.any("libc"), "glibc"):
             continue
-        real = one.get("name") or name.rpartition(_MODULES)[2]
-        found.append(Package(name, one["version"], _hash(name, one.get("integrity", "")), _origin(real, one)))
+        name, version = NodePath(name), NodeVersion(one.text("version"))
+        real = NodePath(one.text("name", "") or name.rpartition(_MODULES)[2])
+        found.append(Package(name, version, _hash(name, one.text("integrity", "")), _origin(real, version, resolved)))
     return tuple(sorted(found, key=lambda package: package.name))
 
 
@@ -120,11 +128,11 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
     install, mounted = [], []
     for package, path in packages:
         if package.origin.startswith(BUILD):
-            mounted.append((NPM_ARCHIVE, path))
+            mounted.append((Component(NPM_ARCHIVE), path))
             continue
-        name = f"{package.hash.partition(':')[2][:40]}.tgz"
+        name = Component(f"{package.hash.partition(':')[2][:40]}.tgz")
         mounted.append((name, path))
-        install.append({"path": package.name, "version": package.version, "file": f"{PACKAGES}/{name}"})
+        install.append({"path": NodePath(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
     order = {
         "into": action.option("into"),
         # An outer package before those that lie in it.
@@ -137,11 +145,12 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
     return Task(("/bin/sh", "-c", _FIND + _INSTALL), _environment(action), files, tuple(dict.fromkeys(mounted)))
 
 
-def package_of(name: str, metadata: dict[str, Any]) -> Package:
-    """A version of a package as the registry describes it."""
-    dist = metadata["dist"]
-    one = {"version": metadata["version"], "resolved": dist["tarball"]}
-    return Package(name, metadata["version"], _hash(name, dist.get("integrity", "")), _origin(name, one))
+def package_of(name: str, metadata: Fields) -> Package:
+    """A version of a package as the registry describes it. Raises BadName and BadDocument."""
+    dist, version = metadata.fields("dist"), NodeVersion(metadata.text("version"))
+    return Package(
+        name, version, _hash(name, dist.text("integrity", "")), _origin(name, version, dist.text("tarball", ""))
+    )
 
 
 def runs_scripts(action: InstallPackages) -> bool:
@@ -197,16 +206,21 @@ def _hash(name: str, integrity: str) -> str:
     known = dict(word.partition("?")[0].split("-", 1) for word in integrity.split() if "-" in word)
     for algorithm in ("sha512", "sha384", "sha256", "sha1"):
         if algorithm in known:
-            return f"{algorithm}:{base64.b64decode(known[algorithm]).hex()}"
+            try:
+                found = base64.b64decode(known[algorithm], validate=True)
+            except ValueError:
+                found = b""
+            if len(found) != _HASH_BYTES[algorithm]:
+                raise Unresolved("npm", f"{name} has an integrity that is no {algorithm}")
+            return f"{algorithm}:{found.hex()}"
     raise Unresolved("npm", f"{name} has no integrity in the lock that npm made")
 
 
-def _origin(name: str, one: dict[str, str]) -> str:
-    """Where an archive lies in a registry."""
-    resolved = one.get("resolved", "").partition("?")[0].partition("#")[0]
-    _, found, rest = resolved.partition(f"/{name}/-/")
-    usual = f"{name.rpartition('/')[2]}-{one['version']}.tgz"
-    return f"{name}/-/{rest if found else usual}"
+def _origin(name: str, version: str, resolved: str) -> NodeOrigin:
+    """Where an archive lies in a registry. Raises BadName."""
+    _, found, rest = resolved.partition("?")[0].partition("#")[0].partition(f"/{name}/-/")
+    usual = f"{name.rpartition('/')[2]}-{version}.tgz"
+    return NodeOrigin(f"{name}/-/{rest if found else usual}")
 
 
 def _name_and_range(word: str) -> tuple[str, str]:
@@ -220,7 +234,7 @@ def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
     for package in sorted(pins, key=lambda one: (one.name.count(_MODULES), one.name)):
         if package.origin.startswith(BUILD):
             continue
-        *above, name = package.name.split(f"/{_MODULES}")
+        *above, name = NodePath(package.name).split(f"/{_MODULES}")
         level = root
         for folder in above:
             entry = level.setdefault(folder, {})
@@ -228,7 +242,7 @@ def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
             level = entry.setdefault("dependencies", {})
         algorithm, _, digits = package.hash.partition(":")
         integrity = f"{algorithm}-{base64.b64encode(bytes.fromhex(digits)).decode()}"
-        level[name] = {"version": package.version, "integrity": integrity}
+        level[name] = {"version": NodeVersion(package.version), "integrity": integrity}
     return {"lockfileVersion": 1, "requires": True, "dependencies": root}
 
 

@@ -16,15 +16,27 @@ from importlib import resources
 from urllib.parse import unquote
 
 from envbuild.lock import Package
+from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.packages.credentials import without_user
+from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.names import (
+    BUILD,
+    INDEX,
+    TREE,
+    BadName,
+    DistributionName,
+    PythonVersion,
+    SourceName,
+    TreePath,
+    WheelName,
+    distribution_file,
+    file_of_address,
+)
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
+from envbuild.real_path import Component
 
-INDEX = "index/"
-"""Origins: the name of a file in the package index; `build/` before it for what only builds sources."""
-BUILD = "build/"
-TREE = "tree/"
-"""A file of the tree itself, from `find-links`."""
 FILES = f"{FOLDER}/files"
 CONSTRAINTS = f"{FOLDER}/locked.txt"
 NEEDS_PIP, NEEDS_VENV, NO_PYTHON = 64, 65, 66
@@ -41,6 +53,10 @@ exit {NO_PYTHON}
 _CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)==")
 
 Contents = tuple[tuple[str, bytes], ...]
+ANSWER = "the answer of pip in the sandbox"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+NAMED_ADDRESS = re.compile(r"https?://[^\s#;\"'<>\\]+")
+"""An address in the text of a requirement."""
 
 
 def resolve_task(
@@ -54,7 +70,8 @@ def resolve_task(
     for option, value in action.options:
         if option == "find-links":
             words += ["--find-links", value]
-    held = "".join(f"{p.name}=={p.version}\n" for p in pins if not p.origin.startswith(BUILD))
+    kept = [p for p in pins if not p.origin.startswith(BUILD)]
+    held = "".join(f"{DistributionName(p.name)}=={PythonVersion(p.version)}\n" for p in kept)
     if held:
         words += ["-c", CONSTRAINTS]
     words += ["--", *action.wanted]
@@ -93,34 +110,64 @@ def to_unpin(output: str) -> set[str]:
     return {normal(name) for name in _CONSTRAINED.findall(output)}
 
 
-def read_answer(text: str) -> tuple[tuple[Package, str], ...]:
-    """The distributions that pip named, each with its address. Raises Unresolved for what has no hash."""
+def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:
+    """The distributions that pip named, each with its address. Raises Unresolved for what has no hash and for
+    addresses that nobody asked for, BadName and BadDocument."""
     found: dict[tuple[str, str], tuple[Package, str]] = {}
-    for one in json.loads(text)["found"]:
-        name, url = normal(one["name"]), one["url"]
-        if not one["sha256"]:
+    for one in fields_of(text, ANSWER).objects("found"):
+        name, version = normal(DistributionName(one.text("name"))), PythonVersion(one.text("version"))
+        url, digest = one.text("url"), one.text("sha256")
+        if not digest:
             raise Unresolved(
                 "pip",
-                f"{name} {one['version']} comes from {url}, which has no sha256",
+                f"{name} {version} comes from {url!r}, which has no sha256",
                 "name a file with its hash (NAME @ https://.../FILE#sha256=...), or copy it in and use run",
             )
-        if one["direct"]:
-            origin = url
-        elif url.startswith("file://"):
-            origin = TREE + unquote(url.removeprefix("file:///"))
+        if SHA256.fullmatch(digest) is None:
+            raise BadDocument(ANSWER, f"{digest[:100]!r} is no sha256")
+        plain = url.partition("#")[0]
+        if url.startswith("file://"):
+            origin: str = TREE + TreePath(unquote(url.removeprefix("file:///")))
+        elif one.flag("direct"):
+            if not names_address(action, contents, plain):
+                raise Unresolved(
+                    "pip",
+                    f"{name} {version} would come from {plain!r}, which a package asks for and this statement does not",
+                    f'if you trust that address, name it here: pip ... "{name} @ {plain}#sha256={digest}"',
+                )
+            file_of_address(address := _address(plain))
+            origin = address
         else:
-            origin = INDEX + unquote(url.partition("#")[0].rpartition("/")[2])
-        origin = (BUILD if one["build"] else "") + origin
-        package = Package(name, one["version"], f"sha256:{one['sha256']}", origin)
-        found.setdefault((package.hash, origin), (package, url.partition("#")[0]))
+            origin = INDEX + file_of_address(_address(plain))
+        origin = (BUILD if one.flag("build") else "") + origin
+        package = Package(name, version, f"sha256:{digest}", origin)
+        found.setdefault((package.hash, origin), (package, plain))
     return tuple(sorted(found.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
 
 
-def needs_pip(text: str) -> bool:
+def names_address(action: InstallPackages, contents: Contents, address: str) -> bool:
+    """Whether a statement, or one of its files, names this address itself (`NAME @ ADDRESS`)."""
+    plain = without_user(address)
+    texts = [*action.wanted, *(content.decode("utf-8", "replace") for _, content in contents)]
+    return any(without_user(one) == plain for text in texts for one in NAMED_ADDRESS.findall(text))
+
+
+def asks_again(action: InstallPackages, contents: Contents, packages: Iterable[Package]) -> bool:
+    """Whether what a lock has for a statement is not to be trusted with where files come from: an address that the
+    statement doesn't name."""
+    origins = [package.origin.removeprefix(BUILD) for package in packages]
+    direct = [origin for origin in origins if not origin.startswith((INDEX, TREE))]
+    return not all(names_address(action, contents, origin) for origin in direct)
+
+
+def needs_pip(text: bytes) -> bool:
     """Whether a resolution's answer has sources, which pip has to build, and used a pip that was mounted."""
-    plain = json.loads(text)
-    sources = any(not one["build"] and not one["url"].partition("#")[0].endswith(".whl") for one in plain["found"])
-    return sources and plain["pip"][0].startswith(PACKAGES)
+    plain = fields_of(text, ANSWER)
+    found = plain.objects("found")
+    sources = any(not one.flag("build") and not one.text("url").partition("#")[0].endswith(".whl") for one in found)
+    words = plain.any("pip")
+    mounted = isinstance(words, list) and bool(words) and str(words[0]).startswith(f"{PACKAGES}/")
+    return sources and mounted
 
 
 def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
@@ -128,13 +175,13 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     are found there)."""
     install: list[str] = []
     hashes: dict[str, str] = {}
-    mounted: list[tuple[str, str]] = []
+    mounted: list[tuple[Component, str]] = []
     pip = None
     for package, path in packages:
         build = package.origin.startswith(BUILD)
         origin = package.origin.removeprefix(BUILD)
         if origin.startswith(TREE):
-            inside = "/" + origin.removeprefix(TREE)
+            inside = "/" + TreePath(origin.removeprefix(TREE))
             hashes[inside] = package.hash.partition(":")[2]
         else:
             inside = f"{PACKAGES}/{file_name(package)}"
@@ -162,9 +209,21 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
 
 
-def file_name(package: Package) -> str:
-    """The name of a distribution's file: pip reads name, version and tags in it."""
-    return unquote(package.origin.partition("#")[0].rpartition("/")[2])
+def file_name(package: Package) -> WheelName | SourceName:
+    """The name of a distribution's file: pip reads name, version and tags in it. Raises BadName."""
+    origin = package.origin.removeprefix(BUILD)
+    if origin.startswith(INDEX):
+        return distribution_file(origin.removeprefix(INDEX))
+    if origin.startswith(TREE):
+        return distribution_file(origin.rpartition("/")[2])
+    return file_of_address(_address(origin))
+
+
+def _address(text: str) -> WebAddress:
+    try:
+        return WebAddress(text)
+    except BadAddress:
+        raise BadName("where a Python distribution comes from", text) from None
 
 
 def runs_on(requires: str, python: str) -> bool:
@@ -173,14 +232,14 @@ def runs_on(requires: str, python: str) -> bool:
     return all(version_of(bound) <= version_of(python) for bound in bounds)
 
 
-def is_release(wheel: str) -> bool:
-    """Whether a wheel's name has the version of a release: numbers alone."""
-    return wheel.split("-")[1].replace(".", "").isdigit()
+def is_release(wheel: WheelName) -> bool:
+    """Whether a wheel is a release for all platforms: its version is numbers alone."""
+    return wheel.endswith("-py3-none-any.whl") and wheel.version.replace(".", "").isdigit()
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """The numbers of a version."""
-    return tuple(int(part) for part in text.strip().split(".") if part.isdigit())
+    """The numbers of a version; those that are too long for one are left out."""
+    return tuple(int(part) for part in text.strip().split(".") if part.isascii() and part.isdigit() and len(part) < 19)
 
 
 def is_in_tree(package: Package) -> bool:

@@ -2,69 +2,94 @@
 
 from __future__ import annotations
 
-import json
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
-from envbuild.packages.download import Connections
+from urllib3.exceptions import HTTPError
+
+from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.packages.cache import Address
+from envbuild.packages.connections import Connections
+from envbuild.packages.documents import BadDocument, fields_of
+from envbuild.packages.names import BadName, SourceName, WheelName, distribution_file
+from envbuild.packages.reach import Level
 from envbuild.record import Record
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+MOST_FILES = 200_000
 
 
 class IndexFile(Record):
     """One file of a project; `sha256` is "" where the index does not give it."""
 
-    name: str
-    address: str
+    name: WheelName | SourceName
+    address: Address
     sha256: str
     requires_python: str = ""
     yanked: bool = False
 
 
-def files_of(connections: Connections, index: str, project: str) -> list[IndexFile]:
-    """The files of a project (its normal name) in an index, [] if that does not have it. Raises urllib3's HTTPError."""
-    address = f"{index.rstrip('/')}/{project}/"
-    return files_on(connections, address)
-
-
 def files_on(connections: Connections, address: str) -> list[IndexFile]:
-    """The files that a page links to: a project's, or one of find-links."""
-    status, body = connections.read(address, {"Accept": ACCEPT})
-    if status != 200:
+    """The files that a page links to: a project's, or one of find-links; [] if there is no such page. What is called
+    as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also for a page
+    that is none."""
+    page = connections.read(address, {"Accept": ACCEPT})
+    if page.status != 200:
         return []
-    if body.lstrip().startswith(b"{"):
-        return [
-            IndexFile(
-                one["filename"],
-                urljoin(address, one["url"]),
-                one.get("hashes", {}).get("sha256", ""),
-                one.get("requires-python") or "",
-                bool(one.get("yanked")),
-            )
-            for one in json.loads(body)["files"]
-        ]
-    parser = _Links(address)
-    parser.feed(body.decode("utf-8", "replace"))
-    return parser.found
+    found: list[IndexFile] = []
+    if page.content.lstrip().startswith(b"{"):
+        try:
+            for one in fields_of(page.content, address).objects("files"):
+                sha256 = one.fields("hashes").text("sha256", "")
+                requires, yanked = one.text("requires-python", ""), one.flag("yanked")
+                link = urljoin(page.address, one.text("url"))
+                _add(found, one.text("filename"), link, page.level, sha256, requires, yanked=yanked)
+        except (BadDocument, ValueError) as error:
+            raise HTTPError(str(error)) from error
+    else:
+        try:
+            _Links(page.address, page.level, found).feed(page.content.decode("utf-8", "replace"))
+        except (AssertionError, RecursionError, ValueError) as error:
+            raise HTTPError(f"it is no index page: {error}") from error
+    return found
+
+
+def _add(
+    found: list[IndexFile], name: str, address: str, giver: Level, sha256: str, requires: str, *, yanked: bool
+) -> None:
+    try:
+        file = distribution_file(name)
+        link = Address(WebAddress(address), giver)
+    except (BadName, BadAddress):
+        return
+    if len(found) >= MOST_FILES:
+        raise ValueError(f"it names more than {MOST_FILES} files")
+    if len(sha256) == 64 and not sha256.strip("0123456789abcdef"):
+        found.append(IndexFile(file, link, sha256, requires, yanked))
+    else:
+        found.append(IndexFile(file, link, "", requires, yanked))
 
 
 class _Links(HTMLParser):
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, giver: Level, found: list[IndexFile]) -> None:
         super().__init__()
-        self.found: list[IndexFile] = []
+        self._found = found
         self._address = address
+        self._giver = giver
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         href = values.get("href")
         if tag == "base" and href:
-            self._address = urljoin(self._address, href)
+            self._address = urljoin(self._address, href)  # a page without a base that is one has no links
         if tag != "a" or not href:
             return
-        address, fragment = urldefrag(urljoin(self._address, href))
+        try:
+            address, fragment = urldefrag(urljoin(self._address, href))
+        except ValueError:
+            return  # an address that is none, among others
         algorithm, _, digest = fragment.partition("=")
-        name = unquote(address.rpartition("/")[2])
-        requires = values.get("data-requires-python") or ""
+        name = unquote(address.partition("?")[0].rpartition("/")[2])
         sha256 = digest if algorithm == "sha256" else ""
-        self.found.append(IndexFile(name, address, sha256, requires, "data-yanked" in values))
+        requires, yanked = values.get("data-requires-python") or "", "data-yanked" in values
+        _add(self._found, name, address, self._giver, sha256, requires, yanked=yanked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envbuild.real_path import Component
 from envbuild.record import Record
 
 Pairs = tuple[tuple[str, str], ...]
@@ -21,5 +22,5 @@ class Task(Record):
     argv: tuple[str, ...]
     environment: Pairs = ()
     files: tuple[tuple[str, bytes], ...] = ()
-    packages: Pairs = ()
+    packages: tuple[tuple[Component, str], ...] = ()
     executable: tuple[str, ...] = ()

@@ -68,17 +68,19 @@ def load(text: str) -> Parts | None:
     """The parts that `dump` wrote; None for a text that is none, such as a damaged one: it only serves to explain."""
     try:
         action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
-    except (ValueError, TypeError):
+        found = Parts(
+            action,
+            tuple((str(name), _frozen(value)) for name, value in fields),
+            tuple(discard),
+            parent,
+            tuple(Input(*map(str, one)) for one in inputs),
+            epoch,
+            owners_kept,
+        )
+        hash(found)  # what can't be hashed was never a step's
+    except (ValueError, TypeError, RecursionError):
         return None
-    return Parts(
-        action,
-        tuple((name, _frozen(value)) for name, value in fields),
-        tuple(discard),
-        parent,
-        tuple(Input(*one) for one in inputs),
-        epoch,
-        owners_kept,
-    )
+    return found
 
 
 def own_differences(before: Parts, after: Parts) -> Iterator[str]:

@@ -15,13 +15,14 @@ from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.runtime.kept_state import KeptState
 from envbuild.runtime.settings import HOST_NETWORK, NO_NETWORK, RESERVED, from_plain, to_plain
 from envbuild.runtime.streams import LogStreams
-from envbuild.runtime.supervisor import Supervisor, Task
+from envbuild.runtime.supervisor import CANNOT_START, Supervisor, Task
 from envbuild.sandbox import syscalls
 from envbuild.sandbox.ids import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
-from envbuild.store.instances import EXITED, Instances, State, write_state
+from envbuild.store.instances import EXITED, Instances, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
             # Where it was ended before it was started nobody was told of that.
             _answer(link, "failed", (supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
-            write_state(folder, State(EXITED, code=127, error=error.message))
+            KeptState(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
             _answer(link, "failed", (error.message, error.hint))
         # Not after a fault of ours: what it was is told in its folder.
         _remove_temporary(identity, folder)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
 from envbuild.errors import WorkFailed
+from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.messages import Shape, fits
 from envbuild.sandbox.request import Entry
-from envbuild.sandbox.wire import receive, send
-from envbuild.store.instances import Instance
+from envbuild.sandbox.wire import Message, close_all, receive, send
+from envbuild.store.instances import DamagedInstance, Instance
 
 SOCKET = "control"
 ENTER, SIGNAL, STOP, WAIT, PAUSE, ROOT = "enter", "signal", "stop", "wait", "pause", "root"
+PATIENCE = 10.0
+"""Seconds until a supervisor that does not answer is taken for one that hangs."""
 ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
+_ANSWERS: dict[str, Shape] = {ENDED: (int,), FAILED: (str, str), TERMINAL: (), DONE: ()}
+_NEVER: Shape = (int, bytes)  # what no answer says
 
 
 class NotRunning(WorkFailed):
@@ -26,31 +33,78 @@ class NotRunning(WorkFailed):
         super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
 
 
-def connect(instance: Instance) -> socket:
-    """A connection to the supervisor. Raises NotRunning."""
+class NotAnswering(WorkFailed):
+    """The supervisor of an instance lives, and does not answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} runs, but its supervisor does not answer", f"end it: envbuild kill {name}")
+
+
+class Refused(WorkFailed):
+    """The supervisor answers that it cannot do this now."""
+
+
+def _hear(link: socket) -> Message | None:
+    """The next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
+    message = receive(link)
+    if message is not None and not fits(message[1], _ANSWERS.get(message[0], _NEVER)):
+        close_all(message[2])
+        raise BadMessage(f"'{message[0][:40]}' does not come so")
+    return message
+
+
+def connect(instance: Instance | DamagedInstance) -> socket:
+    """A connection to the supervisor. Raises NotRunning and NotAnswering."""
     link = socket(AF_UNIX, SOCK_STREAM)
-    # Through a descriptor: a socket's path may have 108 bytes only (unix(7)), and a store lies where it lies.
-    folder = os.open(instance.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    latest = time.monotonic() + PATIENCE
     try:
-        link.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+        # Through a descriptor: a socket's path may have 108 bytes only (unix(7)), and a store lies where it lies.
+        folder = os.open(instance.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            link.setblocking(False)
+            while not _connected(link, f"/proc/self/fd/{folder}/{SOCKET}"):
+                if time.monotonic() > latest:
+                    raise NotAnswering(instance.name)
+                time.sleep(0.05)
+            link.setblocking(True)
+        finally:
+            os.close(folder)
     except OSError as error:
         link.close()
         raise NotRunning(instance.name) from error
-    finally:
-        os.close(folder)
+    except NotAnswering:
+        link.close()
+        raise
     return link
 
 
-def ask(instance: Instance, kind: str, payload: tuple[object, ...] = ()) -> tuple[object, ...]:
-    """Asks for something and waits until it is done; the answer. Raises NotRunning."""
+def _connected(link: socket, path: str) -> bool:
+    """False where as many wait already as may (unix(7), listen(2))."""
+    try:
+        link.connect(path)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def ask(
+    instance: Instance | DamagedInstance, kind: str, payload: tuple[object, ...] = (), *, seconds: float | None = None
+) -> tuple[object, ...]:
+    """Asks for something and waits until it is done, at most so long; the answer. Raises NotRunning, NotAnswering and
+    Refused."""
     with connect(instance) as link:
         try:
+            link.settimeout(seconds)
             send(link, kind, payload)
-            answer = receive(link)
+            answer = _hear(link)
+        except TimeoutError as error:
+            raise NotAnswering(instance.name) from error
         except OSError as error:
             raise NotRunning(instance.name) from error  # it ended while it was asked
     if answer is None:
         raise NotRunning(instance.name)
+    if answer[0] == FAILED:
+        raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
     return answer[1]
 
 
@@ -59,9 +113,11 @@ def root_of(instance: Instance) -> int:
     with connect(instance) as link:
         try:
             send(link, ROOT, ())
-            answer = receive(link)
+            answer = _hear(link)
         except OSError as error:
             raise NotRunning(instance.name) from error
+    if answer is not None and answer[0] == FAILED:
+        raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
     if answer is None or not answer[2]:
         raise NotRunning(instance.name)
     return answer[2][0]
@@ -77,7 +133,9 @@ def paused(instance: Instance) -> Iterator[None]:
         return
     with link:
         send(link, PAUSE, ())
-        receive(link)
+        answer = _hear(link)
+        if answer is not None and answer[0] == FAILED:
+            raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
         yield
 
 
@@ -98,9 +156,9 @@ def enter(
         payload = (entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
         send(link, ENTER, payload, streams)
         running(lambda number: send(link, SIGNAL, (number,)))
-        while (answer := receive(link)) is not None:
+        while (answer := _hear(link)) is not None:
             kind, found, descriptors = answer
-            if kind == TERMINAL:
+            if kind == TERMINAL and descriptors:
                 terminal(descriptors[0])
             elif kind == FAILED:
                 raise SandboxFailure(str(found[0]), str(found[1]))

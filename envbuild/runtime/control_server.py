@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import struct
 import threading
+import time
 from collections.abc import Callable
-from socket import AF_UNIX, SHUT_RDWR, SOCK_STREAM, socket
+from socket import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.runtime import control
+from envbuild.runtime.descriptors import allowance
+from envbuild.sandbox.messages import TEXTS, fits
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.session import Ended, Session
 from envbuild.sandbox.wire import receive, send
@@ -28,14 +33,30 @@ if TYPE_CHECKING:
         def wait(self) -> int: ...
 
 
+LONGEST_WAIT = 1e9
+PATIENCE = 5
+"""Seconds that who asks has to say what for, and to take an answer."""
+_OTHERS = 24
+"""Descriptors that a supervisor needs besides those of who asks: streams, logs, its sandbox."""
+_LEAST = 8
+_PAUSE = 0.05
+_STREAMS = 3
+
+
 class ControlServer:
-    """Answers on the socket in an instance's folder."""
+    """Answers on the socket in an instance's folder.
+
+    There is always room for who wants the instance to end: what stays connected (`exec`, `wait`) is refused when so
+    many are that descriptors could run out, and who says nothing is dropped.
+    """
 
     def __init__(self, folder: str, session: Session, supervisor: Controlled) -> None:
         self._path = f"{folder}/{control.SOCKET}"
         self._session = session
         self._supervisor = supervisor
         self._answering: list[threading.Thread] = []
+        self._over = False
+        self._most = max(_LEAST, allowance().kept - _OTHERS)
         self._server = socket(AF_UNIX, SOCK_STREAM)
         self._listen(folder)
 
@@ -45,14 +66,20 @@ class ControlServer:
 
     def end(self) -> None:
         """Answers no more, once who asked before was told how it ended."""
-        os.unlink(self._path)
+        self._over = True
+        try:
+            os.unlink(self._path)
+        except OSError:
+            pass  # it is gone with its folder, or the disk is broken
         try:
             self._server.shutdown(SHUT_RDWR)
         except OSError:
             pass
         self._server.close()
+        # For all together: who hangs has no time of his own.
+        latest = time.monotonic() + 1
         for thread in list(self._answering):
-            thread.join(timeout=1)
+            thread.join(timeout=max(0.0, latest - time.monotonic()))
 
     def _listen(self, folder: str) -> None:
         if os.path.lexists(self._path):
@@ -67,45 +94,67 @@ class ControlServer:
         self._server.listen(64)
 
     def _serve(self) -> None:
-        while True:
+        while not self._over:
             try:
                 link, _ = self._server.accept()
             except OSError:
-                return  # closed: the instance is over
-            thread = threading.Thread(target=self._answer, args=(link,), name="answer", daemon=True)
+                # Without a descriptor for him he waits; after the end there is no socket any more.
+                time.sleep(_PAUSE)
+                continue
             self._answering = [one for one in self._answering if one.is_alive()]
+            crowded = len(self._answering) >= self._most
+            thread = threading.Thread(target=self._answer, args=(link, crowded), name="answer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                link.close()  # no more threads: who asks is told that nobody answers
+                continue
             self._answering.append(thread)
-            thread.start()
 
-    def _answer(self, link: socket) -> None:
+    def _answer(self, link: socket, crowded: bool) -> None:
         with link:
             try:
+                link.settimeout(PATIENCE)
                 message = receive(link)
-                if message is None:
-                    return
-                kind, payload, descriptors = message
-                if kind == control.ENTER:
-                    self._enter(link, payload, descriptors)
-                elif kind == control.SIGNAL:
-                    self._supervisor.signal(payload[0])
-                    send(link, control.DONE, ())
-                elif kind == control.STOP:
-                    self._supervisor.stop(payload[0])
-                    send(link, control.ENDED, (self._supervisor.wait(),))
-                elif kind == control.WAIT:
-                    send(link, control.ENDED, (self._supervisor.wait(),))
-                elif kind == control.PAUSE:
-                    with self._session.paused():
-                        send(link, control.DONE, ())
-                        receive(link)  # until who asked has enough
-                elif kind == control.ROOT:
-                    root = self._session.root()
-                    try:
-                        send(link, control.DONE, (), (root,))
-                    finally:
-                        os.close(root)
-            except (OSError, EOFError, EnvbuildError):
-                pass  # who asked is gone, or the command is
+                link.settimeout(None)
+                link.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack("ll", PATIENCE, 0))
+                if message is not None:
+                    self._do(link, *message, crowded=crowded)
+            except (OSError, EOFError, ValueError, TypeError, IndexError, EnvbuildError):
+                pass  # who asked is gone, hangs or talks nonsense; or the command is gone
+
+    def _do(
+        self, link: socket, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...], *, crowded: bool
+    ) -> None:
+        if not _is_question(kind, payload):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        if crowded and kind not in (control.SIGNAL, control.STOP):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            reason = f"{self._most} commands are connected to it already"
+            send(link, control.FAILED, (reason, "end some of them, or raise the limit on open files (ulimit -n)"))
+        elif kind == control.ENTER:
+            self._enter(link, payload, descriptors)
+        elif kind == control.SIGNAL:
+            self._supervisor.signal(payload[0])
+            send(link, control.DONE, ())
+        elif kind == control.STOP:
+            self._supervisor.stop(payload[0])
+            send(link, control.ENDED, (self._supervisor.wait(),))
+        elif kind == control.WAIT:
+            send(link, control.ENDED, (self._supervisor.wait(),))
+        elif kind == control.PAUSE:
+            with self._session.paused():
+                send(link, control.DONE, ())
+                receive(link)  # until who asked has enough
+        elif kind == control.ROOT:
+            root = self._session.root()
+            try:
+                send(link, control.DONE, (), (root,))
+            finally:
+                os.close(root)
 
     def _enter(self, link: socket, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
         over = threading.Event()
@@ -118,8 +167,11 @@ class ControlServer:
             _quietly(lambda: send(link, control.TERMINAL, (), (master,)))
             os.close(master)
 
-        entry = Entry(*payload)
         try:
+            if len(descriptors) != _STREAMS:
+                send(link, control.FAILED, ("too many files are open", "raise the limit on open files (ulimit -n)"))
+                return
+            entry = Entry(*payload)
             number = self._session.enter(entry, (descriptors[0], descriptors[1], descriptors[2]), ended, terminal)
         except EnvbuildError as error:
             send(link, control.FAILED, (error.message, error.hint))
@@ -127,14 +179,39 @@ class ControlServer:
         finally:
             for descriptor in set(descriptors):
                 os.close(descriptor)
-        while not over.is_set():
+        while _is_readable(link, over):
             message = receive(link)
             if message is None:
                 # Who asked is gone: as with a terminal that is closed.
                 self._session.signal(number, int(signal.SIGHUP))
                 return
-            if message[0] == control.SIGNAL:
+            if message[0] == control.SIGNAL and _is_question(*message[:2]):
                 self._session.signal(number, message[1][0])
+
+
+def _is_question(kind: str, payload: tuple[Any, ...]) -> bool:
+    """Whether a message asks for something as commands do."""
+    if kind == control.ENTER:
+        pairs = payload[1] if len(payload) > 1 and isinstance(payload[1], tuple) else ("",)
+        return fits(payload, (TEXTS, tuple, str, str, bool)) and all(
+            isinstance(one, tuple) and fits(one, (str, str)) for one in pairs
+        )
+    if kind == control.SIGNAL:
+        return fits(payload, (int,)) and 0 < payload[0] < signal.NSIG
+    if kind == control.STOP:
+        given = fits(payload, (int,)) or fits(payload, (float,))
+        return payload == (None,) or (given and 0 <= payload[0] < LONGEST_WAIT)
+    return payload == ()
+
+
+def _is_readable(link: socket, over: threading.Event) -> bool:
+    """Waits for who asked to say more; False if he says nothing after it is over."""
+    poller = select.poll()
+    poller.register(link, select.POLLIN)
+    while not poller.poll(PATIENCE * 1000):
+        if over.is_set():
+            return False
+    return True
 
 
 def _tell(link: socket, how: Ended) -> None:

@@ -54,7 +54,8 @@ def check_mounts(settings: Settings, path: str, name: str) -> None:
 
 
 def open_on_host(path: str, flags: int) -> int:
-    """Opens a path of the user's own, with links followed as anywhere."""
+    """Opens a path of the user's own. Links on the way are followed as anywhere; one at the end of where something is
+    written to is not, as the instance may have sent it (`copy`)."""
     return os.open(path, flags | os.O_CLOEXEC)
 
 
@@ -87,8 +88,13 @@ def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[
 
 def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, leave_out: tuple[str, ...] = ()) -> None:
     """Copies to `path`, by docker's rules: a folder that is there takes what is copied in, under its own name; a file
-    is replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay."""
-    there = _look(opened, path, shown)
+    is replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
+
+    A link at the end of a path of the host is what is replaced, never followed: an earlier copy may have brought it.
+    Inside an instance it is followed as the instance itself would, and leads nowhere else.
+    """
+    follow = opened is not open_on_host
+    there = _look(opened, path, shown) if follow else _look_at_end(path, shown)
     if there is not None and stat.S_ISDIR(os.fstat(there).st_mode):
         try:
             if not source.name:
@@ -103,11 +109,11 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
         os.close(there)
         if source.directory:
             raise UsageError(f"{shown} is a file", f"{source.shown} is a folder: name a folder for it")
-        if not stat.S_ISREG(kind):
+        if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
             raise UsageError(f"{shown} is neither a file nor a folder", "choose another name; `-` is standard output")
     elif path.endswith(("/", "/.")) and not source.directory:
         raise NothingThere(f"there is no folder {shown}", "make it first, or leave the / at its end out")
-    folder, name = _end(opened, path.rstrip("/") or "/", shown)
+    folder, name = _end(opened, path.rstrip("/") or "/", shown, follow=follow)
     try:
         if source.directory and not source.name:
             _new_folder(source, folder, name, copier, leave_out)
@@ -146,8 +152,25 @@ def _look(opened: Open, path: str, shown: str) -> int | None:
         raise _explained(error, shown) from error
 
 
-def _end(opened: Open, path: str, shown: str) -> tuple[int, str]:
-    """The directory and the name that a path leads to in the end, when all links at its end are followed."""
+def _look_at_end(path: str, shown: str) -> int | None:
+    """What of the host is at the end of a path, held open: a link itself. Raises UsageError for a link to a folder."""
+    end = path.rstrip("/")
+    while end.endswith("/."):
+        end = end[:-2].rstrip("/")
+    if not end or os.path.basename(end) in (".", ".."):
+        return _look(open_on_host, path, shown)
+    held = _look(lambda path, flags: open_on_host(path, flags | os.O_NOFOLLOW), end, shown)
+    if held is not None and stat.S_ISLNK(os.fstat(held).st_mode) and os.path.isdir(end):
+        os.close(held)
+        raise UsageError(
+            f"{shown} is a link to a folder, and no link of this machine is followed",
+            f"name the folder itself: {os.path.realpath(end)}",
+        )
+    return held
+
+
+def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str]:
+    """The directory and the name that a path leads to in the end: when links at its end are followed, or as it is."""
     for _ in range(MOST_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
@@ -156,6 +179,8 @@ def _end(opened: Open, path: str, shown: str) -> tuple[int, str]:
             folder = opened(parent or ".", os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
             raise _explained(error, os.path.dirname(shown) or shown) from error
+        if not follow:
+            return folder, name
         try:
             target = os.readlink(name, dir_fd=folder)
         except OSError:

@@ -6,18 +6,30 @@ import os
 import stat
 from collections.abc import Callable
 
-from envbuild.bases.archive import ArchiveError, Member, TarReader
+from envbuild.bases.archive import ArchiveError, Limits, Member, TarReader
 from envbuild.runtime.copies import Source
 from envbuild.sandbox.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from envbuild.store.copying import DEEPEST, InTheWay, TooDeep, discard, into_place, make_directory, opened_at
+from envbuild.store.copying import (
+    DEEPEST,
+    MOST_UNTOLD,
+    InTheWay,
+    TooDeep,
+    discard,
+    into_place,
+    make_directory,
+    opened_at,
+)
 from envbuild.store.copying import temporary_name as new_name
+from envbuild.store.holes import data_of, has_holes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tarfile import TarFile
+    from io import FileIO
+    from tarfile import TarFile, TarInfo
     from typing import BinaryIO
 
 _CHUNK = 1 << 20
+_BLOCK = 512
 _NAME = "standard input"
 _BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _SET_ID = stat.S_ISUID | stat.S_ISGID
@@ -48,7 +60,8 @@ def read_tar(
     """Puts the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
     `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError and
     InTheWay."""
-    reader = TarReader(_Input(stream), _NAME)
+    # Holes stay such, and cost nothing here.
+    reader = TarReader(_Input(stream), _NAME, Limits(holes=1 << 62))
     folders: list[tuple[str, Member]] = []
 
     def owner_of(member: Member) -> tuple[int, int] | None:
@@ -177,6 +190,7 @@ class _Writer:
         self._skipped = skipped
         self._leave_out = leave_out
         self._depth = 0
+        self._linked: dict[tuple[int, int], str] = {}
 
     def add(self, held: int, name: str) -> None:
         from tarfile import DIRTYPE, SYMTYPE, TarInfo
@@ -198,21 +212,53 @@ class _Writer:
         else:
             self._skipped(name, "no file")
 
-    def _file(self, held: int, status: os.stat_result, info: object) -> None:
-        from tarfile import TarInfo
+    def _file(self, held: int, status: os.stat_result, info: TarInfo) -> None:
+        from tarfile import LNKTYPE
 
-        assert isinstance(info, TarInfo)
-        with open(f"/proc/self/fd/{held}", "rb") as file:
-            if status.st_size:
+        identity = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and identity in self._linked:
+            info.type, info.linkname = LNKTYPE, self._linked[identity]
+            self._archive.addfile(info)
+            return
+        with open(f"/proc/self/fd/{held}", "rb", buffering=0) as file:
+            if has_holes(status):
+                self._sparse(file.fileno(), status, info)
+            elif status.st_size:
                 info.size = status.st_size
                 self._archive.addfile(info, _Exactly(file, status.st_size))
             else:
                 # A file of /proc says that it has no bytes.
                 from io import BytesIO
 
-                content = file.read()
+                content = b""
+                while len(content) < MOST_UNTOLD and (chunk := file.read(_CHUNK)):
+                    content += chunk
                 info.size = len(content)
                 self._archive.addfile(info, BytesIO(content))
+        if status.st_nlink > 1:
+            self._linked[identity] = info.name
+
+    def _sparse(self, descriptor: int, status: os.stat_result, info: TarInfo) -> None:
+        """A file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX Format,
+        Version 1.0")."""
+        found = list(data_of(descriptor, status.st_size))
+        if not found or sum(found[-1]) < status.st_size:
+            found.append((status.st_size, 0))
+        numbers = [len(found), *(number for part in found for number in part)]
+        head = "".join(f"{number}\n" for number in numbers).encode()
+        head += b"\0" * (-len(head) % _BLOCK)
+        folder, _, name = info.name.rpartition("/")
+        info.pax_headers = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": info.name,
+            "GNU.sparse.realsize": str(status.st_size),
+        }
+        shown = info.name
+        info.name = f"{folder or '.'}/GNUSparseFile.0/{name}"
+        info.size = len(head) + sum(length for _, length in found)
+        self._archive.addfile(info, _Pieces(descriptor, head, found))
+        info.name = shown
 
     def _folder(self, held: int, path: str) -> None:
         self._depth += 1
@@ -237,15 +283,41 @@ class _Writer:
         self._depth -= 1
 
 
+class _Pieces:
+    """A head, and parts of a file after it; what is missing of them by now is filled up with zeros."""
+
+    def __init__(self, descriptor: int, head: bytes, found: list[tuple[int, int]]) -> None:
+        self._descriptor = descriptor
+        self._head = head
+        self._found = found[::-1]
+
+    def read(self, size: int = -1) -> bytes:
+        """As many bytes as are asked for; tarfile never asks for more than there are."""
+        read = b""
+        while size and (self._head or self._found):
+            if self._head:
+                piece, self._head = self._head[:size], self._head[size:]
+            else:
+                offset, length = self._found.pop()
+                wanted = min(length, size)
+                piece = os.pread(self._descriptor, wanted, offset)
+                piece += b"\0" * (wanted - len(piece))
+                if length > wanted:
+                    self._found.append((offset + wanted, length - wanted))
+            read += piece
+            size -= len(piece)
+        return read
+
+
 class _Exactly:
     """As many bytes as the archive's header has said: a file that is made shorter meanwhile is filled up with zeros."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: FileIO, size: int) -> None:
         self._file = file
         self._left = size
 
     def read(self, size: int = -1) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
-        found = self._file.read(wanted)
+        found = self._file.read(wanted) or b""
         self._left -= wanted
         return found + b"\0" * (wanted - len(found))

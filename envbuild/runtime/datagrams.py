@@ -32,13 +32,18 @@ class Datagrams:
     """The flows of all UDP ports of one instance."""
 
     def __init__(
-        self, take: Callable[[], socket | None], watch: Callable[[socket], None], forget: Callable[[socket], None]
+        self,
+        take: Callable[[], socket | None],
+        watch: Callable[[socket], None],
+        forget: Callable[[socket], None],
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         """`take` gives a socket inside, None if there is none just now; `watch` has the answers of one looked for and
-        `forget` ends that."""
+        `forget` ends that. While it is `full` there is none for a new sender until another one is forgotten."""
         self._take = take
         self._watch = watch
         self._forget = forget
+        self._full = full
         self._flows: dict[Key, _Flow] = {}
         self._answers: dict[int, _Flow] = {}
         self._waiting: list[tuple[int, socket, bytes, object]] = []
@@ -80,6 +85,13 @@ class Datagrams:
             except OSError:
                 return  # no more of it; or nobody listens there, or the way back is full: a datagram may be lost
 
+    def make_room(self) -> bool:
+        """Forgets the sender that was silent longest; False if there is none."""
+        if not self._flows:
+            return False
+        self._end(self._longest_silent())
+        return True
+
     def expire(self) -> None:
         """Forgets who was silent for long."""
         limit = time.monotonic() - IDLE
@@ -99,6 +111,8 @@ class Datagrams:
         if flow is None:
             inner = self._take()
             if inner is None:
+                if self._full():
+                    self.make_room()
                 return False
             flow = self._begin(_Flow(key, listener, inner, address), port)
         flow.used = time.monotonic()
@@ -110,12 +124,15 @@ class Datagrams:
 
     def _begin(self, flow: _Flow, port: int) -> _Flow:
         if len(self._flows) >= MOST_FLOWS:
-            self._end(min(self._flows.values(), key=lambda one: one.used))
+            self._end(self._longest_silent())
         flow.inner.setblocking(False)
         flow.inner.connect(("127.0.0.1", port))
         self._flows[flow.key] = self._answers[flow.inner.fileno()] = flow
         self._watch(flow.inner)
         return flow
+
+    def _longest_silent(self) -> _Flow:
+        return min(self._flows.values(), key=lambda one: one.used)
 
     def _end(self, flow: _Flow) -> None:
         del self._flows[flow.key]

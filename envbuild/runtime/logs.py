@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -15,7 +16,11 @@ OUT, ERR = "out", "err"
 
 class LogWriter:
     """Reads what a command prints from pipes and appends it, line by line: `TIME STREAM TEXT`, the time in seconds
-    since 1970 with six digits behind the point."""
+    since 1970 with six digits behind the point.
+
+    The command never waits for the disk to have room again: lines that cannot be written are dropped, and as soon as
+    something can be, a line says how many they were.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -23,6 +28,9 @@ class LogWriter:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - held as long as the instance lives
         self._size = os.fstat(self._file.fileno()).st_size
         self._threads: list[threading.Thread] = []
+        self._dropped = 0
+        self._reason = ""
+        self._torn = False
 
     def follow(self, descriptor: int, stream: str) -> None:
         """Takes over the reading end of a pipe, until its last writer is gone."""
@@ -45,13 +53,51 @@ class LogWriter:
         head = f"{time.time():.6f} {stream} ".encode()
         data = b"".join(head + line + b"\n" for line in lines)
         with self._lock:
-            if self._size + len(data) > LARGEST and self._size:
-                self._file.close()
-                os.replace(self._path, f"{self._path}.1")
-                self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115
-                self._size = 0
-            self._file.write(data)
-            self._size += len(data)
+            try:
+                self._make_room(len(data))
+                if self._dropped:
+                    self._append(_marker(self._dropped, self._reason))
+                    self._dropped = 0
+                self._append(data)
+            except OSError as error:
+                self._dropped += len(lines)
+                self._reason = error.strerror or str(error)
+
+    def _make_room(self, more: int) -> None:
+        """Begins another file where this one would grow too large. The one that is open stays if that fails."""
+        if not self._size or self._size + more <= LARGEST:
+            return
+        self._turn()
+
+    def _turn(self) -> None:
+        following = open(f"{self._path}.new", "ab", buffering=0)  # noqa: SIM115
+        try:
+            os.replace(self._path, f"{self._path}.1")
+            os.replace(f"{self._path}.new", self._path)
+        except OSError:
+            following.close()
+            raise
+        self._file.close()
+        self._file, self._size, self._torn = following, 0, False
+
+    def _append(self, data: bytes) -> None:
+        try:
+            self._append_whole(data)
+        except OSError as error:
+            if error.errno != errno.EFBIG or not self._size:
+                raise
+            # A limit on the size of files (setrlimit(2), RLIMIT_FSIZE) that is smaller than ours.
+            self._turn()
+            self._append_whole(data)
+
+    def _append_whole(self, data: bytes) -> None:
+        view = memoryview(b"\n" + data if self._torn else data)
+        while view:
+            # A disk that is nearly full takes a part of it.
+            written = os.write(self._file.fileno(), view)
+            self._size += written
+            view = view[written:]
+            self._torn = bool(view)
 
     def _read(self, descriptor: int, stream: str) -> None:
         rest = b""
@@ -66,6 +112,11 @@ class LogWriter:
         if rest:
             self.write(stream, [rest])
         os.close(descriptor)
+
+
+def _marker(lines: int, reason: str) -> bytes:
+    count = "a line was" if lines == 1 else f"{lines} lines were"
+    return f"{time.time():.6f} {ERR} [envbuild: {count} lost here: {reason}]\n".encode()
 
 
 def entries(path: str, *, follow: bool = False, alive: object = None) -> Iterator[tuple[float, str, bytes]]:
@@ -116,5 +167,12 @@ def _follows(path: str, descriptor: int) -> bool:
 
 
 def _entry(line: bytes) -> tuple[float, str, bytes]:
-    moment, stream, text = line.rstrip(b"\n").split(b" ", 2)
-    return float(moment), stream.decode(), text
+    """The parts of a line. One that was cut off, or that a loss of power has damaged, is all text, of no known time."""
+    whole = line.rstrip(b"\n").lstrip(b"\0")
+    try:
+        moment, stream, text = whole.split(b" ", 2)
+        if stream in (OUT.encode(), ERR.encode()):
+            return float(moment), stream.decode(), text
+    except ValueError:
+        pass
+    return 0.0, OUT, whole

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from envbuild.errors import WorkFailed
 from envbuild.record import Record
 
 LOCK = ".lock"
@@ -23,18 +24,29 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 class Entry(Record):
     """A member: the process that looks after it, its network's number (10.89.SUBNET.0/24), its own number there (0
-    while it has none yet), its names, and the ids of its user namespace."""
+    while it has none yet), its names, the ids of its user namespace, and when the process was started
+    (first_process.py)."""
 
     pid: int
     subnet: int
     number: int = 0
     names: tuple[str, ...] = ()
     ids: tuple[str, int, str] = ("root", 0, "")
+    begun: int = 0
 
     @property
     def address(self) -> str:
         """Its own."""
         return f"10.89.{self.subnet}.{self.number}"
+
+
+class MemberDamaged(WorkFailed):
+    """What is on record of a living member cannot be read, as after a disk was full when it was written."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"what {path} says of a member of this network is damaged", "end the instances of that network: envbuild ps"
+        )
 
 
 @contextmanager
@@ -98,13 +110,22 @@ def tidy(folder: str) -> None:
     with changing(folder):
         for name in os.listdir(folder):
             network = f"{folder}/{name}"
-            if name != LOCK and living(network):
-                tell_names(network)
+            try:
+                if name != LOCK and living(network):
+                    tell_names(network)
+            except MemberDamaged:
+                continue  # told to who joins that network
 
 
 def subnets(folder: str) -> set[int]:
     """The numbers that the networks of a store have."""
-    return {one.subnet for name in os.listdir(folder) if name != LOCK for one in living(f"{folder}/{name}")}
+    found = set()
+    for name in os.listdir(folder):
+        try:
+            found |= {one.subnet for one in living(f"{folder}/{name}")} if name != LOCK else set()
+        except MemberDamaged:
+            continue  # two networks with one number do not meet: each has a namespace of its own
+    return found
 
 
 def _read(path: str) -> Entry | None:
@@ -114,13 +135,21 @@ def _read(path: str) -> Entry | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            plain = json.loads(os.pread(descriptor, 1 << 16, 0))
-            plain["names"], plain["ids"] = tuple(plain["names"]), tuple(plain["ids"])
-            return Entry(**plain)
+            return _parse(os.pread(descriptor, 1 << 16, 0), path)
         os.unlink(path)
         return None
     finally:
         os.close(descriptor)
+
+
+def _parse(content: bytes, path: str) -> Entry:
+    try:
+        plain = json.loads(content)
+        plain["names"], plain["ids"] = tuple(plain["names"]), tuple(plain["ids"])
+        return Entry(**{name: plain[name] for name in Entry.__match_args__ if name in plain})
+    except (ValueError, TypeError, KeyError) as error:
+        # As on a disk that was full when it was written.
+        raise MemberDamaged(path) from error
 
 
 def _overwrite(descriptor: int, text: str) -> None:

@@ -12,6 +12,7 @@ import os
 
 from envbuild.errors import WorkFailed
 from envbuild.runtime import members
+from envbuild.runtime.first_process import start_time
 from envbuild.runtime.members import Entry
 from envbuild.runtime.network import Network, with_bind
 from envbuild.sandbox import syscalls
@@ -49,7 +50,7 @@ class NamedNetwork(Network):
                 subnet = _free_subnet(members.subnets(folder))
                 ids = enter_user_namespace()
                 _make()
-            entry = Entry(os.getpid(), subnet, ids=(ids.kind, ids.count, ids.reason))
+            entry = Entry(os.getpid(), subnet, ids=(ids.kind, ids.count, ids.reason), begun=start_time(os.getpid()))
             path, held = members.add(network, entry)
         return cls(ids, folder, name, entry, path, held)
 
@@ -98,12 +99,16 @@ def _enter_as(name: str, others: list[Entry]) -> IdMap:
     problem: OSError | None = None
     for one in others:
         try:
-            folder = os.open(f"/proc/{one.pid}/ns", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(f"/proc/{one.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             problem = error  # it was killed this moment
             continue
         try:
-            user, network = (os.open(kind, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder) for kind in ("user", "net"))
+            if one.begun and start_time(one.pid, folder) != one.begun:
+                continue  # another process has its number
+            user, network = (
+                os.open(f"ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder) for kind in ("user", "net")
+            )
             ids = join_user_namespace(user, IdMap(*one.ids))
             syscalls.setns(network, syscalls.CLONE_NEWNET)
             os.close(user)

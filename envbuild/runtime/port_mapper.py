@@ -15,6 +15,7 @@ from collections import deque
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from envbuild.runtime.datagrams import Datagrams
+from envbuild.runtime.descriptors import allowance, raise_limit
 from envbuild.runtime.ports import Port
 from envbuild.runtime.relay import EDGES, Connection, Direction, Places, reset
 from envbuild.sandbox.session import Session, drop
@@ -24,7 +25,9 @@ IN_STOCK = 32
 _ACCEPTED = 32
 """So many new connections of one port, then the others have their turn."""
 _PAUSE = 0.1
-"""Seconds until it is tried again when there are no descriptors left."""
+"""Seconds until it is tried again when the machine has no descriptors left."""
+_FULL = 1.0
+"""Seconds until it is tried again when this process has taken all that ports may have, and nobody has left."""
 _SWEEP = 10.0
 """Seconds between looks at which senders of datagrams were silent for long."""
 
@@ -45,11 +48,13 @@ class PortMapper:
         self._more: dict[Direction, Connection] = {}
         self._deaf: set[int] = set()
         self._paused = 0.0
+        self._ceiling = allowance().ceiling
+        self._in_stock = IN_STOCK
         self._thread: threading.Thread | None = None
         if self._listeners:
             self._epoll = select.epoll()
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._datagrams = Datagrams(lambda: self._inner("udp"), self._watch, self._forget)
+            self._datagrams = Datagrams(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
 
     def start(self) -> None:
         """Begins to serve."""
@@ -59,7 +64,9 @@ class PortMapper:
         self._epoll.register(self._bell, select.EPOLLIN)
         for descriptor in self._listeners:
             self._epoll.register(descriptor, select.EPOLLIN)
-        _allow_descriptors()
+        raise_limit()
+        self._ceiling = allowance().ceiling
+        self._in_stock = min(IN_STOCK, max(2, self._ceiling // 16))
         self._thread = threading.Thread(target=self._serve, name="ports", daemon=True)
         self._thread.start()
 
@@ -89,19 +96,23 @@ class PortMapper:
     # The stock: sockets inside, which come in the thread that waits for the command.
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
+        fitting = [one for one in descriptors if one < self._ceiling]
+        for one in descriptors:
+            if one >= self._ceiling:
+                os.close(one)
         with self._lock:
             rings = not self._stock[protocol]
-            self._stock[protocol].extend(descriptors)
+            self._stock[protocol].extend(fitting)
             self._asked[protocol] = max(0, self._asked[protocol] - count)
-        if not descriptors:
-            self._pause()  # they were sent, and there was no room for them in this process
+        if not fitting:
+            self._pause(_FULL)  # they were sent, and there was no room for them in this process
         if rings:
             self._ring()
 
     def _ask(self, protocol: str) -> bool:
         """Asks for what the stock lacks; False if nobody is there who could give it."""
         with self._lock:
-            count = IN_STOCK - len(self._stock[protocol]) - self._asked[protocol]
+            count = self._in_stock - len(self._stock[protocol]) - self._asked[protocol]
             self._asked[protocol] += max(0, count)
         try:
             return count <= 0 or self._session.ask_sockets(protocol, count)
@@ -113,7 +124,7 @@ class PortMapper:
         with self._lock:
             stock = self._stock[protocol]
             descriptor = stock.popleft() if stock else None
-            low = len(stock) <= IN_STOCK // 2
+            low = len(stock) <= self._in_stock // 2
         if low:
             self._ask(protocol)
         return None if descriptor is None else socket(fileno=descriptor)
@@ -150,6 +161,7 @@ class PortMapper:
             if self._paused and time.monotonic() >= self._paused:
                 self._paused = 0.0
                 self._listen_again()
+                self._datagrams.stocked()
             if len(self._datagrams):
                 self._datagrams.expire()
 
@@ -175,6 +187,11 @@ class PortMapper:
             self._datagrams.arrive(port.inside, listener)
             return
         for _ in range(_ACCEPTED):
+            # Senders of datagrams make room, as they come back by themselves.
+            if self._is_full() and not self._datagrams.make_room():
+                self._pause(_FULL)
+                self._ignore(descriptor)
+                return
             inner = self._inner("tcp")
             if inner is None and self._ask("tcp"):
                 # They wait in the listener's own queue.
@@ -186,13 +203,13 @@ class PortMapper:
                 if inner is not None:
                     self._give_back(inner)
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._pause()
+                    self._pause(_PAUSE)
                     self._ignore(descriptor)
                 return
             if inner is None:
                 reset(outer)  # the instance has no network just now, as between two starts: as if nobody listened
                 continue
-            self._begin(Connection(outer, inner, port.inside, self._places))
+            self._begin(Connection(outer, inner, port.inside, self._places, self._ceiling))
 
     def _give_back(self, inner: socket) -> None:
         with self._lock:
@@ -202,8 +219,17 @@ class PortMapper:
         self._deaf.add(descriptor)
         self._epoll.modify(descriptor, 0)
 
-    def _pause(self) -> None:
-        self._paused = time.monotonic() + _PAUSE
+    def _is_full(self) -> bool:
+        """Whether all descriptors are taken but those that are kept for control."""
+        try:
+            lowest = os.dup(self._bell)
+        except OSError:
+            return True
+        os.close(lowest)
+        return lowest >= self._ceiling
+
+    def _pause(self, seconds: float) -> None:
+        self._paused = time.monotonic() + seconds
 
     def _listen_again(self) -> None:
         while self._deaf:
@@ -262,12 +288,19 @@ class PortMapper:
         for one in (connection.outer, connection.inner):
             self._connections.pop(one.fileno(), None)
         connection.close(broken=broken)
+        self._go_on_after_pause()
+
+    def _go_on_after_pause(self) -> None:
+        """There is room again."""
+        if self._paused:
+            self._paused = time.monotonic()
 
     def _watch(self, one: socket) -> None:
         self._epoll.register(one.fileno(), select.EPOLLIN)
 
     def _forget(self, one: socket) -> None:
         self._epoll.unregister(one.fileno())
+        self._go_on_after_pause()
 
     def _end_all(self) -> None:
         for connection in set(self._connections.values()):
@@ -281,12 +314,3 @@ class PortMapper:
             self._empty()
         self._epoll.close()
         os.close(self._bell)
-
-
-def _allow_descriptors() -> None:
-    """Lets this process have as many descriptors as it may: each connection needs two. Whatever it starts is started
-    by a helper that was forked before, and keeps the limit that the user has set."""
-    import resource
-
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

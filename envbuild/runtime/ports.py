@@ -96,7 +96,7 @@ def _range(text: str) -> range | None:
 def _is_address(text: str, family: int) -> bool:
     try:
         sockets.inet_pton(family, text)
-    except OSError:
+    except (OSError, ValueError):  # ValueError for a NUL, and for bytes that are not UTF-8
         return False
     return True
 

@@ -42,9 +42,10 @@ def reset(one: socket) -> None:
 class Direction:
     """From one socket to the other. What was read and could not be written yet waits in `left` or in the pipe."""
 
-    __slots__ = ("_bulk", "_held", "_left", "_pipe", "ending", "over", "source", "target")
+    __slots__ = ("_bulk", "_ceiling", "_held", "_left", "_pipe", "ending", "over", "source", "target")
 
-    def __init__(self, source: socket, target: socket) -> None:
+    def __init__(self, source: socket, target: socket, ceiling: int) -> None:
+        self._ceiling = ceiling
         self.source = source
         self.target = target
         self.ending = False
@@ -128,6 +129,9 @@ class Direction:
             self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
+        if self._pipe[1] >= self._ceiling:
+            self.close()
+            return False
         try:
             fcntl.fcntl(self._pipe[1], _F_SETPIPE_SZ, _PIPE)
         except OSError:
@@ -166,17 +170,17 @@ class Places:
 
 class Connection:
     """A connection: `outer` is its socket on the host, `inner` the one in the instance, which is yet to be connected
-    to `port`."""
+    to `port`. Its descriptors stay below `ceiling` as far as it can do without others."""
 
     __slots__ = ("_addresses", "_in", "_out", "_places", "connected", "inner", "outer", "port")
 
-    def __init__(self, outer: socket, inner: socket, port: int, places: Places) -> None:
+    def __init__(self, outer: socket, inner: socket, port: int, places: Places, ceiling: int) -> None:
         self.outer = outer
         self.inner = inner
         self.port = port
         self.connected = False
-        self._in = Direction(outer, inner)
-        self._out = Direction(inner, outer)
+        self._in = Direction(outer, inner, ceiling)
+        self._out = Direction(inner, outer, ceiling)
         self._places = places
         self._addresses = places.of(inner, port)
 

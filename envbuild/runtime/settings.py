@@ -9,7 +9,8 @@ from envbuild.errors import UsageError
 from envbuild.plan.facts import Facts
 from envbuild.record import Record, values
 from envbuild.runtime.ports import Port
-from envbuild.store.instances import Instance
+from envbuild.store.instances import Instance, InstanceDamaged
+from envbuild.store.record_text import fits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,11 +109,32 @@ def to_plain(settings: Settings) -> dict[str, Any]:
     return plain
 
 
+_TEXT = frozenset((str, int, float, bool))
+_SHAPES: dict[str, object] = {
+    "argv": [str],
+    "aliases": [str],
+    "fixed": [str],
+    "environment": [(str, str)],
+    "labels": [(str, str)],
+    **dict.fromkeys(("user", "workdir", "home", "hostname", "network", "stop"), str),
+    **dict.fromkeys(("read_only", "unfiltered"), bool),
+    "mounts": [[_TEXT]],
+    "ports": [(str, int, int, str)],
+    "restart": [frozenset((str, int, None))],
+    "limits": [float],
+    "stop_timeout": float,
+}
+
+
 def from_plain(plain: dict[str, Any]) -> Settings:
     """from_plain(to_plain(settings)) == settings, also when it went through JSON.
 
-    What another version of envbuild did not know has its default, and what only that knew is left out.
+    What another version of envbuild did not know has its default, and what only that knew is left out. Raises
+    ValueError, TypeError, IndexError, KeyError and AttributeError for what is none.
     """
+    for name, shape in _SHAPES.items():
+        if name in plain and not fits(plain[name], shape):
+            raise ValueError(f"'{name}' is not as envbuild writes it")
     readers: dict[str, Callable[[Any], Any]] = {
         "argv": tuple,
         "aliases": tuple,
@@ -139,8 +161,11 @@ def dump(settings: Settings) -> str:
 
 
 def settings_of(instance: Instance) -> Settings:
-    """What an instance was started with."""
-    return from_plain(json.loads(instance.settings))
+    """What an instance was started with. Raises InstanceDamaged."""
+    try:
+        return from_plain(json.loads(instance.settings))
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError) as error:
+        raise InstanceDamaged(instance, "its settings make no sense") from error
 
 
 def health_of(facts: Facts) -> Health | None:

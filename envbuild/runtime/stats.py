@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from envbuild.record import Record
+from envbuild.runtime.first_process import start_time
 from envbuild.store.control_groups import groups_of
 from envbuild.store.instances import Instance, State
 
@@ -21,13 +22,14 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 class Process(Record):
     """A line of /proc/PID/stat: `own` are processor seconds of its own, `children` those of its children that are over
-    and were waited for, and of theirs; `resident` are bytes."""
+    and were waited for, and of theirs; `resident` are bytes; `begun` is when it was started, in ticks."""
 
     pid: int
     parent: int
     own: float
     children: float
     resident: int
+    begun: int = 0
 
 
 class Usage(Record):
@@ -55,6 +57,7 @@ def parse_process(text: str) -> Process:
         (user + system) / _TICKS,
         (children_user + children_system) / _TICKS,
         int(fields[21]) * _PAGE,
+        int(fields[19]),
     )
 
 
@@ -94,9 +97,9 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
     `own_network` are the ids of those with a network of their own. Memory is what is theirs alone and their share of
     the rest (Pss) where the kernel lets us see it.
     """
-    wanted = {state.pid: one for one, state in running if state.pid and _is_first(state.pid)}
     networks = set(own_network)
     processes = read_processes()
+    wanted = {state.pid: one for one, state in running if _is_first(state, processes)}
     found = {}
     for pid, family in families(processes, wanted).items():
         first = processes.get(pid)
@@ -106,7 +109,7 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
         cpu = first.children + sum(process.own + process.children for process in family)
         memory, limit = _memory_of_groups(groups_of(one.path))
         cpu_of_group = _cpu_of_groups(groups_of(one.path))
-        traffic = _traffic(pid) if one.identity in networks else None
+        traffic = _traffic(first) if one.identity in networks else None
         found[one.identity] = Usage(
             at=time.monotonic(),
             cpu=cpu if cpu_of_group is None else cpu_of_group,
@@ -147,16 +150,31 @@ def written(folder: str) -> int:
     return total
 
 
-def _is_first(pid: int) -> bool:
-    """Whether this is still the first process of a namespace, and not a later one of the same number."""
-    return _fields(f"/proc/{pid}/status").get("NSpid:", [""])[-1] == "1"
+def _is_first(state: State, processes: Mapping[int, Process]) -> bool:
+    """Whether an instance's process 1 is still there, and its number is not a later one's. An
+    earlier envbuild did not say when it was started."""
+    found = processes.get(state.pid)
+    return found is not None and state.begun in (0, found.begun)
 
 
 def _memory(process: Process) -> int:
     try:
-        return int(_fields(f"/proc/{process.pid}/smaps_rollup")["Pss:"][0]) * 1024
-    except (OSError, KeyError, IndexError, ValueError):
+        return int(_fields_of(process, "smaps_rollup")["Pss:"][0]) * 1024
+    except (KeyError, IndexError, ValueError):
         return process.resident
+
+
+def _fields_of(process: Process, name: str) -> dict[str, list[str]]:
+    """As `_fields`, of a file that /proc has of a process; nothing where that is another one by now."""
+    try:
+        folder = os.open(f"/proc/{process.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        # Held open it is the folder of this one process, whatever gets its number.
+        return _fields(f"/proc/self/fd/{folder}/{name}") if start_time(process.pid, folder) == process.begun else {}
+    finally:
+        os.close(folder)
 
 
 def _fields(path: str) -> dict[str, list[str]]:
@@ -197,10 +215,10 @@ def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
     return None
 
 
-def _traffic(pid: int) -> tuple[int, int] | None:
+def _traffic(process: Process) -> tuple[int, int] | None:
     """Bytes (received, sent) over all devices of a process's network but the loopback (proc(5), /proc/PID/net/dev)."""
     received = sent = 0
-    rows = _fields(f"/proc/{pid}/net/dev")
+    rows = _fields_of(process, "net/dev")
     if not rows:
         return None
     for name, figures in rows.items():

@@ -39,8 +39,17 @@ class LogStreams:
     def open(self) -> tuple[int, int, int]:
         from envbuild.runtime.logs import ERR, OUT
 
-        out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        opened: list[int] = []
+        try:
+            out = os.pipe2(os.O_CLOEXEC)
+            opened += out
+            err = os.pipe2(os.O_CLOEXEC)
+            opened += err
+            nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
         self._log.follow(out[0], OUT)
         self._log.follow(err[0], ERR)
         self._opened = (nothing, out[1], err[1])

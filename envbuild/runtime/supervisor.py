@@ -7,18 +7,23 @@ after by the process that the user started. Either lives in the user namespace t
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from socket import socket
 
+from envbuild.errors import EnvbuildError
 from envbuild.record import Record, values
 from envbuild.runtime.control_server import ControlServer
+from envbuild.runtime.first_process import start_time
+from envbuild.runtime.kept_state import KeptState
 from envbuild.runtime.settings import Limits, Settings
 from envbuild.sandbox.request import Entry, Outcome, Request
 from envbuild.sandbox.session import Session
-from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State, write_state
+from envbuild.store.instance_record import TEMPORARY, settle, settle_state
+from envbuild.store.instances import EXITED, RESTARTING, RUNNING, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +40,10 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
 STEADY = 10.0
+CANNOT_START = 127
+"""The exit code where a command could not be started again."""
+LAST_WORD = 30.0
+"""Seconds that the last state may take to be written to a disk that is full."""
 OUT_OF_MEMORY = "it was ended for using more memory than it may"
 
 
@@ -73,7 +82,6 @@ class Supervisor:
         self._tell = tell
         self._told = False
         self._session = Session()
-        self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._over = threading.Event()
         self._number = 0
@@ -85,7 +93,7 @@ class Supervisor:
             names = (task.name, *task.settings.aliases)
             self._request = network.attach(task.folder, names, task.request, self._session)
             address = network.address
-        self._state = State(RUNNING, address=address)
+        self._state = KeptState(task.folder, State(RUNNING, address=address))
         # What an instance does not have costs neither the time to load it nor the memory to keep it.
         self._ports: PortMapper | None = None
         if task.settings.ports:
@@ -94,7 +102,7 @@ class Supervisor:
 
             mapping = opened_ports(task.settings.ports, opened)
             self._ports = PortMapper(mapping, self._session)
-            self._state = self._state.replace(ports=tuple(values(port) for port, _ in mapping))
+            self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
         if task.settings.limits != Limits():
             from envbuild.runtime.limits import make_group
@@ -116,21 +124,29 @@ class Supervisor:
             self._ports.start()
         if self._health is not None:
             self._health.start()
-        restarts, pause = 0, FIRST_PAUSE
+        restarts, pause, reason = 0, FIRST_PAUSE, ""
         try:
             while True:
                 began = time.time()
-                outcome = self._once(began, restarts)
-                self.code = outcome.status
-                if self._stopping.is_set() or not self._settings.restart.wants(outcome.status, restarts):
+                try:
+                    self.code, reason = self._once(began, restarts).status, ""
+                except (EnvbuildError, OSError) as error:
+                    # The first start is its caller's matter; later the machine may lack something for a while.
+                    if not restarts:
+                        raise
+                    self.code, reason = CANNOT_START, getattr(error, "message", str(error))
+                reason = reason or self._cause(self.code)
+                if self._stopping.is_set() or not self._settings.restart.wants(self.code, restarts):
                     break
                 pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
-                self._put(status=RESTARTING, ended=time.time(), code=outcome.status, error=self._cause(self.code))
+                self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
                 if self._stopping.wait(pause):
                     break
                 pause = min(pause * 2, LONGEST_PAUSE)
                 restarts += 1
-            self._put(status=EXITED, ended=time.time(), code=self.code, error=self._cause(self.code), health="", pid=0)
+            self._state.finish(
+                status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
+            )
         finally:
             self._over.set()
             if self._health is not None:
@@ -142,12 +158,15 @@ class Supervisor:
                 self._server.end()
             if self._group is not None:
                 self._group.remove()
+            if not os.path.exists(f"{self._task.folder}/{TEMPORARY}"):
+                self._state.wait(LAST_WORD)
+                quietly(settle_state, self._task.folder)
         return self.code
 
     @property
     def error(self) -> str:
         """What ended the command from outside, "" if nothing did."""
-        return self._state.error
+        return self._state.now.error
 
     def wait(self) -> int:
         """Returns when the instance is over: its exit code."""
@@ -188,11 +207,12 @@ class Supervisor:
                 # While process 1 mounts the tree: nobody has to wait for this.
                 self._server = ControlServer(self._task.folder, self._session, self)
                 self._server.start()
+                quietly(settle, self._task.folder)
 
         def running() -> None:
             if self._ports is not None:
                 self._ports.begin()
-            self._put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
+            self._state.put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
             if self._health is not None:
                 self._health.begin()
             if not self._told:
@@ -202,7 +222,7 @@ class Supervisor:
         def made(pid: int) -> None:
             if self._group is not None:
                 self._group.add(pid)
-            self._state = self._state.replace(pid=pid)
+            self._state.hold(pid=pid, begun=start_time(pid))
 
         try:
             return self._helper.run(
@@ -224,11 +244,12 @@ class Supervisor:
         return OUT_OF_MEMORY if killed else ""
 
     def _took_health(self, health: str, printed: str) -> None:
-        self._put(health=health, check=printed)
+        self._state.put(health=health, check=printed)
 
-    def _put(self, **changed: object) -> None:
-        with self._changing:
-            if self._over.is_set():
-                return
-            self._state = self._state.replace(**changed)
-            write_state(self._task.folder, self._state)
+
+def quietly(work: Callable[[str], None], folder: str) -> None:
+    """Does what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
+    try:
+        work(folder)
+    except OSError:
+        pass

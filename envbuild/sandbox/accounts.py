@@ -30,7 +30,7 @@ def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Ident
         return Identity(0, 0, (0,))
     name, _, group = user.partition(":")
     row = next((row for row in _rows("/etc/passwd", 7, opened) if name in (row[0], row[2])), None)
-    if row is None and not name.isdigit():
+    if row is None and not is_id(name):
         raise SandboxFailure(
             f"there is no user '{name}' in /etc/passwd of the tree", "add it before with `adduser`, or give a number"
         )
@@ -39,7 +39,7 @@ def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Ident
     rows = _rows("/etc/group", 4, opened)
     if group:
         found = next((row for row in rows if group in (row[0], row[2])), None)
-        if found is None and not group.isdigit():
+        if found is None and not is_id(group):
             raise SandboxFailure(f"there is no group '{group}' in /etc/group of the tree", "give a number, or add it")
         return Identity(uid, int(found[2]) if found is not None else int(group), ())
     own = row[0] if row is not None else None
@@ -60,4 +60,9 @@ def _rows(path: str, fields: int, opened: Callable[[str, int], int]) -> list[lis
     finally:
         os.close(descriptor)
     rows = [line.split(":") for line in text.splitlines()]
-    return [row for row in rows if len(row) >= fields and row[2].isdigit() and (fields < 7 or row[3].isdigit())]
+    return [row for row in rows if len(row) >= fields and is_id(row[2]) and (fields < 7 or is_id(row[3]))]
+
+
+def is_id(text: str) -> bool:
+    """Whether it is the number of a user or a group: the last one of 32 bits means nobody's (chown(2))."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**32 - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -121,9 +122,14 @@ class Beside:
     def _give_sockets(self, protocol: str, count: int) -> None:
         """Sends so many new sockets. Made here, they belong to the sandbox's network wherever they are used."""
         while count > 0:
-            made = [_new_socket(protocol) for _ in range(min(count, MOST_DESCRIPTORS))]
-            count -= len(made)
-            send(self._link, SOCKET, (0, protocol, len(made)), [one.fileno() for one in made])
+            wanted = min(count, MOST_DESCRIPTORS)
+            made: list[socket] = []
+            try:
+                made.extend(_new_socket(protocol) for _ in range(wanted))
+            except OSError:
+                pass  # too many files are open: who asked gets what there is, and asks again
+            count -= wanted
+            send(self._link, SOCKET, (0, protocol, wanted), [one.fileno() for one in made])
             for one in made:
                 one.close()
 
@@ -132,6 +138,8 @@ class Beside:
         assert isinstance(number, int)
         request = Request((), argv, environment, directory=directory, user=user)  # type: ignore[arg-type]
         try:
+            if len(streams) != 3:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             identity = identity_of(request.user)
             path = None
             if wants_terminal:

@@ -66,6 +66,20 @@ class NoUserNamespace(MachineLacks):
         super().__init__(f"this machine does not let envbuild make a user namespace: {reason}", mend)
 
 
+class IdsNotMapped(MachineLacks):
+    """What gives the namespace its ids was ended by somebody else. To go on with a single id would give other
+    results."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the process that gives a user namespace its ids was ended{f': {reason}' if reason else ''}",
+            "was it killed, or is there too little memory (dmesg)? Run the same command again",
+        )
+
+
+ENDED = "was ended by signal"
+
+
 _entered: IdMap | None = None
 
 
@@ -137,7 +151,10 @@ def _enter_with_range(uid: int, gid: int) -> IdMap:
             assert program is not None
             words = [mapper, pid, "0", str(own), "1", "1", str(first), str(count)]
             child = os.posix_spawn(program, words, os.environb)
-            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if code < 0:
+                raise OSError(errno.EINTR, f"{mapper} {ENDED} {-code}")
+            if code != 0:
                 raise OSError(errno.EPERM, f"{mapper} refused")
 
     try:
@@ -200,6 +217,8 @@ def _unshare_with(write: object) -> None:
     finally:
         os.close(told_read)
         os.waitpid(child, 0)
+    if not told or ENDED.encode() in told:
+        raise IdsNotMapped(told.decode(errors="replace"))
     if told != b"ok":
         raise OSError(errno.EPERM, f"refused: {told.decode(errors='replace')}")
 

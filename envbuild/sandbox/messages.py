@@ -27,3 +27,42 @@ PAUSE, CONNECTED, ROOT = "pause", "connected", "root"
 ENTERED, REFUSED, TERMINAL = "entered ended", "entered refused", "entered terminal"
 SOCKET, PAUSED, NETWORK, THE_ROOT = "a socket", "paused", "a network", "the root"
 """Its answers (beside.py)."""
+
+TEXTS = "texts"
+"""In a shape: any number of texts."""
+Shape = tuple["type | str", ...]
+
+MOST_SOCKETS = 8
+"""So many come with one answer."""
+ANSWERS: dict[str, tuple[Shape, int]] = {
+    PROCESS: ((int,), 0),
+    RUNNING: ((), 0),
+    "terminal": ((), 1),
+    "ended": ((int, int, TEXTS), 0),
+    "failed": ((str, str), 0),
+    "bug": ((str, str), 0),
+    "timed out": ((), 0),
+    ENTERED: ((int, int, int), 0),
+    REFUSED: ((int, str, str), 0),
+    TERMINAL: ((int,), 1),
+    SOCKET: ((int, str, int), MOST_SOCKETS),
+    PAUSED: ((), 0),
+    NETWORK: ((), 3),
+    THE_ROOT: ((int,), 1),
+}
+"""All that may come from a sandbox: the shape of what it says, and how many descriptors come with it; fewer arrive
+where this process has no room for more. Who reads an answer relies on it, as process 1 may have been taken over by what
+runs in its sandbox."""
+
+
+def fits(payload: tuple[object, ...], shape: Shape) -> bool:
+    """Whether a message says what it should, by the types of its parts."""
+    if len(payload) != len(shape):
+        return False
+    for value, kind in zip(payload, shape, strict=True):
+        if isinstance(kind, str):
+            if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+                return False
+        elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            return False
+    return True

@@ -22,6 +22,7 @@ _VETH_PEER = 1
 _ADDRESS, _LOCAL = 1, 2
 _SIOCGIFINDEX = 0x8933
 _HEADER = struct.Struct("=IHHII")
+_CODE = struct.Struct("=i")
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS_HEADER = struct.Struct("=BBBBI")
 
@@ -92,11 +93,13 @@ class Links:
         self._socket.sendto(head + body, (0, 0))
         while True:
             answer = self._socket.recv(1 << 16)
+            if len(answer) < _HEADER.size + _CODE.size:
+                raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
             _, told, _, number, _ = _HEADER.unpack_from(answer)
             if told == _ERROR and number == self._number:
-                (code,) = struct.unpack_from("=i", answer, _HEADER.size)
+                (code,) = _CODE.unpack_from(answer, _HEADER.size)
                 if code:
-                    raise OSError(-code, os.strerror(-code))
+                    raise OSError(abs(code), os.strerror(abs(code)))
                 return
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from socket import socket
+from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.record import Record
@@ -29,7 +31,7 @@ from envbuild.sandbox.messages import (
 )
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import send
+from envbuild.sandbox.wire import close_all, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ class Ended(Record):
 
 def drop(protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
     """Closes sockets that nobody wants any more."""
-    for descriptor in descriptors:
-        os.close(descriptor)
+    close_all(descriptors)
 
 
 class Session:
@@ -68,6 +69,9 @@ class Session:
         self._done = threading.Event()
         self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
         self._roots: dict[int, SimpleQueue[int]] = {}
+        self._wanted: dict[str, int] = {}
+        """How many sockets were asked for, by their protocol: more are not taken."""
+        self._connected = False
 
     def enter(
         self,
@@ -103,6 +107,7 @@ class Session:
             if self._link is None:
                 return False
             send(self._link, SOCKETS, (protocol, count))
+            self._wanted[protocol] = self._wanted.get(protocol, 0) + count
             return True
 
     def root(self) -> int:
@@ -153,43 +158,76 @@ class Session:
         with self._lock:
             self._link = link
             self._ids = ids
+            self._wanted, self._connected = {}, False
 
     def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        """Takes an answer of the sandbox."""
+        """Takes an answer of the sandbox, which has the shape that messages.py says. What it is a descriptor of is
+        looked at here: process 1 sends what it likes."""
         if kind == PAUSED:
             self._done.set()
-            return
-        if kind == SOCKET:
-            self.sockets(payload[1], payload[2], descriptors)
-            return
-        if kind == NETWORK:
+        elif kind == SOCKET:
+            self._take_sockets(payload[1], payload[2], descriptors)
+        elif kind == NETWORK:
             self._connect(descriptors)
-            return
-        if kind == THE_ROOT:
-            self._roots.pop(payload[0]).put(descriptors[0])
-            return
-        number = payload[0] if payload else 0
-        ended, terminal = self._waiting.get(number, (lambda how: None, os.close))
+        elif kind == THE_ROOT:
+            root = self._roots.pop(payload[0], None)
+            if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
+                root.put(descriptors[0])
+                return
+            close_all(descriptors)
+            if root is not None:
+                root.put(-1)
+        elif kind in (TERMINAL, ENTERED, REFUSED):
+            self._take_of_command(kind, payload, descriptors)
+        else:
+            close_all(descriptors)
+
+    def _take_of_command(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
+        number = payload[0]
         if kind == TERMINAL:
+            if number not in self._waiting or not descriptors or not os.isatty(descriptors[0]):
+                close_all(descriptors)
+                return
+            ended, terminal = self._waiting[number]
+            self._waiting[number] = (ended, os.close)  # it has one now
             terminal(descriptors[0])
             return
-        self._waiting.pop(number, None)
+        ended, _ = self._waiting.pop(number, (lambda how: None, os.close))
         if kind == ENTERED:
             ended(Ended(payload[1]))
-        elif kind == REFUSED:
+        else:
             ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+
+    def _take_sockets(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
+        """Passes on what was asked for: internet sockets of the right kind, no more than were asked for."""
+        with self._lock:
+            wanted = self._wanted.get(protocol, 0)
+            count = max(0, min(count, wanted))
+            self._wanted[protocol] = wanted - count
+        if count == 0:
+            close_all(descriptors)
+            return
+        good = [one for one in descriptors if _is_socket(one, protocol)][:count]
+        close_all([one for one in descriptors if one not in good])
+        self.sockets(protocol, count, tuple(good))
 
     def _connect(self, descriptors: tuple[int, ...]) -> None:
         problem = ("", "")
         try:
+            if self._connected:
+                return
+            self._connected = True
+            if len(descriptors) != 3:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if socket_family(descriptors[0]) != AF_NETLINK:
+                raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
             self.connect(*descriptors)
         except EnvbuildError as error:
             problem = (error.message, error.hint)
         except OSError as error:
             problem = (f"the network can't be connected: {error.strerror or error}", "")
         finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
         with self._lock:
             if self._link is not None:
                 send(self._link, CONNECTED, problem)
@@ -204,3 +242,21 @@ class Session:
             ended(Ended(137))
         for answer in roots.values():
             answer.put(-1)
+
+
+def _is_socket(descriptor: int, protocol: str) -> bool:
+    """Whether it is an internet socket for this protocol."""
+    kind = SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM
+    return socket_family(descriptor, kind) in (AF_INET, AF_INET6)
+
+
+def socket_family(descriptor: int, kind: int | None = None) -> int:
+    """The family of a socket (of this kind, if one is given); -1 for anything else."""
+    try:
+        one = socket(fileno=descriptor)
+    except OSError:
+        return -1
+    try:
+        return int(one.family) if kind is None or one.type == kind else -1
+    finally:
+        one.detach()

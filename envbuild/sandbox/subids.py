@@ -23,9 +23,13 @@ def subordinate_range(path: str, uid: int) -> tuple[int, int] | None:
     for line in lines:
         owner, _, rest = line.partition(":")
         first, _, count = rest.partition(":")
-        if owner in (name, str(uid)) and first.isdigit() and count.isdigit() and int(count) > 0:
+        if owner in (name, str(uid)) and _is_number(first) and _is_number(count) and int(count) > 0:
             return int(first), int(count)
     return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10
 
 
 def find_program(name: str) -> str | None:

@@ -1,14 +1,19 @@
-"""How requests and answers cross the socket of a run: length, then marshalled data; descriptors beside it."""
+"""How requests and answers cross the socket of a run: length, then data (codec.py); descriptors beside it.
+
+Requests go into a sandbox only, and nobody in there can send one: they are marshalled.
+"""
 
 from __future__ import annotations
 
 import array
 import marshal
+import os
 import struct
 from collections.abc import Sequence
 from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 
 from envbuild.record import values
+from envbuild.sandbox.codec import BadMessage, decode, encode
 from envbuild.sandbox.request import Bind, Request, Scratch, Secret
 
 TYPE_CHECKING = False
@@ -18,11 +23,15 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("=I")
 MOST_DESCRIPTORS = 8
 """So many can come with one message."""
+MOST_BYTES = 16 << 20
+"""A message may be this long: several times the words and the environment that execve(2) takes."""
+Message = tuple[str, "tuple[Any, ...]", "tuple[int, ...]"]
+"""What it is, what it says, and the descriptors that came with it."""
 
 
 def send(link: socket, kind: str, payload: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
     """Sends one message, with descriptors if there are any."""
-    body = marshal.dumps((kind, payload))
+    body = encode((kind, payload))
     head = _LENGTH.pack(len(body))
     rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
     link.sendmsg([head], rights)
@@ -34,13 +43,32 @@ def send_descriptors(link: socket, descriptors: Sequence[int]) -> None:
     link.sendmsg([b"d"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))])
 
 
-def receive(link: socket) -> tuple[str, tuple[Any, ...], tuple[int, ...]] | None:
-    """The next message and its descriptors, None when the other side is gone."""
+def receive(link: socket) -> Message | None:
+    """The next message and its descriptors, None when the other side is gone. Raises BadMessage."""
     head, descriptors = receive_with_descriptors(link, _LENGTH.size)
     if len(head) < _LENGTH.size:
+        close_all(descriptors)
         return None
-    kind, payload = marshal.loads(_exactly(link, _LENGTH.unpack(head)[0]))
-    return kind, payload, descriptors
+    try:
+        (size,) = _LENGTH.unpack(head)
+        if size > MOST_BYTES:
+            raise BadMessage(f"it has {size} bytes")
+        match decode(_exactly(link, size)):
+            case (str(kind), tuple(payload)):
+                return kind, payload, descriptors
+        raise BadMessage("it is no message by its form")
+    except (EOFError, ConnectionResetError):
+        close_all(descriptors)
+        return None  # it went in the middle of what it said
+    except BaseException:
+        close_all(descriptors)
+        raise
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Closes descriptors that came with a message and that nobody wants."""
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
@@ -54,7 +82,10 @@ def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int,
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     if data and len(data) < size:
-        data += _exactly(link, size - len(data))
+        try:
+            data += _exactly(link, size - len(data))
+        except (EOFError, ConnectionResetError):
+            pass  # it went in the middle: less than was asked for says so
     return data, tuple(descriptors)
 
 
@@ -99,7 +130,7 @@ def receive_request(link: socket) -> Request:
 def _exactly(link: socket, size: int) -> bytes:
     parts = []
     while size:
-        part = link.recv(size)
+        part = link.recv(min(size, 1 << 20))
         if not part:
             raise EOFError("the other side of a sandbox's socket is gone")
         parts.append(part)

@@ -8,6 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+MOST_CHARACTERS = 1_000_000
+"""Of a text after its variables are put in: each of a few lines may double what the one above it came to."""
+MOST_DEPTH = 50
+"""References within defaults of references."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", "-", ":?", "?", ":+", "+")
 
@@ -25,15 +29,27 @@ def interpolate(text: str, variables: Mapping[str, str], unset: Callable[[str], 
 
     `unset` is told of each variable that has neither a value nor a default: it is taken as empty. Raises BadReference.
     """
-    parts, at = [], 0
+    return _interpolated(text, variables, unset, 0)
+
+
+def _interpolated(text: str, variables: Mapping[str, str], unset: Callable[[str], None], depth: int) -> str:
+    parts, at, length = [], 0, len(text)
     while (dollar := text.find("$", at)) >= 0:
         parts.append(text[at:dollar])
-        value, at = _reference(text, dollar, variables, unset)
+        if depth > MOST_DEPTH:
+            raise BadReference(dollar, 2, "references are nested too deep", "give the inner ones names of their own")
+        value, at = _reference(text, dollar, variables, unset, depth)
+        length += len(value)
+        if length > MOST_CHARACTERS:
+            message = f"with its variables the text has more than {MOST_CHARACTERS:,} characters"
+            raise BadReference(dollar, at - dollar, message, "is a variable made of itself?")
         parts.append(value)
     return "".join([*parts, text[at:]])
 
 
-def _reference(text: str, start: int, variables: Mapping[str, str], unset: Callable[[str], None]) -> tuple[str, int]:
+def _reference(
+    text: str, start: int, variables: Mapping[str, str], unset: Callable[[str], None], depth: int
+) -> tuple[str, int]:
     """The value of the reference at `start`, and where it ends."""
     if text.startswith("$$", start):
         return "$", start + 2
@@ -55,12 +71,12 @@ def _reference(text: str, start: int, variables: Mapping[str, str], unset: Calla
     found = variables.get(name[0])
     there = found is not None and (found != "" or not operator.startswith(":"))
     if operator.endswith("?") and not there:
-        reason = interpolate(word, variables, unset)
+        reason = _interpolated(word, variables, unset, depth + 1)
         message = f"the variable {name[0]} is not set" + (f": {reason}" if reason else "")
         raise BadReference(start, end + 1 - start, message, "set it, or write it into the file .env")
     if operator.endswith("+"):
-        return interpolate(word, variables, unset) if there else "", end + 1
-    return (str(found) if there else interpolate(word, variables, unset)), end + 1
+        return _interpolated(word, variables, unset, depth + 1) if there else "", end + 1
+    return (str(found) if there else _interpolated(word, variables, unset, depth + 1)), end + 1
 
 
 def _plain(name: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:

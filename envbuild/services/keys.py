@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from envbuild.language.nearest import did_you_mean
@@ -100,7 +101,7 @@ def _restart(reader: Reader, node: Node) -> Fields:
         "on-failure": "on-failure",
         "unless-stopped": "always",
     }
-    if when not in rules or (colon and (when != "on-failure" or not most.isdigit())):
+    if when not in rules or (colon and (when != "on-failure" or not re.fullmatch("[0-9]{1,9}", most))):
         reader.error(node.span, f"restart '{text}' is no rule", "it is no, always, on-failure[:N] or unless-stopped")
         return {}
     return {"restart": rules[when], "restarts": int(most) if colon else None}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 
-from yaml import BaseLoader, MarkedYAMLError, compose
 from yaml import MappingNode as YamlMap
+from yaml import MarkedYAMLError, compose
 from yaml import Node as YamlNode
 from yaml import ScalarNode as YamlText
 from yaml import SequenceNode as YamlList
 
+from envbuild.language.bounded_yaml import BoundedLoader
 from envbuild.language.syntax import Span
 from envbuild.record import Record
 
@@ -77,12 +78,15 @@ def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
     """The file as nodes, None if there is nothing in it. What is wrong with keys is told to `error`, with the place,
     what it is and a hint. Raises BadYaml."""
     try:
-        root = compose(text, Loader=BaseLoader)
+        root = compose(text, Loader=_Loader)
     except MarkedYAMLError as wrong:
         raise _explained(wrong) from None
-    except RecursionError:
-        raise BadYaml(Span(1, 1, 1), "lists and maps are nested too deep", "") from None
     return None if root is None else _Reader(error).node(root, ())
+
+
+class _Loader(BoundedLoader):
+    most_nodes = MOST_NODES
+    deepest = MOST_DEPTH
 
 
 class _Reader:
@@ -166,6 +170,8 @@ _PROBLEMS = (
     ("but found another document", "there are two documents in the file", "leave out the line with ---"),
     ("found unexpected end of stream", "a quote is not closed", ""),
     ("found unexpected document separator", "a quote is not closed", ""),
+    ("there are more than", "the file has too many values", "is it a file of services?"),
+    ("lists and maps are nested", "lists and maps are nested too deep", ""),
     ("found duplicate anchor", "this anchor stands in the file twice", "give it another name"),
 )
 

@@ -63,7 +63,7 @@ def port_range(text: str) -> tuple[int, ...]:
 
 
 def _range(text: str, whole: str) -> tuple[int, ...]:
-    found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
     if not found:
         raise NotOne(f"'{whole}' is no port", _FORM)
     first, last = int(found[1]), int(found[2] or found[1])

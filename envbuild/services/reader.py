@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 
+MOST_TOLD = 100
+
+
 class ServiceErrors(UsageError):
     """All that is wrong with a file of services. The message is the rendered text."""
 
@@ -166,5 +169,6 @@ class Reader:
         return node.span
 
     def _tell(self, told: list[Diagnostic], found: Diagnostic) -> None:
-        if found not in told:
+        # What is told is held against all that was told: of a hundred mistakes more would help nobody.
+        if len(told) < MOST_TOLD and found not in told:
             told.append(found)

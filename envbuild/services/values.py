@@ -6,8 +6,12 @@ import re
 
 from envbuild.language.values import NotOne
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?(?:(\d+)us)?")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
+# ASCII digits, and no more than make sense: Python's float and int take others, too, and any number of them.
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
+_DURATION = re.compile(
+    rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:([0-9]{{1,15}})ms)?(?:([0-9]{{1,18}})us)?"
+)
+_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,19})?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _YES, _NO = ("true", "yes", "y", "on"), ("false", "no", "n", "off")
 _UNCLEAR = re.compile(r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9]+(_[0-9]+)+|[0-9.]+[eE][-+]?[0-9]+)")
 
@@ -63,7 +67,7 @@ def positive(text: str) -> int:
 
 def processors(text: str) -> float:
     """A number of processors, more than none."""
-    if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", text) or not 0 < float(text) < 10_000:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text) or not 0 < float(text) < 10_000:
         raise NotOne(f"'{text}' is no number of processors", "as in: 0.5 or 2")
     return float(text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 
 from envbuild.services.interpolate import BadReference, interpolate
 
@@ -53,17 +54,20 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
     Values in double quotes, and those without, may refer to `known` and to those above; in single quotes all stands
     for itself. Quoted values may go over several lines. Raises BadVariables.
     """
+    if (at := text.find("\0")) >= 0:
+        raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
     found: dict[str, str] = {}
-    at = 0
+    values = ChainMap(dict(known), found)
+    at = counted = 0
+    number = 1
     while at < len(text):
+        number += text.count("\n", counted, at)
+        counted = at
         end = _end_of_line(text, at)
         line = text[at:end].strip()
-        if "\0" in line:
-            raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
         if not line or line.startswith("#"):
             at = end + 1
             continue
-        number = text.count("\n", 0, at) + 1
         start = at + len(text[at:end]) - len(text[at:end].lstrip())
         name = _NAME.match(text, start)
         follows = text[name.end() : name.end() + 1] if name else ""
@@ -74,7 +78,7 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
                 found[name[1]] = known[name[1]]
             at = end + 1
             continue
-        value, at = _value(text, name.end() + 1, number, {**found, **known})
+        value, at = _value(text, name.end() + 1, number, values)
         found[name[1]] = value
     return found
 

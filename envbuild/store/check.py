@@ -26,7 +26,8 @@ _TAGS_OF_NOTHING = "SELECT name, tag FROM tags WHERE image NOT IN (SELECT digest
 
 
 class Problem(Record):
-    """`kind` is database, tree, object, layer, step, image or tag; `name` the digest or path; `reason` in words."""
+    """`kind` is database, tree, object, layer, step, image, tag or instance; `name` the digest, path or name; `reason`
+    in words."""
 
     kind: str
     name: str
@@ -78,6 +79,7 @@ class _Check:
         self._spread()
         self._layers()
         self._records()
+        self._instances()
         if repair and self._problems:
             self._repair()
         return Findings(
@@ -102,11 +104,17 @@ class _Check:
         for digest in known:
             row = self._store.database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
             self._count["trees"] += 1
-            if row is None or digest_of(row[0]) != digest:
+            if row is None or not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
                 self._tell("tree", digest, "not what its digest says")
                 self._bad_trees.add(digest)
                 continue
-            for entry in decode(row[0]):
+            try:
+                entries = decode(row[0])
+            except ValueError as error:
+                self._tell("tree", digest, f"no directory: {error}")
+                self._bad_trees.add(digest)
+                continue
+            for entry in entries:
                 if entry.kind == DIRECTORY and entry.name != ROOT_NAME:
                     self._parents.setdefault(entry.digest, set()).add(digest)
                     if entry.digest not in known:
@@ -210,6 +218,10 @@ class _Check:
         for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
 
+    def _instances(self) -> None:
+        for one in self._store.instances.damaged():
+            self._tell("instance", one.name, one.reason)
+
     def _repair(self) -> None:
         store = self._store
         aside = f"{store.path}/{DAMAGED}"
@@ -229,6 +241,9 @@ class _Check:
             os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
         for layer in self._bad_layers:
             remove(f"{store.stacks.path}/{layer}")
+        for one in store.instances.damaged():
+            if not store.instances.is_supervised(one):
+                store.instances.put_aside(one)
 
     def _drop_stacks(self) -> None:
         """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""

@@ -16,9 +16,12 @@ from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.sandbox.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from envbuild.store.attributes import CAPABILITY, OVERLAY_PREFIX
+from envbuild.store.holes import parts
 
 DEEPEST = 400
 """Folders within folders: each is held open, on both sides."""
+MOST_UNTOLD = 64 << 20
+"""Bytes that are copied of a file that says it has none."""
 _CHUNK = 1 << 20
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _ACCESS_LIST = "system.posix_acl_"
@@ -147,7 +150,7 @@ class Copier:
         source = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             with opened_at(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, target) as made:
-                _content(source, made, status)
+                copy_content(source, made, status)
                 self._attributes(made, found, status)
         finally:
             os.close(source)
@@ -246,27 +249,23 @@ def copy_bytes(source: int, target: int, most: int | None = None) -> None:
             view = view[os.write(target, view) :]
 
 
-def _content(source: int, target: int, status: os.stat_result) -> None:
+def copy_content(source: int, target: int, status: os.stat_result) -> None:
     """What the file has now and no more, so that one which grows without end has an end. Holes stay holes."""
     size = status.st_size
     if size == 0 or status.st_blocks * 512 >= size:
-        # A file of /proc says that it has no bytes.
-        copy_bytes(source, target, size or None)
+        # A file of /proc says that it has no bytes; one that is written without end says so at its beginning, too.
+        copy_bytes(source, target, size or MOST_UNTOLD)
         return
-    position = 0
-    while position < size:
-        try:
-            position = os.lseek(source, position, os.SEEK_DATA)
-            end = min(size, os.lseek(source, position, os.SEEK_HOLE))
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            break  # nothing but a hole from here on
-        os.lseek(source, position, os.SEEK_SET)
-        os.lseek(target, position, os.SEEK_SET)
-        copy_bytes(source, target, end - position)
-        position = end
-    os.ftruncate(target, size)
+    copied = 0
+    for piece, hole in parts(source, size):
+        copied += len(piece)
+        if hole:
+            os.lseek(target, len(piece), os.SEEK_CUR)
+            continue
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(target, view) :]
+    os.ftruncate(target, copied)
 
 
 def _attributes_of(found: int) -> list[tuple[str, bytes]]:

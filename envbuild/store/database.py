@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
+from envbuild.store.owner import refuse_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ FORMAT = 3
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
 """What SQLite's messages say when the disk, and not the statement, is at fault (sqlite.org/rescode.html)."""
+
+NOT_OURS = ("Could not decode", "no such table", "no such column", "has no column", "malformed")
+"""What they say of a database that was damaged, or that something else wrote: our statements fit our schema."""
 
 FILE = "store.db"
 REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
@@ -193,6 +197,7 @@ class Database:
         self._connection.close()
 
     def _connect(self, path: str, create: bool, writable: bool | None) -> sqlite3.Connection:
+        refuse_others(path)
         file = os.path.join(path, FILE)
         exists = os.path.exists(file)
         if not exists and not create:
@@ -227,6 +232,8 @@ class Database:
             raise StoreUnusable(path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{file}: {error}", REPAIR) from error
+        except UnicodeDecodeError as error:
+            raise StoreDamaged(f"{file}: its schema can't be read", REPAIR) from error
 
     def _make(self, connection: sqlite3.Connection, path: str) -> None:
         # SQLite does not wait for others while it changes the journal's mode: one process at a time.
@@ -255,8 +262,13 @@ class Database:
         except sqlite3.OperationalError as error:
             if self.read_only and "readonly" in str(error):
                 raise StoreUnusable(self.path, "it may only be read") from error
+            if any(word in str(error) for word in NOT_OURS):
+                raise StoreDamaged(f"{self.path}/{FILE}: {error}", REPAIR) from error
             if not any(word in str(error) for word in OUT_OF_SPACE):
                 raise
             raise StoreFull(self.path, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}/store.db: {error}", REPAIR) from error
+        except UnicodeDecodeError as error:
+            # A name in its schema is no text: SQLite's own message can't be read.
+            raise StoreDamaged(f"{self.path}/{FILE}: its schema can't be read", REPAIR) from error

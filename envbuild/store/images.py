@@ -10,9 +10,15 @@ from envbuild.record import Record
 from envbuild.store import publish
 from envbuild.store.database import Database
 from envbuild.store.moments import moment_of
+from envbuild.store.record_text import DETAIL, FAILURE, read_text, typed
 from envbuild.store.reference import digits_of, parse_reference
 from envbuild.store.tags import NoSuchEntry, Tags
 from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class Image(Record):
@@ -25,6 +31,11 @@ class Image(Record):
     detail: str
     made: float
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """`detail`, read. Raises StoreDamaged."""
+        return read_text(self.detail, DETAIL, f"what is on record of the build of image {self.digest[:12]}")
+
 
 class Failure(Record):
     """Where the last build of a recipe failed: the tree as the step left it, and what the step was, as JSON."""
@@ -34,6 +45,11 @@ class Failure(Record):
     facts: str
     detail: str
     made: float
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """`detail`, read. Raises StoreDamaged."""
+        return read_text(self.detail, FAILURE, "what is on record of the last build that failed")
 
 
 class NoSuchImage(UsageError):
@@ -76,7 +92,7 @@ class Images:
     def get(self, digest: Digest) -> Image | None:
         """The image of this whole digest."""
         row = self._database.row("SELECT * FROM images WHERE digest = ?", (digest,))
-        return None if row is None else Image(*row)
+        return None if row is None else _image(row)
 
     def put(self, image: Image) -> None:
         """Records an image; of one that is there already, the detail of its last build is kept."""
@@ -90,11 +106,11 @@ class Images:
     def of_tree(self, tree: Digest) -> Image | None:
         """The newest image with this tree."""
         row = self._database.row("SELECT * FROM images WHERE tree = ? ORDER BY made DESC LIMIT 1", (tree,))
-        return None if row is None else Image(*row)
+        return None if row is None else _image(row)
 
     def all(self) -> list[Image]:
         """All images, the newest first."""
-        return [Image(*row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]
+        return [_image(row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]
 
     def resolve(self, reference: str) -> Image:
         """The image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, or of a digest or a unique beginning of
@@ -151,7 +167,11 @@ class Images:
         """The failure of this recipe, or the last one of all."""
         where, values = ("WHERE recipe = ?", (recipe,)) if recipe else ("", ())
         row = self._database.row(f"SELECT * FROM failures {where} ORDER BY made DESC LIMIT 1", values)
-        return None if row is None else Failure(*row)
+        return None if row is None else _failure(row)
+
+    def failures(self) -> list[Failure]:
+        """Where the last builds of recipes failed."""
+        return [_failure(row) for row in self._database.rows("SELECT * FROM failures")]
 
     def _missing(self, reference: str) -> NoSuchImage:
         from difflib import get_close_matches  # only on a mistake
@@ -160,6 +180,14 @@ class Images:
         names = [tag.full for tag in tags] + [tag.name for tag in tags]
         near = get_close_matches(reference, names, 1)
         return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
+
+
+def _image(row: Sequence[Any]) -> Image:
+    return Image(*typed(row, (str, str, str, str, float), "an image on record"))
+
+
+def _failure(row: Sequence[Any]) -> Failure:
+    return Failure(*typed(row, (str, str, str, str, float), "a failed build on record"))
 
 
 def sync_file_system(path: str) -> None:

@@ -8,65 +8,64 @@ an instance runs is known after a crash and a restart of the machine, too, whate
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.record import Record
+from envbuild.store.instance_lock import hold, is_held, make_lock
+from envbuild.store.instance_record import (
+    DAMAGED,
+    EXITED,
+    FRESH,
+    LAYERS,
+    LOST,
+    NAMES,
+    RESTARTING,
+    RUNNING,
+    STARTING,
+    TEMPORARY,
+    BadRecord,
+    DamagedInstance,
+    Instance,
+    InstanceDamaged,
+    State,
+    read_config,
+    read_state,
+    write_config,
+    write_layers,
+    write_state,
+)
+from envbuild.store.owner import refuse_others
 from envbuild.store.reference import BadName
 from envbuild.store.removal import remove
 from envbuild.tree.entry import Digest
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+__all__ = [
+    "DAMAGED",
+    "EXITED",
+    "LAYERS",
+    "LOST",
+    "RESTARTING",
+    "RUNNING",
+    "STARTING",
+    "DamagedInstance",
+    "Instance",
+    "InstanceDamaged",
+    "Instances",
+    "NameTaken",
+    "NoSuchInstance",
+    "State",
+    "check_name",
+    "hold",
+    "write_layers",
+    "write_state",
+]
 
-STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
-LAYERS = "layers"
-TEMPORARY = "temporary"
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-
-
-class Instance(Record):
-    """One instance. `tree` is what it started from: that of `image`, or of the instance that it was cloned from;
-    `settings` what it was started with (runtime/settings.py), `made` when (seconds since 1970), `path` its folder. A
-    `temporary` one is removed when it is over."""
-
-    identity: str
-    name: str
-    image: Digest
-    reference: str
-    tree: Digest
-    facts: str
-    made: float
-    path: str
-    settings: str
-    temporary: bool = False
-
-
-class State(Record):
-    """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
-
-    `health` is starting, healthy, unhealthy or "" without a check, and `check` what the last check printed; `error` is
-    why it could not run, or what ended it; `ports` are (address, port, port inside, protocol) as they were opened on
-    the host; `pid` is its process 1, by the host's numbers; `address` is its own in a named network.
-    """
-
-    status: str
-    started: float = 0.0
-    ended: float = 0.0
-    code: int | None = None
-    restarts: int = 0
-    health: str = ""
-    error: str = ""
-    ports: tuple[tuple[Any, ...], ...] = ()
-    pid: int = 0
-    address: str = ""
-    check: str = ""
 
 
 class NoSuchInstance(UsageError):
@@ -95,7 +94,8 @@ class Instances:
     @classmethod
     def of(cls, store_path: str) -> Instances:
         """Those of the store in this folder, which need not be open: most that is asked of them is not in its
-        database."""
+        database. Raises SomebodyElses."""
+        refuse_others(store_path)
         return cls(f"{store_path}/instances")
 
     def create(
@@ -111,13 +111,15 @@ class Instances:
     ) -> tuple[Instance, int]:
         """Puts a new instance on record, and takes its lock: (instance, the lock's descriptor).
 
-        Without a `name` it gets one. Raises NameTaken and BadName.
+        Without a `name` it gets one. Unless it is `temporary`, `settle` has to follow. Raises NameTaken and BadName.
         """
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         if name is not None:
             check_name(name)
         identity = os.urandom(6).hex()
         plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
+        while name is None and os.path.lexists(self._link(f"{plain}-{identity[:4]}")):
+            identity = os.urandom(6).hex()
         folder = f"{self.path}/{identity}"
         made = Instance(
             identity,
@@ -131,49 +133,61 @@ class Instances:
             settings,
             temporary,
         )
-        self._take_name(made)
         # Whole or not at all: what has no name of its own yet is nobody's.
         temporary_folder = f"{folder}.new"
         os.mkdir(temporary_folder, 0o700)
-        if temporary:
-            os.close(os.open(f"{temporary_folder}/{TEMPORARY}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        for inner in ("upper", "work"):
-            os.mkdir(f"{temporary_folder}/{inner}", 0o755)
-        kept = {field: getattr(made, field) for field in made.__match_args__ if field not in ("identity", "path")}
-        _write(f"{temporary_folder}/config.json", json.dumps(kept))
-        _write(f"{temporary_folder}/state.json", json.dumps({"status": STARTING}))
-        lock = hold(made.replace(path=temporary_folder))
-        os.rename(temporary_folder, folder)
+        lock = make_lock(temporary_folder)
+        try:
+            self._take_name(made)
+            for inner in ("upper", "work"):
+                os.mkdir(f"{temporary_folder}/{inner}", 0o755)
+            write_state(temporary_folder, State(STARTING))
+            write_config(temporary_folder, made)
+            os.rename(temporary_folder, folder)
+        except BaseException:
+            os.close(lock)
+            remove(temporary_folder)
+            raise
         return made, lock
 
     def get(self, identity: str) -> Instance | None:
-        """The instance with this whole id."""
-        folder = f"{self.path}/{identity}"
-        try:
-            with open(f"{folder}/config.json", encoding="utf-8") as file:
-                plain = json.load(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return Instance(identity=identity, path=folder, **plain)
+        """The instance with this whole id. Raises InstanceDamaged."""
+        found = self._read(identity)
+        if isinstance(found, DamagedInstance):
+            raise InstanceDamaged(found)
+        return found
 
     def all(self) -> list[Instance]:
-        """All instances, the newest first."""
-        if not os.path.isdir(self.path):
-            return []
-        found = [self.get(name) for name in os.listdir(self.path) if "." not in name]
-        return sorted((one for one in found if one is not None), key=lambda one: -one.made)
+        """All instances whose records can be read, the newest first."""
+        found = [one for one in map(self._read, self._identities()) if isinstance(one, Instance)]
+        return sorted(found, key=lambda one: -one.made)
+
+    def damaged(self) -> list[DamagedInstance]:
+        """Those whose records cannot be read, by name; not those that the next command tidies up."""
+        found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
+        kept = [one for one in found if not self._is_nobodys(one)]
+        return sorted(kept, key=lambda one: one.name)
 
     def has_name(self, name: str) -> bool:
         """Whether an instance is called exactly so."""
         return self._named(name) is not None
 
     def find(self, reference: str) -> Instance:
-        """The instance of this name, or of an id that begins so. Raises NoSuchInstance."""
+        """The instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
+        found = self.find_any(reference)
+        if isinstance(found, DamagedInstance):
+            raise InstanceDamaged(found)
+        return found
+
+    def find_any(self, reference: str) -> Instance | DamagedInstance:
+        """As `find`, and one whose record is damaged, too: for what needs no more than its folder."""
         named = self._named(reference)
         if named is not None:
             return named
-        everything = self.all()
-        fitting = [one for one in everything if reference and one.identity.startswith(reference)]
+        everything: list[Instance | DamagedInstance] = [*self.all(), *self.damaged()]
+        # A loss of power may have taken the link that stands for a name.
+        fitting = [one for one in everything if one.name == reference]
+        fitting = fitting or [one for one in everything if reference and one.identity.startswith(reference)]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -188,60 +202,46 @@ class Instances:
 
     def state(self, instance: Instance) -> State:
         """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
-        try:
-            with open(f"{instance.path}/state.json", encoding="utf-8") as file:
-                plain = json.load(file)
-            # Another version of envbuild may have written it.
-            state = State(**{name: plain[name] for name in State.__match_args__ if name in plain})
-        except (FileNotFoundError, ValueError):
-            state = State(LOST)
+        state = read_state(instance.path)
         if state.status != EXITED and not self.is_supervised(instance):
             return state.replace(status=LOST)
         return state
 
-    def is_supervised(self, instance: Instance) -> bool:
+    def is_supervised(self, instance: Instance | DamagedInstance) -> bool:
         """Whether its supervisor lives."""
-        try:
-            descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_held(instance.path)
 
     def layers_in_use(self) -> set[str]:
-        """The paths of all layers that running instances have mounted."""
+        """The paths of all layers that running instances have mounted, also one whose record is damaged."""
         found: set[str] = set()
-        for one in self.all():
-            if os.path.exists(f"{one.path}/{LAYERS}") and self.is_supervised(one):
-                with open(f"{one.path}/{LAYERS}", encoding="utf-8", errors="surrogateescape") as file:
-                    found.update(file.read().splitlines())
+        for identity in self._identities():
+            folder = f"{self.path}/{identity}"
+            try:
+                with open(f"{folder}/{LAYERS}", encoding="utf-8", errors="surrogateescape") as file:
+                    layers = file.read().splitlines()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if is_held(folder):
+                found.update(layers)
         return found
 
-    def left_over(self) -> list[Instance]:
-        """Temporary ones whose supervisor was killed before it could remove them."""
-        if not os.path.isdir(self.path):
-            return []
-        marked = [name for name in os.listdir(self.path) if os.path.exists(f"{self.path}/{name}/{TEMPORARY}")]
-        found = [self.get(name) for name in marked if "." not in name]
-        return [one for one in found if one is not None and not self.is_supervised(one)]
+    def left_over(self) -> list[Instance | DamagedInstance]:
+        """Temporary ones whose supervisor was killed before it could remove them, and what a loss of power left of
+        one that was just being started."""
+        marked = [one for one in self._identities() if self._is_marked(one, TEMPORARY) or self._is_marked(one, FRESH)]
+        found = [one for one in map(self._read, marked) if one is not None]
+        return [one for one in found if self._is_nobodys(one)]
 
     def tidy(self) -> None:
         """Removes temporary instances whose supervisor was killed, and what was left half made or half removed."""
         for one in self.left_over():
             self.remove(one)
-        if os.path.isdir(self.path):
-            for name in os.listdir(self.path):
-                path = f"{self.path}/{name}"
-                # One that is being made or removed right now is let alone.
-                if name.endswith((".new", ".gone")) and time.time() - os.lstat(path).st_ctime > _LEFT:
-                    remove(path)
+        for name in self._listed():
+            # One that is being made or removed right now is let alone.
+            if name.endswith((".new", ".gone")) and self._is_left(f"{self.path}/{name}"):
+                remove(f"{self.path}/{name}")
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: Instance | DamagedInstance) -> None:
         """Takes an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
         over."""
         from envbuild.store.control_groups import remove_groups  # not for a start
@@ -252,19 +252,72 @@ class Instances:
             os.rename(instance.path, gone)
         except FileNotFoundError:
             return  # another command is at it
-        link = self._link(instance.name)
-        if os.path.islink(link) and os.readlink(link) == instance.identity:
-            os.unlink(link)
+        self._give_up_name(instance.name, instance.identity)
         remove(gone)
+
+    def put_aside(self, instance: DamagedInstance) -> None:
+        """Moves a damaged instance to the store's folder `damaged`, with all that it wrote."""
+        from envbuild.store.lost import put_aside  # for repairs alone
+
+        put_aside(instance.path, os.path.dirname(self.path))
+        self._give_up_name(instance.name, instance.identity)
+
+    def _listed(self) -> list[str]:
+        try:
+            return os.listdir(self.path)
+        except FileNotFoundError:
+            return []
+
+    def _identities(self) -> list[str]:
+        return [name for name in self._listed() if "." not in name]
+
+    def _is_nobodys(self, one: Instance | DamagedInstance) -> bool:
+        broken = isinstance(one, DamagedInstance) and self._is_marked(one.identity, FRESH)
+        return (broken or self._is_marked(one.identity, TEMPORARY)) and not self.is_supervised(one)
+
+    def _is_marked(self, identity: str, marker: str) -> bool:
+        return os.path.exists(f"{self.path}/{identity}/{marker}")
+
+    def _read(self, identity: str) -> Instance | DamagedInstance | None:
+        folder = f"{self.path}/{identity}"
+        try:
+            return read_config(folder, identity)
+        except NotADirectoryError:
+            return None
+        except FileNotFoundError:
+            if not os.path.isdir(folder):
+                return None
+            reason = "config.json is missing"
+        except BadRecord as error:
+            reason = error.message
+        return DamagedInstance(identity, self._name_of(identity), folder, reason)
+
+    def _name_of(self, identity: str) -> str:
+        """What the links say of an instance whose own record says nothing; else its id."""
+        try:
+            with os.scandir(f"{self.path}/{NAMES}") as items:
+                return next((one.name for one in items if _target(one.path) == identity), identity)
+        except FileNotFoundError:
+            return identity
+
+    def _is_left(self, path: str) -> bool:
+        """Whether nobody is making or removing this any more."""
+        if path.endswith(".new") and os.path.exists(f"{path}/lock"):
+            return not is_held(path)
+        try:
+            return time.time() - os.lstat(path).st_ctime > _LEFT
+        except FileNotFoundError:
+            return False  # just finished
 
     def _link(self, name: str) -> str:
         """Where a name is taken: a link there says by which instance."""
-        return f"{self.path}/.names/{name}"
+        return f"{self.path}/{NAMES}/{name}"
 
-    def _named(self, name: str) -> Instance | None:
-        if not name or "/" in name or not os.path.islink(self._link(name)):
+    def _named(self, name: str) -> Instance | DamagedInstance | None:
+        if not name or "/" in name:
             return None
-        return self.get(os.readlink(self._link(name)))
+        identity = _target(self._link(name))
+        return None if identity is None else self._read(identity)
 
     def _take_name(self, instance: Instance) -> None:
         link = self._link(instance.name)
@@ -274,12 +327,41 @@ class Instances:
                 os.symlink(instance.identity, link)
                 return
             except FileExistsError:
-                holder = os.readlink(link)
-            # One that is just being made has the name, too; what a crash left in the middle has not.
-            fresh = f"{self.path}/{holder}.new"
-            if os.path.isdir(f"{self.path}/{holder}") or (os.path.isdir(fresh) and time.time() - _age(fresh) < 10):
-                raise NameTaken(instance.name)
-            os.unlink(link)
+                if self._is_taken(link):
+                    raise NameTaken(instance.name) from None
+            with self._changing_names():
+                # Looked at again: whoever was here before may have taken it.
+                if not self._is_taken(link):
+                    _unlink(link)
+
+    def _is_taken(self, link: str) -> bool:
+        """Whether the name of this link belongs to an instance, also one that is just being made; what a crash left
+        does not."""
+        holder = _target(link)
+        if holder is None:
+            return False
+        folder = f"{self.path}/{holder}"
+        # Twice: it may have got its own name between the first look and the second.
+        return os.path.isdir(folder) or is_held(f"{folder}.new") or os.path.isdir(folder)
+
+    def _give_up_name(self, name: str, identity: str) -> None:
+        with self._changing_names():
+            if _target(self._link(name)) == identity:
+                _unlink(self._link(name))
+
+    @contextmanager
+    def _changing_names(self) -> Iterator[None]:
+        """Meanwhile nobody else takes a link away that somebody may have put there anew."""
+        try:
+            held = os.open(f"{self.path}/{NAMES}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(held)
 
 
 def check_name(name: str, what: str = "an instance") -> None:
@@ -288,35 +370,17 @@ def check_name(name: str, what: str = "an instance") -> None:
         raise BadName(name, what)
 
 
-def hold(instance: Instance) -> int:
-    """Takes the lock of an instance for its supervisor, who keeps the descriptor open. Raises WorkFailed if it is
-    supervised already."""
-    descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _target(link: str) -> str | None:
+    """The id that a name's link says, None where there is no such link."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise WorkFailed(
-            f"{instance.name} is running already", f"see: envbuild ps; envbuild stop {instance.name}"
-        ) from None
-    return descriptor
+        target = os.readlink(link)
+    except OSError:
+        return None
+    return target if target and "/" not in target and "." not in target else None
 
 
-def write_state(path: str, state: State) -> None:
-    """Puts down how an instance stands; `path` is its folder."""
-    _write(f"{path}/state.json", json.dumps({name: getattr(state, name) for name in state.__match_args__}))
-
-
-def write_layers(path: str, layers: tuple[str, ...]) -> None:
-    """Puts down which layers an instance is about to mount."""
-    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
-
-
-def _age(path: str) -> float:
-    return os.stat(path).st_mtime
-
-
-def _write(path: str, text: str) -> None:
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # another command was faster

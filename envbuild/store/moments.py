@@ -34,7 +34,7 @@ def moment_of(text: str, now: float) -> float:
     words = text.lower().replace(".", " ").split() if text.lower().endswith("ago") else text.lower().split()
     if words in (["now"], ["yesterday"]):
         return now - (86400 if words == ["yesterday"] else 0)
-    if len(words) == 3 and words[2] == "ago" and words[0].isascii() and words[0].isdigit():
+    if len(words) == 3 and words[2] == "ago" and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
         unit = _UNITS.get(words[1].removesuffix("s"))
         if unit is not None:
             return now - int(words[0]) * unit
@@ -46,4 +46,7 @@ def moment_of(text: str, now: float) -> float:
         raise BadMoment(text) from None
     if ":" not in text and "T" not in text.upper() and " " not in text.strip():
         moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
-    return moment.timestamp()
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise BadMoment(text) from None  # before the year 1, somewhere on the way to UTC

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -106,9 +105,9 @@ def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
     for digest in found.images:
         _add_image(store, found, digest, cache)
     _add_locks(store, found)
-    for tree, detail in store.database.rows("SELECT tree, detail FROM failures"):
-        found.roots.add(tree)
-        found.objects.add(output_object(json.loads(detail)["output"]))
+    for failure in store.images.failures():
+        found.roots.add(failure.tree)
+        found.objects.add(output_object(failure.known["output"]))
     found.add_steps(store)
     found.follow(store, stacks=cache)
     return found
@@ -134,8 +133,8 @@ def _add_image(store: Store, found: Needed, digest: Digest, steps: bool) -> None
     if image is None:
         return
     found.roots.add(image.tree)
-    detail = json.loads(image.detail)
-    if "sources" in detail:
+    detail = image.known
+    if "tree" in detail.get("sources", {}):
         found.roots.add(detail["sources"]["tree"])
     for stage in detail.get("stages", []):
         found.roots.add(stage["tree"])

@@ -16,6 +16,7 @@ from envbuild.errors import WorkFailed
 from envbuild.store import publish
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.database import StoreDamaged
+from envbuild.store.holes import has_holes, parts
 from envbuild.store.lost import Lost, put_aside
 from envbuild.store.verify import hash_of, matches
 from envbuild.store.work import WorkArea
@@ -224,6 +225,9 @@ def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
     size = 0
     with open(path, "wb", buffering=0) as file:
         if isinstance(source, int):
+            status = os.fstat(source)
+            if has_holes(status) and os.lseek(source, 0, os.SEEK_CUR) == 0:
+                return _write_parts(file.fileno(), source, status.st_size)
             while chunk := os.read(source, _CHUNK):
                 _write_all(file.fileno(), chunk)
                 state.update(chunk)
@@ -235,7 +239,22 @@ def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
     return state.hexdigest(), size
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_parts(target: int, source: int, length: int) -> tuple[Digest, int]:
+    """Copies a file with holes, which stay holes."""
+    state = sha256()
+    size = 0
+    for piece, hole in parts(source, length):
+        state.update(piece)
+        if hole:
+            os.lseek(target, len(piece), os.SEEK_CUR)
+        else:
+            _write_all(target, piece)
+        size += len(piece)
+    os.ftruncate(target, size)
+    return state.hexdigest(), size
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

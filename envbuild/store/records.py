@@ -8,6 +8,7 @@ from collections.abc import Collection
 from envbuild.record import Record
 from envbuild.store import publish
 from envbuild.store.database import Database
+from envbuild.store.record_text import typed
 from envbuild.tree.entry import Digest
 
 
@@ -47,7 +48,10 @@ class Steps:
             "SELECT tree, output, seconds, owners_kept FROM steps WHERE key = ? AND tree IN (SELECT digest FROM trees)",
             (key,),
         )
-        return None if row is None else StepRecord(row[0], row[1], row[2], bool(row[3]))
+        if row is None:
+            return None
+        tree, output, seconds, owners_kept = typed(row, (str, str, float, int), "the result of a step on record")
+        return StepRecord(tree, output, seconds, bool(owners_kept))
 
     def put(self, key: str, record: StepRecord, text: str, source: Source) -> None:
         """Records a result; a later one for the same key replaces it."""

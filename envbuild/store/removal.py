@@ -9,19 +9,28 @@ def remove(path: str) -> None:
     """Removes a file, or a directory with its contents; nothing where there is nothing. Follows no link.
 
     Goes down and up by descriptors, one at a time, so that neither the length of a path nor the number of open
-    files limits the depth.
+    files limits the depth. Several may remove one directory at a time.
     """
-    try:
-        os.unlink(path)
-        return
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
-        pass
+    while True:
+        try:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            pass
+        try:
+            _remove_directory(path)
+            return
+        except FileNotFoundError:
+            continue  # somebody else removed a part of it at this moment: there is less of it now
+
+
+def _remove_directory(path: str) -> None:
     current = _open(path, None)
     names: list[str] = []
-    pending = [_clear(current)]
     try:
+        pending = [_clear(current)]
         while True:
             if pending[-1]:
                 names.append(pending[-1].pop())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from envbuild.record import Record
 from envbuild.store.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_attributes
+from envbuild.store.holes import Allowance
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.removal import remove
@@ -40,14 +41,27 @@ def take(
     objects: Objects,
     occurrences: Occurrences,
     stacks: Stacks,
+    allowance: Allowance | None = None,
 ) -> Snapshot:
     """The tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
 
     No time is later than `epoch` (seconds). Paths that `discard` matches are left out, and so are the mount points
     `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
+    Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(path.strip("/") for path in made)
-    scan = _Scan(upper, epoch * 1_000_000_000, discard, mounts, owners_observable, parent, trees, objects, occurrences)
+    scan = _Scan(
+        upper,
+        epoch * 1_000_000_000,
+        discard,
+        mounts,
+        owners_observable,
+        parent,
+        trees,
+        objects,
+        occurrences,
+        allowance or Allowance(),
+    )
     tree = scan.root()
     if tree != parent and not stacks.chain(tree):
         stacks.adopt(tree, parent, upper)
@@ -66,6 +80,7 @@ class _Scan:
         trees: StoredTrees,
         objects: Objects,
         occurrences: Occurrences,
+        allowance: Allowance,
     ) -> None:
         self.files = 0
         self.size = 0
@@ -80,6 +95,8 @@ class _Scan:
         self._occurrences = occurrences
         self._counts: dict[Mark, int] | None = None
         self._fresh: dict[Mark, int] = {}
+        self._allowance = allowance
+        self._hashed: dict[int, Digest] = {}
 
     def root(self) -> Digest:
         """Reads the whole directory, and returns the tree's digest."""
@@ -116,7 +133,7 @@ class _Scan:
         if directory:
             self._take_directory(path, inside, name, status, entries)
         elif stat.S_ISREG(mode):
-            self._take_file(path, name, status, entries)
+            self._take_file(path, inside, name, status, entries)
         elif stat.S_ISLNK(mode):
             entry = self._attributes(Entry(name, LINK, 0, 0, 0, 0), path, status, old)
             entry = entry._replace(target=os.fsencode(os.readlink(path)))
@@ -168,10 +185,12 @@ class _Scan:
         entries[name] = entry
         os.utime(path, ns=(entry.mtime, entry.mtime))
 
-    def _take_file(self, path: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
+    def _take_file(
+        self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]
+    ) -> None:
         old = entries.get(name)
         entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), path, status, old)
-        entry = entry._replace(digest=hash_of(path))
+        entry = entry._replace(digest=self._hash(path, inside, status))
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)
@@ -186,6 +205,19 @@ class _Scan:
         if status.st_mtime_ns != entry.mtime:
             os.utime(path, ns=(entry.mtime, entry.mtime))
         self._pool(path, entry, status.st_nlink == 1)
+
+    def _hash(self, path: str, inside: str, status: os.stat_result) -> Digest:
+        """The digest of a file, which is read once however many names it has; each of them is a copy of its own."""
+        known = self._hashed.get(status.st_ino)
+        if known is not None:
+            self._allowance.take(inside, status.st_size)
+            return known
+        self._allowance.check_time()
+        digest = hash_of(path, self._allowance, inside)
+        if status.st_nlink > 1:
+            # Its number stays its own: what is made meanwhile gets none that a name here still has.
+            self._hashed[status.st_ino] = digest
+        return digest
 
     def _pool(self, path: str, entry: Entry, alone: bool) -> None:
         """Makes the file the pool's inode for it, or the pool's inode this file.

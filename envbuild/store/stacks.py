@@ -21,7 +21,7 @@ from envbuild.store.lost import put_aside
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.trees import StoredTrees
-from envbuild.store.verify import check_layer
+from envbuild.store.verify import CLOCK_STEP, check_layer, put_back_times
 from envbuild.store.work import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
@@ -99,10 +99,14 @@ class Stacks:
         # What was not on disk for sure when the machine stopped is read in full.
         since = checked if synced or boot == boot_id() else 0
         now = time.time_ns()
+        # The clock went back: what was changed after the check may have an earlier time than that, so all is read.
+        if since > now + CLOCK_STEP:
+            since = 0
         folder = f"{self.path}/{layer}"
         found = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
         if not found.reason:
             self._sound.add(layer)
+            put_back_times(found.later)
             if found.reread and not self._database.read_only:
                 self._database.write(
                     "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",

@@ -11,6 +11,7 @@ from types import TracebackType
 from envbuild.store import alone
 from envbuild.store.attributes import apply_attributes
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable
+from envbuild.store.holes import MOST_UNWRITTEN, Allowance
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.instances import Instances
 from envbuild.store.lost import Lost
@@ -40,7 +41,10 @@ FOLDERS = ("objects", "layers", "work", "caches", "packages")
 
 
 class Store:
-    """One store. Open it with `Store.open`, as a context manager or with `close` in the end."""
+    """One store. Open it with `Store.open`, as a context manager or with `close` in the end.
+
+    `sparse_limit` is how many bytes that nobody wrote a step or an instance may leave (holes.py).
+    """
 
     def __init__(self, path: str, database: Database) -> None:
         self.path = path
@@ -57,6 +61,7 @@ class Store:
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
+        self.sparse_limit = MOST_UNWRITTEN
         self._lock = -1
 
     @classmethod
@@ -151,8 +156,9 @@ class Store:
         epoch: int,
         discard: Matcher | None = None,
         made: Sequence[str] = (),
+        deadline: float | None = None,
     ) -> Snapshot:
-        """The tree that a command left in a workspace (see snapshot.py)."""
+        """The tree that a command left in a workspace (see snapshot.py), read until `deadline` (time.monotonic)."""
         from envbuild.store import snapshot  # only where steps run
 
         return snapshot.take(
@@ -166,6 +172,7 @@ class Store:
             objects=self.objects,
             occurrences=self._occurrences,
             stacks=self.stacks,
+            allowance=Allowance(self.sparse_limit, deadline),
         )
 
     def take_notes(self) -> list[str]:

@@ -10,6 +10,7 @@ from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
 from envbuild.store import publish
 from envbuild.store.database import Database
+from envbuild.store.record_text import KNOWN, read_text, typed
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -59,9 +60,8 @@ class HistoryEntry(Record):
 
     @property
     def known(self) -> dict[str, Any]:
-        """`detail`, read."""
-        plain: dict[str, Any] = json.loads(self.detail)
-        return plain
+        """`detail`, read. Raises StoreDamaged."""
+        return read_text(self.detail, KNOWN, f"what is on record of move {self.number} of {self.full}")
 
 
 class TagRefuses(WorkFailed):
@@ -174,7 +174,7 @@ class Tags:
             query = f"{_SELECT} WHERE name = ? AND tag = ? {before} ORDER BY number DESC LIMIT {_PAGE}"
             rows = self._database.rows(query, (name, tag, *values))
             for row in rows:
-                yield HistoryEntry(*row)
+                yield _entry(row)
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]
@@ -182,12 +182,12 @@ class Tags:
     def way_of(self, image: Digest, until: int) -> list[HistoryEntry]:
         """The moves by which any tag came to name this image, up to the entry numbered `until`, the oldest first."""
         query = f"{_SELECT} WHERE image = ? AND number <= ? ORDER BY number"
-        return [HistoryEntry(*row) for row in self._database.rows(query, (image, until))]
+        return [_entry(row) for row in self._database.rows(query, (image, until))]
 
     def moves_to(self, image: Digest) -> list[HistoryEntry]:
         """The moves by which any tag came to name this image, the newest first."""
         query = f"{_SELECT} WHERE image = ? ORDER BY number DESC"
-        return [HistoryEntry(*row) for row in self._database.rows(query, (image,))]
+        return [_entry(row) for row in self._database.rows(query, (image,))]
 
     def entry_back(self, name: str, tag: str, count: int) -> HistoryEntry:
         """The entry `count` moves back; 0 is the newest. Raises NoSuchEntry."""
@@ -197,7 +197,7 @@ class Tags:
             total = self.length(name, tag)
             reason = f"it has moved {total} times" if total else "it has no history"
             raise NoSuchEntry(f"{name}:{tag}", str(count), reason)
-        return HistoryEntry(*row)
+        return _entry(row)
 
     def entry_at(self, name: str, tag: str, moment: float, text: str) -> HistoryEntry:
         """What the tag named at a point in time (seconds since 1970), which the user called `text`.
@@ -208,12 +208,12 @@ class Tags:
         row = self._database.row(query, (name, tag, moment))
         if row is None:
             raise NoSuchEntry(f"{name}:{tag}", text, "its history begins later")
-        return HistoryEntry(*row)
+        return _entry(row)
 
     def entry(self, number: int) -> HistoryEntry | None:
         """The entry of this number, whichever tag's it is."""
         row = self._database.row(f"{_SELECT} WHERE number = ?", (number,))
-        return None if row is None else HistoryEntry(*row)
+        return None if row is None else _entry(row)
 
     def length(self, name: str, tag: str) -> int:
         """How many moves a tag's history has."""
@@ -232,8 +232,13 @@ class Tags:
         )
 
 
+def _entry(row: Sequence[Any]) -> HistoryEntry:
+    shapes = (int, str, str, frozenset((str, None)), float, str, str)
+    return HistoryEntry(*typed(row, shapes, "an entry of a tag's history"))
+
+
 def _tag(row: tuple[Any, ...]) -> Tag:
-    name, tag, image, moved, immutable = row
+    name, tag, image, moved, immutable = typed(row, (str, str, str, float, int), "a tag on record")
     return Tag(name, tag, image, moved, bool(immutable))
 
 

@@ -28,12 +28,15 @@ class StoredTrees:
             if row is None:
                 self._lost.add(digest)
                 raise StoreDamaged(f"directory {digest[:12]} is missing")
-            if digest_of(row[0]) != digest:
+            if not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
                 self._lost.add(digest)
                 if not self._database.read_only:
                     self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
                 raise StoreDamaged(f"directory {digest[:12]} is not what its digest says")
-            decoded = self._remember(digest, decode(row[0]))
+            try:
+                decoded = self._remember(digest, decode(row[0]))
+            except ValueError as error:
+                raise StoreDamaged(f"directory {digest[:12]} is no directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:

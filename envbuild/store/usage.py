@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.record import Record
+from envbuild.store.instances import DamagedInstance, Instance
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest, object_id
 from envbuild.tree.forest import walk
@@ -62,7 +63,8 @@ def usage(store: Store) -> Usage:
         os.path.getsize(f"{store.path}/{name}") for name in os.listdir(store.path) if name.startswith("store.db")
     )
     layers = _measure(store.stacks.path, seen)
-    instances = tuple((one.name, _measure(one.path, seen)) for one in store.instances.all())
+    kept: tuple[Instance | DamagedInstance, ...] = (*store.instances.all(), *store.instances.damaged())
+    instances = tuple((one.name, _measure(one.path, seen)) for one in kept)
     volumes = tuple((one.name, _measure(one.path, seen)) for one in store.volumes.all())
     return Usage(
         objects=objects,

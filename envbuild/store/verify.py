@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from collections.abc import Sequence
 
 from envbuild.digest import sha256, sha256_of
 from envbuild.record import Record
 from envbuild.store.attributes import CAPABILITY, OPAQUE, read_xattrs
+from envbuild.store.holes import Allowance, has_holes, parts, size_of_holes
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 from envbuild.tree.forest import Trees, root_entry
@@ -24,11 +27,13 @@ _CHUNK = 1 << 20
 
 class LayerCheck(Record):
     """What a check found: `reason` is "" for a layer that is sound, else what is wrong with it; `files` are entries
-    whose content in the layer is not theirs; `reread` says whether anything had to be read."""
+    whose content in the layer is not theirs; `reread` says whether anything had to be read; `later` are paths with a
+    change time that is still to come, as the clock went back."""
 
     reason: str
     files: tuple[Entry, ...]
     reread: bool
+    later: tuple[str, ...] = ()
 
 
 def check_layer(
@@ -39,6 +44,18 @@ def check_layer(
     The layer leads from `below` to `tree`. `owners` is False where files can't have the owners of their entries.
     """
     return _Check(trees, since - CLOCK_STEP if since else 0, owners).run(folder, tree, below)
+
+
+def put_back_times(later: Sequence[str]) -> None:
+    """Gives what was found sound a change time of now, where it has one that is still to come: else it would be read
+    at each check until then."""
+    for path in later:
+        status = os.lstat(path)
+        times = (status.st_atime_ns, status.st_mtime_ns)
+        try:
+            os.utime(path, ns=times, follow_symlinks=False)
+        except PermissionError:
+            return  # another user's: it is read again
 
 
 def _anything_after(folder: str, status: os.stat_result, since: int) -> bool:
@@ -70,6 +87,8 @@ class _Check:
         self._reason = ""
         self._files: list[Entry] = []
         self._reread = False
+        self._now = time.time_ns() + CLOCK_STEP
+        self._later: list[str] = []
 
     def run(self, folder: str, tree: Digest, below: Digest | None) -> LayerCheck:
         try:
@@ -81,8 +100,10 @@ class _Check:
         changed = status.st_ctime_ns > self._since
         if changed and not self._matches(folder, root_entry(self._trees, tree), status):
             self._wrong("/", "its attributes were changed")
+        if status.st_ctime_ns > self._now:
+            self._later.append(folder)
         self._directory(folder, "", tree, below, changed)
-        return LayerCheck(self._reason, tuple(self._files), self._reread)
+        return LayerCheck(self._reason, tuple(self._files), self._reread, tuple(self._later))
 
     def _wrong(self, path: str, what: str) -> None:
         self._reason = self._reason or f"{path}: {what}"
@@ -93,6 +114,7 @@ class _Check:
             listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
         suspects = [one for one in listed if one[1].st_ctime_ns > self._since]
         inner = [one for one in listed if stat.S_ISDIR(one[1].st_mode)]
+        self._later += [f"{path}/{name}" for name, status in suspects if status.st_ctime_ns > self._now]
         if not (suspects or inner or changed):
             return
         entries = {os.fsdecode(entry.name): entry for entry in self._trees.load(tree) if entry.name != ROOT_NAME}
@@ -163,21 +185,37 @@ def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) ->
     }
 
 
-def hash_of(path: str) -> Digest:
-    """The sha256 of a file's bytes."""
+def hash_of(path: str, allowance: Allowance | None = None, shown: str = "") -> Digest:
+    """The sha256 of a file's bytes. Raises TooSparse and TookTooLong where an `allowance` ends."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         chunk = os.read(descriptor, _CHUNK)
         following = os.read(descriptor, _CHUNK) if chunk else b""
         if not following:
             return sha256_of(chunk)
+        status = os.fstat(descriptor)
+        if has_holes(status):
+            if allowance is not None:
+                allowance.take(shown or path, size_of_holes(descriptor, status.st_size))
+            return _hash_of_parts(descriptor, status.st_size, allowance)
         state = sha256(chunk)
         while following:
+            if allowance is not None:
+                allowance.check_time()
             state.update(following)
             following = os.read(descriptor, _CHUNK)
         return state.hexdigest()
     finally:
         os.close(descriptor)
+
+
+def _hash_of_parts(descriptor: int, size: int, allowance: Allowance | None) -> Digest:
+    state = sha256()
+    for piece, _ in parts(descriptor, size):
+        if allowance is not None:
+            allowance.check_time()
+        state.update(piece)
+    return state.hexdigest()
 
 
 def _opaque(path: str) -> bool:

@@ -163,13 +163,13 @@ class Volumes:
 
     def _put(self, path: str, entry: Entry) -> None:
         if entry.kind == FILE:
-            from envbuild.store.copying import copy_bytes  # not at every start
+            from envbuild.store.copying import copy_content  # not at every start
 
             # A copy: what the store has is never written to.
             source = self._objects.open(entry)
             try:
                 with open(path, "xb", buffering=0) as file:
-                    copy_bytes(source, file.fileno())
+                    copy_content(source, file.fileno(), os.fstat(source))
             finally:
                 os.close(source)
         elif entry.kind == LINK:

@@ -70,23 +70,41 @@ def encode(entries: Iterable[Entry]) -> bytes:
     )
 
 
+_KINDS = {b"f": FILE, b"d": DIRECTORY, b"l": LINK, b"c": CHARACTER_DEVICE, b"b": BLOCK_DEVICE, b"p": FIFO}
+_NO_NAMES = (b"", b"..")
+_IDS, _MOST = 1 << 32, 1 << 63
+
+
 def decode(body: bytes) -> tuple[Entry, ...]:
-    """The entries whose canonical form is `body`, sorted by name. decode(encode(e)) == sorted e."""
+    """The entries whose canonical form is `body`, sorted by name. decode(encode(e)) == sorted e.
+
+    Raises ValueError for what is none. A name is one component of a path: whoever wrote a directory chose its digest,
+    too, so that this is all that keeps its names in it.
+    """
     parts = body.split(b"\0")
+    if len(parts) % 2 == 0 or parts[-1]:
+        raise ValueError("a directory that is cut short")
     entries = []
     for head, content in zip(parts[::2], parts[1::2], strict=False):
         kind_byte, mode, uid, gid, mtime, size, xattrs, name = head.split(b" ", 7)
-        kind = kind_byte.decode()
+        kind = _KINDS.get(kind_byte, "")
+        bits, owner, group, moment, length = int(mode, 8), int(uid), int(gid), int(mtime), int(size)
+        if not kind or not (0 <= bits <= 0o7777 and 0 <= owner < _IDS and 0 <= group < _IDS):
+            raise ValueError(f"{name!r} is of no kind, or has a mode or an owner that nothing has")
+        if not (-_MOST < moment < _MOST and 0 <= length < _MOST):
+            raise ValueError(f"{name!r} has a time or a size that nothing has")
+        if b"/" in name or name in _NO_NAMES:
+            raise ValueError(f"{name!r} can't be a name in a directory")
         hashed = kind in "fd"
         entries.append(
             Entry(
                 name,
                 kind,
-                int(mode, 8),
-                int(uid),
-                int(gid),
-                int(mtime),
-                int(size),
+                bits,
+                owner,
+                group,
+                moment,
+                length,
                 content.decode() if hashed else "",
                 b"" if hashed else content,
                 () if xattrs == b"-" else _decode_xattrs(xattrs),

@@ -1,9 +1,28 @@
-"""Patterns over paths, with the meaning that gitignore(5) gives them: `exclude=`, `.envignore` and `discard`."""
+"""Patterns over paths, with the meaning that gitignore(5) gives them: `exclude=`, `.envignore` and `discard`.
+
+Whoever wrote them, a path is matched in a time that grows with the length of the path times that of the pattern. So
+the expressions decide each `*` and each `**` once: what follows one, up to the next, is taken at the first place where
+it fits, which is right for patterns of this kind, and an atomic group keeps the matcher from trying the others.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from envbuild.errors import UsageError
+
+LONGEST = 4096
+"""Bytes of a pattern: no path has more (PATH_MAX)."""
+
+
+class BadPattern(UsageError):
+    """A pattern that is too long to match anything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"the pattern '{text[:40]}...' has more than {LONGEST:,} bytes", "a pattern stands in a line of its own"
+        )
 
 
 class Matcher:
@@ -36,7 +55,7 @@ class Matcher:
 
 
 def compile_patterns(lines: Iterable[str]) -> Matcher:
-    """The matcher for these lines; blank ones and comments are passed over."""
+    """The matcher for these lines; blank ones and comments are passed over. Raises BadPattern."""
     source = tuple(lines)
     rules = []
     for line in source:
@@ -53,45 +72,61 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
         if not text:
             continue
         anchored = "/" in text
-        expression = _translate(text.lstrip("/"))
-        if not anchored:
-            expression = "(?:.*/)?" + expression
-        rules.append((re.compile(expression.encode("utf-8", "surrogateescape"), re.DOTALL), negated, only_directories))
+        # Byte by byte, as git does: names need not be UTF-8.
+        plain = text.lstrip("/").encode("utf-8", "surrogateescape").decode("latin-1")
+        if len(plain) > LONGEST:
+            raise BadPattern(text)
+        expression = _translate(plain.split("/") if anchored else ["**", plain])
+        rules.append((re.compile(expression.encode("latin-1"), re.DOTALL), negated, only_directories))
     return Matcher(rules, source)
 
 
-def _translate(pattern: str) -> str:
-    """The regular expression of one pattern that is anchored at the start."""
-    parts = pattern.split("/")
-    written = []
-    for position, part in enumerate(parts):
-        last = position == len(parts) - 1
-        if part == "**":
-            written.append(".+" if last else "(?:.*/)?")
-        else:
-            written.append(_translate_part(part) + ("" if last else "/"))
-    return "".join(written)
+def _translate(parts: list[str]) -> str:
+    """The regular expression of a pattern's parts, anchored at the start."""
+    groups: list[list[str]] = [[]]
+    """What stands before, between and behind each `**`."""
+    for part in parts:
+        if part != "**":
+            groups[-1].append(part)
+        elif groups[-1] or len(groups) == 1:
+            groups.append([])
+    first, *others = groups
+    if not others:
+        return "/".join(map(_translate_part, first))
+    *between, last = others
+    written = _folders(first) + "".join(f"(?>(?:[^/]*/)*?{_folders(group)})" for group in between)
+    return written + ("(?:.*/)?" + "/".join(map(_translate_part, last)) if last else ".+")
+
+
+def _folders(parts: list[str]) -> str:
+    return "".join(_translate_part(part) + "/" for part in parts)
 
 
 def _translate_part(part: str) -> str:
-    written = []
+    """The expression of one part: what stands before, between and behind each `*`, which takes no slash."""
+    pieces = [""]
     position = 0
     while position < len(part):
         letter = part[position]
         position += 1
         if letter == "*":
-            written.append("[^/]*")
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append("")
         elif letter == "?":
-            written.append("[^/]")
+            pieces[-1] += "[^/]"
         elif letter == "[":
             written_class, position = _translate_class(part, position)
-            written.append(written_class)
+            pieces[-1] += written_class
         elif letter == "\\" and position < len(part):
-            written.append(re.escape(part[position]))
+            pieces[-1] += re.escape(part[position])
             position += 1
         else:
-            written.append(re.escape(letter))
-    return "".join(written)
+            pieces[-1] += re.escape(letter)
+    first, *others = pieces
+    if not others:
+        return first
+    *between, last = others
+    return first + "".join(f"(?>[^/]*?{piece})" for piece in between) + "[^/]*" + last
 
 
 _NOTHING = "(?!)"

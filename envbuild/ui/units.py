@@ -21,7 +21,7 @@ def parse_size(text: str) -> int | None:
     """Bytes of `500MB`, `1.5 GB`, `20G` or a plain number; decimal units, and binary ones as `GiB`. None for others."""
     import re
 
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    match = re.fullmatch(r"\s*([0-9]{1,19}(?:\.[0-9]{1,19})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
     if match is None or (match[3] and not match[2]):
         return None
     base = 1024 if match[3] else 1000
@@ -66,8 +66,11 @@ def ago(then: float, now: float) -> str:
 
 
 def iso(moment: float) -> str:
-    """Seconds since 1970 as `2024-05-01T12:00:00Z`."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    """Seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g} seconds since 1970"
 
 
 def count(number: int, noun: str) -> str:

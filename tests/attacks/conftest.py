@@ -1,5 +1,19 @@
-"""Attacks use images and instances as their users' tests do."""
+"""Servers of attackers; images and instances as their users' tests have them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.servers import Server
 from tests.runtime.conftest import image
 
-__all__ = ["image"]
+__all__ = ["attacker", "image"]
+
+
+@pytest.fixture
+def attacker() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.close()

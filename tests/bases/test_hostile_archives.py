@@ -93,7 +93,7 @@ HOSTILE = {
     ),
     "a file of holes": (
         pax(*SPARSE, record(b"GNU.sparse.realsize", b"%d" % (40 << 30))) + file(data=body(b"0\n")) + END,
-        "nearly all holes",
+        "does not hold",
     ),
     "an old map of holes that goes on for ever": (
         header(kind=b"S", size=0, magic=b"ustar  \0", rest=bytes(137) + b"\1") + (bytes(504) + b"\1" + bytes(7)) * 2100,

@@ -240,7 +240,7 @@ def test_packages_that_cant_be_installed_are_copied(hands):
         'mkdir -p /srv/js/node_modules/y; cd /srv/js; echo \'{"dependencies": {"y": "^1"}}\' > package.json;'
         'echo \'{"name": "y", "version": "1.2.3"}\' > node_modules/y/package.json'
     )
-    done = hands.commit()
+    done = hands.commit("--fetch")
     assert [one["line"] for one in done["dropped"]] == [
         "apt mine=1.0",
         "pip(into=/opt/venv) x==1",

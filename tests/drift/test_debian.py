@@ -54,7 +54,7 @@ def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
     assert {one["name"].partition(":")[0] for one in found["diff"]["packages"]} == {
         *("hello", "jq", "libjq1", "libonig5", "tzdata", "alpha", "beta", "pip", "setuptools")
     }
-    done = hands.commit()
+    done = hands.commit("--fetch")
     lines = hands.recipe()
     assert lines[1].startswith("apt hello=")
     assert " jq=" in lines[1]
@@ -97,7 +97,7 @@ def test_what_no_mirror_has_is_copied(hands):
         "exec", "one", "--", "sh", "-c", "cat > /tmp/mine.deb; dpkg -i /tmp/mine.deb", stdin=content
     )
     assert done.code == 0, done.err
-    committed = hands.commit()
+    committed = hands.commit("--fetch")
     assert [one["line"] for one in committed["dropped"]] == ["apt mine=1.0"]
     assert "copy web-one.files/usr/share/mine/ -> /usr/share/mine/" in hands.recipe()
     said = {one["path"] for one in committed["not_expressed"]}

@@ -102,7 +102,7 @@ def test_a_recipe_that_is_not_there_is_a_mistake(built):
 
 def test_a_new_fetch_is_a_difference(built):
     text = (built.folder / "web.env").read_text()
-    (built.folder / "web.env").write_text(f"{text}fetch file://{built.folder}/conf -> /fetched\n")
+    (built.folder / "web.env").write_text(f"{text}fetch http://127.0.0.1:9/conf -> /fetched\n")
     found = status(built)
     assert found["lock"] == "out of date"
     assert "asks for something that the lock does not have" in found["reasons"][0]

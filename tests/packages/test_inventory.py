@@ -59,7 +59,10 @@ def image(project):
 
 
 def test_packages_are_read_from_the_tree(image):
-    found = {one["name"]: one for one in json.loads(image.command("packages", "web", "--format", "json").out)}
+    listed = json.loads(image.command("packages", "web", "--format", "json").out)
+    (broken,) = [one for one in listed if one["bad"]]
+    assert (broken["path"], broken["bad"]) == ("/srv/app/node_modules/broken/package.json", "it is not JSON")
+    found = {one["name"]: one for one in listed if not one["bad"]}
     assert found.keys() == {"libthing1", "Alpha_Beta", "@scope/part", "odd"}
     thing = found["libthing1"]
     assert (thing["kind"], thing["version"], thing["architecture"]) == ("dpkg", "2:1.0-3+b1", "amd64")

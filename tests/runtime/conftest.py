@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+
+from tests.runtime.instances import with_image
 
 
 @pytest.fixture
 def image(project):
-    """A project with an image; whatever runs in the end is ended."""
-    assert project.build("run echo in the image > /file", "env GREETING=hello").code == 0
-    yield project
-    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", one["id"])
+    yield from with_image(project)

@@ -7,6 +7,14 @@ import json
 WAITING = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
 
 
+def with_image(project):
+    """A project with an image; whatever runs in the end is ended."""
+    assert project.build("run echo in the image > /file", "env GREETING=hello").code == 0
+    yield project
+    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", one["id"])
+
+
 def run(project, *words: str, name: str = "one") -> None:
     """Starts one."""
     done = project.command("run", "-d", "--name", name, *words)

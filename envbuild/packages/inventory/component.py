@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+from envbuild.packages.inventory.bad_record import Unreadable
 from envbuild.record import Record
 from envbuild.tree.entry import Entry
 
 DPKG, PYTHON, NODE = "dpkg", "python", "node"
 
-Read = Callable[[str], "bytes | None"]
-"""The content of a file of the tree by its path without a slash at the beginning; None if it has none."""
+Read = Callable[[str, int], "bytes | None"]
+"""The content of a file of the tree by its path without a slash at the beginning, None if it has none; raises
+Unreadable if the file has more bytes than the second argument allows."""
 Walked = Iterable[tuple[str, Entry]]
+
+
+LONGEST = 214
+"""Characters of a name (npm's documentation, "package.json": name) and of a version."""
+_NAMES = {
+    # Debian policy 5.6.1 has lower case; packages of others do not always keep to it.
+    DPKG: re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*"),
+    # Python packaging's "Names and normalization".
+    PYTHON: re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"),
+    NODE: re.compile(r"(?:@[A-Za-z0-9._~-]+/)?[A-Za-z0-9._~!'()*-]+"),
+}
+_VERSION = re.compile(r"[!-~]+")
+
+
+def check_identity(kind: str, name: object, version: object) -> tuple[str, str]:
+    """A package's name and version as its record has them. Raises Unreadable for what can't be one."""
+    for what, value, form in (("name", name, _NAMES[kind]), ("version", version, _VERSION)):
+        if not isinstance(value, str) or not value:
+            raise Unreadable(f"it has no {what}")
+        if len(value) > LONGEST:
+            raise Unreadable(f"its {what} has {len(value):,} characters")
+        if not form.fullmatch(value):
+            raise Unreadable(f"{value!a} is not a {what} of such a package")
+    return str(name), str(version)
 
 
 class Component(Record):
@@ -41,6 +68,6 @@ class Component(Record):
             qualifiers = f"arch={self.architecture}" + (f"&distro={quote(suite)}" if suite else "")
             return f"pkg:deb/{distribution or 'debian'}/{quote(name, safe='')}@{version}?{qualifiers}"
         if self.kind == PYTHON:
-            return f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
+            return f"pkg:pypi/{quote(name.lower().replace('_', '-'), safe='')}@{version}"
         scope, slash, rest = name.rpartition("/")
         return f"pkg:npm/{quote(scope, safe='')}{slash}{quote(rest, safe='')}@{version}"

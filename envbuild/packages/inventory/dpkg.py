@@ -4,37 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.packages.inventory.component import DPKG, Component, Read, Walked
-from envbuild.packages.inventory.deb822 import stanzas
+from envbuild.packages.inventory.bad_record import MOST_RECORD, MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.component import DPKG, Component, Read, Walked, check_identity
+from envbuild.packages.inventory.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.licences import of_copyright
 
 STATUS = "var/lib/dpkg/status"
 STATUS_FOLDER = "var/lib/dpkg/status.d/"
 """What images without dpkg have in place of it: a file for each package."""
+INSTALLED = "installed"
+STATES = (
+    *("not-installed", "config-files", "half-installed", "unpacked", "half-configured"),
+    *("triggers-awaited", "triggers-pending", INSTALLED),
+)
+"""The last word of a Status (dpkg(1), "Package states")."""
 
 
-def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[Component]:
+def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[Component | BadRecord]:
     """The packages that are installed; `distribution` is `debian bookworm`, from os-release."""
     paths = [STATUS, *(path for path, _ in walked if path.startswith(STATUS_FOLDER) and not path.endswith(".md5sums"))]
     for path in paths:
-        content = read(path)
+        try:
+            content = read(path, MOST_STATUS if path == STATUS else MOST_RECORD)
+        except Unreadable as error:
+            yield BadRecord(DPKG, f"/{path}", error.reason)
+            continue
         if content is None:
             continue
-        for fields in stanzas(content.decode("utf-8", "replace")):
-            if "package" not in fields or "version" not in fields:
+        for stanza in checked_stanzas(content.decode("utf-8", "replace")):
+            try:
+                found = _package(stanza, path, distribution)
+            except Unreadable as error:
+                yield BadRecord(DPKG, f"/{path}", f"{_called(stanza)}: {error.reason}")
                 continue
-            if fields.get("status", "install ok installed").split()[-1] != "installed":
-                continue
-            name = fields["package"]
-            copyright_file = read(f"usr/share/doc/{name}/copyright")
-            yield Component(
-                DPKG,
-                name,
-                fields["version"],
-                fields.get("architecture", ""),
-                f"/{path}",
-                of_copyright(copyright_file.decode("utf-8", "replace")) if copyright_file is not None else (),
-                source=fields.get("source", name).partition(" ")[0],
-                homepage=fields.get("homepage", ""),
-                distribution=distribution,
-            )
+            if found is not None:
+                yield from _with_licences(found, read)
+
+
+def is_installed(status: str) -> bool:
+    """Whether a Status says that the package is installed. Raises Unreadable for one that says nothing."""
+    words = status.split()
+    if len(words) != 3 or words[2] not in STATES:
+        raise Unreadable(f"{status[:60]!a} is not a status")
+    return words[2] == INSTALLED
+
+
+def _package(stanza: Stanza, path: str, distribution: str) -> Component | None:
+    fields = stanza.fields
+    if stanza.fault:
+        raise Unreadable(stanza.fault)
+    # In status.d nothing else is there.
+    if not is_installed(fields.get("status", "install ok installed" if path != STATUS else "")):
+        return None
+    name, version = check_identity(DPKG, fields.get("package"), fields.get("version"))
+    source, _, _ = fields.get("source", name).partition(" ")
+    architecture = fields.get("architecture", "")
+    for word in (source, architecture or "none"):
+        check_identity(DPKG, word, version)
+    return Component(
+        DPKG,
+        name,
+        version,
+        architecture,
+        f"/{path}",
+        (),
+        source=source,
+        homepage=fields.get("homepage", ""),
+        distribution=distribution,
+    )
+
+
+def _called(stanza: Stanza) -> str:
+    name = stanza.fields.get("package", "")
+    where = f"the stanza in line {stanza.line}"
+    return f"{where}, of {name}" if name.isascii() and name.isprintable() and 0 < len(name) < 80 else where
+
+
+def _with_licences(found: Component, read: Read) -> Iterator[Component | BadRecord]:
+    path = f"usr/share/doc/{found.name}/copyright"
+    try:
+        content = read(path, MOST_RECORD)
+    except Unreadable as error:
+        yield BadRecord(DPKG, f"/{path}", error.reason)
+        content = None
+    licences = of_copyright(content.decode("utf-8", "replace")) if content is not None else ()
+    yield found.replace(licences=licences)

@@ -47,6 +47,10 @@ _CLASSIFIERS = {
     "The Unlicense (Unlicense)": "Unlicense",
 }
 _LONGEST = 64
+LONGEST = 500
+"""Characters of what names a licence, or a few: what is longer is its text, or meant to keep a parser busy."""
+MOST = 100
+"""Licences of one package."""
 
 
 def of_copyright(text: str) -> tuple[str, ...]:
@@ -56,19 +60,19 @@ def of_copyright(text: str) -> tuple[str, ...]:
     found = set()
     for fields in stanzas(text):
         if "files" in fields and fields.get("license"):
-            short = fields["license"].splitlines()[0]
+            short = fields["license"].splitlines()[0][:LONGEST]
             found |= {spdx(part) for part in re.split(r"\s+(?:and|or)\s+|,|\s*\|\s*", short) if part.strip()}
-    return tuple(sorted(found - {""}))
+    return tuple(sorted(found - {""})[:MOST])
 
 
 def of_python(expression: str | None, classifiers: list[str], text: str | None) -> tuple[str, ...]:
     """What a distribution's metadata say: an expression, else classifiers, else a short text."""
     if expression:
-        return (expression,)
-    names = [one.rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
+        return (expression[:LONGEST],)
+    names = [one[:LONGEST].rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
     known = sorted({_CLASSIFIERS.get(name, name) for name in names} - {"OSI Approved"})
     if known:
-        return tuple(known)
+        return tuple(known[:MOST])
     line = (text or "").strip()
     return (spdx(line),) if line and "\n" not in line and len(line) <= _LONGEST and line != "UNKNOWN" else ()
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from envbuild.packages.inventory.component import NODE, Component, Read, Walked
+from envbuild.packages.inventory.bad_record import MOST_JSON, BadRecord, Unreadable, parsed_json
+from envbuild.packages.inventory.component import NODE, Component, Read, Walked, check_identity
+from envbuild.packages.inventory.licences import LONGEST, MOST
 
 _NAME = "/package.json"
 
 
-def node_packages(read: Read, walked: Walked) -> Iterator[Component]:
+def node_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
     """The packages of all node_modules that the tree has, and those that Debian has in /usr/share/nodejs."""
     for path, entry in walked:
         if entry.kind != "f" or not path.endswith(_NAME):
@@ -20,30 +21,34 @@ def node_packages(read: Read, walked: Walked) -> Iterator[Component]:
             continue
         if folder.count("/") != folder.startswith("@"):
             continue  # it describes a part of a package
-        content = read(path)
         try:
-            plain = json.loads(content or b"")
-        except ValueError:
-            continue
-        if not isinstance(plain, dict) or not plain.get("version") or not isinstance(plain.get("name"), str):
-            continue
-        homepage = plain.get("homepage")
-        yield Component(
-            NODE,
-            plain["name"],
-            str(plain["version"]),
-            "",
-            f"/{path}",
-            tuple(_licences(plain)),
-            homepage=homepage if isinstance(homepage, str) else "",
-        )
+            yield _package(path, read(path, MOST_JSON))
+        except Unreadable as error:
+            yield BadRecord(NODE, f"/{path}", error.reason)
+
+
+def _package(path: str, content: bytes | None) -> Component:
+    plain = parsed_json(content or b"")
+    if not isinstance(plain, dict):
+        raise Unreadable("it is not a map")
+    name, version = check_identity(NODE, plain.get("name"), plain.get("version"))
+    homepage = plain.get("homepage")
+    return Component(
+        NODE,
+        name,
+        version,
+        "",
+        f"/{path}",
+        tuple(_licences(plain)),
+        homepage=homepage if isinstance(homepage, str) else "",
+    )
 
 
 def _licences(plain: dict[str, object]) -> Iterator[str]:
     """The licence as an SPDX expression, or in the forms that older packages have."""
     one = plain.get("license")
     many = plain.get("licenses")
-    for found in [one] if one else many if isinstance(many, list) else []:
+    for found in [one] if one else many[:MOST] if isinstance(many, list) else []:
         text = found.get("type") if isinstance(found, dict) else found
         if isinstance(text, str) and text:
-            yield text
+            yield text[:LONGEST]

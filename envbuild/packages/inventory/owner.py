@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from posixpath import dirname, normpath
 
+from envbuild.packages.inventory.bad_record import MOST_STATUS, Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.deb822 import stanzas
+from envbuild.packages.inventory.python import recorded
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
@@ -33,7 +33,7 @@ class _Tree:
 
     def text(self, path: str) -> str | None:
         entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
-        if entry is None or entry.kind != FILE:
+        if entry is None or entry.kind != FILE or entry.size > MOST_STATUS:
             return None
         return self._store.objects.read(entry).decode("utf-8", "surrogateescape")
 
@@ -79,7 +79,10 @@ def _python(tree: _Tree, path: str) -> Owner | None:
         for name in tree.names(folder):
             if not name.endswith(".dist-info"):
                 continue
-            rows = csv.reader((tree.text(f"{folder}/{name}/RECORD") or "").splitlines())
+            try:
+                rows = recorded(tree.text(f"{folder}/{name}/RECORD") or "")
+            except Unreadable:
+                rows = []  # then it says of no file that it is its own; `packages` and `diff` tell
             if path.startswith(f"{folder}/{name}/") or any(
                 row and normpath(f"{folder}/{row[0]}") == path for row in rows
             ):
@@ -111,7 +114,7 @@ def _node(tree: _Tree, path: str) -> Owner | None:
     parts = rest.split("/")
     name = "/".join(parts[: 2 if rest.startswith("@") else 1])
     try:
-        plain = json.loads(tree.text(f"{folder}node_modules/{name}/package.json") or "")
-    except ValueError:
+        plain = parsed_json(tree.text(f"{folder}node_modules/{name}/package.json") or "")
+    except Unreadable:
         return None
     return Owner(NODE, name, str(plain.get("version", ""))) if isinstance(plain, dict) else None

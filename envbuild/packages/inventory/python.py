@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
-from email.parser import HeaderParser
 
-from envbuild.packages.inventory.component import PYTHON, Component, Read, Walked
+from envbuild.packages.inventory.bad_record import MOST_RECORD, BadRecord, Unreadable
+from envbuild.packages.inventory.component import PYTHON, Component, Read, Walked, check_identity
 from envbuild.packages.inventory.licences import of_python
 
 _METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 
-def python_packages(read: Read, walked: Walked) -> Iterator[Component]:
+def python_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
     """The distributions of all environments that the tree has."""
     for path, entry in walked:
         if entry.kind != "f" or not (path.endswith(_METADATA) or path.endswith(".egg-info")):
             continue
         if "-packages/" not in path:
             continue  # sources that lie about are not installed
-        content = read(path)
-        if content is None:
+        try:
+            content = read(path, MOST_RECORD)
+            if content is not None:
+                yield _distribution(path, headers(content.decode("utf-8", "replace")))
+        except Unreadable as error:
+            yield BadRecord(PYTHON, f"/{path}", error.reason)
+
+
+def _distribution(path: str, fields: dict[str, list[str]]) -> Component:
+    def first(name: str) -> str:
+        return fields.get(name, [""])[0]
+
+    name, version = check_identity(PYTHON, first("name"), first("version"))
+    licences = of_python(first("license-expression"), fields.get("classifier", []), first("license"))
+    return Component(PYTHON, name, version, "", f"/{path}", licences, homepage=first("home-page"))
+
+
+def headers(text: str) -> dict[str, list[str]]:
+    """The fields above the first empty line, by their names in lower case, each with its values in order. Lines that
+    continue a value follow a newline. Raises Unreadable for a line that is neither, before both name and version: after
+    them some old tools have written their description without indenting it."""
+    found: dict[str, list[list[str]]] = {}
+    lines: list[str] | None = None
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.rstrip("\r")
+        if not line:
+            break
+        if line[0] in " \t":
+            if lines is None:
+                raise Unreadable(f"line {number} continues a field, and there is none")
+            lines.append(line.strip())
             continue
-        fields = HeaderParser().parsestr(content.decode("utf-8", "replace"))
-        name, version = fields.get("Name"), fields.get("Version")
-        if not name or not version:
-            continue
-        licences = of_python(
-            fields.get("License-Expression"), fields.get_all("Classifier") or [], fields.get("License")
-        )
-        yield Component(PYTHON, name, version, "", f"/{path}", licences, homepage=fields.get("Home-page") or "")
+        name, colon, value = line.partition(":")
+        if not colon or not name.isascii() or not name.replace("-", "").isalnum():
+            if "name" in found and "version" in found:
+                break
+            raise Unreadable(f"line {number} is not a field")
+        lines = [value.strip()]
+        found.setdefault(name.lower(), []).append(lines)
+    return {name: ["\n".join(one) for one in values] for name, values in found.items()}
+
+
+def recorded(text: str) -> list[list[str]]:
+    """The rows of a distribution's RECORD. Raises Unreadable for a line that is none."""
+    rows = []
+    try:
+        for row in csv.reader(text.splitlines()):
+            rows.append(row)
+    except csv.Error as error:
+        raise Unreadable(f"line {len(rows) + 1} is not a line of a RECORD: {error}") from None
+    return rows

@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import re
 
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component
+from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component, Read
 from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
 from envbuild.packages.pip import normal
+from envbuild.record import Record, values
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.forest import lookup, walk
 
+MOST_RELEASE = 1 << 16
+_WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MANAGERS = {DPKG: "apt", PYTHON: "pip", NODE: "npm"}
 
 
-def packages_of(store: Store, image: Image) -> list[Component]:
-    """The packages that an image's tree holds, sorted; with the hashes of their files where the build knew them."""
+class Inventory(Record):
+    """What a tree says of its packages: those that it holds, by kind, name and path, and records that can't be read."""
+
+    packages: tuple[Component, ...]
+    bad: tuple[BadRecord, ...]
+
+
+def packages_of(store: Store, image: Image) -> Inventory:
+    """The packages that an image's tree holds; with the hashes of their files where the build knew them."""
     hashes = _hashes(image)
+    listed = inventory(store, image.tree)
     found = []
-    for one in components(store, image.tree):
+    for one in listed.packages:
         name = normal(one.name) if one.kind == PYTHON else one.name
         found.append(one.replace(hash=hashes.get((_MANAGERS[one.kind], name, one.version), "")))
-    return found
+    return listed.replace(packages=tuple(found))
 
 
-def components(store: Store, tree: Digest) -> list[Component]:
-    """The packages that a tree holds, by kind, name and path."""
+def inventory(store: Store, tree: Digest) -> Inventory:
+    """The packages that a tree holds. A record that can't be read is listed as such, whatever else is there."""
 
-    def read(path: str) -> bytes | None:
+    def read(path: str, most: int) -> bytes | None:
         # Copyright files are often links to another package's.
         entry = lookup(store.trees, tree, path.encode("utf-8", "surrogateescape"), follow=True)
-        return store.objects.read(entry) if entry is not None and entry.kind == FILE else None
+        if entry is None or entry.kind != FILE:
+            return None
+        if entry.size > most:
+            raise Unreadable(f"it has {entry.size:,} bytes")
+        return store.objects.read(entry)
 
     walked = [(path.decode("utf-8", "surrogateescape"), entry) for path, entry in walk(store.trees, tree)]
-    release = read("etc/os-release") or read("usr/lib/os-release") or b""
-    fields = dict(line.split("=", 1) for line in release.decode("utf-8", "replace").splitlines() if "=" in line)
-    distribution = f"{fields.get('ID', '')} {fields.get('VERSION_CODENAME', '')}".replace('"', "").strip()
-    found: Iterable[Component] = (
-        *debian_packages(read, walked, distribution),
+    found: list[Component] = []
+    bad: list[BadRecord] = []
+    for one in (
+        *debian_packages(read, walked, _distribution(read)),
         *python_packages(read, walked),
         *node_packages(read, walked),
+    ):
+        if isinstance(one, BadRecord):
+            bad.append(one)
+        else:
+            found.append(one)
+    return Inventory(
+        tuple(sorted(found, key=lambda one: (one.kind, one.name.lower(), one.version, one.path))),
+        tuple(sorted(bad, key=values)),
     )
-    return sorted(found, key=lambda one: (one.kind, one.name.lower(), one.version, one.path))
+
+
+def _distribution(read: Read) -> str:
+    """`debian bookworm`, from os-release(5); "" where that says nothing that could be one."""
+    release = b""
+    for path in ("etc/os-release", "usr/lib/os-release"):
+        try:
+            release = release or read(path, MOST_RELEASE) or b""
+        except Unreadable:
+            continue  # it names no package: what is missing is a part of their URLs
+    fields = dict(line.split("=", 1) for line in release.decode("utf-8", "replace").splitlines() if "=" in line)
+    words = (fields.get(name, "").strip("\"'") for name in ("ID", "VERSION_CODENAME"))
+    return " ".join(word for word in words if _WORD.fullmatch(word))
 
 
 def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
     """The hashes of what steps installed, as the image's detail has them."""
     found = {}
-    for stage in json.loads(image.detail).get("stages", []):
+    for stage in image.known.get("stages", []):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
                 plain = name.rpartition("node_modules/")[2] if manager == "npm" else name.partition(":")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
@@ -18,6 +17,8 @@ from packageurl import PackageURL
 
 from envbuild import __version__
 from envbuild.packages.inventory.component import Component
+from envbuild.packages.inventory.tree import Inventory
+from envbuild.packages.sbom.texts import BAD_RECORD, bad_texts, homepage, is_expression, plain
 
 NAMESPACE = UUID("5d1c6d60-6d4e-5a0f-9f0f-5f0f9a3c7a11")
 _ALGORITHMS = {
@@ -28,7 +29,7 @@ _ALGORITHMS = {
 }
 
 
-def cyclonedx(name: str, image: str, epoch: int, packages: Sequence[Component]) -> str:
+def cyclonedx(name: str, image: str, epoch: int, found: Inventory) -> str:
     """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     root = BomComponent(
         name=name,
@@ -36,12 +37,13 @@ def cyclonedx(name: str, image: str, epoch: int, packages: Sequence[Component]) 
         version=f"sha256:{image}",
         bom_ref=f"image:{image}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image)],
+        properties=[Property(name=BAD_RECORD, value=text) for text in bad_texts(found.bad)],
     )
     tool = BomComponent(name="envbuild", type=ComponentType.APPLICATION, version=__version__, bom_ref="tool:envbuild")
     metadata = BomMetaData(component=root, timestamp=datetime.fromtimestamp(epoch, UTC))
     metadata.tools.components.add(tool)
     bom = Bom(metadata=metadata, serial_number=uuid5(NAMESPACE, image))
-    for number, one in enumerate(packages):
+    for number, one in enumerate(found.packages):
         bom.components.add(_component(one, number))
     bom.register_dependency(root, list(bom.components))
     return str(JsonV1Dot5(bom).output_as_string(indent=2)) + "\n"
@@ -55,22 +57,20 @@ def _component(one: Component, number: int) -> BomComponent:
         # The same package may be there several times, in several places.
         bom_ref=f"{one.url}#{number}",
         purl=PackageURL.from_string(one.url),
-        properties=[Property(name="envbuild:path", value=one.path)],
+        properties=[Property(name="envbuild:path", value=plain(one.path))],
     )
     algorithm, _, digest = one.hash.partition(":")
     if algorithm in _ALGORITHMS:
         component.hashes.add(HashType(alg=_ALGORITHMS[algorithm], content=digest))
-    if one.homepage.startswith(("http://", "https://")):
-        component.external_references.add(
-            ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(one.homepage))
-        )
+    if address := homepage(one.homepage):
+        component.external_references.add(ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(address)))
     _licences(component, one)
     return component
 
 
 def _licences(component: BomComponent, one: Component) -> None:
     factory = LicenseFactory()
-    if len(one.licences) == 1:
+    if len(one.licences) == 1 and is_expression(one.licences[0]):
         try:
             component.licenses.add(factory.make_with_expression(one.licences[0]))
             return
@@ -81,4 +81,4 @@ def _licences(component: BomComponent, one: Component) -> None:
         try:
             component.licenses.add(factory.make_with_id(licence))
         except (CycloneDxException, ValueError):
-            component.licenses.add(DisjunctiveLicense(name=licence))
+            component.licenses.add(DisjunctiveLicense(name=plain(licence)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from license_expression import ExpressionError, ExpressionParseError, Licensing, get_spdx_licensing
+from license_expression import Licensing, get_spdx_licensing
 from spdx_tools.spdx.model.actor import Actor, ActorType
+from spdx_tools.spdx.model.annotation import Annotation, AnnotationType
 from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm
 from spdx_tools.spdx.model.document import CreationInfo, Document
 from spdx_tools.spdx.model.extracted_licensing_info import ExtractedLicensingInfo
@@ -24,6 +24,8 @@ from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 
 from envbuild import __version__
 from envbuild.packages.inventory.component import Component
+from envbuild.packages.inventory.tree import Inventory
+from envbuild.packages.sbom.texts import BAD_RECORD, bad_texts, homepage, is_expression, plain
 
 DOCUMENT = "SPDXRef-DOCUMENT"
 ROOT = "SPDXRef-Image"
@@ -35,16 +37,18 @@ _ALGORITHMS = {
 }
 
 
-def spdx(name: str, image: str, epoch: int, packages: Sequence[Component]) -> str:
+def spdx(name: str, image: str, epoch: int, found: Inventory) -> str:
     """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     made = _Document()
+    tool = Actor(ActorType.TOOL, f"envbuild-{__version__}")
+    created = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
     info = CreationInfo(
         spdx_version="SPDX-2.3",
         spdx_id=DOCUMENT,
         name=name,
         document_namespace=f"urn:envbuild:sbom:sha256:{image}",
-        creators=[Actor(ActorType.TOOL, f"envbuild-{__version__}")],
-        created=datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None),
+        creators=[tool],
+        created=created,
     )
     root = Package(
         spdx_id=ROOT,
@@ -55,13 +59,17 @@ def spdx(name: str, image: str, epoch: int, packages: Sequence[Component]) -> st
         checksums=[Checksum(ChecksumAlgorithm.SHA256, image)],
         primary_package_purpose=PackagePurpose.CONTAINER,
     )
-    listed = [made.package(one, number) for number, one in enumerate(packages)]
+    listed = [made.package(one, number) for number, one in enumerate(found.packages)]
     relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, ROOT)]
     relationships += [Relationship(ROOT, RelationshipType.CONTAINS, package.spdx_id) for package in listed]
     document = Document(
         info,
         packages=[root, *listed],
         relationships=relationships,
+        annotations=[
+            Annotation(ROOT, AnnotationType.OTHER, tool, created, f"{BAD_RECORD}: {text}")
+            for text in bad_texts(found.bad)
+        ],
         extracted_licensing_info=[made.extracted[key] for key in sorted(made.extracted)],
     )
     text = io.StringIO()
@@ -83,8 +91,8 @@ class _Document:
             download_location=SpdxNoAssertion(),
             files_analyzed=False,
             checksums=[Checksum(_ALGORITHMS[algorithm], digest)] if algorithm in _ALGORITHMS else [],
-            homepage=one.homepage if re.fullmatch(r"https?://[\w.-]+(/\S*)?", one.homepage) else None,
-            source_info=f"found at {one.path}",
+            homepage=homepage(one.homepage) or None,
+            source_info=f"found at {plain(one.path)}",
             license_concluded=SpdxNoAssertion(),
             license_declared=self._licences(one),
             copyright_text=SpdxNoAssertion(),
@@ -101,16 +109,12 @@ class _Document:
         return self._licensing.parse(joined)
 
     def _known(self, licence: str) -> str:
-        try:
-            parsed = self._licensing.parse(licence, validate=True, strict=True)
-        except (ExpressionError, ExpressionParseError):
-            return ""
-        return str(parsed)
+        return str(self._licensing.parse(licence)) if is_expression(licence) else ""
 
     def _reference(self, licence: str, one: Component) -> str:
         """A name that SPDX's list doesn't have stands in the document by itself."""
         key = "LicenseRef-" + (re.sub("[^A-Za-z0-9.-]+", "-", licence).strip("-")[:64] or "unnamed")
-        where = f"/usr/share/doc/{one.name}/copyright" if one.kind == "dpkg" else one.path
-        text = f"What the package calls '{licence}'; its text is in {where} of the image."
-        self.extracted.setdefault(key, ExtractedLicensingInfo(key, text, licence))
+        where = f"/usr/share/doc/{one.name}/copyright" if one.kind == "dpkg" else plain(one.path)
+        text = f"What the package calls '{plain(licence)}'; its text is in {where} of the image."
+        self.extracted.setdefault(key, ExtractedLicensingInfo(key, text, plain(licence)))
         return key

@@ -7,6 +7,7 @@ import re
 
 from jinja2 import Environment, FileSystemLoader
 
+from envbuild.ui.escape import visible
 from envbuild.ui.reports.terminal import VERBS, fact_text
 from envbuild.ui.units import size
 
@@ -55,7 +56,7 @@ def review_document(found: list[dict[str, Any]], title: str) -> str:
 def _environment(*, autoescape: bool) -> Environment:
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=autoescape, keep_trailing_newline=True)
-    environment.filters |= {"size": size, "fact": fact_text}
+    environment.filters |= {"size": size, "fact": fact_text, "visible": visible}
     return environment
 
 

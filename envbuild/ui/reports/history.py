@@ -32,7 +32,7 @@ def lines(one: LogEntry, output: Output) -> list[str]:
         found.append(f"    git      {one.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
     by = visible(known.get("user", ""))
     if one.entry.action == BUILD and "seconds" in known:
-        ran = f"{count(known['ran'], 'step')} ran, {known['cached']} cached"
+        ran = f"{count(known.get('ran', 0), 'step')} ran, {known.get('cached', 0)} cached"
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
     if by:
         found.append(f"    by       {by}")

@@ -39,6 +39,7 @@ def report_of(
             dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(one), strict=True))
             for one in by_folder(comparison.rest)
         ],
+        "bad_records": [{"kind": one.kind, "path": one.path, "reason": one.reason} for one in comparison.bad],
         "records": len(comparison.records),
         "times": len(comparison.times),
     }

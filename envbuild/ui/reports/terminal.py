@@ -57,6 +57,7 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         kept.append(f"{count(report['times'], 'path')} with another time and nothing else")
     if kept:
         yield from ("", output.paint(f"also {' and '.join(kept)} (--files has all)", "dim"))
+    yield from _bad_records(report["bad_records"], output, everything)
     if report["whole"] and not (report["packages"] or report["facts"] or report["unexplained"] or kept):
         yield "nothing that either tree holds differs"
 
@@ -82,6 +83,16 @@ def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) 
     yield from _aligned(rows)
     if len(packages) > len(shown):
         yield f"{_GAP}and {len(packages) - len(shown)} more (--all)"
+
+
+def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
+    if not bad:
+        return
+    head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
+    yield from ("", output.paint(head, "warning"))
+    yield from _aligned([(one["path"], one["reason"]) for one in bad[: None if everything else SHOWN_PATHS]])
+    if len(bad) > SHOWN_PATHS and not everything:
+        yield f"{_GAP}and {len(bad) - SHOWN_PATHS} more (--all)"
 
 
 def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> Iterator[str]:

@@ -1,0 +1,247 @@
+"""Requests to servers, within limits: of where a server may send us, and of how much we take from it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from urllib.parse import urljoin
+
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import create_connection
+
+from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.packages.cache import Transport
+from envbuild.packages.credentials import without_user
+from envbuild.packages.reach import Level, level_of, level_of_name
+
+AT_ONCE = 8
+TIMEOUT = 60.0
+MOST_REDIRECTS = 8
+MOST_PAGE = 64 << 20
+"""Bytes of a page of an index or of a registry's document, when it is unpacked."""
+PAGE_SECONDS = 300.0
+_CHUNK = 1 << 18
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Refused(HTTPError):
+    """A server sent us where it has no business to."""
+
+
+class TooLarge(HTTPError):
+    """A server sends more than we take."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"it is larger than {most} bytes")
+        self.most = most
+
+
+class Answer:
+    """A server's answer, whose body is not read yet. `level` is where the server lies. Use it as a context manager."""
+
+    def __init__(self, response: BaseHTTPResponse, address: WebAddress, level: Level) -> None:
+        self._response = response
+        self.address = address
+        self.level = level
+        self.status = response.status
+        self.reason = response.reason or ""
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What was read to its end has given its connection back already.
+        self._response.close()
+
+    @property
+    def length(self) -> int:
+        """The bytes that the server means to send, 0 where it doesn't say."""
+        text = self._response.headers.get("Content-Length") or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+    def header(self, name: str) -> str:
+        return self._response.headers.get(name) or ""
+
+    def stream(self) -> Iterator[bytes]:
+        """The body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
+        return self._response.stream(_CHUNK, decode_content=False)
+
+    def page(self, most: int = MOST_PAGE) -> bytes:
+        """The whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
+        packing = self.header("Content-Encoding").strip().lower()
+        if packing not in ("", "identity", "gzip", "x-gzip"):
+            raise HTTPError(f"it is packed as {packing[:40]!r}, which nobody asked for")
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in packing else None
+        end = time.monotonic() + PAGE_SECONDS
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self.stream():
+            if unpacker is not None:
+                try:
+                    piece = unpacker.decompress(piece, most + 1 - size)
+                except zlib.error as error:
+                    raise HTTPError(f"its gzip data is damaged: {error}") from error
+            size += len(piece)
+            if size > most:
+                raise TooLarge(most)
+            if time.monotonic() > end:
+                raise HTTPError(f"it is not whole after {PAGE_SECONDS:.0f} seconds")
+            pieces.append(piece)
+        if unpacker is not None and not unpacker.eof:
+            raise HTTPError("its gzip data ends too early")
+        return b"".join(pieces)
+
+
+class Connections:
+    """Connections that are kept open between files: the first request of one can be a slow one."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._pools: dict[tuple[str, Level | None], PoolManager] = {}
+        self._making = threading.Lock()
+
+    def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Answer:
+        """The answer to a request, after the redirects that are followed. `giver` is where that lies which named the
+        address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be asked."""
+        for _ in range(MOST_REDIRECTS):
+            asked = _checked(without_user(address))
+            answer = self._ask(asked, headers, giver)
+            location = answer.header("Location") if answer.status in _REDIRECTS else ""
+            if not location:
+                return answer
+            with answer:
+                giver = answer.level
+            address = urljoin(asked, location)
+            if asked.startswith("https:") and _checked(address).startswith("http:"):
+                raise Refused(f"it was sent on from https to {_host(address)} without encryption")
+        raise Refused(f"it was sent on more than {MOST_REDIRECTS} times")
+
+    def read(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Page:
+        """A small document, such as an index page. Raises urllib3's HTTPError."""
+        with self.open(address, {"Accept-Encoding": "gzip", **headers}, giver) as answer:
+            return Page(answer.status, answer.page() if answer.status == 200 else b"", answer.address, answer.level)
+
+    def _ask(self, address: WebAddress, headers: Mapping[str, str], giver: Level | None) -> Answer:
+        own = {name: value for start, name, value in self._transport.headers if address.startswith(start)}
+        proxy = self._proxy(address)
+        named = level_of_name(address.host)
+        # A proxy resolves names by itself; where it finds them is its own business.
+        if giver is not None and not giver.admits(named):
+            raise _refusal(address.host, named, giver)
+        response = self._pool(proxy, giver).request(
+            "GET",
+            address,
+            headers={"User-Agent": "envbuild", **own, **headers},
+            preload_content=False,
+            redirect=False,
+            retries=Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_status=False),
+        )
+        level = named if proxy else getattr(response.connection, "level", named)
+        return Answer(response, address, level)
+
+    def _proxy(self, address: WebAddress) -> str:
+        from urllib.request import getproxies, proxy_bypass
+
+        scheme, host, port = address.server
+        proxies = dict(self._transport.proxies) or getproxies()
+        known = proxies.get(scheme) or proxies.get("all", "")
+        return "" if not known or proxy_bypass(f"{host}:{port}") else known
+
+    def _pool(self, proxy: str, giver: Level | None) -> PoolManager:
+        with self._making:
+            if (proxy, giver) not in self._pools:
+                context = ssl.create_default_context(cafile=self._transport.bundle or None)
+                timeout = Timeout(TIMEOUT)
+                if proxy:
+                    made: PoolManager = ProxyManager(proxy, maxsize=AT_ONCE, timeout=timeout, ssl_context=context)
+                else:
+                    made = PoolManager(maxsize=AT_ONCE, timeout=timeout, ssl_context=context)
+                    made.pool_classes_by_scheme = _pools_of(giver)
+                self._pools[proxy, giver] = made
+            return self._pools[proxy, giver]
+
+
+class Page:
+    """A small document: its status, content, and where it came from in the end."""
+
+    __slots__ = ("address", "content", "level", "status")
+
+    def __init__(self, status: int, content: bytes, address: str, level: Level) -> None:
+        self.status = status
+        self.content = content
+        self.address = address
+        self.level = level
+
+
+def _checked(address: str) -> WebAddress:
+    try:
+        return WebAddress(address)
+    except BadAddress as error:
+        raise Refused(error.message) from None
+
+
+def _host(address: str) -> str:
+    return WebAddress(address).host
+
+
+def _refusal(host: str, level: Level, giver: Level) -> Refused:
+    return Refused(f"a {giver.words} server may not send us to {host}, which is a {level.words} address")
+
+
+def _connect(connection: HTTPConnection, giver: Level | None) -> tuple[socket.socket, Level]:
+    """A connection to the first address of the host that answers, of those that `giver` may send us to. The name is
+    resolved once, so that what was looked at is what is asked."""
+    host = connection.host.strip("[]")
+    try:
+        found = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise NameResolutionError(host, connection, error) from error
+    except UnicodeError:
+        raise Refused(f"{host[:100]!r} is not a host") from None
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    admitted = [one for one in addresses if giver is None or giver.admits(level_of(one))]
+    if not admitted:
+        assert giver is not None
+        raise _refusal(host, max(map(level_of, addresses)), giver)
+    failure: OSError | None = None
+    for one in admitted:
+        try:
+            made = create_connection(
+                (one, connection.port), connection.timeout, socket_options=connection.socket_options
+            )
+            return made, level_of(one)
+        except OSError as error:
+            failure = error
+    raise NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
+
+
+def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
+    """The kinds of pools whose connections lead only to where `giver` may send us."""
+
+    class Plain(HTTPConnection):
+        level = Level.PUBLIC
+
+        def _new_conn(self) -> socket.socket:
+            made, self.level = _connect(self, giver)
+            return made
+
+    class Encrypted(HTTPSConnection):
+        level = Level.PUBLIC
+
+        def _new_conn(self) -> socket.socket:
+            made, self.level = _connect(self, giver)
+            return made
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}

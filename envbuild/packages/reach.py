@@ -1,0 +1,64 @@
+"""How far inside a network an address lies, and who may send us there.
+
+What a recipe or the user's settings name is asked, wherever it is. What a server, a resolver or a lock names on top of
+that may not lie further inside: else a server of the public network has this machine ask its own loopback, or its
+cloud's metadata service, in its name.
+"""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as NAT64 writes them (RFC 6052)."""
+
+
+class Level(enum.IntEnum):
+    """Where an address leads to, from the outside inward."""
+
+    PUBLIC = 0
+    PRIVATE = 1
+    LINK_LOCAL = 2
+    LOOPBACK = 3
+
+    def admits(self, other: Level) -> bool:
+        """Whether who is here may send us there."""
+        return other in (Level.PUBLIC, self) or (other == Level.PRIVATE and self != Level.PUBLIC)
+
+    @property
+    def words(self) -> str:
+        """What it is called."""
+        return self.name.lower().replace("_", "-")
+
+
+def level_of(address: str) -> Level:
+    """Where an IP address in digits lies; what is of no network at all counts as the innermost."""
+    try:
+        known: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return Level.LOOPBACK
+    if isinstance(known, IPv6Address):
+        inner = known.ipv4_mapped or known.sixtofour
+        if known in _TRANSLATED:
+            inner = IPv4Address(int(known) & 0xFFFFFFFF)
+        if inner is not None:
+            known = inner
+    if known.is_loopback or known.is_unspecified or known.is_multicast:
+        return Level.LOOPBACK
+    if known.is_link_local:
+        return Level.LINK_LOCAL
+    return Level.PUBLIC if known.is_global else Level.PRIVATE
+
+
+def level_of_name(host: str) -> Level:
+    """Where a host lies as far as its name tells, without asking anybody."""
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return Level.LOOPBACK
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        # 127.1, 0x7f000001 and 2130706433 are addresses for getaddrinfo(3), and for no reader of names.
+        return Level.LOOPBACK if host.rpartition(".")[2][:1].isdigit() else Level.PUBLIC
+    return level_of(host)

@@ -1,0 +1,38 @@
+"""How a supervisor shares out its file descriptors: mapped ports take what they can get, but not those for control.
+
+A new descriptor gets the lowest number that is free (open(2)). So one at `ceiling` or above says that all below are
+taken, and nothing has to be counted.
+"""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+
+MOST_KEPT = 256
+
+
+class Allowance(Record):
+    """`ceiling` is the number from which on descriptors are for control alone, `kept` how many those are."""
+
+    ceiling: int
+    kept: int
+
+
+def allowance() -> Allowance:
+    """What the limit of this process allows now (getrlimit(2), RLIMIT_NOFILE)."""
+    import resource  # not at every start
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        limit = 1 << 20
+    kept = min(MOST_KEPT, limit // 4)
+    return Allowance(limit - kept, kept)
+
+
+def raise_limit() -> None:
+    """Lets this process have as many descriptors as it may: each connection needs two. Whatever it starts is started
+    by a helper that was forked before, and keeps the limit that the user has set."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

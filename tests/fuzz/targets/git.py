@@ -1,0 +1,45 @@
+"""What git prints of a repository that somebody else made."""
+
+from __future__ import annotations
+
+from envbuild.git.lock_commits import LockCommits
+from envbuild.git.repository import author_of
+from tests.fuzz.target import Target
+
+
+class _Repository:
+    root = "."
+
+
+class _Git:
+    """A git that prints and ends."""
+
+    def __init__(self, said: bytes) -> None:
+        self._lines = iter(said.splitlines(keepends=True))
+        self.stdout = self
+
+    def readline(self, size: int = -1) -> bytes:
+        return next(self._lines, b"")
+
+    def kill(self) -> None:
+        pass
+
+    def communicate(self) -> None:
+        pass
+
+
+def read_blame(data: bytes) -> None:
+    author = author_of(data)
+    assert author is None or (author.commit and "\n" not in author.name + author.summary)
+
+
+def read_log(data: bytes) -> None:
+    commits = LockCommits(_Repository(), "web.env.lock")  # type: ignore[arg-type]
+    commits._child = _Git(data)  # type: ignore[assignment]
+    commits.of("0" * 64)
+
+
+TARGETS = (
+    Target("git-blame", read_blame, (), (b"author ", b"author-time ", b"summary ", b"\n\t", b"\0", "\u2028".encode())),
+    Target("git-log", read_log, (), (b"commit ", b"+image: sha256:", b"\n")),
+)
