@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.accounts import Databases, add_account, owner_ids
+from envbuild.engine.accounts import MOST_BYTES, AccountsTooLarge, Databases, add_account, owner_ids
 from envbuild.engine.fetch import content_of
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.keep import keep, with_mode
@@ -269,10 +269,12 @@ def _discarded(store: Store, tree: Digest, discard: Matcher) -> Iterator[Edit]:
 
 
 def read_databases(store: Store, tree: Digest) -> Databases:
-    """The account files of a tree."""
+    """The account files of a tree. Raises AccountsTooLarge."""
     texts = []
     for path in (b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"):
         entry = lookup(store.trees, tree, path)
         found = entry is not None and entry.kind == FILE
+        if entry is not None and entry.size > MOST_BYTES:
+            raise AccountsTooLarge(path.decode(), entry.size)
         texts.append(store.objects.read(entry).decode("utf-8", "surrogateescape") if found and entry else None)
     return Databases(*texts)

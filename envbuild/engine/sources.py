@@ -12,6 +12,7 @@ from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.real_path import RealFiles
+from envbuild.store.copying import copy_content
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
@@ -98,8 +99,12 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
         elif entry.kind == LINK:
             os.symlink(entry.target, where)
         else:
-            with open(where, "xb") as file:
-                file.write(store.objects.read(entry))
+            source = store.objects.open(entry)
+            try:
+                with open(where, "xb", buffering=0) as file:
+                    copy_content(source, file.fileno(), os.fstat(source))
+            finally:
+                os.close(source)
             os.chmod(where, entry.mode | 0o400)
     for name, text in sources["locks"].items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
