@@ -61,37 +61,51 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
 
 
 def _translate(pattern: str) -> str:
-    """The regular expression of one pattern that is anchored at the start."""
-    parts = pattern.split("/")
-    written = []
-    for position, part in enumerate(parts):
-        last = position == len(parts) - 1
+    """The regular expression of one pattern that is anchored at the start.
+
+    What stands between two stars is matched where it comes first and then never elsewhere (atomic groups): another
+    place could only leave less for what follows, and trying all places takes exponential time.
+    """
+    runs: list[list[str]] = [[]]
+    for part in pattern.split("/"):
         if part == "**":
-            written.append(".+" if last else "(?:.*/)?")
+            runs.append([])
         else:
-            written.append(_translate_part(part) + ("" if last else "/"))
+            runs[-1].append(_translate_part(part))
+    first, *others = runs
+    if not others:
+        return "/".join(first)
+    *middle, last = others
+    written = ["/".join(first) + "/"] if first else []
+    written += [f"(?>(?:.*?/)??{'/'.join(run)}/)" for run in middle if run]
+    written.append(f"(?:.*/)?{'/'.join(last)}" if last else ".+")
     return "".join(written)
 
 
 def _translate_part(part: str) -> str:
-    written = []
+    pieces = [""]
     position = 0
     while position < len(part):
         letter = part[position]
         position += 1
         if letter == "*":
-            written.append("[^/]*")
-        elif letter == "?":
-            written.append("[^/]")
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append("")  # two stars are one
+            continue
+        if letter == "?":
+            pieces[-1] += "[^/]"
         elif letter == "[":
             written_class, position = _translate_class(part, position)
-            written.append(written_class)
+            pieces[-1] += written_class
         elif letter == "\\" and position < len(part):
-            written.append(re.escape(part[position]))
+            pieces[-1] += re.escape(part[position])
             position += 1
         else:
-            written.append(re.escape(letter))
-    return "".join(written)
+            pieces[-1] += re.escape(letter)
+    if len(pieces) == 1:
+        return pieces[0]
+    first, *middle, last = pieces
+    return "".join([first, *(f"(?>[^/]*?{piece})" for piece in middle), f"[^/]*{last}"])
 
 
 _NOTHING = "(?!)"
