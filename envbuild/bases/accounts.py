@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from envbuild.record import Record
+from envbuild.sandbox.accounts import account_number, lines_of
 
 SHADOW = 42
 """The group that may read the shadow files (base-passwd)."""
@@ -70,5 +71,5 @@ def _system_accounts(lines: list[list[str]], known: set[str], asked_for: set[str
 
 
 def _lines(text: str, fields: int) -> list[list[str]]:
-    split = (line.split(":") for line in text.splitlines())
-    return [line for line in split if len(line) == fields and re.fullmatch("[0-9]{1,10}", line[2])]
+    split = (line.split(":") for line in lines_of(text))
+    return [line for line in split if len(line) == fields and account_number(line[2]) is not None]

@@ -7,6 +7,9 @@ import struct
 from envbuild.record import Record
 
 _INTERPRETER, _DYNAMIC, _LOAD = 3, 2, 1
+_LONGEST = 4096
+"""Bytes of a name."""
+_MOST_TAGS = 10_000
 _NEEDED, _STRING_TABLE, _NAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 
 
@@ -71,6 +74,8 @@ def _parse(data: bytes) -> Elf | None:
     if dynamic is None:
         return None
     step = 16 if wide else 8
+    if dynamic[1] > _MOST_TAGS * step:
+        return None
     tags = [
         struct.unpack_from(order + ("qQ" if wide else "iI"), data, at)
         for at in range(dynamic[0], dynamic[0] + dynamic[1], step)
@@ -83,7 +88,7 @@ def _parse(data: bytes) -> Elf | None:
     )
 
     def text(value: int) -> str:
-        return data[base + value : data.index(b"\0", base + value)].decode()
+        return data[base + value : data.index(b"\0", base + value, base + value + _LONGEST)].decode()
 
     return Elf(
         bits=64 if wide else 32,

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from envbuild.drift.lines import Line, word
 from envbuild.engine.accounts import Account, Databases, accounts, groups
 from envbuild.record import Record
+from envbuild.sandbox.accounts import lines_of
+
+MOST_LINES = 100
+"""Each is tried by a build; more accounts than these nobody has added by hand."""
 
 
 class Names(Record):
@@ -22,23 +29,44 @@ class Names(Record):
     def pair(self, uid: int, gid: int) -> str:
         """For chown(1): `NAME:GROUP`, numbers where there are no names."""
         account = self._account(uid)
-        group = next((name for name, number in groups(self.databases.group).items() if number == gid), "")
+        group = _group_names(self.databases.group).get(gid, "")
         return f"{account.name if account is not None else uid}:{group if _is_name(group) else gid}"
 
     def _account(self, uid: int) -> Account | None:
-        found = (one for one in accounts(self.databases.passwd) if one.uid == uid and _is_name(one.name))
-        return next(found, None)
+        return _named_accounts(self.databases.passwd).get(uid)
+
+
+@lru_cache(maxsize=4)
+def _named_accounts(passwd: str | None) -> Mapping[int, Account]:
+    """The first account of each number that has a name which can be written."""
+    found: dict[int, Account] = {}
+    for one in accounts(passwd):
+        if _is_name(one.name):
+            found.setdefault(one.uid, one)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _group_names(group: str | None) -> Mapping[int, str]:
+    found: dict[int, str] = {}
+    for name, number in groups(group).items():
+        found.setdefault(number, name)
+    return found
 
 
 def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]:
-    """`adduser` for each account that `after` has and `before` has not; `shell` is what it gets without being asked."""
+    """`adduser` for each account that `after` has and `before` has not, as many as somebody may have added by hand;
+    `shell` is what it gets without being asked."""
     known = {one.name for one in accounts(before.passwd)}
     had = groups(before.group)
     now = groups(after.group)
-    lines = []
+    members = _memberships(after)
+    lines: list[Line] = []
     for one in accounts(after.passwd):
         if one.name in known or not _is_name(one.name) or not f"{one.home}{one.shell}".isprintable():
             continue
+        if len(lines) == MOST_LINES:
+            break
         words = [one.name, f"uid={one.uid}"]
         if now.get(one.name) != one.uid or one.gid != one.uid:
             words.append(f"gid={one.gid}")
@@ -46,19 +74,21 @@ def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]
             words.append(f"home={word(one.home)}")
         if one.shell != shell and one.shell.startswith("/"):
             words.append(f"shell={word(one.shell)}")
-        member = [group for group in _memberships(one.name, after) if group in had]
+        member = [group for group in members.get(one.name, ()) if group in had]
         if member:
             words.append(f"groups={','.join(member)}")
         lines.append(Line(f"adduser {' '.join(words)}", (one.name,)))
     return lines
 
 
-def _memberships(name: str, databases: Databases) -> list[str]:
-    found = []
-    for line in (databases.group or "").splitlines():
-        fields = line.split(":")
-        if len(fields) == 4 and name in fields[3].split(","):
-            found.append(fields[0])
+def _memberships(databases: Databases) -> Mapping[str, list[str]]:
+    """The groups that each user was put into."""
+    found: dict[str, list[str]] = {}
+    for line in lines_of(databases.group or ""):
+        fields = line.split(":", 4)
+        if len(fields) == 4:
+            for name in dict.fromkeys(fields[3].split(",")):
+                found.setdefault(name, []).append(fields[0])
     return found
 
 

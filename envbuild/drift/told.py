@@ -9,6 +9,7 @@ from envbuild.drift.drifted import is_directory
 from envbuild.drift.lines import text_of
 from envbuild.drift.noise import Noise, Rule
 from envbuild.drift.secrets import looks_secret
+from envbuild.engine.accounts import MOST_BYTES
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
@@ -103,7 +104,7 @@ class Teller:
         before, after = change.before, change.after
         if before is None or after is None or "content" not in aspects(change):
             return False
-        if set(aspects(change)) - {"content", "time"}:
+        if set(aspects(change)) - {"content", "time"} or max(before.size, after.size) > MOST_BYTES:
             return False
         return _accounts(self._store.objects.read(before)) == _accounts(self._store.objects.read(after))
 

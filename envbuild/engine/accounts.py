@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
-from envbuild.sandbox.accounts import is_id
+from envbuild.sandbox.accounts import account_number, lines_of
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""
@@ -38,6 +41,19 @@ class AccountTaken(WorkFailed):
         super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
 
 
+MOST_BYTES = 16 << 20
+"""Of each of the files."""
+
+
+class AccountsTooLarge(WorkFailed):
+    """A file of accounts that is none, by its size."""
+
+    def __init__(self, path: str, size: int) -> None:
+        super().__init__(
+            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MOST_BYTES:,} bytes"
+        )
+
+
 class Databases(Record):
     """The texts of /etc/passwd, group, shadow and gshadow; None for a file that the tree lacks."""
 
@@ -47,20 +63,30 @@ class Databases(Record):
     gshadow: str | None = None
 
 
+@lru_cache(maxsize=8)
 def accounts(passwd: str | None) -> tuple[Account, ...]:
     """The accounts of a passwd text; lines that make no sense are passed over, as the C library does."""
     found = []
-    for line in (passwd or "").splitlines():
-        fields = line.split(":")
-        if len(fields) >= 7 and is_id(fields[2]) and is_id(fields[3]):
-            found.append(Account(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
+    for line in lines_of(passwd or ""):
+        fields = line.split(":", 7)
+        if len(fields) < 7:
+            continue
+        uid, gid = account_number(fields[2]), account_number(fields[3])
+        if uid is not None and gid is not None:
+            found.append(Account(fields[0], uid, gid, fields[5], fields[6]))
     return tuple(found)
 
 
-def groups(group: str | None) -> dict[str, int]:
+@lru_cache(maxsize=8)
+def groups(group: str | None) -> Mapping[str, int]:
     """The groups of a group text, by name."""
-    rows = (line.split(":") for line in (group or "").splitlines())
-    return {row[0]: int(row[2]) for row in rows if len(row) >= 4 and is_id(row[2])}
+    found = {}
+    for line in lines_of(group or ""):
+        fields = line.split(":", 4)
+        number = account_number(fields[2]) if len(fields) >= 4 else None
+        if number is not None:
+            found[fields[0]] = number
+    return found
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
@@ -70,13 +96,14 @@ def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
     """
     user, colon, group = owner.partition(":")
     account = _account(user, databases.passwd)
-    if account is None and not is_id(user):
+    uid = account.uid if account is not None else account_number(user)
+    if uid is None:
         raise NoSuchAccount("user", user)
-    uid = account.uid if account is not None else int(user)
     if not colon or not group:
         return uid, account.gid if account is not None else uid
-    if is_id(group):
-        return uid, int(group)
+    number = account_number(group)
+    if number is not None:
+        return uid, number
     known = groups(databases.group)
     if group not in known:
         raise NoSuchAccount("group", group)
@@ -96,9 +123,10 @@ def _account(user: str, passwd: str | None) -> Account | None:
     for account in known:
         if account.name == user:
             return account
-    if is_id(user):
+    number = account_number(user)
+    if number is not None:
         for account in known:
-            if account.uid == int(user):
+            if account.uid == number:
                 return account
     return None
 
@@ -161,7 +189,7 @@ def _join_groups(text: str | None, name: str, member_of: tuple[str, ...]) -> str
     if text is None or not member_of:
         return text
     lines = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         fields = line.split(":")
         if fields[0] in member_of and len(fields) == 4:
             fields[3] = ",".join([*filter(None, fields[3].split(",")), name])

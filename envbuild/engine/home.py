@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.engine.accounts import home_of
+from envbuild.engine.accounts import MOST_BYTES, AccountsTooLarge, home_of
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.forest import lookup
@@ -16,12 +16,15 @@ class Homes:
         self._known: dict[tuple[Digest, str], str] = {}
 
     def of(self, tree: Digest, user: str) -> str:
-        """The home of `user` ("" for root, NAME, NAME:GROUP or a number) in a tree; `/` where it doesn't say."""
+        """The home of `user` ("" for root, NAME, NAME:GROUP or a number) in a tree; `/` where it doesn't say. Raises
+        AccountsTooLarge."""
         passwd = lookup(self._store.trees, tree, b"etc/passwd")
         if passwd is None or passwd.kind != FILE:
             return home_of(user, None)
         found = self._known.get((passwd.digest, user))
         if found is None:
+            if passwd.size > MOST_BYTES:
+                raise AccountsTooLarge("etc/passwd", passwd.size)
             found = home_of(user, self._store.objects.read(passwd).decode("utf-8", "surrogateescape"))
             self._known[passwd.digest, user] = found
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from envbuild.record import Record
 from envbuild.sandbox.request import Bind
@@ -24,16 +25,22 @@ class NetworkSettings(Record):
     environment: tuple[tuple[str, str], ...] = ()
 
 
+_MOST_RELEASE = 1 << 16
+_SUITE = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+
+
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
     """The settings for a command on this tree. `variables` are the proxies and the like that the user has set."""
     from envbuild.bases.network import settings_for  # reads apt's configuration: only for networked steps
 
     release = lookup(store.trees, tree, b"etc/os-release")
     text = b""
-    if release is not None and release.kind == FILE:
+    if release is not None and release.kind == FILE and release.size <= _MOST_RELEASE:
         text = store.objects.read(release)
     fields = dict(line.split("=", 1) for line in text.decode(errors="replace").splitlines() if "=" in line)
-    suite = fields.get("VERSION_CODENAME", "").strip('"') or None
+    # It goes into apt's sources.
+    named = fields.get("VERSION_CODENAME", "").strip('"')
+    suite = named if _SUITE.fullmatch(named) else None
 
     def has(path: str) -> bool:
         return lookup(store.trees, tree, path.strip("/").encode()) is not None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.accounts import Databases, add_account, owner_ids
+from envbuild.engine.accounts import MOST_BYTES, AccountsTooLarge, Databases, add_account, owner_ids
 from envbuild.engine.fetch import content_of
 from envbuild.engine.inputs import Inputs
 from envbuild.engine.keep import keep, with_mode
+from envbuild.errors import WorkFailed
 from envbuild.plan.step import (
     AddUser,
     CopyIn,
@@ -31,6 +32,17 @@ from envbuild.tree.forest import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 
 NANOSECONDS = 1_000_000_000
+MOST_COPIED = 2_000_000
+"""As many as an archive may have members."""
+
+
+class TooMuchCopied(WorkFailed):
+    """A folder of another stage or image has more in it than any environment."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"{source} has more than {MOST_COPIED:,} files and folders", "copy a part of it, or fewer copies of copies"
+        )
 
 
 class Performer:
@@ -132,10 +144,28 @@ class _Performance:
     ) -> Entry:
         """An entry of another tree as it will be in this one; times later than the epoch become the epoch."""
         if entry.kind == DIRECTORY:
+            self._check_amount(entry, source)
             if exclude is None and owner is None and mode is None and self._epoch_fits(entry):
                 return entry
             return self._adopt_directory(entry, owner, mode, exclude, b"")
         return self._adopt_leaf(entry, owner, mode)
+
+    def _check_amount(self, entry: Entry, source: str) -> None:
+        """Raises TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
+        take no room in the store, until somebody walks over them or mounts them."""
+        amounts: dict[Digest, int] = {}
+        pending = [entry.digest]
+        while pending:
+            digest = pending[-1]
+            inner = [one.digest for one in self._trees.load(digest) if one.kind == DIRECTORY and one.digest]
+            missing = [one for one in inner if one not in amounts]
+            if missing:
+                pending += missing
+                continue
+            pending.pop()
+            amounts[digest] = len(self._trees.load(digest)) + sum(amounts[one] for one in inner)
+            if amounts[digest] > MOST_COPIED:
+                raise TooMuchCopied(source)
 
     def _adopt_directory(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, inside: bytes
@@ -269,10 +299,12 @@ def _discarded(store: Store, tree: Digest, discard: Matcher) -> Iterator[Edit]:
 
 
 def read_databases(store: Store, tree: Digest) -> Databases:
-    """The account files of a tree."""
+    """The account files of a tree. Raises AccountsTooLarge."""
     texts = []
     for path in (b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"):
         entry = lookup(store.trees, tree, path)
         found = entry is not None and entry.kind == FILE
+        if entry is not None and entry.size > MOST_BYTES:
+            raise AccountsTooLarge(path.decode(), entry.size)
         texts.append(store.objects.read(entry).decode("utf-8", "surrogateescape") if found and entry else None)
     return Databases(*texts)

@@ -12,6 +12,7 @@ from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.real_path import RealFiles, open_real
+from envbuild.store.copying import copy_content
 from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
@@ -99,8 +100,12 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
         elif entry.kind == LINK:
             os.symlink(entry.target, where)
         else:
-            with open(where, "xb") as file:
-                file.write(store.objects.read(entry))
+            source = store.objects.open(entry)
+            try:
+                with open(where, "xb", buffering=0) as file:
+                    copy_content(source, file.fileno(), os.fstat(source))
+            finally:
+                os.close(source)
             os.chmod(where, entry.mode | 0o400)
     for name, text in sources["locks"].items():
         _write_lock(os.path.realpath(folder), name, text)

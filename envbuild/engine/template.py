@@ -1,14 +1,41 @@
-"""`render`: filling a jinja2 template in a sandboxed environment. Imported only when one is rendered."""
+"""`render`: a jinja2 template, filled by a process of its own that has little memory and little time.
+
+A template is code of the recipe's author, and runs outside of any sandbox of the system. jinja2's own sandbox keeps it
+from files and from Python; how much it computes, that does not bound. Imported only when one is rendered.
+"""
 
 from __future__ import annotations
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import SandboxedEnvironment
+import json
+import os
+import subprocess
+import sys
 
 from envbuild.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 Pairs = tuple[tuple[str, str], ...]
+MOST_BYTES = 4 << 20
+"""Of a template."""
+MOST_FILLED = 16 << 20
+"""Characters of what a template comes to."""
+MOST_MEMORY = 512 << 20
+"""Bytes of addresses that the process may have, a sixth of which are the interpreter's."""
+MOST_SECONDS = 10
+"""Of computing, for what is one long call; the lines that a template runs through are counted (filling.py)."""
+_WAIT = 120.0
+"""Seconds to wait for it on a machine that is busy otherwise."""
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PROGRAM = """\
+import json, sys
+order = json.load(sys.stdin)
+sys.path[:] = order["path"]
+from envbuild.engine.filling import main
+main(order)
+"""
 
 
 class BadTemplate(UsageError):
@@ -28,22 +55,47 @@ def render(source: bytes, path: str, variables: Pairs, environment: Pairs) -> by
         text = source.decode()
     except UnicodeDecodeError as error:
         raise BadTemplate(path, None, f"not UTF-8 text (byte {error.start})") from error
-    jinja = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    if len(source) > MOST_BYTES:
+        raise BadTemplate(path, None, f"more than {MOST_BYTES:,} bytes")
+    order = {
+        "path": [_ROOT, *sys.path],
+        "text": text,
+        "variables": {**dict(variables), "env": dict(environment)},
+        "characters": MOST_FILLED,
+        "memory": MOST_MEMORY,
+        "seconds": MOST_SECONDS,
+    }
+    answer = _filled(json.dumps(order).encode(), path)
+    if "filled" not in answer:
+        raise BadTemplate(path, answer["line"], answer["reason"])
+    return str(answer["filled"]).encode()
+
+
+def _filled(order: bytes, path: str) -> dict[str, Any]:
+    # Nothing of the user's variables: and the order of sets, should a filter make some, is always the same.
+    words = [sys.executable, "-S", "-P", "-c", _PROGRAM]
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/",
+    )
     try:
-        filled = jinja.from_string(text).render({**dict(variables), "env": dict(environment)})
-    except TemplateSyntaxError as error:
-        raise BadTemplate(path, error.lineno, error.message or "syntax error") from error
-    except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise BadTemplate(path, _line_of(error), str(error)) from error
-    return filled.encode()
-
-
-def _line_of(error: Exception) -> int | None:
-    """The template's line: jinja2 puts frames named <template> with true line numbers into the traceback."""
-    line = None
-    step = error.__traceback__
-    while step is not None:
-        if step.tb_frame.f_code.co_filename == "<template>":
-            line = step.tb_lineno
-        step = step.tb_next
-    return line
+        # What it answers has a bound of its own, that of its memory.
+        printed, _ = process.communicate(order, _WAIT)
+    except subprocess.TimeoutExpired:
+        raise BadTemplate(path, None, f"it was not filled after {_WAIT:g} seconds") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    try:
+        answer = json.loads(printed)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        reason = f"it takes more than {MOST_SECONDS} seconds or {MOST_MEMORY:,} bytes of memory, or is nested too deep"
+        raise BadTemplate(path, None, reason)
+    return answer

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 from envbuild.bases.elf import parse_elf
+from envbuild.store.objects import MOST_READ
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Entry
 
 LARGEST_TEXT = 4_000_000
 """Bytes beyond which a text is not compared line by line."""
+_HEAD = 8_000
+_NM_MEMORY, _NM_SECONDS = 1 << 30, 20
 _CONTEXT = 3
 _SHOWN_SYMBOLS = 12
 _MAGIC = (
@@ -28,18 +32,21 @@ _MAGIC = (
 
 
 def text_changes(store: Store, change: Change) -> Iterator[str]:
-    """How one path differs: a unified diff of texts (as `diff -u` has it), else a description. Nothing for folders."""
+    """How one path differs: a unified diff of texts (as `diff -u` has it), else a description. Nothing for folders.
+
+    Of a file that is too large to be compared line by line only the beginning is read.
+    """
     path = "/" + change.path.decode("utf-8", "backslashreplace")
     before, after = _side(store, change.before), _side(store, change.after)
     if before is None and after is None:
         return
-    if before is not None and after is not None and before[1] == after[1]:
+    if before is not None and after is not None and _same(before, after):
         return
-    texts = [_text(one[1]) if one is not None else [] for one in (before, after)]
+    texts = [_text(one) if one is not None else [] for one in (before, after)]
     if None in texts:
         yield f"{path}: {_described(before)} -> {_described(after)}"
         if before is not None and after is not None:
-            yield from (f"  {line}" for line in _of_programs(before[1], after[1]))
+            yield from (f"  {line}" for line in _of_programs(store, before, after))
         return
     yield f"--- {path if before is not None else '/dev/null'}"
     yield f"+++ {path if after is not None else '/dev/null'}"
@@ -51,7 +58,7 @@ def unified(old: list[str], new: list[str]) -> Iterator[str]:
 
     What both begin and end with is put aside first: the comparison's cost grows with the square of what is left.
     """
-    from difflib import SequenceMatcher  # only where texts are compared
+    from envbuild.history.line_changes import grouped, opcodes  # difflib, only where texts are compared
 
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -62,7 +69,7 @@ def unified(old: list[str], new: list[str]) -> Iterator[str]:
     lead, tail = min(start, _CONTEXT), min(end, _CONTEXT)
     skipped = start - lead
     old, new = old[skipped : len(old) - end + tail], new[skipped : len(new) - end + tail]
-    for group in SequenceMatcher(None, old, new, autojunk=len(old) > 20_000).get_grouped_opcodes(_CONTEXT):
+    for group in grouped(opcodes(old, new), _CONTEXT):
         first, last = group[0], group[-1]
         yield f"@@ -{_range(skipped + first[1], skipped + last[2])} +{_range(skipped + first[3], skipped + last[4])} @@"
         for kind, a, b, c, d in group:
@@ -80,14 +87,28 @@ def _range(start: int, stop: int) -> str:
 
 
 def _side(store: Store, entry: Entry | None) -> tuple[Entry, bytes] | None:
+    """An entry with its content, of which a large one has only the beginning."""
     if entry is None or entry.kind not in (FILE, LINK):
         return None
-    return entry, entry.target if entry.kind == LINK else store.objects.read(entry)
+    if entry.kind == LINK:
+        return entry, entry.target
+    descriptor = store.objects.open(entry)
+    try:
+        return entry, os.pread(descriptor, LARGEST_TEXT if entry.size <= LARGEST_TEXT else _HEAD, 0)
+    finally:
+        os.close(descriptor)
 
 
-def _text(content: bytes) -> list[str] | None:
+def _same(one: tuple[Entry, bytes], other: tuple[Entry, bytes]) -> bool:
+    if one[0].kind == other[0].kind == FILE:
+        return one[0].digest == other[0].digest
+    return one[1] == other[1]
+
+
+def _text(side: tuple[Entry, bytes]) -> list[str] | None:
     """The lines of a text, None for other content."""
-    if b"\0" in content or len(content) > LARGEST_TEXT:
+    entry, content = side
+    if b"\0" in content or entry.size > LARGEST_TEXT:
         return None
     try:
         text = content.decode()
@@ -112,14 +133,17 @@ def _described(side: tuple[Entry, bytes] | None) -> str:
     return f"{kind or plain}, {entry.size} bytes"
 
 
-def _of_programs(old: bytes, new: bytes) -> Iterator[str]:
+def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
     """What differs between two ELF files: libraries that they need, and symbols, where nm(1) is there to list them."""
+    if any(entry.kind != FILE or entry.size > MOST_READ or head[:4] != b"\x7fELF" for entry, head in sides):
+        return
+    old, new = (store.objects.read(entry) for entry, _ in sides)
     before, after = parse_elf(old), parse_elf(new)
     if before is None or after is None:
         return
     yield from (f"no longer needs {name}" for name in before.needed if name not in after.needed)
     yield from (f"now needs {name}" for name in after.needed if name not in before.needed)
-    if shutil.which("nm") is None:
+    if shutil.which("nm") is None or shutil.which("prlimit") is None:
         yield "symbols: not compared, as nm (binutils) is not installed"
         return
     ours, theirs = _symbols(old), _symbols(new)
@@ -132,9 +156,14 @@ def _of_programs(old: bytes, new: bytes) -> Iterator[str]:
 def _symbols(content: bytes) -> set[str]:
     import tempfile
 
-    with tempfile.NamedTemporaryFile(prefix="envbuild-elf-") as file:
+    with tempfile.NamedTemporaryFile(prefix="envbuild-elf-") as file, tempfile.TemporaryFile() as listed:
         file.write(content)
         file.flush()
-        words = ["nm", "--dynamic", "--format=posix", file.name]
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-    return {f"{line.split()[0]} ({line.split()[1]})" for line in done.stdout.splitlines() if len(line.split()) > 1}
+        # Binutils trust what they read more than anybody should trust a file of an image: it gets no more than this
+        # much of the machine.
+        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MOST_READ}", "--core=0"]
+        words = ["prlimit", *limits, "nm", "--dynamic", "--format=posix", file.name]
+        subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})
+        listed.seek(0)
+        lines = listed.read(MOST_READ).decode(errors="replace").splitlines()
+    return {f"{line.split()[0]} ({line.split()[1]})" for line in lines if len(line.split()) > 1}

@@ -23,6 +23,8 @@ from envbuild.store.work import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
 _CHUNK = 1 << 20
+MOST_READ = 64 << 20
+"""Bytes of a file that is read into memory."""
 _MISSING = "is missing"
 
 
@@ -32,6 +34,16 @@ class ContentChanged(WorkFailed):
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
         self.path = path
+
+
+class TooLargeToRead(WorkFailed):
+    """A file that is to be read whole has more bytes than any such file."""
+
+    def __init__(self, entry: Entry, most: int) -> None:
+        super().__init__(
+            f"the file {_shown(entry)!a} has {entry.size:,} bytes, and is read up to {most:,}",
+            "make it smaller, or remove it in a step",
+        )
 
 
 class Objects:
@@ -65,8 +77,11 @@ class Objects:
         self.check(entry, path)
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    def read(self, entry: Entry) -> bytes:
-        """The file's bytes, verified. Raises StoreDamaged."""
+    def read(self, entry: Entry, most: int = MOST_READ) -> bytes:
+        """The file's bytes, verified. Raises StoreDamaged, and TooLargeToRead for more than `most`: a file with holes
+        costs nothing, and would fill the memory."""
+        if entry.size > most:
+            raise TooLargeToRead(entry, most)
         with os.fdopen(self.open(entry), "rb") as file:
             return file.read()
 

@@ -1,0 +1,107 @@
+"""Which lines of two texts are the same, at a cost that has a bound whoever wrote them.
+
+difflib compares each pair of equal lines, again for each block that it finds: two texts of a hundred thousand lines can
+keep it busy for days. So larger ones are first cut at the lines that stand once in both, in the same order (as Bram
+Cohen's "patience diff" does), and what lies between these is compared as long as there is work left to spend.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from difflib import SequenceMatcher
+
+MOST_WORK = 50_000_000
+"""Steps of difflib, a tenth of a microsecond each."""
+
+Opcode = tuple[str, int, int, int, int]
+"""As difflib has them: equal, replace, delete or insert; from and to which line of the old, and of the new."""
+
+
+def opcodes(old: list[str], new: list[str]) -> list[Opcode]:
+    """How the lines of `old` become those of `new`. What would take too long to compare is replaced as a whole."""
+    work = _work(old, new)
+    if work <= MOST_WORK:
+        return _compared(old, new, 0, 0)
+    found: list[Opcode] = []
+    left = MOST_WORK
+    i = j = 0
+    for a, c in [*_anchors(old, new), (len(old), len(new))]:
+        ours, theirs = old[i:a], new[j:c]
+        if ours and theirs:
+            work = _work(ours, theirs)
+            left -= work
+            found += _compared(ours, theirs, i, j) if left >= 0 else [("replace", i, a, j, c)]
+            left += work if left < 0 else 0
+        elif ours or theirs:
+            found.append(("delete" if ours else "insert", i, a, j, c))
+        if a < len(old):
+            found.append(("equal", a, a + 1, c, c + 1))
+        i, j = a + 1, c + 1
+    return _joined(found)
+
+
+def grouped(codes: list[Opcode], context: int) -> list[list[Opcode]]:
+    """The changes in groups, each with so many equal lines around it."""
+    groups: list[list[Opcode]] = []
+    group: list[Opcode] = []
+    for number, (kind, a, b, c, d) in enumerate(codes):
+        if kind != "equal":
+            group.append((kind, a, b, c, d))
+            continue
+        first, last = number == 0, number == len(codes) - 1
+        if not first and (last or b - a > 2 * context):
+            group.append((kind, a, min(b, a + context), c, min(d, c + context)))
+            groups.append(group)
+            group = []
+        if not last:
+            keep = b - a if group else min(b - a, context)
+            group.append((kind, b - keep, b, d - keep, d))
+    return [one for one in [*groups, group] if any(kind != "equal" for kind, *_ in one)]
+
+
+def _work(old: list[str], new: list[str]) -> int:
+    ours, theirs = Counter(old), Counter(new)
+    pairs = sum(number * theirs[line] for line, number in ours.items() if line in theirs)
+    return min(len(old), len(new)) * (len(old) + pairs)
+
+
+def _compared(old: list[str], new: list[str], i: int, j: int) -> list[Opcode]:
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    return [(kind, i + a, i + b, j + c, j + d) for kind, a, b, c, d in matcher.get_opcodes()]
+
+
+def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
+    """The lines that stand once in each, as far as their order is the same in both."""
+    ours, theirs = Counter(old), Counter(new)
+    place = {line: at for at, line in enumerate(new) if theirs[line] == 1}
+    pairs = [(at, place[line]) for at, line in enumerate(old) if ours[line] == 1 and line in place]
+    # The longest increasing subsequence: `ends` are the smallest last places of those of each length.
+    ends: list[int] = []
+    last: list[int] = []
+    before: list[int] = []
+    for number, (_, at) in enumerate(pairs):
+        length = bisect_left(ends, at)
+        before.append(last[length - 1] if length else -1)
+        if length == len(ends):
+            ends.append(at)
+            last.append(number)
+        else:
+            ends[length] = at
+            last[length] = number
+    chain = []
+    number = last[-1] if last else -1
+    while number >= 0:
+        chain.append(pairs[number])
+        number = before[number]
+    return chain[::-1]
+
+
+def _joined(codes: list[Opcode]) -> list[Opcode]:
+    found: list[Opcode] = []
+    for kind, a, b, c, d in codes:
+        if found and found[-1][0] == kind == "equal":
+            found[-1] = (kind, found[-1][1], b, found[-1][3], d)
+        else:
+            found.append((kind, a, b, c, d))
+    return found
