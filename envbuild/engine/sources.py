@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
 from envbuild.engine.session import RecipeRun, Session
-from envbuild.real_path import RealFiles
+from envbuild.errors import WorkFailed
+from envbuild.real_path import Folder, RealFiles
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
@@ -48,7 +49,8 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
         "tree": tree,
         "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
         # Not in the tree: every build has another one, and would add a file to the pool for it.
-        "locks": {os.path.relpath(os.path.realpath(path), root): text for path, text in lock_texts.items()},
+        # They lie beside their recipes: what a link in that place leads to is none of them.
+        "locks": {os.path.relpath(_real_place(path), root): text for path, text in lock_texts.items()},
         "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in one.recipe.files],
     }
     request = session.request
@@ -89,18 +91,37 @@ def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
     return store.objects.add(Entry(b"", FILE, mode, 0, 0, 0), content)
 
 
+def _real_place(path: str) -> str:
+    """Where a file lies, without links on the way to it, whatever it is itself."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+class SourcesLeadOut(WorkFailed):
+    """What is on record of a build names a place outside of its folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"what is on record of the build would be written to {path!r}, outside of its folder",
+            "an earlier envbuild recorded it, from a lock that was a link: build its recipe again",
+        )
+
+
 def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
-    """Writes what was kept of a build into an empty folder."""
-    for path, entry in walk(store.trees, sources["tree"]):
-        where = os.path.join(folder, os.fsdecode(path))
-        if entry.kind == DIRECTORY:
-            os.mkdir(where)
-        elif entry.kind == LINK:
-            os.symlink(entry.target, where)
-        else:
-            with open(where, "xb") as file:
-                file.write(store.objects.read(entry))
-            os.chmod(where, entry.mode | 0o400)
-    for name, text in sources["locks"].items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            file.write(text)
+    """Writes what was kept of a build into an empty folder. Links of the recipe's folder are made and never followed,
+    also one that has the place of the lock."""
+    with Folder(folder) as top:
+        for path, entry in walk(store.trees, sources["tree"]):
+            with top.below(os.fsdecode(path)) as (at, name):
+                if entry.kind == DIRECTORY:
+                    at.folder(name).__exit__()
+                elif entry.kind == LINK:
+                    at.symlink(entry.target, name)
+                else:
+                    at.write(name, store.objects.read(entry), entry.mode | 0o400)
+        for path, text in sources["locks"].items():
+            if os.path.normpath(path) != path or path.startswith(("/", "../")):
+                raise SourcesLeadOut(path)
+            with top.below(path) as (at, name):
+                at.remove(name)
+                at.write(name, text.encode())
