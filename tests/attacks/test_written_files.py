@@ -62,3 +62,11 @@ def test_a_folder_follows_nothing_and_replaces_nothing(tmp_path):
     assert sorted(os.listdir(outside)) == ["secret"]
     with pytest.raises(OSError, match=r"symbolic|directory"):
         Folder(str(inside / "none"))
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("name", ["a" * 300, "../x", "a/b", "a\nb", ".x", "-x"])
+def test_names_of_folders_in_the_store_are_one_component(project, name):
+    done = project.command("volume", "create", "--", name)
+    assert done.code == 2, done.err
+    assert "can't name a volume" in done.err
