@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,6 +144,24 @@ class Folder:
     def link(self, source: str, name: str) -> None:
         """Gives the file at `source`, which is not followed, one more name here. Raises as `write`."""
         os.link(source, Component(name), dst_dir_fd=self._held, follow_symlinks=False)
+
+    def remove(self, name: str) -> None:
+        """Takes away a file or a link; nothing happens if nothing is there. Raises NotPlain and OSError."""
+        try:
+            os.unlink(Component(name), dir_fd=self._held)
+        except FileNotFoundError:
+            pass
+
+    @contextmanager
+    def below(self, path: str) -> Iterator[tuple[Folder, str]]:
+        """The folder that a relative path leads to, whose folders are made where they are missing, and the path's last
+        component. Raises NotPlain, and OSError for a link on the way."""
+        *folders, name = path.split("/")
+        with ExitStack() as stack:
+            at = self
+            for folder in folders:
+                at = stack.enter_context(at.folder(folder))
+            yield at, name
 
     def symlink(self, target: bytes, name: str) -> None:
         """Makes a symbolic link. Raises as `write`."""

@@ -12,6 +12,7 @@ from envbuild.drift.file_lines import Laid
 from envbuild.drift.lines import Line, shown, word
 from envbuild.drift.told import GIT, NOISE, RECORD, SCRIPT, Told
 from envbuild.errors import UsageError
+from envbuild.real_path import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, LINK, Digest
@@ -100,27 +101,18 @@ def names_of(stem: str) -> tuple[str, ...]:
 
 def lay_out(store: Store, folder: str, laid: Iterable[Laid]) -> None:
     """Writes the files that lines copy into a folder. What was for its owner's eyes alone is so here."""
-    for one in laid:
-        path = os.path.join(os.fsencode(folder), one.place)
-        entry = one.entry
-        _make_folder(os.path.dirname(path))
-        if entry.kind == LINK:
-            os.symlink(entry.target, path)
-        elif entry.kind == FILE:
-            with open(path, "xb") as file:
-                descriptor = store.objects.open(entry)
-                with open(descriptor, "rb") as source:
-                    shutil.copyfileobj(source, file, 1 << 20)
-            mode = 0o755 if entry.mode & 0o100 else 0o644
-            os.chmod(path, mode if entry.mode & 0o077 else mode & 0o700)
-
-
-def _make_folder(path: bytes) -> None:
-    """Makes a folder and those above it, with the mode that git gives them whatever the umask is."""
-    if not os.path.isdir(path):
-        _make_folder(os.path.dirname(path))
-        os.mkdir(path)
-        os.chmod(path, 0o755)
+    with Folder(folder) as top:
+        for one in laid:
+            entry = one.entry
+            # Folders get the mode that git gives them, whatever the umask is.
+            with top.below(os.fsdecode(one.place)) as (at, name):
+                if entry.kind == LINK:
+                    at.symlink(entry.target, name)
+                elif entry.kind == FILE:
+                    with open(at.create(name), "wb") as file, open(store.objects.open(entry), "rb") as source:
+                        shutil.copyfileobj(source, file, 1 << 20)
+                        mode = 0o755 if entry.mode & 0o100 else 0o644
+                        os.fchmod(file.fileno(), mode if entry.mode & 0o077 else mode & 0o700)
 
 
 def move_out(stage: str, folder: str, stem: str) -> None:

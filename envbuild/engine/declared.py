@@ -48,7 +48,7 @@ def locked_answer(run: StageRun, number: int, asks: str, contents: Contents) -> 
     assert isinstance(action, InstallPackages)
     packages = tuple(checked(action.manager, package) for package in answers[len(before)].packages)
     if action.manager == "pip":
-        from envbuild.packages.pip import asks_again
+        from envbuild.packages.direct_references import asks_again
 
         if asks_again(action, contents, packages):
             return None

@@ -11,7 +11,7 @@ from envbuild.bases.network import apt_proxies, default_index, default_registry,
 from envbuild.engine.declared_files import Contents
 from envbuild.errors import MachineLacks, UsageError
 from envbuild.lock import Package
-from envbuild.packages import apt, names, npm, pip
+from envbuild.packages import apt, direct_references, names, npm, pip
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address, Transport, Wanted
 from envbuild.packages.credentials import apt_files, headers_of, without_user
@@ -110,7 +110,7 @@ class PackagesNetwork:
             *(value for _, value in action.options),
             *(text.decode(errors="replace") for _, text in contents),
         ]
-        named += [one for text in texts for one in pip.NAMED_ADDRESS.findall(text)]
+        named += [one for text in texts for one in direct_references.NAMED_ADDRESS.findall(text)]
         servers = {server for one in named if (server := _server_of(one))}
         return Address(address, None if _server_of(address) in servers else Level.PUBLIC)
 
@@ -121,7 +121,7 @@ class PackagesNetwork:
         origin = package.origin.removeprefix(names.BUILD)
         if not origin.startswith(names.INDEX):
             # A lock is not trusted with addresses: it is what the statement itself names, or nothing.
-            named = pip.names_address(action, contents, origin)
+            named = direct_references.names_address(action, contents, origin)
             return ([Address(origin)], []) if named else ([], [f"{origin}: the statement does not name it"])
         from urllib3.exceptions import HTTPError
 

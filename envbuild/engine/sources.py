@@ -5,15 +5,16 @@ It is a tree like any other, so that what builds have in common is kept once; `e
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
 from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
 from envbuild.engine.session import RecipeRun, Session
-from envbuild.real_path import RealFiles, open_real
+from envbuild.errors import WorkFailed
+from envbuild.real_path import Folder, NotPlain, RealFiles
 from envbuild.store.copying import copy_content
-from envbuild.store.database import StoreDamaged
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
@@ -50,7 +51,8 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
         "tree": tree,
         "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
         # Not in the tree: every build has another one, and would add a file to the pool for it.
-        "locks": {os.path.relpath(os.path.realpath(path), root): text for path, text in lock_texts.items()},
+        # They lie beside their recipes: what a link in that place leads to is none of them.
+        "locks": {os.path.relpath(_real_place(path), root): text for path, text in lock_texts.items()},
         "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in one.recipe.files],
     }
     request = session.request
@@ -91,44 +93,56 @@ def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
     return store.objects.add(Entry(b"", FILE, mode, 0, 0, 0), content)
 
 
+def _real_place(path: str) -> str:
+    """Where a file lies, without links on the way to it, whatever it is itself."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+class SourcesLeadOut(WorkFailed):
+    """What is on record of a build names a place outside of its folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"what is on record of the build would be written to {path!r}, outside of its folder",
+            "an earlier envbuild recorded it, from a lock that was a link: build its recipe again",
+        )
+
+
 def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
-    """Writes what was kept of a build into an empty folder."""
-    for path, entry in walk(store.trees, sources["tree"]):
-        where = os.path.join(folder, os.fsdecode(path))
-        if entry.kind == DIRECTORY:
-            os.mkdir(where)
-        elif entry.kind == LINK:
-            os.symlink(entry.target, where)
-        else:
-            source = store.objects.open(entry)
+    """Writes what was kept of a build into an empty folder. Links of the recipe's folder are made and never followed,
+    also one that has the place of the lock."""
+    with Folder(folder) as top:
+        for path, entry in walk(store.trees, sources["tree"]):
+            with top.below(os.fsdecode(path)) as (at, name):
+                if entry.kind == DIRECTORY:
+                    at.folder(name).__exit__()
+                elif entry.kind == LINK:
+                    at.symlink(entry.target, name)
+                else:
+                    _write(store, entry, at, name)
+        for path, text in sources["locks"].items():
             try:
-                with open(where, "xb", buffering=0) as file:
-                    copy_content(source, file.fileno(), os.fstat(source))
-            finally:
-                os.close(source)
-            os.chmod(where, entry.mode | 0o400)
-    for name, text in sources["locks"].items():
-        _write_lock(os.path.realpath(folder), name, text)
+                with top.below(path) as (at, name):
+                    at.remove(name)
+                    at.write(name, text.encode())
+            except NotPlain as error:
+                raise SourcesLeadOut(path) from error
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                raise SourcesLeadOut(path) from error
 
 
-def _write_lock(folder: str, name: str, text: str) -> None:
-    """Writes a lock where it lay. The record says where, so that it must not lead out of the folder, also not by links
-    of the tree. Raises StoreDamaged."""
+def _write(store: Store, entry: Entry, folder: Folder, name: str) -> None:
+    """Writes a file of the store into a folder; holes stay holes."""
+    source = store.objects.open(entry)
     try:
-        if name.startswith("/") or ".." in name.split("/"):
-            raise StoreDamaged(f"the lock '{name}' of a build on record lies outside of its folder")
-        parent = open_real(os.path.dirname(f"{folder}/{name}"), os.O_RDONLY | os.O_DIRECTORY)
-    except (OSError, ValueError) as error:
-        raise StoreDamaged(f"the lock '{name}' of a build on record has no folder") from error
-    base = os.path.basename(name)
-    try:
+        made = folder.create(name)
         try:
-            # A build may have copied what lay there at the time, a link too: that is not what is to be written to.
-            os.unlink(base, dir_fd=parent)
-        except FileNotFoundError:
-            pass
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(base, flags, 0o644, dir_fd=parent), "w", encoding="utf-8") as file:
-            file.write(text)
+            copy_content(source, made, os.fstat(source))
+            os.fchmod(made, entry.mode | 0o400)
+        finally:
+            os.close(made)
     finally:
-        os.close(parent)
+        os.close(source)

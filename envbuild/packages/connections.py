@@ -80,8 +80,11 @@ class Answer:
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in packing else None
         end = time.monotonic() + PAGE_SECONDS
         pieces: list[bytes] = []
-        size = 0
+        size = received = 0
         for piece in self.stream():
+            received += len(piece)
+            if received > most:
+                raise TooLarge(most)  # also of what unpacks to nothing, or comes behind the end
             if unpacker is not None:
                 try:
                     piece = unpacker.decompress(piece, most + 1 - size)

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from envbuild.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.credentials import without_user
+from envbuild.packages.direct_references import names_address
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.names import (
@@ -55,8 +55,6 @@ _CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)=
 Contents = tuple[tuple[str, bytes], ...]
 ANSWER = "the answer of pip in the sandbox"
 SHA256 = re.compile(r"[0-9a-f]{64}")
-NAMED_ADDRESS = re.compile(r"https?://[^\s#;\"'<>\\]+")
-"""An address in the text of a requirement."""
 
 
 def resolve_task(
@@ -143,21 +141,6 @@ def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tup
         package = Package(name, version, f"sha256:{digest}", origin)
         found.setdefault((package.hash, origin), (package, plain))
     return tuple(sorted(found.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
-
-
-def names_address(action: InstallPackages, contents: Contents, address: str) -> bool:
-    """Whether a statement, or one of its files, names this address itself (`NAME @ ADDRESS`)."""
-    plain = without_user(address)
-    texts = [*action.wanted, *(content.decode("utf-8", "replace") for _, content in contents)]
-    return any(without_user(one) == plain for text in texts for one in NAMED_ADDRESS.findall(text))
-
-
-def asks_again(action: InstallPackages, contents: Contents, packages: Iterable[Package]) -> bool:
-    """Whether what a lock has for a statement is not to be trusted with where files come from: an address that the
-    statement doesn't name."""
-    origins = [package.origin.removeprefix(BUILD) for package in packages]
-    direct = [origin for origin in origins if not origin.startswith((INDEX, TREE))]
-    return not all(names_address(action, contents, origin) for origin in direct)
 
 
 def needs_pip(text: bytes) -> bool:

@@ -66,6 +66,7 @@ __all__ = [
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+_LONGEST_NAME = 200
 
 
 class NoSuchInstance(UsageError):
@@ -366,7 +367,8 @@ class Instances:
 
 def check_name(name: str, what: str = "an instance") -> None:
     """Raises BadName for what can't be the name of an instance, or of `what`."""
-    if not name or name.strip(_NAME) or not name[0].isalnum():
+    # A folder has this name, and beside it others that it begins.
+    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _LONGEST_NAME:
         raise BadName(name, what)
 
 

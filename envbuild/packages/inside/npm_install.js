@@ -123,7 +123,9 @@ function link (where) {
     }
     fs.chmodSync(program, 0o755)
     fs.mkdirSync(bin, { recursive: true })
-    const target = path.join(bin, path.basename(name))
+    const plain = path.basename(name)
+    if (plain === '' || plain === '.' || plain === '..') continue
+    const target = path.join(bin, plain)
     fs.rmSync(target, { force: true })
     fs.symlinkSync(path.relative(bin, program), target)
   }

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -38,7 +39,9 @@ def main(order):
     status = subprocess.call(words, env=variables, cwd=order["files"])
     if status:
         return status
-    reports = [report, *sorted(glob.glob(order["out"] + "/build-*.json"))]
+    built = sorted(glob.glob(order["out"] + "/build-*.json"))
+    # Code of packages ran beside: a pipe under such a name would be waited for.
+    reports = [report, *(path for path in built if stat.S_ISREG(os.lstat(path).st_mode))]
     found = [entry(item, path != report) for path in reports for item in load(path).get("install", [])]
     with open(order["out"] + "/found.json", "w") as file:
         json.dump({"found": found, "pip": pip}, file)
