@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.record import Record
+from envbuild.store.outputs import MOST
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -17,7 +18,8 @@ class BuildRequest(Record):
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
-    Without `publish` steps are kept for the cache, and no image, tag or lock.
+    Without `publish` steps are kept for the cache, and no image, tag or lock. `output_limit` is how many bytes are kept
+    of what one step prints.
     """
 
     path: str
@@ -41,6 +43,7 @@ class BuildRequest(Record):
     record: bool = True
     publish: bool = True
     epoch: int | None = None
+    output_limit: int = MOST
 
 
 class Move(Record):
