@@ -60,6 +60,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a secret for steps that ask for it: a file's content, or the variable NAME's (may repeat)",
     )
     parser.add_argument(
+        "--output-limit",
+        metavar="SIZE",
+        help="how much is kept of what one step prints (default 100MB); the rest is counted",
+    )
+    parser.add_argument(
         "--progress", choices=("auto", "plain", "json"), default="auto", help="how to show what happens"
     )
 
@@ -110,6 +115,7 @@ def build(
         user=environment.user(),
         immutable=arguments.immutable,
         epoch=environment.epoch(),
+        output_limit=_output_limit(arguments.output_limit),
     )
     signal.signal(signal.SIGTERM, interrupt)
     stream = environment.stdout if arguments.progress == "json" else environment.stderr
@@ -133,6 +139,19 @@ def build(
 
 def interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _output_limit(text: str | None) -> int:
+    from envbuild.store.outputs import MOST
+
+    if text is None:
+        return MOST
+    from envbuild.ui.units import parse_size
+
+    found = parse_size(text)
+    if not found:
+        raise UsageError(f"--output-limit {text}: not a size", "as in: --output-limit 500MB")
+    return found
 
 
 def _settings(texts: list[str]) -> list[tuple[str, str]]:

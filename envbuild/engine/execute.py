@@ -71,8 +71,11 @@ class Executor:
         worker: Worker,
         secrets: tuple[tuple[str, bytes], ...],
         network: Callable[[Digest], NetworkSettings],
+        output_limit: int,
     ) -> None:
-        """`network` gives the settings that a networked command on this tree needs."""
+        """`network` gives the settings that a networked command on this tree needs; `output_limit` bytes are kept of
+        what a command prints."""
+        self._output_limit = output_limit
         self._store = store
         self._worker = worker
         self._secrets = dict(secrets)
@@ -169,7 +172,7 @@ class Executor:
         settings = self._network(parent)
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
-            output = OutputWriter(f"{space.path}/output", self._store.objects)
+            output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
 
             def take(data: bytes) -> None:
                 output.write(data)
@@ -206,7 +209,7 @@ class Executor:
         started = time.monotonic()
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
-            output = OutputWriter(f"{space.path}/output", self._store.objects)
+            output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
 
             def take(data: bytes) -> None:
                 output.write(data)

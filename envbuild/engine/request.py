@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.record import Record
+from envbuild.store.outputs import MOST
 
 Pairs = tuple[tuple[str, str], ...]
 MOST_FETCHED = 8 << 30
@@ -23,6 +24,8 @@ class BuildRequest(Record):
     `fetch_limit` is how many bytes one file that is fetched may have. With `own_sources` package managers are asked
     with the user's own settings alone: those of the tree and of the image's environment, which may be somebody else's,
     do not say where packages come from.
+    `output_limit` is how many bytes are kept
+    of what one step prints.
     """
 
     path: str
@@ -48,6 +51,7 @@ class BuildRequest(Record):
     epoch: int | None = None
     fetch_limit: int = MOST_FETCHED
     own_sources: bool = False
+    output_limit: int = MOST
 
 
 class Move(Record):

@@ -74,6 +74,7 @@ class MissingRunner:
                 self._worker,
                 request.secrets,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
+                request.output_limit,
             )
             session.waiting = True
             session.resolve = self._resolve

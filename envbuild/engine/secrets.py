@@ -10,13 +10,17 @@ SHORTEST = 4
 
 
 class Redactor:
-    """Passes bytes on with every occurrence of a secret replaced, also one that is cut between two writes."""
+    """Passes bytes on with every occurrence of a secret replaced, also one that is cut between writes.
+
+    Of a secret with several lines each line is one: programs print them with indents, other line ends or one by one.
+    Where occurrences overlap, all that they cover is replaced.
+    """
 
     def __init__(self, secrets: Sequence[bytes], sink: Callable[[bytes], None]) -> None:
-        values = {*secrets, *(secret.strip() for secret in secrets)}
-        self._secrets = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
+        self._secrets = sorted({value for secret in secrets for value in _values(secret)}, key=len)
         self._longest = max(map(len, self._secrets), default=0)
         self._held = b""
+        self._covered = 0
         self._sink = sink
 
     def write(self, data: bytes) -> None:
@@ -24,19 +28,54 @@ class Redactor:
         if not self._secrets:
             self._sink(data)
             return
-        held = self._masked(self._held + data)
-        keep = self._longest - 1
-        ready, self._held = (held[:-keep], held[-keep:]) if keep and len(held) > keep else (b"", held)
-        if ready:
-            self._sink(ready)
+        self._held += data
+        self._pass_on(len(self._held) - (self._longest - 1))
 
     def close(self) -> None:
         """Passes on what was held back."""
-        if self._held:
-            self._sink(self._held)
-            self._held = b""
+        self._pass_on(len(self._held))
 
-    def _masked(self, data: bytes) -> bytes:
+    def _pass_on(self, end: int) -> None:
+        """Passes on what lies before `end`: each occurrence that begins there is in what is held, as a whole."""
+        if end <= 0:
+            return
+        parts = []
+        position = 0
+        for first, last in self._occurrences():
+            if first >= end:
+                break
+            parts.append(self._held[position:first])
+            if first or not self._covered:
+                parts.append(MASK)  # else it belongs to the one that was passed on before
+            position = last
+        parts.append(self._held[position:end])
+        self._held, self._covered = self._held[end:], max(0, position - end)
+        passed = b"".join(parts)
+        if passed:
+            self._sink(passed)
+
+    def _occurrences(self) -> list[tuple[int, int]]:
+        """Where something is to be replaced, in order; what overlaps is one."""
+        found = [(0, self._covered)] if self._covered else []
         for secret in self._secrets:
-            data = data.replace(secret, MASK)
-        return data
+            at = self._held.find(secret)
+            while at >= 0:
+                found.append((at, at + len(secret)))
+                at = self._held.find(secret, at + 1)
+        joined: list[tuple[int, int]] = []
+        for first, last in sorted(found):
+            if joined and first < joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+            else:
+                joined.append((first, last))
+        return joined
+
+
+def _values(secret: bytes) -> list[bytes]:
+    """What is masked for a secret: itself, or if it has several lines, each of them. One with lines that are too short
+    for that is masked as a whole, too."""
+    lines = [line for line in map(bytes.strip, secret.splitlines()) if line]
+    values = [line for line in lines if len(line) >= SHORTEST]
+    if len(lines) < 2 or len(values) < len(lines):
+        values.append(secret.strip())
+    return [value for value in values if len(value) >= SHORTEST]

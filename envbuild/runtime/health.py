@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -13,8 +14,13 @@ from envbuild.runtime.settings import Health
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.session import Ended, Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 _MOST_OUTPUT = 4096
+_CHUNK = 1 << 16
 
 
 class HealthMonitor:
@@ -66,35 +72,92 @@ class HealthMonitor:
                 self._changed(state, printed)
 
     def _ask(self) -> tuple[bool, str]:
-        """Whether the check succeeded in time, and what it printed."""
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+        """Whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
+        try:
+            with _Output() as output:
+                return self._run(output)
+        except (EnvbuildError, OSError) as error:
+            return False, str(error)
+
+    def _run(self, output: _Output) -> tuple[bool, str]:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        ended = threading.Event()
         answer: list[Ended] = []
 
         def tell(how: Ended) -> None:
             answer.append(how)
-            ended.set()
+            output.end()
 
         try:
-            number = self._session.enter(self._entry, (nothing, writing, writing), tell)
-        except (EnvbuildError, OSError) as error:
-            os.close(reading)
-            return False, str(error)
+            number = self._session.enter(self._entry, (nothing, output.writing, output.writing), tell)
         finally:
-            os.close(writing)
+            output.close_writing()
             os.close(nothing)
-        os.set_blocking(reading, False)
-        late = not ended.wait(self._check.timeout)
-        if late:
+        printed = output.read(self._check.timeout)
+        if not answer:
             self._session.signal(number, int(signal.SIGKILL))
-        try:
-            printed = os.read(reading, _MOST_OUTPUT).decode(errors="replace")
-        except BlockingIOError:
-            printed = ""
-        os.close(reading)
-        if late:
             return False, f"no answer in {self._check.timeout:g} s {printed}".strip()
         if answer[0].failure is not None:
             return False, answer[0].failure.message
         return answer[0].status == 0, printed.strip()
+
+
+class _Output:
+    """What a check prints: read as it comes, so that the check never waits for a reader, and kept up to a limit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self._reading, self.writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self._over)
+            raise
+        os.set_blocking(self._reading, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_writing()
+        os.close(self._reading)
+        with self._lock:
+            os.close(self._over)
+            self._over = -1
+
+    def close_writing(self) -> None:
+        """Leaves the writing end to the check."""
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+
+    def end(self) -> None:
+        """The check is over; another thread says so, maybe when nobody waits for it any more."""
+        with self._lock:
+            if self._over >= 0:
+                os.eventfd_write(self._over, 1)
+
+    def read(self, seconds: float) -> str:
+        """Returns when the check is over, or so many seconds have passed: the beginning of what was printed."""
+        kept = b""
+        latest = time.monotonic() + seconds
+        poller = select.poll()
+        for descriptor in (self._reading, self._over):
+            poller.register(descriptor, select.POLLIN)
+        over = False
+        while not over and (left := latest - time.monotonic()) > 0:
+            for descriptor, _ in poller.poll(left * 1000):
+                over = over or descriptor == self._over
+                if descriptor == self._reading:
+                    chunk = self._chunk()
+                    kept += chunk[: _MOST_OUTPUT - len(kept)]
+                    if not chunk:
+                        poller.unregister(descriptor)
+        # What it left in the pipe; something that it started may print without end.
+        kept += self._chunk()[: _MOST_OUTPUT - len(kept)]
+        return kept.decode(errors="replace")
+
+    def _chunk(self) -> bytes:
+        try:
+            return os.read(self._reading, _CHUNK)
+        except BlockingIOError:
+            return b""

@@ -13,22 +13,28 @@ from envbuild.tree.entry import EMPTY_CONTENT, FILE, Digest, Entry, object_id
 _KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
 
 
-class OutputWriter:
-    """Takes the output of one step. Memory holds only its last `tail` bytes."""
+MOST = 100_000_000
+"""Bytes that are kept of what one step prints, unless another limit is set."""
 
-    def __init__(self, path: str, objects: Objects, tail: int = 1 << 16) -> None:
+
+class OutputWriter:
+    """Takes the output of one step. Memory holds only its last `tail` bytes, the disk only the first `most`: what comes
+    after those is counted, and a line at the end says that it is not there."""
+
+    def __init__(self, path: str, objects: Objects, tail: int = 1 << 16, most: int = MOST) -> None:
         self._path = path
         self._objects = objects
         self._file = open(path, "wb")  # noqa: SIM115 - closed by finish(), which every owner calls
         self._state = sha256()
         self._tail = b""
         self._keep = tail
+        self._most = most
+        self._last = b"\n"
         self.size = 0
 
     def write(self, data: bytes) -> None:
         """Adds some output."""
-        self._file.write(data)
-        self._state.update(data)
+        self._put(data[: max(0, self._most - self.size)])
         self.size += len(data)
         self._tail = (self._tail + data)[-self._keep :]
 
@@ -39,12 +45,22 @@ class OutputWriter:
 
     def finish(self) -> Digest:
         """Puts the output into the pool, and returns its digest."""
+        if self.size > self._most:
+            lost = self.size - self._most
+            line = f"[envbuild: cut here: {lost} bytes more were printed; {self._most} are kept (--output-limit)]\n"
+            self._put((b"" if self._last == b"\n" else b"\n") + line.encode())
         self._file.close()
         if self.size == 0:
             return EMPTY_CONTENT
         digest = self._state.hexdigest()
         self._objects.put(self._path, self._objects.where(output_object(digest)))
         return digest
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._file.write(data)
+            self._state.update(data)
+            self._last = data[-1:]
 
 
 def output_object(digest: Digest) -> Digest:

@@ -167,7 +167,7 @@ with Store.open(os.environ["ENVBUILD_STORE"]) as store:
 """
         for path in (image.store / "objects").rglob("*"):
             if path.is_file() and path.read_bytes() == b"in the image\n":
-                flip(path)
+                os.truncate(path, 0)
         done = image.python(script)
         assert done.stdout.strip() == "1", done.stdout + done.stderr
 

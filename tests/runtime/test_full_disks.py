@@ -1,12 +1,16 @@
 """A disk that is full for some seconds: services go on, logs say what they lost, and states are kept."""
 
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
 
 from envbuild.runtime.logs import LogWriter, entries
+from tests.conftest import wait_for
+from tests.runtime.instances import run, state
+from tests.runtime.test_ports import supervisor
 
 pytestmark = pytest.mark.namespaces
 
@@ -16,7 +20,7 @@ done"""
 
 
 def on_small_disk(project, script: str) -> subprocess.CompletedProcess:
-    """Runs a script with its store on a tmpfs of its own: as root in a mount namespace, else in a user namespace.
+    """Runs a script with its store on a tmpfs of its own, in a mount namespace.
 
     `$ENVBUILD` is the command, `fill` and `empty` take all room of the disk and give it back.
     """
@@ -30,9 +34,8 @@ def on_small_disk(project, script: str) -> subprocess.CompletedProcess:
         empty() {{ rm -f {disk}/filler; }}
         beats() {{ $ENVBUILD exec one -- cat /beat/n; }}
     """
-    words = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-U", "-r", "-m"]
     done = subprocess.run(
-        [*words, "sh", "-c", head + script],
+        ["unshare", "-m", "sh", "-c", head + script],
         cwd=project.folder,
         env=project.environment,
         capture_output=True,
@@ -44,6 +47,7 @@ def on_small_disk(project, script: str) -> subprocess.CompletedProcess:
     return done
 
 
+@pytest.mark.root
 def test_a_service_that_prints_goes_on_while_the_disk_is_full(image):
     done = on_small_disk(
         image,
@@ -63,6 +67,7 @@ def test_a_service_that_prints_goes_on_while_the_disk_is_full(image):
     assert "running for" in done.stdout
 
 
+@pytest.mark.root
 def test_a_service_that_is_restarted_on_a_full_disk_is_not_lost(image):
     done = on_small_disk(
         image,
@@ -84,6 +89,7 @@ def test_a_service_that_is_restarted_on_a_full_disk_is_not_lost(image):
     assert "exited" in lines[3], done.stdout
 
 
+@pytest.mark.root
 def test_how_a_service_ended_on_a_full_disk_is_known(image):
     done = on_small_disk(
         image,
@@ -93,6 +99,24 @@ def test_how_a_service_ended_on_a_full_disk_is_known(image):
         """,
     )
     assert "exited (7)" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_supervisor_whose_files_may_not_grow_for_a_while_goes_on(image):
+    """As any user can try it: the limit on the size of files is set for the supervisor, and taken back."""
+    script = f"n=0; while :; do n=$((n+1)); echo {100 * 'x'} $n; echo $n > /beat/new; mv /beat/new /beat/n; done"
+    run(image, "--tmpfs", "/beat", "web", "--", "sh", "-c", script)
+    beats = lambda: int(image.command("exec", "one", "--", "cat", "/beat/n").out or 0)  # noqa: E731
+    assert wait_for(lambda: beats() > 10)
+    pid = supervisor(image)
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+    before = beats()
+    # A pipe that nobody reads holds 64 KiB, and each line has a hundred bytes.
+    assert wait_for(lambda: beats() > before + 1000, 60)
+    image.command("stop", "--time", "0", "one")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+    assert wait_for(lambda: state(image)["state"] == "exited")
+    assert state(image)["code"] == 137
 
 
 def limited(size: int, script: str, *words: str) -> subprocess.CompletedProcess:
