@@ -128,9 +128,11 @@ def _pre_commit(environment: Environment) -> int:
     from envbuild.history.review import outdated, staged
     from envbuild.ui.escape import visible
 
+    # git tells its hooks so of the index of `git commit -a`, which is not the repository's own yet.
+    repository = Repository(".", environment.variables.get("GIT_INDEX_FILE", ""))
     status = 0
     with Store.open(environment.store_path()) as store:
-        for path, state in staged(store, Repository(".")):
+        for path, state in staged(store, repository):
             if outdated(state.state):
                 status = 1
                 environment.stderr.write(f"error: {visible(path)}.lock is {state.state} in this commit\n")

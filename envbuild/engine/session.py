@@ -83,6 +83,10 @@ class Session:
         """The folders that statements took files from, so far."""
         return list(self._contexts.values())
 
+    def contexts_of(self, one: RecipeRun) -> list[Context]:
+        """The folders that statements of one recipe took files from, so far."""
+        return [context for key, context in self._contexts.items() if key.startswith(f"{one.recipe.path}\0")]
+
     # What steps need from elsewhere
 
     def context(self, one: RecipeRun, folder: str) -> Context:

@@ -75,8 +75,7 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
 
 def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
     """The recipes that the next commit concerns, with the state that their locks will have in it."""
-    listed = repository.run("diff", "--cached", "--name-only", "--no-renames", "-z")
-    changed = [name for name in listed.split("\0") if name]
+    changed = repository.staged()
     if not changed:
         return
     with checked_out(repository, None) as folder:
