@@ -176,8 +176,10 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _read(path: str) -> str:
+    from envbuild.engine.project import MOST_LOCK
+    from envbuild.real_path import read_plain
+
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from envbuild.engine.context import ContextError
+from envbuild.engine.files_read import files_read
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.loader import load_all
 from envbuild.engine.request import BuildRequest
@@ -41,18 +42,20 @@ class LockState(Record):
     reasons: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     lock: Lock | None = None
+    read: tuple[str, ...] = ()
+    """The real paths of the files that the recipe is made of and takes, as far as they were looked at."""
 
 
 class _Unknown(Exception):
     """Something of the store is needed to tell."""
 
 
-def lock_state(path: str, store: Store, epoch: int | None = None) -> LockState:
-    """The state of the lock of the recipe at `path`.
+def lock_state(path: str, store: Store, epoch: int | None = None, project: str = "") -> LockState:
+    """The state of the lock of the recipe at `path`; `project` is as a build's request has it.
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    session = Session(BuildRequest(path=path, locked=True, epoch=epoch), store, lambda event: None)
+    session = Session(BuildRequest(path=path, locked=True, epoch=epoch, project=project), store, lambda event: None)
     name = os.path.basename(path).removesuffix(".env")
     try:
         load_all(session)
@@ -71,7 +74,8 @@ def lock_state(path: str, store: Store, epoch: int | None = None) -> LockState:
         state = UNKNOWN
         needed = getattr(error, "message", "") or str(error) or "an image that it needs is not in the store"
         reasons = [f"{needed}; build it here to know"]
-    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock)
+    read = tuple(files_read(session, top))
+    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock, read)
 
 
 def _place(step: Step) -> str:

@@ -17,7 +17,8 @@ class BuildRequest(Record):
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
-    Without `publish` steps are kept for the cache, and no image, tag or lock.
+    Without `publish` steps are kept for the cache, and no image, tag or lock. `project` is the real folder that
+    recipes may read recipes of (project.py); "" finds it from the recipe's path.
     """
 
     path: str
@@ -41,6 +42,7 @@ class BuildRequest(Record):
     record: bool = True
     publish: bool = True
     epoch: int | None = None
+    project: str = ""
 
 
 class Move(Record):

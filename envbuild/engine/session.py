@@ -16,6 +16,7 @@ from envbuild.engine.events import Emit, StepCached, StepStarted
 from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
+from envbuild.engine.project import project_of
 from envbuild.engine.references import find_image
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
@@ -64,6 +65,7 @@ class Session:
         self.request = request
         self.store = store
         self.emit = emit
+        self.project = request.project or project_of(request.path)
         self.started = time.monotonic()
         self.recipes: list[RecipeRun] = []
         self.waiting = False

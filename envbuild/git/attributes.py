@@ -25,8 +25,10 @@ def let_git_merge(lock_path: str) -> str:
     from envbuild.git.program import output  # subprocess: only where a lock is new
 
     try:
-        said = output(folder, "check-attr", "merge", "--", name)
-    except EnvbuildError:
+        if os.path.lexists(f"{folder}/{FILE}"):
+            read_plain(f"{folder}/{FILE}", _MOST)  # git would wait for one that is a FIFO
+        said = output(folder, "check-attr", "merge", "--", name, seconds=10)
+    except (EnvbuildError, OSError):
         return ""
     if not said.rstrip().endswith(b": unspecified"):
         return ""

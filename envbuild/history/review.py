@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, lock_state
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, lock_state
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
 from envbuild.git.locked_image import locked_at
@@ -60,11 +60,15 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
         for path in sorted(names):
             if not _concerns(path, changed):
                 continue
-            before, after = _side(store, repository, old, path), _side(store, repository, new, path)
+            before, _ = _side(store, repository, old, path)
+            after, problem = _side(store, repository, new, path)
+            if problem:
+                yield Review(path, before, None, None, UNREADABLE, (problem,))
+                continue
             if before is None and after is None:
                 continue  # nothing says that it is a recipe: other tools keep variables in files that end so
-            gone = not os.path.exists(f"{folder}/{path}")
-            state = None if gone else _state(f"{folder}/{path}", store)
+            gone = not os.path.lexists(f"{folder}/{path}")
+            state = None if gone else _state(path, folder, store, repository)
             comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
             if unchanged and state is not None and state.state == CURRENT and path not in changed:
@@ -82,8 +86,8 @@ def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockStat
         for where, _, names in os.walk(folder):
             for name in sorted(names):
                 path = os.path.relpath(f"{where}/{name}", folder)
-                if name.endswith(_RECIPE) and os.path.exists(path_of(f"{where}/{name}")) and _concerns(path, changed):
-                    state = _state(f"{where}/{name}", store)
+                if name.endswith(_RECIPE) and os.path.lexists(path_of(f"{where}/{name}")) and _concerns(path, changed):
+                    state = _state(path, folder, store, repository)
                     yield path, state.replace(reasons=_told(state, folder))
 
 
@@ -98,22 +102,37 @@ def _concerns(path: str, changed: list[str]) -> bool:
     return any(one == path or not folder or one.startswith(f"{folder}/") or one.endswith(_RECIPE) for one in changed)
 
 
-def _side(store: Store, repository: Repository, commit: str, path: str) -> Side | None:
+def _side(store: Store, repository: Repository, commit: str, path: str) -> tuple[Side | None, str]:
+    """What a revision has of a recipe's lock, None if it has none; and what is wrong with one that can't be read: one
+    bad file keeps nobody from seeing the others."""
     try:
         found = locked_at(repository.root, commit, f"/{path}")
     except NotInRevision:
-        return None
-    side = side_of_lock(store, f"{path} at {commit[:12]}", found.lock)
-    return side.replace(recipe=((path, found.recipe),))
-
-
-def _state(path: str, store: Store) -> LockState:
-    try:
-        return lock_state(path, store)
+        return None, ""
     except EnvbuildError as error:
-        return LockState(
-            os.path.basename(path).removesuffix(_RECIPE), path, UNREADABLE, tuple(error.message.splitlines()[:1])
-        )
+        return None, error.message.splitlines()[0]
+    side = side_of_lock(store, f"{path} at {commit[:12]}", found.lock)
+    return side.replace(recipe=((path, found.recipe),)), ""
+
+
+def _state(path: str, folder: str, store: Store, repository: Repository) -> LockState:
+    """The state of a recipe that is checked out in `folder`."""
+    full = f"{folder}/{path}"
+    try:
+        found = lock_state(full, store, project=os.path.realpath(folder))
+    except EnvbuildError as error:
+        first = error.message.splitlines()[:1]
+        return LockState(os.path.basename(path).removesuffix(_RECIPE), full, UNREADABLE, tuple(first))
+    if found.state != OUTDATED:
+        return found
+    read = [os.path.relpath(one, os.path.realpath(folder)) for one in found.read]
+    converted = repository.converted(read) if read else {}
+    if not converted:
+        return found
+    # Filters are the repository's programs: a file that one of them makes is not here as it was built from.
+    shown = ", ".join(f"{name} ({what})" for name, what in sorted(converted.items())[:5])
+    reason = f"git's own conversions are not run, and it is made from what they make: {shown}; build it here to know"
+    return found.replace(state=UNKNOWN, reasons=(reason, *found.reasons))
 
 
 def _told(state: LockState, folder: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 
 from envbuild.engine.image_facts import facts_of
+from envbuild.engine.project import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.engine.recipes import load
 from envbuild.engine.references import GIT, find_image
 from envbuild.errors import UsageError
@@ -152,14 +153,16 @@ def _kept_recipe(store: Store, sources: dict[str, Any] | None) -> Texts:
 
 def _recipe_at(store: Store, path: str) -> Texts:
     found = []
-    for one, _ in load(path, (), store).files:
-        with open(one, encoding="utf-8", errors="replace") as file:
-            found.append((one, file.read()))
+    folder = project_of(path)
+    for one, _ in load(path, (), store, folder).files:
+        try:
+            found.append((one, read_recipe(folder, one).decode("utf-8", "replace")))
+        except OSError as error:
+            raise UnreadableFile(one, error.strerror or str(error)) from error
     return tuple(found)
 
 
 def _read_lock(store: Store, path: str) -> Lock:
     from envbuild.engine.lock_memo import read_lock
 
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return read_lock(file.read(), path, store)
+    return read_lock(lock_text(path), path, store)
