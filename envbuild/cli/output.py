@@ -7,7 +7,7 @@ import json
 import os
 
 from envbuild.cli.environment import Environment
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError
 from envbuild.store.outputs import open_output
 from envbuild.store.store import Store

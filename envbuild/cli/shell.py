@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.launch import run_tree
     from envbuild.engine.image_facts import facts_of
-    from envbuild.engine.references import find_image
+    from envbuild.engine.named_image import find_image
     from envbuild.plan.facts import load
     from envbuild.runtime.prepare import shell_of
     from envbuild.store.store import Store

@@ -14,7 +14,7 @@ from envbuild.digest import sha256_of
 from envbuild.engine.context import Context
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.recipes import arch
-from envbuild.engine.references import find_image
+from envbuild.engine.references import Fits, look_up
 from envbuild.engine.stage_run import BaseTree, StageRun
 from envbuild.errors import UsageError
 from envbuild.language.model import Base
@@ -52,16 +52,18 @@ class Bases:
         locked: bool,
         context: Callable[[str], Context],
         pinned_image: Callable[[str], str | None],
+        fits: Fits,
     ) -> None:
         """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned, `locked` takes each
         base as the lock has it; `pinned_image` is what the lock says of
-        an image reference."""
+        an image reference, and `fits` as `look_up` has it."""
         self._store = store
         self._epoch = epoch
         self._refresh = refresh
         self._locked = locked
         self._context = context
         self._pinned_image = pinned_image
+        self._fits = fits
 
     def find(self, run: StageRun) -> BaseTree | None:
         """The stage's base if the store has it, None if it has to be made. The stages and recipes that it needs
@@ -132,7 +134,7 @@ class Bases:
         pinned = None if self._refresh else self._pinned_image(reference)
         image = self._store.images.get(pinned) if pinned else None
         if image is None:
-            image = find_image(self._store, reference, folder)
+            image = look_up(self._store, reference, folder, self._fits)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
 
     def _facts(self, epoch: int) -> Facts:

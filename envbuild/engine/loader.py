@@ -77,6 +77,7 @@ class _Loader:
             locked=not self.session.request.record,
             context=lambda folder: self.session.context(one, folder),
             pinned_image=lambda reference: dict(lock.images).get(reference) if lock is not None else None,
+            fits=self.session.fits,
         )
         one.gatherer = Gatherer(
             self.session.store,

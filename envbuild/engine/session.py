@@ -17,7 +17,7 @@ from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
 from envbuild.engine.project import project_of
-from envbuild.engine.references import find_image
+from envbuild.engine.references import Fits, look_up
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
 from envbuild.language import model
@@ -61,8 +61,9 @@ class Session:
     `owners_kept` is whether commands can give files to other users;
     `numbers` are the events' numbers of the stages' bases, `owners` the recipes of the stages, by id()."""
 
-    def __init__(self, request: BuildRequest, store: Store, emit: Emit) -> None:
+    def __init__(self, request: BuildRequest, store: Store, emit: Emit, fits: Fits) -> None:
         self.request = request
+        self.fits = fits
         self.store = store
         self.emit = emit
         self.project = request.project or project_of(request.path)
@@ -110,7 +111,7 @@ class Session:
             pinned = dict(one.lock.images).get(origin.argument)
         image = self.store.images.get(pinned) if pinned else None
         if image is None:
-            image = find_image(self.store, origin.argument, origin.folder)
+            image = look_up(self.store, origin.argument, origin.folder, self.fits)
         one.images[origin.argument] = image.digest
         return image.tree
 

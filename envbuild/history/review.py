@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, lock_state
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, state_of
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
 from envbuild.git.locked_image import locked_at
@@ -21,7 +21,8 @@ _RECIPE = ".env"
 
 class Review(Record):
     """One recipe between two revisions. `old` and `new` are None where that revision has no lock of it, and so is
-    `comparison`. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why."""
+    `comparison`. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why, and `proven` is
+    as in LockState."""
 
     path: str
     old: Side | None
@@ -29,6 +30,7 @@ class Review(Record):
     comparison: Comparison | None
     state: str
     reasons: tuple[str, ...]
+    proven: bool = False
 
 
 class NoRange(UsageError):
@@ -74,7 +76,7 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
             if unchanged and state is not None and state.state == CURRENT and path not in changed:
                 continue
             word, reasons = ("removed", ()) if state is None else (state.state, _told(state, folder))
-            yield Review(path, before, after, comparison, word, reasons)
+            yield Review(path, before, after, comparison, word, reasons, state is not None and state.proven)
 
 
 def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
@@ -117,12 +119,7 @@ def _side(store: Store, repository: Repository, commit: str, path: str) -> tuple
 
 def _state(path: str, folder: str, store: Store, repository: Repository) -> LockState:
     """The state of a recipe that is checked out in `folder`."""
-    full = f"{folder}/{path}"
-    try:
-        found = lock_state(full, store, project=os.path.realpath(folder))
-    except EnvbuildError as error:
-        first = error.message.splitlines()[:1]
-        return LockState(os.path.basename(path).removesuffix(_RECIPE), full, UNREADABLE, tuple(first))
+    found = state_of(f"{folder}/{path}", store, os.path.realpath(folder))
     if found.state != OUTDATED:
         return found
     read = [os.path.relpath(one, os.path.realpath(folder)) for one in found.read]
