@@ -207,6 +207,8 @@ def _share(store: Store) -> None:
 
 
 def _warn(notes: tuple[str, ...] | list[str], environment: Environment) -> None:
+    from envbuild.ui.escape import visible
+
     for note in notes:
-        environment.stderr.write(f"warning: {note}\n")
+        environment.stderr.write(f"warning: {visible(note)}\n")
     environment.stderr.flush()

@@ -11,7 +11,7 @@ from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError
 from envbuild.store.outputs import open_output
 from envbuild.store.store import Store
-from envbuild.ui.escape import LineCleaner
+from envbuild.ui.escape import LineCleaner, visible
 
 DESCRIPTION = """\
 Prints all that the steps of an image printed when they ran, or one step's (`envbuild show` has their numbers), or
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         steps = [step for stage in stages for step in stage["steps"]]
         if arguments.step is None:
             for number, step in enumerate(steps, 1):
-                environment.stdout.write(f"== {number}: {step['text'].splitlines()[0]}\n")
+                environment.stdout.write(f"== {number}: {visible(step['text'].splitlines()[0])}\n")
                 _print(store, step["output"], arguments.raw, environment)
             return 0
         if not 1 <= arguments.step <= len(steps):

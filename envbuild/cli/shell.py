@@ -72,9 +72,10 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             facts = load(failure.facts)
             shell = shell_of(store, failure.tree, "the tree of the failed step")
             arguments.env = [f"{k}={v}" for k, v in detail["parameters"].items()] + arguments.env
-            environment.stderr.write(
-                f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
-            )
+            from envbuild.ui.escape import visible
+
+            told = f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}"
+            environment.stderr.write(f"{visible(told)}\n")
             environment.stderr.flush()
             return run_tree(ahead, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:

@@ -12,7 +12,7 @@ from functools import partial
 
 from envbuild import __version__
 from envbuild.digest import sha256_of
-from envbuild.engine.project import read_recipe
+from envbuild.engine.project import UnreadableFile, read_recipe
 from envbuild.language import serial
 from envbuild.language.model import Recipe
 from envbuild.store.store import Store
@@ -25,9 +25,11 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
 
     Raises language.diagnostics.RecipeErrors with all that is wrong.
     """
-    key = sha256_of(
-        "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)]).encode()
-    )
+    named = "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)])
+    try:
+        key = sha256_of(named.encode())
+    except UnicodeEncodeError:
+        raise UnreadableFile(path, "its path is not UTF-8, and can't be put on record") from None
     remembered = store.memo.get("recipe", key)
     if remembered is not None:
         try:
