@@ -8,10 +8,13 @@ import os
 
 from envbuild.lock import Lock
 from envbuild.store.images import Image
+from envbuild.store.reference import digits_of
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE
+from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.forest import lookup
 
+MADE = "base made"
+"""Under which the store's memo keeps which trees it made for which bases."""
 Texts = tuple[tuple[str, str], ...]
 """(path, content) of a recipe's files, the recipe first."""
 
@@ -52,3 +55,42 @@ def kept_recipe(store: Store, image: Image) -> Texts:
         if entry is not None and entry.kind == FILE:
             found.append((path, store.objects.read(entry).decode("utf-8", "replace")))
     return tuple(found)
+
+
+def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
+    """The image that a lock says a reference means, if the store knows it as one of that name: a name that it had, the
+    recipe that it was built from, or the digest that the reference is; else None."""
+    image = store.images.get(digest)
+    if image is None:
+        return None
+    if reference.startswith("git:"):
+        name = os.path.basename(reference).removesuffix(".lock").removesuffix(".env")
+    else:
+        name, _, which = reference.partition("@")
+        digits = digits_of(reference) or digits_of(which)
+        if digits is not None and image.digest.startswith(digits):
+            return image
+        name = name.partition(":")[0]
+    if json.loads(image.detail).get("recipe") == name or any(one.name == name for one in store.tags.moves_to(digest)):
+        return image
+    return None
+
+
+def is_base(store: Store, base: str, tree: Digest) -> bool:
+    """Whether the store made this tree for a base of this text (`debian:bookworm`), and not for something else."""
+    key = f"{tree} {base}"
+    if store.memo.get(MADE, key) is not None:
+        return True
+    # Made by a version that did not write that down: then it is in the record of what was built on it.
+    for image in store.images.all():
+        for stage in json.loads(image.detail).get("stages", []):
+            if (stage["base"], stage["tree"]) == (base, tree):
+                remember_base(store, base, tree)
+                return True
+    return False
+
+
+def remember_base(store: Store, base: str, tree: Digest) -> None:
+    """Writes down that the store made a tree for a base of this text."""
+    if not store.database.read_only:
+        store.memo.put(MADE, f"{tree} {base}", b"1")

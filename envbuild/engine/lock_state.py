@@ -155,6 +155,8 @@ class _Walk:
             base = one.bases.find(run) or one.bases.as_locked(run)
         except ContextError:
             base = one.bases.as_locked(run)  # an archive that is not kept with the recipe
+        if run.stage.base.kind in ("host", "debian") and not one.bases.is_here(run):
+            self.proven = False
         run.start_from(base, cached=True)
         if run.stage.base.kind == "image":
             one.images[run.stage.base.argument] = base.origin.rpartition(":")[2]

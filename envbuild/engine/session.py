@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from envbuild import lock as locks
+from envbuild.engine.attested import pinned_image
 from envbuild.engine.base import Bases
 from envbuild.engine.context import Context
 from envbuild.engine.declared import asks_of, locked_answer, refuse_more
@@ -109,7 +110,7 @@ class Session:
         pinned = None
         if one.lock is not None and not self.request.refresh:
             pinned = dict(one.lock.images).get(origin.argument)
-        image = self.store.images.get(pinned) if pinned else None
+        image = pinned_image(self.store, origin.argument, pinned) if pinned else None
         if image is None:
             image = look_up(self.store, origin.argument, origin.folder, self.fits)
         one.images[origin.argument] = image.digest

@@ -122,3 +122,41 @@ def test_a_start_of_another_image_with_the_same_files(two, git):
     done = two.command("run", "git:HEAD:app.env")
     assert (done.code, "evil" in done.out) == (2, False)
     assert two.command("git", "check", "HEAD~1..HEAD").code == 1
+
+
+class TestWhatALockPins:
+    """Bases are taken as the lock has them, from what the store made for such a base, and from nothing else it has."""
+
+    @pytest.mark.parametrize("how", ["base", "copy"])
+    def test_another_image_of_the_store(self, two, how):
+        evil = read(two, "evil.env.lock")
+        lines = ("from image:app", "run cat /who > /said")
+        if how == "copy":
+            lines = ("from tar:busybox.tar", "copy(from=image:app) /who -> /said", "run true")
+        two.write("next.env", *lines)
+        assert two.command("build", "next.env").code == 0
+        assert two.cat("/said", "next") == "app\n"
+        lock = read(two, "next.env.lock")
+        assert lock.images[0][0] == "app"
+        stage = lock.stages[0]
+        forged = lock.replace(images=(("app", evil.image),))
+        if how == "base":
+            forged = forged.replace(stages=(stage.replace(digest=evil.tree, steps=()),))
+        (two.folder / "next.env.lock").write_text(locks.dump(forged))
+        two.command("build", "next.env")
+        assert two.cat("/said", "next") == "app\n"
+        assert read(two, "next.env.lock") == lock
+
+    def test_another_tree_of_the_store(self, two):
+        two.write("next.env", "from host(bash)", "run true")
+        assert two.command("build", "next.env").code == 0
+        lock, evil = read(two, "next.env.lock"), read(two, "evil.env.lock")
+        stage = lock.stages[0].replace(digest=evil.tree, steps=())
+        (two.folder / "next.env.lock").write_text(locks.dump(lock.replace(stages=(stage,))))
+        (one,) = [
+            one for one in json.loads(two.command("status", "--format", "json").out) if one["recipe"] == "next.env"
+        ]
+        assert not one["proven"]
+        done = two.command("build", "next.env")
+        assert (done.code, "is not what the lock has" in done.err) == (0, True), done.err
+        assert two.command("cat", "next", "/who").code != 0
