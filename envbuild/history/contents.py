@@ -13,6 +13,9 @@ from envbuild.tree.entry import FILE, LINK, Entry
 
 LARGEST_TEXT = 4_000_000
 """Bytes beyond which a text is not compared line by line."""
+LARGEST_PROGRAM = 256 << 20
+"""Bytes beyond which nm is not asked for a program's symbols."""
+_SECONDS = 30
 _CONTEXT = 3
 _SHOWN_SYMBOLS = 12
 _MAGIC = (
@@ -122,6 +125,9 @@ def _of_programs(old: bytes, new: bytes) -> Iterator[str]:
     if shutil.which("nm") is None:
         yield "symbols: not compared, as nm (binutils) is not installed"
         return
+    if max(len(old), len(new)) > LARGEST_PROGRAM:
+        yield "symbols: not compared, as the files are too large"
+        return
     ours, theirs = _symbols(old), _symbols(new)
     for verb, names in (("no longer has", sorted(ours - theirs)), ("now has", sorted(theirs - ours))):
         yield from (f"{verb} symbol {name}" for name in names[:_SHOWN_SYMBOLS])
@@ -136,5 +142,10 @@ def _symbols(content: bytes) -> set[str]:
         file.write(content)
         file.flush()
         words = ["nm", "--dynamic", "--format=posix", file.name]
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+        try:
+            done = subprocess.run(
+                words, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return set()
     return {f"{line.split()[0]} ({line.split()[1]})" for line in done.stdout.splitlines() if len(line.split()) > 1}
