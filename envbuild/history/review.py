@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNKNOWN, UNREADABLE, LockState, state_of
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
 from envbuild.git.locked_image import locked_at
@@ -126,10 +126,11 @@ def _state(path: str, folder: str, store: Store, repository: Repository) -> Lock
     converted = repository.converted(read) if read else {}
     if not converted:
         return found
-    # Filters are the repository's programs: a file that one of them makes is not here as it was built from.
+    # Filters are the repository's programs: a file that one of them makes is not here as it was built from. That is
+    # told, and excuses nothing: attributes are the repository's as well, and would switch the check off.
     shown = ", ".join(f"{name} ({what})" for name, what in sorted(converted.items())[:5])
-    reason = f"git's own conversions are not run, and it is made from what they make: {shown}; build it here to know"
-    return found.replace(state=UNKNOWN, reasons=(reason, *found.reasons))
+    reason = f"git's own conversions are not run, so files may differ for that alone: {shown}"
+    return found.replace(reasons=(*found.reasons, reason))
 
 
 def _told(state: LockState, folder: str) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ LINE_LIMIT = 4096
 # C0 (but tab), DEL, C1; marks, embeddings, overrides and isolates of bidirectional text (Unicode UAX #9) and
 # the two separators that some programs take for a newline; surrogates, which stand for bytes that are not text.
 _SPECIAL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Spaces of other widths (Unicode's category Zs): seen, though not told apart.
+_SPACES = "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _STRING_END = re.compile("[\x07\n\x18\x1a\x1b\x9c]")
 
@@ -46,7 +48,7 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else _escape(one) for one in text)
+    return "".join(one if one.isprintable() or one in _SPACES else _escape(one) for one in text)
 
 
 def _escaped(match: re.Match[str]) -> str:

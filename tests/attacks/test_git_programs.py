@@ -179,6 +179,7 @@ def test_the_hook_of_git_commit_reads_the_index_that_it_is_given(trap, git):
     assert trap.project.command("git", "pre-commit").code == 0
     done = trap.project.command("git", "pre-commit", GIT_INDEX_FILE=".git/next-index-1.lock")
     assert (done.code, "out of date" in done.err) == (1, True), done.err
+    assert "git's own conversions are not run" in done.err
     elsewhere = trap.project.command("git", "pre-commit", GIT_INDEX_FILE="/tmp/index")
     assert (elsewhere.code, "does not lie in" in elsewhere.err) == (2, True), elsewhere.err
     assert trap.sprung == ""
