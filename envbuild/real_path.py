@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+_CHUNK = 1 << 20
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,6 +33,40 @@ def open_real(path: str, flags: int) -> int:
         os.close(opened)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     return opened
+
+
+def read_plain(path: str, most: int) -> bytes:
+    """The bytes of a plain file at an absolute path without links or `..` in it, at most `most` of them.
+
+    Raises OSError, whose `strerror` says it where the path is something else, which is not waited for, or larger.
+    """
+    # Without O_NONBLOCK opening a FIFO waits for who writes to it.
+    descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", path)
+        parts, left = [], most + 1
+        # Files of /proc and files that grow have other sizes than they say.
+        while left and (chunk := os.read(descriptor, min(left, _CHUNK))):
+            parts.append(chunk)
+            left -= len(chunk)
+        if not left:
+            raise OSError(errno.EFBIG, f"larger than {most} bytes", path)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def inside(path: str, *folders: str) -> str | None:
+    """The path with all links in it resolved, None if it then lies in none of the real folders."""
+    real = os.path.realpath(path)
+    for folder in folders:
+        if real == folder or real.startswith(f"{folder.rstrip('/')}/"):
+            return real
+    return None
 
 
 class RealFiles:

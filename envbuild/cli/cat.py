@@ -7,7 +7,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.path import entry_at
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS

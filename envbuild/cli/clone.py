@@ -81,5 +81,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             )
             for mount in settings.mounts if not arguments.share else ():
                 if mount.kind == "volume":
-                    environment.stderr.write(f"note: {mount.target} is a copy of its volume, {mount.source}\n")
+                    from envbuild.ui.escape import visible
+
+                    told = f"note: {mount.target} is a copy of its volume, {mount.source}"
+                    environment.stderr.write(f"{visible(told)}\n")
     return 0

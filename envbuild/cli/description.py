@@ -61,5 +61,10 @@ def add_format(parser: Any) -> None:
 
 
 def print_json(value: object, stream: Any) -> None:
-    """One JSON document, indented, names in a fixed order."""
-    stream.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """One JSON document, indented, names in a fixed order. Characters that can't be seen, which a terminal may act on
+    and a stream may not take, are escaped as JSON has it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)
+        text = text.replace("\x7f", "\\u007f")
+    stream.write(text + "\n")

@@ -73,11 +73,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             output = Output(stream, environment.colour(environment.stdout))
             for line in lines_of(report, output, everything=arguments.all):
                 stream.write(f"{line}\n")
-    else:
-        from envbuild.ui.reports.document import document  # jinja2: only for documents
+    elif arguments.format == "markdown":
+        from envbuild.ui.reports.comment import comparison_comment
 
-        title = f"Environment: {report['old']['name']} → {report['new']['name']}"
-        environment.stdout.write(document(report, arguments.format, title))
+        environment.stdout.write(f"{comparison_comment(report)}\n")
+    else:
+        from envbuild.ui.reports.document import page  # jinja2: only for pages
+
+        environment.stdout.write(page(report))
     return 0 if same else 1
 
 

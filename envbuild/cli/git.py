@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _install(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.install import install, remove
     from envbuild.git.repository import Repository
+    from envbuild.ui.escape import visible
 
     repository = Repository(".")
     if arguments.remove:
@@ -71,12 +72,13 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
     # The very program that is running now: git's hooks may see another PATH.
     program = shlex.join([sys.executable, "-m", "envbuild"])
     installed = install(repository, program)
-    environment.stdout.write(f"git diff and git merge of locks: {os.path.relpath(installed.attributes)}\n")
+    attributes, hook = os.path.relpath(installed.attributes), os.path.relpath(installed.hook or installed.other_hook)
+    environment.stdout.write(f"git diff and git merge of locks: {visible(attributes)}\n")
     if installed.hook:
-        environment.stdout.write(f"check before each commit: {os.path.relpath(installed.hook)}\n")
+        environment.stdout.write(f"check before each commit: {visible(hook)}\n")
     else:
         environment.stderr.write(
-            f"warning: {os.path.relpath(installed.other_hook)} is there already and stays as it is\n"
+            f"warning: {visible(hook)} is there already, or git is told to look for it there: it stays as it is\n"
             f"hint: add to it: {program} git pre-commit || exit 1\n"
         )
     return 0
@@ -86,7 +88,7 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.repository import Repository
     from envbuild.history.review import outdated, review, split_range
     from envbuild.history.statements import statement_changes
-    from envbuild.ui.reports.document import review_document
+    from envbuild.ui.reports.comment import review_comment
     from envbuild.ui.reports.report import report_of
 
     repository = Repository(".")
@@ -104,6 +106,7 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
                     "recipe": one.path,
                     "state": one.state,
                     "outdated": outdated(one.state),
+                    "proven": one.proven,
                     "reasons": list(one.reasons),
                     "added": one.old is None,
                     "removed": one.new is None,
@@ -119,7 +122,7 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
 
         print_json(found, environment.stdout)
     else:
-        environment.stdout.write(review_document(found, f"{old[:12]}..{new[:12]}"))
+        environment.stdout.write(review_comment(found, f"{old[:12]}..{new[:12]}"))
     return 1 if any(one["outdated"] for one in found) else 0
 
 
@@ -128,9 +131,11 @@ def _pre_commit(environment: Environment) -> int:
     from envbuild.history.review import outdated, staged
     from envbuild.ui.escape import visible
 
+    # git tells its hooks so of the index of `git commit -a`, which is not the repository's own yet.
+    repository = Repository(".", environment.variables.get("GIT_INDEX_FILE", ""))
     status = 0
     with Store.open(environment.store_path()) as store:
-        for path, state in staged(store, Repository(".")):
+        for path, state in staged(store, repository):
             if outdated(state.state):
                 status = 1
                 environment.stderr.write(f"error: {visible(path)}.lock is {state.state} in this commit\n")
@@ -145,19 +150,22 @@ def _pre_commit(environment: Environment) -> int:
 def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.lock_text import readable
     from envbuild.lock import BadLock, parse
+    from envbuild.ui.escape import visible
 
     text = _read(arguments.file)
     try:
-        environment.stdout.write(readable(parse(text, arguments.file)))
+        text = readable(parse(text, arguments.file))
     except BadLock:
-        # A lock with conflict markers, or none at all: git shows what is there.
-        environment.stdout.write(text)
+        pass  # a lock with conflict markers, or none at all: git shows what is there
+    # git hands a converter's output to the terminal as it is.
+    environment.stdout.writelines(f"{visible(line)}\n" for line in text.removesuffix("\n").split("\n"))
     return 0
 
 
 def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.lock_merge import dump, merge
     from envbuild.lock import parse, write
+    from envbuild.ui.escape import visible
 
     name = arguments.path or arguments.ours
     base_text = _read(arguments.base)
@@ -167,17 +175,16 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
     )
     write(arguments.ours, dump(merged))
     for one in merged.conflicts:
-        environment.stderr.write(
-            f"conflict in {name}: {one.ours.name} is {one.ours.version} here and {one.theirs.version} there\n"
-        )
+        told = f"conflict in {name}: {one.ours.name} is {one.ours.version} here and {one.theirs.version} there"
+        environment.stderr.write(f"{visible(told)}\n")
     return 1 if merged.conflicts else 0
 
 
 def _read(path: str) -> str:
-    from envbuild.lock import MOST_CHARACTERS
+    from envbuild.engine.project import MOST_LOCK
+    from envbuild.real_path import read_plain
 
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(MOST_CHARACTERS + 1)
+        return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error

@@ -12,7 +12,7 @@ from envbuild.cli.instance_settings import settings_from
 from envbuild.engine.home import Homes
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.machine_network import NetworkSettings, network_settings
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.plan.facts import Facts, dump, load
 from envbuild.runtime.prepare import check_workdir, prepare
 from envbuild.runtime.settings import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
@@ -207,6 +207,8 @@ def _share(store: Store) -> None:
 
 
 def _warn(notes: tuple[str, ...] | list[str], environment: Environment) -> None:
+    from envbuild.ui.escape import visible
+
     for note in notes:
-        environment.stderr.write(f"warning: {note}\n")
+        environment.stderr.write(f"warning: {visible(note)}\n")
     environment.stderr.flush()

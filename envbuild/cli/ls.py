@@ -8,7 +8,7 @@ import stat
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
 from envbuild.cli.path import entry_at
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS
 from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry

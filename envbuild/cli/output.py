@@ -6,11 +6,11 @@ import argparse
 import os
 
 from envbuild.cli.environment import Environment
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError
 from envbuild.store.outputs import open_output
 from envbuild.store.store import Store
-from envbuild.ui.escape import LineCleaner
+from envbuild.ui.escape import LineCleaner, visible
 
 DESCRIPTION = """\
 Prints all that the steps of an image printed when they ran, or one step's (`envbuild show` has their numbers), or
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         steps = [step for stage in stages for step in stage["steps"]]
         if arguments.step is None:
             for number, step in enumerate(steps, 1):
-                environment.stdout.write(f"== {number}: {(step['text'].splitlines() or [''])[0]}\n")
+                first = (step["text"].splitlines() or [""])[0]
+                environment.stdout.write(f"== {number}: {visible(first)}\n")
                 _print(store, step["output"], arguments.raw, environment)
             return 0
         if not 1 <= arguments.step <= len(steps):

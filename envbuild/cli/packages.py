@@ -6,7 +6,7 @@ import argparse
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.store.store import Store
 from envbuild.ui.tables import table
 

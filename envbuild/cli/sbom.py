@@ -6,7 +6,7 @@ import argparse
 import os
 
 from envbuild.cli.environment import Environment
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.launch import run_tree
     from envbuild.engine.image_facts import facts_of
-    from envbuild.engine.references import find_image
+    from envbuild.engine.named_image import find_image
     from envbuild.plan.facts import load
     from envbuild.runtime.prepare import shell_of
     from envbuild.store.store import Store
@@ -71,9 +71,10 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             facts = load(failure.facts)
             shell = shell_of(store, failure.tree, "the tree of the failed step")
             arguments.env = [f"{k}={v}" for k, v in detail["parameters"].items()] + arguments.env
-            environment.stderr.write(
-                f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}\n"
-            )
+            from envbuild.ui.escape import visible
+
+            told = f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}"
+            environment.stderr.write(f"{visible(told)}\n")
             environment.stderr.flush()
             return run_tree(ahead, store, "", failure.tree, facts, (shell,), arguments, environment)
         if arguments.image is None:

@@ -8,6 +8,7 @@ import os
 
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
+from envbuild.engine.lock_state import CURRENT
 from envbuild.errors import UsageError
 from envbuild.history.status import Status, status_of
 from envbuild.store.store import Store
@@ -59,6 +60,8 @@ def _lines(one: Status) -> list[str]:
     state = one.lock
     lines = [f"{one.path}: lock {state.state}"]
     lines += [f"    {reason}" for reason in state.reasons]
+    if state.state == CURRENT and not state.proven:
+        lines.append("    its steps were not all run in this store: what they give is the lock's own word")
     lines += [f"    {text}" for text in state.changed if not any(text in reason for reason in state.reasons)]
     if state.lock is not None:
         lines.append(
@@ -78,6 +81,7 @@ def _plain(one: Status) -> dict[str, Any]:
         "lock": state.state if state is not None else "unreadable",
         "reasons": list(state.reasons) if state is not None else [one.error],
         "changed": list(state.changed) if state is not None else [],
+        "proven": state is not None and state.proven,
         "image": f"sha256:{state.lock.image}" if state is not None and state.lock is not None else None,
         "in_store": one.in_store,
         "tag": one.tag,

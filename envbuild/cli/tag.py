@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.store.reference import split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG

@@ -85,6 +85,7 @@ def load(words: Sequence[str], name: str | None, environment: Environment) -> tu
     from envbuild.language.diagnostics import render
     from envbuild.services.find import find_file, looks_like_file
     from envbuild.services.load import load_group
+    from envbuild.ui.escape import clean, visible
 
     names = tuple(words)
     if names and looks_like_file(names[0]):
@@ -93,10 +94,10 @@ def load(words: Sequence[str], name: str | None, environment: Environment) -> tu
         path, others = find_file(".")
         if others or os.path.dirname(path):
             also = f", and not {', '.join(others)}" if others else ""
-            environment.stderr.write(f"note: the file is {path}{also}\n")
+            environment.stderr.write(f"note: the file is {visible(path + also)}\n")
     group = load_group(path, environment.variables, environment.home(), name)
     if group.notes:
-        environment.stderr.write(render(group.notes) + "\n")
+        environment.stderr.write(clean(render(group.notes)) + "\n")
         environment.stderr.flush()
     return group, names
 

@@ -69,5 +69,6 @@ def _locked_here(packages: tuple[str, ...]) -> list[str]:
 
 
 def open_text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    from envbuild.engine.project import lock_text
+
+    return lock_text(path)

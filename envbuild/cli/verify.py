@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.engine.references import find_image
+    from envbuild.engine.named_image import find_image
     from envbuild.engine.verify import verify
     from envbuild.errors import EnvbuildError
     from envbuild.ui.choose import display

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.description import add_format, print_json
 from envbuild.cli.environment import Environment
 from envbuild.cli.path import entry_at
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.history.why import Reasons, why
 from envbuild.store.images import Image
 from envbuild.store.store import Store

@@ -9,8 +9,9 @@ from envbuild.drift.file_lines import Laid
 from envbuild.drift.lines import Line
 from envbuild.drift.recipe_text import lay_out, recipe_text
 from envbuild.engine.build import build
-from envbuild.engine.context import IGNORE_FILE
+from envbuild.engine.context import IGNORE_FILE, MOST_IGNORED
 from envbuild.engine.events import Emit
+from envbuild.engine.project import UnreadableFile, read_inside
 from envbuild.engine.request import BuildRequest
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -28,9 +29,14 @@ class Builder:
         self._folder = folder
         # What it leaves out it would leave out of the recipe's folder, too.
         ignored = os.path.join(os.path.dirname(folder), IGNORE_FILE)
-        if os.path.isfile(ignored):
-            with open(ignored, "rb") as source, open(os.path.join(folder, IGNORE_FILE), "xb") as target:
-                target.write(source.read())
+        if os.path.lexists(ignored):
+            above = os.path.realpath(os.path.dirname(ignored))
+            try:
+                content = read_inside(above, ignored, MOST_IGNORED)
+            except OSError as error:
+                raise UnreadableFile(ignored, error.strerror or str(error)) from error
+            with open(os.path.join(folder, IGNORE_FILE), "xb") as target:
+                target.write(content)
 
     def tree(self, lines: Sequence[Line]) -> Digest:
         """The tree that the lines give. Raises what a build raises."""

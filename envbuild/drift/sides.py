@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.drift.instance_tree import tree_of
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.side import Side, side_of_image
 from envbuild.record import Record

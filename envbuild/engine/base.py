@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable
 
 from envbuild.digest import sha256_of
+from envbuild.engine.attested import is_base, pinned_image, remember_base
 from envbuild.engine.context import Context
 from envbuild.engine.image_facts import facts_of
 from envbuild.engine.recipes import arch
-from envbuild.engine.references import find_image
+from envbuild.engine.references import Fits, look_up
 from envbuild.engine.stage_run import BaseTree, StageRun
 from envbuild.errors import UsageError
 from envbuild.language.model import Base
@@ -52,16 +53,18 @@ class Bases:
         locked: bool,
         context: Callable[[str], Context],
         pinned_image: Callable[[str], str | None],
+        fits: Fits,
     ) -> None:
         """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned, `locked` takes each
         base as the lock has it; `pinned_image` is what the lock says of
-        an image reference."""
+        an image reference, and `fits` as `look_up` has it."""
         self._store = store
         self._epoch = epoch
         self._refresh = refresh
         self._locked = locked
         self._context = context
         self._pinned_image = pinned_image
+        self._fits = fits
 
     def find(self, run: StageRun) -> BaseTree | None:
         """The stage's base if the store has it, None if it has to be made. The stages and recipes that it needs
@@ -75,7 +78,7 @@ class Bases:
         if base.kind in ("oci", "registry"):
             raise BaseNotYet(base)
         if run.locked is not None and not self._refresh and base.kind in ("host", "debian"):
-            return self.as_locked(run) if self._store.trees.has(run.locked.digest) else None
+            return self.as_locked(run) if self.is_here(run) else None
         if self._refresh and base.kind in ("host", "debian"):
             return None
         if self._locked and run.locked is not None and self._store.trees.has(run.locked.digest):
@@ -88,6 +91,13 @@ class Bases:
             return None
         epoch = run.locked.epoch if run.locked is not None else plain["epoch"]
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
+
+    def is_here(self, run: StageRun) -> bool:
+        """Whether the store has the tree that the lock names for the stage's base, and made it for that."""
+        assert run.locked is not None
+        tree = run.locked.digest
+        # What is built again from the record of an image is the store's own lock.
+        return self._store.trees.has(tree) and (self._locked or is_base(self._store, run.base_text, tree))
 
     def as_locked(self, run: StageRun) -> BaseTree:
         """The base that the stage's lock names, whether the store has it or not."""
@@ -125,14 +135,15 @@ class Bases:
         tree = builder.finish(prepared.epoch * 1_000_000_000)
         plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
         self._store.memo.put("base", self._memo_key(run.stage.base), json.dumps(plain).encode())
+        remember_base(self._store, run.base_text, tree)
         epoch = run.locked.epoch if run.locked is not None and not self._refresh else prepared.epoch
         return BaseTree(tree, self._facts(epoch), prepared.identity)
 
     def _image(self, reference: str, folder: str) -> BaseTree:
         pinned = None if self._refresh else self._pinned_image(reference)
-        image = self._store.images.get(pinned) if pinned else None
+        image = pinned_image(self._store, reference, pinned) if pinned else None
         if image is None:
-            image = find_image(self._store, reference, folder)
+            image = look_up(self._store, reference, folder, self._fits)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
 
     def _facts(self, epoch: int) -> Facts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from envbuild.engine.events import Emit, Notice
 from envbuild.engine.loader import STEP_STATEMENTS, load_all
+from envbuild.engine.named_image import fits
 from envbuild.engine.publish import publish_all
 from envbuild.engine.recovery import recover
 from envbuild.engine.request import BuildRequest, BuildResult
@@ -43,7 +44,7 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
 
 
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
-    session = Session(request, store, emit)
+    session = Session(request, store, emit, fits)
     load_all(session)
     if request.renew:
         from envbuild.engine.moves import refuse_unknown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.engine.image_record import image_of
 from envbuild.engine.loader import load_all
+from envbuild.engine.named_image import fits
 from envbuild.engine.request import BuildRequest, Pairs
 from envbuild.engine.session import Session
 from envbuild.store.images import Image
@@ -15,7 +16,7 @@ def built_image(path: str, store: Store, epoch: int | None = None, settings: Pai
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    session = Session(BuildRequest(path=path, settings=settings, epoch=epoch), store, lambda event: None)
+    session = Session(BuildRequest(path=path, settings=settings, epoch=epoch), store, lambda event: None, fits)
     load_all(session)
     if not session.go_along_cache():
         return None

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from envbuild.digest import sha256
 from envbuild.errors import UsageError
-from envbuild.real_path import open_real
+from envbuild.real_path import inside, open_real, read_plain
 from envbuild.record import Record
 from envbuild.store.objects import ContentChanged
 from envbuild.store.records import Stats
@@ -27,6 +27,9 @@ from envbuild.tree.patterns import Matcher, compile_patterns
 IGNORE_FILE = ".envignore"
 RACY_NANOSECONDS = 100_000_000
 """A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
+MOST_IGNORED = 1 << 20
+MOST_TEXT = 64 << 20
+"""Bytes of a file that a statement reads: a template, requirements, a key."""
 MAXIMUM_DEPTH = 400
 ATTEMPTS = 4
 """How often a source is read when it changes meanwhile, before that is an error."""
@@ -108,7 +111,11 @@ class Context:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
-                content, mode = file.read(), stat.S_IMODE(status.st_mode)
+                content, mode = file.read(MOST_TEXT + 1), stat.S_IMODE(status.st_mode)
+                if len(content) > MOST_TEXT:
+                    raise ContextError(
+                        f"{what}: {self._shown(path)} is larger than {MOST_TEXT >> 20} MiB", "name a smaller file"
+                    )
                 self.texts[path] = content, mode
                 return content, mode
         except OSError as error:
@@ -167,16 +174,26 @@ class Context:
         return os.path.normpath(os.path.join(self.shown, os.path.relpath(path, self.folder)))
 
     def _read_ignore(self) -> Matcher | None:
+        content = self.ignore_content()
+        shown = os.path.join(self.shown, IGNORE_FILE)
         try:
-            path = os.path.join(self.folder, IGNORE_FILE)
-            if os.path.exists(path) and not os.path.isfile(path):
-                raise ContextError(f"{os.path.join(self.shown, IGNORE_FILE)} is not a file", "remove it")
-            with open(path, encoding="utf-8") as file:
-                return compile_patterns(file.read().splitlines())
-        except FileNotFoundError:
+            return None if content is None else compile_patterns(content.decode().splitlines())
+        except UnicodeDecodeError as error:
+            raise ContextError(f"{shown}: {error}") from error
+
+    def ignore_content(self) -> bytes | None:
+        """The bytes of the folder's file of patterns, None if it has none. Raises ContextError."""
+        path = f"{self.folder}/{IGNORE_FILE}"
+        if not os.path.lexists(path):
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ContextError(f"{os.path.join(self.shown, IGNORE_FILE)}: {error}") from error
+        shown = os.path.join(self.shown, IGNORE_FILE)
+        real = inside(path, self.folder, self.root)
+        if real is None:
+            raise ContextError(f"{shown} leads out of the folder of the recipe", "make it a file of that folder")
+        try:
+            return read_plain(real, MOST_IGNORED)
+        except OSError as error:
+            raise ContextError(f"{shown}: {error.strerror}", "make it a plain file, or remove it") from error
 
 
 class _Scan:

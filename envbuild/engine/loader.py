@@ -8,6 +8,7 @@ from envbuild import lock as locks
 from envbuild.engine.base import Bases
 from envbuild.engine.events import BuildStarted
 from envbuild.engine.inputs import Gatherer
+from envbuild.engine.project import MOST_LOCK, read_inside
 from envbuild.engine.recipes import load
 from envbuild.engine.session import RecipeRun, Session, relative
 from envbuild.engine.stage_run import StageRun
@@ -62,7 +63,8 @@ class _Loader:
         if real in self.session.by_path:
             return self.session.by_path[real]
         top = not above
-        recipe = load(path, self.session.request.settings if top else (), self.session.store)
+        settings = self.session.request.settings if top else ()
+        recipe = load(path, settings, self.session.store, self.session.project)
         lock_path = locks.path_of(recipe.path)
         lock_text, lock = self._read_lock(lock_path)
         if self.session.request.locked and lock is None:
@@ -75,6 +77,7 @@ class _Loader:
             locked=not self.session.request.record,
             context=lambda folder: self.session.context(one, folder),
             pinned_image=lambda reference: dict(lock.images).get(reference) if lock is not None else None,
+            fits=self.session.fits,
         )
         one.gatherer = Gatherer(
             self.session.store,
@@ -123,9 +126,11 @@ class _Loader:
 
     def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
         try:
-            text = locks.read(path)
+            text = read_inside(self.session.project, path, MOST_LOCK).decode()
         except FileNotFoundError:
             return None, None
+        except (OSError, UnicodeDecodeError) as error:
+            raise locks.BadLock(path, getattr(error, "strerror", None) or str(error)) from error
         from envbuild.engine.lock_memo import read_lock
 
         return text, read_lock(text, path, self.session.store)

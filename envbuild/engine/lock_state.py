@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 
+from envbuild.engine.attested import result_of
 from envbuild.engine.context import ContextError
+from envbuild.engine.files_read import files_read
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.loader import load_all
 from envbuild.engine.request import BuildRequest
@@ -41,18 +43,44 @@ class LockState(Record):
     reasons: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     lock: Lock | None = None
+    read: tuple[str, ...] = ()
+    """The real paths of the files that the recipe is made of and takes, as far as they were looked at."""
+    proven: bool = False
+    """Whether an up-to-date lock has, for each step, the result that the step gave in this store. Else it follows from
+    the recipe what the steps are, and what they give is the lock's own word."""
+
+
+def state_of(path: str, store: Store, project: str) -> LockState:
+    """The state of a recipe's lock, also of one that can't be read."""
+    try:
+        return lock_state(path, store, project=project)
+    except EnvbuildError as error:
+        name = os.path.basename(path).removesuffix(".env")
+        return LockState(name, path, UNREADABLE, tuple(error.message.splitlines()[:1]))
+
+
+def reason_in_commit(store: Store, folder: str, commit: str, path: str) -> str:
+    """Why the lock of the recipe at `path` of the repository that `folder` lies in is not what the recipe gives, as the
+    commit has both; "" if it is."""
+    from envbuild.git.checkout import checked_out  # git: only where a revision is named
+    from envbuild.git.repository import Repository
+
+    with checked_out(Repository(folder), commit) as files:
+        state = state_of(f"{files}/{path}", store, os.path.realpath(files))
+    return "" if state.state == CURRENT else "; ".join(state.reasons[:3]) or f"its lock is {state.state}"
 
 
 class _Unknown(Exception):
     """Something of the store is needed to tell."""
 
 
-def lock_state(path: str, store: Store, epoch: int | None = None) -> LockState:
-    """The state of the lock of the recipe at `path`.
+def lock_state(path: str, store: Store, epoch: int | None = None, project: str = "") -> LockState:
+    """The state of the lock of the recipe at `path`; `project` is as a build's request has it.
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    session = Session(BuildRequest(path=path, locked=True, epoch=epoch), store, lambda event: None)
+    request = BuildRequest(path=path, locked=True, epoch=epoch, project=project)
+    session = Session(request, store, lambda event: None, reason_in_commit)
     name = os.path.basename(path).removesuffix(".env")
     try:
         load_all(session)
@@ -71,7 +99,9 @@ def lock_state(path: str, store: Store, epoch: int | None = None) -> LockState:
         state = UNKNOWN
         needed = getattr(error, "message", "") or str(error) or "an image that it needs is not in the store"
         reasons = [f"{needed}; build it here to know"]
-    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock)
+    read = tuple(files_read(session, top))
+    proven = walk.proven and state == CURRENT
+    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock, read, proven)
 
 
 def _place(step: Step) -> str:
@@ -83,6 +113,7 @@ class _Walk:
         self._session = session
         self._explainer = Explainer(session.store)
         self.changed: list[str] = []
+        self.proven = True
 
     def recipe(self, one: RecipeRun) -> list[str]:
         """What of this recipe differs from its lock."""
@@ -109,11 +140,14 @@ class _Walk:
         reasons += [f"stage {name} is no longer in the recipe" for name in gone]
         if tuple(sorted(one.recipe.parameters)) != one.lock.parameters:
             reasons.append("the recipe's parameters changed")
+        elif one.target.tree != one.lock.tree and not reasons:
+            reasons.append(f"the lock's tree {one.lock.tree[:12]} is not what its own steps come to")
         elif image_digest(one.target.tree, one.target.facts) != one.lock.image and not reasons:
             reasons.append("what the image says beside its files changed (env, user, start, expose ...)")
         return reasons
 
     def _stage(self, one: RecipeRun, run: StageRun) -> list[str]:
+        session = self._session
         locked = run.locked
         if locked is None:
             return [f"stage {run.name} from {run.base_text} is not in the lock"]
@@ -121,6 +155,8 @@ class _Walk:
             base = one.bases.find(run) or one.bases.as_locked(run)
         except ContextError:
             base = one.bases.as_locked(run)  # an archive that is not kept with the recipe
+        if run.stage.base.kind in ("host", "debian") and not one.bases.is_here(run):
+            self.proven = False
         run.start_from(base, cached=True)
         if run.stage.base.kind == "image":
             one.images[run.stage.base.argument] = base.origin.rpartition(":")[2]
@@ -136,7 +172,15 @@ class _Walk:
                 reason = self._difference(run, step, number, inputs)
                 self._look_at_later(one, run, number + 1)
                 return [reason]
-            result = StepResult(step, key, locked.steps[number].tree, EMPTY_CONTENT, 0.0, True)
+            tree = locked.steps[number].tree
+            made = result_of(session.store, key)
+            if made is None:
+                self.proven = False
+            elif made != tree:
+                return [
+                    f"{_place(step)}: '{first_line(step.text)}' gave {made[:12]} here, and the lock has {tree[:12]}"
+                ]
+            result = StepResult(step, key, tree, EMPTY_CONTENT, 0.0, True)
             run.finish_step(result)
         if len(locked.steps) > len(run.plan.steps):
             return [f"'{locked.steps[len(run.plan.steps)].text}' is no longer in the recipe"]

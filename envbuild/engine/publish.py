@@ -6,7 +6,8 @@ import os
 import time
 
 from envbuild import lock as locks
-from envbuild.engine.events import BuildFinished
+from envbuild.engine.events import BuildFinished, Notice
+from envbuild.engine.files_read import files_read
 from envbuild.engine.image_record import image_of
 from envbuild.engine.lock_record import lock_of, write_lock
 from envbuild.engine.request import BuildResult
@@ -18,6 +19,10 @@ from envbuild.lock import Lock
 from envbuild.plan import facts as plan_facts
 from envbuild.store.reference import LATEST, as_tag, split_name
 from envbuild.store.tags import BUILD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 USED = "used"
 """Under which the store's memo keeps when the steps of a recipe were last noted as used."""
@@ -64,6 +69,19 @@ def _publish(session: Session, one: RecipeRun, made: dict[str, Lock]) -> BuildRe
     return BuildResult(image, target.tree, tags, session.counts["ran"], session.counts["cached"])
 
 
+def _provenance(session: Session, one: RecipeRun) -> dict[str, Any]:
+    """Where in git's history the recipe stands; tells of files that only git's filters could say that of."""
+    found = provenance(
+        one.recipe.path, files_read(session, one), [context.folder for context in session.contexts_of(one)]
+    )
+    if found.converted:
+        paths = ", ".join(path for path, _ in found.converted[:3])
+        more = f" and {len(found.converted) - 3} more" if len(found.converted) > 3 else ""
+        text = f"{paths}{more} may be as committed: git's own conversions ({found.converted[0][1]}) are not run"
+        session.emit(Notice("note", text, "the build is on record as made from changed files"))
+    return found.known
+
+
 def _note_use(session: Session, one: RecipeRun) -> None:
     """Notes that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
     store, now = session.store, time.time()
@@ -98,7 +116,7 @@ def _move_tags(session: Session, one: RecipeRun, image: str) -> tuple[str, ...]:
             "seconds": round(time.monotonic() - session.started, 3),
             "ran": session.counts["ran"],
             "cached": session.counts["cached"],
-            **provenance(one.recipe.path),
+            **_provenance(session, one),
         }
         tags.move(moving, image, BUILD, known, immutable=request.immutable and top)
     return tuple(f"{name}:{tag}" for name, tag in names)

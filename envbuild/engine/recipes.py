@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from envbuild import __version__
 from envbuild.digest import sha256_of
+from envbuild.engine.project import UnreadableFile, read_recipe
 from envbuild.language import serial
 from envbuild.language.model import Recipe
 from envbuild.store.store import Store
@@ -18,22 +20,27 @@ from envbuild.store.store import Store
 Pairs = tuple[tuple[str, str], ...]
 
 
-def load(path: str, settings: Pairs, store: Store) -> Recipe:
-    """The model of the recipe at `path`. Raises language.diagnostics.RecipeErrors with all that is wrong."""
-    key = sha256_of(
-        "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)]).encode()
-    )
+def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
+    """The model of the recipe at `path`; it and what it includes have to lie in `folder` (project.py).
+
+    Raises language.diagnostics.RecipeErrors with all that is wrong.
+    """
+    named = "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)])
+    try:
+        key = sha256_of(named.encode())
+    except UnicodeEncodeError:
+        raise UnreadableFile(path, "its path is not UTF-8, and can't be put on record") from None
     remembered = store.memo.get("recipe", key)
     if remembered is not None:
         try:
             recipe = serial.load(remembered)
         except ValueError:
             recipe = None  # written by another Python or a damaged row: parse again
-        if recipe is not None and all(_digest(file) == digest for file, digest in recipe.files):
+        if recipe is not None and all(_digest(file, folder) == digest for file, digest in recipe.files):
             return recipe
     from envbuild.language.load import load_recipe  # lark: only when there is something to parse
 
-    recipe = load_recipe(path, dict(settings), arch=arch())
+    recipe = load_recipe(path, dict(settings), arch=arch(), read=partial(read_recipe, folder))
     store.memo.put("recipe", key, serial.dump(recipe))
     return recipe
 
@@ -44,9 +51,8 @@ def arch() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}.get(machine, machine)
 
 
-def _digest(path: str) -> str:
+def _digest(path: str, folder: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return sha256_of(file.read())
+        return sha256_of(read_recipe(folder, path))
     except OSError:
         return ""

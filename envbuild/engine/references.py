@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from envbuild.engine.attested import attested_image, kept_recipe
 from envbuild.errors import UsageError
 from envbuild.store.images import Image
 from envbuild.store.reference import BadName, digits_of, split_name
 from envbuild.store.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.git.locked_image import LockedRecipe
+
 GIT = "git:"
+Fits = Callable[[Store, str, str, str], str]
+"""Why a lock is not what its recipe gives, "" if it is; of a folder of the repository, a commit, and the recipe's path
+in it."""
 
 
 class NotBuiltHere(UsageError):
@@ -21,6 +31,17 @@ class NotBuiltHere(UsageError):
         )
 
 
+class NotAsBuilt(UsageError):
+    """A lock names an image of the store that is not known to be what the lock's recipe gives."""
+
+    def __init__(self, reference: str, digest: str, path: str, revision: str, reason: str) -> None:
+        super().__init__(
+            f"{reference} names image {digest[:12]}, which is not known to be that of the recipe: {reason}",
+            f"name the image itself, or build the recipe: git worktree add ../{revision.replace('/', '-')} {revision}, "
+            f"and there: envbuild build --locked {path}",
+        )
+
+
 class OtherDigest(UsageError):
     """`NAME@sha256:...` where the name is another image's."""
 
@@ -28,10 +49,10 @@ class OtherDigest(UsageError):
         super().__init__(f"{reference}: {name} is {found[:12]}", "leave out the name, or the digest")
 
 
-def find_image(store: Store, reference: str, folder: str = ".") -> Image:
+def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
     """The image that a user means by `NAME`, `NAME:TAG`, `NAME@{N}`, `NAME@{DATE}`, a digest or the beginning of one,
     `NAME@REV` and `git:REV:FILE`. The last two are those of the lock in that revision of git; `folder` says in which
-    repository, and what FILE is relative to.
+    repository, and what FILE is relative to, and `fits` why a lock there is not its recipe's.
 
     Raises UsageError kinds that say what is missing.
     """
@@ -40,8 +61,7 @@ def find_image(store: Store, reference: str, folder: str = ".") -> Image:
 
         parts = split_git(reference)
         assert parts is not None
-        found = locked_at(folder, *parts)
-        return _built(store, reference, found.lock.image, found.path, parts[0])
+        return _built(store, reference, locked_at(folder, *parts), parts[0], folder, fits)
     name, mark, which = reference.partition("@")
     if not mark or which.startswith("{"):
         return store.images.resolve(reference)
@@ -55,12 +75,22 @@ def find_image(store: Store, reference: str, folder: str = ".") -> Image:
         raise BadName(reference)
     from envbuild.git.locked_image import locked_by_name
 
-    found = locked_by_name(folder, which, split_name(name)[0])
-    return _built(store, reference, found.lock.image, found.path, which)
+    return _built(store, reference, locked_by_name(folder, which, split_name(name)[0]), which, folder, fits)
 
 
-def _built(store: Store, reference: str, digest: str, path: str, revision: str) -> Image:
-    image = store.images.get(digest)
+def _built(store: Store, reference: str, found: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:
+    """The image of a lock in a revision. That the store has an image does not make it this recipe's: it has to be what
+    the lock's steps gave here, and these have to be the recipe's."""
+    lock = found.lock
+    if store.images.get(lock.image) is None:
+        raise NotBuiltHere(reference, lock.image, found.path, revision)
+    image = attested_image(store, lock)
     if image is None:
-        raise NotBuiltHere(reference, digest, path, revision)
+        raise NotAsBuilt(reference, lock.image, found.path, revision, "its steps did not give that here")
+    kept = kept_recipe(store, image)
+    if not kept or kept[0][1] != found.recipe:
+        # The recipe was written anew since, or another one gives the same image.
+        reason = fits(store, folder, found.commit, found.path)
+        if reason:
+            raise NotAsBuilt(reference, lock.image, found.path, revision, reason)
     return image

@@ -21,11 +21,10 @@ class BuildRequest(Record):
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
-    `fetch_limit` is how many bytes one file that is fetched may have. With `own_sources` package managers are asked
-    with the user's own settings alone: those of the tree and of the image's environment, which may be somebody else's,
-    do not say where packages come from.
-    `output_limit` is how many bytes are kept
-    of what one step prints.
+    `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
+    prints. With `own_sources` package managers are asked with the user's own settings alone: those of the tree and of
+    the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
+    folder that recipes may read recipes of (project.py); "" finds it from the recipe's path.
     """
 
     path: str
@@ -52,6 +51,7 @@ class BuildRequest(Record):
     fetch_limit: int = MOST_FETCHED
     own_sources: bool = False
     output_limit: int = MOST
+    project: str = ""
 
 
 class Move(Record):

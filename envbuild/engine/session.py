@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from envbuild import lock as locks
+from envbuild.engine.attested import pinned_image
 from envbuild.engine.base import Bases
 from envbuild.engine.context import Context
 from envbuild.engine.declared import asks_of, locked_answer, refuse_more
@@ -16,7 +17,8 @@ from envbuild.engine.events import Emit, StepCached, StepStarted
 from envbuild.engine.fetch import fetch, has_content
 from envbuild.engine.inputs import Gatherer, Inputs
 from envbuild.engine.locked import check_base, check_step
-from envbuild.engine.references import find_image
+from envbuild.engine.project import project_of
+from envbuild.engine.references import Fits, look_up
 from envbuild.engine.request import BuildRequest
 from envbuild.engine.stage_run import Answer, StageRun, StepResult
 from envbuild.language import model
@@ -60,10 +62,12 @@ class Session:
     `owners_kept` is whether commands can give files to other users;
     `numbers` are the events' numbers of the stages' bases, `owners` the recipes of the stages, by id()."""
 
-    def __init__(self, request: BuildRequest, store: Store, emit: Emit) -> None:
+    def __init__(self, request: BuildRequest, store: Store, emit: Emit, fits: Fits) -> None:
         self.request = request
+        self.fits = fits
         self.store = store
         self.emit = emit
+        self.project = request.project or project_of(request.path)
         self.started = time.monotonic()
         self.recipes: list[RecipeRun] = []
         self.waiting = False
@@ -82,6 +86,10 @@ class Session:
     def contexts(self) -> list[Context]:
         """The folders that statements took files from, so far."""
         return list(self._contexts.values())
+
+    def contexts_of(self, one: RecipeRun) -> list[Context]:
+        """The folders that statements of one recipe took files from, so far."""
+        return [context for key, context in self._contexts.items() if key.startswith(f"{one.recipe.path}\0")]
 
     # What steps need from elsewhere
 
@@ -102,9 +110,9 @@ class Session:
         pinned = None
         if one.lock is not None and not self.request.refresh:
             pinned = dict(one.lock.images).get(origin.argument)
-        image = self.store.images.get(pinned) if pinned else None
+        image = pinned_image(self.store, origin.argument, pinned) if pinned else None
         if image is None:
-            image = find_image(self.store, origin.argument, origin.folder)
+            image = look_up(self.store, origin.argument, origin.folder, self.fits)
         one.images[origin.argument] = image.digest
         return image.tree
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from envbuild.engine.context import IGNORE_FILE
 from envbuild.engine.keep import keep
+from envbuild.engine.project import read_recipe
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.errors import WorkFailed
 from envbuild.real_path import Folder, NotPlain, RealFiles
@@ -71,13 +72,11 @@ def _texts(session: Session) -> Iterator[Edit]:
     store = session.store
     for one in session.recipes:
         for path, _ in one.recipe.files:
-            with open(path, "rb") as file:
-                yield Edit(os.fsencode(os.path.realpath(path)), _file(store, file.read()))
+            yield Edit(os.fsencode(os.path.realpath(path)), _file(store, read_recipe(session.project, path)))
     for context in session.contexts:
-        ignore = f"{context.folder}/{IGNORE_FILE}"
-        if os.path.isfile(ignore):
-            with open(ignore, "rb") as file:
-                yield Edit(os.fsencode(ignore), _file(store, file.read()))
+        ignored = context.ignore_content()
+        if ignored is not None:
+            yield Edit(os.fsencode(f"{context.folder}/{IGNORE_FILE}"), _file(store, ignored))
         for path, (content, mode) in context.texts.items():
             yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
 

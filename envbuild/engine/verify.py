@@ -78,6 +78,7 @@ def verify(store: Store, image: Image, reference: str, request: BuildRequest, em
         result = build(
             request.replace(
                 path=os.path.join(folder, sources["recipe"]),
+                project=os.path.realpath(folder),
                 settings=tuple(sources.get("settings", {}).items()),
                 stage=sources.get("stage"),
                 epoch=sources.get("epoch"),

@@ -6,34 +6,52 @@ Without it two branches that each add a package would conflict in the lines that
 from __future__ import annotations
 
 import os
-import subprocess
 
+from envbuild.errors import EnvbuildError
 from envbuild.git.head import repository_of
+from envbuild.real_path import open_real, read_plain
 
 FILE = ".gitattributes"
+_MOST = 1 << 20
 
 
 def let_git_merge(lock_path: str) -> str:
     """Sees to it that git merges this lock. Returns the path of the file that was written for that, "" if nothing had
     to be done: the lock is in no repository, or its attributes say how it is merged."""
     folder, name = os.path.split(os.path.abspath(lock_path))
+    folder = os.path.realpath(folder)
     if repository_of(folder) is None:
         return ""
-    words = ["git", "-C", folder, "check-attr", "merge", "--", name]
+    from envbuild.git.program import output  # subprocess: only where a lock is new
+
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    except OSError:
+        if os.path.lexists(f"{folder}/{FILE}"):
+            read_plain(f"{folder}/{FILE}", _MOST)  # git would wait for one that is a FIFO
+        said = output(folder, "check-attr", "merge", "--", name, seconds=10)
+    except (EnvbuildError, OSError):
         return ""
-    if done.returncode != 0 or not done.stdout.rstrip().endswith(": unspecified"):
+    if not said.rstrip().endswith(b": unspecified"):
         return ""
     pattern = "*.env.lock" if name.endswith(".env.lock") else f"/{name}"
     path = f"{folder}/{FILE}"
     try:
-        with open(path, "a+", encoding="utf-8") as file:
-            file.seek(0)
-            text = file.read()
-            start = "\n" if text and not text.endswith("\n") else ""
-            file.write(f"{start}{pattern} merge=union\n")
+        append_line(path, f"{pattern} merge=union", _MOST)
     except OSError:
         return ""  # it can be merged by hand, too
     return path
+
+
+def append_line(path: str, line: str, most: int) -> None:
+    """Adds a line to a plain file at a path without links, which is made if it isn't there. Raises OSError."""
+    try:
+        text = read_plain(path, most)
+    except FileNotFoundError:
+        text = b""
+    # What stands there now may be something else than what was read: a link is not followed, a FIFO not waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = open_real(path, flags)
+    try:
+        start = b"\n" if text and not text.endswith(b"\n") else b""
+        os.write(descriptor, start + line.encode() + b"\n")
+    finally:
+        os.close(descriptor)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from envbuild.real_path import read_plain
+
 _BRANCH = "ref: refs/heads/"
+_MOST = 1 << 16
 
 
 def branch_of(folder: str) -> str | None:
@@ -14,22 +17,21 @@ def branch_of(folder: str) -> str | None:
     if git is None:
         return None
     try:
-        if os.path.isfile(git):
-            with open(git, encoding="utf-8") as file:
-                git = os.path.join(os.path.dirname(git), file.read().removeprefix("gitdir:").strip())
-        with open(f"{git}/HEAD", encoding="utf-8") as file:
-            head = file.read().strip()
-    except (OSError, UnicodeDecodeError):
+        if not os.path.isdir(git):
+            target = read_plain(git, _MOST).decode().removeprefix("gitdir:").strip()
+            git = os.path.join(os.path.dirname(git), target)
+        head = read_plain(f"{os.path.realpath(git)}/HEAD", _MOST).decode().strip()
+    except (OSError, ValueError):
         return None
     return head.removeprefix(_BRANCH) if head.startswith(_BRANCH) else None
 
 
 def repository_of(folder: str) -> str | None:
-    """The `.git` of the working tree that `folder` lies in."""
-    folder = os.path.abspath(folder)
-    while not os.path.exists(f"{folder}/.git"):
+    """The `.git` of the working tree that `folder` lies in, with no link on the way to it."""
+    folder = os.path.realpath(folder)
+    while not os.path.lexists(f"{folder}/.git"):
         above = os.path.dirname(folder)
         if above == folder:
             return None
         folder = above
-    return f"{folder}/.git"
+    return f"{folder.rstrip('/')}/.git"

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
 
-from envbuild.git.repository import SAFELY, Repository
+from envbuild.git.program import running
+from envbuild.git.repository import Repository
 
 _IMAGE = b"+image: sha256:"
 _COMMIT = b"commit "
+_SECONDS = 600.0
+_LONGEST_LINE = 1 << 16
+# Contents as they are, whatever the repository's attributes say of them.
+_DIFF = ("diff-tree", "--stdin", "--root", "-p", "-U0", "--text", "--no-textconv", "--no-ext-diff", "--no-color")
 
 
 class LockCommits:
@@ -15,9 +21,10 @@ class LockCommits:
 
     def __init__(self, repository: Repository, path: str) -> None:
         """`path` is the lock's, as the repository has it."""
-        self._words = ["git", *SAFELY, "-C", repository.root, "log", "--format=commit %H", "-p", "-U0", "--no-textconv"]
-        self._words += ["--no-color", "--no-ext-diff", "--all", "--", path]
+        self._root = repository.root
+        self._path = path
         self._known: dict[str, str] = {}
+        self._held = ExitStack()
         self._child: subprocess.Popen[bytes] | None = None
         self._done = False
         self._commit = ""
@@ -25,23 +32,30 @@ class LockCommits:
     def of(self, image: str) -> str | None:
         """The oldest commit known so far that brought this image into the lock, None if none did."""
         if self._child is None and not self._done:
-            self._child = subprocess.Popen(self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._start()
         while image not in self._known and not self._done:
             self._read()
         return self._known.get(image)
 
     def close(self) -> None:
         """Ends git, if it has not come to its end."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
-            self._done = True
+        self._held.close()
+        self._child = None
+        self._done = True
+
+    def _start(self) -> None:
+        """Starts a git that lists the lock's commits, and one that says what each changed."""
+        which = self._held.enter_context(running(self._root, ("rev-list", "--all", "--", self._path), seconds=_SECONDS))
+        assert which.stdout is not None
+        words = (*_DIFF, "--format=commit %H", "--", self._path)
+        self._child = self._held.enter_context(
+            running(self._root, words, stdin=which.stdout.fileno(), seconds=_SECONDS)
+        )
 
     def _read(self) -> None:
         assert self._child is not None
         assert self._child.stdout is not None
-        line = self._child.stdout.readline()
+        line = self._child.stdout.readline(_LONGEST_LINE)
         if not line:
             self.close()
         elif line.startswith(_COMMIT):

@@ -6,7 +6,7 @@ import os
 
 from envbuild import lock as locks
 from envbuild.errors import UsageError
-from envbuild.git.repository import NotInRevision, Repository
+from envbuild.git.repository import NotAFile, NotInRevision, Repository
 from envbuild.lock import Lock
 from envbuild.record import Record
 
@@ -92,6 +92,6 @@ def _locked(repository: Repository, revision: str, commit: str, path: str) -> Lo
         raise
     try:
         recipe = repository.read(commit, path, revision).decode("utf-8", "replace")
-    except NotInRevision:
+    except (NotInRevision, NotAFile):
         recipe = ""
     return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text, recipe)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from collections.abc import Sequence
 
-from envbuild.errors import MachineLacks, UsageError
+from envbuild.errors import UsageError
+from envbuild.git.blobs import Blobs, BlobTooLarge
+from envbuild.git.head import repository_of
+from envbuild.git.listing import Listed, of_index, of_tree
+from envbuild.git.program import GitFailed, output
 from envbuild.record import Record
 
-SAFELY = ("--no-optional-locks", "-c", "core.fsmonitor=false")
-"""Looking at a repository neither writes its index nor starts the program that its configuration may name for that."""
+MOST_READ = 16 << 20
+"""Bytes of one file of a revision, such as a recipe or a lock."""
+_CONVERSIONS = ("filter", "ident", "working-tree-encoding", "eol")
 
 
 class NoRepository(UsageError):
@@ -38,13 +43,6 @@ class NotInRevision(UsageError):
         super().__init__(f"{revision} has no file {path}", f"see what it has: git ls-tree -r --name-only {revision}")
 
 
-class GitFailed(UsageError):
-    """git said no; its own words say why."""
-
-    def __init__(self, words: tuple[str, ...], said: str) -> None:
-        super().__init__(f"git {' '.join(words[:2])} failed: {said.strip()}", "see what git says of it: git status")
-
-
 class NothingInCommon(UsageError):
     """Two commits have no common beginning, as far as the clone reaches."""
 
@@ -55,11 +53,21 @@ class NothingInCommon(UsageError):
         )
 
 
-class NoGit(MachineLacks):
-    """There is no git."""
+class OtherWorkTree(UsageError):
+    """git takes another folder for the working tree than the one that its `.git` lies in."""
 
-    def __init__(self) -> None:
-        super().__init__("git is not installed", "install it: apt install git")
+    def __init__(self, folder: str, other: str) -> None:
+        super().__init__(
+            f"the repository of {folder} says that its files lie in {other}",
+            "see git config core.worktree, and whether a folder inside looks like a repository",
+        )
+
+
+class NotAFile(UsageError):
+    """A revision has a link or a folder where a file is asked for."""
+
+    def __init__(self, revision: str, path: str) -> None:
+        super().__init__(f"in {revision}, {path} is not a plain file", "name the file itself")
 
 
 class Author(Record):
@@ -74,15 +82,33 @@ class Author(Record):
 class Repository:
     """The repository that a folder lies in."""
 
-    def __init__(self, folder: str) -> None:
-        """Raises NoRepository and NoGit."""
-        self.folder = folder or "."
+    def __init__(self, folder: str, index: str = "") -> None:
+        """`index` is the path of another index than its own, which git gives its hooks; it has to lie beside that.
+
+        Raises NoRepository, OtherWorkTree and NoGit.
+        """
+        self.folder = os.path.realpath(folder or ".")
+        self._index = ""
+        found = repository_of(self.folder)
+        if found is None or not os.path.isdir(self.folder):
+            raise NoRepository(folder)
         try:
-            self.root = self._git("rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n")
+            said = output(self.folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir")
         except GitFailed as error:
-            if os.path.isdir(self.folder) and "not a git repository" not in error.message:
+            if "not a git repository" not in error.message:
                 raise
-            raise NoRepository(self.folder) from error
+            raise NoRepository(folder) from error
+        names = os.fsdecode(said).split("\n")
+        self.root = os.path.dirname(found)
+        self.common = os.path.realpath(os.path.join(self.folder, names[2]))
+        # What git would read and write by `core.worktree` is nobody's business who only looks at this folder.
+        if len(names) != 4 or os.path.realpath(names[0]) != os.path.realpath(self.root):
+            raise OtherWorkTree(self.root, names[0])
+        if index:
+            path = os.path.realpath(index)
+            if os.path.dirname(path) != os.path.realpath(names[1]):
+                raise UsageError(f"the index {index} does not lie in {names[1]}", "git gives it to its hooks")
+            self._index = path
 
     def commit_of(self, revision: str) -> str:
         """The full hash of the commit that `revision` means. Raises NoSuchRevision."""
@@ -111,67 +137,91 @@ class Repository:
     def read(self, revision: str, path: str, shown: str | None = None) -> bytes:
         """A file as a revision has it; `path` as `path_of` gives it, `shown` what the user called the revision.
 
-        Raises NoSuchRevision and NotInRevision.
+        Raises NoSuchRevision, NotInRevision, NotAFile and BlobTooLarge.
         """
         commit = self.commit_of(revision)
+        named = shown or revision
+        if "\0" in path:
+            raise NotInRevision(named, path)
         try:
-            return self._git("cat-file", "blob", f"{commit}:{path}")
+            said = self._git("ls-tree", "-z", "--full-tree", commit, "--", path)
         except GitFailed as error:
-            raise NotInRevision(shown or revision, path) from error
+            raise NotInRevision(named, path) from error
+        found = next((one for one in of_tree(said) if one.path == path), None)
+        if found is None:
+            raise NotInRevision(named, path)
+        if found.mode & 0o170000 != 0o100000:
+            raise NotAFile(named, path)
+        with Blobs(self.root) as blobs:
+            try:
+                return blobs.read(found.oid, MOST_READ)
+            except BlobTooLarge as error:
+                raise UsageError(f"{named}:{path}: {error.message}", error.hint) from error
 
     def files(self, revision: str, ending: str = "") -> list[str]:
-        """The paths of a revision's files that end so. Raises NoSuchRevision."""
-        listed = self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", self.commit_of(revision))
-        names = listed.decode("utf-8", "surrogateescape").split("\0")
-        return [name for name in names if name and name.endswith(ending)]
+        """The paths of a revision's files that end so. Raises NoSuchRevision and BadTree."""
+        return [one.path for one in self.tracked(self.commit_of(revision)) if one.path.endswith(ending)]
+
+    def tracked(self, commit: str | None, folders: Sequence[str] = ()) -> list[Listed]:
+        """All files of a commit, or of the index with what git last saw of them; only those of `folders`, if any are
+        named. Raises BadTree."""
+        inside = ("--", *folders) if folders else ()
+        if commit is None:
+            # Paths count from where git runs.
+            return list(of_index(output(self.root, "ls-files", "-z", "-s", "--debug", *inside, index=self._index)))
+        return list(of_tree(self._git("ls-tree", "-r", "-z", "--full-tree", commit, *inside)))
 
     def changed(self, one: str, other: str) -> list[str]:
         """The paths of the files that differ between two commits, renames as both."""
-        listed = self._git("diff", "--name-only", "--no-renames", "-z", one, other)
-        return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
+        return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", one, other))
 
-    def is_clean(self, folder: str) -> bool:
-        """Whether a folder of the working tree is as its commit has it, its locks aside."""
-        words = ("status", "--porcelain", "--untracked-files=normal", "--", folder, ":(exclude,glob)**/*.env.lock")
-        return not self._git(*words).strip()
+    def staged(self) -> list[str]:
+        """The paths of the files in which the index differs from its commit."""
+        try:
+            before = self.commit_of("HEAD")
+        except NoSuchRevision:
+            before = self._git("hash-object", "-t", "tree", "--stdin").decode().strip()  # the empty one
+        words = ("diff-index", "--cached", "-z", "--name-only", "--no-renames", before)
+        return _names(output(self.root, *words, index=self._index))
+
+    def converted(self, paths: Sequence[str]) -> dict[str, str]:
+        """Of these files those that git makes with a filter or another conversion, with what its attributes say: they
+        are not in a working tree as they are in a commit."""
+        given = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        words = ("check-attr", "--stdin", "-z", *_CONVERSIONS)
+        fields = os.fsdecode(output(self.root, *words, given=given, index=self._index)).split("\0")
+        found = zip(fields[0::3], fields[1::3], fields[2::3], strict=False)
+        return {path: f"{name}={value}" for path, name, value in found if value not in ("unspecified", "unset", "lf")}
 
     def blame(self, commit: str, path: str, line: int) -> Author | None:
         """Who last changed a line (from 1) of a file as a commit has it; None if it has no such line."""
+        words = ("blame", "--porcelain", "--no-textconv", "--no-ext-diff", "-L", f"{line},{line}", commit, "--", path)
         try:
-            said = self._git("blame", "--porcelain", "-L", f"{line},{line}", commit, "--", path)
+            said = output(self.root, *words)
         except GitFailed:
             return None
         return author_of(said)
 
     def git_path(self, name: str) -> str:
-        """Where git keeps something of its own, such as info/attributes."""
-        found = self._git("rev-parse", "--git-path", name).decode("utf-8", "surrogateescape").rstrip("\n")
-        return os.path.join(self.folder, found)
+        """Where git keeps something of the clone's own, such as info/attributes."""
+        return os.path.join(self.common, name)
+
+    def hooks_elsewhere(self) -> str:
+        """The folder that the settings name for hooks, "" where they lie in the repository's own."""
+        try:
+            said = self._git("config", "--show-scope", "-z", "--get-all", "core.hooksPath")
+        except GitFailed:
+            return ""
+        fields = os.fsdecode(said).split("\0")
+        found = [path for scope, path in zip(fields[0::2], fields[1::2], strict=False) if scope != "command"]
+        return found[-1] if found else ""
 
     def run(self, *words: str) -> str:
         """What a git command prints. Raises GitFailed."""
         return self._git(*words).decode("utf-8", "replace")
 
-    def run_at_root(self, *words: str, index: str | None = None) -> str:
-        """The same, where the working tree begins: for what counts paths from there. `index` is the file of another
-        index than the user's."""
-        return self._git("-C", self.root, *words, index=index).decode("utf-8", "replace")
-
-    def _git(self, *words: str, index: str | None = None) -> bytes:
-        environment = None if index is None else {**os.environb, b"GIT_INDEX_FILE": os.fsencode(index)}
-        try:
-            done = subprocess.run(
-                ["git", *SAFELY, "-C", self.folder, *words],
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                capture_output=True,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise NoGit from None
-        if done.returncode:
-            raise GitFailed(words, done.stderr.decode("utf-8", "replace"))
-        return done.stdout
+    def _git(self, *words: str) -> bytes:
+        return output(self.folder, *words, index=self._index)
 
 
 def author_of(said: bytes) -> Author | None:
@@ -189,3 +239,7 @@ def author_of(said: bytes) -> Author | None:
     if not commit or "author" not in fields or not moment.isascii() or not moment.isdigit() or len(moment) > 15:
         return None
     return Author(commit, fields["author"], int(moment), fields.get("summary", ""))
+
+
+def _names(said: bytes) -> list[str]:
+    return [name for name in os.fsdecode(said).split("\0") if name]

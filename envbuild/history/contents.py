@@ -17,6 +17,8 @@ LARGEST_TEXT = 4_000_000
 """Bytes beyond which a text is not compared line by line."""
 _HEAD = 8_000
 _NM_MEMORY, _NM_SECONDS = 1 << 30, 20
+LARGEST_PROGRAM = 256 << 20
+"""Bytes beyond which nm is not asked for a program's symbols."""
 _CONTEXT = 3
 _SHOWN_SYMBOLS = 12
 _MAGIC = (
@@ -145,6 +147,9 @@ def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
     yield from (f"now needs {name}" for name in after.needed if name not in before.needed)
     if shutil.which("nm") is None or shutil.which("prlimit") is None:
         yield "symbols: not compared, as nm (binutils) is not installed"
+        return
+    if max(len(old), len(new)) > LARGEST_PROGRAM:
+        yield "symbols: not compared, as the files are too large"
         return
     ours, theirs = _symbols(old), _symbols(new)
     for verb, names in (("no longer has", sorted(ours - theirs)), ("now has", sorted(theirs - ours))):

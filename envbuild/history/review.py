@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, lock_state
+from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
 from envbuild.git.locked_image import locked_at
@@ -21,7 +21,8 @@ _RECIPE = ".env"
 
 class Review(Record):
     """One recipe between two revisions. `old` and `new` are None where that revision has no lock of it, and so is
-    `comparison`. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why."""
+    `comparison`. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why, and `proven` is
+    as in LockState."""
 
     path: str
     old: Side | None
@@ -29,6 +30,7 @@ class Review(Record):
     comparison: Comparison | None
     state: str
     reasons: tuple[str, ...]
+    proven: bool = False
 
 
 class NoRange(UsageError):
@@ -60,31 +62,34 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
         for path in sorted(names):
             if not _concerns(path, changed):
                 continue
-            before, after = _side(store, repository, old, path), _side(store, repository, new, path)
+            before, _ = _side(store, repository, old, path)
+            after, problem = _side(store, repository, new, path)
+            if problem:
+                yield Review(path, before, None, None, UNREADABLE, (problem,))
+                continue
             if before is None and after is None:
                 continue  # nothing says that it is a recipe: other tools keep variables in files that end so
-            gone = not os.path.exists(f"{folder}/{path}")
-            state = None if gone else _state(f"{folder}/{path}", store)
+            gone = not os.path.lexists(f"{folder}/{path}")
+            state = None if gone else _state(path, folder, store, repository)
             comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
             if unchanged and state is not None and state.state == CURRENT and path not in changed:
                 continue
             word, reasons = ("removed", ()) if state is None else (state.state, _told(state, folder))
-            yield Review(path, before, after, comparison, word, reasons)
+            yield Review(path, before, after, comparison, word, reasons, state is not None and state.proven)
 
 
 def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
     """The recipes that the next commit concerns, with the state that their locks will have in it."""
-    listed = repository.run("diff", "--cached", "--name-only", "--no-renames", "-z")
-    changed = [name for name in listed.split("\0") if name]
+    changed = repository.staged()
     if not changed:
         return
     with checked_out(repository, None) as folder:
         for where, _, names in os.walk(folder):
             for name in sorted(names):
                 path = os.path.relpath(f"{where}/{name}", folder)
-                if name.endswith(_RECIPE) and os.path.exists(path_of(f"{where}/{name}")) and _concerns(path, changed):
-                    state = _state(f"{where}/{name}", store)
+                if name.endswith(_RECIPE) and os.path.lexists(path_of(f"{where}/{name}")) and _concerns(path, changed):
+                    state = _state(path, folder, store, repository)
                     yield path, state.replace(reasons=_told(state, folder))
 
 
@@ -99,22 +104,33 @@ def _concerns(path: str, changed: list[str]) -> bool:
     return any(one == path or not folder or one.startswith(f"{folder}/") or one.endswith(_RECIPE) for one in changed)
 
 
-def _side(store: Store, repository: Repository, commit: str, path: str) -> Side | None:
+def _side(store: Store, repository: Repository, commit: str, path: str) -> tuple[Side | None, str]:
+    """What a revision has of a recipe's lock, None if it has none; and what is wrong with one that can't be read: one
+    bad file keeps nobody from seeing the others."""
     try:
         found = locked_at(repository.root, commit, f"/{path}")
     except NotInRevision:
-        return None
-    side = side_of_lock(store, f"{path} at {commit[:12]}", found.lock)
-    return side.replace(recipe=((path, found.recipe),))
-
-
-def _state(path: str, store: Store) -> LockState:
-    try:
-        return lock_state(path, store)
+        return None, ""
     except EnvbuildError as error:
-        return LockState(
-            os.path.basename(path).removesuffix(_RECIPE), path, UNREADABLE, tuple(error.message.splitlines()[:1])
-        )
+        return None, error.message.splitlines()[0]
+    side = side_of_lock(store, f"{path} at {commit[:12]}", found.lock)
+    return side.replace(recipe=((path, found.recipe),)), ""
+
+
+def _state(path: str, folder: str, store: Store, repository: Repository) -> LockState:
+    """The state of a recipe that is checked out in `folder`."""
+    found = state_of(f"{folder}/{path}", store, os.path.realpath(folder))
+    if found.state != OUTDATED:
+        return found
+    read = [os.path.relpath(one, os.path.realpath(folder)) for one in found.read]
+    converted = repository.converted(read) if read else {}
+    if not converted:
+        return found
+    # Filters are the repository's programs: a file that one of them makes is not here as it was built from. That is
+    # told, and excuses nothing: attributes are the repository's as well, and would switch the check off.
+    shown = ", ".join(f"{name} ({what})" for name, what in sorted(converted.items())[:5])
+    reason = f"git's own conversions are not run, so files may differ for that alone: {shown}"
+    return found.replace(reasons=(*found.reasons, reason))
 
 
 def _told(state: LockState, folder: str) -> tuple[str, ...]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from envbuild.engine.attested import Texts, attested_image, kept_recipe
 from envbuild.engine.image_facts import facts_of
+from envbuild.engine.named_image import find_image
+from envbuild.engine.project import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.engine.recipes import load
-from envbuild.engine.references import GIT, find_image
+from envbuild.engine.references import GIT
 from envbuild.errors import UsageError
 from envbuild.lock import Lock
-from envbuild.lock import read as read_text
 from envbuild.plan.facts import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest
-from envbuild.tree.forest import lookup
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ class Statement(Record):
     stage: str
     text: str
     place: str = ""
-
-
-Texts = tuple[tuple[str, str], ...]
-"""(path, content) of a recipe's files, the recipe first."""
 
 
 class Declared(Record):
@@ -119,13 +116,13 @@ def side_of_image(store: Store, label: str, image: Image) -> Side:
             statements.append(Statement(stage["stage"], step["text"], f"{step['file']}:{step['line']}"))
             packages += [Declared(*one[:3]) for one in step.get("packages", [])]
     facts = to_plain(facts_of(image))
-    recipe = _kept_recipe(store, detail.get("sources"))
+    recipe = kept_recipe(store, image)
     return Side(label, image.digest, image.tree, facts, tuple(statements), tuple(packages), recipe=recipe)
 
 
 def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
-    """The side that a lock names: its image if the store has it, else what the lock itself says."""
-    image = store.images.get(lock.image)
+    """The side that a lock names: its image if the store has it and made it so, else what the lock itself says."""
+    image = attested_image(store, lock)
     if image is not None and store.trees.has(image.tree):
         return side_of_image(store, label, image)
     statements, packages = [], []
@@ -138,27 +135,18 @@ def side_of_lock(store: Store, label: str, lock: Lock) -> Side:
     return Side(label, lock.image, None, None, tuple(statements), tuple(packages), lock.size)
 
 
-def _kept_recipe(store: Store, sources: dict[str, Any] | None) -> Texts:
-    """The files of the recipe that an image was built from, as they were kept beside it (engine/sources.py)."""
-    if not sources or "tree" not in sources or not store.trees.has(sources["tree"]):
-        return ()
-    found = []
-    for path in sources.get("files", ()):
-        entry = lookup(store.trees, sources["tree"], os.fsencode(path))
-        if entry is not None and entry.kind == FILE:
-            found.append((path, store.objects.read(entry).decode("utf-8", "replace")))
-    return tuple(found)
-
-
 def _recipe_at(store: Store, path: str) -> Texts:
     found = []
-    for one, _ in load(path, (), store).files:
-        with open(one, encoding="utf-8", errors="replace") as file:
-            found.append((one, file.read()))
+    folder = project_of(path)
+    for one, _ in load(path, (), store, folder).files:
+        try:
+            found.append((one, read_recipe(folder, one).decode("utf-8", "replace")))
+        except OSError as error:
+            raise UnreadableFile(one, error.strerror or str(error)) from error
     return tuple(found)
 
 
 def _read_lock(store: Store, path: str) -> Lock:
     from envbuild.engine.lock_memo import read_lock
 
-    return read_lock(read_text(path), path, store)
+    return read_lock(lock_text(path), path, store)

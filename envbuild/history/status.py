@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envbuild.engine.attested import attested_image
 from envbuild.engine.lock_state import LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.record import Record
@@ -10,8 +11,8 @@ from envbuild.store.store import Store
 
 
 class Status(Record):
-    """One recipe. `in_store` is whether the store has the image that the lock names, `tag` the tag that should name it
-    and `tagged` the digest that it names; `error` is what keeps the recipe from being read at all."""
+    """One recipe. `in_store` is whether the store has the image that the lock names and made it so, `tag` the tag that
+    should name it and `tagged` the digest that it names; `error` is what keeps the recipe from being read at all."""
 
     path: str
     lock: LockState | None
@@ -40,6 +41,6 @@ def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
     lock = state.lock
     if lock is None:
         return Status(path, state, False, f"{state.recipe}:{LATEST}", store.tags.image_of(state.recipe, LATEST))
-    image = store.images.get(lock.image)
+    image = attested_image(store, lock)
     in_store = image is not None and store.trees.has(image.tree)
     return Status(path, state, in_store, f"{lock.recipe}:{LATEST}", store.tags.image_of(lock.recipe, LATEST))

@@ -19,14 +19,18 @@ from envbuild.language.stages import Use, check_uses
 from envbuild.language.statements import read_statement
 from envbuild.language.syntax import Broken, Written
 from envbuild.language.vocabulary import KEYWORDS
+from envbuild.real_path import read_plain
 
 MOST_INCLUDES = 50
 """How deep includes may go. A circle is found long before; this ends a way that names a file ever differently."""
 
 
+MOST_BYTES = 4 << 20
+"""The size of a recipe, or of a file that it includes."""
+
+
 def read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    return read_plain(os.path.realpath(path), MOST_BYTES)
 
 
 def load_recipe(

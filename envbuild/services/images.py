@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.engine.built_image import built_image
-from envbuild.engine.references import find_image
+from envbuild.engine.named_image import find_image
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.language.diagnostics import Diagnostic
 from envbuild.lock import path_of

@@ -18,6 +18,9 @@ LINE_LIMIT = 4096
 # C0 (but tab), DEL, C1; marks, embeddings, overrides and isolates of bidirectional text (Unicode UAX #9) and
 # the two separators that some programs take for a newline; surrogates, which stand for bytes that are not text.
 _SPECIAL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Spaces of other widths (Unicode's category Zs): seen, though not told apart.
+_SPACES = "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _STRING_END = re.compile("[\x07\n\x18\x1a\x1b\x9c]")
 
 _GROUND, _ESCAPE, _INTERMEDIATE, _CONTROL, _STRING = range(5)
@@ -45,19 +48,20 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _SPECIAL.sub(_escaped, text).replace("\t", "\\t")
+    return "".join(one if one.isprintable() or one in _SPACES else _escape(one) for one in text)
 
 
 def _escaped(match: re.Match[str]) -> str:
-    character = match[0]
-    if character == "\n":
-        return "\\n"
-    if character == "\r":
-        return "\\r"
+    return _escape(match[0])
+
+
+def _escape(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python's "surrogateescape" carries the byte code - 0xDC00
         return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 class LineCleaner:

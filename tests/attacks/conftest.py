@@ -1,4 +1,4 @@
-"""Servers of attackers; images and instances as their users' tests have them."""
+"""Servers of attackers; the real git; images and instances as their users' tests have them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.servers import Server
+from tests.history.conftest import git
 from tests.runtime.conftest import image
 
-__all__ = ["attacker", "image"]
+__all__ = ["attacker", "git", "image"]
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ class TestKinds:
         project.write("app/file")
         os.mkfifo(project.folder / ".envignore")
         done = project.build("copy app/ -> /app/")
-        assert (done.code, ".envignore is not a file" in done.err) == (2, True)
+        assert (done.code, ".envignore: not a plain file" in done.err) == (2, True), done.err
 
 
 class TestNames:

@@ -220,7 +220,7 @@ def test_recipes_and_locks_are_sides_too(project, tmp_path):
 
 def test_documents_are_whole_and_escape_what_images_hold(upgraded):
     markdown = upgraded.command("diff", "web", "--format", "markdown").out
-    assert "| upgraded | `libthing1:amd64` (dpkg) | 2.5-1 | 2.5-1+deb12u1 |" in markdown
+    assert "| upgraded | `libthing1:amd64` (dpkg) | `2.5-1` | `2.5-1+deb12u1` |" in markdown
     assert "- changed `/etc/server.conf` (content)" in markdown
     page = upgraded.command("diff", "web", "--format", "html").out
     assert page.startswith("<!doctype html>")
@@ -229,7 +229,7 @@ def test_documents_are_whole_and_escape_what_images_hold(upgraded):
         assert outside not in page
     upgraded.build("copy root/ -> /", "run touch '/<b>&`|x'")
     assert "&lt;b&gt;&amp;" in upgraded.command("diff", "web", "--format", "html").out
-    assert "`/<b>&'\\|x`" in upgraded.command("diff", "web", "--format", "markdown").out
+    assert "``/<b>&`|x``" in upgraded.command("diff", "web", "--format", "markdown").out
 
 
 def test_long_lists_are_folded_in_comments_and_counted_on_terminals(project):

@@ -45,7 +45,7 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
     """The lines of one instance's drift, from its documented form."""
     name = f"{visible(plain['instance'])} ({plain['state']})"
     if plain["problem"]:
-        yield f"{output.paint(name, 'strong')}: {output.paint(plain['problem'], 'warning')}"
+        yield f"{output.paint(name, 'strong')}: {output.paint(visible(plain['problem']), 'warning')}"
         return
     if plain["drifted"]:
         if "files" in plain["diff"]:
@@ -56,7 +56,9 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
     if plain["noise"]:
         yield output.paint(f"left out as noise: {_counted(plain['noise'])} (--all shows it)", "dim")
     if plain["moved_on"]:
-        yield output.paint(f"{plain['moved_on']} names another image by now than this instance runs", "warning")
+        yield output.paint(
+            f"{visible(plain['moved_on'])} names another image by now than this instance runs", "warning"
+        )
 
 
 def commit_plain(one: Committed) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def lines(one: LogEntry, output: Output) -> list[str]:
     build = one.way[0] if one.way else one.entry
     origin = build.known
     if one.commit:
-        branch = f" ({origin['branch']})" if origin.get("branch") else ""
+        branch = f" ({visible(origin['branch'])})" if origin.get("branch") else ""
         dirty = "" if one.committed else ", with changes that were never committed"
         found.append(f"    git      {one.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
     by = visible(known.get("user", ""))

@@ -41,7 +41,7 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield "the same image"
         return
     if not report["whole"]:
-        missing = " and ".join(one["name"] for one in (old, new) if not one["in_store"])
+        missing = " and ".join(visible(one["name"]) for one in (old, new) if not one["in_store"])
         yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
     yield from _packages(report["packages"], output, everything)
     if report["facts"]:

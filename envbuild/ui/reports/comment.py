@@ -1,0 +1,187 @@
+"""Comparisons and reviews as markdown, for a comment on a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
+from envbuild.ui.reports.terminal import VERBS, fact_text
+from envbuild.ui.units import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FOLDED_BEYOND = 10
+"""Rows of a list that a comment shows without a click."""
+MOST_CHARACTERS = 60_000
+"""GitHub refuses comments of more than 65,536 characters (its REST API for issue comments)."""
+_SIZES = ((200, 1000, 500), (20, 300, 200), (10, 50, 50))
+"""How many paths, rows of tables and lines of diffs are shown: the first that fits."""
+
+
+def comparison_comment(report: dict[str, Any], title: Markdown | None = None) -> Markdown:
+    """What differs between two environments."""
+    if title is None:
+        title = fill("Environment: {} → {}", code(report["old"]["name"]), code(report["new"]["name"]))
+    for sizes in _SIZES:
+        text = lines(_comparison(report, title, *sizes), "\n\n")
+        if len(text) <= MOST_CHARACTERS:
+            break
+    return text
+
+
+def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
+    """For each recipe whether its lock is up to date, and what changed. What is wrong is never left out for length."""
+    parts = [fill("## Environments, {}", code(title))]
+    if not found:
+        parts.append(fill("No recipe with a lock is concerned."))
+    states = [list(_state(one)) for one in found]
+    left = MOST_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
+    for one, state in zip(found, states, strict=True):
+        parts += state
+        details = _details(one)
+        left -= len(details) + 2
+        parts.append(details if left >= 0 else fill("### {}: too much changed for a comment", code(one["recipe"])))
+    return lines((*parts, fill("")), "\n\n")
+
+
+def _state(one: dict[str, Any]) -> Iterator[Markdown]:
+    recipe = code(one["recipe"])
+    reasons = one["reasons"][:20]
+    if one["outdated"]:
+        if one["state"] == "unreadable":
+            first = fill("> **{} can't be read.**", recipe)
+        else:
+            words = "> **The lock of {} is {}.** `envbuild build` of it renews it; commit it with the recipe."
+            first = fill(words, recipe, fill(one["state"]) if one["state"] in _STATES else code(one["state"]))
+        yield lines((first, *(fill("> - {}", code(reason)) for reason in reasons)))
+    elif one["state"] == "unknown":
+        yield lines(
+            (
+                fill("> Whether the lock of {} is up to date could not be told here:", recipe),
+                *(fill("> - {}", code(reason)) for reason in reasons),
+            )
+        )
+    elif one["state"] == "up to date" and not one["proven"]:
+        words = "> The lock of {} fits its recipe. Its results were not built here: that they are true is its own word."
+        yield fill(words, recipe)
+
+
+_STATES = ("out of date", "missing")
+
+
+def _details(one: dict[str, Any]) -> Markdown:
+    recipe = code(one["recipe"])
+    if one["report"] is not None:
+        return comparison_comment(one["report"], recipe)
+    if one["added"] and not one["removed"]:
+        return fill("### {} is new", recipe)
+    if one["removed"]:
+        return fill("### {} is removed" if one["state"] == "removed" else "### {} has no lock", recipe)
+    return fill("### {}", recipe)
+
+
+def _comparison(
+    report: dict[str, Any], title: Markdown, most_paths: int, most_rows: int, most_lines: int
+) -> Iterator[Markdown]:
+    old, new = report["old"], report["new"]
+    yield fill("### {}", title)
+    if report["same"]:
+        yield fill("The same image, {}.", _digits(new))
+        return
+    yield fill("{} ({}) → {} ({})", code(old["name"]), _digits(old), code(new["name"]), _digits(new))
+    if not report["whole"]:
+        yield fill("Not both images are in this store: only what the locks say is compared.")
+    if report["packages"]:
+        yield _packages(report["packages"], most_rows)
+    if report["bad_records"]:
+        yield _bad_records(report["bad_records"], most_rows)
+    if report["facts"]:
+        yield fill("**Facts**")
+        yield _facts(report["facts"], most_rows)
+    if report["unexplained"]:
+        yield _paths(report, most_paths, most_rows)
+    for name, texts in (("Statements", report.get("statements")), ("Contents", report.get("texts"))):
+        if texts:
+            yield _folded(fill(name), fenced("diff", texts, most_lines))
+    kept = []
+    if report["records"]:
+        kept.append(fill("{} files that package managers keep for themselves", report["records"]))
+    if report["times"]:
+        kept.append(fill("{} paths with another time and nothing else", report["times"]))
+    if kept:
+        yield fill("{}.", lines(kept, ", "))
+
+
+def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
+    verbs = [one["verb"] for one in packages]
+    counted = [fill("{} " + verb, verbs.count(verb)) for verb in VERBS if verb in verbs]
+    s = "s" if len(packages) != 1 else ""
+    title = fill("**{} package" + s + "**: {}", len(packages), lines(counted, ", "))
+    rows = [fill("| | package | old | new | paths |"), fill("| --- | --- | --- | --- | --- |")]
+    for one in packages[:most]:
+        about = [cell(one["kind"])] if one["kind"] not in _KINDS else [fill(one["kind"])]
+        about += [cell(one["where"])] if one["where"] else []
+        verb = fill(one["verb"] if one["verb"] in VERBS else "changed")
+        files = one["files"] or fill("")
+        named = cell(one["name"]), lines(about, ", ")
+        rows.append(
+            fill("| {} | {} ({}) | {} | {} | {} |", verb, *named, _version(one["old"]), _version(one["new"]), files)
+        )
+    return _listed(title, rows, len(packages), most)
+
+
+def _bad_records(bad: list[dict[str, Any]], most: int) -> Markdown:
+    title = fill("**Records of packages that can't be read: {}**", len(bad))
+    rows = [fill("- {}: {}", code(one["path"]), code(one["reason"])) for one in bad[:most]]
+    return _listed(title, rows, len(bad), most)
+
+
+_KINDS = ("dpkg", "python", "node")
+
+
+def _version(version: str | None) -> Markdown:
+    return cell(version or "")
+
+
+def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
+    rows = [fill("| fact | old | new |"), fill("| --- | --- | --- |")]
+    for one in facts[:most]:
+        old, new = cell(fact_text(one["old"])), cell(fact_text(one["new"]))
+        rows.append(fill("| {} | {} | {} |", cell(one["name"]), old, new))
+    return lines(rows)
+
+
+def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
+    paths = report["unexplained"]
+    which = "that no package explains" if report["packages"] else "that differ"
+    title = fill("**{} path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
+    rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
+    for one in report["folders"][:most_rows]:
+        counts = one["added"], one["removed"], one["changed"]
+        sizes = fill(size(one["old_size"])), fill(size(one["new_size"]))
+        rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(one["folder"]), *counts, *sizes))
+    listed = []
+    for one in paths[:most]:
+        what = fill(f" ({', '.join(one['what'])})") if one["what"] else fill("")
+        listed.append(fill("- " + one["verb"] + " {}{}", code(one["path"]), what))
+    if len(paths) > most:
+        listed.append(fill("- and {} more", len(paths) - most))
+    body = lines((lines(rows), lines(listed)), "\n\n")
+    return _folded(title, body) if len(paths) > FOLDED_BEYOND else lines((title, body), "\n\n")
+
+
+def _listed(title: Markdown, rows: list[Markdown], count: int, most: int) -> Markdown:
+    body = lines(rows)
+    if count > most:
+        body = lines((body, fill("and {} more", count - most)), "\n\n")
+    return _folded(title, body) if count > FOLDED_BEYOND else lines((title, body), "\n\n")
+
+
+def _folded(title: Markdown, body: Markdown) -> Markdown:
+    return fill("<details>\n<summary>{}</summary>\n\n{}\n\n</details>", title, body)
+
+
+def _digits(side: dict[str, Any]) -> Markdown:
+    return code(side["image"][7:19]) if side["image"] else fill("not built")
