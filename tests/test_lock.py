@@ -12,7 +12,7 @@ from envbuild.lock import BadLock, Lock, LockedStage, LockedStep
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
-steps = st.builds(LockedStep, texts, digests, digests)
+steps = st.builds(LockedStep, texts.filter(str.strip), digests, digests)
 stages = st.builds(
     LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(steps, max_size=2).map(tuple)
 )

@@ -14,11 +14,11 @@ FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 MOST_FILES = 500_000
 DEEPEST = 400
 _NAME_MAX = 255
-_TREE = re.compile(rb"(\d{6}) (\w+) ([0-9a-f]{40,64})\t(.*)", re.DOTALL)
-_INDEX = re.compile(rb"(\d{6}) ([0-9a-f]{40,64}) ([0-3])\t(.*)", re.DOTALL)
+_TREE = re.compile(rb"([0-7]{6}) (\w+) ([0-9a-f]{40,64})\t(.*)", re.DOTALL)
+_INDEX = re.compile(rb"([0-7]{6}) ([0-9a-f]{40,64}) ([0-3])\t(.*)", re.DOTALL)
 _STATUS = re.compile(
-    rb"\s*ctime: (\d+):(\d+)\s+mtime: (\d+):(\d+)\s+dev: \d+\s+ino: (\d+)\s+uid: \d+\s+gid: \d+\s+size: (\d+)\s+"
-    rb"flags: ([0-9a-f]+)\n"
+    rb"\s*ctime: (\d{1,19}):(\d{1,10})\s+mtime: (\d{1,19}):(\d{1,10})\s+dev: \d+\s+ino: (\d{1,20})\s+uid: \d+\s+"
+    rb"gid: \d+\s+size: (\d{1,19})\s+flags: ([0-9a-f]{1,16})\n"
 )
 _SKIPPED = 0x40000000
 """The flag of a file that a sparse check-out leaves out (git's CE_SKIP_WORKTREE)."""

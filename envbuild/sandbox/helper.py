@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -130,7 +131,9 @@ class Helper:
             if started is not None:
                 started(number)
             try:
-                outcome = answers(ours, failure, terminal, began, session, running)
+                outcome = answers(
+                    ours, failure, terminal, began, session, running, lambda: self.signal(number, signal.SIGKILL)
+                )
             finally:
                 if session is not None:
                     session.end()

@@ -88,7 +88,7 @@ class OwnSandbox:
             session.begin(ours, self.ids)
             started(1)
             try:
-                return answers(ours, failure, terminal, began, session, running)
+                return answers(ours, failure, terminal, began, session, running, self.cancel_all)
             finally:
                 session.end()
                 # Not over before all that was in it is.

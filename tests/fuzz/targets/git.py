@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envbuild.git.listing import of_index, of_tree
 from envbuild.git.lock_commits import LockCommits
 from envbuild.git.repository import author_of
 from tests.fuzz.target import Target
@@ -39,7 +40,32 @@ def read_log(data: bytes) -> None:
     commits.of("0" * 64)
 
 
+def read_tree(data: bytes) -> None:
+    for file in of_tree(data):
+        assert not file.path.startswith("/")
+        assert ".." not in file.path.split("/")
+
+
+def read_index(data: bytes) -> None:
+    for file in of_index(data):
+        assert 0 <= file.stage <= 3
+
+
+_LISTED = (
+    b"100644 ",
+    b"120000 ",
+    b"160000 ",
+    b"blob ",
+    b"\t",
+    b"\0",
+    b"../",
+    b".git/",
+    b" ctime: 1:2\n mtime: 3:4\n",
+    b"flags: 0\n",
+)
 TARGETS = (
+    Target("git-tree", read_tree, tokens=_LISTED),
+    Target("git-index", read_index, tokens=_LISTED),
     Target("git-blame", read_blame, (), (b"author ", b"author-time ", b"summary ", b"\n\t", b"\0", "\u2028".encode())),
     Target("git-log", read_log, (), (b"commit ", b"+image: sha256:", b"\n")),
 )
