@@ -207,6 +207,8 @@ def _share(store: Store) -> None:
 
 
 def _warn(notes: tuple[str, ...] | list[str], environment: Environment) -> None:
+    if not notes:
+        return
     from envbuild.ui.escape import visible
 
     for note in notes:

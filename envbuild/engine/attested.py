@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import os
 
-from envbuild.lock import Lock
 from envbuild.store.images import Image
 from envbuild.store.reference import digits_of
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.forest import lookup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.lock import Lock
 
 MADE = "base made"
 """Under which the store's memo keeps which trees it made for which bases."""

@@ -15,7 +15,6 @@ from envbuild.engine.project import read_recipe
 from envbuild.engine.session import RecipeRun, Session
 from envbuild.errors import WorkFailed
 from envbuild.real_path import Folder, NotPlain, RealFiles
-from envbuild.store.copying import copy_content
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory, edit
@@ -135,6 +134,8 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
 
 def _write(store: Store, entry: Entry, folder: Folder, name: str) -> None:
     """Writes a file of the store into a folder; holes stay holes."""
+    from envbuild.store.copying import copy_content  # `verify` alone writes them out again
+
     source = store.objects.open(entry)
     try:
         made = folder.create(name)

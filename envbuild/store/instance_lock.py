@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from random import random
 
 from envbuild.errors import WorkFailed
 from envbuild.store.instance_record import EXITED, Instance, read_state
@@ -24,7 +23,7 @@ def hold(instance: Instance) -> int:
             # Who only looks has it for a moment, and shares it: that is no supervisor.
             if _shares(descriptor):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
-                time.sleep(random() / 1000)  # two who want it would else look at each other for long
+                time.sleep(os.urandom(1)[0] / 256_000)  # two who want it would else look at each other for long
                 continue
             # One that has just ended: its supervisor is on its way out.
             if tries and read_state(instance.path).status == EXITED:
