@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 from collections.abc import Callable
 
 from envbuild.errors import WorkFailed
@@ -25,6 +26,7 @@ MOST_UNTOLD = 64 << 20
 _CHUNK = 1 << 20
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _ACCESS_LIST = "system.posix_acl_"
+_ACL_HEAD, _ACL_NAMED = 4, (0x02, 0x08)
 
 
 class Rules(Record):
@@ -194,6 +196,8 @@ class Copier:
         os.chmod(made, stat.S_IMODE(status.st_mode) & ~(0 if self._rules.special else _SET_ID))
         for name, value in _attributes_of(found):
             if name.startswith("user.") or self._rules.special:
+                if name.startswith(_ACCESS_LIST):
+                    value = _renumbered(value, self._rules.number)
                 try:
                     os.setxattr(made, name, value)
                 except OSError as error:
@@ -281,6 +285,14 @@ def _attributes_of(found: int) -> list[tuple[str, bytes]]:
         if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.EACCES):
             return []
         raise
+
+
+def _renumbered(value: bytes, number: Callable[[int], int]) -> bytes:
+    """An access list with its ids as another side shows them: a version, then tag, rights and id of each entry
+    (linux/posix_acl_xattr.h); named users and groups have one."""
+    entries = [struct.unpack_from("<HHI", value, at) for at in range(_ACL_HEAD, len(value) - 7, 8)]
+    named = [(tag, rights, number(one) if tag in _ACL_NAMED else one) for tag, rights, one in entries]
+    return value[:_ACL_HEAD] + b"".join(struct.pack("<HHI", *entry) for entry in named)
 
 
 def temporary_name() -> str:

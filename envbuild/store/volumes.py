@@ -11,6 +11,7 @@ from collections.abc import Callable
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
 from envbuild.store.attributes import apply_attributes
+from envbuild.store.images import sync_file_system
 from envbuild.store.instances import check_name
 from envbuild.store.objects import Objects
 from envbuild.store.trees import StoredTrees
@@ -140,6 +141,8 @@ class Volumes:
             made = f"{space.path}/volume"
             os.makedirs(f"{made}/data", mode=0o755)
             fill(f"{made}/data")
+            # Before it has its name: a power cut would leave it with empty files, and it is never filled again.
+            sync_file_system(made)
             try:
                 # Never onto another one: that is a folder with something in it (rename(2)).
                 os.rename(made, f"{self.path}/{name}")

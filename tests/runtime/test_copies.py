@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import subprocess
 import tarfile
 
@@ -93,6 +94,20 @@ class TestOut:
         assert stat.S_IMODE(again.st_mode) == 0o755
         assert stat.S_IMODE(whole.st_mode) == 0o4755
         assert again.st_mtime_ns == 1_000_000_000_123_456_789
+
+    @pytest.mark.root
+    def test_access_lists_name_the_same_users(self, one):
+        """Whose numbers an instance of root has under others outside (linux/posix_acl_xattr.h has the form)."""
+        entries = ((0x01, 6, -1), (0x02, 4, 33), (0x04, 4, -1), (0x08, 6, 44), (0x10, 6, -1), (0x20, 0, -1))
+        value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+        (one.folder / "listed").write_text("x")
+        os.setxattr(one.folder / "listed", "system.posix_acl_access", value)
+        cp(one, "-a", "listed", "one:/listed")
+        cp(one, "-a", "one:/listed", "back")
+        assert os.getxattr(one.folder / "back", "system.posix_acl_access") == value
+        assert one.command("stop", "one", "--time", "0").code == 0
+        cp(one, "-a", "one:/listed", "again")
+        assert os.getxattr(one.folder / "again", "system.posix_acl_access") == value
 
     def test_holes_stay_holes(self, one):
         with open(one.folder / "sparse", "wb") as file:
