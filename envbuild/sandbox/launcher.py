@@ -13,6 +13,8 @@ import fcntl
 import os
 import struct
 
+from envbuild.errors import MachineLacks
+
 _CODE = {
     "x86_64": bytes.fromhex(
         "4c8d6424084d89e5498b45004983c5084885c0747f80380075ee4d89ee498b064983c6084885c075f4b848000000bf030000"
@@ -40,12 +42,24 @@ _MFD_EXEC = 0x10
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
+class NoLauncher(MachineLacks):
+    """The kernel executes nothing that lies in memory (vm.memfd_noexec is 2)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this machine executes no program that lies in memory, as envbuild's launcher does",
+            "allow it: sysctl -w vm.memfd_noexec=1",
+        )
+
+
 def open_launcher() -> int:
-    """A descriptor of the program, to be executed and never to be changed. Raises OSError."""
+    """A descriptor of the program, to be executed and never to be changed. Raises NoLauncher."""
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
         opened = os.memfd_create("envbuild", flags | _MFD_EXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise NoLauncher from error
         opened = os.memfd_create("envbuild", flags)  # before Linux 6.3 there is no such flag, and all can be executed
     os.write(opened, program(os.uname().machine))
     fcntl.fcntl(opened, fcntl.F_ADD_SEALS, _SEALS)

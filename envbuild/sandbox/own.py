@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
+from envbuild.errors import MachineLacks
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.ids import SHIFTED, IdMap, explain, why_refused
@@ -29,7 +30,7 @@ class OwnSandbox:
         """The process has one thread yet, and is in its user namespace; `network` shares that of this process."""
         self.ids = ids
         self._sandbox: Waiting | None = None
-        self._problem: OSError | None = None
+        self._problem: OSError | MachineLacks | None = None
         self._namespace: int | None = None
         try:
             confinement = confinement_for(ids)
@@ -39,7 +40,7 @@ class OwnSandbox:
                 os.close(confinement.launcher)
             if ids.kind == SHIFTED:
                 self._namespace = self._sandbox.open_namespace()
-        except OSError as error:
+        except (OSError, MachineLacks) as error:
             self._problem = error  # told when there is a command for it
 
     def close(self) -> None:
@@ -66,6 +67,8 @@ class OwnSandbox:
         sandbox = self._sandbox
         if sandbox is None:
             reason, hint = "it has run its command", ""
+            if isinstance(self._problem, MachineLacks):
+                raise self._problem
             if self._problem is not None and self.ids.kind == SHIFTED:
                 raise explain(self._problem) from self._problem
             if self._problem is not None:

@@ -15,6 +15,7 @@ import signal
 import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild.errors import EnvbuildError
 from envbuild.sandbox import seccomp, syscalls
 from envbuild.sandbox.command import Confinement
 from envbuild.sandbox.ids import SHIFTED, SINGLE, IdMap, explain, why_refused
@@ -93,10 +94,10 @@ class _Server:
         self._control = control
         self._ids = ids
         self._ahead = ahead
-        self._confinement = confinement_for(ids)
+        self._confinement: Confinement | None = None
         self._running: dict[int, _Running] = {}
         self._waiting: Waiting | None = None
-        self._problem: OSError | None = None
+        self._problem: OSError | EnvbuildError | None = None
         self._poller = select.poll()
 
     def run(self) -> None:
@@ -144,8 +145,8 @@ class _Server:
                 send(link, PROCESS, (waiting.pid,))  # before process 1 has the socket, too
             send_descriptors(waiting.hand, descriptors)
             waiting.hand.close()
-        except OSError as error:
-            send(link, "failed", (f"a sandbox can't be made: {error.strerror}", why_refused(error)))
+        except (OSError, EnvbuildError) as error:
+            send(link, "failed", _told(error))
             link.close()
             return
         finally:
@@ -158,14 +159,14 @@ class _Server:
         if self._waiting is None:
             try:
                 self._waiting = self._make(network=False)
-            except OSError as error:
+            except (OSError, EnvbuildError) as error:
                 self._problem = error  # told when a command needs it
 
     def _show_namespace(self) -> None:
         """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
         if self._waiting is None:
             assert self._problem is not None
-            reason = explain(self._problem)
+            reason = self._problem if isinstance(self._problem, EnvbuildError) else explain(self._problem)
             send(self._control, "failed", (reason.message, reason.hint))
             return
         namespace = self._waiting.open_namespace()
@@ -173,6 +174,8 @@ class _Server:
         os.close(namespace)
 
     def _make(self, network: bool) -> Waiting:
+        if self._confinement is None:
+            self._confinement = confinement_for(self._ids)
         return make_sandbox(self._confinement, self._ids, network=network)
 
     def _reap(self, one: _Running) -> None:
@@ -207,7 +210,7 @@ class _Server:
 
 
 def confinement_for(ids: IdMap) -> Confinement:
-    """What holds the commands of sandboxes with these ids. Raises OSError."""
+    """What holds the commands of sandboxes with these ids. Raises NoLauncher."""
     single = ids.kind == SINGLE
     return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
 
@@ -240,6 +243,12 @@ def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Wait
         made.end()
         raise
     return made
+
+
+def _told(error: OSError | EnvbuildError) -> tuple[str, str]:
+    if isinstance(error, EnvbuildError):
+        return error.message, error.hint
+    return f"a sandbox can't be made: {error.strerror}", why_refused(error)
 
 
 def _keep_only(hand: int, launcher: int) -> None:

@@ -24,6 +24,7 @@ from envbuild.runtime.ports import parse_ports
 from envbuild.sandbox.answers import answers
 from envbuild.sandbox.codec import BadMessage, decode, encode
 from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.ids import SINGLE, IdMap
 from envbuild.sandbox.request import Entry
 from envbuild.sandbox.session import Session
 from envbuild.sandbox.wire import send
@@ -163,7 +164,7 @@ def test_descriptors_of_process_1_are_what_they_should_be_or_are_closed(tmp_path
     session.connect = lambda *given: pytest.fail("it is no netlink socket")
     taken = []
     with process_1() as (ours, theirs):
-        session.begin(ours)
+        session.begin(ours, IdMap(SINGLE, 1))
         number = session.enter(Entry(("sh",)), (0, 1, 2), taken.append, lambda master: pytest.fail("no terminal"))
         before = descriptors()
         file = os.open(tmp_path / "file", os.O_RDONLY)
@@ -191,7 +192,7 @@ def test_no_more_sockets_are_taken_than_were_asked_for():
     given = []
     session.sockets = lambda protocol, count, found: given.extend(found)
     with process_1() as (ours, theirs), socket(AF_INET, SOCK_STREAM) as good, socket(AF_UNIX, SOCK_STREAM) as other:
-        session.begin(ours)
+        session.begin(ours, IdMap(SINGLE, 1))
         session.ask_sockets("tcp", 2)
         send(theirs, "a socket", (0, "tcp", 4), [good.fileno(), other.fileno(), good.fileno(), good.fileno()])
         send(theirs, "a socket", (0, "udp", 1), [good.fileno()])

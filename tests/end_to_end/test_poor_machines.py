@@ -71,6 +71,27 @@ def test_no_user_namespaces(recipe, error, mend):
     assert mend in doctor.stdout
 
 
+@pytest.mark.root
+def test_a_kernel_that_executes_nothing_in_memory(recipe):
+    """vm.memfd_noexec belongs to a process namespace (Linux 6.3), so that here it holds for the test alone."""
+    setting = "/proc/sys/vm/memfd_noexec"
+    if not os.path.exists(setting):
+        pytest.skip("a kernel before 6.3")
+    assert envbuild(recipe, "", "build", "web.env").returncode == 0
+    for words in ("build --no-cache web.env --progress plain", "run web -- true", "run -d web -- true", "doctor"):
+        script = f"echo 2 > {setting} && exec {sys.executable} -m envbuild {words}"
+        done = subprocess.run(
+            ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script],
+            cwd=recipe.folder,
+            env=recipe.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "sysctl -w vm.memfd_noexec=1" in done.stdout + done.stderr, (words, done)
+        assert done.returncode in (1, 3)
+
+
 def test_a_limit_of_no_namespaces_that_the_kernel_itself_holds_to(recipe):
     script = f"echo 0 > /proc/sys/user/max_user_namespaces && exec {sys.executable} -m envbuild build web.env"
     done = subprocess.run(
