@@ -238,7 +238,7 @@ def killed(write):
     finally:
         os.fork = fork
 ids._unshare_with = killed
-ids._enter = ids._enter if os.geteuid() == 0 else lambda: ids._unshare_with(lambda: None)
+ids._enter = ids._enter_as_root if os.geteuid() == 0 else lambda: ids._unshare_with(lambda: None)
 from envbuild.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
