@@ -171,6 +171,19 @@ class TestRootIsNobodyOutside:
             assert done.out == "again\n", done.err
 
 
+@pytest.mark.root
+def test_standard_output_that_is_a_file_can_be_opened_again(image):
+    """By way of a pipe: root's files are nobody's inside."""
+    words = [sys.executable, "-m", "envbuild", "run", "web", "--", "sh", "-c"]
+    script = "echo one; echo two > /dev/stdout; echo three >&2; seq 100000 | tail -n 1; exit 4"
+    with open(image.folder / "log", "wb") as log:
+        done = subprocess.run(
+            [*words, script], cwd=image.folder, env=image.environment, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+    assert done.returncode == 4
+    assert (image.folder / "log").read_text() == "one\ntwo\nthree\n100000\n"
+
+
 def inner_pid(mark: str) -> int:
     """The host's number of the command with this text, in another process namespace."""
     for entry in os.listdir("/proc"):
