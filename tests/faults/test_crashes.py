@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_and_loses_nothing(project):
     script = (
         "import os, errno, sys\n"
         "import envbuild.store.snapshot as snapshot\n"
-        "def full(path): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)\n"
+        "def full(path, *more): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)\n"
         "snapshot.hash_of = full\n"
         "from envbuild.cli.main import run\n"
         "sys.exit(run(['build', 'web.env']))"
