@@ -6,7 +6,7 @@ from envbuild.errors import UsageError
 from envbuild.history.commits import Commits, build_of
 from envbuild.record import Record
 from envbuild.store.images import Image, ImageGone
-from envbuild.store.moments import BadMoment
+from envbuild.store.moments import BadMoment, is_count
 from envbuild.store.reference import digits_of, parse_reference, split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import ROLLBACK, HistoryEntry, NoSuchTag
@@ -88,7 +88,7 @@ def _before(store: Store, name: str, tag: str, current: Digest | None) -> Histor
 
 def _meant(store: Store, name: str, tag: str, to: str) -> Image:
     which = to[2:-1] if to.startswith("@{") and to.endswith("}") else to
-    if which.isascii() and which.isdigit() and int(which) < store.tags.length(name, tag):
+    if is_count(which) and int(which) < store.tags.length(name, tag):
         return store.images.past(name, tag, which)
     other = store.tags.image_of(name, which) if not which.startswith("sha256:") else None
     if other is not None:

@@ -9,7 +9,7 @@ from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store import publish
 from envbuild.store.database import Database
-from envbuild.store.moments import moment_of
+from envbuild.store.moments import is_count, moment_of
 from envbuild.store.record_text import DETAIL, FAILURE, read_text, typed
 from envbuild.store.reference import digits_of, parse_reference
 from envbuild.store.tags import NoSuchEntry, Tags
@@ -140,7 +140,7 @@ class Images:
 
     def past(self, name: str, tag: str, which: str) -> Image:
         """What NAME:TAG named `which` moves ago, or at that time."""
-        if which.isascii() and which.isdigit():
+        if is_count(which):
             entry = self._tags.entry_back(name, tag, int(which))
         else:
             entry = self._tags.entry_at(name, tag, moment_of(which, time.time()), which)

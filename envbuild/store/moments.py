@@ -25,6 +25,11 @@ class BadMoment(UsageError):
         )
 
 
+def is_count(text: str) -> bool:
+    """Whether a text is the N of `@{N}`; more digits than nine are none, however many there are."""
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def moment_of(text: str, now: float) -> float:
     """Seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
 

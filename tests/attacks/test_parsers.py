@@ -293,3 +293,16 @@ def test_a_lock_on_record_is_written_where_it_lay(tmp_path, name):
         with pytest.raises(SourcesLeadOut):
             check_out(store, {"tree": digest, "locks": {name: "version: 1"}}, str(folder))
     assert (tmp_path / "outside").read_text() == "somebody's"
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("which", ["9" * 5000, "٣", "1" * 18, "0x1", "-1", "9" * 400 + " days ago"])
+def test_a_reference_with_a_number_without_end_is_told(project, which):
+    assert project.build("run true").code == 0
+    for words in (
+        ("ls", f"web@{{{which}}}"),
+        ("rollback", "web", "--to", f"@{{{which}}}"),
+        ("diff", f"web@{{{which}}}", "web"),
+    ):
+        done = project.command(*words)
+        assert done.code in (1, 2), done
