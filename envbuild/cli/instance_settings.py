@@ -26,6 +26,7 @@ from envbuild.runtime.settings import (
 from envbuild.store.instances import check_name
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+MOST_PROCESSORS = 10_000
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
 
@@ -46,6 +47,10 @@ def settings_from(
             raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
+    if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
+        raise UsageError(f"--cpus {arguments.cpus} is no number of processors", "as in: --cpus 1.5")
+    if arguments.hostname:
+        check_name(arguments.hostname, "a host")
     ports = [port for text in arguments.publish for port in parse_ports(text)]
     if arguments.publish_all:
         ports += exposed(facts.expose, ports)
@@ -87,7 +92,7 @@ def size(text: str, option: str) -> int:
     if number and number[-1] in "kmg" and unit == "b":
         number, unit = number[:-1], number[-1]
     try:
-        found = round(float(number) * _UNITS[unit])
+        found = round(float(number) * _UNITS[unit]) if number.isascii() else 0
     except (ValueError, OverflowError):
         found = 0
     if not 0 < found < 1 << 63:

@@ -306,3 +306,22 @@ def test_a_reference_with_a_number_without_end_is_told(project, which):
     ):
         done = project.command(*words)
         assert done.code in (1, 2), done
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--cpus", ("nan", "inf", "1e400", "9" * 5000, "-1", "x")),
+        ("--hostname", ("٣", "a\nb", "-x", "a" * 300, "a/b")),
+        ("--memory", ("9" * 5000, "1e400", "٣", "nan", "9" * 40 + "kB")),
+        ("--pids", ("9" * 5000, "٣x", "-1")),
+        ("--tmpfs", ("/x:" + "9" * 5000, "x", "/x:nan")),
+        ("--restart", ("on-failure:" + "9" * 5000, "on-failure:٣x", "often")),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(project, option, values):
+    assert project.build("run true").code == 0
+    for value in values:
+        done = project.command("run", option, value, "web", "--", "true")
+        assert done.code == 2, (value[:20], done)
