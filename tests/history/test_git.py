@@ -248,7 +248,7 @@ class TestInstalled:
 
 def lock(packages: dict[str, str], image: str, extra: tuple[LockedStep, ...] = ()) -> Lock:
     listed = tuple(
-        Package(name, version, f"sha256:{version * 3}", f"pool/{name}") for name, version in packages.items()
+        Package(name, version, f"sha256:{version * 64}", f"pool/{name}") for name, version in packages.items()
     )
     step = LockedStep("apt ...", image * 64, image * 64, image * 64, listed)
     stage = LockedStage("1", "debian:bookworm", "b" * 64, "snapshot", 9, (step, *extra))

@@ -58,7 +58,9 @@ def test_a_command_beside_ends_with_who_asked_for_it(image):
 
 
 def test_what_it_wrote_is_there_when_it_is_started_again(image):
-    run(image, "web", "--", "sh", "-c", f"date +%s%N >> /times; echo $(wc -l < /times); {WAITING}")
+    script = WAITING.replace("while", "date +%s%N >> /times; echo $(wc -l < /times); while", 1)
+    run(image, "web", "--", "sh", "-c", script)
+    assert wait_for(lambda: image.command("logs", "one").out == "1\n")
     image.command("stop", "one")
     assert image.command("start", "one").code == 0
     assert wait_for(lambda: image.command("logs", "one").out.split() == ["1", "bye", "2"])

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -126,7 +127,19 @@ print(json.dumps(result))
 """
 
     def test_no_process_outside_and_not_process_1_can_be_touched(self, box, actor):  # noqa: F811
-        found = attack(box, self.SCRIPT, str(os.getpid()), **actor)
+        # One whose number nobody has inside, also where the tests have a process namespace of their own.
+        for _ in range(200):
+            outside = subprocess.Popen(["sleep", "60"])
+            if outside.pid > 100:
+                break
+            outside.kill()
+            outside.wait()
+        try:
+            found = attack(box, self.SCRIPT, str(outside.pid), **actor)
+            assert outside.poll() is None
+        finally:
+            outside.kill()
+            outside.wait()
         namespaces = found.pop("init namespaces")
         assert "done" not in found.values(), found
         assert "done" not in namespaces
