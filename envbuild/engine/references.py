@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from envbuild.engine.attested import attested_image, kept_recipe
 from envbuild.errors import UsageError
 from envbuild.store.images import Image
 from envbuild.store.reference import BadName, digits_of, split_name
@@ -84,6 +83,8 @@ def _built(store: Store, reference: str, found: LockedRecipe, revision: str, fol
     lock = found.lock
     if store.images.get(lock.image) is None:
         raise NotBuiltHere(reference, lock.image, found.path, revision)
+    from envbuild.engine.attested import attested_image, kept_recipe  # only for locks in git
+
     image = attested_image(store, lock)
     if image is None:
         raise NotAsBuilt(reference, lock.image, found.path, revision, "its steps did not give that here")

@@ -6,6 +6,8 @@ taken, and nothing has to be counted.
 
 from __future__ import annotations
 
+import os
+
 from envbuild.record import Record
 
 MOST_KEPT = 256
@@ -19,11 +21,9 @@ class Allowance(Record):
 
 
 def allowance() -> Allowance:
-    """What the limit of this process allows now (getrlimit(2), RLIMIT_NOFILE)."""
-    import resource  # not at every start
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
+    """What the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is none)."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    if limit < 0:
         limit = 1 << 20
     kept = min(MOST_KEPT, limit // 4)
     return Allowance(limit - kept, kept)
