@@ -26,7 +26,7 @@ class NetworkSettings(Record):
 
 
 _MOST_RELEASE = 1 << 16
-_SUITE = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+_SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
 
 
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
@@ -40,7 +40,7 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
     fields = dict(line.split("=", 1) for line in text.decode(errors="replace").splitlines() if "=" in line)
     # It goes into apt's sources.
     named = fields.get("VERSION_CODENAME", "").strip('"')
-    suite = named if _SUITE.fullmatch(named) else None
+    suite = named if re.fullmatch(_SUITE, named) else None
 
     def has(path: str) -> bool:
         return lookup(store.trees, tree, path.strip("/").encode()) is not None

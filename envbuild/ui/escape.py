@@ -15,13 +15,14 @@ from codecs import getincrementaldecoder
 LINE_LIMIT = 4096
 """Characters after which a line is broken, so that a step that never ends its line takes no memory."""
 
+# Compiled where they are first used, which `re` remembers: most commands only start, and meet no such text.
 # C0 (but tab), DEL, C1; marks, embeddings, overrides and isolates of bidirectional text (Unicode UAX #9) and
 # the two separators that some programs take for a newline; surrogates, which stand for bytes that are not text.
-_SPECIAL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SPECIAL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 # Spaces of other widths (Unicode's category Zs): seen, though not told apart.
 _SPACES = "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_STRING_END = re.compile("[\x07\n\x18\x1a\x1b\x9c]")
+_STRING_END = "[\x07\n\x18\x1a\x1b\x9c]"
 
 _GROUND, _ESCAPE, _INTERMEDIATE, _CONTROL, _STRING = range(5)
 
@@ -34,7 +35,7 @@ def clean(text: bytes | str) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    if not _SPECIAL.search(text):
+    if not re.compile(_SPECIAL).search(text):
         return text
     cleaner = LineCleaner(limit=len(text) * 10)
     lines = cleaner.feed_text(text)
@@ -102,7 +103,7 @@ class LineCleaner:
         position, end = 0, len(text)
         while position < end:
             if self._state == _GROUND:
-                special = _SPECIAL.search(text, position)
+                special = re.compile(_SPECIAL).search(text, position)
                 stop = special.start() if special else end
                 if stop > position:
                     self._append(text[position:stop], lines)
@@ -167,7 +168,7 @@ class LineCleaner:
 
         A newline ends it too, for the reason that `_skip_one` gives.
         """
-        end = _STRING_END.search(text, position)
+        end = re.compile(_STRING_END).search(text, position)
         if not end:
             return len(text)
         self._state = _ESCAPE if end[0] == "\x1b" else _GROUND
