@@ -11,7 +11,7 @@ import errno
 import os
 
 from envbuild.errors import UsageError
-from envbuild.git.head import repository_of
+from envbuild.git.git_dir import repository_of
 from envbuild.linux.nofollow import inside, read_plain
 
 MOST_RECIPE = 4 << 20

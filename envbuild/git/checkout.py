@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from envbuild.git.blobs import Blobs, BlobTooLarge
-from envbuild.git.listing import LINK, SUBMODULE, BadTree, Listed
 from envbuild.git.repository import Repository
+from envbuild.git.tracked_files import LINK, SUBMODULE, BadTree, Listed
 
 MOST_BYTES = 8 << 30
 """All files of a commit together."""

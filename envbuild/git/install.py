@@ -9,16 +9,18 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import UsageError
-from envbuild.git.program import GitFailed
+from envbuild.errors import EnvbuildError, UsageError
+from envbuild.git.git_dir import repository_of
+from envbuild.git.program import GitFailed, output
 from envbuild.git.repository import Repository
 from envbuild.linux.nofollow import open_real, read_plain
 from envbuild.record import Record
 
+ATTRIBUTES_FILE = ".gitattributes"
 DRIVER = "envbuild-lock"
 PATTERN = "*.env.lock"
 ATTRIBUTES = f"{PATTERN} diff={DRIVER} merge={DRIVER}"
-_MOST = 1 << 20
+_MAX_BYTES = 1 << 20
 _MARK = "# envbuild: check that locks are up to date"
 
 
@@ -77,6 +79,46 @@ def remove(repository: Repository) -> None:
         os.unlink(hook)
 
 
+def let_git_merge(lock_path: str) -> str:
+    """Sees to it that git merges this lock. Returns the path of the file that was written for that, "" if nothing had
+    to be done: the lock is in no repository, or its attributes say how it is merged."""
+    folder, name = os.path.split(os.path.abspath(lock_path))
+    folder = os.path.realpath(folder)
+    if repository_of(folder) is None:
+        return ""
+    try:
+        if os.path.lexists(f"{folder}/{ATTRIBUTES_FILE}"):
+            read_plain(f"{folder}/{ATTRIBUTES_FILE}", _MAX_BYTES)  # git would wait for one that is a FIFO
+        said = output(folder, "check-attr", "merge", "--", name, seconds=10)
+    except (EnvbuildError, OSError):
+        return ""
+    if not said.rstrip().endswith(b": unspecified"):
+        return ""
+    pattern = "*.env.lock" if name.endswith(".env.lock") else f"/{name}"
+    path = f"{folder}/{ATTRIBUTES_FILE}"
+    try:
+        append_line(path, f"{pattern} merge=union", _MAX_BYTES)
+    except OSError:
+        return ""  # it can be merged by hand, too
+    return path
+
+
+def append_line(path: str, line: str, most: int) -> None:
+    """Adds a line to a plain file at a path without links, which is made if it isn't there. Raises OSError."""
+    try:
+        text = read_plain(path, most)
+    except FileNotFoundError:
+        text = b""
+    # What stands there now may be something else than what was read: a link is not followed, a FIFO not waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = open_real(path, flags)
+    try:
+        start = b"\n" if text and not text.endswith(b"\n") else b""
+        os.write(descriptor, start + line.encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
 def _put_line(path: str, line: str) -> None:
     text = _read(path) if os.path.lexists(path) else ""
     if line not in text.splitlines():
@@ -86,7 +128,7 @@ def _put_line(path: str, line: str) -> None:
 def _read(path: str) -> str:
     """The text of a file of the clone's own; "" for what is none, which is then another's."""
     try:
-        return read_plain(path, _MOST).decode("utf-8", "surrogateescape")
+        return read_plain(path, _MAX_BYTES).decode("utf-8", "surrogateescape")
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
             return ""

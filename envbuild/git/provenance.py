@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from envbuild.git.head import branch_of, repository_of
+from envbuild.git.git_dir import branch_of, repository_of
 from envbuild.record import Record
 
 TYPE_CHECKING = False

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from envbuild.errors import UsageError
 from envbuild.git.blobs import Blobs, BlobTooLarge
-from envbuild.git.head import repository_of
-from envbuild.git.listing import Listed, of_index, of_tree
+from envbuild.git.git_dir import repository_of
 from envbuild.git.program import GitFailed, output
+from envbuild.git.tracked_files import Listed, of_index, of_tree
 from envbuild.record import Record
 
 MOST_READ = 16 << 20

@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from envbuild.git.listing import LINK, SUBMODULE, Listed
 from envbuild.git.repository import Repository
+from envbuild.git.tracked_files import LINK, SUBMODULE, Listed
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 

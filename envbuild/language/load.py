@@ -14,7 +14,7 @@ from envbuild.language.parameters import Declarations
 from envbuild.language.parse import parse_all
 from envbuild.language.reader import Context
 from envbuild.language.scope import BUILT_IN, Scope
-from envbuild.language.stages import Use, check_uses
+from envbuild.language.stage_uses import Use, check_uses
 from envbuild.language.statements import read_statement
 from envbuild.language.syntax import Broken, Written
 from envbuild.linux.nofollow import read_plain

@@ -8,7 +8,7 @@ import re
 from envbuild.language import model, values
 from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
-from envbuild.language.packages import read_apt, read_npm, read_pip
+from envbuild.language.package_statements import read_apt, read_npm, read_pip
 from envbuild.language.quoting import Parts
 from envbuild.language.reader import Context
 from envbuild.language.syntax import TextLine, Word, Written
