@@ -1,4 +1,5 @@
-"""The branch that is checked out, read from git's own file: a build with nothing to do has no time to start git."""
+"""The `.git` of a working tree and the branch that its HEAD names, read without git: a cached build has no time to
+start it."""
 
 from __future__ import annotations
 
@@ -7,27 +8,27 @@ import os
 from envbuild.linux.nofollow import read_plain
 
 _BRANCH = "ref: refs/heads/"
-_MOST = 1 << 16
+_MAX_BYTES = 1 << 16
 
 
 def branch_of(folder: str) -> str | None:
-    """The branch of the working tree that `folder` lies in; None outside of one, and for a detached HEAD
+    """Return the branch of the working tree that `folder` lies in; None outside of one, and for a detached HEAD
     (gitrepository-layout(5): HEAD, and a `.git` that is a file)."""
-    git = repository_of(folder)
-    if git is None:
+    git_dir = git_dir_of(folder)
+    if git_dir is None:
         return None
     try:
-        if not os.path.isdir(git):
-            target = read_plain(git, _MOST).decode().removeprefix("gitdir:").strip()
-            git = os.path.join(os.path.dirname(git), target)
-        head = read_plain(f"{os.path.realpath(git)}/HEAD", _MOST).decode().strip()
+        if not os.path.isdir(git_dir):
+            target = read_plain(git_dir, _MAX_BYTES).decode().removeprefix("gitdir:").strip()
+            git_dir = os.path.join(os.path.dirname(git_dir), target)
+        head = read_plain(f"{os.path.realpath(git_dir)}/HEAD", _MAX_BYTES).decode().strip()
     except (OSError, ValueError):
         return None
     return head.removeprefix(_BRANCH) if head.startswith(_BRANCH) else None
 
 
-def repository_of(folder: str) -> str | None:
-    """The `.git` of the working tree that `folder` lies in, with no link on the way to it."""
+def git_dir_of(folder: str) -> str | None:
+    """Return the path of the `.git` of the working tree that `folder` lies in, with all links on the way resolved."""
     folder = os.path.realpath(folder)
     while not os.path.lexists(f"{folder}/.git"):
         above = os.path.dirname(folder)

@@ -12,7 +12,7 @@ from envbuild.git import tracked_files
 from envbuild.git.checkout import checked_out
 from envbuild.git.program import GitFailed, GitTooMuch, GitTooSlow, output
 from envbuild.git.repository import Repository
-from envbuild.git.tracked_files import BadTree, TreePath, of_tree
+from envbuild.git.tracked_files import BadTree, TreePath, files_of_tree
 
 
 class Crafted:
@@ -99,7 +99,7 @@ def test_nothing_is_written_through_a_link(crafted, tmp_path):
         [("100644", b"a", blob), ("40000", b"a", inner)],
         [("120000", b"a", link), ("100644", b"a", blob)],
     ):
-        with pytest.raises(BadTree, match="as two things"):
+        with pytest.raises(BadTree, match="as different kinds of file"):
             written(crafted, crafted.commit(crafted.tree(*entries)))
     assert not list(outside.iterdir())
 
@@ -135,8 +135,8 @@ def test_names_are_types():
         with pytest.raises(BadTree):
             TreePath(text)
     with pytest.raises(BadTree):
-        list(of_tree(b"nonsense\0"))
-    assert tracked_files.MOST_FILES > 0
+        list(files_of_tree(b"nonsense\0"))
+    assert tracked_files.MAX_FILES > 0
 
 
 class TestFilesThatWeWrite:
