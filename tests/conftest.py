@@ -11,10 +11,13 @@ import sys
 import tarfile
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.forked import ForkServer, can_be_forked
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
 settings.register_profile("envbuild", database=None, deadline=None)
@@ -62,6 +65,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@cache
+def fork_server() -> ForkServer:
+    """The process that this session's commands are forked from."""
+    return ForkServer()
+
+
+def pytest_sessionfinish() -> None:
+    if fork_server.cache_info().currsize:
+        fork_server().close()
+
+
 @dataclass
 class Done:
     """How a command ended, and for a build its events."""
@@ -101,7 +115,6 @@ class Project:
             **{name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"},
             "HOME": str(folder),
             "ENVBUILD_STORE": str(store),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.store = store
 
@@ -112,16 +125,21 @@ class Project:
         return path
 
     def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "envbuild", *words],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        """Runs a command of envbuild to its end."""
+        environment = {**self.environment, **variables}
+        if can_be_forked(environment):
+            done = fork_server().run(words, self.folder, environment, stdin, timeout)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "envbuild", *words],
+                cwd=self.folder,
+                env=environment,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert "Traceback" not in err, err
         return Done(done.returncode, out, err)
