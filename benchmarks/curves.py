@@ -12,7 +12,7 @@ from benchmarks.bench import Bench
 # Puts a number of made-up steps with a tree each into the store, as builds would have.
 FILLER = """
 import os, sys
-from envbuild.store.records import Source, StepRecord
+from envbuild.store.step_cache import Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
 count = int(sys.argv[2])

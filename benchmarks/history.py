@@ -17,7 +17,7 @@ from benchmarks.peers import Missing
 # Puts two images into the store whose trees have so many files and differ in so many.
 FILLER = """
 import sys
-from envbuild.plan.facts import Facts, dump, image_digest
+from envbuild.plan.image_config import Facts, dump, image_digest
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change

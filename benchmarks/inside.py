@@ -81,8 +81,8 @@ print(json.dumps(found))
 """
 _FOLD = """
 import sys
-from envbuild.engine.references import find_image
-from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.build.named_image import find_image
+from envbuild.sandbox.user_namespace import enter_user_namespace
 from envbuild.store.store import Store
 enter_user_namespace()
 with Store.open(sys.argv[1]) as store:

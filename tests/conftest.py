@@ -35,7 +35,7 @@ APPLETS = """
 
 def _namespaces_work() -> str:
     """Why namespaces do not work here, "" if they do."""
-    script = "from envbuild.sandbox.ids import enter_user_namespace as e; e()"
+    script = "from envbuild.sandbox.user_namespace import enter_user_namespace as e; e()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"no user namespaces: {done.stderr.strip().splitlines()[-1:]}"
 
@@ -44,12 +44,12 @@ def _mirror_works() -> str:
     if shutil.which("mmdebstrap") is None:
         return "mmdebstrap is not installed"
     if os.geteuid() != 0:
-        from envbuild.sandbox.subids import why_not_range
+        from envbuild.linux.subids import why_not_range
 
         reason = why_not_range(os.geteuid())
         if reason:
             return reason
-    from envbuild.bases.apt_sources import machine_sources, sources_for
+    from envbuild.debian.apt_sources import machine_sources, sources_for
 
     return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
 
@@ -215,7 +215,7 @@ def removable(tmp_path_factory: pytest.TempPathFactory):
     if os.geteuid() == 0:
         return
     script = (
-        "import os, sys; from envbuild.sandbox.ids import enter_user_namespace as enter; enter()\n"
+        "import os, sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
         "def own(path):\n"
         "    os.chown(path, 0, 0, follow_symlinks=False); os.chmod(path, 0o700)\n"
         "    with os.scandir(path) as items:\n"

@@ -13,13 +13,13 @@ import subprocess
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from envbuild.bases.apt_sources import AptSource, machine_sources, sources_for, to_deb822
-from envbuild.bases.archive import LATEST
+from envbuild.archive.tar import LATEST
 from envbuild.bases.tarball import write_archive
-from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
-from envbuild.sandbox.subids import find_program, why_not_range
+from envbuild.linux.subids import find_program, why_not_range
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
+from envbuild.tree.target import PreparedBase, TreeTarget
 
 LEFT_OUT = (
     b"etc/apt/sources.list",

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from hashlib import md5
 
-from envbuild.bases.collected import Collected
-from envbuild.bases.dpkg import Diversion, DpkgDatabase, NoSuchPackage, Package
-from envbuild.bases.generated import generate
 from envbuild.bases.programs import prepare_programs
-from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.debian.file_plan import Collected
+from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, NoSuchPackage, Package
+from envbuild.debian.maintainer_scripts import generate
+from envbuild.tree.target import PreparedBase, TreeTarget
 
 ALWAYS = ("apt",)
 """What the base has beside the essential packages. Those are always there: a package may rely on them without

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from envbuild.bases.collected import Collected
-from envbuild.bases.elf import read_elf
-from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.debian.elf import read_elf
+from envbuild.debian.file_plan import Collected
 from envbuild.errors import UsageError
+from envbuild.tree.target import PreparedBase, TreeTarget
 
 PLAIN = (
     "sh",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from envbuild.bases.target import PreparedBase, TreeTarget
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Entry
+from envbuild.tree.target import PreparedBase, TreeTarget
 
 EPOCH = 315_532_800
 """1980-01-01, the first day that every archive format can write."""

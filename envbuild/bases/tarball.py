@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.bases.archive import ArchiveError, Limits, Member, TarReader
-from envbuild.bases.compression import open_compressed
-from envbuild.bases.target import PreparedBase, TreeTarget
+from envbuild.archive.compression import open_compressed
+from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
+from envbuild.tree.target import PreparedBase, TreeTarget
 
 OVERLAY = b"user.overlay."
 _KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")

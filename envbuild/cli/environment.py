@@ -68,12 +68,12 @@ class Environment:
     def sparse_limit(self) -> int:
         """`$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may leave.
         Raises UsageError for other text."""
-        from envbuild.store.holes import MOST_UNWRITTEN
+        from envbuild.linux.sparse_files import MOST_UNWRITTEN
 
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
             return MOST_UNWRITTEN
-        from envbuild.ui.units import parse_size
+        from envbuild.ui.humanize import parse_size
 
         found = parse_size(text)
         if found is None:
@@ -84,12 +84,12 @@ class Environment:
 
     def fetch_limit(self) -> int:
         """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises UsageError for other text."""
-        from envbuild.engine.request import MOST_FETCHED
+        from envbuild.build.request import MOST_FETCHED
 
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
             return MOST_FETCHED
-        from envbuild.ui.units import parse_size
+        from envbuild.ui.humanize import parse_size
 
         found = parse_size(text)
         if not found:

@@ -7,26 +7,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.cli.instance_settings import settings_from
-from envbuild.engine.home import Homes
-from envbuild.engine.image_facts import facts_of
-from envbuild.engine.machine_network import NetworkSettings, network_settings
-from envbuild.engine.named_image import find_image
-from envbuild.plan.facts import Facts, dump, load
-from envbuild.runtime.prepare import check_workdir, prepare
-from envbuild.runtime.settings import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
-from envbuild.runtime.settings import dump as dump_settings
-from envbuild.runtime.supervisor import Task
+from envbuild.cli.run_settings import settings_from
+from envbuild.images.home import Homes
+from envbuild.images.image_facts import facts_of
+from envbuild.images.network_settings import NetworkSettings, network_settings
+from envbuild.instances.config import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
+from envbuild.instances.config import dump as dump_settings
+from envbuild.instances.records import Instance, Instances, hold
+from envbuild.instances.sandbox_request import check_workdir, prepare
+from envbuild.instances.supervisor import Task
+from envbuild.plan.image_config import Facts, dump, load
 from envbuild.store.images import Image
-from envbuild.store.instances import Instance, Instances, hold
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from envbuild.runtime.ahead import Ahead
-    from envbuild.runtime.background import Background
+    from envbuild.instances.ahead import Ahead
+    from envbuild.instances.background import Background
 
 
 def run_image(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
@@ -62,7 +62,7 @@ def run_tree(
     with _recorded(store, image, tree, facts, settings, arguments, temporary=not keep) as (instance, settings):
         task, notes = _task(store, instance, settings, facts, environment)
         _warn(notes, environment)
-        from envbuild.runtime.foreground import run_in_foreground
+        from envbuild.instances.foreground import run_in_foreground
 
         return run_in_foreground(task, ahead, terminal=terminal, tell=lambda notes: _warn(notes, environment))
 
@@ -200,7 +200,9 @@ def _with_home(store: Store, tree: Digest, settings: Settings) -> Settings:
 
 
 def _share(store: Store) -> None:
-    from envbuild.sandbox.ids import enter_user_namespace  # mostly entered already: only asks which kind it is
+    from envbuild.sandbox.user_namespace import (
+        enter_user_namespace,
+    )  # mostly entered already: only asks which kind it is
 
     store.share()
     store.owners_observable = enter_user_namespace().kind != "single"
@@ -209,7 +211,7 @@ def _share(store: Store) -> None:
 def _warn(notes: tuple[str, ...] | list[str], environment: Environment) -> None:
     if not notes:
         return
-    from envbuild.ui.escape import visible
+    from envbuild.ui.sanitize import visible
 
     for note in notes:
         environment.stderr.write(f"warning: {visible(note)}\n")

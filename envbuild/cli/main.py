@@ -99,7 +99,7 @@ vars(argparse)["_"] = str
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
         module_name, _ = COMMANDS[words[0]]
-        module = import_module(f"envbuild.cli.{module_name}")
+        module = import_module(f"envbuild.cli.commands.{module_name}")
         parser = argparse.ArgumentParser(
             prog=f"envbuild {words[0]}",
             description=module.DESCRIPTION,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from envbuild.drift.lines import Line, word
-from envbuild.engine.accounts import Account, Databases, accounts, groups
+from envbuild.drift.statement_text import Line, word
+from envbuild.images.accounts import Account, Databases, accounts, groups
 from envbuild.record import Record
-from envbuild.sandbox.accounts import lines_of
+from envbuild.sandbox.user_lookup import lines_of
 
 MOST_LINES = 100
 """Each is tried by a build; more accounts than these nobody has added by hand."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from envbuild.build.build import build
+from envbuild.build.context import IGNORE_FILE, MOST_IGNORED
+from envbuild.build.events import Emit
+from envbuild.build.project import UnreadableFile, read_inside
+from envbuild.build.request import BuildRequest
 from envbuild.drift.file_lines import Laid
-from envbuild.drift.lines import Line
 from envbuild.drift.recipe_text import lay_out, recipe_text
-from envbuild.engine.build import build
-from envbuild.engine.context import IGNORE_FILE, MOST_IGNORED
-from envbuild.engine.events import Emit
-from envbuild.engine.project import UnreadableFile, read_inside
-from envbuild.engine.request import BuildRequest
+from envbuild.drift.statement_text import Line
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 

@@ -10,24 +10,24 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from envbuild.build.events import Emit
+from envbuild.build.request import BuildRequest
 from envbuild.drift.builder import Builder
+from envbuild.drift.ignore_rules import Noise
+from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
-from envbuild.drift.noise import Noise
 from envbuild.drift.recipe_text import head_of, move_out, recipe_text, refuse_to_overwrite
-from envbuild.drift.secrets import looks_secret
-from envbuild.drift.sides import ImageOfInstanceGone
-from envbuild.drift.told import Teller
-from envbuild.drift.writer import Writer, Written
-from envbuild.engine.events import Emit
-from envbuild.engine.image_facts import facts_of
-from envbuild.engine.request import BuildRequest
+from envbuild.drift.recipe_writer import Writer, Written
+from envbuild.drift.secret_detection import looks_secret
+from envbuild.drift.unexpressed import Teller
 from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
-from envbuild.history.side import side_of_image
-from envbuild.plan.facts import image_digest
+from envbuild.history.operand import side_of_image
+from envbuild.images.image_facts import facts_of
+from envbuild.instances.records import Instance
+from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.images import Image
-from envbuild.store.instances import Instance
 from envbuild.store.store import Store
 from envbuild.store.tags import COMMIT
 from envbuild.tree.apply import apply

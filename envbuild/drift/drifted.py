@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from envbuild.drift.noise import Noise, Rule
-from envbuild.drift.sides import Belonging, side_before, side_of_instance
-from envbuild.engine.image_facts import facts_of
+from envbuild.drift.ignore_rules import Noise, Rule
+from envbuild.drift.instance_operand import Belonging, side_before, side_of_instance
 from envbuild.history.compare import Comparison, compare
+from envbuild.images.image_facts import facts_of
+from envbuild.instances.records import Instance, State
 from envbuild.record import Record
-from envbuild.store.instances import Instance, State
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 

@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from envbuild.drift.account_lines import Names
-from envbuild.drift.lines import Line, as_root, block, is_plain, shell_word, word
 from envbuild.drift.merged_copies import Way, merge
+from envbuild.drift.statement_text import Line, as_root, block, is_plain, shell_word, word
 from envbuild.record import Record
 from envbuild.tree.diff import Change, aspects
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, ROOT_NAME, Entry
@@ -21,7 +21,7 @@ from envbuild.tree.entry import DIRECTORY, FILE, LINK, ROOT_NAME, Entry
 TOOLS = ("rm", "ln", "mkdir", "chmod", "chown")
 """The programs that the script uses."""
 _CLONED = (0o644, 0o755)
-"""Modes that git keeps, and that a copy without `mode=` gives (engine/context.py)."""
+"""Modes that git keeps, and that a copy without `mode=` gives (build/context.py)."""
 _AT_ONCE = 6
 """Paths that stand in one line of the script."""
 _ONE_BY_ONE = 4

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 
 from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
-from envbuild.store.attributes import OPAQUE, read_xattrs, with_attributes
+from envbuild.instances.records import LAYERS, Instance
+from envbuild.linux.attributes import OPAQUE, read_xattrs, with_attributes
+from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.store.database import StoreUnusable
-from envbuild.store.holes import Allowance, has_holes, parts, size_of_holes
-from envbuild.store.instances import LAYERS, Instance
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, Xattrs
-from envbuild.tree.forest import root_entry
+from envbuild.tree.lookup import root_entry
 
 NEVER = 1 << 62
 """An epoch that no time is later than."""
@@ -56,7 +56,7 @@ def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Di
 
 def mount_points(instance: Instance) -> tuple[str, ...]:
     """Where the instance has something mounted, without a slash at the beginning."""
-    # A mount is kind, source and target (runtime/settings.py, which is not for this folder to import).
+    # A mount is kind, source and target (instances/config.py, which is not for this folder to import).
     return tuple(str(one[2]).strip("/") for one in json.loads(instance.settings).get("mounts", ()))
 
 

@@ -19,7 +19,7 @@ class Way(Record):
 
     @property
     def folder_mode(self) -> int:
-        """What a folder gets that is copied so (engine/keep.py)."""
+        """What a folder gets that is copied so (build/keep.py)."""
         return 0o755 if self.mode is None else self.mode | (self.mode & 0o444) >> 2
 
 

@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from envbuild.drift.lines import Line, as_root, block, has, text_of, word
+from envbuild.debian.deb822 import stanzas
+from envbuild.drift.statement_text import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.inventory.deb822 import stanzas
 from envbuild.packages.names import (
     BadName,
     DebianName,
@@ -21,7 +21,7 @@ from envbuild.packages.names import (
     PythonVersion,
 )
 from envbuild.packages.pip import normal
-from envbuild.plan.facts import Facts
+from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from envbuild.drift.file_lines import Laid
-from envbuild.drift.lines import Line, shown, word
-from envbuild.drift.told import GIT, NOISE, RECORD, SCRIPT, Told
+from envbuild.drift.statement_text import Line, shown, word
+from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Told
 from envbuild.errors import UsageError
-from envbuild.real_path import Folder
+from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, LINK, Digest

@@ -9,7 +9,7 @@ import os
 
 from envbuild.errors import EnvbuildError
 from envbuild.git.head import repository_of
-from envbuild.real_path import open_real, read_plain
+from envbuild.linux.nofollow import open_real, read_plain
 
 FILE = ".gitattributes"
 _MOST = 1 << 20

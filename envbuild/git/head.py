@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.real_path import read_plain
+from envbuild.linux.nofollow import read_plain
 
 _BRANCH = "ref: refs/heads/"
 _MOST = 1 << 16

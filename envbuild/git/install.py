@@ -12,7 +12,7 @@ import os
 from envbuild.errors import UsageError
 from envbuild.git.program import GitFailed
 from envbuild.git.repository import Repository
-from envbuild.real_path import open_real, read_plain
+from envbuild.linux.nofollow import open_real, read_plain
 from envbuild.record import Record
 
 DRIVER = "envbuild-lock"

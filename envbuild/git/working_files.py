@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from envbuild.git.listing import LINK, SUBMODULE, Listed
 from envbuild.git.repository import Repository
-from envbuild.real_path import open_real
+from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 
 _LOCK = ".env.lock"

@@ -6,7 +6,7 @@ import os
 from types import TracebackType
 
 from envbuild.errors import EnvbuildError
-from envbuild.lock import path_of
+from envbuild.lockfile.lock import path_of
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD, HistoryEntry
 from envbuild.tree.entry import Digest
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from envbuild.git.lock_commits import LockCommits
+    from envbuild.git.commit_of_image import LockCommits
     from envbuild.git.repository import Repository
 
 
@@ -70,7 +70,7 @@ class Commits:
     def _locks_of(self, root: str, file: str) -> LockCommits | None:
         key = (root, file)
         if key not in self._locks:
-            from envbuild.git.lock_commits import LockCommits
+            from envbuild.git.commit_of_image import LockCommits
 
             repository = self.repository(root)
             self._locks[key] = LockCommits(repository, path_of(file)) if repository is not None else None

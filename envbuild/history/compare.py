@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from envbuild.history.explained import explain
+from envbuild.history.operand import Declared, Side
+from envbuild.history.package_attribution import explain
 from envbuild.history.package_changes import Package, PackageChange, package_changes
-from envbuild.history.side import Declared, Side
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.record import Record, values
 from envbuild.store.store import Store

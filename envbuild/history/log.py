@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from envbuild.history.commits import Commits
 from envbuild.record import Record
-from envbuild.store.reference import LATEST, split_name
+from envbuild.store.image_reference import LATEST, split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
 from envbuild.tree.entry import Digest

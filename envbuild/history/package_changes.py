@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from envbuild.debian.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.bad_record import (
     MOST_JSON,
     MOST_RECORD,
@@ -18,7 +19,6 @@ from envbuild.packages.inventory.bad_record import (
     parsed_json,
 )
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, check_identity
-from envbuild.packages.inventory.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.dpkg import is_installed
 from envbuild.packages.inventory.python import headers
 from envbuild.record import Record, values

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.engine.lock_state import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
+from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.checkout import checked_out
-from envbuild.git.locked_image import locked_at
+from envbuild.git.lock_at_revision import locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
-from envbuild.history.side import Side, side_of_lock
-from envbuild.lock import path_of
+from envbuild.history.operand import Side, side_of_lock
+from envbuild.lockfile.lock import path_of
 from envbuild.record import Record
 from envbuild.store.store import Store
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from envbuild.errors import UsageError
 from envbuild.history.commits import Commits, build_of
 from envbuild.record import Record
+from envbuild.store.image_reference import digits_of, parse_reference, split_name
 from envbuild.store.images import Image, ImageGone
-from envbuild.store.moments import BadMoment, is_count
-from envbuild.store.reference import digits_of, parse_reference, split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import ROLLBACK, HistoryEntry, NoSuchTag
+from envbuild.text.dates import BadMoment, is_count
 from envbuild.tree.entry import Digest
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from envbuild.engine.attested import attested_image
-from envbuild.engine.lock_state import LockState, lock_state
+from envbuild.build.lock_status import LockState, lock_state
 from envbuild.errors import EnvbuildError
+from envbuild.images.lock_attestation import attested_image
 from envbuild.record import Record
-from envbuild.store.reference import LATEST
+from envbuild.store.image_reference import LATEST
 from envbuild.store.store import Store
 
 

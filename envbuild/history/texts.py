@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError
 from envbuild.history.compare import Comparison
-from envbuild.history.contents import text_changes
+from envbuild.history.file_diff import text_changes
 from envbuild.store.store import Store
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from envbuild.language import values
-from envbuild.language.context import Context
+from envbuild.language.keywords import BASES
 from envbuild.language.model import Base
-from envbuild.language.nearest import did_you_mean
+from envbuild.language.reader import Context
 from envbuild.language.syntax import Written
-from envbuild.language.vocabulary import BASES
+from envbuild.text.suggestion import did_you_mean
 
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")

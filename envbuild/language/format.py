@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envbuild.language.quoting import written
 from envbuild.language.syntax import (
     BlankLine,
     BlockLine,
@@ -14,7 +15,6 @@ from envbuild.language.syntax import (
     Word,
     Written,
 )
-from envbuild.language.words import written
 
 
 def print_recipe(tree: SyntaxTree) -> str:

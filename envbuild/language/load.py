@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from envbuild.digest import sha256_of
 from envbuild.language import model, values
 from envbuild.language.bases import read_base
-from envbuild.language.context import Context
-from envbuild.language.declare import Declarations
-from envbuild.language.diagnostics import Diagnostic, RecipeErrors
-from envbuild.language.nearest import did_you_mean, nearest
+from envbuild.language.keywords import KEYWORDS
 from envbuild.language.options import read_options
+from envbuild.language.parameters import Declarations
 from envbuild.language.parse import parse_all
+from envbuild.language.reader import Context
 from envbuild.language.scope import BUILT_IN, Scope
 from envbuild.language.stages import Use, check_uses
 from envbuild.language.statements import read_statement
 from envbuild.language.syntax import Broken, Written
-from envbuild.language.vocabulary import KEYWORDS
-from envbuild.real_path import read_plain
+from envbuild.linux.nofollow import read_plain
+from envbuild.text.diagnostics import Diagnostic, RecipeErrors
+from envbuild.text.suggestion import did_you_mean, nearest
 
 MOST_INCLUDES = 50
 """How deep includes may go. A circle is found long before; this ends a way that names a file ever differently."""

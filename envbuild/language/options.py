@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from envbuild.language import values, vocabulary
-from envbuild.language.context import Context
+from envbuild.language import keywords, values
+from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount
-from envbuild.language.nearest import did_you_mean
+from envbuild.language.reader import Context
 from envbuild.language.syntax import Option, Written
-from envbuild.language.vocabulary import KEYWORDS, WHEN
+from envbuild.text.suggestion import did_you_mean
 
 
 class Options:
@@ -55,7 +55,7 @@ def read_options(statement: Written, context: Context) -> Options:
             _refuse(statement, option, known, context)
         elif option.name in options.given and not kind.repeats:
             context.error(option.span, f"option '{option.name}' is given twice", "once is enough")
-        elif kind.kind == vocabulary.CONDITION:
+        elif kind.kind == keywords.CONDITION:
             options.given.setdefault(option.name, [])
             options.wanted &= _condition(option, context)
         else:
@@ -66,7 +66,7 @@ def read_options(statement: Written, context: Context) -> Options:
     return options
 
 
-def _refuse(statement: Written, option: Option, known: dict[str, vocabulary.OptionKind], context: Context) -> None:
+def _refuse(statement: Written, option: Option, known: dict[str, keywords.OptionKind], context: Context) -> None:
     if not known:
         context.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return
@@ -81,7 +81,7 @@ def _refuse(statement: Written, option: Option, known: dict[str, vocabulary.Opti
 
 
 def _value(kind: str, option: Option, context: Context) -> object:
-    if kind == vocabulary.FLAG:
+    if kind == keywords.FLAG:
         if option.value is not None:
             context.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
         return True
@@ -131,24 +131,24 @@ def _condition(option: Option, context: Context) -> bool:
 
 
 _CHECKS = {
-    vocabulary.TEXT: values.text,
-    vocabulary.DIRECTORY: values.absolute,
-    vocabulary.DURATION: values.duration,
-    vocabulary.COUNT: values.count,
-    vocabulary.MODE: values.mode,
-    vocabulary.OWNER: values.owner,
-    vocabulary.MOUNT: _mount,
-    vocabulary.SHA256: values.sha256,
-    vocabulary.SECRET: values.name,
+    keywords.TEXT: values.text,
+    keywords.DIRECTORY: values.absolute,
+    keywords.DURATION: values.duration,
+    keywords.COUNT: values.count,
+    keywords.MODE: values.mode,
+    keywords.OWNER: values.owner,
+    keywords.MOUNT: _mount,
+    keywords.SHA256: values.sha256,
+    keywords.SECRET: values.name,
 }
 _EXAMPLES = {
-    vocabulary.TEXT: "VALUE",
-    vocabulary.DIRECTORY: "/DIRECTORY",
-    vocabulary.DURATION: "10m",
-    vocabulary.COUNT: "3",
-    vocabulary.MODE: "0644",
-    vocabulary.OWNER: "NAME",
-    vocabulary.MOUNT: "SOURCE:DESTINATION",
-    vocabulary.SHA256: "DIGEST",
-    vocabulary.SECRET: "NAME",
+    keywords.TEXT: "VALUE",
+    keywords.DIRECTORY: "/DIRECTORY",
+    keywords.DURATION: "10m",
+    keywords.COUNT: "3",
+    keywords.MODE: "0644",
+    keywords.OWNER: "NAME",
+    keywords.MOUNT: "SOURCE:DESTINATION",
+    keywords.SHA256: "DIGEST",
+    keywords.SECRET: "NAME",
 }

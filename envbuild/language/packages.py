@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from envbuild.language import model, values
-from envbuild.language.context import Context
 from envbuild.language.options import Options
+from envbuild.language.reader import Context
 from envbuild.language.syntax import Word, Written
 
 

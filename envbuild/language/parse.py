@@ -12,12 +12,12 @@ from importlib.resources import files
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from envbuild.language.build_syntax import build
-from envbuild.language.diagnostics import Diagnostic, RecipeErrors
-from envbuild.language.explain import explain
+from envbuild.language.build_ast import build
+from envbuild.language.quoting import Problem
 from envbuild.language.source import chunks, decode
 from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, SyntaxTree, TextLine, Written
-from envbuild.language.words import Problem
+from envbuild.language.syntax_error import explain
+from envbuild.text.diagnostics import Diagnostic, RecipeErrors
 
 MOST_PROBLEMS = 5000
 """After so many a file is no recipe with slips. To find what would fit in the place of one takes half a millisecond."""

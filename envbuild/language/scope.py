@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from envbuild.language.diagnostics import Diagnostic
+from envbuild.text.diagnostics import Diagnostic
 
 BUILT_IN = ("recipe", "arch")
 _MENTION = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from unicodedata import category
 
+from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
-from envbuild.language.words import Problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from envbuild.language.context import Context
-from envbuild.language.nearest import did_you_mean, nearest
+from envbuild.language.keywords import BASES
+from envbuild.language.reader import Context
 from envbuild.language.syntax import Span
-from envbuild.language.vocabulary import BASES
 from envbuild.record import Record
+from envbuild.text.suggestion import did_you_mean, nearest
 
 
 class Use(Record):

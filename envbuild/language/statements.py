@@ -6,13 +6,13 @@ import json
 import re
 
 from envbuild.language import model, values
-from envbuild.language.context import Context
-from envbuild.language.nearest import did_you_mean
+from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
 from envbuild.language.packages import read_apt, read_npm, read_pip
+from envbuild.language.quoting import Parts
+from envbuild.language.reader import Context
 from envbuild.language.syntax import TextLine, Word, Written
-from envbuild.language.vocabulary import ADDUSER, FACTS
-from envbuild.language.words import Parts
+from envbuild.text.suggestion import did_you_mean
 
 _IMAGE = re.compile(
     r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"

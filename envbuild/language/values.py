@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import signal as signals
 
-from envbuild.language.nearest import did_you_mean
+from envbuild.text.suggestion import did_you_mean
 
 # ASCII digits, and no more than make sense: Python's float and int take others, too, and any number of them.
 _DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?|([0-9]{1,12})ms")

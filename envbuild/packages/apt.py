@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.names import BadName, DebianFile, DebianName, DebianOrigin, DebianVersion
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages.reach import Level
 from envbuild.record import Record
 

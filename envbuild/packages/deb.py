@@ -6,10 +6,10 @@ import io
 import os
 from collections.abc import Sequence
 
-from envbuild.bases.archive import ArchiveError, Limits, TarReader
-from envbuild.bases.compression import uncompressed
+from envbuild.archive.compression import uncompressed
+from envbuild.archive.tar import ArchiveError, Limits, TarReader
 from envbuild.errors import WorkFailed
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages.names import DebianOrigin
 
 _MAGIC = b"!<arch>\n"

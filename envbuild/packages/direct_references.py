@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages.credentials import without_user
 from envbuild.packages.names import BUILD, INDEX, TREE
 from envbuild.plan.step import InstallPackages

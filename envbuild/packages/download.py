@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
 from envbuild.packages.connections import AT_ONCE, Answer, Connections, Refused, TooLarge
 from envbuild.packages.credentials import without_user

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import WorkFailed
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 
 
 class Unresolved(WorkFailed):

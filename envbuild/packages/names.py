@@ -7,9 +7,9 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from envbuild.errors import WorkFailed
-from envbuild.lock import Package
+from envbuild.linux.nofollow import Component, NotPlain
+from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.real_path import Component, NotPlain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

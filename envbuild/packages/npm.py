@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from envbuild.lock import Package
+from envbuild.linux.nofollow import Component
+from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.names import BUILD, NodeOrigin, NodePath, NodeVersion
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
-from envbuild.real_path import Component
 
 NEEDS_NPM, NO_NODE = 64, 66
 NPM_ARCHIVE = "npm.tgz"

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from urllib.parse import unquote
 
-from envbuild.lock import Package
+from envbuild.linux.nofollow import Component
+from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.direct_references import names_address
 from envbuild.packages.documents import BadDocument, fields_of
@@ -35,7 +36,6 @@ from envbuild.packages.names import (
 )
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
-from envbuild.real_path import Component
 
 FILES = f"{FOLDER}/files"
 CONSTRAINTS = f"{FOLDER}/locked.txt"

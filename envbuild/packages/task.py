@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.real_path import Component
+from envbuild.linux.nofollow import Component
 from envbuild.record import Record
 
 Pairs = tuple[tuple[str, str], ...]

@@ -5,7 +5,7 @@ They count only against what belongs to the sandbox's own namespaces. Numbers fr
 
 from __future__ import annotations
 
-from envbuild.sandbox import syscalls
+from envbuild.linux import syscalls
 
 DEFAULT = {
     "chown": 0,

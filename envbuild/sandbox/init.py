@@ -17,17 +17,18 @@ import sys
 from socket import AF_INET, SOCK_DGRAM, socket
 
 from envbuild.errors import EnvbuildError
-from envbuild.sandbox import mounts, syscalls
-from envbuild.sandbox.accounts import identity_of
-from envbuild.sandbox.beside import Beside
-from envbuild.sandbox.command import FORWARDED, Command, Confinement, fork_command, problem_of, start
+from envbuild.linux import syscalls
+from envbuild.sandbox import mounts
+from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, problem_of, start
+from envbuild.sandbox.exec_server import Beside
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.fixed import FixedParts
-from envbuild.sandbox.ids import why_refused
+from envbuild.sandbox.idmapped_mounts import Sources, open_sources, received_sources
 from envbuild.sandbox.messages import RUNNING
 from envbuild.sandbox.overlay import mount_overlay
-from envbuild.sandbox.request import Request
-from envbuild.sandbox.sources import Sources, open_sources, received_sources
+from envbuild.sandbox.readonly_binds import FixedParts
+from envbuild.sandbox.spec import Request
+from envbuild.sandbox.user_lookup import identity_of
+from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
 
 STAGE = "/sys"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 
+from envbuild.linux import syscalls
 from envbuild.record import Record
-from envbuild.sandbox import syscalls
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.request import Request, Secret
-from envbuild.sandbox.sources import Source, folders_of
+from envbuild.sandbox.idmapped_mounts import Source, folders_of
+from envbuild.sandbox.spec import Request, Secret
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
-from envbuild.sandbox import syscalls
+from envbuild.linux import syscalls
 
 MOST_LAYERS = 500
 """As many lower directories as overlayfs takes (Linux 6.18: OVL_MAX_STACK)."""

@@ -10,7 +10,7 @@ import errno
 import os
 import struct
 
-from envbuild.sandbox.syscalls import (
+from envbuild.linux.syscalls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,

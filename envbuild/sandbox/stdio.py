@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from envbuild.sandbox.ids import SHIFTED, IdMap
+from envbuild.sandbox.user_namespace import SHIFTED, IdMap
 
 
 def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:

@@ -14,7 +14,7 @@ from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 
 from envbuild.record import values
 from envbuild.sandbox.codec import BadMessage, decode, encode
-from envbuild.sandbox.request import Bind, Request, Scratch, Secret
+from envbuild.sandbox.spec import Bind, Request, Scratch, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from envbuild.store.needed import Needed, Policy, needed
-from envbuild.store.outputs import output_object
+from envbuild.store.reachability import Needed, Policy, needed
+from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 

@@ -7,12 +7,12 @@ import time
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
-from envbuild.store import publish
+from envbuild.store import failpoints
 from envbuild.store.database import Database
-from envbuild.store.moments import is_count, moment_of
+from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.record_text import DETAIL, FAILURE, read_text, typed
-from envbuild.store.reference import digits_of, parse_reference
 from envbuild.store.tags import NoSuchEntry, Tags
+from envbuild.text.dates import is_count, moment_of
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -96,7 +96,7 @@ class Images:
 
     def put(self, image: Image) -> None:
         """Records an image; of one that is there already, the detail of its last build is kept."""
-        publish.at(publish.IMAGE)
+        failpoints.at(failpoints.IMAGE)
         self._database.write(
             "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
             "SET tree = excluded.tree, facts = excluded.facts, detail = excluded.detail",

@@ -13,13 +13,13 @@ import os
 
 from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
-from envbuild.store import publish
-from envbuild.store.attributes import apply_attributes
+from envbuild.linux.attributes import apply_attributes
+from envbuild.linux.sparse_files import has_holes, parts
+from envbuild.store import failpoints
 from envbuild.store.database import StoreDamaged
-from envbuild.store.holes import has_holes, parts
-from envbuild.store.lost import Lost, put_aside
-from envbuild.store.verify import hash_of, matches
-from envbuild.store.work import WorkArea
+from envbuild.store.layer_check import hash_of, matches
+from envbuild.store.missing_objects import Lost, put_aside
+from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
 _CHUNK = 1 << 20
@@ -176,7 +176,7 @@ class Objects:
 
     def adopt(self, path: str, pooled: str, entry: Entry) -> bool:
         """Links a finished file into the pool as an inode for `entry`; False if a sound one was there before."""
-        publish.at(publish.OBJECT)
+        failpoints.at(failpoints.OBJECT)
         while True:
             try:
                 os.link(path, pooled, follow_symlinks=False)
@@ -193,7 +193,7 @@ class Objects:
 
     def put(self, path: str, pooled: str) -> None:
         """Moves a finished file that no layer has into the pool, in the place of one that may be there."""
-        publish.at(publish.OBJECT)
+        failpoints.at(failpoints.OBJECT)
         os.replace(path, pooled)
 
     def link(self, entry: Entry, identity: Digest, occurrence: int, target: str) -> None:

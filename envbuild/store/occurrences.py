@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.tree.entry import FILE, Digest, Entry
-from envbuild.tree.forest import Trees, walk
+from envbuild.tree.lookup import Trees, walk
 
 REMEMBERED_TREES = 4
 

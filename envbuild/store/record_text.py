@@ -53,9 +53,9 @@ DETAIL = {
     "sources?": _SOURCES,
     "commit?": {"instance": str},
 }
-"""The detail of an image (engine/image_record.py, drift/commit.py)."""
+"""The detail of an image (build/image_record.py, drift/commit.py)."""
 FAILURE = {"output": str, "file": str, "line": int, "text": str, "parameters": {"*": str}}
-"""The detail of a failed build (engine/failure.py)."""
+"""The detail of a failed build (build/step_failure.py)."""
 KNOWN = {
     **{f"{name}?": str for name in ("user", "recipe", "commit", "file", "root", "source", "to", "instance", "from")},
     "branch?": frozenset((str, None)),

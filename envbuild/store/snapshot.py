@@ -6,18 +6,18 @@ import os
 import stat
 from collections.abc import Sequence
 
+from envbuild.linux.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_attributes
+from envbuild.linux.rmtree import remove
+from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
-from envbuild.store.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_attributes
-from envbuild.store.holes import Allowance
+from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
-from envbuild.store.removal import remove
 from envbuild.store.stacks import Stacks, whiteout
 from envbuild.store.trees import StoredTrees
-from envbuild.store.verify import hash_of
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.forest import root_entry
+from envbuild.tree.lookup import root_entry
 from envbuild.tree.patterns import Matcher
 
 

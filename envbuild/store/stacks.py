@@ -14,18 +14,18 @@ import time
 from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
-from envbuild.store import publish
-from envbuild.store.attributes import apply_attributes
+from envbuild.linux.attributes import apply_attributes
+from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
-from envbuild.store.lost import put_aside
+from envbuild.store.layer_check import CLOCK_STEP, check_layer, put_back_times
+from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.trees import StoredTrees
-from envbuild.store.verify import CLOCK_STEP, check_layer, put_back_times
-from envbuild.store.work import WorkArea
+from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.forest import root_entry
+from envbuild.tree.lookup import root_entry
 
 DEEPEST = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
@@ -155,9 +155,9 @@ class Stacks:
     def adopt(self, tree: Digest, below: Digest | None, directory: str) -> None:
         """Makes a finished directory the layer of `tree` over `below`."""
         name = os.urandom(6).hex()
-        publish.at(publish.LAYER)
+        failpoints.at(failpoints.LAYER)
         os.rename(directory, f"{self.path}/{name}")
-        publish.at(publish.STACK)
+        failpoints.at(failpoints.STACK)
         chain = ((tree, name), *(self.chain(below) if below is not None else ()))
         self._database.write(
             "INSERT OR REPLACE INTO stacks VALUES (?, ?, ?, ?, ?, ?, 0)",

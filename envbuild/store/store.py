@@ -8,31 +8,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
+from envbuild.instances.records import Instances
+from envbuild.linux.attributes import apply_attributes
+from envbuild.linux.sparse_files import MOST_UNWRITTEN, Allowance
 from envbuild.store import alone
-from envbuild.store.attributes import apply_attributes
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable
-from envbuild.store.holes import MOST_UNWRITTEN, Allowance
 from envbuild.store.images import Images, sync_file_system
-from envbuild.store.instances import Instances
-from envbuild.store.lost import Lost
+from envbuild.store.missing_objects import Lost
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Occurrences
-from envbuild.store.private import close_to_others
-from envbuild.store.records import Memo, Stats, Steps
+from envbuild.store.permissions import close_to_others
 from envbuild.store.stacks import Stacks
+from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
-from envbuild.store.work import WorkArea, Workspace
+from envbuild.store.work_area import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
-from envbuild.tree.forest import root_entry, walk
+from envbuild.tree.lookup import root_entry, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from envbuild.store.builder import TreeBuilder
+    from envbuild.instances.volumes import Volumes
     from envbuild.store.snapshot import Snapshot
-    from envbuild.store.volumes import Volumes
+    from envbuild.store.tree_builder import TreeBuilder
     from envbuild.tree.patterns import Matcher
 
 SYNCED = "synced"
@@ -116,7 +116,7 @@ class Store:
     @property
     def volumes(self) -> Volumes:
         """The named volumes of instances."""
-        from envbuild.store.volumes import Volumes  # few commands have to do with them
+        from envbuild.instances.volumes import Volumes  # few commands have to do with them
 
         return Volumes(f"{self.path}/volumes", self.trees, self.objects, self.work)
 
@@ -209,7 +209,7 @@ class Store:
 
     def builder(self) -> TreeBuilder:
         """For a tree that is put together from entries, such as a base."""
-        from envbuild.store.builder import TreeBuilder
+        from envbuild.store.tree_builder import TreeBuilder
 
         return TreeBuilder(self.trees, self.objects)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
-from envbuild.store import publish
+from envbuild.store import failpoints
 from envbuild.store.database import Database
 from envbuild.store.record_text import KNOWN, read_text, typed
 from envbuild.tree.entry import Digest
@@ -134,7 +134,7 @@ class Tags:
         # What a tag names was brought to disk when it came to name it, and nothing has removed it since.
         if self._database.row("SELECT 1 FROM tags WHERE image = ?", (image,)) is None:
             self._sync()
-        publish.at(publish.TAG)
+        failpoints.at(failpoints.TAG)
         now = time.time()
         detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
         with self._database.transaction():

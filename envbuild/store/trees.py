@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envbuild.store import publish
+from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
-from envbuild.store.lost import Lost
+from envbuild.store.missing_objects import Lost
 from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
 
 CACHED_DIRECTORIES = 4096
@@ -45,7 +45,7 @@ class StoredTrees:
         body = encode(listed)
         digest = digest_of(body)
         if digest not in self._decoded:
-            publish.at(publish.TREES)
+            failpoints.at(failpoints.TREES)
             self._database.write("INSERT OR IGNORE INTO trees VALUES (?, ?)", (digest, body))
             self._remember(digest, listed)
         return digest

@@ -8,7 +8,7 @@ from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
-from envbuild.tree.forest import Trees
+from envbuild.tree.lookup import Trees
 
 
 class NotADirectory(WorkFailed):

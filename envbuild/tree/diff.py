@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from envbuild.record import NamedTuple
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
-from envbuild.tree.forest import Trees, walk
+from envbuild.tree.lookup import Trees, walk
 
 
 class Change(NamedTuple):

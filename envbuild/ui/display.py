@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from envbuild.engine.events import Event
+from envbuild.build.events import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError, Interrupted
-from envbuild.ui.escape import clean, visible
-from envbuild.ui.output import Output
-from envbuild.ui.wording import hint_lines
+from envbuild.ui.build_messages import hint_lines
+from envbuild.ui.sanitize import clean, visible
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

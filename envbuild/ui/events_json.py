@@ -8,9 +8,9 @@ from base64 import b64encode
 from collections.abc import Callable
 from time import monotonic
 
-from envbuild.engine.events import BuildStarted, Event
+from envbuild.build.events import BuildStarted, Event
 from envbuild.ui.display import Display
-from envbuild.ui.output import Output
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
-from envbuild.ui.board import Line
-from envbuild.ui.output import Output
-from envbuild.ui.width import columns
+from envbuild.text.width import columns
+from envbuild.ui.live_model import Line
+from envbuild.ui.stream import Output
 
 _RICH_STYLES = {"": "", "dim": "dim", "strong": "bold"}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from envbuild.ui.escape import visible
+from envbuild.ui.sanitize import visible
 
 LONGEST = 500
 """Characters of a text that are shown."""

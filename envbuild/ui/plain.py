@@ -7,7 +7,7 @@ from _thread import allocate_lock
 from collections.abc import Callable
 from time import monotonic
 
-from envbuild.engine.events import (
+from envbuild.build.events import (
     BuildFinished,
     BuildStarted,
     Event,
@@ -21,12 +21,12 @@ from envbuild.engine.events import (
     StepStarted,
 )
 from envbuild.record import assert_never
+from envbuild.ui.build_messages import finished_in_words, headline, label, notice_lines, summary_lines
 from envbuild.ui.display import Display
-from envbuild.ui.escape import LineCleaner, visible
-from envbuild.ui.failure import failure_lines
-from envbuild.ui.output import Output
-from envbuild.ui.units import amount, duration
-from envbuild.ui.wording import finished_in_words, headline, label, notice_lines, summary_lines
+from envbuild.ui.humanize import amount, duration
+from envbuild.ui.sanitize import LineCleaner, visible
+from envbuild.ui.step_failure import failure_lines
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from envbuild.ui.escape import visible
-from envbuild.ui.output import Output
-from envbuild.ui.width import columns, cut, pad
+from envbuild.text.width import columns, cut, pad
+from envbuild.ui.sanitize import visible
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from envbuild.engine.request import Move
+    from envbuild.build.request import Move
 
 _GAP = "  "
 _NARROWEST = 6

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from envbuild.engine.events import (
+from envbuild.build.events import (
     BuildFinished,
     BuildStarted,
     Event,
@@ -21,13 +21,13 @@ from envbuild.engine.events import (
     StepProgress,
     StepStarted,
 )
-from envbuild.ui.board import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
+from envbuild.text.width import columns, cut
+from envbuild.ui.build_messages import finished_in_words, headline, label, notice_lines, summary_lines
 from envbuild.ui.display import Display
-from envbuild.ui.escape import visible
-from envbuild.ui.failure import failure_lines
-from envbuild.ui.output import Output
-from envbuild.ui.width import columns, cut
-from envbuild.ui.wording import finished_in_words, headline, label, notice_lines, summary_lines
+from envbuild.ui.live_model import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
+from envbuild.ui.sanitize import visible
+from envbuild.ui.step_failure import failure_lines
+from envbuild.ui.stream import Output
 
 if TYPE_CHECKING:
     from typing import Self

@@ -8,7 +8,7 @@ import pytest
 
 from tests.attacks.servers import Server
 from tests.history.conftest import git
-from tests.runtime.conftest import image
+from tests.instances.conftest import image
 
 __all__ = ["attacker", "git", "image"]
 

@@ -47,7 +47,7 @@ def test_a_lock_is_read_within_bounds(project: Project, case: str):
 
 def test_a_large_lock_is_read(project: Project):
     """Two thousand packages are many, and allowed."""
-    from envbuild import lock as locks
+    from envbuild.lockfile import lock as locks
 
     packages = tuple(
         locks.Package(f"package{n}", f"1.{n}", "sha256:" + "0" * 64, f"package{n}.deb") for n in range(2_000)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbuild.ui.escape import visible
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
+from envbuild.ui.sanitize import visible
 
 HOSTILE = (
     "@everyone",

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.conftest import wait_for
-from tests.runtime.instances import run, state, with_image
-from tests.runtime.test_ports import PYTHON, descriptors, supervisor
+from tests.instances.instances import run, state, with_image
+from tests.instances.test_ports import PYTHON, descriptors, supervisor
 
 pytestmark = pytest.mark.namespaces
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from envbuild import lock as locks
-from envbuild.lock import Lock
+from envbuild.lockfile import lock as locks
+from envbuild.lockfile.lock import Lock
 
 pytestmark = pytest.mark.namespaces
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from envbuild.sandbox import launcher
-from envbuild.sandbox.ids import FIRST_SHIFTED
+from envbuild.sandbox.user_namespace import FIRST_SHIFTED
 from tests.attacks.programs import TELL_EXECUTABLE, assembled
 from tests.conftest import wait_for
-from tests.runtime.instances import WAITING, run, state, with_single_id
+from tests.instances.instances import WAITING, run, state, with_single_id
 
 pytestmark = pytest.mark.namespaces
 LOADER = "/lib64/ld-linux-x86-64.so.2"

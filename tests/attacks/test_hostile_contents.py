@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.bases.elf import parse_elf
-from envbuild.history.contents import unified
+from envbuild.debian.elf import parse_elf
+from envbuild.history.file_diff import unified
 from envbuild.history.line_changes import MOST_WORK, grouped, opcodes
 from tests.attacks.limited import limited
 from tests.conftest import Project

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.runtime.instances import run, with_image
+from tests.instances.instances import run, with_image
 
 pytestmark = pytest.mark.namespaces
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import wait_for
-from tests.runtime.instances import WAITING, run, state
+from tests.instances.instances import WAITING, run, state
 
 pytestmark = pytest.mark.namespaces
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.lock import Package
+from envbuild.lockfile.lock import Package
 from envbuild.packages import apt
 from envbuild.packages.names import BadName
 from tests.conftest import Project

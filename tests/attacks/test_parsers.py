@@ -14,19 +14,19 @@ from socket import AF_INET, AF_UNIX, SOCK_STREAM, socket, socketpair
 
 import pytest
 
-from envbuild.bases.archive import ArchiveError, Limits
-from envbuild.bases.compression import open_compressed
+from envbuild.archive.compression import open_compressed
+from envbuild.archive.tar import ArchiveError, Limits
 from envbuild.bases.tarball import prepare_tar
 from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
+from envbuild.instances.network.ports import parse_ports
 from envbuild.packages.deb import BadArchive, control_of
-from envbuild.runtime.ports import parse_ports
-from envbuild.sandbox.answers import answers
+from envbuild.sandbox.await_result import answers
 from envbuild.sandbox.codec import BadMessage, decode, encode
+from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.ids import SINGLE, IdMap
-from envbuild.sandbox.request import Entry
-from envbuild.sandbox.session import Session
+from envbuild.sandbox.spec import Entry
+from envbuild.sandbox.user_namespace import SINGLE, IdMap
 from envbuild.sandbox.wire import send
 from envbuild.store.database import FILE, StoreDamaged
 from envbuild.store.store import Store
@@ -282,7 +282,7 @@ def test_an_author_does_not_say_when_he_wrote():
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "link/outside", "a/../../outside"])
 def test_a_lock_on_record_is_written_where_it_lay(tmp_path, name):
-    from envbuild.engine.sources import SourcesLeadOut, check_out
+    from envbuild.build.kept_sources import SourcesLeadOut, check_out
 
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import WorkFailed
-from envbuild.runtime.first_process import kill_first, start_time
-from envbuild.store.instances import Instances, State
-from envbuild.store.removal import remove
+from envbuild.instances.init_process import kill_first, start_time
+from envbuild.instances.records import Instances, State
+from envbuild.linux.rmtree import remove
 from tests.conftest import wait_for
 from tests.faults.test_damage import flip
-from tests.runtime.instances import WAITING, run, state, with_image
+from tests.instances.instances import WAITING, run, state, with_image
 
 FORK = multiprocessing.get_context("fork")
 
@@ -156,7 +156,7 @@ class TestClocks:
     def test_files_that_a_loss_of_power_left_empty_are_noticed_although_the_last_sync_is_to_come(self, image):
         script = """
 import os, sys, time
-from envbuild.engine.recovery import recover
+from envbuild.build.recovery import recover
 from envbuild.store.store import SYNCED, Store
 from envbuild.store import stacks
 stacks.boot_id = lambda: "another start"
@@ -222,23 +222,24 @@ class TestNumbers:
 def test_a_process_that_is_killed_while_it_sets_up_ids_is_no_bug_of_ours(project):
     script = """
 import os, signal, sys
-from envbuild.sandbox import ids
+from envbuild.sandbox import user_namespace
 fork = os.fork
 def fork_and_die():
     pid = fork()
     if pid == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return pid
-ids._map_single = None
-enter = ids._unshare_with
+user_namespace._map_single = None
+enter = user_namespace._unshare_with
 def killed(write):
     os.fork = fork_and_die
     try:
         enter(write)
     finally:
         os.fork = fork
-ids._unshare_with = killed
-ids._enter = ids._enter_as_root if os.geteuid() == 0 else lambda: ids._unshare_with(lambda: None)
+user_namespace._unshare_with = killed
+single = lambda: user_namespace._unshare_with(lambda: None)
+user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single
 from envbuild.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """

@@ -23,7 +23,7 @@ TWO_GB = 2_000_000_000
 def used(folder: Path) -> int:
     """The bytes that a folder has on disk, each inode once; read as root of a namespace where it must."""
     script = (
-        "import os, sys; from envbuild.sandbox.ids import enter_user_namespace as enter; enter()\n"
+        "import os, sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
         "seen = {}\n"
         "for base, _, names in os.walk(sys.argv[1]):\n"
         "    for name in names:\n"
@@ -190,7 +190,7 @@ def test_an_archive_of_an_instance_has_hard_links(project: Project, tmp_path: Pa
 
 
 def test_parts_give_every_byte(tmp_path: Path):
-    from envbuild.store.holes import data_of, parts, size_of_holes
+    from envbuild.linux.sparse_files import data_of, parts, size_of_holes
 
     path = tmp_path / "file"
     for layout in ([], [(0, 5)], [(5_000_000, 7)], [(0, 10), (9_000_000, 2_500_000)], [(19_999_990, 10)]):

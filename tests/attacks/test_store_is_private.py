@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.instances import run
+from tests.instances.instances import run
 
 pytestmark = pytest.mark.namespaces
 

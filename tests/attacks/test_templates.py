@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envbuild.engine.template import BadTemplate, render
+from envbuild.build.template import BadTemplate, render
 from tests.attacks.limited import limited
 from tests.conftest import Project
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbuild.cli.description import print_json
-from envbuild.ui.escape import visible
+from envbuild.cli.json_output import print_json
+from envbuild.ui.sanitize import visible
 
 
 def printed(value: object) -> str:

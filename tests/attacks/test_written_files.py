@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from envbuild.real_path import Component, Folder, NotAFile, NotPlain, TooMuch
+from envbuild.linux.nofollow import Component, Folder, NotAFile, NotPlain, TooMuch
 
 
 @pytest.mark.namespaces

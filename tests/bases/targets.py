@@ -6,8 +6,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from envbuild.bases.target import PreparedBase
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, Entry
+from envbuild.tree.target import PreparedBase
 
 
 def content_of(source: bytes | int | None) -> bytes:

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from envbuild.bases import debian
-from envbuild.bases.apt_sources import AptSource
 from envbuild.bases.debian import MirrorFailed, NeedsIdRange, NoMmdebstrap, NoSource, NoSuite, prepare_debian
+from envbuild.debian.apt_sources import AptSource
 from envbuild.errors import MachineLacks
 from tests.bases.targets import Memory, in_memory
 
@@ -130,7 +130,7 @@ def test_an_ordinary_user_makes_the_same_tree(bookworm, tmp_path):
     """Needs a user with a range of ids; none is made for it."""
     import pwd
 
-    from envbuild.sandbox.subids import subordinate_range, why_not_range
+    from envbuild.linux.subids import subordinate_range, why_not_range
 
     users = [one for one in pwd.getpwall() if one.pw_uid >= 1000 and subordinate_range("/etc/subuid", one.pw_uid)]
     user = next((one for one in users if not why_not_range(one.pw_uid)), None)

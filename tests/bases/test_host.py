@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.bases.dpkg import DpkgDatabase, NoSuchPackage
 from envbuild.bases.host import prepare_host
 from envbuild.bases.programs import NoSuchProgram
-from envbuild.bases.target import PreparedBase
+from envbuild.debian.host_dpkg import DpkgDatabase, NoSuchPackage
 from envbuild.tree.entry import LINK
+from envbuild.tree.target import PreparedBase
 from tests.bases.targets import Folder, Memory, in_memory
 
 pytestmark = pytest.mark.skipif(not DpkgDatabase.exists(), reason="this machine has no dpkg")
@@ -142,7 +142,7 @@ def test_nothing_of_the_machines_people_names_and_settings_is_in_it(plain):
 
 def test_every_library_that_a_program_needs_is_in_it(plain):
     """Of all programs and libraries in the base, by their own words."""
-    from envbuild.bases.elf import read_elf
+    from envbuild.debian.elf import read_elf
 
     names = {path.rpartition(b"/")[2].decode() for path in plain.entries}
     missing = set()

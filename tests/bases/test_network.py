@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from envbuild.bases.apt_sources import AptSource, machine_sources, parse_deb822, parse_lines, sources_for, to_deb822
-from envbuild.bases.network import APT_SETTINGS, APT_SOURCES, PIP_SETTINGS, settings_for
+from envbuild.debian.apt_sources import AptSource, machine_sources, parse_deb822, parse_lines, sources_for, to_deb822
+from envbuild.images.host_network import APT_SETTINGS, APT_SOURCES, PIP_SETTINGS, settings_for
 
 KEY = (("Signed-By", "/usr/share/keyrings/debian-archive-keyring.gpg"),)
 DEBIAN = AptSource("http://mirror.test/debian", "bookworm", ("main",), KEY)
@@ -133,7 +133,7 @@ def test_no_mount_is_put_over_the_bundle_of_the_tree(settings):
 
 def test_apt_gets_the_machines_sources_for_the_trees_suite(settings, monkeypatch):
     local = AptSource("file:/srv/debian", "bookworm", ("main",), KEY)
-    monkeypatch.setattr("envbuild.bases.network.machine_sources", lambda: [DEBIAN, local])
+    monkeypatch.setattr("envbuild.images.host_network.machine_sources", lambda: [DEBIAN, local])
     files, binds, _ = settings()
     assert files[APT_SOURCES].decode() == (
         "Types: deb deb-src\nURIs: http://mirror.test/debian\nSuites: bookworm\nComponents: main\n"
@@ -157,7 +157,7 @@ def test_settings_of_apt_that_name_files_of_the_machine_stay_here(settings, tmp_
         'Dir::Cache "/elsewhere";\nEND\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr("envbuild.bases.network.find_program", lambda name: str(program))
+    monkeypatch.setattr("envbuild.images.host_network.find_program", lambda name: str(program))
     lines = settings()[0][APT_SETTINGS].decode().splitlines()
     assert lines[:2] == ['Acquire::http::Proxy "http://proxy.test:3128";', 'Acquire::Check-Valid-Until "false";']
     assert not [line for line in lines if "find-proxy" in line or "private" in line or "elsewhere" in line]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.bases.accounts import accounts, asked_for
-from envbuild.bases.elf import read_elf
-from envbuild.bases.linker_cache import compare_names, linker_cache
-from envbuild.bases.pam import pam_file, parse_profile
 from envbuild.bases.scratch import prepare_scratch
+from envbuild.debian.elf import read_elf
+from envbuild.debian.linker_cache import compare_names, linker_cache
+from envbuild.debian.pam import pam_file, parse_profile
+from envbuild.debian.system_accounts import accounts, asked_for
 from tests.bases.targets import in_memory
 
 

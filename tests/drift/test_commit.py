@@ -11,7 +11,7 @@ pytestmark = pytest.mark.namespaces
 @pytest.fixture
 def keeps_owners(hands):
     """Skips where a single id can't keep them."""
-    from envbuild.sandbox.subids import why_not_range
+    from envbuild.linux.subids import why_not_range
 
     reason = why_not_range(os.geteuid()) if os.geteuid() else ""
     if reason:
@@ -302,7 +302,7 @@ def test_an_instance_whose_image_is_gone(hands):
 
 
 def test_noise_patterns():
-    from envbuild.drift.noise import Noise
+    from envbuild.drift.ignore_rules import Noise
 
     noise = Noise(["/srv/data", "/odd[x]"])
     expected = {

@@ -164,7 +164,7 @@ def test_doctor_finds_out_by_trying(project):
 
 def test_a_machine_without_user_namespaces_gets_exit_code_3_and_a_way_out(project):
     script = (
-        "import envbuild.sandbox.syscalls as s, sys\n"
+        "import envbuild.linux.syscalls as s, sys\n"
         "def no(flags): raise OSError(28, 'No space left on device')\n"
         "s.unshare = s.clone = no\n"
         "from envbuild.cli.main import run\n"

@@ -16,12 +16,12 @@ from envbuild.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
 WITHOUT_FSOPEN = """
-import envbuild.sandbox.syscalls as syscalls
+import envbuild.linux.syscalls as syscalls
 def missing(*arguments, **named): raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 syscalls.fsopen = syscalls.open_tree = syscalls.mount_setattr = syscalls.move_mount = missing
 """
 WITHOUT_LOWERDIR_PLUS = """
-import envbuild.sandbox.syscalls as syscalls
+import envbuild.linux.syscalls as syscalls
 real = syscalls.fsconfig
 def fsconfig(context, key, value):
     if key == "lowerdir+": raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), key)
@@ -29,12 +29,12 @@ def fsconfig(context, key, value):
 syscalls.fsconfig = fsconfig
 """
 WITHOUT_NAMESPACES = """
-import envbuild.sandbox.syscalls as syscalls
+import envbuild.linux.syscalls as syscalls
 def refuse(flags): raise OSError(errno.{error}, os.strerror(errno.{error}))
 syscalls.unshare = syscalls.clone = refuse
 """
 APPARMOR = """
-import envbuild.sandbox.ids as ids
+import envbuild.sandbox.user_namespace as ids
 import envbuild.sandbox.mounts as mounts
 real = ids._read_setting
 ids._read_setting = lambda path: "1" if "apparmor" in path else real(path)
@@ -209,7 +209,7 @@ class TestSingleId:
     """No range in /etc/subuid: everything belongs to one id, and that is said, recorded and part of the key."""
 
     TAKE = """
-import envbuild.sandbox.subids as subids, envbuild.sandbox.ids as ids, envbuild.engine.session as session
+import envbuild.linux.subids as subids, envbuild.sandbox.user_namespace as ids, envbuild.build.state as session
 session.has_single_id = lambda uid: True
 real = ids._enter
 ids._enter = lambda: ids._enter_single("taken away for a test")

@@ -91,9 +91,9 @@ for writer in WRITERS:
     setattr(os, writer, wrapped(getattr(os, writer)))
 # Modules that are loaded later open their files with the real one.
 import envbuild.bases.tarball  # noqa: E402
-import envbuild.cli.build  # noqa: E402
-import envbuild.engine.build  # noqa: E402
-import envbuild.engine.run_missing  # noqa: E402
+import envbuild.build.build  # noqa: E402
+import envbuild.build.scheduler  # noqa: E402
+import envbuild.cli.commands.build  # noqa: E402
 import envbuild.ui.plain  # noqa: E402, F401
 from envbuild.cli.main import run  # noqa: E402
 from envbuild.store import store  # noqa: E402

@@ -165,7 +165,7 @@ def main() -> int:
     sqlite3.connect = lambda *positional, **named: connect(*positional, factory=factory, **named)
 
     from envbuild.cli.main import run
-    from envbuild.store import collect, store
+    from envbuild.store import gc, store
 
     real_sync = store.sync_file_system
 
@@ -174,7 +174,7 @@ def main() -> int:
         recorder.tell("sync")
 
     store.sync_file_system = sync
-    collect.remove = recorder.remove(collect.remove)
+    gc.remove = recorder.remove(gc.remove)
     status = run(sys.argv[2:])
     # The last connection was closed: the log is in the database, and that is synced (sqlite.org/wal.html).
     recorder.tell("checkpoint")

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from envbuild.store import publish
+from envbuild.store import failpoints
 
 pytestmark = pytest.mark.namespaces
 
 DRIVER = """
 import os, signal, sys
-from envbuild.store import publish
+from envbuild.store import failpoints
 point, count = sys.argv[1], int(sys.argv[2])
 left = [count]
 def at(now):
@@ -19,7 +19,7 @@ def at(now):
         left[0] -= 1
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-publish.at = at
+failpoints.at = at
 from envbuild.cli.main import run
 sys.exit(run(['build', 'web.env']))
 """
@@ -36,7 +36,7 @@ RECIPE = (
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("point", publish.POINTS)
+@pytest.mark.parametrize("point", failpoints.POINTS)
 def test_killed_at_a_point_the_next_build_gives_the_same_digest(project, tmp_path, point, count):
     undisturbed = project.build(*RECIPE, ENVBUILD_STORE=str(tmp_path / "other"))
     (project.folder / "web.env.lock").unlink()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from envbuild.store.verify import CLOCK_STEP
+from envbuild.store.layer_check import CLOCK_STEP
 from tests.end_to_end.test_fetch import Server
 
 pytestmark = pytest.mark.namespaces

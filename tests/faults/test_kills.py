@@ -152,7 +152,7 @@ def test_a_killed_gc_leaves_garbage_and_no_hole(project, tmp_path):
     """gc is killed after each of its removals in turn."""
     script = (
         "import os, signal, sys\n"
-        "import envbuild.store.removal, envbuild.store.collect as collect\n"
+        "import envbuild.linux.rmtree, envbuild.store.gc as collect\n"
         "left = [int(sys.argv[1])]\n"
         "def killing(real):\n"
         "    def call(*positional, **named):\n"

@@ -36,10 +36,10 @@ CONTENT = {
 DRIVER = """
 import os, signal, sys
 import envbuild.store.stacks as stacks
-from envbuild.store import publish
+from envbuild.store import failpoints
 stacks.boot_id = lambda: sys.argv[1]
 if sys.argv[2]:
-    publish.at = lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL)
+    failpoints.at = lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL)
 from envbuild.cli.main import run
 sys.exit(run(sys.argv[3:]))
 """

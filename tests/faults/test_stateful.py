@@ -36,8 +36,8 @@ class StoreMachine(RuleBasedStateMachine):
         if hasattr(self, "folder"):
             # What a killed build left may belong to users of the image, or to nobody's eyes.
             script = (
-                "import sys; from envbuild.sandbox.ids import enter_user_namespace as enter; enter()\n"
-                "from envbuild.store.removal import remove; remove(sys.argv[1])"
+                "import sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
+                "from envbuild.linux.rmtree import remove; remove(sys.argv[1])"
             )
             assert self.project.python(script, str(self.folder / "store")).returncode == 0
             shutil.rmtree(self.folder)

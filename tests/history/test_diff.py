@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.history.contents import unified
+from envbuild.history.file_diff import unified
 from envbuild.history.versions import is_older
 
 pytestmark = pytest.mark.namespaces

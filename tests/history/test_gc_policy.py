@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from envbuild.ui.units import parse_size
+from envbuild.ui.humanize import parse_size
 
 pytestmark = pytest.mark.namespaces
 

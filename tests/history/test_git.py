@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from envbuild import lock as locks
-from envbuild.git.lock_merge import dump, merge
-from envbuild.lock import Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile import lock as locks
+from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.merge import dump, merge
 
 pytestmark = pytest.mark.namespaces
 

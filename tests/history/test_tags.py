@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from envbuild.store.moments import BadMoment, moment_of
+from envbuild.text.dates import BadMoment, moment_of
 
 pytestmark = pytest.mark.namespaces
 

@@ -1,7 +1,7 @@
 import pytest
 
-from envbuild.language.diagnostics import RecipeErrors
 from envbuild.language.load import load_recipe
+from envbuild.text.diagnostics import RecipeErrors
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.language.diagnostics import RecipeErrors
 from envbuild.language.load import load_recipe
+from envbuild.text.diagnostics import RecipeErrors
 
 CASES = sorted(path for path in (Path(__file__).parent / "failing").iterdir() if path.is_dir())
 

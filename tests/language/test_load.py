@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.language.diagnostics import RecipeErrors
 from envbuild.language.load import load_recipe
 from envbuild.language.model import (
     Base,
@@ -15,6 +14,7 @@ from envbuild.language.model import (
     Place,
     RunOptions,
 )
+from envbuild.text.diagnostics import RecipeErrors
 
 EXAMPLE = Path(__file__).parent / "example.env"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild.language.diagnostics import RecipeErrors
 from envbuild.language.format import print_recipe
 from envbuild.language.load import load_recipe
 from envbuild.language.parse import parse
 from envbuild.language.syntax import without_positions
+from envbuild.text.diagnostics import RecipeErrors
 
 EXAMPLE = (Path(__file__).parent / "example.env").read_text(encoding="utf-8")
 GRAMMAR = (Path(__file__).parents[2] / "grammar" / "recipe.lark").read_text(encoding="utf-8")

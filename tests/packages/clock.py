@@ -4,8 +4,8 @@ import glob
 import sys
 
 from envbuild.__main__ import main
-from envbuild.engine.worker import Worker
-from envbuild.sandbox.request import Bind
+from envbuild.build.sandbox_worker import Worker
+from envbuild.sandbox.spec import Bind
 
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 

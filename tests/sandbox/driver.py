@@ -11,9 +11,9 @@ import sys
 import threading
 
 from envbuild.errors import EnvbuildError
-from envbuild.sandbox.helper import Helper
-from envbuild.sandbox.ids import enter_user_namespace
-from envbuild.sandbox.request import Bind, Request, Secret
+from envbuild.sandbox.helper_client import Helper
+from envbuild.sandbox.spec import Bind, Request, Secret
+from envbuild.sandbox.user_namespace import enter_user_namespace
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ pytestmark = pytest.mark.namespaces
 
 SCRIPT = """
 import os, sys
-from envbuild.sandbox import overlay, syscalls
-from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.linux import syscalls
+from envbuild.sandbox import overlay
+from envbuild.sandbox.user_namespace import enter_user_namespace
 enter_user_namespace()
 syscalls.unshare(syscalls.CLONE_NEWNS)
 os.chdir(sys.argv[1])

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.namespaces
 PRELUDE = """
 import os, sys
 from hashlib import sha256
-from envbuild.sandbox.ids import enter_user_namespace
+from envbuild.sandbox.user_namespace import enter_user_namespace
 from envbuild.store.store import Store
-from envbuild.store.records import Source, StepRecord
+from envbuild.store.step_cache import Source, StepRecord
 from envbuild.store.images import Image
 from envbuild.tree.entry import *
-from envbuild.tree.forest import lookup, walk
+from envbuild.tree.lookup import lookup, walk
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.apply import Edit, edit
 enter_user_namespace()
@@ -304,7 +304,7 @@ def test_leftovers_of_dead_processes_are_removed_and_those_of_the_living_kept(in
 
 def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
     inside("""
-        from envbuild.store.collect import collect
+        from envbuild.store.gc import collect
         from envbuild.store.alone import StoreInUse
         import json
         kept, lost = tree(a="kept"), tree(b="lost")
@@ -347,7 +347,7 @@ def test_a_newer_format_is_refused_in_words(inside, tmp_path):
 
 def test_directories_as_deep_as_a_path_can_be_are_removed(inside):
     inside("""
-        from envbuild.store.removal import remove
+        from envbuild.linux.rmtree import remove
         os.mkdir(f"{store.work.path}/x")
         at = os.open(f"{store.work.path}/x", os.O_RDONLY)
         for _ in range(6000):
@@ -412,8 +412,8 @@ def test_a_checkout_is_the_whole_tree_in_one_directory(inside):
 
 def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
     inside("""
-        from envbuild.store.check import check
-        from envbuild.store.collect import collect
+        from envbuild.store.fsck import check
+        from envbuild.store.gc import collect
         base = tree(a="1", b="2")
         store.layers(base)
         top = run(base, lambda upper: os.symlink("3", f"{upper}/c")).tree

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
-from envbuild.tree.forest import MemoryTrees, Trees, walk
+from envbuild.tree.lookup import MemoryTrees, Trees, walk
 
 ROOT = Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, 0)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from envbuild.tree.apply import apply
 from envbuild.tree.diff import diff
 from envbuild.tree.entry import ROOT_NAME
-from envbuild.tree.forest import MemoryTrees, walk
+from envbuild.tree.lookup import MemoryTrees, walk
 from tests.tree.builders import ROOT, contents, file, roots, tree
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from envbuild.tree.apply import Edit, NotADirectory, edit
 from envbuild.tree.entry import DIRECTORY, Entry
-from envbuild.tree.forest import LinkCircle, MemoryTrees, lookup, real_path, resolve
+from envbuild.tree.lookup import LinkCircle, MemoryTrees, lookup, real_path, resolve
 from tests.tree.builders import file, link, paths, tree
 
 

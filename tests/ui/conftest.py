@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
-from envbuild.engine.events import (
-    BuildFinished,
-    BuildStarted,
-    StepCached,
-    StepFailed,
-    StepFinished,
-    StepStarted,
-)
+from envbuild.build.events import BuildFinished, BuildStarted, StepCached, StepFailed, StepFinished, StepStarted
 
 from .screen import Terminal
 

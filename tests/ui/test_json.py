@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from envbuild.engine.events import Event, Notice, StepOutput
+from envbuild.build.events import Event, Notice, StepOutput
 from envbuild.ui.events_json import JsonDisplay, encode, event_name
 
 from .conftest import build_started, built, failed

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from envbuild.engine.events import Notice, StepOutput, StepProgress
-from envbuild.ui.board import Board, two_sided
-from envbuild.ui.choose import display
+from envbuild.build.events import Notice, StepOutput, StepProgress
+from envbuild.text.width import columns
+from envbuild.ui.live_model import Board, two_sided
+from envbuild.ui.select_display import display
 from envbuild.ui.terminal import TerminalDisplay
-from envbuild.ui.width import columns
 
 from .conftest import build_started, built, cached, failed, finished, started
 
@@ -54,7 +54,7 @@ def test_a_running_step_is_drawn_with_its_last_lines_and_then_leaves_one(termina
 
 SHORT_BUILD = """
 import io, pickle, sys
-from envbuild.ui.choose import display
+from envbuild.ui.select_display import display
 with display("auto", io.StringIO(), True) as show:
     for event in pickle.load(sys.stdin.buffer):
         show(event)

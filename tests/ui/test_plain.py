@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from envbuild.engine.events import Notice, StepExplained, StepOutput, StepProgress
+from envbuild.build.events import Notice, StepExplained, StepOutput, StepProgress
 from envbuild.ui.plain import PlainDisplay
 
 from .conftest import build_started, built, cached, failed, finished, started

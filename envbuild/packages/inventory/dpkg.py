@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envbuild.debian.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.bad_record import MOST_RECORD, MOST_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, Component, Read, Walked, check_identity
-from envbuild.packages.inventory.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.licences import of_copyright
 
 STATUS = "var/lib/dpkg/status"

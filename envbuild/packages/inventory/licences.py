@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envbuild.packages.inventory.deb822 import stanzas
+from envbuild.debian.deb822 import stanzas
 
 _DEBIAN = {
     "expat": "MIT",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from posixpath import dirname, normpath
 
+from envbuild.debian.deb822 import stanzas
 from envbuild.packages.inventory.bad_record import MOST_STATUS, Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.inventory.deb822 import stanzas
 from envbuild.packages.inventory.python import recorded
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
-from envbuild.tree.forest import lookup
+from envbuild.tree.lookup import lookup
 
 _INFO = "var/lib/dpkg/info"
 _STATUS = "var/lib/dpkg/status"

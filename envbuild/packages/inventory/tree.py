@@ -14,7 +14,7 @@ from envbuild.record import Record, values
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
-from envbuild.tree.forest import lookup, walk
+from envbuild.tree.lookup import lookup, walk
 
 MOST_RELEASE = 1 << 16
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envbuild.ui.humanize import size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.terminal import VERBS, fact_text
-from envbuild.ui.units import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

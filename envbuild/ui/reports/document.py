@@ -6,9 +6,9 @@ import os
 
 from jinja2 import Environment, FileSystemLoader
 
-from envbuild.ui.escape import visible
+from envbuild.ui.humanize import size
 from envbuild.ui.reports.terminal import VERBS, fact_text
-from envbuild.ui.units import size
+from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

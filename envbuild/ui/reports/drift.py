@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 
 from envbuild.drift.commit import Committed
 from envbuild.drift.drifted import Drift
-from envbuild.drift.noise import Rule
-from envbuild.drift.told import NOISE
-from envbuild.ui.escape import visible
-from envbuild.ui.output import Output
+from envbuild.drift.ignore_rules import Rule
+from envbuild.drift.unexpressed import NOISE
+from envbuild.ui.humanize import count
 from envbuild.ui.reports.report import path_of, report_of
 from envbuild.ui.reports.terminal import lines_of
-from envbuild.ui.units import count
+from envbuild.ui.sanitize import visible
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from envbuild.history.log import LogEntry
 from envbuild.store.tags import BUILD, COMMIT, ROLLBACK, TAG, HistoryEntry
-from envbuild.ui.escape import visible
-from envbuild.ui.output import Output
-from envbuild.ui.units import count, duration, iso
+from envbuild.ui.humanize import count, duration, iso
+from envbuild.ui.sanitize import visible
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

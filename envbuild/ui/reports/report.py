@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from envbuild.history.compare import Comparison, PackageDifference
 from envbuild.history.folders import by_folder
+from envbuild.history.operand import Side
 from envbuild.history.package_changes import Package
-from envbuild.history.side import Side
 from envbuild.record import values
 from envbuild.tree.diff import Change, aspects
 from envbuild.tree.entry import FILE, ROOT_NAME, Entry

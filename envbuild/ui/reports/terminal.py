@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from envbuild.ui.escape import visible
-from envbuild.ui.output import Output
-from envbuild.ui.units import count, size
-from envbuild.ui.width import columns, pad
+from envbuild.text.width import columns, pad
+from envbuild.ui.humanize import count, size
+from envbuild.ui.sanitize import visible
+from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 
-from envbuild.bases.archive import ArchiveError, Limits, TarReader
-from envbuild.bases.elf import parse_elf
+from envbuild.archive.tar import ArchiveError, Limits, TarReader
+from envbuild.archive.zip import unzip
 from envbuild.bases.tarball import prepare_tar, write_archive
-from envbuild.engine.unzip import unzip
+from envbuild.debian.elf import parse_elf
 from envbuild.packages.deb import BadArchive, control_of
-from envbuild.store.builder import TreeBuilder
-from envbuild.tree.forest import MemoryTrees
+from envbuild.store.tree_builder import TreeBuilder
+from envbuild.tree.lookup import MemoryTrees
 from tests.bases.targets import Memory, content_of
 from tests.fuzz.target import Target, scratch, written
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import StringIO
 
-from envbuild.cli import instance_settings
+from envbuild.cli import run_settings
 from envbuild.cli.environment import Environment
+from envbuild.compose.file import values as service_words
+from envbuild.compose.file.ports import port_range, short_ports
 from envbuild.errors import EnvbuildError
-from envbuild.git.locked_image import split_git
+from envbuild.git.lock_at_revision import split_git
+from envbuild.instances.network.ports import parse_ports
+from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
 from envbuild.language.values import NotOne
-from envbuild.runtime.ports import parse_ports
-from envbuild.services import values as service_words
-from envbuild.services.ports import port_range, short_ports
-from envbuild.store.instances import check_name
-from envbuild.store.moments import moment_of
-from envbuild.store.reference import as_tag, digits_of, parse_reference, split_name
-from envbuild.ui.units import ago, duration, iso, parse_size, size
+from envbuild.store.image_reference import as_tag, digits_of, parse_reference, split_name
+from envbuild.text.dates import moment_of
+from envbuild.ui.humanize import ago, duration, iso, parse_size, size
 from tests.fuzz.target import Target, scratch, working_in
 
 
@@ -42,12 +42,12 @@ def read_options(data: bytes) -> None:
             text,
             (
                 parse_ports,
-                lambda text: instance_settings._mount(text, environment),
-                instance_settings._scratch,
-                lambda text: instance_settings.variable(text, environment),
-                lambda text: instance_settings.size(text, "--memory"),
-                instance_settings.restart,
-                instance_settings._label,
+                lambda text: run_settings._mount(text, environment),
+                run_settings._scratch,
+                lambda text: run_settings.variable(text, environment),
+                lambda text: run_settings.size(text, "--memory"),
+                run_settings.restart,
+                run_settings._label,
                 check_name,
             ),
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from envbuild.git.commit_of_image import LockCommits
 from envbuild.git.listing import of_index, of_tree
-from envbuild.git.lock_commits import LockCommits
 from envbuild.git.repository import author_of
 from tests.fuzz.target import Target
 

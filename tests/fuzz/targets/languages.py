@@ -6,20 +6,20 @@ from __future__ import annotations
 import json
 import os
 
-from envbuild import lock as locks
-from envbuild.engine.lock_memo import read_lock
+from envbuild.compose.file.dotenv import BadVariables, parse_variables
+from envbuild.compose.file.interpolate import BadReference, interpolate
+from envbuild.compose.file.load import load_group
 from envbuild.errors import EnvbuildError
-from envbuild.git import lock_merge
-from envbuild.git.lock_text import readable
-from envbuild.language import serial
+from envbuild.language import model_cache
 from envbuild.language.format import print_recipe
 from envbuild.language.load import load_recipe
 from envbuild.language.parse import parse
-from envbuild.services.interpolate import BadReference, interpolate
-from envbuild.services.load import load_group
-from envbuild.services.variables import BadVariables, parse_variables
+from envbuild.lockfile import lock as locks
+from envbuild.lockfile import merge
+from envbuild.lockfile.lock_memo import read_lock
+from envbuild.lockfile.lock_text import readable
 from envbuild.tree.patterns import compile_patterns
-from envbuild.ui.escape import LineCleaner, clean, visible
+from envbuild.ui.sanitize import LineCleaner, clean, visible
 from tests.fuzz.target import Target, scratch
 
 
@@ -36,11 +36,11 @@ def read_recipe(data: bytes) -> None:
         parse_error = error
     recipe = load_recipe("web.env", {}, arch="amd64", read=read)
     assert parse_error is None
-    assert serial.load(serial.dump(recipe)) == recipe
+    assert model_cache.load(model_cache.dump(recipe)) == recipe
 
 
 def read_serial(data: bytes) -> None:
-    serial.load(data)
+    model_cache.load(data)
 
 
 def read_lock_text(data: bytes) -> None:
@@ -77,8 +77,8 @@ def merge_locks(data: bytes) -> None:
     """Three locks with lines of `====` between them, as git gives them to the merge driver."""
     texts = [*data.decode("utf-8", "replace").split("\n====\n"), "", ""][:3]
     base, ours, theirs = (locks.parse(text, "web.env.lock") for text in texts)
-    merged = lock_merge.merge(base, ours, theirs)
-    text = lock_merge.dump(merged)
+    merged = merge.merge(base, ours, theirs)
+    text = merge.dump(merged)
     if not merged.conflicts:
         locks.parse(text, "web.env.lock")
 

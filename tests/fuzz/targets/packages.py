@@ -9,17 +9,17 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.bases.apt_sources import parse_deb822, parse_lines, to_deb822
 from envbuild.bases.debian import release_of
-from envbuild.bases.dpkg import DpkgDatabase
-from envbuild.bases.network import npm_registry, pip_settings
-from envbuild.engine.packages_network import PackagesNetwork
+from envbuild.build.package_sources import PackagesNetwork
+from envbuild.debian.apt_sources import parse_deb822, parse_lines, to_deb822
+from envbuild.debian.deb822 import stanzas
+from envbuild.debian.host_dpkg import DpkgDatabase
 from envbuild.errors import EnvbuildError
+from envbuild.images.host_network import npm_registry, pip_settings
 from envbuild.packages import apt, npm, pip
 from envbuild.packages.connections import Page
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.inventory.bad_record import BadRecord
-from envbuild.packages.inventory.deb822 import stanzas
 from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.licences import of_copyright
 from envbuild.packages.inventory.node import node_packages
@@ -29,7 +29,7 @@ from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
-from envbuild.tree.forest import MemoryTrees
+from envbuild.tree.lookup import MemoryTrees
 from tests.fuzz.target import Target, scratch, written
 
 _FILE = Entry(b"", FILE, 0o644, 0, 0, 0)

@@ -7,12 +7,12 @@ import struct
 from socket import AF_NETLINK, AF_UNIX, SO_SNDBUF, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
 from envbuild.errors import EnvbuildError
-from envbuild.runtime import control
-from envbuild.runtime.control_server import ControlServer
-from envbuild.sandbox.accounts import identity_of
-from envbuild.sandbox.answers import SandboxBug, answers
-from envbuild.sandbox.netlink import Links
-from envbuild.sandbox.session import Ended, Session
+from envbuild.instances import control_client
+from envbuild.instances.control_server import ControlServer
+from envbuild.linux.netlink import Links
+from envbuild.sandbox.await_result import SandboxBug, answers
+from envbuild.sandbox.exec_client import Ended, Session
+from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import receive
 from tests.fuzz.target import MOST_BYTES, Target, scratch
 
@@ -124,10 +124,10 @@ def read_control_answers(data: bytes) -> None:
 
     ours, theirs = _filled(data)
     theirs.shutdown(1)
-    before = control.connect
-    with theirs, patch.object(control, "connect", lambda instance: ours):
-        assert before is not control.connect
-        control.ask(_Instance(), control.WAIT)  # type: ignore[arg-type]
+    before = control_client.connect
+    with theirs, patch.object(control_client, "connect", lambda instance: ours):
+        assert before is not control_client.connect
+        control_client.ask(_Instance(), control_client.WAIT)  # type: ignore[arg-type]
 
 
 def read_accounts(data: bytes) -> None:

@@ -11,15 +11,15 @@ from io import StringIO
 from unittest.mock import patch
 
 from envbuild.cli.main import run
-from envbuild.engine.image_facts import facts_of
 from envbuild.errors import EnvbuildError
-from envbuild.plan import parts
-from envbuild.plan.facts import Facts, dump, image_digest
-from envbuild.runtime import members
-from envbuild.runtime.settings import from_plain
+from envbuild.images.image_facts import facts_of
+from envbuild.instances.config import from_plain
+from envbuild.instances.network import members
+from envbuild.plan import key_parts
+from envbuild.plan.image_config import Facts, dump, image_digest
 from envbuild.store.database import FILE
 from envbuild.store.images import Image
-from envbuild.store.records import Source, StepRecord
+from envbuild.store.step_cache import Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Entry, decode, encode
 from tests.fuzz.target import Target, scratch, written
@@ -170,13 +170,13 @@ def read_facts(data: bytes) -> None:
 
 
 def read_parts(data: bytes) -> None:
-    parts.load(data.decode("utf-8", "replace"))
+    key_parts.load(data.decode("utf-8", "replace"))
 
 
 def read_settings(data: bytes) -> None:
     """What an instance was started with."""
-    from envbuild.runtime.settings import settings_of
-    from envbuild.store.instances import Instance
+    from envbuild.instances.config import settings_of
+    from envbuild.instances.records import Instance
 
     text = data.decode("utf-8", "replace")
     settings = settings_of(Instance("a", "a", "", "", "", "", 0.0, "", text))

@@ -1,0 +1,121 @@
+"""Uncompresses what an archive is packed in, told by its first bytes and not by its name."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from envbuild.archive.tar import ArchiveError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+VERIFIED = ("gzip", "xz", "bzip2")
+"""Forms whose reader refuses a stream that is cut short; zstandard's takes it for the end."""
+MOST_WINDOW = 256 << 20
+"""Bytes that an xz stream may have this process keep; the largest of xz's own settings needs 65 MiB."""
+RATIO = 2000
+"""More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
+FREE = 64 << 20
+_CHUNK = 1 << 16
+
+
+def open_compressed(path: str) -> Uncompressed:
+    """The content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be read."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed with the Uncompressed that is returned
+    except OSError as error:
+        raise ArchiveError(path, str(error.strerror), 0) from error
+    return uncompressed(file, path)
+
+
+def uncompressed(file: IO[bytes], name: str) -> Uncompressed:
+    """The content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
+    head = file.read(8)
+    file.seek(0)
+    kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
+    return Uncompressed(name, file, _opened(kind, file), verified=kind in VERIFIED)
+
+
+class Uncompressed:
+    """Bytes of a file that may be compressed, counted against bombs."""
+
+    def __init__(self, path: str, file: IO[bytes], stream: Any, *, verified: bool) -> None:
+        self.verified = verified
+        self._path = path
+        self._file = file
+        self._stream = stream
+        self._out = 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; b"" at the end. Raises ArchiveError."""
+        try:
+            data: bytes = self._stream.read(size)
+        except (OSError, EOFError, ValueError) as error:
+            raise ArchiveError(self._path, f"damaged: {error}", self._out) from error
+        except Exception as error:
+            # lzma, zlib and zstandard each have an error of their own, without a base in common.
+            if type(error).__name__ not in ("LZMAError", "error", "ZstdError"):
+                raise
+            raise ArchiveError(self._path, f"damaged: {error}", self._out) from error
+        self._out += len(data)
+        if self._out > FREE and self._out > RATIO * max(1, self._file.tell()):
+            raise ArchiveError(self._path, "it unpacks to far more than it holds", self._out)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _opened(kind: str, file: IO[bytes]) -> Any:
+    # Each library is imported only for the archives that need it.
+    if kind == "gzip":
+        import gzip
+
+        return gzip.GzipFile(fileobj=file)
+    if kind == "xz":
+        return _Xz(file)
+    if kind == "bzip2":
+        import bz2
+
+        return bz2.BZ2File(file)
+    if kind == "zstd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return file
+
+
+class _Xz:
+    """The content of xz streams, one behind the other. lzma.LZMAFile lets a stream choose how much memory it takes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import lzma
+
+        self._file = file
+        self._new: Callable[[], lzma.LZMADecompressor] = lambda: lzma.LZMADecompressor(
+            lzma.FORMAT_XZ, memlimit=MOST_WINDOW
+        )
+        self._stream = self._new()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; b"" at the end. Raises LZMAError and EOFError."""
+        while True:
+            if self._stream.eof:
+                # What may follow a stream is another one, and zeros in fours before it (xz's file format, 2.2).
+                packed = (self._stream.unused_data or self._file.read(_CHUNK)).lstrip(b"\0")
+                while not packed:
+                    packed = self._file.read(_CHUNK)
+                    if not packed:
+                        return b""
+                    packed = packed.lstrip(b"\0")
+                self._stream = self._new()
+            elif self._stream.needs_input:
+                packed = self._file.read(_CHUNK)
+                if not packed:
+                    raise EOFError("it ends in the middle of a stream")
+            else:
+                packed = b""
+            if data := self._stream.decompress(packed, size):
+                return data

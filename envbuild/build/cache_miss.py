@@ -1,0 +1,140 @@
+"""Why a step runs: what of its key differs from that of the nearest earlier result, down to the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from envbuild.build.context import Found
+from envbuild.build.inputs import Inputs
+from envbuild.plan.key_parts import Input, Parts, own_differences
+from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
+from envbuild.store.store import Store
+from envbuild.tree.diff import Change, diff
+from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
+from envbuild.tree.lookup import MemoryTrees
+
+SHOWN = 5
+"""Paths that are named for one input; more are counted."""
+
+
+def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
+    """The inputs of a step with the names that a user knows them by."""
+    match step.action:
+        case CopyIn(origin=None, sources=sources):
+            whole = len(sources) == len(inputs.found)
+            names = sources if whole else [os.fsdecode(one.entry.name) for one in inputs.found]
+            entries = [one.entry for one in inputs.found]
+        case CopyIn(origin=origin):
+            assert origin is not None
+            names = [f"/{os.fsdecode(path)} of {origin.argument}" for path, _ in inputs.entries]
+            entries = [entry for _, entry in inputs.entries]
+        case Render(template=template):
+            return (Input(template, "", " ".join(inputs.digests)),)
+        case FetchFile(url=url):
+            return (Input(url, "", inputs.digests[0]),)
+        case Execute(mounts=mounts):
+            named = zip(mounts, inputs.digests, strict=True)
+            return tuple(Input(source, "", digest) for (source, _), digest in named)
+        case InstallPackages():
+            packages = [f"{package.name} {package.version}" for package in inputs.packages]
+            named_too = [*packages, *(path for path, _ in inputs.contents)]
+            return tuple(Input(name, "", digest) for name, digest in zip(named_too, inputs.digests, strict=False))
+        case _:
+            return ()
+    return tuple(
+        Input(name, entry.kind, entry.digest if entry.kind == DIRECTORY else digest)
+        for name, entry, digest in zip(names, entries, inputs.digests, strict=True)
+    )
+
+
+class _Both:
+    """The store's trees and, in memory, those of a context that nothing has stored yet."""
+
+    def __init__(self, store: Store) -> None:
+        self.memory = MemoryTrees()
+        self._stored = store.trees
+
+    def load(self, digest: Digest) -> tuple[Entry, ...]:
+        return self.memory.load(digest) if digest in self.memory.bodies else self._stored.load(digest)
+
+    def save(self, entries: object) -> Digest:
+        raise AssertionError("nothing is kept while a build is explained")
+
+    def has(self, digest: Digest) -> bool:
+        return digest in self.memory.bodies or self._stored.has(digest)
+
+
+class Explainer:
+    """Explains for one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def reasons(self, before: Parts | None, after: Parts, inputs: Inputs) -> tuple[str, ...]:
+        """One text for each part that differs. `before` is what the nearest earlier result was made from."""
+        if before is None:
+            return ("it has not run before",)
+        found = [*own_differences(before, after), *self._parent(before, after), *self._inputs(before, after, inputs)]
+        return tuple(found) or ("the attributes of a folder that it copies changed",)
+
+    def _parent(self, before: Parts, after: Parts) -> Iterator[str]:
+        if before.parent != after.parent:
+            yield from self._trees(_Both(self._store), "parent tree", before.parent, after.parent, "/")
+
+    def _inputs(self, before: Parts, after: Parts, inputs: Inputs) -> Iterator[str]:
+        trees = _Both(self._store)
+        for one in inputs.found:
+            _remember(trees.memory, one)
+        what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
+        old = {one.name: one for one in before.inputs}
+        for new in after.inputs:
+            was = old.pop(new.name, None)
+            if was is None:
+                if before.inputs or after.action != "CopyIn":
+                    yield f"{what} {new.name} is new"
+            elif was != new:
+                yield from self._input(trees, what, was, new)
+        for name in old:
+            yield f"{what} {name} is gone"
+
+    def _input(self, trees: _Both, what: str, was: Input, new: Input) -> Iterator[str]:
+        if was.kind == new.kind == DIRECTORY and was.digest != new.digest:
+            prefix = new.name.rstrip("/") + "/"
+            yield from self._trees(trees, f"{what} folder {new.name}", was.digest, new.digest, prefix, f"{what} file")
+        else:
+            yield f"{what} {'file ' if new.kind == 'f' else ''}{new.name} changed"
+
+    def _trees(
+        self, trees: _Both, what: str, old: Digest, new: Digest, prefix: str, each: str | None = None
+    ) -> Iterator[str]:
+        if not trees.has(old):
+            yield f"{what} changed (what it was is no longer in the store)"
+            return
+        count = 0
+        for change in diff(trees, old, new):
+            count += 1
+            if count <= SHOWN:
+                named = f"{prefix}{_path(change)} {_verb(change)}"
+                yield f"{each} {named}" if each else f"{what}: {named}"
+        if count > SHOWN:
+            yield f"{what}: and {count - SHOWN} more"
+
+
+def _path(change: Change) -> str:
+    return "" if change.path == ROOT_NAME else change.path.decode(errors="backslashreplace")
+
+
+def _verb(change: Change) -> str:
+    if change.before is None:
+        return "is new"
+    return "is gone" if change.after is None else "changed"
+
+
+def _remember(memory: MemoryTrees, found: Found) -> None:
+    pending = [found]
+    while pending:
+        one = pending.pop()
+        if one.entry.kind == DIRECTORY:
+            memory.save([child.entry for child in one.children])
+            pending += one.children

@@ -1,0 +1,138 @@
+"""`fetch`: files from the network, kept in the store by their sha256.
+
+The download happens outside any sandbox and before the step, since the digest is part of the step's key.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from envbuild.build.request import MOST_FETCHED
+from envbuild.digest import sha256
+from envbuild.errors import WorkFailed
+from envbuild.store.fetched import fetched_object
+from envbuild.store.objects import Objects
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.addresses import WebAddress
+    from envbuild.packages.connections import Answer
+
+_CHUNK = 1 << 18
+_ATTEMPTS = 3
+
+
+class FetchFailed(WorkFailed):
+    """The network did not give the file."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"fetch: {url}: {reason}", "check the address and the network, and build again")
+
+
+class WrongDigest(WorkFailed):
+    """The network gave another file than the recipe or the lock says."""
+
+    def __init__(self, url: str, expected: Digest, actual: Digest, source: str) -> None:
+        super().__init__(
+            f"fetch: {url} is not the file that {source} says\n"
+            f"  expected sha256 {expected}\n  got      sha256 {actual}",
+            "if the new file is meant, change sha256= in the recipe, or renew the lock with: envbuild update",
+        )
+
+
+def content_of(store: Store, digest: Digest) -> str:
+    """The path of a fetched file in the store; the caller has seen to it that it is there."""
+    return _pooled(store.objects, digest)
+
+
+def has_content(store: Store, digest: Digest) -> bool:
+    """Whether the file of this digest was fetched before."""
+    return os.path.exists(_pooled(store.objects, digest))
+
+
+def fetch(
+    store: Store,
+    url: str,
+    expected: Digest | None,
+    source: str,
+    progress: Callable[[int, int], None],
+    most: int = MOST_FETCHED,
+) -> Digest:
+    """Fetches `url` into the store and returns its sha256. `source` is who said `expected`; `progress` is told
+    bytes so far and in all (0 where unknown). A broken connection is taken up again where it broke. It may have `most`
+    bytes.
+
+    Raises FetchFailed, TooLargeToFetch, WrongDigest and BadAddress.
+    """
+    from envbuild.packages.addresses import WebAddress
+
+    address = WebAddress(url)
+    with store.work.file() as temporary:
+        _download(address, temporary, progress, most)
+        digest = _hash(temporary)
+        if expected is not None and digest != expected:
+            raise WrongDigest(url, expected, digest, source)
+        os.chmod(temporary, 0o644)
+        store.objects.put(temporary, _pooled(store.objects, digest))
+    return digest
+
+
+def _pooled(objects: Objects, digest: Digest) -> str:
+    return objects.where(fetched_object(digest))
+
+
+def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], most: int) -> None:
+    from urllib3.exceptions import HTTPError  # 70 ms, only when something is fetched
+
+    from envbuild.packages.cache import Transport
+    from envbuild.packages.connections import Connections, Refused, TooLarge
+    from envbuild.packages.credentials import headers_of
+    from envbuild.packages.download import cause
+    from envbuild.packages.errors import TooLargeToFetch
+
+    connections = Connections(Transport(headers=headers_of([url], [])))
+    for attempt in range(1, _ATTEMPTS + 1):
+        have = os.path.getsize(path) if os.path.exists(path) else 0
+        try:
+            with connections.open(url, {"Range": f"bytes={have}-"} if have else {}) as answer:
+                if answer.status not in (200, 206):
+                    if answer.status < 500 or attempt == _ATTEMPTS:
+                        raise FetchFailed(url, f"the server answered {answer.status} {answer.reason}")
+                else:
+                    # A server that knows no ranges sends all of it again.
+                    _receive(answer, path, have if answer.status == 206 else 0, progress, most)
+                    return
+        except TooLarge as error:
+            raise TooLargeToFetch(url, error.most) from error
+        except HTTPError as error:
+            if attempt == _ATTEMPTS or isinstance(error, Refused):
+                raise FetchFailed(url, cause(error)) from error
+        time.sleep(attempt)
+
+
+def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int], None], most: int) -> None:
+    from envbuild.packages.connections import TooLarge
+
+    total = have + answer.length if answer.length else 0
+    if total > most:
+        raise TooLarge(most)
+    with open(path, "ab" if have else "wb") as file:
+        got = have
+        for chunk in answer.stream():
+            got += len(chunk)
+            if got > most:
+                raise TooLarge(most)
+            file.write(chunk)
+            progress(got, total)
+
+
+def _hash(path: str) -> Digest:
+    state = sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()

@@ -1,0 +1,19 @@
+"""The image that a user names, in any form."""
+
+from __future__ import annotations
+
+from envbuild.images.find import look_up
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+
+
+def find_image(store: Store, reference: str, folder: str = ".") -> Image:
+    """The image that `reference` names: by a name, a digest or a revision of git, as `look_up` says."""
+    return look_up(store, reference, folder, fits)
+
+
+def fits(store: Store, folder: str, commit: str, path: str) -> str:
+    """Why a lock in a commit is not what its recipe gives, as `look_up` asks for it."""
+    from envbuild.build.lock_status import reason_in_commit  # only where the recipe was written anew since
+
+    return reason_in_commit(store, folder, commit, path)

@@ -1,0 +1,58 @@
+"""Loads recipes, and remembers what they parsed to.
+
+Parsing takes lark and some 60 ms; a recipe whose files, parameters and language version are as they were is
+taken from the store's memo instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from envbuild import __version__
+from envbuild.build.project import UnreadableFile, read_recipe
+from envbuild.digest import sha256_of
+from envbuild.language import model_cache
+from envbuild.language.model import Recipe
+from envbuild.store.store import Store
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
+    """The model of the recipe at `path`; it and what it includes have to lie in `folder` (project.py).
+
+    Raises language.diagnostics.RecipeErrors with all that is wrong.
+    """
+    named = "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)])
+    try:
+        key = sha256_of(named.encode())
+    except UnicodeEncodeError:
+        raise UnreadableFile(path, "its path is not UTF-8, and can't be put on record") from None
+    remembered = store.memo.get("recipe", key)
+    if remembered is not None:
+        try:
+            recipe = model_cache.load(remembered)
+        except ValueError:
+            recipe = None  # written by another Python or a damaged row: parse again
+        if recipe is not None and all(_digest(file, folder) == digest for file, digest in recipe.files):
+            return recipe
+    from envbuild.language.load import load_recipe  # lark: only when there is something to parse
+
+    recipe = load_recipe(path, dict(settings), arch=arch(), read=partial(read_recipe, folder))
+    store.memo.put("recipe", key, model_cache.dump(recipe))
+    return recipe
+
+
+def arch() -> str:
+    """This machine's architecture in Debian's words, which recipes see as ${arch}."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}.get(machine, machine)
+
+
+def _digest(path: str, folder: str) -> str:
+    try:
+        return sha256_of(read_recipe(folder, path))
+    except OSError:
+        return ""

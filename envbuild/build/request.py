@@ -1,0 +1,77 @@
+"""What a build is asked for, and what comes of it."""
+
+from __future__ import annotations
+
+from envbuild.record import Record
+from envbuild.store.step_logs import MOST
+
+Pairs = tuple[tuple[str, str], ...]
+MOST_FETCHED = 8 << 30
+"""Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
+
+
+class BuildRequest(Record):
+    """One `envbuild build`.
+
+    `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
+    `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
+    (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
+    ignores what the lock pins, `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
+    packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
+    `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
+    Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
+    Without `publish` steps are kept for the cache, and no image, tag or lock.
+    `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
+    prints. With `own_sources` package managers are asked with the user's own settings alone: those of the tree and of
+    the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
+    folder that recipes may read recipes of (project.py); "" finds it from the recipe's path.
+    """
+
+    path: str
+    settings: Pairs = ()
+    stage: str | None = None
+    tag: str | None = None
+    locked: bool = False
+    use_cache: bool = True
+    refresh: bool = False
+    renew: tuple[str, ...] = ()
+    dry_run: bool = False
+    check: bool = False
+    explain: bool = False
+    rerun: tuple[str, ...] = ()
+    jobs: int = 2
+    secrets: tuple[tuple[str, bytes], ...] = ()
+    network: Pairs = ()
+    home: str = ""
+    user: str = ""
+    immutable: bool = False
+    record: bool = True
+    publish: bool = True
+    epoch: int | None = None
+    fetch_limit: int = MOST_FETCHED
+    own_sources: bool = False
+    output_limit: int = MOST
+    project: str = ""
+
+
+class Move(Record):
+    """One package whose version or file changed; "" for the side that doesn't have it."""
+
+    recipe: str
+    stage: str
+    manager: str
+    name: str
+    old: str
+    new: str
+
+
+class BuildResult(Record):
+    """The image that a build came to; `ran` and `cached` count steps and bases. Of an `update`, `moves` are
+    the packages that moved."""
+
+    image: str
+    tree: str
+    tags: tuple[str, ...]
+    ran: int
+    cached: int
+    moves: tuple[Move, ...] = ()

@@ -1,0 +1,291 @@
+"""Runs one command of a recipe in a sandbox, and snapshots what it left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+
+from envbuild.build.inputs import Inputs
+from envbuild.build.sandbox_worker import Worker
+from envbuild.build.secrets import Redactor
+from envbuild.digest import sha256_of
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.images.home import Homes
+from envbuild.images.network_settings import NetworkSettings, binds_of
+from envbuild.linux.nofollow import Folder
+from envbuild.linux.sparse_files import TookTooLong, TooSparse
+from envbuild.packages.task import OUT, PACKAGES, Task
+from envbuild.plan.step import Execute, Step
+from envbuild.record import Record
+from envbuild.sandbox.spec import Bind, Outcome, Request, Secret
+from envbuild.store.step_logs import OutputWriter
+from envbuild.store.store import Store
+from envbuild.store.work_area import Workspace
+from envbuild.tree.entry import Digest
+from envbuild.tree.patterns import compile_patterns
+
+LEAST_READING = 10.0
+"""Seconds that there always are to read what a command with a time limit left."""
+
+
+class NoSuchSecret(UsageError):
+    """A step wants a secret that the build was not given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the step needs the secret '{name}'",
+            f"give it with: --secret {name}=FILE, or in the environment: {name}=... envbuild build --secret {name}",
+        )
+
+
+class PathTooLong(WorkFailed):
+    """A step left something whose path is longer than the system takes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the step left a path that is longer than the system takes (4,095 bytes with the store's own part)",
+            "remove what is so deep at the end of the step, or keep it under /tmp",
+        )
+
+
+class Execution(Record):
+    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output."""
+
+    outcome: Outcome
+    tree: Digest
+    output: Digest
+    tail: bytes
+    files: int
+    size: int
+    seconds: float
+
+
+class Executor:
+    """Runs commands for one build."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        secrets: tuple[tuple[str, bytes], ...],
+        network: Callable[[Digest], NetworkSettings],
+        output_limit: int,
+    ) -> None:
+        """`network` gives the settings that a networked command on this tree needs; `output_limit` bytes are kept of
+        what a command prints."""
+        self._output_limit = output_limit
+        self._store = store
+        self._worker = worker
+        self._secrets = dict(secrets)
+        self._network = network
+        self._homes = Homes(store)
+
+    def execute(
+        self,
+        step: Step,
+        inputs: Inputs,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        """Runs the step's command on `parent`; `sink` gets what it prints, with secrets masked.
+
+        A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
+        and what the sandbox raises when the command can't be started at all.
+        """
+        try:
+            return self._execute(step, inputs, parent, near, epoch, sink)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise PathTooLong from error
+            raise
+
+    def _execute(
+        self,
+        step: Step,
+        inputs: Inputs,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        action = step.action
+        assert isinstance(action, Execute)
+        secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
+        settings = self._network(parent) if action.network else NetworkSettings()
+
+        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+            return Request(
+                layers=layers,
+                argv=action.argv,
+                environment=self._environment(action, parent, epoch, settings),
+                upper=space.upper,
+                work=space.work,
+                directory=action.workdir,
+                user=action.user,
+                network=action.network,
+                binds=self._binds(action, inputs, settings, space.path),
+                secrets=secrets,
+                timeout=step.timeout,
+            )
+
+        return self._run(step, request, secrets, parent, near, epoch, sink)
+
+    def install(
+        self,
+        step: Step,
+        task: Task,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        """Runs a package manager's task on `parent`, without network."""
+
+        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+            return Request(
+                layers=layers,
+                argv=task.argv,
+                environment=(*task.environment, ("HOME", "/root"), ("SOURCE_DATE_EPOCH", str(epoch))),
+                upper=space.upper,
+                work=space.work,
+                binds=tuple(_task_binds(task, space.path)),
+            )
+
+        return self._run(step, request, (), parent, near, epoch, sink)
+
+    def resolve(
+        self,
+        task: Task,
+        out: str,
+        parent: Digest,
+        near: tuple[Digest, ...],
+        timeout: float,
+        sink: Callable[[bytes], None],
+    ) -> tuple[Outcome, bytes]:
+        """Runs a package manager's task on `parent` with the network and throws away what it does to the tree; how it
+        ended, after `timeout` seconds at the latest, and the end of its output. What it writes to `task.OUT` lies in
+        the folder `out` afterwards."""
+        settings = self._network(parent)
+        layers = self._store.layers(parent, near)
+        with self._store.workspace(parent) as space:
+            output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
+
+            def take(data: bytes) -> None:
+                output.write(data)
+                sink(data)
+
+            request = Request(
+                layers=layers,
+                argv=task.argv,
+                environment=(*settings.environment, *task.environment, ("HOME", "/tmp")),
+                upper=space.upper,
+                work=space.work,
+                network=True,
+                binds=(
+                    *binds_of(settings, space.path),
+                    *_task_binds(task, space.path),
+                    Bind(os.path.realpath(out), OUT, read_only=False),
+                ),
+                timeout=timeout,
+            )
+            outcome = self._worker.run(request, take)
+            output.finish()
+            return outcome, output.tail
+
+    def _run(
+        self,
+        step: Step,
+        request: Callable[[Workspace, tuple[str, ...]], Request],
+        secrets: tuple[Secret, ...],
+        parent: Digest,
+        near: tuple[Digest, ...],
+        epoch: int,
+        sink: Callable[[bytes], None],
+    ) -> Execution:
+        started = time.monotonic()
+        layers = self._store.layers(parent, near)
+        with self._store.workspace(parent) as space:
+            output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
+
+            def take(data: bytes) -> None:
+                output.write(data)
+                sink(data)
+
+            redactor = Redactor(tuple(secret.content for secret in secrets), take)
+            outcome = self._worker.run(request(space, layers), redactor.write)
+            redactor.close()
+            digest = output.finish()
+            if step.test:
+                seconds = time.monotonic() - started
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
+            discard = compile_patterns(step.discard) if step.discard else None
+            deadline = None
+            if step.timeout is not None:
+                now = time.monotonic()
+                deadline = max(started + step.timeout, now + LEAST_READING)
+            try:
+                shot = self._store.snapshot(
+                    space, parent, epoch=epoch, discard=discard, made=outcome.made, deadline=deadline
+                )
+            except (TooSparse, TookTooLong):
+                if not outcome.status:
+                    raise
+                # The command's own failure is what counts; there is only nothing of it to look into.
+                seconds = time.monotonic() - started
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
+            seconds = time.monotonic() - started
+            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
+
+    def _environment(
+        self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings
+    ) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            {
+                **dict(settings.environment),
+                "HOME": self._homes.of(tree, action.user),
+                **dict(action.environment),
+                **dict(action.parameters),
+                "SOURCE_DATE_EPOCH": str(epoch),
+            }.items()
+        )
+
+    def _binds(self, action: Execute, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
+        binds = [*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds)]
+        for target in action.caches:
+            path = f"{self._store.path}/caches/{sha256_of(target.encode())[:16]}"
+            os.makedirs(path, mode=0o755, exist_ok=True)
+            binds.append(Bind(os.path.realpath(path), target, read_only=False))
+        return tuple(binds)
+
+    def _secret(self, name: str) -> bytes:
+        if name not in self._secrets:
+            raise NoSuchSecret(name)
+        return self._secrets[name]
+
+
+def _task_binds(task: Task, folder: str) -> list[Bind]:
+    """What a task mounts; its files are written into `folder`, which outlives the sandbox."""
+    binds = []
+    with Folder(folder) as held:
+        for number, (target, content) in enumerate(task.files):
+            held.write(f"task-{number}", content, 0o755 if target in task.executable else 0o644)
+            binds.append(Bind(os.path.realpath(f"{folder}/task-{number}"), target))
+        # One folder of links: a mount for each of hundreds of files would take longer than the rest.
+        with held.folder("packages") as packages:
+            for name, source in task.packages:
+                packages.link(source, name)
+    return [*binds, Bind(os.path.realpath(f"{folder}/packages"), PACKAGES)]
+
+
+class NotReproducible(WorkFailed):
+    """`--check` ran steps twice, and some did not give the same tree."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__(
+            "these steps give something else each time they run:\n" + "\n".join(findings),
+            "a time, a random number or an order is in those files: make it fixed, or `discard` the file",
+        )

@@ -1,0 +1,85 @@
+"""The part of a build that needs the machine: its namespace, and the helper that runs sandboxes.
+
+A build whose steps are all cached never makes one. It has to be made before the first thread starts, as a process
+with threads can't enter a user namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from envbuild.sandbox.helper_client import Helper
+from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+_CHUNK = 1 << 16
+
+
+class Worker:
+    """Runs commands for one build. Use it as a context manager: leaving it ends all that still runs."""
+
+    def __init__(self, ids: IdMap, helper: Helper) -> None:
+        self.ids = ids
+        self._helper = helper
+
+    @classmethod
+    def start(cls, store: Store) -> Worker:
+        """Enters the user namespace, starts the helper, and removes what dead builds left in the store.
+
+        Raises MachineLacks kinds where the kernel or its settings refuse.
+        """
+        ids = enter_user_namespace()
+        store.owners_observable = ids.kind != "single"
+        helper = Helper.start(ids)
+        store.tidy()
+        return cls(ids, helper)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._helper.close()
+
+    def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
+        """Runs one command without input; `sink` gets its output and errors as they come, from another thread.
+
+        Returns when the command has ended and all its output is in the sink.
+        """
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        failures: list[BaseException] = []
+
+        def drain() -> None:
+            try:
+                while data := os.read(reading, _CHUNK):
+                    sink(data)
+            except BaseException as failure:
+                failures.append(failure)
+
+        reader = threading.Thread(target=drain, name="step output")
+        reader.start()
+        try:
+            outcome = self._helper.run(request, stdin=nothing, output=writing)
+        finally:
+            # The sandbox is gone with all its processes; ours is the last writing end.
+            os.close(writing)
+            os.close(nothing)
+            reader.join()
+            os.close(reading)
+        if failures:
+            raise failures[0]
+        return outcome
+
+    def cancel(self) -> None:
+        """Ends all that runs now, for a build that is interrupted."""
+        self._helper.cancel_all()

@@ -1,0 +1,95 @@
+"""What a step's failure leaves: where to look into it, an event, and the error to raise."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from envbuild.build.events import StepFailed
+from envbuild.build.sandbox_actions import Execution
+from envbuild.build.stage import StageRun
+from envbuild.build.state import Session
+from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.language.model import Place
+from envbuild.plan.image_config import dump
+from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.store.images import Failure
+
+
+class StepFailure(WorkFailed):
+    """A command of the recipe did not succeed. It was told as an event already."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.told = True
+
+
+class Stopped(EnvbuildError):
+    """A stage was given up because another one failed. Never leaves the engine."""
+
+
+def step_failed(session: Session, run: StageRun, step: Step, done: Execution, number: int) -> StepFailure:
+    """Keeps where the step failed for `shell --failed`, tells of it, and returns the error to raise."""
+    outcome = done.outcome
+    if outcome.timed_out:
+        message = f"the command took longer than timeout={step.timeout:g}s and was ended"
+    elif outcome.signal:
+        message = f"the command was ended by signal {outcome.signal}"
+    else:
+        message = f"the command failed with exit status {outcome.status}"
+    action = step.action
+    if isinstance(action, InstallPackages):
+        environment, user, workdir = action.environment, "", "/"
+        parameters: tuple[tuple[str, str], ...] = ()
+    else:
+        assert isinstance(action, Execute)
+        environment, user, workdir = action.environment, action.user, action.workdir
+        parameters = action.parameters
+    facts = run.facts.replace(environment=environment, user=user, workdir=workdir, start=None, health=None)
+    detail = {
+        "text": step.text,
+        "file": step.place.file,
+        "line": step.place.line,
+        "output": done.output,
+        "parameters": dict(parameters),
+    }
+    session.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
+    session.emit(
+        StepFailed(
+            number,
+            run.recipe,
+            run.name,
+            step.text,
+            step.place.file,
+            step.place.line,
+            message,
+            outcome.status,
+            done.seconds,
+            done.tail,
+            f"envbuild shell --failed {run.recipe}",
+        )
+    )
+    return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
+
+
+def tell_failure(
+    session: Session, number: int, run: StageRun, text: str, place: Place, error: EnvbuildError, started: float
+) -> None:
+    """Tells that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
+    hint = f"\nhint: {error.hint}" if error.hint else ""
+    session.emit(
+        StepFailed(
+            number,
+            run.recipe,
+            run.name,
+            text,
+            place.file,
+            place.line,
+            error.message + hint,
+            0,
+            time.monotonic() - started,
+            b"",
+            "",
+        )
+    )
+    error.told = True

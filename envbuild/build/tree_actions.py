@@ -1,0 +1,310 @@
+"""Does the actions that need no sandbox: they make a tree from a tree, and only look at other trees and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from envbuild.build.fetch import content_of
+from envbuild.build.inputs import Inputs
+from envbuild.build.keep import keep, with_mode
+from envbuild.errors import WorkFailed
+from envbuild.images.accounts import MOST_BYTES, AccountsTooLarge, Databases, add_account, owner_ids
+from envbuild.linux.nofollow import RealFiles
+from envbuild.plan.step import (
+    AddUser,
+    CopyIn,
+    DiscardPaths,
+    FetchFile,
+    MakeDirectory,
+    Render,
+    Step,
+    WriteFile,
+)
+from envbuild.store.database import StoreDamaged
+from envbuild.store.fetched import fetched_object
+from envbuild.store.missing_objects import put_aside
+from envbuild.store.objects import ContentChanged
+from envbuild.store.store import Store
+from envbuild.tree.apply import Edit, edit
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
+from envbuild.tree.lookup import lookup, real_path, walk
+from envbuild.tree.patterns import Matcher, compile_patterns
+
+NANOSECONDS = 1_000_000_000
+MOST_COPIED = 2_000_000
+"""As many as an archive may have members."""
+
+
+class TooMuchCopied(WorkFailed):
+    """A folder of another stage or image has more in it than any environment."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"{source} has more than {MOST_COPIED:,} files and folders", "copy a part of it, or fewer copies of copies"
+        )
+
+
+class Performer:
+    """Performs actions on trees of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def perform(self, step: Step, inputs: Inputs, parent: Digest, epoch: int) -> Digest:
+        """The tree that the action makes of `parent`; what it adds has the time `epoch` (seconds).
+
+        Raises UsageError and WorkFailed kinds.
+        """
+        return _Performance(self._store, parent, epoch, step.discard).perform(step, inputs)
+
+
+class _Performance:
+    def __init__(self, store: Store, parent: Digest, epoch: int, discard: tuple[str, ...]) -> None:
+        self._store = store
+        self._trees = store.trees
+        self._parent = parent
+        self._epoch = epoch
+        self._mtime = epoch * NANOSECONDS
+        self._discard = compile_patterns(discard) if discard else None
+
+    def perform(self, step: Step, inputs: Inputs) -> Digest:
+        match step.action:
+            case CopyIn() as action:
+                edits = self._copy(action, inputs)
+            case Render() as action:
+                from envbuild.build.template import render  # jinja2, only when a template is filled
+
+                text = render(inputs.text, action.template, action.variables, action.environment)
+                mode = action.mode if action.mode is not None else inputs.mode
+                edits = [self._file(action.destination, text, action.owner, mode, action.template)]
+            case WriteFile() as action:
+                mode = action.mode if action.mode is not None else 0o644
+                edits = [self._file(action.path, action.content.encode(), action.owner, mode, "")]
+            case FetchFile() as action:
+                edits = self._fetched(action, inputs.digests[0])
+            case AddUser() as action:
+                edits = self._account(action)
+            case MakeDirectory() as action:
+                edits = self._directory(action.path)
+            case DiscardPaths():
+                return self._without_discarded(self._parent)
+            case _:
+                raise AssertionError(f"{type(step.action).__name__} needs a sandbox")
+        tree = edit(self._trees, self._parent, edits, self._mtime)
+        return self._without_discarded(tree)
+
+    # Copying
+
+    def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
+        owner = owner_ids(action.owner, self.databases()) if action.owner else None
+        into_directory = action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
+        entries = []
+        with RealFiles() as files:
+            for found in inputs.found:
+                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files)))
+        named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
+        for (path, entry), source in named:
+            exclude = compile_patterns(action.exclude) if action.exclude else None
+            entries.append((path.rpartition(b"/")[2], self._adopt(entry, owner, action.mode, exclude, source)))
+        edits = []
+        for (name, entry), source in zip(entries, self._sources(action, inputs), strict=True):
+            contents = entry.kind == DIRECTORY and (source.endswith("/") or source in (".", ".."))
+            place = action.destination.strip("/").encode()
+            if into_directory and not contents and name:
+                place = place + b"/" + name if place else name
+            elif (
+                entry.kind != DIRECTORY
+                and (there := lookup(self._trees, self._parent, place)) is not None
+                and there.kind == DIRECTORY
+            ):
+                # As cp does: a file that is copied to a directory goes into it.
+                place = place + b"/" + name if place else name
+            edits.append(self._placed(place, entry))
+        return edits
+
+    def _sources(self, action: CopyIn, inputs: Inputs) -> list[str]:
+        """The source that each of the found files was named by; with wildcards one source gives several."""
+        if not inputs.found or len(inputs.found) == len(action.sources):
+            return list(action.sources)
+        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
+
+    def _placed(self, path: bytes, entry: Entry) -> Edit:
+        """An edit for the true place that `path` leads to. A directory that is there keeps its own attributes."""
+        real, rest = real_path(self._trees, self._parent, path, follow=entry.kind == DIRECTORY)
+        place = b"/".join(filter(None, (real, rest)))
+        if entry.kind == DIRECTORY:
+            there = lookup(self._trees, self._parent, place, follow=False)
+            if there is not None and there.kind == DIRECTORY:
+                entry = there._replace(digest=entry.digest)
+        return Edit(place, entry)
+
+    def _adopt(
+        self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
+    ) -> Entry:
+        """An entry of another tree as it will be in this one; times later than the epoch become the epoch."""
+        if entry.kind == DIRECTORY:
+            self._check_amount(entry, source)
+            if exclude is None and owner is None and mode is None and self._epoch_fits(entry):
+                return entry
+            return self._adopt_directory(entry, owner, mode, exclude, b"")
+        return self._adopt_leaf(entry, owner, mode)
+
+    def _check_amount(self, entry: Entry, source: str) -> None:
+        """Raises TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
+        take no room in the store, until somebody walks over them or mounts them."""
+        amounts: dict[Digest, int] = {}
+        pending = [entry.digest]
+        while pending:
+            digest = pending[-1]
+            inner = [one.digest for one in self._trees.load(digest) if one.kind == DIRECTORY and one.digest]
+            missing = [one for one in inner if one not in amounts]
+            if missing:
+                pending += missing
+                continue
+            pending.pop()
+            amounts[digest] = len(self._trees.load(digest)) + sum(amounts[one] for one in inner)
+            if amounts[digest] > MOST_COPIED:
+                raise TooMuchCopied(source)
+
+    def _adopt_directory(
+        self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, inside: bytes
+    ) -> Entry:
+        kept = []
+        for child in self._trees.load(entry.digest):
+            path = inside + child.name
+            if child.name == b"." or (exclude is not None and exclude.matches(path, child.kind == DIRECTORY)):
+                continue
+            if child.kind == DIRECTORY:
+                kept.append(self._adopt_directory(child, owner, mode, exclude, path + b"/"))
+            else:
+                kept.append(self._adopt_leaf(child, owner, mode))
+        digest = self._trees.save(kept)
+        return with_mode(self._owned(entry, owner)._replace(digest=digest), mode)
+
+    def _adopt_leaf(self, entry: Entry, owner: tuple[int, int] | None, mode: int | None) -> Entry:
+        new = self._owned(entry, owner)
+        if entry.kind != FILE:
+            return new
+        if mode is not None:
+            new = new._replace(mode=mode)
+        return new if new == entry else self._store.objects.alter(entry, new)
+
+    def _owned(self, entry: Entry, owner: tuple[int, int] | None) -> Entry:
+        uid, gid = owner if owner is not None else (entry.uid, entry.gid)
+        return entry._replace(uid=uid, gid=gid, mtime=min(entry.mtime, self._mtime))
+
+    def _epoch_fits(self, entry: Entry) -> bool:
+        """Whether nothing in the subtree is later than the epoch, and the root's own entry is not in it."""
+        if entry.name in (b"", b".") or any(child.name == b"." for child in self._trees.load(entry.digest)):
+            return False
+        return all(inner.mtime <= self._mtime for _, inner in walk(self._trees, entry.digest))
+
+    # Files, directories, accounts
+
+    def _file(self, destination: str, content: bytes, owner: str | None, mode: int, source: str) -> Edit:
+        place = destination.strip("/").encode()
+        if destination.endswith("/"):
+            place += b"/" + os.path.basename(source).encode()
+        uid, gid = owner_ids(owner, self.databases()) if owner else (0, 0)
+        entry = Entry(place.rpartition(b"/")[2], FILE, mode, uid, gid, self._mtime)
+        return self._placed(place, self._store.objects.add(entry, content))
+
+    def _fetched(self, action: FetchFile, digest: Digest) -> list[Edit]:
+        uid, gid = owner_ids(action.owner, self.databases()) if action.owner else (0, 0)
+        path = content_of(self._store, digest)
+        if action.unpack:
+            from envbuild.build.unpack import unpack  # archives, only when one is unpacked
+
+            tree = unpack(self._store, path, self._epoch, (uid, gid) if action.owner else None)
+            entry = Entry(b"", DIRECTORY, 0o755, uid, gid, self._mtime, 0, tree)
+            return [self._placed(action.destination.strip("/").encode(), entry)]
+        place = action.destination.strip("/").encode()
+        if action.destination.endswith("/"):
+            name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
+            place = b"/".join(filter(None, (place, name.encode())))
+        mode = action.mode if action.mode is not None else 0o644
+        entry = Entry(place.rpartition(b"/")[2], FILE, mode, uid, gid, self._mtime, 0, digest)
+        if self._store.objects.has(entry):
+            entry = entry._replace(size=os.stat(path).st_size)
+        else:
+            entry = self._read_fetched(entry, path, digest)
+        return [self._placed(place, entry)]
+
+    def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self._store.objects.add(entry, descriptor)
+            finally:
+                os.close(descriptor)
+        except ContentChanged as error:
+            self._store.lost.add(fetched_object(digest))
+            put_aside(path, self._store.path)
+            raise StoreDamaged(f"the fetched file {digest[:12]} is not what its digest says") from error
+
+    def _directory(self, path: str) -> list[Edit]:
+        place = path.strip("/").encode()
+        if not place or lookup(self._trees, self._parent, place) is not None:
+            return []
+        return [self._placed(place, Entry(b"", DIRECTORY, 0o755, 0, 0, self._mtime))]
+
+    def _account(self, action: AddUser) -> list[Edit]:
+        before = self.databases()
+        shell = action.shell
+        if shell is None:
+            shell = "/bin/bash" if lookup(self._trees, self._parent, b"bin/bash") else "/bin/sh"
+        after, account = add_account(before, action.name, action.uid, action.gid, action.home, shell, action.groups)
+        edits = []
+        for path, old, new, mode in (
+            (b"etc/passwd", before.passwd, after.passwd, 0o644),
+            (b"etc/group", before.group, after.group, 0o644),
+            (b"etc/shadow", before.shadow, after.shadow, 0o640),
+            (b"etc/gshadow", before.gshadow, after.gshadow, 0o640),
+        ):
+            if new is not None and new != old:
+                edits.append(self._rewritten(path, new, mode))
+        home = account.home.strip("/").encode()
+        if home and lookup(self._trees, self._parent, home) is None:
+            edits.append(self._placed(home, Entry(b"", DIRECTORY, 0o755, account.uid, account.gid, self._mtime, 0)))
+            skeleton = lookup(self._trees, self._parent, b"etc/skel")
+            if skeleton is not None and skeleton.kind == DIRECTORY:
+                owned = self._adopt(skeleton, (account.uid, account.gid), None, None, "")
+                edits.append(self._placed(home, owned._replace(mode=0o755)))
+        return edits
+
+    def _rewritten(self, path: bytes, text: str, mode: int) -> Edit:
+        """A file of the tree with other content: the rest of it stays as it is."""
+        old = lookup(self._trees, self._parent, path)
+        entry = Entry(b"", FILE, mode, 0, 0, 0) if old is None else old
+        entry = entry._replace(digest="", size=0, mtime=self._mtime)
+        return self._placed(path, self._store.objects.add(entry, text.encode("utf-8", "surrogateescape")))
+
+    def databases(self) -> Databases:
+        """The account files of the parent tree."""
+        return read_databases(self._store, self._parent)
+
+    # Discarding
+
+    def _without_discarded(self, tree: Digest) -> Digest:
+        if self._discard is None:
+            return tree
+        return edit(self._trees, tree, list(_discarded(self._store, tree, self._discard)), self._mtime)
+
+
+def _discarded(store: Store, tree: Digest, discard: Matcher) -> Iterator[Edit]:
+    for path, entry in walk(store.trees, tree):
+        if discard.matches(path, entry.kind == DIRECTORY):
+            yield Edit(path, None)
+
+
+def read_databases(store: Store, tree: Digest) -> Databases:
+    """The account files of a tree. Raises AccountsTooLarge."""
+    texts = []
+    for path in (b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"):
+        entry = lookup(store.trees, tree, path)
+        found = entry is not None and entry.kind == FILE
+        if entry is not None and entry.size > MOST_BYTES:
+            raise AccountsTooLarge(path.decode(), entry.size)
+        texts.append(store.objects.read(entry).decode("utf-8", "surrogateescape") if found and entry else None)
+    return Databases(*texts)

@@ -1,0 +1,94 @@
+"""Builds an image again from what was kept of its build, and holds the result against it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from envbuild.build.build import build
+from envbuild.build.check_differences import differences
+from envbuild.build.events import Emit
+from envbuild.build.kept_sources import check_out
+from envbuild.build.request import BuildRequest
+from envbuild.errors import UsageError
+from envbuild.record import Record
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Verified(Record):
+    """What the image is and what came out this time; `differing` are lines that say how their files differ."""
+
+    image: str
+    rebuilt: str
+    differing: tuple[str, ...]
+
+
+class NoSources(UsageError):
+    """Nothing was kept of what an image was built from."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            f"what {reference} was built from is not on record",
+            "an earlier envbuild made it, or a file changed while it was built: build its recipe again",
+        )
+
+
+class WasCommitted(UsageError):
+    """An image that was made of an instance, and by no build."""
+
+    def __init__(self, reference: str, instance: str) -> None:
+        super().__init__(
+            f"{reference} was made of the instance {instance}, and no build made it",
+            f"build the recipe that `envbuild commit` wrote, and compare: envbuild diff {reference} NAME",
+        )
+
+
+class NeedsSecrets(UsageError):
+    """The build was given secrets, which are never kept."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"the build was given secrets, and they are not on record: {', '.join(names)}",
+            "give them again: " + " ".join(f"--secret {name}=FILE" for name in names),
+        )
+
+
+def verify(store: Store, image: Image, reference: str, request: BuildRequest, emit: Emit) -> Verified:
+    """Runs every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
+
+    Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
+    Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.
+    """
+    detail: dict[str, Any] = image.known
+    if "commit" in detail:
+        raise WasCommitted(reference, detail["commit"]["instance"])
+    sources: dict[str, Any] = detail.get("sources", {})
+    if not {"tree", "recipe", "locks"} <= sources.keys() or not store.trees.has(sources["tree"]):
+        raise NoSources(reference)
+    missing = [name for name in sources.get("secrets", ()) if name not in dict(request.secrets)]
+    if missing:
+        raise NeedsSecrets(missing)
+    with tempfile.TemporaryDirectory(prefix="envbuild-verify-") as folder:
+        check_out(store, sources, folder)
+        result = build(
+            request.replace(
+                path=os.path.join(folder, sources["recipe"]),
+                project=os.path.realpath(folder),
+                settings=tuple(sources.get("settings", {}).items()),
+                stage=sources.get("stage"),
+                epoch=sources.get("epoch"),
+                use_cache=False,
+                record=False,
+            ),
+            store,
+            emit,
+        )
+    if result.image == image.digest:
+        return Verified(image.digest, result.image, ())
+    lines = differences(store, image.tree, result.tree, ("the image", "the build of now"))
+    return Verified(image.digest, result.image, tuple(lines) or ("its facts differ, and none of its files",))

@@ -1,0 +1,46 @@
+"""`envbuild doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+
+DESCRIPTION = """\
+Says what this machine can do, found out by trying, and for each thing that it can't the command that mends it.
+Exit code 3 if something is missing that envbuild can't work without."""
+
+EXAMPLES = """\
+examples:
+  envbuild doctor
+  envbuild doctor --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.instances.doctor import probe_instances
+    from envbuild.sandbox.doctor import probe
+    from envbuild.store.database import StoreUnusable
+    from envbuild.store.store import Store
+
+    # Opening it makes the store's folder, on whose file system the trials have to run.
+    with Store.open(environment.store_path()) as store:
+        if store.database.read_only:
+            raise StoreUnusable(store.path, "it may not be written by this user")
+        findings = (*probe(store.work.path), *probe_instances())
+    if arguments.format == "json":
+        plain = [{name: getattr(one, name) for name in one.__match_args__} for one in findings]
+        print_json({"store": environment.store_path(), "user": os.getuid(), "findings": plain}, environment.stdout)
+    else:
+        environment.stdout.write(f"store {environment.store_path()}\n")
+        for one in findings:
+            mark = "ok" if one.ok else ("MISSING" if one.needed else "missing")
+            environment.stdout.write(f"{mark:<8}{one.name}: {one.detail}\n")
+            if not one.ok:
+                environment.stdout.write(f"        for {one.purpose}\n        mend: {one.mend}\n")
+    return 3 if any(one.needed and not one.ok for one in findings) else 0

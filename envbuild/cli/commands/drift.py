@@ -1,0 +1,58 @@
+"""`envbuild drift`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import print_json
+from envbuild.cli.user_namespace import enter_for
+from envbuild.drift.drifted import drift_of
+from envbuild.drift.instance_operand import instances_of
+from envbuild.store.store import Store
+from envbuild.ui.pager import paged
+from envbuild.ui.reports.drift import drift_lines, drift_plain
+from envbuild.ui.stream import Output
+
+DESCRIPTION = """\
+Shows what was changed by hand in the instances of an image since they started, running or over. A name means its image
+and those that it named before, and an instance that runs one of these is told of; without a name it is all instances.
+
+What running leaves behind (logs, caches, process ids ...) is counted and not shown. Exit code: 0 if nothing was
+changed, 1 if anything was."""
+
+EXAMPLES = """\
+examples:
+  envbuild drift web
+  envbuild drift web:prod --files
+  envbuild drift --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an image in any form; default: all instances")
+    parser.add_argument("--files", action="store_true", help="every path that differs, and in what")
+    parser.add_argument("--all", "-a", action="store_true", help="noise, too, and cut no list short")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
+        found = instances_of(store, arguments.name)
+        if found:
+            enter_for(store)
+        drifts = [drift_of(store, one, everything=arguments.all) for one in found]
+        plain = [drift_plain(one, files=arguments.files) for one in drifts]
+    if arguments.format == "json":
+        print_json(plain, environment.stdout)
+    else:
+        with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
+            output = Output(stream, environment.colour(environment.stdout))
+            if not plain:
+                of = f" of {arguments.name}" if arguments.name else ""
+                stream.write(f"there are no instances{of}\n")
+            for number, one in enumerate(plain):
+                stream.writelines(["\n"] if number else [])
+                stream.writelines(f"{line}\n" for line in drift_lines(one, output, everything=arguments.all))
+    return 1 if any(one.is_any for one in drifts) else 0

@@ -1,0 +1,56 @@
+"""`envbuild du`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.user_namespace import enter_for
+from envbuild.store.store import Store
+from envbuild.ui.humanize import size
+from envbuild.ui.tables import table
+
+DESCRIPTION = "Says what the store takes on disk, and how much of it only one image needs."
+
+EXAMPLES = """\
+examples:
+  envbuild du
+  envbuild du --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.store.disk_usage import usage
+
+    with Store.open(environment.store_path(), create=False) as store:
+        enter_for(store)
+        used = usage(store)
+        names = {one.image: " ".join(tag.full for tag in store.tags.all(one.image)) for one in used.images}
+    parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
+    if arguments.format == "json":
+        plain: dict[str, object] = {part: getattr(used, part) for part in parts}
+        plain["files"] = used.files
+        plain["total"] = used.total
+        plain["images"] = [
+            {"digest": f"sha256:{one.image}", "tags": names[one.image].split(), "size": one.size, "own": one.own}
+            for one in used.images
+        ]
+        for kind, each in (("each_instance", used.each_instance), ("each_volume", used.each_volume)):
+            plain[kind] = [{"name": name, "size": count} for name, count in each]
+        print_json(plain, environment.stdout)
+        return 0
+    rows = [(part, size(getattr(used, part))) for part in parts]
+    table(("PART", "ON DISK"), [*rows, ("total", size(used.total))], stream=environment.stdout, right=(1,))
+    environment.stdout.write("\n")
+    images = [(names[one.image] or one.image[:12], size(one.size), size(one.own)) for one in used.images]
+    table(("IMAGE", "FILES", "ITS OWN"), images, stream=environment.stdout, right=(1, 2))
+    for head, each in (("INSTANCE", used.each_instance), ("VOLUME", used.each_volume)):
+        if each:
+            environment.stdout.write("\n")
+            rows = [(name, size(count)) for name, count in each]
+            table((head, "ON DISK"), rows, stream=environment.stdout, right=(1,))
+    return 0

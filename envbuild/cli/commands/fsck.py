@@ -1,0 +1,81 @@
+"""`envbuild fsck`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.user_namespace import enter_for
+from envbuild.store.database import StoreDamaged
+from envbuild.store.store import Store
+from envbuild.ui.humanize import size
+from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.store.fsck import Findings
+
+DESCRIPTION = """\
+Reads the whole store back and says what is damaged. With --repair, damaged files are put aside and the steps that
+need them forgotten, so that the next build makes them again. Exit code 1 if something was wrong."""
+
+EXAMPLES = """\
+examples:
+  envbuild fsck
+  envbuild fsck --repair"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repair", action="store_true", help="put damaged files aside, and forget what needs them")
+    add_format(parser)
+
+
+def _check(path: str, repair: bool) -> Findings:
+    from envbuild.store.fsck import check
+
+    with Store.open(path, create=False) as store:
+        enter_for(store)
+        if not store.database.read_only:
+            store.tidy()
+        return check(store, repair=repair)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    path = environment.store_path()
+    reason = ""
+    try:
+        found = _check(path, arguments.repair)
+        reason = next((one.reason for one in found.problems if one.kind == "database"), "")
+    except StoreDamaged as error:
+        if not arguments.repair:
+            raise
+        reason = error.message
+    if reason and arguments.repair:
+        from envbuild.store.db_recovery import salvage
+
+        saved = salvage(path)
+        environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
+        found = _check(path, repair=True)
+    if arguments.format == "json":
+        problems = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in found.problems]
+        print_json(
+            {
+                "problems": problems,
+                "repaired": found.repaired,
+                "trees": found.trees,
+                "objects": found.objects,
+                "layers": found.layers,
+                "size": found.size,
+            },
+            environment.stdout,
+        )
+    else:
+        rows = [(one.kind, one.name[:16], one.reason) for one in found.problems]
+        if rows:
+            table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
+        environment.stdout.write(
+            f"{found.objects} files ({size(found.size)}), {found.trees} directories, {found.layers} layers: "
+            f"{len(rows)} problems{', repaired' if found.repaired else ''}\n"
+        )
+    return 1 if found.problems and not found.repaired else 0

@@ -1,0 +1,82 @@
+"""`envbuild gc`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.user_namespace import enter_for
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+from envbuild.ui.humanize import parse_size, size
+
+DESCRIPTION = """\
+Removes what nothing needs: what no tag (or its history), no lock on disk and no failed build to look into names. With
+--keep or --days a tag's history keeps only so much; its entries stay to be read. With --budget nothing goes as long as
+the store is no larger; if it is, the cache that was not used for the longest time. Waits for builds that are
+running."""
+
+EXAMPLES = """\
+examples:
+  envbuild gc --dry-run
+  envbuild gc --keep 5 --days 30             of each tag the last 5 moves, and all of the last 30 days
+  envbuild gc --budget 20GB                  in a nightly job: only what goes beyond it"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would be removed")
+    parser.add_argument(
+        "--keep",
+        "--keep-history",
+        type=int,
+        metavar="N",
+        help="past images that each tag keeps (default, without --days: all)",
+    )
+    parser.add_argument("--days", type=float, metavar="D", help="keep what a tag named in the last D days")
+    parser.add_argument("--budget", metavar="SIZE", help="how large the store may be, such as 500MB or 20GB")
+    parser.add_argument("--no-wait", action="store_true", help="fail if the store is in use")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.history.oneline import remember_changes
+    from envbuild.store.disk_usage import measure
+    from envbuild.store.gc import collect
+    from envbuild.store.reachability import Policy
+
+    if arguments.keep is not None and arguments.keep < 0:
+        raise UsageError("--keep takes a number from 0 on")
+    if arguments.days is not None and not arguments.days >= 0:
+        raise UsageError("--days takes a number from 0 on")
+    budget = parse_size(arguments.budget) if arguments.budget is not None else None
+    if arguments.budget is not None and budget is None:
+        raise UsageError(f"--budget {arguments.budget}: not a size", "as in: --budget 500MB, --budget 20GB")
+    with Store.open(environment.store_path(), create=False) as store:
+        enter_for(store)
+        store.tidy()
+        freed = collect(
+            store,
+            Policy(arguments.keep, arguments.days),
+            budget=budget,
+            dry_run=arguments.dry_run,
+            wait=not arguments.no_wait,
+            going=lambda images: remember_changes(store, images),
+        )
+        left = measure(store) if budget is not None and not arguments.dry_run else 0
+    plain: dict[str, object] = {name: getattr(freed, name) for name in freed.__match_args__}
+    if arguments.format == "json":
+        print_json({**plain, "dry_run": arguments.dry_run}, environment.stdout)
+    else:
+        verb = "would remove" if arguments.dry_run else "removed"
+        environment.stdout.write(
+            f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
+            f"{size(freed.size)}\n"
+        )
+    if budget is not None and left > budget:
+        environment.stderr.write(
+            f"warning: the store still takes {size(left)}: tags, their history and locks need that\n"
+            "hint: untag what is no longer needed, or keep less history: --keep N, --days D\n"
+        )
+        return 1
+    return 0

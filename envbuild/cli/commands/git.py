@@ -1,0 +1,190 @@
+"""`envbuild git`: install, check, and what git itself calls."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.user_namespace import with_rights
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DESCRIPTION = """\
+Works with git: `install` sets up the clone that this folder lies in, so that `git diff` and `git log -p` show locks
+readably, `git merge` merges them package by package, and `git commit` refuses a lock that is out of date. `check`
+prints what changed in the environments between two revisions, as markdown for a pull request; exit code 1 if a lock is
+out of date. The others are for git to call."""
+
+EXAMPLES = """\
+examples:
+  envbuild git install
+  envbuild git install --remove
+  envbuild git check main..HEAD
+  envbuild git check origin/main... > comment.md"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parts = parser.add_subparsers(dest="part", metavar="install|check|pre-commit|show-lock|merge-lock", required=True)
+    one = parts.add_parser("install", help="set up this clone")
+    one.add_argument("--remove", action="store_true", help="take it away again")
+    one = parts.add_parser("check", help="what changed between two revisions, and whether locks are up to date")
+    one.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from where they parted")
+    one.add_argument("--format", choices=("markdown", "json"), default="markdown", help="for people or for programs")
+    parts.add_parser("pre-commit", help="fail if a lock of the next commit is out of date")
+    one = parts.add_parser("show-lock", help="a lock as text whose diff is readable")
+    one.add_argument("file", metavar="FILE")
+    one = parts.add_parser("merge-lock", help="merge three locks; the result is written over OURS")
+    for name in ("base", "ours", "theirs"):
+        one.add_argument(name, metavar=name.upper())
+    one.add_argument("path", nargs="?", default="", metavar="PATH", help="the lock's path, for messages")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    match arguments.part:
+        case "install":
+            return _install(arguments, environment)
+        case "check":
+            return _check(arguments, environment)
+        case "pre-commit":
+            return _pre_commit(environment)
+        case "show-lock":
+            return _show_lock(arguments, environment)
+        case _:
+            return _merge_lock(arguments, environment)
+
+
+def _install(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.git.install import install, remove
+    from envbuild.git.repository import Repository
+    from envbuild.ui.sanitize import visible
+
+    repository = Repository(".")
+    if arguments.remove:
+        remove(repository)
+        return 0
+    # The very program that is running now: git's hooks may see another PATH.
+    program = shlex.join([sys.executable, "-m", "envbuild"])
+    installed = install(repository, program)
+    attributes, hook = os.path.relpath(installed.attributes), os.path.relpath(installed.hook or installed.other_hook)
+    environment.stdout.write(f"git diff and git merge of locks: {visible(attributes)}\n")
+    if installed.hook:
+        environment.stdout.write(f"check before each commit: {visible(hook)}\n")
+    else:
+        environment.stderr.write(
+            f"warning: {visible(hook)} is there already, or git is told to look for it there: it stays as it is\n"
+            f"hint: add to it: {program} git pre-commit || exit 1\n"
+        )
+    return 0
+
+
+def _check(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.git.repository import Repository
+    from envbuild.history.recipe_diff import statement_changes
+    from envbuild.history.review import outdated, review, split_range
+    from envbuild.ui.reports.comment import review_comment
+    from envbuild.ui.reports.report import report_of
+
+    repository = Repository(".")
+    old, new = split_range(repository, arguments.range)
+
+    def found_in(store: Store) -> list[dict[str, Any]]:
+        found = []
+        for one in review(store, repository, old, new):
+            report = None
+            if one.comparison is not None:
+                statements = statement_changes(one.comparison.old, one.comparison.new)
+                report = report_of(one.comparison, statements=statements)
+            found.append(
+                {
+                    "recipe": one.path,
+                    "state": one.state,
+                    "outdated": outdated(one.state),
+                    "proven": one.proven,
+                    "reasons": list(one.reasons),
+                    "added": one.old is None,
+                    "removed": one.new is None,
+                    "report": report,
+                }
+            )
+        return found
+
+    with Store.open(environment.store_path()) as store:
+        found = with_rights(store, lambda: found_in(store))
+    if arguments.format == "json":
+        from envbuild.cli.json_output import print_json
+
+        print_json(found, environment.stdout)
+    else:
+        environment.stdout.write(review_comment(found, f"{old[:12]}..{new[:12]}"))
+    return 1 if any(one["outdated"] for one in found) else 0
+
+
+def _pre_commit(environment: Environment) -> int:
+    from envbuild.git.repository import Repository
+    from envbuild.history.review import outdated, staged
+    from envbuild.ui.sanitize import visible
+
+    # git tells its hooks so of the index of `git commit -a`, which is not the repository's own yet.
+    repository = Repository(".", environment.variables.get("GIT_INDEX_FILE", ""))
+    status = 0
+    with Store.open(environment.store_path()) as store:
+        for path, state in staged(store, repository):
+            if outdated(state.state):
+                status = 1
+                environment.stderr.write(f"error: {visible(path)}.lock is {state.state} in this commit\n")
+                environment.stderr.writelines(f"  {visible(reason)}\n" for reason in state.reasons)
+                environment.stderr.write(
+                    f"hint: envbuild build {visible(path)}, git add {visible(path)} {visible(path)}.lock; "
+                    "git commit --no-verify commits it as it is\n"
+                )
+    return status
+
+
+def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.lockfile.lock import BadLock, parse
+    from envbuild.lockfile.lock_text import readable
+    from envbuild.ui.sanitize import visible
+
+    text = _read(arguments.file)
+    try:
+        text = readable(parse(text, arguments.file))
+    except BadLock:
+        pass  # a lock with conflict markers, or none at all: git shows what is there
+    # git hands a converter's output to the terminal as it is.
+    environment.stdout.writelines(f"{visible(line)}\n" for line in text.removesuffix("\n").split("\n"))
+    return 0
+
+
+def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.lockfile.lock import parse, write
+    from envbuild.lockfile.merge import dump, merge
+    from envbuild.ui.sanitize import visible
+
+    name = arguments.path or arguments.ours
+    base_text = _read(arguments.base)
+    base = parse(base_text, f"{name} (base)") if base_text.strip() else None
+    merged = merge(
+        base, parse(_read(arguments.ours), f"{name} (ours)"), parse(_read(arguments.theirs), f"{name} (theirs)")
+    )
+    write(arguments.ours, dump(merged))
+    for one in merged.conflicts:
+        told = f"conflict in {name}: {one.ours.name} is {one.ours.version} here and {one.theirs.version} there"
+        environment.stderr.write(f"{visible(told)}\n")
+    return 1 if merged.conflicts else 0
+
+
+def _read(path: str) -> str:
+    from envbuild.build.project import MOST_LOCK
+    from envbuild.linux.nofollow import read_plain
+
+    try:
+        return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error

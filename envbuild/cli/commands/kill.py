@@ -1,0 +1,44 @@
+"""`envbuild kill`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.instances.records import Instances
+
+DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
+
+EXAMPLES = """\
+examples:
+  envbuild kill web
+  envbuild kill --signal HUP web"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("--signal", "-s", default="KILL", metavar="SIGNAL", help="a name or a number")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.instances.control_client import PATIENCE, SIGNAL, NotAnswering, NotRunning, ask
+    from envbuild.instances.init_process import kill_first
+
+    text = arguments.signal.upper().removeprefix("SIG")
+    known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
+    number = int(known.get(text) or known.get(f"SIG{text}") or 0)
+    if not 0 < number < signal.NSIG:
+        raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
+    instances = Instances.of(environment.store_path())
+    found = [instances.find(one) for one in arguments.instance]
+    for one in found:
+        try:
+            ask(one, SIGNAL, (number,), seconds=PATIENCE)
+        except (NotAnswering, NotRunning):
+            # Without its supervisor's help: what the record says is its process 1, if that is still the same.
+            if number != signal.SIGKILL or not kill_first(instances.state(one)):
+                raise
+        environment.stdout.write(f"{one.name}\n")
+    return 0

@@ -1,0 +1,63 @@
+"""`envbuild log`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.user_namespace import with_rights
+from envbuild.history.log import LogEntry, log
+from envbuild.history.oneline import change_between
+from envbuild.store.store import Store
+
+DESCRIPTION = """\
+Shows where a name has been, the newest first: when it moved, by which build of which recipe and git commit or by which
+command, and what changed in packages, files and facts. `web@{N}` names the Nth entry wherever an image is named."""
+
+EXAMPLES = """\
+examples:
+  envbuild log web
+  envbuild log web:prod -n 5
+  envbuild log web --oneline
+  envbuild log web --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME[:TAG]", help="the name")
+    parser.add_argument("-n", "--max-count", type=int, metavar="N", help="no more than N entries")
+    parser.add_argument("--oneline", action="store_true", help="one line for each entry, without what changed")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or one document")
+    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        _print(arguments, environment, store)
+    return 0
+
+
+def _print(arguments: argparse.Namespace, environment: Environment, store: Store) -> None:
+    def changed(old: str, new: str) -> str:
+        return with_rights(store, lambda: change_between(store, old, new))
+
+    entries: Iterator[LogEntry] = log(store, arguments.name, None if arguments.oneline else changed)
+    if arguments.max_count is not None:
+        entries = islice(entries, max(0, arguments.max_count))
+    if arguments.format == "json":
+        from envbuild.cli.json_output import print_json
+        from envbuild.ui.reports.history import plain
+
+        print_json([plain(one) for one in entries], environment.stdout)
+        return
+    from envbuild.ui.pager import paged
+    from envbuild.ui.reports.history import lines, one_line
+    from envbuild.ui.stream import Output
+
+    with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
+        output = Output(stream, environment.colour(environment.stdout))
+        for one in entries:
+            output.write_lines([one_line(one, output)] if arguments.oneline else lines(one, output))
+            if output.lost is not None:
+                return

@@ -1,0 +1,89 @@
+"""`envbuild ls`."""
+
+from __future__ import annotations
+
+import argparse
+import stat
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.cli.image_path import entry_at
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.store.store import Store
+from envbuild.tree.apply import KIND_WORDS
+from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry
+from envbuild.tree.lookup import walk
+from envbuild.ui.humanize import iso
+from envbuild.ui.sanitize import visible
+from envbuild.ui.tables import table
+
+DESCRIPTION = "Lists a directory of an image, or what lies at a path. Nothing is run and nothing mounted."
+
+EXAMPLES = """\
+examples:
+  envbuild ls web /etc
+  envbuild ls web --recursive /srv --format json"""
+
+_TYPES = {
+    "f": stat.S_IFREG,
+    "d": stat.S_IFDIR,
+    "l": stat.S_IFLNK,
+    "c": stat.S_IFCHR,
+    "b": stat.S_IFBLK,
+    "p": stat.S_IFIFO,
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("path", nargs="?", default="/", metavar="PATH", help="a directory or file (default /)")
+    parser.add_argument("--recursive", "-R", action="store_true", help="all that is below, too")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        image = find_image(store, arguments.image)
+        path, entry = entry_at(store, image, arguments.image, arguments.path, follow=True)
+        if entry.kind != DIRECTORY:
+            listed = [(path, entry)]
+        elif arguments.recursive:
+            listed = list(walk(store.trees, entry.digest))
+        else:
+            listed = [(one.name, one) for one in store.trees.load(entry.digest) if one.name != ROOT_NAME]
+    if arguments.format == "json":
+        print_json([_plain(name, one) for name, one in listed], environment.stdout)
+        return 0
+    rows = [
+        (
+            stat.filemode(_TYPES[one.kind] | one.mode),
+            f"{one.uid}:{one.gid}",
+            str(one.size),
+            iso(one.mtime / 1e9),
+            visible(name.decode(errors="surrogateescape"))
+            + (f" -> {visible(one.target.decode(errors='surrogateescape'))}" if one.kind == LINK else ""),
+        )
+        for name, one in listed
+    ]
+    table(("MODE", "OWNER", "SIZE", "TIME", "NAME"), rows, stream=environment.stdout, right=(2,))
+    return 0
+
+
+def _plain(name: bytes, entry: Entry) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "name": name.decode(errors="backslashreplace"),
+        "kind": KIND_WORDS[entry.kind],
+        "mode": f"{entry.mode:04o}",
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "mtime": iso(entry.mtime / 1e9),
+    }
+    if entry.digest:
+        plain["digest"] = f"sha256:{entry.digest}"
+    if entry.kind == "f":
+        plain["size"] = entry.size
+    if entry.target:
+        plain["target"] = entry.target.decode(errors="backslashreplace")
+    if entry.xattrs:
+        plain["xattrs"] = {key.decode(errors="backslashreplace"): value.hex() for key, value in entry.xattrs}
+    return plain

@@ -1,0 +1,80 @@
+"""`envbuild output`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.store.step_logs import open_output
+from envbuild.store.store import Store
+from envbuild.ui.sanitize import LineCleaner, visible
+
+DESCRIPTION = """\
+Prints all that the steps of an image printed when they ran, or one step's (`envbuild show` has their numbers), or
+what the failed step of a recipe's last build printed. Nothing is ever clipped."""
+
+EXAMPLES = """\
+examples:
+  envbuild output web
+  envbuild output web 3
+  envbuild output --failed"""
+
+_CHUNK = 1 << 16
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
+    parser.add_argument("step", nargs="?", type=int, metavar="STEP", help="the number of one step")
+    parser.add_argument("--failed", action="store_true", help="of the step at which the last build failed")
+    parser.add_argument("--raw", action="store_true", help="byte for byte, with the step's own escape sequences")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        if arguments.failed:
+            failure = store.images.failure(arguments.image)
+            if failure is None:
+                raise UsageError("no build failed last", "name an image: envbuild output IMAGE")
+            _print(store, failure.known["output"], arguments.raw, environment)
+            return 0
+        if arguments.image is None:
+            raise UsageError("which image?", "envbuild output IMAGE [STEP], or envbuild output --failed")
+        image = find_image(store, arguments.image)
+        stages = image.known.get("stages", [])
+        steps = [step for stage in stages for step in stage["steps"]]
+        if arguments.step is None:
+            for number, step in enumerate(steps, 1):
+                first = (step["text"].splitlines() or [""])[0]
+                environment.stdout.write(f"== {number}: {visible(first)}\n")
+                _print(store, step["output"], arguments.raw, environment)
+            return 0
+        if not 1 <= arguments.step <= len(steps):
+            raise UsageError(
+                f"{arguments.image} has no step {arguments.step}", f"its steps are 1 to {len(steps)}: envbuild show"
+            )
+        _print(store, steps[arguments.step - 1]["output"], arguments.raw, environment)
+    return 0
+
+
+def _print(store: Store, digest: str, raw: bool, environment: Environment) -> None:
+    descriptor = open_output(store.objects, digest)
+    if descriptor is None:
+        return
+    cleaner = LineCleaner()
+    # On a terminal the bytes could do harm; a file or a program gets them as they are.
+    clean = not raw and environment.stdout.isatty()
+    environment.stdout.flush()
+    try:
+        while chunk := os.read(descriptor, _CHUNK):
+            if clean:
+                environment.stdout.writelines(f"{line}\n" for line in cleaner.feed(chunk))
+            else:
+                environment.stdout.buffer.write(chunk)
+    finally:
+        os.close(descriptor)
+    if clean:
+        environment.stdout.writelines(f"{line}\n" for line in cleaner.finish())
+    environment.stdout.flush()

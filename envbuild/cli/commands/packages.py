@@ -1,0 +1,64 @@
+"""`envbuild packages`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.store.store import Store
+from envbuild.ui.tables import table
+
+DESCRIPTION = """\
+Lists the Debian, Python and Node packages of an image, as its tree says. Nothing of it is run. Records
+that can't be read come last, with the reason."""
+
+EXAMPLES = """\
+examples:
+  envbuild packages web
+  envbuild packages web --kind python --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="only packages of this kind")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.packages.inventory.tree import packages_of
+
+    with Store.open(environment.store_path(), create=False) as store:
+        image = find_image(store, arguments.image)
+        listed = packages_of(store, image)
+    found = [one for one in listed.packages if arguments.kind in (None, one.kind)]
+    bad = [one for one in listed.bad if arguments.kind in (None, one.kind)]
+    if arguments.format == "json":
+        plain = [
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "version": one.version,
+                "architecture": one.architecture,
+                "path": one.path,
+                "licences": list(one.licences),
+                "hash": one.hash,
+                "url": one.url,
+                "bad": "",
+            }
+            for one in found
+        ]
+        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
+        plain += [{**nothing, "kind": one.kind, "path": one.path, "bad": one.reason} for one in bad]
+        print_json(plain, environment.stdout)
+        return 0
+    rows = [(one.kind, one.name, one.version, ", ".join(one.licences) or "-", one.path) for one in found]
+    rows += [(one.kind, "(bad record)", "-", one.reason, one.path) for one in bad]
+    width = None
+    if environment.stdout.isatty():
+        import shutil
+
+        width = shutil.get_terminal_size().columns
+    table(("KIND", "NAME", "VERSION", "LICENCES", "FOUND AT"), rows, stream=environment.stdout, width=width)
+    return 0

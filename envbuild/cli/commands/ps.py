@@ -1,0 +1,112 @@
+"""`envbuild ps`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.instances.records import DAMAGED, EXITED, LOST, STARTING, DamagedInstance, Instance, Instances, State
+from envbuild.ui.humanize import ago, duration, iso
+from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DESCRIPTION = """\
+Lists the instances that run, or with --all those that are over, too; and those whose record is damaged, which can be
+removed."""
+
+EXAMPLES = """\
+examples:
+  envbuild ps
+  envbuild ps --group shop
+  envbuild ps --all --format json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
+    parser.add_argument("--group", "-g", metavar="NAME", help="only those of this group of services (envbuild up)")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    networks = f"{environment.store_path()}/networks"
+    if os.access(networks, os.W_OK):
+        from envbuild.instances.network.members import tidy
+
+        tidy(networks)  # whoever looks has the others know who was killed
+    instances = Instances.of(environment.store_path())
+    damaged = instances.damaged() if arguments.group is None else []
+    found = [(one, instances.state(one)) for one in instances.all()]
+    shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    if arguments.group is not None:
+        from envbuild.compose.members import group_of  # only where asked for
+
+        shown = [(one, state) for one, state in shown if group_of(one) == arguments.group]
+    if arguments.format == "json":
+        plain = [_plain(one, state) for one, state in shown] + [_plain_damaged(one) for one in damaged]
+        print_json(plain, environment.stdout)
+        return 0
+    now = time.time()
+    rows = [
+        (one.identity, one.name, one.reference, _standing(state, now), _ports(state), ago(one.made, now))
+        for one, state in shown
+    ]
+    rows += [(one.identity, one.name, "-", f"{DAMAGED}: {one.reason}", "", "-") for one in damaged]
+    table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
+    return 0
+
+
+def _ports(state: State) -> str:
+    shown = [f"{host}:{number}->{inside}/{protocol}" for host, number, inside, protocol in state.ports]
+    return ", ".join(shown) if state.status not in (EXITED, LOST) else ""
+
+
+def _standing(state: State, now: float) -> str:
+    if state.status == EXITED:
+        return f"exited ({state.code})" + (f": {state.error}" if state.error else "")
+    if state.status == LOST:
+        return "lost: its supervisor is gone"
+    restarts = f", {state.restarts} restarts" if state.restarts else ""
+    health = f" ({state.health})" if state.health else ""
+    if state.status == STARTING:
+        return state.status
+    return f"{state.status} for {duration(max(0.0, now - state.started))}{health}{restarts}"
+
+
+def _plain_damaged(one: DamagedInstance) -> dict[str, Any]:
+    return {"id": one.identity, "name": one.name, "state": DAMAGED, "error": one.reason}
+
+
+def _plain(one: Instance, state: State) -> dict[str, Any]:
+    from envbuild.compose.members import group_of
+    from envbuild.instances.config import settings_of  # only where all is to be said
+
+    settings = settings_of(one)
+    return {
+        "id": one.identity,
+        "name": one.name,
+        "group": group_of(one) or None,
+        "image": f"sha256:{one.image}",
+        "reference": one.reference,
+        "made": iso(one.made),
+        "state": state.status,
+        "started": iso(state.started) if state.started else None,
+        "ended": iso(state.ended) if state.ended else None,
+        "code": state.code,
+        "restarts": state.restarts,
+        "error": state.error,
+        "health": state.health or None,
+        "check": state.check,
+        "temporary": one.temporary,
+        "command": list(settings.argv),
+        "labels": dict(settings.labels),
+        "network": settings.network,
+        "address": state.address or None,
+        "pid": state.pid or None,
+        "ports": [dict(zip(("host", "port", "inside", "protocol"), one, strict=True)) for one in state.ports],
+    }

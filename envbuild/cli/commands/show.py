@@ -1,0 +1,73 @@
+"""`envbuild show`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, describe, print_json
+from envbuild.store.store import Store
+from envbuild.ui.humanize import duration, size
+from envbuild.ui.sanitize import visible
+from envbuild.ui.tables import table
+
+DESCRIPTION = "Shows an image: its names, digests, facts, the steps that made it, and how large it is."
+
+EXAMPLES = """\
+examples:
+  envbuild show web
+  envbuild show web --format json"""
+
+Pairs = list[tuple[str, str]]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        plain = describe(store, find_image(store, arguments.image))
+    if arguments.format == "json":
+        print_json(plain, environment.stdout)
+        return 0
+    rows: Pairs = [
+        ("image", plain["digest"]),
+        ("tree", plain["tree"]),
+        ("tags", " ".join(plain["tags"]) or "-"),
+        ("made", plain["made"]),
+        ("size", f"{size(plain['size'])} in {plain['files']} files"),
+    ]
+    for name, value in plain["facts"].items():
+        rows += _fact(name, value)
+    single = [str(step["number"]) for step in plain["steps"] if not step["owners_kept"]]
+    if single:
+        rows.append(("owners", f"not kept by steps {' '.join(single)}, which ran with a single id"))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        environment.stdout.write(f"{name:<{width}}  {visible(value)}\n")
+    for stage in plain["stages"]:
+        environment.stdout.write(f"\nstage {stage['stage']} from {visible(stage['base'])}\n")
+        steps = [
+            (str(s["number"]), _first(s["text"]), s["tree"][7:19], duration(s["seconds"]))
+            for s in plain["steps"]
+            if s["stage"] == stage["stage"]
+        ]
+        if steps:
+            table(("STEP", "STATEMENT", "TREE", "TOOK"), steps, stream=environment.stdout, right=(0, 3))
+    return 0
+
+
+def _fact(name: str, value: object) -> Pairs:
+    if isinstance(value, dict):
+        return [(name, f"{key}={inner}") for key, inner in value.items()]
+    if isinstance(value, list):
+        return [(name, " ".join(map(str, value)))]
+    return [(name, str(value))]
+
+
+def _first(text: str) -> str:
+    head, _, rest = text.strip().partition("\n")
+    return f"{head} ..." if rest.strip() else head

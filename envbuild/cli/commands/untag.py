@@ -1,0 +1,31 @@
+"""`envbuild untag`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.store.image_reference import split_name
+from envbuild.store.store import Store
+
+DESCRIPTION = """\
+Takes a name away from its image. Its history stays (envbuild log), and the image until `envbuild gc` finds that nothing
+needs it."""
+
+EXAMPLES = """\
+examples:
+  envbuild untag web:old"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="+", metavar="NAME[:TAG]", help="the names to take away")
+    parser.add_argument("--force", "-f", action="store_true", help="also names that are immutable")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    with Store.open(environment.store_path(), create=False) as store:
+        store.share()
+        for reference in arguments.name:
+            name, tag = split_name(reference)
+            store.tags.remove(name, tag, known={"user": environment.user()}, force=arguments.force)
+    return 0

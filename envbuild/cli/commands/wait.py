@@ -1,0 +1,37 @@
+"""`envbuild wait`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+
+from envbuild.cli.environment import Environment
+from envbuild.instances.records import LOST, Instances
+
+DESCRIPTION = "Waits until instances are over and prints their exit codes; its own is that of the last."
+
+EXAMPLES = """\
+examples:
+  envbuild wait job"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.instances.control_client import WAIT, NotRunning, ask
+
+    code = 0
+    instances = Instances.of(environment.store_path())
+    for one in [instances.find(name) for name in arguments.instance]:
+        try:
+            (answer,) = ask(one, WAIT)
+            code = int(str(answer))
+        except NotRunning:
+            state = instances.state(one)
+            # What was lost was killed with its supervisor, or by the machine's end.
+            code = 128 + signal.SIGKILL if state.status == LOST else state.code or 0
+        environment.stdout.write(f"{code}\n")
+        environment.stdout.flush()
+    return code

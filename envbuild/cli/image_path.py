@@ -1,0 +1,28 @@
+"""Finds a path that a command names in an image."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.errors import UsageError
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.tree.entry import Entry
+from envbuild.tree.lookup import real_path, resolve
+
+
+class NoSuchPath(UsageError):
+    """The image has nothing at this path."""
+
+    def __init__(self, reference: str, path: str, exists: bytes) -> None:
+        folder = "/" + exists.decode(errors="backslashreplace")
+        super().__init__(f"{reference} has no {path}", f"see what there is: envbuild ls {reference} {folder}")
+
+
+def entry_at(store: Store, image: Image, reference: str, path: str, *, follow: bool) -> tuple[bytes, Entry]:
+    """The true path and the entry of `path` in an image. Raises NoSuchPath."""
+    encoded = os.fsencode(path)
+    found = resolve(store.trees, image.tree, encoded, follow=follow)
+    if found is None:
+        raise NoSuchPath(reference, path, real_path(store.trees, image.tree, encoded, follow=follow)[0])
+    return found

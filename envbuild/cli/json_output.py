@@ -1,0 +1,70 @@
+"""An image as the commands show it: the JSON form that `images` and `show` document."""
+
+from __future__ import annotations
+
+import json
+
+from envbuild.images.image_facts import facts_of
+from envbuild.plan.image_config import to_plain
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.ui.humanize import iso
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def describe(store: Store, image: Image) -> dict[str, Any]:
+    """The documented form (docs/commands.md). Digests begin with `sha256:`; sizes in bytes, times in ISO 8601."""
+    detail = image.known
+    files, size = store.size(image.tree)
+    steps = [
+        {
+            "number": number,
+            "stage": stage["stage"],
+            "text": step["text"],
+            "file": step["file"],
+            "line": step["line"],
+            "kind": step["kind"],
+            "key": step["key"],
+            "tree": f"sha256:{step['tree']}",
+            "seconds": step["seconds"],
+            "owners_kept": step["owners_kept"],
+        }
+        for number, (stage, step) in enumerate(
+            ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1
+        )
+    ]
+    stages = [
+        {"stage": s["stage"], "base": s["base"], "origin": s["origin"], "tree": f"sha256:{s['tree']}"}
+        for s in detail.get("stages", [])
+    ]
+    return {
+        "name": detail.get("recipe", ""),
+        "tags": [tag.full for tag in store.tags.all(image.digest)],
+        "digest": f"sha256:{image.digest}",
+        "tree": f"sha256:{image.tree}",
+        "made": iso(image.made),
+        "files": files,
+        "size": size,
+        "facts": to_plain(facts_of(image)),
+        "parameters": detail.get("parameters", {}),
+        "stages": stages,
+        "steps": steps,
+    }
+
+
+def add_format(parser: Any) -> None:
+    """The option `--format`, the same for each command that lists or shows."""
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+
+
+def print_json(value: object, stream: Any) -> None:
+    """One JSON document, indented, names in a fixed order. Characters that can't be seen, which a terminal may act on
+    and a stream may not take, are escaped as JSON has it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)
+        text = text.replace("\x7f", "\\u007f")
+    stream.write(text + "\n")

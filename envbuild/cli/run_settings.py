@@ -1,0 +1,161 @@
+"""What the options of `run` and `shell` say of an instance."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
+from envbuild.instances.config import (
+    ALWAYS,
+    BIND,
+    NEVER,
+    ON_FAILURE,
+    TMPFS,
+    VOLUME,
+    Limits,
+    Mount,
+    Restart,
+    Settings,
+    health_of,
+    parameters_of,
+)
+from envbuild.instances.network.ports import exposed, parse_ports
+from envbuild.instances.records import check_name
+from envbuild.plan.image_config import Facts
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+MOST_PROCESSORS = 10_000
+_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
+
+
+def settings_from(
+    arguments: argparse.Namespace, environment: Environment, facts: Facts, argv: tuple[str, ...]
+) -> Settings:
+    """What the options say of an instance that runs `argv`. Raises UsageError."""
+    mounts = [_mount(text, environment) for text in arguments.volume]
+    mounts += [_scratch(text) for text in arguments.tmpfs]
+    user, workdir = facts.user, facts.workdir
+    if arguments.here:
+        mounts.append(_here())
+        # Who works in the user's own folder is the user: root inside.
+        user, workdir = "", mounts[-1].target
+    targets = [one.target for one in mounts]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
+    if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
+        raise UsageError("a limit can't be negative", "leave it out for none")
+    if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
+        raise UsageError(f"--cpus {arguments.cpus} is no number of processors", "as in: --cpus 1.5")
+    if arguments.hostname:
+        check_name(arguments.hostname, "a host")
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
+    if arguments.publish_all:
+        ports += exposed(facts.expose, ports)
+    return Settings(
+        argv,
+        environment=(*parameters_of(facts, argv), *(variable(text, environment) for text in arguments.env)),
+        user=user if arguments.user is None else arguments.user,
+        workdir=arguments.workdir or workdir,
+        hostname=arguments.hostname or "",
+        mounts=tuple(mounts),
+        read_only=arguments.read_only,
+        unfiltered=arguments.unfiltered,
+        fixed=tuple(sorted({_target(path, f"--fixed {path}") for path in arguments.fixed})),
+        network=arguments.network,
+        ports=tuple(ports),
+        restart=restart(getattr(arguments, "restart", NEVER)),
+        stop=facts.stop,
+        stop_timeout=arguments.stop_timeout,
+        health=None if arguments.no_health else health_of(facts),
+        limits=Limits(size(arguments.memory, "--memory") if arguments.memory else 0, arguments.cpus, arguments.pids),
+        labels=tuple(_label(text) for text in arguments.label),
+    )
+
+
+def variable(text: str, environment: Environment) -> tuple[str, str]:
+    """The variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not name or "\0" in text:
+        raise UsageError(f"-e {text}: a name is needed", "as in: -e DEBUG=1")
+    return name, value if equals else environment.variables.get(name, "")
+
+
+def size(text: str, option: str) -> int:
+    """The bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
+    number, unit = text.strip().lower(), ""
+    number = number.removesuffix("ib") if number.endswith("ib") else number
+    if number and number[-1] in _UNITS:
+        number, unit = number[:-1], number[-1]
+    if number and number[-1] in "kmg" and unit == "b":
+        number, unit = number[:-1], number[-1]
+    try:
+        found = round(float(number) * _UNITS[unit]) if number.isascii() else 0
+    except (ValueError, OverflowError):
+        found = 0
+    if not 0 < found < 1 << 63:
+        raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")
+    return found
+
+
+def restart(text: str) -> Restart:
+    """The rule of `--restart`. Raises UsageError."""
+    when, colon, most = text.partition(":")
+    if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not _is_count(most))):
+        raise UsageError(f"--restart {text}: no such rule", "never, always, on-failure or on-failure:N")
+    return Restart(when, int(most) if colon else None)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _mount(text: str, environment: Environment) -> Mount:
+    if "\0" in text:
+        raise UsageError(f"-v {text}: a path can't hold the character U+0000", "as in: -v ./data:/srv/data")
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
+        raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data, -v data:/srv/data")
+    name, target = parts[0], _target(parts[1], f"-v {text}")
+    read_only = len(parts) == 3 and parts[2] == "ro"
+    if "/" not in name and not name.startswith((".", "~")):
+        check_name(name, "a volume")
+        return Mount(VOLUME, name, target, read_only)
+    if name == "~" or name.startswith("~/"):
+        name = environment.home() + name[1:]
+    source = os.path.realpath(name)
+    if not os.path.exists(source):
+        raise UsageError(f"-v {text}: there is no {source}", "make it first")
+    return Mount(BIND, source, target, read_only)
+
+
+def _scratch(text: str) -> Mount:
+    target, _, limit = text.partition(":")
+    return Mount(TMPFS, "", _target(target, f"--tmpfs {text}"), size=size(limit, "--tmpfs") if limit else 0)
+
+
+def _target(path: str, option: str) -> str:
+    target = os.path.normpath("/" + path.lstrip("/"))
+    if not path.startswith("/") or target == "/" or "\0" in path:
+        raise UsageError(
+            f"{option}: '{path}' can't be mounted on", "a path inside that begins with /, as in: /srv/data"
+        )
+    return target
+
+
+def _here() -> Mount:
+    folder = os.path.realpath(".")
+    if folder == "/" or any(folder == one or folder.startswith(one + "/") for one in _SYSTEM):
+        raise UsageError(
+            f"--here: {folder} would cover the image's own files", "name a place for it: -v .:/srv/work -w /srv/work"
+        )
+    return Mount(BIND, folder, folder)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name or "\0" in text:
+        raise UsageError(f"--label {text}: a name is needed", "as in: --label team=web")
+    return name, value

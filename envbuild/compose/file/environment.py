@@ -1,0 +1,61 @@
+"""`environment` and `env_file` of a service."""
+
+from __future__ import annotations
+
+from envbuild.compose.file.dotenv import BadVariables, read_variables
+from envbuild.compose.file.reader import Reader
+from envbuild.compose.file.values import boolean, variable
+from envbuild.compose.file.yaml_nodes import List, Map, Node
+from envbuild.language.syntax import Span
+from envbuild.language.values import NotOne
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
+    """The variables of `env_file` and, going before them, of `environment`."""
+    found: dict[str, str] = {}
+    for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():
+        try:
+            found.update(read_variables(path, reader.variables))
+        except FileNotFoundError:
+            if required:
+                hint = "or say so: {path: FILE, required: false}"
+                reader.error(span, f"there is no file {reader.shown_path(path)}", hint)
+        except BadVariables as bad:
+            reader.error(span, bad.at(reader.shown_path(path)))
+    for name, value, span in reader.pairs(nodes["environment"], "environment") if "environment" in nodes else ():
+        try:
+            variable(name)
+        except NotOne as no:
+            reader.error(span, no.message, no.hint)
+            continue
+        if value is not None:
+            found[name] = value
+        elif name in reader.variables:
+            found[name] = reader.variables[name]
+        else:
+            found.pop(name, None)
+    return tuple(found.items())
+
+
+def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
+    """(path, whether it has to be there, place)."""
+    found = []
+    for item in node.items if isinstance(node, List) else (node,):
+        required = True
+        path: Node | None = item
+        if isinstance(item, Map):
+            given = {
+                one.key.text: one.value for one in reader.entries(item, "env_file", ("path", "required", "format"))
+            }
+            path = given.get("path")
+            required = "required" not in given or reader.checked(boolean, given["required"], "required") is not False
+        text = None if path is None else reader.text(path, "env_file")
+        if path is None:
+            reader.error(item.span, "env_file needs a path", "as in: path: ./web.variables")
+        elif text is not None:
+            found.append((reader.host_path(text), required, path.span))
+    return found

@@ -1,0 +1,96 @@
+"""The order in which services start: each after those that it depends on."""
+
+from __future__ import annotations
+
+from envbuild.compose.file.model import Group, Service
+from envbuild.compose.file.reader import ServiceErrors
+from envbuild.errors import UsageError
+from envbuild.text.diagnostics import Diagnostic
+from envbuild.text.suggestion import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def wrong_dependencies(group: Group) -> list[Diagnostic]:
+    """What is wrong with the dependencies of a file: services that are not there, and circles."""
+    found = []
+    names = [one.name for one in group.services]
+    for service in group.services:
+        for one in service.depends:
+            if one.service not in names and one.required:
+                hint = did_you_mean(one.service, names, f"the services are: {', '.join(names)}")
+                found.append(
+                    group.problem(one.span, f"{service.name} depends on '{one.service}', which is not there", hint)
+                )
+    seen: set[frozenset[str]] = set()
+    for service in group.services:
+        circle = _circle(group, service)
+        if circle and frozenset(circle) not in seen:
+            seen.add(frozenset(circle))
+            span = next(one.span for one in service.depends if one.service == circle[1])
+            shown = " -> ".join(circle)
+            found.append(
+                group.problem(span, f"services wait for each other: {shown}", "one of them has to start first")
+            )
+    return found
+
+
+def _circle(group: Group, start: Service) -> tuple[str, ...]:
+    """A way over dependencies from a service back to itself, the shortest; () without one."""
+    ways: list[tuple[str, ...]] = [(start.name,)]
+    been: set[str] = set()
+    for way in ways:
+        service = group.service(way[-1])
+        for one in service.depends if service is not None else ():
+            if one.service == start.name:
+                return (*way, start.name)
+            if one.service not in been:
+                been.add(one.service)
+                ways.append((*way, one.service))
+    return ()
+
+
+def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] = ()) -> tuple[Service, ...]:
+    """The services that are meant, each after those that it depends on; equal ones in the file's order.
+
+    With `names` these and what they depend on; else all that have no profile or one of `profiles`. Raises
+    ServiceErrors if one that is needed has another profile, and UsageError kinds for unknown names.
+    """
+    for name in names:
+        if group.service(name) is None:
+            known = [one.name for one in group.services]
+            hint = did_you_mean(name, known, f"it has: {', '.join(known)}")
+            raise UsageError(f"there is no service '{name}' in {group.file}", hint)
+    # A service that is named brings its own profiles with it, as compose has it.
+    active = {*profiles, *(one for name in names for one in _named(group, name).profiles)}
+    enabled = {one.name for one in group.services if not one.profiles or active & set(one.profiles) or "*" in active}
+    wanted: dict[str, Service] = {}
+    wrong: list[Diagnostic] = []
+
+    def want(service: Service) -> None:
+        if service.name in wanted:
+            return
+        for one in service.depends:
+            if one.service in enabled:
+                want(_named(group, one.service))
+            elif one.required and group.service(one.service) is not None:
+                profile = _named(group, one.service).profiles[0]
+                message = f"{service.name} needs {one.service}, which only the profile {profile} has"
+                wrong.append(group.problem(one.span, message, f"add: --profile {profile}, or say required: false"))
+        wanted[service.name] = service
+
+    for service in group.services:
+        if service.name in names or (not names and service.name in enabled):
+            want(service)
+    if wrong:
+        raise ServiceErrors(wrong)
+    # One with a scale of 0 is not to run.
+    return tuple(one for one in wanted.values() if one.scale)
+
+
+def _named(group: Group, name: str) -> Service:
+    service = group.service(name)
+    assert service is not None
+    return service

@@ -1,0 +1,95 @@
+"""`ports` of a service: each form comes to mappings of one port of the host to one of the instance."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from envbuild.compose.file.reader import Reader
+from envbuild.compose.file.yaml_nodes import Map, Node
+from envbuild.instances.network.ports import Port
+from envbuild.language.values import NotOne
+
+ANYWHERE = "0.0.0.0"
+_FORM = "as in: 8080:80, 127.0.0.1:8080:80, 5000-5009:5000-5009, 53:53/udp"
+
+
+def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
+    """All mappings of a service."""
+    found: list[Port] = []
+    for item in reader.items(node, "ports"):
+        if isinstance(item, Map):
+            found += _long(reader, item)
+        else:
+            found += reader.checked(short_ports, item, "a port") or ()
+    return tuple(found)
+
+
+def short_ports(text: str) -> tuple[Port, ...]:
+    """The mappings of `[[ADDRESS:]HOST:]INSIDE[/PROTOCOL]`. Raises NotOne."""
+    body, _, protocol = text.partition("/")
+    host, colon, numbers = "", "", body
+    if body.startswith("["):
+        host, colon, numbers = body[1:].partition("]:")
+    elif body.count(":") > 1:
+        host, colon, numbers = body.partition(":")
+    if colon and not host:
+        raise NotOne(f"'{text}' is no port", _FORM)
+    published, colon, target = numbers.rpartition(":")
+    return mappings(host, published, target, protocol or "tcp", text)
+
+
+def mappings(host: str, published: str, target: str, protocol: str, text: str) -> tuple[Port, ...]:
+    """One mapping for each port of the range `target`; with nothing `published` to any free port. Raises NotOne."""
+    if protocol not in ("tcp", "udp"):
+        raise NotOne(f"'{protocol}' is no protocol of a port", "it is tcp or udp, as in 53:53/udp")
+    try:
+        address = str(ip_address(host or ANYWHERE))
+    except ValueError:
+        raise NotOne(f"'{host}' is no address", "as in: 127.0.0.1:8080:80 or [::1]:8080:80") from None
+    inside = _range(target, text)
+    outside = _range(published, text) if published else (0,) * len(inside)
+    if len(outside) != len(inside):
+        raise NotOne(f"{len(outside)} ports of the host can't lead to {len(inside)} inside", "give ranges of one size")
+    return tuple(Port(address, a, b, protocol) for a, b in zip(outside, inside, strict=True))
+
+
+def port_range(text: str) -> tuple[int, ...]:
+    """The ports of `PORT` or `FIRST-LAST`, a protocol may follow. Raises NotOne."""
+    body, slash, protocol = text.partition("/")
+    if slash and protocol not in ("tcp", "udp"):
+        raise NotOne(f"'{protocol}' is no protocol of a port", "it is tcp or udp")
+    return _range(body, text)
+
+
+def _range(text: str, whole: str) -> tuple[int, ...]:
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+    if not found:
+        raise NotOne(f"'{whole}' is no port", _FORM)
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not 1 <= first <= last <= 65_535:
+        raise NotOne(f"'{text}' is no port", "a port is a number from 1 to 65535")
+    return tuple(range(first, last + 1))
+
+
+def _long(reader: Reader, node: Map) -> tuple[Port, ...]:
+    # `mode`, `name` and `app_protocol` say something to other platforms and nothing on one machine.
+    known = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
+    given = {one.key.text: reader.text(one.value, one.key.text) for one in reader.entries(node, "a port", known)}
+    if None in given.values():
+        return ()
+    if "target" not in given:
+        reader.error(node.span, "a port needs its number inside", "as in: target: 80")
+        return ()
+    plain = {name: str(value) for name, value in given.items()}
+    try:
+        return mappings(
+            plain.get("host_ip", ""),
+            plain.get("published", ""),
+            plain["target"],
+            plain.get("protocol", "tcp"),
+            plain["target"],
+        )
+    except NotOne as wrong:
+        reader.error(node.span, wrong.message, wrong.hint)
+        return ()

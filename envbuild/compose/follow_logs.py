@@ -1,0 +1,63 @@
+"""What the services of a group print, as it comes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from envbuild.instances.logs import entries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from envbuild.compose.members import Member
+    from envbuild.instances.records import Instances
+
+
+def lines_so_far(found: Sequence[Member]) -> dict[str, int]:
+    """How many lines each instance has printed until now, by its id."""
+    return {one.instance.identity: sum(1 for _ in entries(f"{one.instance.path}/log")) for one in found}
+
+
+class Followers:
+    """Threads that read the logs of instances, each until its instance is over."""
+
+    def __init__(
+        self,
+        instances: Instances,
+        found: Sequence[Member],
+        skipped: Mapping[str, int],
+        show: Callable[[str, str, bytes], None],
+    ) -> None:
+        """`show` is called with (service, stream, line) for each line but the first ones that are `skipped`."""
+        self._instances = instances
+        self._skipped = skipped
+        self._show = show
+        self._over = {one: threading.Event() for one in found}
+
+    def start(self) -> None:
+        """Starts them."""
+        for one in self._over:
+            threading.Thread(target=self._read, args=(one,), daemon=True, name=f"log {one.service}").start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Returns when all are over, or `seconds` have passed for one."""
+        # Not by joining the threads: a join that Ctrl-C interrupts takes its thread for ended (Python 3.11).
+        for over in self._over.values():
+            if not over.wait(seconds):
+                return
+
+    def _read(self, one: Member) -> None:
+        path, skip = f"{one.instance.path}/log", self._skipped.get(one.instance.identity, 0)
+
+        def alive() -> bool:
+            return self._instances.is_supervised(one.instance)
+
+        while not os.path.exists(path) and alive():
+            time.sleep(0.05)
+        for number, (_, stream, line) in enumerate(entries(path, follow=True, alive=alive)):
+            if number >= skip:
+                self._show(one.service, stream, line)
+        self._over[one].set()

@@ -1,0 +1,123 @@
+"""From a service and its image to what an instance is started with."""
+
+from __future__ import annotations
+
+import json
+
+from envbuild.compose.file.model import HEALTHY, Group, Health, Service
+from envbuild.compose.file.reader import ServiceErrors
+from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
+from envbuild.digest import sha256_of
+from envbuild.errors import EnvbuildError, UsageError
+from envbuild.images.home import Homes
+from envbuild.images.image_facts import facts_of
+from envbuild.instances import config as runtime
+from envbuild.instances.config import Limits, Restart, Settings, health_of, parameters_of, to_plain
+from envbuild.instances.sandbox_request import check_workdir
+from envbuild.plan.image_config import Facts
+from envbuild.record import Record
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.text.diagnostics import Diagnostic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Plan(Record):
+    """How one service is to run: the instance's name, its image and by which name that was found, and its settings.
+    Two plans of one `digest` are the same."""
+
+    service: Service
+    name: str
+    image: Image
+    reference: str
+    facts: Facts
+    settings: Settings
+    digest: str
+
+
+def plan_all(
+    store: Store, group: Group, services: Sequence[Service], images: Mapping[str, tuple[Image, str]]
+) -> tuple[Plan, ...]:
+    """The plans of these services; `images` are (image, reference) by the names of services. Raises ServiceErrors."""
+    wrong: list[Diagnostic] = []
+    plans = []
+    for service in services:
+        image, reference = images[service.name]
+        try:
+            plans.append(_plan(store, group, service, image, reference))
+        except EnvbuildError as error:
+            wrong.append(group.problem(service.span, f"{service.name}: {error.message}", error.hint))
+    checked = {one.service.name for one in plans if one.settings.health is not None}
+    for plan in plans:
+        for one in plan.service.depends:
+            if one.condition == HEALTHY and one.service not in checked and group.service(one.service) in services:
+                message = f"{one.service} has no health check that {plan.service.name} could wait for"
+                wrong.append(group.problem(one.span, message, "add a healthcheck to it, or health to its recipe"))
+    if wrong:
+        raise ServiceErrors(wrong)
+    return tuple(plans)
+
+
+def _plan(store: Store, group: Group, service: Service, image: Image, reference: str) -> Plan:
+    facts = facts_of(image)
+    argv = _argv(service, facts)
+    if not argv:
+        raise runtime.NothingToRun(reference)
+    user = facts.user if service.user is None else service.user
+    settings = Settings(
+        argv=argv,
+        environment=tuple({**dict(parameters_of(facts, argv)), **dict(service.environment)}.items()),
+        user=user,
+        workdir=service.workdir or facts.workdir,
+        home=Homes(store).of(image.tree, user),
+        hostname=service.hostname or "",
+        mounts=tuple(runtime.Mount(m.kind, m.source, m.target, m.read_only, m.size) for m in service.mounts),
+        read_only=service.read_only,
+        network=service.network,
+        aliases=service.aliases,
+        ports=service.ports,
+        restart=Restart(service.restart, service.restarts),
+        stop=service.stop or facts.stop,
+        stop_timeout=10.0 if service.stop_timeout is None else service.stop_timeout,
+        health=_health(service.health, facts),
+        limits=Limits(service.memory, service.cpus, service.pids),
+        labels=service.labels,
+    )
+    check_workdir(store, image.tree, settings)
+    digest = sha256_of(json.dumps([image.digest, to_plain(settings)]).encode())
+    name = service.container_name or f"{group.name}-{service.name}"
+    own = {
+        GROUP: group.name,
+        SERVICE: service.name,
+        NAME: name,
+        SETTINGS: digest,
+        AFTER: " ".join(one.service for one in service.depends),
+        ANONYMOUS: " ".join(service.anonymous),
+    }
+    settings = settings.replace(labels=(*service.labels, *own.items()))
+    return Plan(service, name, image, reference, facts, settings, digest)
+
+
+def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
+    """As compose has it: an entrypoint takes away what the image runs, a command follows it or stands for it."""
+    if service.entrypoint is not None:
+        return (*service.entrypoint, *(service.command or ()))
+    if service.command is not None:
+        return service.command
+    return facts.start.argv if facts.start is not None else ()
+
+
+def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
+    """The image's check with what the file says of it, or the file's own."""
+    if wanted is None:
+        return health_of(facts)
+    if wanted.off:
+        return None
+    check = runtime.Health(wanted.argv) if wanted.argv is not None else health_of(facts)
+    if check is None:
+        raise UsageError("its healthcheck has no test, and its image no check", "add: test: [CMD, PROGRAM]")
+    given = {name: getattr(wanted, name) for name in ("every", "timeout", "retries", "start_period")}
+    return check.replace(**{name: value for name, value in given.items() if value is not None})

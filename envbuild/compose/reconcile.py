@@ -1,0 +1,54 @@
+"""What `up` does for each service: nothing for what runs as the file says; what is over is started again."""
+
+from __future__ import annotations
+
+from envbuild.compose.file.model import Group
+from envbuild.compose.instance_plan import Plan
+from envbuild.compose.members import is_over, members
+from envbuild.instances.records import Instance
+from envbuild.record import Record
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEEP, RESUME, CREATE, RECREATE = "keep", "resume", "create", "recreate"
+
+
+class Decision(Record):
+    """What is done for a service, with the instance that is there. `holds` are the ports that this has open, as
+    (address, port, inside, protocol)."""
+
+    plan: Plan
+    action: str
+    instance: Instance | None = None
+    holds: tuple[tuple[object, ...], ...] = ()
+
+
+def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = False) -> tuple[Decision, ...]:
+    """The decisions, in the order of the plans. With `force` all is made anew."""
+    there = {one.service: one for one in members(store.instances, group.name)}
+    decisions: dict[str, Decision] = {}
+    for plan in plans:
+        known = there.get(plan.service.name)
+        if known is None:
+            decisions[plan.service.name] = Decision(plan, CREATE)
+            continue
+        state = store.instances.state(known.instance)
+        if (
+            force
+            or known.digest != plan.digest
+            or known.instance.name != plan.name
+            or any(one.restart and _is_new(decisions.get(one.service)) for one in plan.service.depends)
+        ):
+            action = RECREATE
+        else:
+            action = RESUME if is_over(state) else KEEP
+        ports = () if is_over(state) else state.ports
+        decisions[plan.service.name] = Decision(plan, action, known.instance, ports)
+    return tuple(decisions.values())
+
+
+def _is_new(decision: Decision | None) -> bool:
+    return decision is not None and decision.action == RECREATE

@@ -1,0 +1,97 @@
+"""The lock of a recipe in another revision: what `git:REV:web.env` and `web@REV` mean."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.errors import UsageError
+from envbuild.git.repository import NotAFile, NotInRevision, Repository
+from envbuild.lockfile import lock as locks
+from envbuild.lockfile.lock import Lock
+from envbuild.record import Record
+
+GIT = "git:"
+_ENDING = ".env.lock"
+
+
+class LockedRecipe(Record):
+    """A recipe as a commit has it: its path in the repository, the commit, and its lock with its text, and
+    the recipe's own (of the file itself, not of those that it includes)."""
+
+    path: str
+    commit: str
+    lock: Lock
+    text: str
+    recipe: str
+
+
+class ManyRecipes(UsageError):
+    """A revision has several recipes of one name."""
+
+    def __init__(self, name: str, revision: str, paths: list[str]) -> None:
+        forms = ", ".join(f"{GIT}{revision}:/{path.removesuffix('.lock')}" for path in paths[:5])
+        super().__init__(f"{revision} has {len(paths)} recipes named '{name}'", f"say which: {forms}")
+
+
+class NoLockOf(UsageError):
+    """A revision has no lock for a recipe of this name."""
+
+    def __init__(self, name: str, revision: str) -> None:
+        super().__init__(
+            f"{revision} has no lock of a recipe named '{name}'",
+            f"name its file, as in {GIT}{revision}:{name}.env; a lock is made by `envbuild build` and kept in git",
+        )
+
+
+def split_git(text: str) -> tuple[str, str] | None:
+    """(REV, FILE) of `git:REV:FILE`; None for another text."""
+    if not text.startswith(GIT):
+        return None
+    revision, colon, path = text.removeprefix(GIT).partition(":")
+    if not revision or not colon or not path:
+        raise UsageError(f"'{text}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env")
+    return revision, path
+
+
+def locked_at(folder: str, revision: str, path: str) -> LockedRecipe:
+    """The lock of the recipe FILE of `git:REV:FILE`: relative to `folder`, or with a slash to the repository.
+
+    Raises NoRepository, NoSuchRevision, NotInRevision and BadLock.
+    """
+    repository = Repository(folder)
+    inner = path.lstrip("/") if path.startswith("/") else repository.path_of(os.path.join(folder, path))
+    inner = os.path.normpath(inner).removesuffix(".lock")
+    commit = repository.commit_of(revision)
+    return _locked(repository, revision, commit, inner)
+
+
+def locked_by_name(folder: str, revision: str, name: str) -> LockedRecipe:
+    """The lock of the recipe called `name` in a revision: that in `folder`, else the only one of this name.
+
+    Raises NoRepository, NoSuchRevision, ManyRecipes, NoLockOf and BadLock.
+    """
+    repository = Repository(folder)
+    commit = repository.commit_of(revision)
+    found = [path for path in repository.files(commit, _ENDING) if os.path.basename(path) == f"{name}{_ENDING}"]
+    here = repository.path_of(os.path.join(folder, f"{name}{_ENDING}"))
+    if here in found:
+        found = [here]
+    if not found:
+        raise NoLockOf(name, revision)
+    if len(found) > 1:
+        raise ManyRecipes(name, revision, found)
+    return _locked(repository, revision, commit, found[0].removesuffix(".lock"))
+
+
+def _locked(repository: Repository, revision: str, commit: str, path: str) -> LockedRecipe:
+    lock_path = locks.path_of(path)
+    try:
+        text = repository.read(commit, lock_path, revision).decode("utf-8", "replace")
+    except NotInRevision as error:
+        error.hint = f"the recipe's lock has to be in git with it; {error.hint}"
+        raise
+    try:
+        recipe = repository.read(commit, path, revision).decode("utf-8", "replace")
+    except (NotInRevision, NotAFile):
+        recipe = ""
+    return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text, recipe)

@@ -1,0 +1,174 @@
+"""How the contents of two files differ, for a reader: line by line, or by what kind of file they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+from envbuild.debian.elf import parse_elf
+from envbuild.store.objects import MOST_READ
+from envbuild.store.store import Store
+from envbuild.tree.diff import Change
+from envbuild.tree.entry import FILE, LINK, Entry
+
+LARGEST_TEXT = 4_000_000
+"""Bytes beyond which a text is not compared line by line."""
+_HEAD = 8_000
+_NM_MEMORY, _NM_SECONDS = 1 << 30, 20
+LARGEST_PROGRAM = 256 << 20
+"""Bytes beyond which nm is not asked for a program's symbols."""
+_CONTEXT = 3
+_SHOWN_SYMBOLS = 12
+_MAGIC = (
+    (b"\x7fELF", "ELF"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"PK\x03\x04", "zip archive"),
+    (b"\x89PNG", "PNG image"),
+    (b"!<arch>\n", "ar archive"),
+    (b"\xfd7zXZ", "xz data"),
+    (b"(\xb5/\xfd", "zstd data"),
+    (b"SQLite format 3", "SQLite database"),
+)
+
+
+def text_changes(store: Store, change: Change) -> Iterator[str]:
+    """How one path differs: a unified diff of texts (as `diff -u` has it), else a description. Nothing for folders.
+
+    Of a file that is too large to be compared line by line only the beginning is read.
+    """
+    path = "/" + change.path.decode("utf-8", "backslashreplace")
+    before, after = _side(store, change.before), _side(store, change.after)
+    if before is None and after is None:
+        return
+    if before is not None and after is not None and _same(before, after):
+        return
+    texts = [_text(one) if one is not None else [] for one in (before, after)]
+    if None in texts:
+        yield f"{path}: {_described(before)} -> {_described(after)}"
+        if before is not None and after is not None:
+            yield from (f"  {line}" for line in _of_programs(store, before, after))
+        return
+    yield f"--- {path if before is not None else '/dev/null'}"
+    yield f"+++ {path if after is not None else '/dev/null'}"
+    yield from unified(texts[0] or [], texts[1] or [])
+
+
+def unified(old: list[str], new: list[str]) -> Iterator[str]:
+    """The hunks of a unified diff of two lists of lines.
+
+    What both begin and end with is put aside first: the comparison's cost grows with the square of what is left.
+    """
+    from envbuild.history.line_changes import grouped, opcodes  # difflib, only where texts are compared
+
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    lead, tail = min(start, _CONTEXT), min(end, _CONTEXT)
+    skipped = start - lead
+    old, new = old[skipped : len(old) - end + tail], new[skipped : len(new) - end + tail]
+    for group in grouped(opcodes(old, new), _CONTEXT):
+        first, last = group[0], group[-1]
+        yield f"@@ -{_range(skipped + first[1], skipped + last[2])} +{_range(skipped + first[3], skipped + last[4])} @@"
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                yield from (f" {line}" for line in old[a:b])
+            else:
+                yield from (f"-{line}" for line in old[a:b])
+                yield from (f"+{line}" for line in new[c:d])
+
+
+def _range(start: int, stop: int) -> str:
+    length = stop - start
+    begin = start + 1 if length else start
+    return str(begin) if length == 1 else f"{begin},{length}"
+
+
+def _side(store: Store, entry: Entry | None) -> tuple[Entry, bytes] | None:
+    """An entry with its content, of which a large one has only the beginning."""
+    if entry is None or entry.kind not in (FILE, LINK):
+        return None
+    if entry.kind == LINK:
+        return entry, entry.target
+    descriptor = store.objects.open(entry)
+    try:
+        return entry, os.pread(descriptor, LARGEST_TEXT if entry.size <= LARGEST_TEXT else _HEAD, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _same(one: tuple[Entry, bytes], other: tuple[Entry, bytes]) -> bool:
+    if one[0].kind == other[0].kind == FILE:
+        return one[0].digest == other[0].digest
+    return one[1] == other[1]
+
+
+def _text(side: tuple[Entry, bytes]) -> list[str] | None:
+    """The lines of a text, None for other content."""
+    entry, content = side
+    if b"\0" in content or entry.size > LARGEST_TEXT:
+        return None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    lines = text.split("\n")
+    if lines[-1] == "":
+        return lines[:-1]
+    return [*lines[:-1], f"{lines[-1]}\n\\ No newline at end of file"]
+
+
+def _described(side: tuple[Entry, bytes] | None) -> str:
+    if side is None:
+        return "nothing"
+    entry, content = side
+    kind = next((name for magic, name in _MAGIC if content.startswith(magic)), "")
+    if entry.name.endswith(b".pyc") and content[2:4] == b"\r\n":
+        kind = "compiled Python"
+    if entry.kind == LINK:
+        return f"a link to {content.decode('utf-8', 'backslashreplace')}"
+    plain = "binary" if b"\0" in content[:8000] else "text"
+    return f"{kind or plain}, {entry.size} bytes"
+
+
+def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
+    """What differs between two ELF files: libraries that they need, and symbols, where nm(1) is there to list them."""
+    if any(entry.kind != FILE or entry.size > MOST_READ or head[:4] != b"\x7fELF" for entry, head in sides):
+        return
+    old, new = (store.objects.read(entry) for entry, _ in sides)
+    before, after = parse_elf(old), parse_elf(new)
+    if before is None or after is None:
+        return
+    yield from (f"no longer needs {name}" for name in before.needed if name not in after.needed)
+    yield from (f"now needs {name}" for name in after.needed if name not in before.needed)
+    if shutil.which("nm") is None or shutil.which("prlimit") is None:
+        yield "symbols: not compared, as nm (binutils) is not installed"
+        return
+    if max(len(old), len(new)) > LARGEST_PROGRAM:
+        yield "symbols: not compared, as the files are too large"
+        return
+    ours, theirs = _symbols(old), _symbols(new)
+    for verb, names in (("no longer has", sorted(ours - theirs)), ("now has", sorted(theirs - ours))):
+        yield from (f"{verb} symbol {name}" for name in names[:_SHOWN_SYMBOLS])
+        if len(names) > _SHOWN_SYMBOLS:
+            yield f"{verb} {len(names) - _SHOWN_SYMBOLS} more symbols"
+
+
+def _symbols(content: bytes) -> set[str]:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="envbuild-elf-") as file, tempfile.TemporaryFile() as listed:
+        file.write(content)
+        file.flush()
+        # Binutils trust what they read more than anybody should trust a file of an image: it gets no more than this
+        # much of the machine.
+        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MOST_READ}", "--core=0"]
+        words = ["prlimit", *limits, "nm", "--dynamic", "--format=posix", file.name]
+        subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})
+        listed.seek(0)
+        lines = listed.read(MOST_READ).decode(errors="replace").splitlines()
+    return {f"{line.split()[0]} ({line.split()[1]})" for line in lines if len(line.split()) > 1}

@@ -1,0 +1,311 @@
+"""Which changed paths the change of a package explains.
+
+A path is a package's if the package's own record says so: dpkg's lists of files, the RECORD of a Python distribution,
+the folder of a Node package. It is explained only if what is there now is what the package brought, by the digests
+that these records hold: a file that was changed by hand, too, stands out. What maintainer scripts make of packages
+(links to their files, compiled Python, caches that triggers write) is theirs as well.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from hashlib import md5
+from itertools import takewhile
+from posixpath import dirname, normpath
+
+from envbuild.history.package_changes import STATUS, PackageChange
+from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
+from envbuild.packages.inventory.python import recorded
+from envbuild.store.store import Store
+from envbuild.tree.diff import Change
+from envbuild.tree.entry import FILE, LINK, Digest, Entry
+from envbuild.tree.lookup import lookup
+
+MOST_BYTES_READ = 64_000_000
+"""Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
+
+MOST_ALTERNATIVE = 1 << 20
+"""Bytes of update-alternatives' record of one name."""
+_CHUNK = 1 << 20
+_INFO = "var/lib/dpkg/info/"
+_MODULES = "node_modules/"
+_INFO_FILES = (
+    *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
+    *("triggers", "shlibs", "symbols", "alternatives"),
+)
+_CACHED = re.compile(r"(.*)__pycache__/([^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc$")
+_ALTERNATIVES = "var/lib/dpkg/alternatives/"
+_RECORDS = re.compile(
+    "|".join(
+        (
+            r"var/lib/dpkg/(?!info/)|var/lib/(?:apt|ucf|pam)/|var/lib/systemd/deb-systemd",
+            r"var/cache/(?:apt|debconf|ldconfig|man|fontconfig)/",
+            r"var/log/(?:apt/|dpkg\.log|alternatives\.log|bootstrap\.log)",
+            r"etc/ld\.so\.cache$|etc/\.pwd\.lock$|etc/ssl/certs/(?:ca-certificates\.crt|java/)",
+            r"usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled$",
+            r"usr/share/(?:mime|applications)/[^/]*cache$|usr/share/mime/|usr/share/icons/[^/]+/icon-theme\.cache$",
+            r"usr/lib/(?:[^/]+/)?gconv/gconv-modules\.cache$|usr/lib/[^/]+/gdk-pixbuf-2\.0/",
+            r"usr/lib/locale/locale-archive$",
+        )
+    )
+)
+"""What dpkg, apt and the triggers of Debian's packages write for themselves."""
+
+_TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
+"""Where maintainer scripts turn links that are there already."""
+
+Brought = Callable[[Entry], bool]
+"""Whether an entry is what a package brought to a path."""
+
+
+class Explained:
+    """The changes, told apart: `of` has those of each package by its number, `records` those that package managers
+    write for themselves, `rest` what no package explains. `bad` are records that can't be read, which explain nothing
+    then."""
+
+    def __init__(self) -> None:
+        self.bad: list[BadRecord] = []
+        self.of: dict[int, list[Change]] = {}
+        self.records: list[Change] = []
+        self.rest: list[Change] = []
+
+
+def explain(
+    store: Store, trees: tuple[Digest, Digest], packages: list[PackageChange], changes: list[Change]
+) -> Explained:
+    """Tells which of `changes` (one for each path) the changes of `packages` between two trees explain."""
+    found = Explained()
+    debian = any(one.any.kind == DPKG for one in packages)
+    owners = _owners(store, trees, packages, changes, found.bad) if packages else {}
+    pending = []
+    known: dict[str, int] = {}
+    for change in changes:
+        path = change.path.decode("utf-8", "surrogateescape")
+        owner = _owner(owners, path, change)
+        if owner is not None:
+            found.of.setdefault(owner, []).append(change)
+            known[path] = owner
+        elif debian and (_RECORDS.match(path) or change.path.startswith(STATUS)):
+            found.records.append(change)
+        else:
+            pending.append((path, change))
+    # Links are explained by what they lead to, which may be such a link itself.
+    for _ in range(3):
+        kept = []
+        for path, change in pending:
+            owner = _owner_of_link(known, owners, path, change)
+            if owner is None:
+                kept.append((path, change))
+            else:
+                found.of.setdefault(owner, []).append(change)
+                known[path] = owner
+        pending = kept
+    found.rest = [change for _, change in pending]
+    return found
+
+
+Owners = Mapping[str, "tuple[int, Brought]"]
+
+
+def _owner(owners: Owners, path: str, change: Change) -> int | None:
+    owned = owners.get(path)
+    if owned is None:
+        compiled = _CACHED.match(path)
+        # Compiled from a source of the package, by its maintainer script or by pip.
+        owned = owners.get(f"{compiled[1]}{compiled[2]}.py") if compiled else None
+        return owned[0] if owned is not None else None
+    number, brought = owned
+    return number if change.after is None or brought(change.after) else None
+
+
+def _owner_of_link(known: Mapping[str, int], owners: Owners, path: str, change: Change) -> int | None:
+    entry = change.after or change.before
+    if entry is None or entry.kind != LINK:
+        return None
+    if change.before is not None and change.after is not None and not _TURNED.match(path):
+        return None  # somebody turned it elsewhere, such as /etc/localtime: not for the package's sake
+    target = entry.target.decode("utf-8", "surrogateescape")
+    where = target.lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
+    if where in known:
+        return known[where]
+    owned = owners.get(where)
+    return owned[0] if owned is not None else None
+
+
+def _owners(
+    store: Store,
+    trees: tuple[Digest, Digest],
+    packages: list[PackageChange],
+    changes: list[Change],
+    bad: list[BadRecord],
+) -> dict[str, tuple[int, Brought]]:
+    """Each path that one of the packages owns on one of the sides, with the package's number."""
+    found: dict[str, tuple[int, Brought]] = {}
+    size = sum(change.after.size for change in changes if change.after is not None and change.after.kind == FILE)
+    sources = [_Source(store, tree, bad) for tree in trees]
+    modules: dict[str, int] = {}
+    for number, one in enumerate(packages):
+        for source, package in zip(sources, (one.old, one.new), strict=True):
+            if package is None:
+                continue
+            if package.kind == NODE:
+                folder = dirname(package.record)
+                modules[folder] = number
+                # npm's own record of what is there.
+                modules.setdefault(folder[: folder.rindex(_MODULES)] + _MODULES + ".package-lock.json", number)
+                continue
+            check = size <= MOST_BYTES_READ
+            of_debian = package.kind == DPKG
+            pairs = _of_debian(source, package.name, check=check) if of_debian else _of_python(source, package.record)
+            for path, brought in pairs:
+                found[path] = (number, brought)
+    for change in changes:
+        path = change.path.decode("utf-8", "surrogateescape")
+        if path.startswith(_ALTERNATIVES):
+            for link in _alternatives(store, change):
+                found.setdefault(link, (_first(packages, DPKG), _anything))
+        elif modules and _MODULES in path:
+            module = modules.get(_module_of(path))
+            if module is not None:
+                found.setdefault(path, (module, _anything))
+    return {path: owned for path, owned in found.items() if owned[0] >= 0}
+
+
+def _module_of(path: str) -> str:
+    """The folder of the Node package that a path lies in, or the file beside the packages that it is."""
+    above, _, rest = path.rpartition(_MODULES)
+    parts = rest.split("/")
+    return above + _MODULES + "/".join(parts[: 2 if rest.startswith("@") else 1])
+
+
+def _first(packages: list[PackageChange], kind: str) -> int:
+    return next((number for number, one in enumerate(packages) if one.any.kind == kind), -1)
+
+
+class _Source:
+    """Reads records in one tree, and knows which folders at its root are links (`lib -> usr/lib`)."""
+
+    def __init__(self, store: Store, tree: Digest, bad: list[BadRecord]) -> None:
+        self.store = store
+        self.bad = bad
+        self._tree = tree
+        self._links = {
+            entry.name.decode(): entry.target.decode().strip("/")
+            for entry in store.trees.load(tree)
+            if entry.kind == LINK and entry.name.isascii() and entry.target.isascii()
+        }
+
+    def text(self, path: str) -> str | None:
+        entry = lookup(self.store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
+        if entry is None or entry.kind != FILE:
+            return None
+        if entry.size > MOST_STATUS:
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {entry.size:,} bytes"))
+            return None
+        return self.store.objects.read(entry).decode("utf-8", "surrogateescape")
+
+    @cached_property
+    def conffiles(self) -> dict[str, dict[str, str]]:
+        """The md5 that dpkg has of each package's configuration files, as they were brought."""
+        found: dict[str, dict[str, str]] = {}
+        for stanza in (self.text(STATUS.decode()) or "").split("\n\n"):
+            _, mark, listed = stanza.partition("\nConffiles:\n")
+            if mark:
+                name = stanza.removeprefix("Package: ").partition("\n")[0].strip()
+                lines = takewhile(lambda line: line.startswith(" "), listed.splitlines())
+                pairs = (line.split() for line in lines)
+                found[name] = {pair[0].lstrip("/"): pair[1] for pair in pairs if len(pair) > 1}
+        return found
+
+    def real(self, path: str) -> str:
+        """A path as the tree has it, from one that may go through a link at the root."""
+        head, slash, rest = path.lstrip("/").partition("/")
+        return f"{self._links[head]}/{rest}" if slash and head in self._links else head + slash + rest
+
+
+def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str, Brought]]:
+    plain = name.partition(":")[0]
+    for record in (name, plain):
+        listed = source.text(f"{_INFO}{record}.list")
+        if listed is None:
+            continue
+        sums = _sums(source.text(f"{_INFO}{record}.md5sums") or "") if check else {}
+        sums |= source.conffiles.get(plain, {})
+        yield from ((f"{_INFO}{record}.{one}", _anything) for one in _INFO_FILES)
+        for line in listed.splitlines():
+            path = line.lstrip("/")
+            if path and path != ".":
+                yield source.real(path), _by_md5(source.store, sums[path]) if path in sums else _anything
+        return
+
+
+def _sums(text: str) -> dict[str, str]:
+    pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
+    return {path: digest for digest, path in pairs}
+
+
+def _of_python(source: _Source, record: str) -> Iterator[tuple[str, Brought]]:
+    folder = dirname(record)
+    if not folder.endswith(".dist-info"):
+        yield record, _anything
+        for line in (source.text(f"{folder}/installed-files.txt") or "").splitlines():
+            yield normpath(f"{folder}/{line}"), _anything
+        return
+    base = dirname(folder)
+    try:
+        rows = recorded(source.text(f"{folder}/RECORD") or "")
+    except Unreadable as error:
+        source.bad.append(BadRecord(PYTHON, f"/{folder}/RECORD", error.reason))
+        rows = []
+    for row in rows:
+        if len(row) >= 2:
+            yield normpath(f"{base}/{row[0]}"), _by_sha256(row[1])
+    for name in ("", "/RECORD", "/INSTALLER", "/REQUESTED", "/METADATA", "/direct_url.json", "/licenses"):
+        yield f"{folder}{name}", _anything
+
+
+def _alternatives(store: Store, change: Change) -> Iterator[str]:
+    """The links that update-alternatives(1) made for one name: its link groups, and what they lead through."""
+    for entry in (change.before, change.after):
+        if entry is not None and entry.kind == FILE:
+            if entry.size > MOST_ALTERNATIVE:
+                continue
+            head = store.objects.read(entry).decode("utf-8", "replace").partition("\n\n")[0]
+            lines = head.splitlines()
+            yield f"etc/alternatives/{change.path.rpartition(b'/')[2].decode('utf-8', 'replace')}"
+            yield from (line.lstrip("/") for line in lines[1:] if line.startswith("/"))
+            yield from (f"etc/alternatives/{line}" for line in lines[2:] if line and not line.startswith("/"))
+
+
+def _anything(_entry: Entry) -> bool:
+    return True
+
+
+def _by_md5(store: Store, expected: str) -> Brought:
+    def brought(entry: Entry) -> bool:
+        if entry.kind != FILE:
+            return True
+        if entry.size > MOST_BYTES_READ:
+            return False  # a configuration file of this size is no package's
+        state = md5(usedforsecurity=False)
+        with open(store.objects.open(entry), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                state.update(chunk)
+        return state.hexdigest() == expected
+
+    return brought
+
+
+def _by_sha256(recorded: str) -> Brought:
+    algorithm, _, value = recorded.partition("=")
+    if algorithm != "sha256":
+        return _anything
+    try:
+        digest = urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
+    except ValueError:
+        return _anything
+    return lambda entry: entry.kind != FILE or entry.digest == digest

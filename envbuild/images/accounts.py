@@ -1,0 +1,197 @@
+"""Users and groups of a tree: reading passwd(5) and group(5), and adding an account to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.record import Record
+from envbuild.sandbox.user_lookup import account_number, lines_of
+
+FIRST_UID = 1000
+"""Where ordinary users begin (Debian policy 9.2.2)."""
+
+
+class Account(Record):
+    """A line of /etc/passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+class NoSuchAccount(UsageError):
+    """A user or group that the tree doesn't have."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        file = "/etc/passwd" if kind == "user" else "/etc/group"
+        super().__init__(
+            f"there is no {kind} '{name}' in {file} of the tree",
+            "add it first with: adduser, or give a number",
+        )
+
+
+class AccountTaken(WorkFailed):
+    """`adduser` asks for a name or number that is in use."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
+
+
+MOST_BYTES = 16 << 20
+"""Of each of the files."""
+
+
+class AccountsTooLarge(WorkFailed):
+    """A file of accounts that is none, by its size."""
+
+    def __init__(self, path: str, size: int) -> None:
+        super().__init__(
+            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MOST_BYTES:,} bytes"
+        )
+
+
+class Databases(Record):
+    """The texts of /etc/passwd, group, shadow and gshadow; None for a file that the tree lacks."""
+
+    passwd: str | None = None
+    group: str | None = None
+    shadow: str | None = None
+    gshadow: str | None = None
+
+
+@lru_cache(maxsize=8)
+def accounts(passwd: str | None) -> tuple[Account, ...]:
+    """The accounts of a passwd text; lines that make no sense are passed over, as the C library does."""
+    found = []
+    for line in lines_of(passwd or ""):
+        fields = line.split(":", 7)
+        if len(fields) < 7:
+            continue
+        uid, gid = account_number(fields[2]), account_number(fields[3])
+        if uid is not None and gid is not None:
+            found.append(Account(fields[0], uid, gid, fields[5], fields[6]))
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def groups(group: str | None) -> Mapping[str, int]:
+    """The groups of a group text, by name."""
+    found = {}
+    for line in lines_of(group or ""):
+        fields = line.split(":", 4)
+        number = account_number(fields[2]) if len(fields) >= 4 else None
+        if number is not None:
+            found[fields[0]] = number
+    return found
+
+
+def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
+    """(uid, gid) of `NAME`, `NAME:GROUP` or numbers. A user alone brings its own group.
+
+    Raises NoSuchAccount.
+    """
+    user, colon, group = owner.partition(":")
+    account = _account(user, databases.passwd)
+    uid = account.uid if account is not None else account_number(user)
+    if uid is None:
+        raise NoSuchAccount("user", user)
+    if not colon or not group:
+        return uid, account.gid if account is not None else uid
+    number = account_number(group)
+    if number is not None:
+        return uid, number
+    known = groups(databases.group)
+    if group not in known:
+        raise NoSuchAccount("group", group)
+    return uid, known[group]
+
+
+def home_of(user: str, passwd: str | None) -> str:
+    """The home of the user that commands run as ("" is root); `/` where the passwd text doesn't say."""
+    account = _account(user.partition(":")[0] or "0", passwd)
+    if account is not None and account.home:
+        return account.home
+    return "/root" if user in ("", "0", "root") else "/"
+
+
+def _account(user: str, passwd: str | None) -> Account | None:
+    known = accounts(passwd)
+    for account in known:
+        if account.name == user:
+            return account
+    number = account_number(user)
+    if number is not None:
+        for account in known:
+            if account.uid == number:
+                return account
+    return None
+
+
+def add_account(
+    databases: Databases,
+    name: str,
+    uid: int | None,
+    gid: int | None,
+    home: str | None,
+    shell: str,
+    member_of: tuple[str, ...],
+) -> tuple[Databases, Account]:
+    """The databases with one more account, locked for passwords, and the account.
+
+    Its group has its name; with a `gid` that a group has already it joins that one. Raises AccountTaken and
+    NoSuchAccount.
+    """
+    known = accounts(databases.passwd)
+    known_groups = groups(databases.group)
+    if any(account.name == name for account in known):
+        raise AccountTaken(f"the user '{name}'")
+    if uid is not None and any(account.uid == uid for account in known):
+        raise AccountTaken(f"the user number {uid}")
+    for wanted in member_of:
+        if wanted not in known_groups:
+            raise NoSuchAccount("group", wanted)
+    if uid is None:
+        uid = _free({account.uid for account in known} | set(known_groups.values()))
+    make_group = gid is None or gid not in known_groups.values()
+    if gid is None:
+        if name in known_groups:
+            raise AccountTaken(f"the group '{name}'")
+        gid = uid if uid not in known_groups.values() else _free(set(known_groups.values()))
+    account = Account(name, uid, gid, home if home is not None else f"/home/{name}", shell)
+    group = _join_groups(databases.group, name, member_of)
+    gshadow = databases.gshadow and _join_groups(databases.gshadow, name, member_of)
+    if make_group:
+        group = _line(group, f"{name}:x:{gid}:")
+        gshadow = gshadow and _line(gshadow, f"{name}:!::")
+    passwd = _line(databases.passwd, f"{name}:x:{uid}:{gid}::{account.home}:{account.shell}")
+    # An empty third field is "no date", so that the day of the build does not show (shadow(5)).
+    shadow = _line(databases.shadow, f"{name}:!::0:99999:7:::")
+    return Databases(passwd, group, shadow, gshadow), account
+
+
+def _free(taken: set[int]) -> int:
+    number = FIRST_UID
+    while number in taken:
+        number += 1
+    return number
+
+
+def _line(text: str | None, line: str) -> str:
+    start = text or ""
+    return f"{start}{'' if start.endswith(chr(10)) or not start else chr(10)}{line}\n"
+
+
+def _join_groups(text: str | None, name: str, member_of: tuple[str, ...]) -> str | None:
+    if text is None or not member_of:
+        return text
+    lines = []
+    for line in lines_of(text):
+        fields = line.split(":")
+        if fields[0] in member_of and len(fields) == 4:
+            fields[3] = ",".join([*filter(None, fields[3].split(",")), name])
+        lines.append(":".join(fields))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,99 @@
+"""Whether the store itself made what a lock names. A lock is text that anybody may have written: that an image is in
+the store does not say that it is what this lock's recipe gives."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from envbuild.store.image_reference import digits_of
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.lookup import lookup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.lockfile.lock import Lock
+
+MADE = "base made"
+"""Under which the store's memo keeps which trees it made for which bases."""
+Texts = tuple[tuple[str, str], ...]
+"""(path, content) of a recipe's files, the recipe first."""
+
+
+def attested_image(store: Store, lock: Lock) -> Image | None:
+    """The image that the lock names, if the store has it and its own records have the lock's result for each of the
+    lock's steps; else None."""
+    image = store.images.get(lock.image) if lock.image else None
+    if image is None or image.tree != lock.tree or not lock.stages:
+        return None
+    stages = json.loads(image.detail).get("stages", [])
+    known = {(step["key"], step["tree"]) for stage in stages for step in stage["steps"]}
+    bases = {stage["tree"] for stage in stages}
+    for stage in lock.stages:
+        if not stage.steps and stage.digest not in bases:
+            return None
+        for step in stage.steps:
+            if (step.key, step.tree) not in known and result_of(store, step.key) != step.tree:
+                return None
+    target = lock.stages[-1]
+    return image if lock.tree == (target.steps[-1].tree if target.steps else target.digest) else None
+
+
+def result_of(store: Store, key: str) -> str | None:
+    """The tree that a step of this key gave here, None if none ran that is still on record."""
+    record = store.steps.get(key)
+    return record.tree if record is not None else None
+
+
+def kept_recipe(store: Store, image: Image) -> Texts:
+    """The files of the recipe that an image was built from, as they were kept beside it (sources.py)."""
+    sources = json.loads(image.detail).get("sources")
+    if not sources or not store.trees.has(sources["tree"]):
+        return ()
+    found = []
+    for path in sources.get("files", ()):
+        entry = lookup(store.trees, sources["tree"], os.fsencode(path))
+        if entry is not None and entry.kind == FILE:
+            found.append((path, store.objects.read(entry).decode("utf-8", "replace")))
+    return tuple(found)
+
+
+def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
+    """The image that a lock says a reference means, if the store knows it as one of that name: a name that it had, the
+    recipe that it was built from, or the digest that the reference is; else None."""
+    image = store.images.get(digest)
+    if image is None:
+        return None
+    if reference.startswith("git:"):
+        name = os.path.basename(reference).removesuffix(".lock").removesuffix(".env")
+    else:
+        name, _, which = reference.partition("@")
+        digits = digits_of(reference) or digits_of(which)
+        if digits is not None and image.digest.startswith(digits):
+            return image
+        name = name.partition(":")[0]
+    if json.loads(image.detail).get("recipe") == name or any(one.name == name for one in store.tags.moves_to(digest)):
+        return image
+    return None
+
+
+def is_base(store: Store, base: str, tree: Digest) -> bool:
+    """Whether the store made this tree for a base of this text (`debian:bookworm`), and not for something else."""
+    key = f"{tree} {base}"
+    if store.memo.get(MADE, key) is not None:
+        return True
+    # Made by a version that did not write that down: then it is in the record of what was built on it.
+    for image in store.images.all():
+        for stage in json.loads(image.detail).get("stages", []):
+            if (stage["base"], stage["tree"]) == (base, tree):
+                remember_base(store, base, tree)
+                return True
+    return False
+
+
+def remember_base(store: Store, base: str, tree: Digest) -> None:
+    """Writes down that the store made a tree for a base of this text."""
+    if not store.database.read_only:
+        store.memo.put(MADE, f"{tree} {base}", b"1")

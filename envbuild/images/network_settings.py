@@ -1,0 +1,61 @@
+"""What a networked step gets of the machine's network settings: mounted while it runs, never in a tree or key."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from envbuild.record import Record
+from envbuild.sandbox.spec import Bind
+from envbuild.store.store import Store
+from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.lookup import lookup
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class NetworkSettings(Record):
+    """What the machine says about networks: for steps with `network`, mounted and never stored.
+
+    `files` are (target, content) that are made for the step, `binds` (host path, target), `environment` variables.
+    """
+
+    files: tuple[tuple[str, bytes], ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+_MOST_RELEASE = 1 << 16
+_SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
+
+
+def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
+    """The settings for a command on this tree. `variables` are the proxies and the like that the user has set."""
+    from envbuild.images.host_network import settings_for  # reads apt's configuration: only for networked steps
+
+    release = lookup(store.trees, tree, b"etc/os-release")
+    text = b""
+    if release is not None and release.kind == FILE and release.size <= _MOST_RELEASE:
+        text = store.objects.read(release)
+    fields = dict(line.split("=", 1) for line in text.decode(errors="replace").splitlines() if "=" in line)
+    # It goes into apt's sources.
+    named = fields.get("VERSION_CODENAME", "").strip('"')
+    suite = named if re.fullmatch(_SUITE, named) else None
+
+    def has(path: str) -> bool:
+        return lookup(store.trees, tree, path.strip("/").encode()) is not None
+
+    found = settings_for(suite, has, dict(variables), home)
+    return NetworkSettings(found.files, found.binds, found.environment)
+
+
+def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:
+    """What a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
+    binds = [Bind(os.path.realpath(source), target) for source, target in settings.binds]
+    for number, (target, content) in enumerate(settings.files):
+        path = f"{folder}/network-{number}"
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o644)
+        binds.append(Bind(os.path.realpath(path), target))
+    return binds

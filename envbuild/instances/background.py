@@ -1,0 +1,218 @@
+"""Starts the supervisor of an instance as a process that outlives the terminal and whoever started it.
+
+The process is forked before the store is opened: it stays small, and makes a sandbox while its parent finds out what
+is to be run in it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
+
+from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.instances.config import HOST_NETWORK, NO_NETWORK, RESERVED, from_plain, to_plain
+from envbuild.instances.records import EXITED, Instances, State
+from envbuild.instances.state_writer import KeptState
+from envbuild.instances.stdio import LogStreams
+from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
+from envbuild.linux import syscalls
+from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
+from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.network.interface import Network
+    from envbuild.instances.supervisor import Sandboxes
+
+LOG, TRACE = "log", "supervisor"
+"""Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
+
+
+class StartFailed(WorkFailed):
+    """The command of an instance could not be started."""
+
+
+class Background:
+    """A supervisor that waits for its task, as the process that started it sees it."""
+
+    def __init__(self, link: socket, opened: Sequence[socket] = ()) -> None:
+        """`opened` are sockets of the first ports of what it will run, which it gets."""
+        self._link = link
+        self._folder = ""
+        self._opened = opened
+
+    def start(self, task: Task, lock: int) -> tuple[str, ...]:
+        """Has the instance run; returns when its command was started, with what the user is to be warned of.
+
+        `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
+        """
+        self.begin(task, lock)
+        return self.finish()
+
+    def begin(self, task: Task, lock: int) -> None:
+        """The first half of `start`: several may be begun before any is waited for."""
+        self._folder = task.folder
+        try:
+            payload = (task.identity, task.name, task.folder, to_plain(task.settings), len(self._opened))
+            send(self._link, "task", payload, (lock,))
+            send_request(self._link, task.request)
+            for first in range(0, len(self._opened), MOST_DESCRIPTORS):
+                some = self._opened[first : first + MOST_DESCRIPTORS]
+                send(self._link, "ports", (), [one.fileno() for one in some])
+        except OSError:
+            pass  # it is gone, as will be seen when it is waited for
+
+    def finish(self) -> tuple[str, ...]:
+        """The second half of `start`."""
+        try:
+            answer = receive(self._link)
+        except OSError:
+            answer = None
+        if answer is None:
+            raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
+        kind, payload, _ = answer
+        if kind != "started":
+            raise StartFailed(str(payload[0]), str(payload[1]))
+        return tuple(map(str, payload))
+
+
+@contextmanager
+def in_background(
+    network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = (), *, again: bool = True
+) -> Iterator[Background]:
+    """A supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it goes if
+    it is given no task. This process has one thread yet. `again` is whether the command may be run more than once.
+
+    It enters a user namespace first, if it is in none, which the supervisor shares. Not so for a named network: the
+    supervisor enters that one's, which could not be done from within another; so those come first if there are several.
+    """
+    if network in RESERVED:
+        enter_user_namespace()
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    child = os.fork()
+    if child == 0:
+        # Twice: the one between is gone at once, and the supervisor is nobody's child and leads no session that a
+        # terminal could end.
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _become(theirs, network, store_path, again)
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.waitpid(child, 0)
+    with ours:
+        yield Background(ours, opened)
+    for one in opened:
+        one.close()
+
+
+def _become(link: socket, network: str, store_path: str, again: bool) -> None:
+    try:
+        os.chdir("/")
+        os.umask(0o022)
+        # Nothing of whoever started it stays open, but for the socket on which its task comes.
+        os.dup2(link.detach(), 3, inheritable=False)
+        syscalls.close_range(4, on_exec=False)
+        link = socket(fileno=3)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for target in (0, 1, 2):
+            os.dup2(nothing, target)
+        os.close(nothing)
+        gc.freeze()
+        _look_after(link, network, store_path, again)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _look_after(link: socket, network: str, store_path: str, again: bool) -> None:
+    with ExitStack() as stack:
+        entered: Network | None = None
+        if network in (NO_NETWORK, HOST_NETWORK):
+            ids = enter_user_namespace()
+        else:
+            from envbuild.instances.network.select import enter_network
+
+            try:
+                entered = stack.enter_context(enter_network(network, store_path))
+            except EnvbuildError as error:
+                _refuse(link, error)
+                return
+            ids = entered.ids
+        sandboxes = _sandboxes(ids, network, again)
+        stack.callback(sandboxes.close)
+        _serve(link, sandboxes, entered)
+
+
+def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
+    """What makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
+    if again:
+        from envbuild.sandbox.helper_client import Helper
+
+        return Helper.start(ids, once=True)
+    from envbuild.sandbox.direct import OwnSandbox
+
+    return OwnSandbox(ids, network=network == HOST_NETWORK)
+
+
+def _refuse(link: socket, error: EnvbuildError) -> None:
+    """Waits to be given the task, and says why it can't be done."""
+    if receive(link) is not None:
+        receive_request(link)
+        _answer(link, "failed", (error.message, error.hint))
+
+
+def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
+    message = receive(link)
+    if message is None:
+        return  # there is nothing to run after all
+    _, (identity, name, folder, plain, ports), (lock,) = message
+    errors = os.open(f"{folder}/{TRACE}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.dup2(errors, 2)
+    os.close(errors)
+    task = Task(identity, name, folder, from_plain(plain), receive_request(link))
+    opened: list[socket] = []
+    while len(opened) < ports and (more := receive(link)) is not None:
+        opened += [socket(fileno=one) for one in more[2]]
+
+    def tell(notes: tuple[str, ...]) -> None:
+        _answer(link, "started", notes)
+
+    try:
+        try:
+            supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda _number, _frame: supervisor.stop())
+            supervisor.run()
+            # Where it was ended before it was started nobody was told of that.
+            _answer(link, "failed", (supervisor.error or "its command was ended before it was started", ""))
+        except EnvbuildError as error:
+            KeptState(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
+            _answer(link, "failed", (error.message, error.hint))
+        # Not after a fault of ours: what it was is told in its folder.
+        _remove_temporary(identity, folder)
+    finally:
+        os.close(lock)
+
+
+def _remove_temporary(identity: str, folder: str) -> None:
+    """Takes an instance away that was to be kept only as long as it runs (--rm)."""
+    instances = Instances(os.path.dirname(folder))
+    instance = instances.get(identity)
+    if instance is not None and instance.temporary:
+        instances.remove(instance)
+
+
+def _answer(link: socket, kind: str, payload: tuple[str, ...]) -> None:
+    try:
+        send(link, kind, payload)
+    except OSError:
+        pass  # who started it is gone, or has its answer; it goes on
+    link.close()

@@ -1,0 +1,163 @@
+"""Whether an instance is well: a command that is run in it now and then."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from envbuild.errors import EnvbuildError
+from envbuild.instances.config import Health
+from envbuild.sandbox.exec_client import Ended, Session
+from envbuild.sandbox.spec import Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+_MOST_OUTPUT = 4096
+_CHUNK = 1 << 16
+
+
+class HealthMonitor:
+    """Checks one instance in a thread of its own, over all restarts of its command."""
+
+    def __init__(self, check: Health, entry: Entry, session: Session, changed: Callable[[str, str], None]) -> None:
+        """`entry` is the command of the check; `changed` is called with the new state and what the check printed."""
+        self._check = check
+        self._entry = entry
+        self._session = session
+        self._changed = changed
+        self._over = threading.Event()
+        self._again = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
+
+    def start(self) -> None:
+        """Begins to check."""
+        self._thread.start()
+
+    def begin(self) -> None:
+        """The instance's command was started, maybe again: it is `starting` until a check tells otherwise."""
+        self._again.set()
+        self._changed(STARTING, "")
+
+    def end(self) -> None:
+        """No more checks."""
+        self._over.set()
+
+    def _watch(self) -> None:
+        state, failures, began = STARTING, 0, time.monotonic()
+        # Who waits for a service to be well should not wait for a whole interval: at first it is asked more often.
+        pause = min(0.2, self._check.every)
+        while not self._over.wait(pause):
+            if self._again.is_set():
+                self._again.clear()
+                state, failures, began, pause = STARTING, 0, time.monotonic(), min(0.2, self._check.every)
+                continue
+            well, printed = self._ask()
+            pause = min(pause * 2, self._check.every) if state == STARTING and not well else self._check.every
+            if well:
+                failures = 0
+            elif time.monotonic() - began >= self._check.start_period and (
+                pause >= self._check.every or state != STARTING
+            ):
+                failures += 1
+            found = HEALTHY if well else UNHEALTHY if failures >= self._check.retries else state
+            if found != state and not self._again.is_set():
+                state = found
+                self._changed(state, printed)
+
+    def _ask(self) -> tuple[bool, str]:
+        """Whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
+        try:
+            with _Output() as output:
+                return self._run(output)
+        except (EnvbuildError, OSError) as error:
+            return False, str(error)
+
+    def _run(self, output: _Output) -> tuple[bool, str]:
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        answer: list[Ended] = []
+
+        def tell(how: Ended) -> None:
+            answer.append(how)
+            output.end()
+
+        try:
+            number = self._session.enter(self._entry, (nothing, output.writing, output.writing), tell)
+        finally:
+            output.close_writing()
+            os.close(nothing)
+        printed = output.read(self._check.timeout)
+        if not answer:
+            self._session.signal(number, int(signal.SIGKILL))
+            return False, f"no answer in {self._check.timeout:g} s {printed}".strip()
+        if answer[0].failure is not None:
+            return False, answer[0].failure.message
+        return answer[0].status == 0, printed.strip()
+
+
+class _Output:
+    """What a check prints: read as it comes, so that the check never waits for a reader, and kept up to a limit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self._reading, self.writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self._over)
+            raise
+        os.set_blocking(self._reading, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_writing()
+        os.close(self._reading)
+        with self._lock:
+            os.close(self._over)
+            self._over = -1
+
+    def close_writing(self) -> None:
+        """Leaves the writing end to the check."""
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+
+    def end(self) -> None:
+        """The check is over; another thread says so, maybe when nobody waits for it any more."""
+        with self._lock:
+            if self._over >= 0:
+                os.eventfd_write(self._over, 1)
+
+    def read(self, seconds: float) -> str:
+        """Returns when the check is over, or so many seconds have passed: the beginning of what was printed."""
+        kept = b""
+        latest = time.monotonic() + seconds
+        poller = select.poll()
+        for descriptor in (self._reading, self._over):
+            poller.register(descriptor, select.POLLIN)
+        over = False
+        while not over and (left := latest - time.monotonic()) > 0:
+            for descriptor, _ in poller.poll(left * 1000):
+                over = over or descriptor == self._over
+                if descriptor == self._reading:
+                    chunk = self._chunk()
+                    kept += chunk[: _MOST_OUTPUT - len(kept)]
+                    if not chunk:
+                        poller.unregister(descriptor)
+        # What it left in the pipe; something that it started may print without end.
+        kept += self._chunk()[: _MOST_OUTPUT - len(kept)]
+        return kept.decode(errors="replace")
+
+    def _chunk(self) -> bytes:
+        try:
+            return os.read(self._reading, _CHUNK)
+        except BlockingIOError:
+            return b""

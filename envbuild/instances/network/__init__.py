@@ -1,0 +1,1 @@
+"""The networks of instances: interfaces, published ports, named and private networks."""

@@ -1,0 +1,38 @@
+"""Which kind of network a name stands for, and entering it.
+
+A network is entered once, by the process that looks after the instance, before that has started anything or has a
+second thread: for a named network it enters namespaces that others are in already.
+"""
+
+from __future__ import annotations
+
+from envbuild.instances.config import PRIVATE_NETWORK, RESERVED
+from envbuild.instances.network.interface import Network
+from envbuild.instances.records import check_name
+from envbuild.sandbox.user_namespace import enter_user_namespace
+
+FOLDER = "networks"
+"""Where in a store the named networks are."""
+
+
+def check_network(name: str) -> None:
+    """Raises BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
+    anything starts."""
+    if name not in RESERVED:
+        check_name(name, "a network")
+    if name == PRIVATE_NETWORK:
+        from envbuild.instances.network.private import find_tool
+
+        find_tool()
+
+
+def enter_network(name: str, store_path: str) -> Network:
+    """Enters a private or a named one for an instance, with a user namespace. The process has one thread and, for a
+    named network, is in no user namespace of its own. Raises MachineLacks and WorkFailed."""
+    if name == PRIVATE_NETWORK:
+        from envbuild.instances.network.private import Outgoing
+
+        return Outgoing(enter_user_namespace())
+    from envbuild.instances.network.named import NamedNetwork
+
+    return NamedNetwork.join(f"{store_path}/{FOLDER}", name)

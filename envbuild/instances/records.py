@@ -1,0 +1,388 @@
+"""Instances on record: what each was started with, how it stands, and its own files.
+
+`instances/ID/` holds `config.json`, which never changes, `state.json`, the supervisor's last word, `log`, the socket
+`control`, and `upper` and `work` for overlayfs. The supervisor holds a lock on `lock` as long as it lives: so whether
+an instance runs is known after a crash and a restart of the machine, too, whatever its last word was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envbuild.errors import UsageError, WorkFailed
+from envbuild.instances.lock import hold, is_held, make_lock
+from envbuild.instances.record import (
+    DAMAGED,
+    EXITED,
+    FRESH,
+    LAYERS,
+    LOST,
+    NAMES,
+    RESTARTING,
+    RUNNING,
+    STARTING,
+    TEMPORARY,
+    BadRecord,
+    DamagedInstance,
+    Instance,
+    InstanceDamaged,
+    State,
+    read_config,
+    read_state,
+    write_config,
+    write_layers,
+    write_state,
+)
+from envbuild.linux.rmtree import remove
+from envbuild.store.image_reference import BadName
+from envbuild.store.owner import refuse_others
+from envbuild.tree.entry import Digest
+
+__all__ = [
+    "DAMAGED",
+    "EXITED",
+    "LAYERS",
+    "LOST",
+    "RESTARTING",
+    "RUNNING",
+    "STARTING",
+    "DamagedInstance",
+    "Instance",
+    "InstanceDamaged",
+    "Instances",
+    "NameTaken",
+    "NoSuchInstance",
+    "State",
+    "check_name",
+    "hold",
+    "write_layers",
+    "write_state",
+]
+
+_LEFT = 600.0
+"""Seconds after which what is half made or half removed is nobody's any more."""
+_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+_LONGEST_NAME = 200
+
+
+class NoSuchInstance(UsageError):
+    """No instance has this name or id."""
+
+    def __init__(self, reference: str, near: str | None) -> None:
+        hint = f"did you mean '{near}'?" if near else "`envbuild ps --all` lists what there is"
+        super().__init__(f"there is no instance '{reference}'", hint)
+
+
+class NameTaken(WorkFailed):
+    """Another instance has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is an instance '{name}' already", f"choose another --name, or remove it: envbuild rm {name}"
+        )
+
+
+class Instances:
+    """The instances of one store."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, store_path: str) -> Instances:
+        """Those of the store in this folder, which need not be open: most that is asked of them is not in its
+        database. Raises SomebodyElses."""
+        refuse_others(store_path)
+        return cls(f"{store_path}/instances")
+
+    def create(
+        self,
+        name: str | None,
+        image: Digest,
+        reference: str,
+        tree: Digest,
+        facts: str,
+        settings: str,
+        *,
+        temporary: bool = False,
+    ) -> tuple[Instance, int]:
+        """Puts a new instance on record, and takes its lock: (instance, the lock's descriptor).
+
+        Without a `name` it gets one. Unless it is `temporary`, `settle` has to follow. Raises NameTaken and BadName.
+        """
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        if name is not None:
+            check_name(name)
+        identity = os.urandom(6).hex()
+        plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
+        while name is None and os.path.lexists(self._link(f"{plain}-{identity[:4]}")):
+            identity = os.urandom(6).hex()
+        folder = f"{self.path}/{identity}"
+        made = Instance(
+            identity,
+            name or f"{plain}-{identity[:4]}",
+            image,
+            reference,
+            tree,
+            facts,
+            time.time(),
+            folder,
+            settings,
+            temporary,
+        )
+        # Whole or not at all: what has no name of its own yet is nobody's.
+        temporary_folder = f"{folder}.new"
+        os.mkdir(temporary_folder, 0o700)
+        lock = make_lock(temporary_folder)
+        try:
+            self._take_name(made)
+            for inner in ("upper", "work"):
+                os.mkdir(f"{temporary_folder}/{inner}", 0o755)
+            write_state(temporary_folder, State(STARTING))
+            write_config(temporary_folder, made)
+            os.rename(temporary_folder, folder)
+        except BaseException:
+            os.close(lock)
+            remove(temporary_folder)
+            raise
+        return made, lock
+
+    def get(self, identity: str) -> Instance | None:
+        """The instance with this whole id. Raises InstanceDamaged."""
+        found = self._read(identity)
+        if isinstance(found, DamagedInstance):
+            raise InstanceDamaged(found)
+        return found
+
+    def all(self) -> list[Instance]:
+        """All instances whose records can be read, the newest first."""
+        found = [one for one in map(self._read, self._identities()) if isinstance(one, Instance)]
+        return sorted(found, key=lambda one: -one.made)
+
+    def damaged(self) -> list[DamagedInstance]:
+        """Those whose records cannot be read, by name; not those that the next command tidies up."""
+        found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
+        kept = [one for one in found if not self._is_nobodys(one)]
+        return sorted(kept, key=lambda one: one.name)
+
+    def has_name(self, name: str) -> bool:
+        """Whether an instance is called exactly so."""
+        return self._named(name) is not None
+
+    def find(self, reference: str) -> Instance:
+        """The instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
+        found = self.find_any(reference)
+        if isinstance(found, DamagedInstance):
+            raise InstanceDamaged(found)
+        return found
+
+    def find_any(self, reference: str) -> Instance | DamagedInstance:
+        """As `find`, and one whose record is damaged, too: for what needs no more than its folder."""
+        named = self._named(reference)
+        if named is not None:
+            return named
+        everything: list[Instance | DamagedInstance] = [*self.all(), *self.damaged()]
+        # A loss of power may have taken the link that stands for a name.
+        fitting = [one for one in everything if one.name == reference]
+        fitting = fitting or [one for one in everything if reference and one.identity.startswith(reference)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise UsageError(
+                f"'{reference}' fits {len(fitting)} instances",
+                "give more digits: " + ", ".join(o.identity for o in fitting),
+            )
+        from difflib import get_close_matches  # only on a mistake
+
+        near = get_close_matches(reference, [one.name for one in everything], 1)
+        raise NoSuchInstance(reference, near[0] if near else None)
+
+    def state(self, instance: Instance) -> State:
+        """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
+        state = read_state(instance.path)
+        if state.status != EXITED and not self.is_supervised(instance):
+            return state.replace(status=LOST)
+        return state
+
+    def is_supervised(self, instance: Instance | DamagedInstance) -> bool:
+        """Whether its supervisor lives."""
+        return is_held(instance.path)
+
+    def layers_in_use(self) -> set[str]:
+        """The paths of all layers that running instances have mounted, also one whose record is damaged."""
+        found: set[str] = set()
+        for identity in self._identities():
+            folder = f"{self.path}/{identity}"
+            try:
+                with open(f"{folder}/{LAYERS}", encoding="utf-8", errors="surrogateescape") as file:
+                    layers = file.read().splitlines()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if is_held(folder):
+                found.update(layers)
+        return found
+
+    def left_over(self) -> list[Instance | DamagedInstance]:
+        """Temporary ones whose supervisor was killed before it could remove them, and what a loss of power left of
+        one that was just being started."""
+        marked = [one for one in self._identities() if self._is_marked(one, TEMPORARY) or self._is_marked(one, FRESH)]
+        found = [one for one in map(self._read, marked) if one is not None]
+        return [one for one in found if self._is_nobodys(one)]
+
+    def tidy(self) -> None:
+        """Removes temporary instances whose supervisor was killed, and what was left half made or half removed."""
+        for one in self.left_over():
+            self.remove(one)
+        for name in self._listed():
+            # One that is being made or removed right now is let alone.
+            if name.endswith((".new", ".gone")) and self._is_left(f"{self.path}/{name}"):
+                remove(f"{self.path}/{name}")
+
+    def remove(self, instance: Instance | DamagedInstance) -> None:
+        """Takes an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
+        over."""
+        from envbuild.instances.cgroup_records import remove_groups  # not for a start
+
+        remove_groups(instance.path)
+        gone = f"{instance.path}.gone"
+        try:
+            os.rename(instance.path, gone)
+        except FileNotFoundError:
+            return  # another command is at it
+        self._give_up_name(instance.name, instance.identity)
+        remove(gone)
+
+    def put_aside(self, instance: DamagedInstance) -> None:
+        """Moves a damaged instance to the store's folder `damaged`, with all that it wrote."""
+        from envbuild.store.missing_objects import put_aside  # for repairs alone
+
+        put_aside(instance.path, os.path.dirname(self.path))
+        self._give_up_name(instance.name, instance.identity)
+
+    def _listed(self) -> list[str]:
+        try:
+            return os.listdir(self.path)
+        except FileNotFoundError:
+            return []
+
+    def _identities(self) -> list[str]:
+        return [name for name in self._listed() if "." not in name]
+
+    def _is_nobodys(self, one: Instance | DamagedInstance) -> bool:
+        broken = isinstance(one, DamagedInstance) and self._is_marked(one.identity, FRESH)
+        return (broken or self._is_marked(one.identity, TEMPORARY)) and not self.is_supervised(one)
+
+    def _is_marked(self, identity: str, marker: str) -> bool:
+        return os.path.exists(f"{self.path}/{identity}/{marker}")
+
+    def _read(self, identity: str) -> Instance | DamagedInstance | None:
+        folder = f"{self.path}/{identity}"
+        try:
+            return read_config(folder, identity)
+        except NotADirectoryError:
+            return None
+        except FileNotFoundError:
+            if not os.path.isdir(folder):
+                return None
+            reason = "config.json is missing"
+        except BadRecord as error:
+            reason = error.message
+        return DamagedInstance(identity, self._name_of(identity), folder, reason)
+
+    def _name_of(self, identity: str) -> str:
+        """What the links say of an instance whose own record says nothing; else its id."""
+        try:
+            with os.scandir(f"{self.path}/{NAMES}") as items:
+                return next((one.name for one in items if _target(one.path) == identity), identity)
+        except FileNotFoundError:
+            return identity
+
+    def _is_left(self, path: str) -> bool:
+        """Whether nobody is making or removing this any more."""
+        if path.endswith(".new") and os.path.exists(f"{path}/lock"):
+            return not is_held(path)
+        try:
+            return time.time() - os.lstat(path).st_ctime > _LEFT
+        except FileNotFoundError:
+            return False  # just finished
+
+    def _link(self, name: str) -> str:
+        """Where a name is taken: a link there says by which instance."""
+        return f"{self.path}/{NAMES}/{name}"
+
+    def _named(self, name: str) -> Instance | DamagedInstance | None:
+        if not name or "/" in name:
+            return None
+        identity = _target(self._link(name))
+        return None if identity is None else self._read(identity)
+
+    def _take_name(self, instance: Instance) -> None:
+        link = self._link(instance.name)
+        os.makedirs(os.path.dirname(link), mode=0o700, exist_ok=True)
+        while True:
+            try:
+                os.symlink(instance.identity, link)
+                return
+            except FileExistsError:
+                if self._is_taken(link):
+                    raise NameTaken(instance.name) from None
+            with self._changing_names():
+                # Looked at again: whoever was here before may have taken it.
+                if not self._is_taken(link):
+                    _unlink(link)
+
+    def _is_taken(self, link: str) -> bool:
+        """Whether the name of this link belongs to an instance, also one that is just being made; what a crash left
+        does not."""
+        holder = _target(link)
+        if holder is None:
+            return False
+        folder = f"{self.path}/{holder}"
+        # Twice: it may have got its own name between the first look and the second.
+        return os.path.isdir(folder) or is_held(f"{folder}.new") or os.path.isdir(folder)
+
+    def _give_up_name(self, name: str, identity: str) -> None:
+        with self._changing_names():
+            if _target(self._link(name)) == identity:
+                _unlink(self._link(name))
+
+    @contextmanager
+    def _changing_names(self) -> Iterator[None]:
+        """Meanwhile nobody else takes a link away that somebody may have put there anew."""
+        try:
+            held = os.open(f"{self.path}/{NAMES}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(held)
+
+
+def check_name(name: str, what: str = "an instance") -> None:
+    """Raises BadName for what can't be the name of an instance, or of `what`."""
+    # A folder has this name, and beside it others that it begins.
+    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _LONGEST_NAME:
+        raise BadName(name, what)
+
+
+def _target(link: str) -> str | None:
+    """The id that a name's link says, None where there is no such link."""
+    try:
+        target = os.readlink(link)
+    except OSError:
+        return None
+    return target if target and "/" not in target and "." not in target else None
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # another command was faster

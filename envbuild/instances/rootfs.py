@@ -1,0 +1,86 @@
+"""The files of an instance, as one sees them inside: through a running one's own root, else on a mount made for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envbuild.errors import WorkFailed
+from envbuild.instances.control_client import NotRunning, root_of
+from envbuild.instances.records import EXITED, LOST, Instance, hold
+from envbuild.linux import syscalls
+from envbuild.record import Record
+from envbuild.sandbox.overlay import mount_overlay
+from envbuild.sandbox.user_namespace import CONTAINED, SHIFTED, IdMap, enter_user_namespace
+from envbuild.store.store import Store
+
+_PLAIN = IdMap(CONTAINED, 0)
+_WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+
+
+class Inside(Record):
+    """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it;
+    `ids` are what owners in it are for this process."""
+
+    root: int
+    running: bool
+    ids: IdMap
+
+    def open(self, path: str, flags: int) -> int:
+        """Opens what is there. No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to
+        the instance itself (openat2(2), RESOLVE_IN_ROOT)."""
+        return syscalls.openat2(self.root, path, flags, _WITHIN)
+
+    def create_as_root(self) -> None:
+        """Has what this process creates in it belong to the instance's root."""
+        if self.ids.kind == SHIFTED:
+            syscalls.create_files_as(self.ids.outside(0), self.ids.outside(0))
+
+
+class Between(WorkFailed):
+    """The instance just starts or ends."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is just starting or ending", "run the same command again")
+
+
+@contextmanager
+def inside(store: Store, instance: Instance) -> Iterator[Inside]:
+    """The instance's files. One that is over can't be started or removed meanwhile.
+
+    The process is root of the user namespace, with one thread, and uses the store (`share`); it gets a mount namespace
+    of its own if the instance is over. Raises Between and CannotMountOverlay.
+    """
+    lock = -1
+    try:
+        if store.instances.state(instance).status in (EXITED, LOST):
+            try:
+                lock = hold(instance)
+            except WorkFailed as error:
+                raise Between(instance.name) from error
+            ids = _PLAIN  # mounted by this process, it shows the ids that are on disk
+            root = _mounted(store, instance)
+        else:
+            ids = enter_user_namespace()  # entered already: only asks which kind it is
+            try:
+                root = root_of(instance)
+            except NotRunning as error:
+                raise Between(instance.name) from error
+        try:
+            yield Inside(root, lock < 0, ids)
+        finally:
+            os.close(root)
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def _mounted(store: Store, instance: Instance) -> int:
+    layers = store.layers(instance.tree)
+    path = os.path.realpath(instance.path)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    # Over its own folder: a place that is there, and that nothing else is wanted from; seen by this process alone.
+    mount_overlay(layers, f"{path}/upper", f"{path}/work", path, lasting=True)
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,105 @@
+"""From an instance on record to what its sandbox is asked for: the only part of running one that needs the store."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.errors import UsageError
+from envbuild.images.network_settings import NetworkSettings, binds_of
+from envbuild.instances.config import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.records import Instance, write_layers
+from envbuild.linux.attributes import apply_attributes
+from envbuild.plan.image_config import Facts
+from envbuild.sandbox.spec import Bind, Request, Scratch
+from envbuild.store.store import Store
+from envbuild.tree.entry import DIRECTORY, Digest
+from envbuild.tree.lookup import lookup, root_entry
+
+SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
+HOSTS = "/etc/hosts"
+
+
+class NoShell(UsageError):
+    """`shell` on a tree without one."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"{reference} has no shell", f"run a program that it has: envbuild run {reference} -- PROGRAM")
+
+
+def shell_of(store: Store, tree: Digest, reference: str) -> str:
+    """The shell that a tree has. Raises NoShell."""
+    for path in SHELLS:
+        if lookup(store.trees, tree, path.strip("/").encode()) is not None:
+            return path
+    raise NoShell(reference)
+
+
+def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | None = None) -> None:
+    """Raises UsageError where the working directory can't be there."""
+    workdir = settings.workdir
+    entry = lookup(store.trees, tree, workdir.strip("/").encode())
+    if entry is not None and entry.kind == DIRECTORY:
+        return
+    if any(workdir == one.target or workdir.startswith(one.target.rstrip("/") + "/") for one in settings.mounts):
+        return
+    if upper is None or not os.path.lexists(f"{upper}/{workdir.strip('/')}"):
+        raise UsageError(f"the working directory {workdir} is not in the tree", "choose another one with --workdir")
+
+
+def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, machine: NetworkSettings) -> Request:
+    """What to run for an instance, with its layers in place and its volumes made.
+
+    The process is root of the user namespace, uses the store (`share`) until the sandbox has mounted the layers, and
+    has told it whether owners show. `machine` is what a command with the host's network sees of its settings. Raises
+    UsageError, StoreDamaged and kinds of MachineLacks.
+    """
+    upper = f"{instance.path}/upper"
+    check_workdir(store, instance.tree, settings, upper)
+    layers = store.layers(instance.tree)
+    if (settings.read_only or settings.fixed) and len(layers) > 1 and not store.database.read_only:
+        from envbuild.instances.checkout_worker import fold_behind  # only for the first one
+
+        fold_behind(store, instance.tree)
+    write_layers(instance.path, layers)
+    if not os.listdir(upper):
+        # The root's own attributes are shown from the topmost directory.
+        apply_attributes(upper, root_entry(store.trees, instance.tree), owners=store.owners_observable)
+    binds = [*binds_of(machine, instance.path), *_hosts(store, instance, settings)]
+    binds += [_bind(store, instance, one) for one in settings.mounts if one.kind in (BIND, VOLUME)]
+    return Request(
+        layers=layers,
+        argv=settings.argv,
+        environment=tuple(settings.variables(facts).items()),
+        upper=None if settings.read_only else upper,
+        work=None if settings.read_only else f"{instance.path}/work",
+        fixed=settings.fixed,
+        unfiltered=settings.unfiltered,
+        directory=settings.workdir,
+        user=settings.user,
+        network=settings.network == HOST_NETWORK,
+        binds=tuple(binds),
+        scratch=tuple(Scratch(one.target, one.size) for one in settings.mounts if one.kind == TMPFS),
+        hostname=(settings.hostname or instance.name)[:64],
+        serve=True,
+        # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
+        lasting=not instance.temporary or settings.restart.when != NEVER,
+    )
+
+
+def _bind(store: Store, instance: Instance, mount: Mount) -> Bind:
+    if mount.kind == BIND:
+        return Bind(mount.source, mount.target, mount.read_only)
+    volume = store.volumes.make(mount.source, instance.tree, mount.target)
+    return Bind(os.path.realpath(volume.path), mount.target, mount.read_only)
+
+
+def _hosts(store: Store, instance: Instance, settings: Settings) -> list[Bind]:
+    """The file that says who localhost is and who the instance itself, unless the image has its own."""
+    if settings.network == HOST_NETWORK or lookup(store.trees, instance.tree, HOSTS.strip("/").encode()) is not None:
+        return []
+    path = os.path.realpath(f"{instance.path}/hosts")
+    name = settings.hostname or instance.name
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+    os.chmod(path, 0o644)
+    return [Bind(path, HOSTS, read_only=False)]

@@ -1,0 +1,255 @@
+"""What looks after one instance as long as it runs: starts its command, restarts it, checks its health, answers.
+
+A background instance has a process of its own for this, and there is none for all; one in the foreground is looked
+after by the process that the user started. Either lives in the user namespace that it made, as root of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from socket import socket
+
+from envbuild.errors import EnvbuildError
+from envbuild.instances.config import Limits, Settings
+from envbuild.instances.control_server import ControlServer
+from envbuild.instances.init_process import start_time
+from envbuild.instances.record import TEMPORARY, settle, settle_state
+from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
+from envbuild.instances.state_writer import KeptState
+from envbuild.record import Record, values
+from envbuild.sandbox.exec_client import Session
+from envbuild.sandbox.spec import Entry, Outcome, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.health import HealthMonitor
+    from envbuild.instances.limits import Group
+    from envbuild.instances.network.interface import Network
+    from envbuild.instances.network.port_forwarder import PortMapper
+    from envbuild.instances.stdio import Streams
+    from envbuild.sandbox.direct import OwnSandbox
+    from envbuild.sandbox.helper_client import Helper
+
+    Sandboxes = Helper | OwnSandbox
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+"""Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
+STEADY = 10.0
+CANNOT_START = 127
+"""The exit code where a command could not be started again."""
+LAST_WORD = 30.0
+"""Seconds that the last state may take to be written to a disk that is full."""
+OUT_OF_MEMORY = "it was ended for using more memory than it may"
+
+
+class Task(Record):
+    """What is to be looked after: an instance, by its id, name and folder, and what its sandbox is asked for."""
+
+    identity: str
+    name: str
+    folder: str
+    settings: Settings
+    request: Request
+
+
+class Supervisor:
+    """One instance's. `tell` is called once, with what the user is to be warned of, when the command was started."""
+
+    def __init__(
+        self,
+        task: Task,
+        helper: Sandboxes,
+        streams: Streams,
+        tell: Callable[[tuple[str, ...]], None] = lambda notes: None,
+        *,
+        network: Network | None = None,
+        opened: Sequence[socket] = (),
+    ) -> None:
+        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts.
+
+        `network` is the one that was entered for it, if that had to be done; `opened` are the sockets of its first
+        ports, where those were opened already.
+        """
+        self._task = task
+        self._settings = task.settings
+        self._helper = helper
+        self._streams = streams
+        self._tell = tell
+        self._told = False
+        self._session = Session()
+        self._stopping = threading.Event()
+        self._over = threading.Event()
+        self._number = 0
+        self._server: ControlServer | None = None
+        self.code = 0
+        self._request = task.request
+        address = ""
+        if network is not None:
+            names = (task.name, *task.settings.aliases)
+            self._request = network.attach(task.folder, names, task.request, self._session)
+            address = network.address
+        self._state = KeptState(task.folder, State(RUNNING, address=address))
+        # What an instance does not have costs neither the time to load it nor the memory to keep it.
+        self._ports: PortMapper | None = None
+        if task.settings.ports:
+            from envbuild.instances.network.port_forwarder import PortMapper
+            from envbuild.instances.network.ports import opened_ports
+
+            mapping = opened_ports(task.settings.ports, opened)
+            self._ports = PortMapper(mapping, self._session)
+            self._state.hold(ports=tuple(values(port) for port, _ in mapping))
+        self._group: Group | None = None
+        if task.settings.limits != Limits():
+            from envbuild.instances.limits import make_group
+
+            self._group = make_group(task.settings.limits, task.identity, task.folder)
+        self._health: HealthMonitor | None = None
+        if task.settings.health is not None:
+            from envbuild.instances.health import HealthMonitor
+
+            check = task.settings.health
+            entry = Entry(check.argv, task.request.environment, task.request.directory, task.request.user)
+            self._health = HealthMonitor(check, entry, self._session, self._took_health)
+
+    def run(self) -> int:
+        """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
+        gc.freeze()
+        gc.enable()
+        if self._ports is not None:
+            self._ports.start()
+        if self._health is not None:
+            self._health.start()
+        restarts, pause, reason = 0, FIRST_PAUSE, ""
+        try:
+            while True:
+                began = time.time()
+                try:
+                    self.code, reason = self._once(began, restarts).status, ""
+                except (EnvbuildError, OSError) as error:
+                    # The first start is its caller's matter; later the machine may lack something for a while.
+                    if not restarts:
+                        raise
+                    self.code, reason = CANNOT_START, getattr(error, "message", str(error))
+                reason = reason or self._cause(self.code)
+                if self._stopping.is_set() or not self._settings.restart.wants(self.code, restarts):
+                    break
+                pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
+                self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
+                if self._stopping.wait(pause):
+                    break
+                pause = min(pause * 2, LONGEST_PAUSE)
+                restarts += 1
+            self._state.finish(
+                status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
+            )
+        finally:
+            self._over.set()
+            if self._health is not None:
+                self._health.end()
+            if self._ports is not None:
+                self._ports.close()
+            # Whoever waits for the end is to hear of it.
+            if self._server is not None:
+                self._server.end()
+            if self._group is not None:
+                self._group.remove()
+            if not os.path.exists(f"{self._task.folder}/{TEMPORARY}"):
+                self._state.wait(LAST_WORD)
+                quietly(settle_state, self._task.folder)
+        return self.code
+
+    @property
+    def error(self) -> str:
+        """What ended the command from outside, "" if nothing did."""
+        return self._state.now.error
+
+    def wait(self) -> int:
+        """Returns when the instance is over: its exit code."""
+        self._over.wait()
+        return self.code
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the command."""
+        if self._number:
+            self._helper.signal(self._number, number)
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Ends the command: by its own stop signal, and if it does not go in time, for certain."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
+        limit = self._settings.stop_timeout if seconds is None else seconds
+
+        def kill() -> None:
+            if not self._over.wait(limit):
+                self._helper.cancel_all()
+
+        threading.Thread(target=kill, name="stop", daemon=True).start()
+
+    def kill(self) -> None:
+        """Ends the command at once, and for good."""
+        self._stopping.set()
+        self._helper.cancel_all()
+
+    def _once(self, began: float, restarts: int) -> Outcome:
+        stdin, output, errors = self._streams.open()
+
+        def started(number: int) -> None:
+            self._number = number
+            self._streams.started()
+            if self._server is None:
+                # While process 1 mounts the tree: nobody has to wait for this.
+                self._server = ControlServer(self._task.folder, self._session, self)
+                self._server.start()
+                quietly(settle, self._task.folder)
+
+        def running() -> None:
+            if self._ports is not None:
+                self._ports.begin()
+            self._state.put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
+            if self._health is not None:
+                self._health.begin()
+            if not self._told:
+                self._told = True
+                self._tell(self._group.warnings if self._group is not None else ())
+
+        def made(pid: int) -> None:
+            if self._group is not None:
+                self._group.add(pid)
+            self._state.hold(pid=pid, begun=start_time(pid))
+
+        try:
+            return self._helper.run(
+                self._request,
+                stdin=stdin,
+                output=output,
+                errors=errors,
+                terminal=self._streams.terminal,
+                started=started,
+                session=self._session,
+                made=made,
+                running=running,
+            )
+        finally:
+            self._streams.finish()
+
+    def _cause(self, code: int) -> str:
+        killed = code and self._group is not None and self._group.out_of_memory()
+        return OUT_OF_MEMORY if killed else ""
+
+    def _took_health(self, health: str, printed: str) -> None:
+        self._state.put(health=health, check=printed)
+
+
+def quietly(work: Callable[[str], None], folder: str) -> None:
+    """Does what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
+    try:
+        work(folder)
+    except OSError:
+        pass

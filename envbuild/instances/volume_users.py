@@ -1,0 +1,57 @@
+"""Which instances have a volume mounted, or will have it when they are started again."""
+
+from __future__ import annotations
+
+from envbuild.errors import WorkFailed
+from envbuild.instances.config import VOLUME, settings_of
+from envbuild.instances.records import EXITED, LOST, Instance
+from envbuild.instances.volumes import Volume
+from envbuild.record import Record
+from envbuild.store.store import Store
+
+
+class User(Record):
+    """An instance, where it shows a volume, and whether it runs."""
+
+    instance: Instance
+    target: str
+    read_only: bool
+    running: bool
+
+
+class VolumeInUse(WorkFailed):
+    """A volume that instances need is not removed."""
+
+    def __init__(self, name: str, users: list[User]) -> None:
+        running = [one for one in users if one.running]
+        names = sorted({one.instance.name for one in running or users})
+        hint = (
+            f"stop and remove them first: envbuild rm --force {' '.join(names)}"
+            if running
+            else f"remove them first: envbuild rm {' '.join(names)}; or volume rm --force"
+        )
+        super().__init__(f"the volume {name} is used by {', '.join(names)}", hint)
+
+
+def users_of_volumes(store: Store) -> dict[str, list[User]]:
+    """The users of each volume that has any, by its name."""
+    found: dict[str, list[User]] = {}
+    for one in store.instances.all():
+        mounts = [mount for mount in settings_of(one).mounts if mount.kind == VOLUME]
+        if mounts:
+            running = store.instances.state(one).status not in (EXITED, LOST)
+            for mount in mounts:
+                found.setdefault(mount.source, []).append(User(one, mount.target, mount.read_only, running))
+    return found
+
+
+def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
+    """Removes all of them, or none. Raises VolumeInUse: with `force` only where an instance that runs needs one; what
+    is over finds a fresh one when it is started again."""
+    users = users_of_volumes(store)
+    for volume in volumes:
+        needed = [one for one in users.get(volume.name, []) if one.running or not force]
+        if needed:
+            raise VolumeInUse(volume.name, needed)
+    for volume in volumes:
+        store.volumes.remove(volume)

@@ -1,0 +1,125 @@
+"""What the reading of a statement may know and say: its file, the parameters so far, and where errors go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from os.path import dirname
+from typing import TypeVar
+
+from envbuild.language.model import Command, EnvironmentReference, EnvironmentValue, Place
+from envbuild.language.parse import place
+from envbuild.language.quoting import Parts, Problem, joined, plain
+from envbuild.language.scope import Scope
+from envbuild.language.syntax import Reference, Span, SyntaxTree, TextLine, Word, WordLine, Written
+from envbuild.language.values import NotOne
+from envbuild.text.diagnostics import Diagnostic
+from envbuild.text.suggestion import did_you_mean
+
+T = TypeVar("T")
+
+
+class Context:
+    """One file while its statements are read."""
+
+    def __init__(self, tree: SyntaxTree, scope: Scope, chain: tuple[str, ...], report: list[Diagnostic]) -> None:
+        self.tree = tree
+        self.scope = scope
+        self.chain = chain
+        self.report = report
+        self.folder = dirname(tree.file) or "."
+
+    def error(self, span: Span, message: str, hint: str = "") -> None:
+        self.report.append(self.diagnostic(span, message, hint))
+
+    def diagnostic(self, span: Span, message: str, hint: str = "") -> Diagnostic:
+        return place(Problem(message, span, hint), self.tree, self.chain)
+
+    def place(self, statement: Written) -> Place:
+        return Place(self.tree.file, statement.span.line)
+
+    def where(self, span: Span) -> str:
+        return f"{self.tree.file}:{span.line}"
+
+    def checked(self, check: Callable[[str], T], text: str, span: Span) -> T | None:
+        """What `check` makes of the text; None, and an error at `span`, if it is not one."""
+        try:
+            return check(text)
+        except NotOne as wrong:
+            self.error(span, wrong.message, wrong.hint)
+            return None
+
+    def expand(self, word: Word) -> str | None:
+        """The word with its parameters put in; None, and errors, if it uses one that is not known."""
+        return self.expand_parts(word.parts)
+
+    def expand_parts(self, parts: Parts) -> str | None:
+        result = ""
+        complete = True
+        for part in parts:
+            if isinstance(part, str):
+                result += part
+                continue
+            value = self.scope.use(part.name, self.where(part.span))
+            if value is None:
+                self._unknown(part)
+                complete = False
+            else:
+                result += value
+        return result if complete else None
+
+    def expand_environment(self, parts: Parts) -> EnvironmentValue:
+        """As `expand`, but a name that is no parameter is left for the stage's environment."""
+        result: list[str | EnvironmentReference] = []
+        for part in parts:
+            if isinstance(part, str):
+                value: str | EnvironmentReference = part
+            else:
+                known = self.scope.use(part.name, self.where(part.span))
+                reference = EnvironmentReference(part.name, part.span.line, part.span.column)
+                value = reference if known is None else known
+            if isinstance(value, str) and result and isinstance(result[-1], str):
+                result[-1] += value
+            elif value != "":
+                result.append(value)
+        return tuple(result)
+
+    def expand_text(self, text: str, span: Span) -> str | None:
+        """Text outside of words: a line of a `file`, or an item of a list."""
+        parts, problems = plain(text, span.line, span.column)
+        for problem in problems:
+            self.error(problem.span, problem.message, problem.hint)
+        expanded = self.expand_parts(joined(parts))
+        return None if problems else expanded
+
+    def words(self, statement: Written) -> list[Word]:
+        """The words on the keyword's line and in the block."""
+        block = [word for line in statement.block if isinstance(line, WordLine) for word in line.words]
+        return [*statement.words, *block]
+
+    def text(self, statement: Written) -> Command | None:
+        """The text of a command, and the parameters that it mentions; None if there is none."""
+        lines = [line for line in statement.block if isinstance(line, TextLine)]
+        first = statement.text
+        if first is None and not lines:
+            return None
+        if first is not None and lines:
+            self._check_continued([first, *lines])
+            lines = [first, *lines]
+        text = first.text if first is not None and not lines else "\n".join(line.text for line in lines)
+        return Command(text, self.scope.mentioned(text, self.where(statement.span)))
+
+    def _check_continued(self, lines: list[TextLine]) -> None:
+        """A command that starts on the keyword's line goes on only where a backslash says so."""
+        for line, following in pairwise(lines):
+            backslashes = len(line.text) - len(line.text.rstrip("\\"))
+            if backslashes % 2 == 0 and following.text:
+                hint = "put the whole text into the block, or end the line above with '\\'"
+                message = "a command is either text on its keyword's line or a block, not both"
+                self.error(following.span, message, hint)
+                return
+
+    def _unknown(self, reference: Reference) -> None:
+        hint = did_you_mean(reference.name, self.scope.values, "write \\${ for the text itself")
+        message = f"unknown parameter '{reference.name}'"
+        self.scope.unknown.append((reference.name, self.diagnostic(reference.span, message, hint)))

@@ -1,0 +1,293 @@
+"""From a stage's statements and its base's facts to its steps: every name, path and variable made final."""
+
+from __future__ import annotations
+
+from posixpath import join, normpath
+
+from envbuild.errors import UsageError
+from envbuild.language import model
+from envbuild.plan import step as actions
+from envbuild.plan.image_config import Facts, HealthCheck, Pairs, Program
+from envbuild.plan.step import Step
+from envbuild.record import Record
+
+STEP_SHELL = ("/bin/sh", "-eu")
+INSTANCE_SHELL = ("/bin/sh",)
+
+
+class UndefinedVariable(UsageError):
+    """An `env` value mentions a variable that the stage doesn't have at that point."""
+
+    def __init__(self, place: model.Place, reference: model.EnvironmentReference) -> None:
+        super().__init__(
+            f"{place.file}:{reference.line}:{reference.column}: ${{{reference.name}}} is neither a parameter "
+            "nor set in the environment of this stage so far",
+            f"set it first (env {reference.name}=...), or write \\${{{reference.name}}} for the text itself",
+        )
+
+
+class NothingToDrop(UsageError):
+    """`unset` names something that neither the base nor the stage has."""
+
+    def __init__(self, place: model.Place, name: str) -> None:
+        super().__init__(
+            f"{place.file}:{place.line}: unset {name}: the stage has no such fact at this point",
+            "drop the word, or look at what the base brings with: envbuild show",
+        )
+
+
+class StagePlan(Record):
+    """The steps of a stage in order, the tests of the finished stage, and the facts at its end."""
+
+    steps: tuple[Step, ...]
+    tests: tuple[Step, ...]
+    facts: Facts
+
+
+def plan_stage(stage: model.Stage, base: Facts, stages: frozenset[str] = frozenset()) -> StagePlan:
+    """What building `stage` means when its base has the facts `base`.
+
+    `stages` are the names that `copy(from=...)` means as stages of this recipe; any other name is an image.
+    Raises UndefinedVariable and NothingToDrop.
+    """
+    planner = _Planner(base, stages)
+    for statement in stage.statements:
+        planner.take(statement)
+    return StagePlan(tuple(planner.steps), tuple(planner.tests), planner.facts)
+
+
+class _Planner:
+    """The state while the statements of one stage are read in order."""
+
+    def __init__(self, base: Facts, stages: frozenset[str]) -> None:
+        self.facts = base
+        self.stages = stages
+        self.discard: tuple[str, ...] = ()
+        self.steps: list[Step] = []
+        self.tests: list[Step] = []
+
+    def take(self, statement: model.Statement) -> None:
+        facts = self.facts
+        match statement:
+            case model.Run():
+                self._add(statement, self._execute(statement.command, statement.options, statement.folder))
+            case model.Test():
+                action = self._execute(statement.command, statement.options, statement.folder)
+                self.tests.append(Step(action, statement.place, statement.text, (), True, statement.options.timeout))
+            case model.Copy():
+                self._add(
+                    statement,
+                    actions.CopyIn(
+                        statement.sources,
+                        self._absolute(statement.destination),
+                        self._origin(statement),
+                        statement.owner,
+                        statement.mode,
+                        statement.exclude,
+                        statement.folder,
+                    ),
+                )
+            case model.Render():
+                self._add(
+                    statement,
+                    actions.Render(
+                        statement.template,
+                        self._absolute(statement.destination),
+                        statement.parameters,
+                        tuple(sorted(facts.environment_of_commands().items())),
+                        statement.owner,
+                        statement.mode,
+                        statement.folder,
+                    ),
+                )
+            case model.File():
+                path = self._absolute(statement.path)
+                self._add(statement, actions.WriteFile(path, statement.content, statement.owner, statement.mode))
+            case model.Fetch():
+                self._add(
+                    statement,
+                    actions.FetchFile(
+                        statement.url,
+                        self._absolute(statement.destination),
+                        statement.sha256,
+                        statement.owner,
+                        statement.mode,
+                        statement.unpack,
+                    ),
+                )
+            case model.AddUser():
+                self._add(
+                    statement,
+                    actions.AddUser(
+                        statement.name,
+                        statement.uid,
+                        statement.gid,
+                        statement.home,
+                        statement.shell,
+                        statement.groups,
+                    ),
+                )
+            case model.Apt() | model.Pip() | model.Npm():
+                self._add(statement, _packages(statement, facts))
+            case model.Discard():
+                self.discard += statement.patterns
+                self._add(statement, actions.DiscardPaths(statement.patterns))
+            case model.WorkDir():
+                directory = self._absolute(statement.directory)
+                self.facts = facts.replace(workdir=directory)
+                self._add(statement, actions.MakeDirectory(directory))
+            case _:
+                self.facts = _state(statement, facts)
+
+    def _add(self, statement: model.Statement, action: actions.Action) -> None:
+        timeout = statement.options.timeout if isinstance(statement, model.Run) else None
+        self.steps.append(Step(action, statement.place, statement.text, self.discard, False, timeout))
+
+    def _absolute(self, path: str) -> str:
+        absolute = join(self.facts.workdir, path)
+        slash = "/" if absolute.endswith("/") or path.rsplit("/", 1)[-1] == "." else ""
+        clean = normpath(absolute)
+        # normpath keeps two leading slashes, as POSIX gives them a meaning of their own; here they have none.
+        clean = "/" + clean.lstrip("/")
+        return clean if clean == "/" else clean + slash
+
+    def _origin(self, statement: model.Copy) -> actions.Origin | None:
+        if statement.origin is None:
+            return None
+        if statement.origin in self.stages:
+            return actions.Origin("stage", statement.origin, statement.folder)
+        kind, colon, argument = statement.origin.partition(":")
+        if colon and kind in ("image", "recipe"):
+            return actions.Origin(kind, argument, statement.folder)
+        return actions.Origin("image", statement.origin, statement.folder)
+
+    def _execute(self, command: model.Command, options: model.RunOptions, folder: str) -> actions.Execute:
+        facts = self.facts
+        shell = tuple(options.shell.split()) if options.shell else STEP_SHELL
+        return actions.Execute(
+            argv=(*shell, "-c", command.text),
+            environment=tuple(sorted(facts.environment_of_commands().items())),
+            parameters=command.parameters,
+            user=facts.user if options.user is None else options.user,
+            workdir=facts.workdir if options.workdir is None else self._absolute(options.workdir).rstrip("/") or "/",
+            network=options.network,
+            caches=options.caches,
+            secrets=options.secrets,
+            mounts=tuple((mount.source, mount.target) for mount in options.mounts),
+            folder=folder,
+        )
+
+
+def _state(statement: model.Statement, facts: Facts) -> Facts:
+    """The facts after a statement that only changes facts."""
+    match statement:
+        case model.Env():
+            environment = dict(facts.environment)
+            for name, value in statement.values:
+                environment[name] = _expand(value, environment, statement.place)
+            return facts.replace(environment=_sorted(environment))
+        case model.User():
+            return facts.replace(user=statement.name)
+        case model.Expose():
+            return facts.replace(expose=tuple(sorted({*facts.expose, *statement.ports}, key=_port_order)))
+        case model.Volume():
+            return facts.replace(volumes=tuple(sorted({*facts.volumes, *statement.directories})))
+        case model.Label():
+            return facts.replace(labels=_sorted({**dict(facts.labels), **dict(statement.values)}))
+        case model.Start():
+            return facts.replace(start=_program(statement.argv, statement.command))
+        case model.Stop():
+            return facts.replace(stop=statement.signal)
+        case model.Health():
+            program = _program(None, statement.command)
+            check = HealthCheck(program, statement.every, statement.timeout, statement.retries)
+            return facts.replace(health=check)
+        case model.Unset():
+            for name in statement.names:
+                facts = _unset(name, facts, statement.place)
+            return facts
+        case _:
+            raise AssertionError(f"no meaning for {type(statement).__name__}")
+
+
+def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: model.Place) -> str:
+    known = {**Facts("", 0).environment_of_commands(), **environment}
+    parts = []
+    for part in value:
+        if isinstance(part, str):
+            parts.append(part)
+        elif part.name in known:
+            parts.append(known[part.name])
+        else:
+            raise UndefinedVariable(place, part)
+    return "".join(parts)
+
+
+def _program(argv: tuple[str, ...] | None, command: model.Command | None) -> Program:
+    if argv is not None:
+        return Program(argv)
+    assert command is not None
+    return Program((*INSTANCE_SHELL, "-c", command.text), command.parameters)
+
+
+_UNSET: dict[str, object] = {
+    "start": None,
+    "health": None,
+    "stop": "TERM",
+    "user": "",
+    "workdir": "/",
+    "expose": (),
+    "volume": (),
+    "label": (),
+    "env": (),
+}
+_FIELDS = {"volume": "volumes", "label": "labels", "env": "environment"}
+
+
+def _unset(name: str, facts: Facts, place: model.Place) -> Facts:
+    kind, colon, member = name.partition(":")
+    field = _FIELDS.get(kind, kind)
+    held = getattr(facts, field)
+    if not colon:
+        if held == _UNSET[kind]:
+            raise NothingToDrop(place, name)
+        return facts.replace(**{field: _UNSET[kind]})
+    if kind in ("env", "label"):
+        kept: tuple[object, ...] = tuple(pair for pair in held if pair[0] != member)
+    else:
+        kept = tuple(item for item in held if item != member)
+    if kept == held:
+        raise NothingToDrop(place, name)
+    return facts.replace(**{field: kept})
+
+
+def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> actions.InstallPackages:
+    # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
+    environment = tuple(sorted(facts.environment_of_commands().items()))
+    match statement:
+        case model.Apt():
+            options = (("recommends", ""),) if statement.recommends else ()
+            source = (("source", statement.source),) if statement.source else ()
+            key = (("key", statement.key),) if statement.key else ()
+            return actions.InstallPackages("apt", statement.packages, key, (*options, *source), (), statement.folder)
+        case model.Pip():
+            links = tuple(("find-links", link) for link in statement.find_links)
+            requirements = tuple(("-r", path) for path in statement.requirement_files)
+            constraints = tuple(("-c", path) for path in statement.constraint_files)
+            into = (("into", statement.into), *links)
+            files = (*requirements, *constraints)
+            return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
+        case model.Npm():
+            project = (("-r", statement.project),) if statement.project else ()
+            scripts = (("scripts", ""),) if statement.scripts else ()
+            into = (("into", statement.into), *scripts)
+            return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
+
+
+def _sorted(values: dict[str, str]) -> Pairs:
+    return tuple(sorted(values.items()))
+
+
+def _port_order(port: str) -> tuple[int, str]:
+    number, _, protocol = port.partition("/")
+    return int(number), protocol

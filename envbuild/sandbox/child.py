@@ -1,0 +1,166 @@
+"""The process of a sandbox that becomes the command: forked by process 1 ahead of time, told later what to run.
+
+It executes the launcher first (launcher.py), so that what executes the image's program is no program of the host's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import signal
+import termios
+from collections.abc import Sequence
+from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
+
+from envbuild.linux import syscalls
+from envbuild.record import Record
+from envbuild.sandbox import capabilities
+from envbuild.sandbox.launcher import REPORTS
+from envbuild.sandbox.spec import Entry, Request
+from envbuild.sandbox.stdio import give_pipes
+from envbuild.sandbox.user_lookup import Identity
+from envbuild.sandbox.wire import receive, send
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that process 1 passes on to the command."""
+
+
+MOST_PROCESSES = 4096
+"""As many processes and threads one user of a sandbox may have. They are counted for each user namespace by itself
+(Linux 5.14); the machine's own root is not held to it."""
+
+
+_OURS = b"\xff"
+"""Begins what the process says before it is the launcher: no error has this number."""
+_FIRST_FREE = 10
+"""Above the descriptors that the command and the launcher have."""
+
+
+class Confinement(Record):
+    """What every command of a sandbox is held by: the seccomp filter `program`, and whether it has a `single` id.
+    `launcher` is a descriptor of the program that executes it."""
+
+    program: bytes
+    single: bool
+    launcher: int
+
+
+class Command(Record):
+    """The waiting process, as process 1 knows it: its pid, where to tell it what to run, and the end of a pipe on
+    which it says why that could not be executed."""
+
+    pid: int
+    orders: socket
+    failed: int
+
+
+def fork_command(confinement: Confinement) -> Command:
+    """Forks the process that waits for its command."""
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            _wait_and_become(theirs, confinement, writing)
+        except OSError as error:
+            os.write(writing, _OURS + f"{error.errno}\0{error.filename or ''}\0{error.strerror}".encode())
+        except BaseException as error:
+            os.write(writing, _OURS + f"0\0\0{error!r}".encode())
+        finally:
+            os._exit(127)
+    theirs.close()
+    os.close(writing)
+    return Command(pid, ours, reading)
+
+
+def start(command: Command, request: Request, identity: Identity, streams: Sequence[int], terminal: str | None) -> None:
+    """Tells the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
+    give_pipes(streams, identity.uid, identity.gid)
+    payload = (
+        candidates(request),
+        request.argv,
+        dict(request.environment),
+        request.directory,
+        (identity.uid, identity.gid, identity.groups),
+        terminal,
+        request.unfiltered,
+    )
+    send(command.orders, "run", payload, streams)
+    command.orders.close()
+
+
+def candidates(request: Request | Entry) -> tuple[str, ...]:
+    """The paths where the program of a command may be: on the command's own search path, unless it is a path itself."""
+    name = request.argv[0]
+    if "/" in name:
+        return (name,)
+    folders = dict(request.environment).get("PATH", "/usr/bin:/bin").split(":")
+    return tuple(f"{folder}/{name}" if folder else name for folder in folders) if name else ()
+
+
+def problem_of(command: Command, request: Request | Entry) -> OSError | None:
+    """Waits until the command was executed; why it could not be, if so, with the path that this is about."""
+    told = b""
+    while part := os.read(command.failed, 4096):
+        told += part
+    if told.startswith(_OURS):
+        words = told[1:].decode(errors="replace").split("\0", 2)
+        return OSError(int(words[0]), words[2], words[1])
+    if not told.endswith(b"\0"):
+        return None  # the launcher did not give up
+    name = request.argv[0]
+    problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    for path, number in zip(candidates(request), told[:-1], strict=False):
+        if number not in (errno.ENOENT, errno.ENOTDIR):
+            problem = OSError(number, os.strerror(number), path)
+        elif os.path.isfile(os.path.join(request.directory, path)):
+            # The file is there: what is missing is the interpreter in its first line, or its loader.
+            problem = OSError(errno.ELIBACC, "its interpreter or loader is missing", path)
+    return problem
+
+
+def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> None:
+    program, single = confinement.program, confinement.single
+    os.setsid()
+    os.umask(0o022)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
+    capabilities.bound()
+    message = receive(orders)
+    if message is None:
+        return
+    # Process 1 has changed the root of both, but what was the current directory still lies on the host.
+    os.chdir("/")
+    _, (paths, argv, environment, directory, (uid, gid, groups), terminal, unfiltered), streams = message
+    if terminal is not None:
+        opened = os.open(terminal, os.O_RDWR)
+        fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
+        streams = (opened, opened, opened)
+    launcher = fcntl.fcntl(confinement.launcher, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+    for target, source in enumerate((*streams, reports)):
+        os.dup2(source, target)
+    if not single:
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+    if unfiltered:
+        # The filter keeps others from the keys of whoever started this (keyrings(7)).
+        syscalls.join_new_session_keyring()
+    if program and (single or not unfiltered):
+        # While this process may still do everything in its namespace: else the kernel wants no_new_privs first, and
+        # sudo and su would not work inside.
+        syscalls.set_filter(program)
+    if uid != 0 and not single:
+        os.setresuid(uid, uid, uid)
+    else:
+        # Another user loses all capabilities with the change; root, also a pretended one, keeps these.
+        capabilities.limit()
+    os.chdir(directory)
+    syscalls.close_range(REPORTS + 1, on_exec=True)
+    if not paths:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    os.execve(launcher, (*paths, "", *argv), environment)

@@ -1,0 +1,179 @@
+"""The helper process: forked once from the main process while that has a single thread, it starts the sandboxes.
+
+Forking a small process without threads is safe and quick, whatever the main process has grown to. For each run
+the main process hands over three standard descriptors and one end of a socket, on which process 1 of the sandbox
+answers. When the last holder of that end is gone, so is every process of the sandbox.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
+from types import TracebackType
+
+from envbuild.errors import MachineLacks
+from envbuild.sandbox.await_result import answers
+from envbuild.sandbox.exec_client import Session
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.idmapped_mounts import send_for_run
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, START, TELL
+from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.stdio import give_to_sandbox
+from envbuild.sandbox.user_namespace import SHIFTED, IdMap
+from envbuild.sandbox.wire import receive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Helper:
+    """The main process's side."""
+
+    def __init__(self, control: socket, pid: int, ids: IdMap) -> None:
+        self.ids = ids
+        self._control = control
+        self._pid = pid
+        self._sending = threading.Lock()
+        self._next = 0
+        self._active = 0
+        self._namespace: int | None = None
+
+    @classmethod
+    def start(cls, ids: IdMap, *, once: bool = False) -> Helper:
+        """Forks the helper. The process must have one thread and be in its user namespace already.
+
+        With `once` no more than one command is expected, so that no sandbox is made ahead of a second one.
+        """
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                # Only here: the main process has no use for it, and goes on meanwhile.
+                from envbuild.sandbox.helper_process import serve
+
+                serve(theirs, ids, parent, ahead=not once)
+            finally:
+                os._exit(0)
+        theirs.close()
+        return cls(ours, pid, ids)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the helper and every sandbox that still runs, and waits until those are gone."""
+        if self._namespace is not None:
+            os.close(self._namespace)
+            self._namespace = None
+        if self._pid:
+            self._control.close()
+            # An idle helper needs a millisecond to go, which nobody has to wait for.
+            os.waitpid(self._pid, 0 if self._active else os.WNOHANG)
+            self._pid = 0
+
+    def run(
+        self,
+        request: Request,
+        *,
+        stdin: int,
+        output: int,
+        errors: int | None = None,
+        terminal: Callable[[int], None] | None = None,
+        started: Callable[[int], None] | None = None,
+        session: Session | None = None,
+        made: Callable[[int], None] | None = None,
+        running: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """Runs one command and returns when it and all that it started is gone. Several threads may call it.
+
+        `output` gets what it prints, and its errors too unless `errors` is given. `terminal` is called with the
+        master side of the command's terminal, `started` with the number of the run for `signal`.
+        `session` starts commands beside it, if the request says `serve`. `made` is called with the pid of the sandbox's
+        process 1, before anything is run in it, `running` when the command of a request with `serve` was executed.
+        Raises SandboxFailure where the command could not be started.
+        """
+        began = time.monotonic()
+        give_to_sandbox((stdin, output, output if errors is None else errors), self.ids)
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        with ours:
+            with theirs, self._sending:
+                if self.ids.kind == SHIFTED and self._namespace is None:
+                    self._namespace = self._receive_namespace()
+                self._next += 1
+                self._active += 1
+                number = self._next
+                flags = (HOST_NETWORK if request.network else 0) | (TELL if made is not None else 0)
+                order = ORDER.pack(START, number, flags, request.timeout or 0.0)
+                descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
+                self._send(order, descriptors)
+            failure = _wait_until_made(ours, made) if made is not None else None
+            try:
+                send_for_run(ours, request, self._namespace)
+            except SandboxFailure as error:
+                failure = error
+                ours.shutdown(SHUT_WR)
+            except OSError:
+                pass  # it ended before it was asked; why comes as an answer
+            if session is not None:
+                session.begin(ours, self.ids)
+            if started is not None:
+                started(number)
+            try:
+                outcome = answers(
+                    ours, failure, terminal, began, session, running, lambda: self.signal(number, signal.SIGKILL)
+                )
+            finally:
+                if session is not None:
+                    session.end()
+        with self._sending:
+            self._active -= 1
+        return outcome
+
+    def signal(self, run: int, number: int) -> None:
+        """Sends a signal to the command of a run."""
+        with self._sending:
+            self._send(ORDER.pack(KILL, run, number, 0.0), ())
+
+    def cancel_all(self) -> None:
+        """Ends all runs at once; each returns as if it had been killed."""
+        with self._sending:
+            self._send(ORDER.pack(KILL_ALL, 0, 0, 0.0), ())
+
+    def _receive_namespace(self) -> int:
+        """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
+        message = receive(self._control)
+        if message is None:
+            raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
+        kind, payload, descriptors = message
+        if kind != NAMESPACE:
+            raise MachineLacks(str(payload[0]), str(payload[1]))
+        return descriptors[0]
+
+    def _send(self, order: bytes, descriptors: tuple[int, ...]) -> None:
+        rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        try:
+            self._control.sendmsg([order], rights)
+        except OSError as error:
+            raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
+
+
+def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
+    """Tells `made` which process the new sandbox's first one is; why there is none, if it could not be made."""
+    answer = receive(link)
+    if answer is not None and answer[0] == PROCESS:
+        made(answer[1][0])
+    elif answer is not None and answer[0] == "failed":
+        return SandboxFailure(str(answer[1][0]), str(answer[1][1]))
+    return None

@@ -1,0 +1,271 @@
+"""The helper process's own side: takes orders, hands them to sandboxes, ends those that are late, and reaps.
+
+A sandbox is made in two parts: first all that is the same for every command (its namespaces, /proc, /sys, /dev),
+then, when a command is known, the rest. The helper makes the first part of the next sandbox while a command runs,
+so that a build's next step finds it waiting.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import select
+import signal
+import time
+from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
+
+from envbuild.errors import EnvbuildError
+from envbuild.linux import syscalls
+from envbuild.sandbox import seccomp
+from envbuild.sandbox.child import Confinement
+from envbuild.sandbox.init import run_init
+from envbuild.sandbox.launcher import open_launcher
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, TELL
+from envbuild.sandbox.user_namespace import SHIFTED, SINGLE, IdMap, explain, why_refused
+from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
+
+CONTROL, _LAUNCHER = 3, 4
+"""The descriptor that orders come from, and in a sandbox that of its launcher."""
+_NAMESPACES = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+
+
+class Waiting:
+    """A sandbox without a command: process 1 waits at the other end of `hand` for what to run."""
+
+    def __init__(self, pid: int, hand: socket) -> None:
+        self.pid = pid
+        self.descriptor = os.pidfd_open(pid)
+        self.hand = hand
+
+    def open_namespace(self) -> int:
+        """A descriptor of its user namespace."""
+        return os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+    def end(self) -> None:
+        signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.descriptor)
+        self.hand.close()
+
+
+class _Running:
+    """A sandbox with its command, as the helper knows it."""
+
+    def __init__(self, number: int, pid: int, descriptor: int, link: socket, deadline: float | None) -> None:
+        self.number = number
+        self.pid = pid
+        self.descriptor = descriptor
+        self.link = link
+        self.deadline = deadline
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        try:
+            signal.pidfd_send_signal(self.descriptor, number)
+        except ProcessLookupError:
+            pass
+
+
+def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool) -> None:
+    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting."""
+    # Of its own session, so that a terminal's Ctrl-C reaches the main process alone, which then decides.
+    os.setsid()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    kept = control.detach()
+    if kept != CONTROL:
+        os.dup2(kept, CONTROL, inheritable=False)
+    syscalls.close_range(CONTROL + 1, on_exec=False)
+    gc.freeze()  # what is here is never collected: collecting would copy the pages that forks share
+    _Server(socket(fileno=CONTROL), ids, ahead=ahead).run()
+
+
+class _Server:
+    def __init__(self, control: socket, ids: IdMap, *, ahead: bool) -> None:
+        self._control = control
+        self._ids = ids
+        self._ahead = ahead
+        self._confinement: Confinement | None = None
+        self._running: dict[int, _Running] = {}
+        self._waiting: Waiting | None = None
+        self._problem: OSError | EnvbuildError | None = None
+        self._poller = select.poll()
+
+    def run(self) -> None:
+        self._poller.register(CONTROL, select.POLLIN)
+        self._make_waiting()
+        if self._ids.kind == SHIFTED:
+            self._show_namespace()
+        while True:
+            for descriptor, _ in self._poller.poll(self._milliseconds()):
+                if descriptor == CONTROL:
+                    order, descriptors = receive_with_descriptors(self._control, ORDER.size)
+                    if not order:
+                        self._end()
+                        return
+                    self._obey(order, descriptors)
+                else:
+                    self._reap(self._running.pop(descriptor))
+            self._end_late()
+
+    def _obey(self, order: bytes, descriptors: tuple[int, ...]) -> None:
+        what, number, argument, limit = ORDER.unpack(order)
+        if what == KILL_ALL:
+            for one in self._running.values():
+                one.kill()
+        elif what == KILL:
+            for one in self._running.values():
+                if one.number == number:
+                    one.kill(argument)
+        else:
+            deadline = time.monotonic() + limit if limit else None
+            self._start(number, descriptors, argument, deadline)
+            if self._ahead:
+                self._make_waiting()
+
+    def _start(self, number: int, descriptors: tuple[int, ...], flags: int, deadline: float | None) -> None:
+        link = socket(fileno=descriptors[-1])
+        network = bool(flags & HOST_NETWORK)
+        try:
+            waiting = None
+            if not network:
+                waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                waiting = self._make(network)
+            if flags & TELL:
+                send(link, PROCESS, (waiting.pid,))  # before process 1 has the socket, too
+            send_descriptors(waiting.hand, descriptors)
+            waiting.hand.close()
+        except (OSError, EnvbuildError) as error:
+            send(link, "failed", _told(error))
+            link.close()
+            return
+        finally:
+            for descriptor in descriptors[:-1]:
+                os.close(descriptor)
+        self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, deadline)
+        self._poller.register(waiting.descriptor, select.POLLIN)
+
+    def _make_waiting(self) -> None:
+        if self._waiting is None:
+            try:
+                self._waiting = self._make(network=False)
+            except (OSError, EnvbuildError) as error:
+                self._problem = error  # told when a command needs it
+
+    def _show_namespace(self) -> None:
+        """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
+        if self._waiting is None:
+            assert self._problem is not None
+            reason = self._problem if isinstance(self._problem, EnvbuildError) else explain(self._problem)
+            send(self._control, "failed", (reason.message, reason.hint))
+            return
+        namespace = self._waiting.open_namespace()
+        send(self._control, NAMESPACE, (), (namespace,))
+        os.close(namespace)
+
+    def _make(self, network: bool) -> Waiting:
+        if self._confinement is None:
+            self._confinement = confinement_for(self._ids)
+        return make_sandbox(self._confinement, self._ids, network=network)
+
+    def _reap(self, one: _Running) -> None:
+        self._poller.unregister(one.descriptor)
+        os.waitpid(one.pid, 0)
+        os.close(one.descriptor)
+        one.link.close()
+
+    def _milliseconds(self) -> float | None:
+        """Until the next deadline."""
+        deadlines = [one.deadline for one in self._running.values() if one.deadline is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for one in self._running.values():
+            if one.deadline is not None and one.deadline <= now:
+                try:
+                    send(one.link, "timed out", ())
+                except OSError:
+                    pass
+                one.kill()
+                one.deadline = None
+
+    def _end(self) -> None:
+        for one in self._running.values():
+            one.kill()
+        for one in self._running.values():
+            os.waitpid(one.pid, 0)
+        if self._waiting is not None:
+            self._waiting.end()
+
+
+def confinement_for(ids: IdMap) -> Confinement:
+    """What holds the commands of sandboxes with these ids. Raises NoLauncher."""
+    single = ids.kind == SINGLE
+    return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
+
+
+def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Waiting:
+    """A new sandbox without a command, with the caller's `network` or none.
+
+    The process has one thread. Raises OSError.
+    """
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    flags = _NAMESPACES | signal.SIGCHLD | (0 if network else syscalls.CLONE_NEWNET)
+    try:
+        with theirs:
+            pid = syscalls.clone(flags)
+            if pid == 0:
+                try:
+                    _keep_only(theirs.fileno(), confinement.launcher)
+                    confinement = confinement.replace(launcher=_LAUNCHER)
+                    run_init(CONTROL, confinement, network=network, shifted=ids.kind == SHIFTED)
+                finally:
+                    os._exit(1)
+    except OSError:
+        ours.close()
+        raise
+    made = Waiting(pid, ours)
+    try:
+        _write_maps(pid, ids)
+        ours.send(b"m")
+    except OSError:
+        made.end()
+        raise
+    return made
+
+
+def _told(error: OSError | EnvbuildError) -> tuple[str, str]:
+    if isinstance(error, EnvbuildError):
+        return error.message, error.hint
+    return f"a sandbox can't be made: {error.strerror}", why_refused(error)
+
+
+def _keep_only(hand: int, launcher: int) -> None:
+    """Closes all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
+    closed."""
+    # Out of the way first, as each may have the other's number.
+    above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for one in (hand, launcher)]
+    for source, target in zip(above, (CONTROL, _LAUNCHER), strict=True):
+        os.dup2(source, target, inheritable=False)
+    syscalls.close_range(_LAUNCHER + 1, on_exec=False)
+
+
+def _write_maps(pid: int, ids: IdMap) -> None:
+    for kind in ("uid", "gid"):
+        descriptor = os.open(f"/proc/{pid}/{kind}_map", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, ids.rows(kind).encode())
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,145 @@
+"""What a sandbox mounts of the host: the folders that its layers lie in, and the sources of its binds.
+
+They are opened before the root changes, without following links of a bind's source, as mounts that are attached
+nowhere. Where ids are shifted, the machine's root does that and hands them over: only there can a mount be given other
+ids, and nobody in the sandbox can go through the folders above, which others may not enter.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import socket
+
+from envbuild.linux import syscalls
+from envbuild.linux.nofollow import open_real
+from envbuild.record import Record
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.spec import Bind, Request
+from envbuild.sandbox.wire import send_more, send_request
+
+_NO_IDS = (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
+"""What mount_setattr(2) says of a file system that can't be shown with other ids, or is already."""
+
+
+class Source(Record):
+    """A mount of something of the host's, held open and attached nowhere yet."""
+
+    descriptor: int
+    directory: bool
+
+
+class Sources(Record):
+    """What a request mounts: `folders` for `folders_of`, `binds` for its binds, each in its order."""
+
+    folders: tuple[Source, ...]
+    binds: tuple[Source, ...]
+
+
+def folders_of(request: Request) -> tuple[str, ...]:
+    """The folders that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it wants."""
+    paths = (*request.layers, *filter(None, (request.upper, request.work)))
+    return tuple(dict.fromkeys(os.path.dirname(path) for path in paths))
+
+
+def open_sources(request: Request) -> Sources:
+    """Opens all that a request mounts, with the ids that it has. Raises SandboxFailure for a bind without source."""
+    folders = tuple(Source(syscalls.open_tree(folder, recursive=True), True) for folder in folders_of(request))
+    return Sources(folders, tuple(_open_bind(bind, None) for bind in request.binds))
+
+
+@contextmanager
+def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...]]:
+    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `received_sources`.
+
+    `namespace` is a descriptor of one that has the sandbox's map. This process is the machine's root. Raises
+    SandboxFailure.
+    """
+    opened: list[int] = []
+    try:
+        opened.extend(_open_folder(folder, namespace) for folder in folders_of(request))
+        opened.extend(_open_bind(bind, namespace).descriptor for bind in request.binds)
+        yield tuple(opened)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
+    """Sends a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`.
+    Raises SandboxFailure and OSError."""
+    if namespace is None:
+        send_request(link, request)
+        return
+    with shifted_sources(request, namespace) as descriptors:
+        send_request(link, request)
+        send_more(link, descriptors)
+
+
+def received_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
+    """The sources of a request that `shifted_sources` opened."""
+    count = len(folders_of(request))
+    if len(descriptors) != count + len(request.binds):
+        raise SandboxFailure("what the sandbox was to mount did not arrive", "run the same command again")
+    sources = [Source(one, stat.S_ISDIR(os.fstat(one).st_mode)) for one in descriptors]
+    return Sources(tuple(sources[:count]), tuple(sources[count:]))
+
+
+def _open_folder(folder: str, namespace: int) -> int:
+    held = syscalls.open_tree(folder, recursive=False)
+    try:
+        syscalls.shift_ids(held, namespace, recursive=False)
+    except OSError as error:
+        os.close(held)
+        raise SandboxFailure(
+            f"the file system of {folder} can't be shown with other ids, as root's sandboxes need: {error.strerror}",
+            "that takes Linux 5.19 and ext4, xfs or btrfs; a store that lies on overlayfs itself has to be moved: "
+            "ENVBUILD_STORE=DIR; or use envbuild as another user",
+        ) from error
+    return held
+
+
+def _open_bind(bind: Bind, namespace: int | None) -> Source:
+    try:
+        # Without following links: the source was resolved when it was allowed, and may have been swapped since.
+        found = open_real(bind.source, os.O_PATH)
+        try:
+            directory = stat.S_ISDIR(os.fstat(found).st_mode)
+            held = syscalls.open_tree_at(found, recursive=True)
+        finally:
+            os.close(found)
+    except OSError as error:
+        raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
+    try:
+        if namespace is not None:
+            _shift_bind(held, bind, namespace)
+        attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+        if bind.read_only:
+            attributes |= syscalls.MOUNT_ATTR_RDONLY
+        syscalls.mount_setattr(held, attributes, recursive=True)
+    except BaseException:
+        os.close(held)
+        raise
+    return Source(held, directory)
+
+
+def _shift_bind(held: int, bind: Bind, namespace: int) -> None:
+    """Shows a bind with the sandbox's ids. Of what is mounted below it, and of a file system that can't be shown so,
+    the files belong to nobody inside: that will do to read them."""
+    for recursive in (True, False):
+        try:
+            syscalls.shift_ids(held, namespace, recursive=recursive)
+        except OSError as error:
+            if error.errno not in _NO_IDS:
+                raise
+        else:
+            return
+    if not bind.read_only:
+        raise SandboxFailure(
+            f"{bind.source} can't be mounted to be written: its file system can't be shown with other ids",
+            "mount it read-only (:ro), use a file system that can (ext4, xfs, btrfs; tmpfs since Linux 6.3), or run as "
+            "another user than root",
+        )

@@ -1,0 +1,260 @@
+"""fsck: reads everything back, and says what is not what its digest says.
+
+With repair, damaged files are moved to `damaged/` and every record that would lead to them is dropped, so that the
+steps run again: what is damaged is never served.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from envbuild.digest import sha256
+from envbuild.linux.rmtree import remove
+from envbuild.record import Record
+from envbuild.store.fetched import fetched_object
+from envbuild.store.permissions import close_to_others
+from envbuild.store.step_logs import output_object
+from envbuild.store.store import Store
+from envbuild.store.tags import REPAIR
+from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry, decode, digest_of, object_id
+from envbuild.tree.lookup import lookup
+
+DAMAGED = "damaged"
+_CHUNK = 1 << 20
+_TAGS_OF_NOTHING = "SELECT name, tag FROM tags WHERE image NOT IN (SELECT digest FROM images)"
+
+
+class Problem(Record):
+    """`kind` is database, tree, object, layer, step, image, tag or instance; `name` the digest, path or name; `reason`
+    in words."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+class Findings(Record):
+    """What fsck found. `objects` and `size` (bytes) are what it read; `repaired` whether it mended."""
+
+    problems: tuple[Problem, ...]
+    trees: int
+    objects: int
+    layers: int
+    size: int
+    repaired: bool
+
+
+def check(store: Store, *, repair: bool = False) -> Findings:
+    """Reads the whole store. The process should be in its user namespace, to read what belongs to others."""
+    with store.alone(wait=True):
+        if not store.database.read_only:
+            close_to_others(store.path, thorough=True)
+        return _Check(store).run(repair)
+
+
+class _Check:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._problems: list[Problem] = []
+        self._bad_trees: set[Digest] = set()
+        self._bad_objects: set[Digest] = set()
+        self._bad_layers: set[str] = set()
+        self._bad_files: list[str] = []
+        self._parents: dict[Digest, set[Digest]] = {}
+        self._files: dict[Digest, tuple[Entry, set[Digest]]] = {}
+        self._inodes: dict[tuple[int, int], Digest] = {}
+        self._size = 0
+        self._count = {"trees": 0, "objects": 0, "layers": 0}
+
+    def run(self, repair: bool) -> Findings:
+        self._database()
+        self._trees()
+        self._objects()
+        for identity, (entry, holders) in self._files.items():
+            if identity not in self._present or identity in self._bad_objects:
+                if identity not in self._present:
+                    self._tell("object", identity, f"missing ({entry.name.decode(errors='backslashreplace')})")
+                self._bad_trees |= holders
+        self._spread()
+        self._layers()
+        self._records()
+        self._instances()
+        if repair and self._problems:
+            self._repair()
+        return Findings(
+            tuple(self._problems),
+            self._count["trees"],
+            self._count["objects"],
+            self._count["layers"],
+            self._size,
+            repair and bool(self._problems),
+        )
+
+    def _tell(self, kind: str, name: str, reason: str) -> None:
+        self._problems.append(Problem(kind, name, reason))
+
+    def _database(self) -> None:
+        for (line,) in self._store.database.rows("PRAGMA quick_check"):
+            if line != "ok":
+                self._tell("database", "store.db", line)
+
+    def _trees(self) -> None:
+        known = {row[0] for row in self._store.database.rows("SELECT digest FROM trees")}
+        for digest in known:
+            row = self._store.database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
+            self._count["trees"] += 1
+            if row is None or not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
+                self._tell("tree", digest, "not what its digest says")
+                self._bad_trees.add(digest)
+                continue
+            try:
+                entries = decode(row[0])
+            except ValueError as error:
+                self._tell("tree", digest, f"no directory: {error}")
+                self._bad_trees.add(digest)
+                continue
+            for entry in entries:
+                if entry.kind == DIRECTORY and entry.name != ROOT_NAME:
+                    self._parents.setdefault(entry.digest, set()).add(digest)
+                    if entry.digest not in known:
+                        self._tell("tree", entry.digest, f"missing, and {digest[:12]} names it")
+                        self._bad_trees.add(digest)
+                elif entry.kind == FILE:
+                    self._files.setdefault(object_id(entry), (entry, set()))[1].add(digest)
+
+    def _objects(self) -> None:
+        pool = self._store.objects.path
+        self._outputs = {output_object(row[0]) for row in self._store.database.rows("SELECT output FROM steps")}
+        self._present: set[Digest] = set()
+        for folder in sorted(os.listdir(pool)):
+            for name in sorted(os.listdir(f"{pool}/{folder}")):
+                path = f"{pool}/{folder}/{name}"
+                identity = folder + name.partition(".")[0]
+                self._count["objects"] += 1
+                self._present.add(identity)
+                status = os.lstat(path)
+                self._inodes[status.st_dev, status.st_ino] = identity
+                reason = self._object_reason(path, identity, status)
+                if reason:
+                    self._tell("object", folder + name, reason)
+                    self._bad_objects.add(identity)
+                    self._bad_files.append(path)
+
+    def _object_reason(self, path: str, identity: Digest, status: os.stat_result) -> str:
+        if not stat.S_ISREG(status.st_mode):
+            return "not a file"
+        digest = self._hash(path)
+        held = self._files.get(identity)
+        if held is None:
+            if identity in self._outputs and identity not in (output_object(digest), fetched_object(digest)):
+                return "its content is not what its digest says"
+            # Else it is what is left of a command that was killed: gc removes it.
+            return ""
+        entry = held[0]
+        if digest != entry.digest:
+            return "its content is not what its digest says"
+        if stat.S_IMODE(status.st_mode) != entry.mode or status.st_mtime_ns != entry.mtime:
+            return "its mode or time was changed"
+        if self._store.owners_observable and (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
+            return "its owner was changed"
+        return ""
+
+    def _hash(self, path: str) -> Digest:
+        state = sha256()
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                state.update(chunk)
+                self._size += len(chunk)
+        return state.hexdigest()
+
+    def _spread(self) -> None:
+        """A directory with something damaged in it is damaged itself."""
+        pending = list(self._bad_trees)
+        while pending:
+            for parent in self._parents.get(pending.pop(), ()):
+                if parent not in self._bad_trees:
+                    self._bad_trees.add(parent)
+                    pending.append(parent)
+
+    def _layers(self) -> None:
+        path = self._store.stacks.path
+        for tree, layer in self._store.database.rows("SELECT tree, layer FROM stacks"):
+            self._count["layers"] += 1
+            if not os.path.isdir(f"{path}/{layer}"):
+                self._tell("layer", layer, "missing")
+                self._bad_layers.add(layer)
+            elif tree not in self._bad_trees and self._store.trees.has(tree):
+                reason = self._layer_reason(f"{path}/{layer}", tree)
+                if reason:
+                    self._tell("layer", layer, reason)
+                    self._bad_layers.add(layer)
+
+    def _layer_reason(self, folder: str, tree: Digest) -> str:
+        """Every file of a layer has to be the pool's inode for the tree's entry at its path."""
+        for where, _, names in os.walk(folder):
+            for name in names:
+                full = f"{where}/{name}"
+                status = os.lstat(full)
+                inside = os.fsencode(full[len(folder) + 1 :])
+                entry = lookup(self._store.trees, tree, inside, follow=False)
+                if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+                    if entry is not None:
+                        return f"it hides /{os.fsdecode(inside)}"
+                elif entry is None:
+                    return f"/{os.fsdecode(inside)} is not in its tree"
+                elif entry.kind == FILE and self._inodes.get((status.st_dev, status.st_ino)) != object_id(entry):
+                    return f"/{os.fsdecode(inside)} is another file than its tree says"
+        return ""
+
+    def _records(self) -> None:
+        database = self._store.database
+        for key, tree in database.rows("SELECT key, tree FROM steps"):
+            if tree in self._bad_trees or not self._store.trees.has(tree):
+                self._tell("step", key, "its tree is damaged or missing")
+        for digest, tree in database.rows("SELECT digest, tree FROM images"):
+            if tree in self._bad_trees or not self._store.trees.has(tree):
+                self._tell("image", digest, "its tree is damaged or missing")
+        for name, tag in database.rows(_TAGS_OF_NOTHING):
+            self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
+
+    def _instances(self) -> None:
+        for one in self._store.instances.damaged():
+            self._tell("instance", one.name, one.reason)
+
+    def _repair(self) -> None:
+        store = self._store
+        aside = f"{store.path}/{DAMAGED}"
+        os.makedirs(aside, mode=0o700, exist_ok=True)
+        with store.database.transaction():
+            for tree in self._bad_trees:
+                for table, column in (("steps", "tree"), ("images", "tree"), ("trees", "digest"), ("failures", "tree")):
+                    store.database.write(f"DELETE FROM {table} WHERE {column} = ?", (tree,))
+            for table in ("steps", "images", "failures"):
+                store.database.write(f"DELETE FROM {table} WHERE tree NOT IN (SELECT digest FROM trees)")
+            for name, tag in store.database.rows(_TAGS_OF_NOTHING):
+                store.tags.remove(name, tag, REPAIR, force=True)
+            self._drop_stacks()
+        store.trees.forget()
+        store.stacks.forget()
+        for path in self._bad_files:
+            os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
+        for layer in self._bad_layers:
+            remove(f"{store.stacks.path}/{layer}")
+        for one in store.instances.damaged():
+            if not store.instances.is_supervised(one):
+                store.instances.put_aside(one)
+
+    def _drop_stacks(self) -> None:
+        """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
+        rows = self._store.database.rows("SELECT tree, below, layer FROM stacks")
+        dropped = {tree for tree, _, layer in rows if tree in self._bad_trees or layer in self._bad_layers}
+        grown = True
+        while grown:
+            more = {tree for tree, below, _ in rows if below in dropped} - dropped
+            dropped |= more
+            grown = bool(more)
+        for tree, _, layer in rows:
+            if tree in dropped:
+                self._bad_layers.add(layer)
+                self._store.database.write("DELETE FROM stacks WHERE tree = ?", (tree,))

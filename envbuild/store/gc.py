@@ -1,0 +1,155 @@
+"""Garbage collection: removes what no tag, kept history, registered lock or failure to look into needs.
+
+What is needed is found first and the rest removed after, while nobody else uses the store. A collection that is
+killed, or whose machine stops, leaves some garbage, never a hole: records go before what they name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from envbuild.linux.rmtree import remove
+from envbuild.record import Record
+from envbuild.store.budget import needed_within
+from envbuild.store.disk_usage import measure
+from envbuild.store.missing_objects import KIND as LOST
+from envbuild.store.reachability import Needed, Policy, needed
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+EVERYTHING = Policy()
+"""The policy that keeps all of each tag's history."""
+
+
+class Freed(Record):
+    """What was removed, or would be; `size` in bytes."""
+
+    images: int
+    steps: int
+    trees: int
+    layers: int
+    objects: int
+    size: int
+
+
+def collect(
+    store: Store,
+    policy: Policy = EVERYTHING,
+    *,
+    budget: int | None = None,
+    dry_run: bool = False,
+    wait: bool = True,
+    going: Callable[[set[Digest]], None] = lambda images: None,
+) -> Freed:
+    """Removes garbage: what neither tags, nor their history as far as `policy` keeps it, nor locks, nor failures need.
+
+    With a `budget` in bytes nothing is removed as long as the store takes no more; if it does, first what was not used
+    for the longest time of what is only cache, and what is needed never. `going` is called with the images that will be
+    gone. Raises StoreInUse if others use the store and `wait` is False.
+    """
+    with store.alone(wait=wait):
+        kept = _kept(store, policy, budget)
+        if kept is None:
+            return Freed(0, 0, 0, 0, 0, 0)
+        if dry_run:
+            return _count(store, kept)
+        going({digest for (digest,) in store.database.rows("SELECT digest FROM images")} - kept.images)
+        return _remove(store, kept)
+
+
+def _kept(store: Store, policy: Policy, budget: int | None) -> Needed | None:
+    """What stays; None if all of it does, as there is room."""
+    if budget is None:
+        return needed(store, policy)
+    total = measure(store)
+    if total <= budget:
+        return None
+    sizes: dict[Digest, int] = {}
+    for path, identity in _pooled(store):
+        sizes[identity] = sizes.get(identity, 0) + os.lstat(path).st_blocks * 512
+    # Layers are folders of hard links: what they take themselves is what the rest does not.
+    counted = sum(sizes.values())
+    overhead = max(0.0, (total - counted) / max(1, counted)) if counted else 0.0
+    return needed_within(store, policy, int(budget / (1 + min(overhead, 1.0))), sizes)
+
+
+def _remove(store: Store, kept: Needed) -> Freed:
+    database = store.database
+    counted = _count(store, kept)
+    layers = {row[0]: row[1] for row in database.rows("SELECT tree, layer FROM stacks")}
+    kept_layers = {layers[tree] for tree in kept.stacks if tree in layers}
+    with database.transaction():
+        _delete(store, "images", "digest", kept.images)
+        _delete(store, "steps", "key", kept.keys)
+        database.write("DELETE FROM sources WHERE key NOT IN (SELECT key FROM steps)")
+        _delete(store, "stacks", "tree", kept.stacks)
+        _delete(store, "trees", "digest", kept.trees)
+        database.write("DELETE FROM memo WHERE kind = 'size' AND key NOT IN (SELECT digest FROM trees)")
+        for identity in store.lost.identities() - kept.objects - kept.trees:
+            database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (LOST, identity))
+        for (path,) in database.rows("SELECT path FROM locks"):
+            if not os.path.exists(path):
+                database.write("DELETE FROM locks WHERE path = ?", (path,))
+    store.trees.forget()
+    store.stacks.forget()
+    # Else a loss of power could bring the records back, and not what they name.
+    store.sync()
+    in_use = store.instances.layers_in_use()
+    for name in os.listdir(store.stacks.path):
+        if name not in kept_layers and f"{store.stacks.path}/{name}" not in in_use:
+            remove(f"{store.stacks.path}/{name}")
+    size = 0
+    for path, identity in _pooled(store):
+        if identity not in kept.objects:
+            size += os.lstat(path).st_size
+            os.unlink(path)
+    for path in _unneeded_packages(store, kept):
+        size += os.lstat(path).st_size
+        os.unlink(path)
+    if kept.caches is not None:
+        for name in os.listdir(f"{store.path}/caches"):
+            if name not in kept.caches:
+                remove(f"{store.path}/caches/{name}")
+    database.write("VACUUM")
+    return counted.replace(size=size)
+
+
+def _count(store: Store, kept: Needed) -> Freed:
+    rows = store.database.rows
+    layers = sum(1 for (tree,) in rows("SELECT tree FROM stacks") if tree not in kept.stacks)
+    dead = [path for path, identity in _pooled(store) if identity not in kept.objects]
+    packages = _unneeded_packages(store, kept)
+    return Freed(
+        images=sum(1 for (digest,) in rows("SELECT digest FROM images") if digest not in kept.images),
+        steps=sum(1 for (key,) in rows("SELECT key FROM steps") if key not in kept.keys),
+        trees=sum(1 for (digest,) in rows("SELECT digest FROM trees") if digest not in kept.trees),
+        layers=layers,
+        objects=len(dead),
+        size=sum(os.lstat(path).st_size for path in (*dead, *packages)),
+    )
+
+
+def _delete(store: Store, table: str, column: str, kept: Iterable[str]) -> None:
+    database = store.database
+    database.write("CREATE TEMP TABLE kept (name TEXT PRIMARY KEY)")
+    database.write_many("INSERT INTO kept VALUES (?)", [(name,) for name in kept])
+    database.write(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT name FROM kept)")
+    database.write("DROP TABLE kept")
+
+
+def _pooled(store: Store) -> list[tuple[str, Digest]]:
+    """Every inode of the pool, with the id of its object."""
+    found = []
+    for folder in sorted(os.listdir(store.objects.path)):
+        for name in os.listdir(f"{store.objects.path}/{folder}"):
+            found.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
+    return found
+
+
+def _unneeded_packages(store: Store, kept: Needed) -> list[str]:
+    """The files of packages that no registered lock names."""
+    if not os.path.isdir(store.packages_path):
+        return []
+    names = sorted(set(os.listdir(store.packages_path)) - kept.packages)
+    return [f"{store.packages_path}/{name}" for name in names]

@@ -1,0 +1,158 @@
+"""What of a store is needed: found from tags, kept history, registered locks and failures, down to the last file."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from envbuild.record import Record
+from envbuild.store.fetched import FETCHED, PACKAGE, fetched_object
+from envbuild.store.step_logs import output_object
+from envbuild.store.store import Store
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
+
+DAY = 86400
+
+
+class Policy(Record):
+    """Which past images of a tag are kept: the last `entries` moves and those of the last `days`; all if both are
+    None."""
+
+    entries: int | None = None
+    days: float | None = None
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no entry is ever dropped."""
+        return self.entries is None and self.days is None
+
+
+class Needed:
+    """What is needed, by kind: `images`, `keys` (of steps), `trees` (directories), `objects`, `packages` (their files'
+    names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of folders that
+    steps keep caches in, None for all."""
+
+    def __init__(self) -> None:
+        self.images: set[Digest] = set()
+        self.keys: set[str] = set()
+        self.roots: set[Digest] = set()
+        self.trees: set[Digest] = set()
+        self.objects: set[Digest] = set()
+        self.packages: set[str] = set()
+        self.stacks: set[Digest] = set()
+        self.caches: set[str] | None = None
+
+    def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], set[Digest], int]:
+        """From new roots to all directories and files, and with `stacks` to all that their layers are built on.
+
+        Returns the objects and the directories that were not needed before, and the bytes of the directories' records.
+        """
+        added: set[Digest] = set()
+        directories: set[Digest] = set()
+        size = 0
+        for root in list(self.roots - self.trees) if stacks else ():
+            for tree, _ in store.stacks.chain(root):
+                self.stacks.add(tree)
+                self.roots.add(tree)
+        pending = list(self.roots - self.trees)
+        while pending:
+            digest = pending.pop()
+            if digest in self.trees or not store.trees.has(digest):
+                continue
+            self.trees.add(digest)
+            directories.add(digest)
+            entries = store.trees.load(digest)
+            size += 100 * len(entries)
+            for entry in entries:
+                if entry.kind == DIRECTORY and entry.digest:
+                    pending.append(entry.digest)
+                elif entry.kind == FILE:
+                    added.add(object_id(entry))
+        added -= self.objects
+        self.objects |= added
+        return added, directories, size
+
+    def keep_whole_stacks(self, store: Store) -> None:
+        """Keeps the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
+        mounted."""
+        for root in self.roots:
+            chain = [tree for tree, _ in store.stacks.chain(root)]
+            if self.roots.issuperset(chain):
+                self.stacks.update(chain)
+
+    def add_steps(self, store: Store) -> None:
+        """Adds the results of the steps in `keys`."""
+        for key in self.keys:
+            record = store.steps.get(key)
+            if record is not None:
+                self.roots.add(record.tree)
+                self.objects.add(output_object(record.output))
+
+
+def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
+    """What tags, their history as far as `policy` keeps it, instances, registered locks and the last failures need.
+
+    Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
+    and compared, and mounted after some linking.
+    """
+    found = Needed()
+    instances = store.instances.all()
+    found.images |= {instance.image for instance in instances}
+    found.roots |= {instance.tree for instance in instances}  # those of clones are no image's
+    for tag in store.tags.all():
+        found.images.add(tag.image)
+        found.images |= _past(store, tag.name, tag.tag, policy)
+    for digest in found.images:
+        _add_image(store, found, digest, cache)
+    _add_locks(store, found)
+    for failure in store.images.failures():
+        found.roots.add(failure.tree)
+        found.objects.add(output_object(failure.known["output"]))
+    found.add_steps(store)
+    found.follow(store, stacks=cache)
+    return found
+
+
+def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
+    """The images that the kept entries of a tag's history name."""
+    oldest = time.time() - policy.days * DAY if policy.days is not None else None
+    images = set()
+    for back, entry in enumerate(store.tags.history(name, tag)):
+        recent = oldest is not None and entry.moved >= oldest
+        # The newest entry is what the tag is now: N entries are those before it.
+        near = policy.entries is not None and back <= policy.entries
+        if not (policy.keeps_all or recent or near):
+            break
+        if entry.image is not None:
+            images.add(entry.image)
+    return images
+
+
+def _add_image(store: Store, found: Needed, digest: Digest, steps: bool) -> None:
+    image = store.images.get(digest)
+    if image is None:
+        return
+    found.roots.add(image.tree)
+    detail = image.known
+    if "tree" in detail.get("sources", {}):
+        found.roots.add(detail["sources"]["tree"])
+    for stage in detail.get("stages", []):
+        found.roots.add(stage["tree"])
+        for step in stage["steps"] if steps else ():
+            found.keys.add(step["key"])
+            found.roots.add(step["tree"])
+            found.objects.add(output_object(step["output"]))
+
+
+def _add_locks(store: Store, found: Needed) -> None:
+    for path, keys, trees in store.database.rows("SELECT path, keys, trees FROM locks"):
+        if not os.path.exists(path):
+            continue
+        found.keys.update(keys.split())
+        for name in trees.split():
+            if name.startswith(PACKAGE):
+                found.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
+            elif name.startswith(FETCHED):
+                found.objects.add(fetched_object(name.removeprefix(FETCHED)))
+            else:
+                found.roots.add(name)

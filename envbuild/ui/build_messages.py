@@ -1,0 +1,60 @@
+"""The words for what happens in a build, the same for plain lines and on a terminal."""
+
+from __future__ import annotations
+
+from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.text.width import cut
+from envbuild.ui.humanize import count, duration, size
+from envbuild.ui.sanitize import clean, visible
+from envbuild.ui.stream import Output
+
+HEADLINE = 100
+"""Columns to which a statement is cut where the width of the terminal does not matter."""
+
+
+def headline(text: str, limit: int = HEADLINE) -> str:
+    """A statement in one line: its lines joined, cut to `limit` columns."""
+    return cut(visible(" ".join(text.split())), limit)
+
+
+def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:
+    """Where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
+    own = event.recipe == main_recipe or not main_recipe
+    return visible(f"[{event.stage}]" if own else f"[{event.recipe}/{event.stage}]")
+
+
+def finished_in_words(event: StepFinished) -> str:
+    """`1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
+    if not event.files and not event.size:
+        return f"{duration(event.seconds)} (nothing changed)"
+    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {size(event.size)})"
+
+
+def notice_lines(notice: Notice, output: Output) -> list[str]:
+    """`warning: ...` and its hint."""
+    style = "warning" if notice.level == "warning" else "note"
+    first, *more = clean(notice.message).split("\n")
+    lines = [f"{output.paint(visible(notice.level) + ':', style)} {first}", *more]
+    return lines + hint_lines(notice.hint, output)
+
+
+def hint_lines(hint: str, output: Output) -> list[str]:
+    """The way out, in lines of its own; nothing for an empty hint."""
+    if not hint:
+        return []
+    first, *more = clean(hint).split("\n")
+    return [f"{output.paint('hint:', 'note')} {first}", *("      " + line for line in more)]
+
+
+def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> list[str]:
+    """One line: what the image is called and is, what was done for it, and what became of the lock.
+
+    `digits` of the image's digest are shown.
+    """
+    names = ", ".join(visible(tag) for tag in event.tags) or visible(event.recipe)
+    work = f"{event.ran} run, {event.cached} cached" if event.ran else f"all {event.cached} cached"
+    facts = [f"{work}, {duration(event.seconds)}"]
+    if event.lock_state != "none":
+        facts.append(f"{visible(event.lock)} {event.lock_state}")
+    image = event.image.removeprefix("sha256:")[:digits]
+    return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})"]

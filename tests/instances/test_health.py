@@ -1,0 +1,100 @@
+"""Health of instances, and what they printed over a long time."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from envbuild.instances import logs
+from tests.conftest import wait_for
+from tests.instances.instances import WAITING, run, state
+
+
+@pytest.fixture
+def checked(project):
+    """A project with an image whose instances are well as long as they have a file /well."""
+    lines = ("run true", "health(every=200ms, timeout=300ms, retries=2) echo looked; cat /well")
+    assert project.build(*lines).code == 0
+    yield project
+    project.command("rm", "--force", "one")
+
+
+def health(project) -> str | None:
+    return state(project)["health"]
+
+
+@pytest.mark.namespaces
+def test_it_is_well_unwell_and_well_again(checked):
+    run(checked, "web", "--", "sh", "-c", f"echo fine > /well; {WAITING}")
+    assert wait_for(lambda: health(checked) == "healthy")
+    assert state(checked)["check"] == "looked\nfine"
+    assert "(healthy)" in checked.command("ps").out
+    checked.command("exec", "one", "--", "rm", "/well")
+    assert wait_for(lambda: health(checked) == "unhealthy")
+    assert "No such file" in state(checked)["check"]
+    # Nothing was restarted for it.
+    assert state(checked)["restarts"] == 0
+    checked.command("exec", "one", "--", "touch", "/well")
+    assert wait_for(lambda: health(checked) == "healthy")
+    checked.command("stop", "one")
+    assert health(checked) is None
+
+
+@pytest.mark.namespaces
+def test_a_check_that_hangs_is_ended_with_what_it_started(checked):
+    run(checked, "web", "--", "sh", "-c", f"mkfifo /well; {WAITING}")
+    assert wait_for(lambda: health(checked) == "unhealthy")
+    assert state(checked)["check"].startswith("no answer in 0.3 s")
+    # At most the check of now is there, and none of those before.
+    assert checked.command("exec", "one", "--", "ps").out.count("cat /well") <= 2
+
+
+@pytest.mark.namespaces
+def test_it_starts_anew_with_each_restart_of_the_command(checked):
+    command = "test -e /again || { touch /again /well; sleep 1; exit 1; }; rm /well; while :; do sleep 0.05; done"
+    run(checked, "--restart", "on-failure", "web", "--", "sh", "-c", command)
+    assert wait_for(lambda: health(checked) == "healthy")
+    assert wait_for(lambda: {"restarts": 1, "health": "starting"}.items() <= state(checked).items())
+    assert wait_for(lambda: health(checked) == "unhealthy")
+
+
+@pytest.mark.namespaces
+def test_the_check_can_be_left_out(checked):
+    run(checked, "--no-health", "web", "--", "sh", "-c", WAITING)
+    assert health(checked) is None
+
+
+def test_a_log_that_grows_too_large_makes_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LARGEST", 1000)
+    path = str(tmp_path / "log")
+    writer = logs.LogWriter(path)
+    for number in range(100):
+        writer.write(logs.OUT, [b"line %d" % number])
+    writer.close()
+    assert os.path.getsize(path) <= 1000
+    assert os.path.getsize(f"{path}.1") <= 1000
+    kept = [line for _, _, line in logs.entries(path)]
+    assert kept[-1] == b"line 99"
+    assert kept == [b"line %d" % number for number in range(100 - len(kept), 100)]
+
+
+def test_who_follows_a_log_misses_nothing_when_it_makes_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LARGEST", 2000)
+    path = str(tmp_path / "log")
+    writer = logs.LogWriter(path)
+    writer.write(logs.OUT, [b"first"])
+    over = threading.Event()
+
+    def write() -> None:
+        for number in range(150):
+            writer.write(logs.ERR, [b"line %d" % number])
+            time.sleep(0.004)
+        writer.close()
+        over.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    found = [line for _, _, line in logs.entries(path, follow=True, alive=lambda: not over.is_set())]
+    thread.join()
+    assert found == [b"first", *(b"line %d" % number for number in range(150))]

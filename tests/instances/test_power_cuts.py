@@ -1,0 +1,197 @@
+"""A loss of power while instances are started and end: their records are whole or not there, and nothing fails.
+
+What was synced (fsync(2)) is there. Of other files the content may be lost while their names are there, as ext4 and
+its like do it; a folder may be as it was at any moment after it was last synced.
+"""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_for
+from tests.instances.instances import run, state
+
+pytestmark = pytest.mark.namespaces
+
+RECORD = """
+import json, os, stat, sys
+instances, file = os.path.join(os.environ["ENVBUILD_STORE"], "instances"), sys.argv[1]
+
+def listing():
+    found = {}
+    for where, folders, files in os.walk(instances):
+        for name in (*folders, *files):
+            path = os.path.join(where, name)
+            inner = os.path.relpath(path, instances)
+            try:
+                status = os.lstat(path)
+                if stat.S_ISDIR(status.st_mode):
+                    found[inner] = ("folder", "", 0)
+                elif stat.S_ISLNK(status.st_mode):
+                    found[inner] = ("link", os.readlink(path), 0)
+                elif stat.S_ISREG(status.st_mode):
+                    with open(path, errors="replace") as opened:
+                        found[inner] = ("file", opened.read(), status.st_ino)
+            except OSError:
+                pass
+    return found
+
+def tell(kind, number=0):
+    with open(file, "a") as opened:
+        opened.write(json.dumps((kind, number, listing())) + "\\n")
+
+def after(kind, real):
+    def call(*words, **named):
+        result = real(*words, **named)
+        tell(kind, os.fstat(words[0]).st_ino if kind == "sync" else 0)
+        return result
+    return call
+
+os.fsync = after("sync", os.fsync)
+os.rename, os.replace = after("rename", os.rename), after("rename", os.replace)
+from envbuild.cli.main import run
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+def damage(content: str, randomness: random.Random) -> str:
+    return randomness.choice([content, "", "\0" * len(content), content[: len(content) // 2]])
+
+
+def leave(events: list, at: int, instances: Path, randomness: random.Random) -> None:
+    """Makes the folder what a loss of power right after the event `at` may leave."""
+    synced: dict[int, str] = {}
+    for kind, number, found in events[: at + 1]:
+        if kind == "sync":
+            synced.update({inode: text for what, text, inode in found.values() if what == "file" and inode == number})
+    shutil.rmtree(instances, ignore_errors=True)
+    instances.mkdir(mode=0o700)
+    for inner, (what, text, number) in sorted(events[at][2].items()):
+        path = instances / inner
+        path.parent.mkdir(exist_ok=True)
+        if what == "folder":
+            path.mkdir(exist_ok=True)
+        elif what == "link":
+            path.symlink_to(text)
+        else:
+            path.write_text(text if synced.get(number) == text else damage(text, randomness))
+
+
+@pytest.mark.parametrize("options", [("-d", "--name", "one"), ("-d", "--rm", "--name", "one"), ()])
+def test_power_lost_at_any_moment_of_a_run(image, tmp_path, options):
+    file = tmp_path / "events"
+    command = ("sleep 30",) if options else ("true",)
+    done = image.python(RECORD, str(file), "run", *options, "web", "--", "sh", "-c", *command)
+    assert done.returncode == 0, done.stderr
+    if "--rm" not in options and options:
+        assert image.command("stop", "--time", "0", "one").code == 0
+    for one in json.loads(image.command("ps", "--all", "--format", "json").out):
+        assert image.command("rm", "--force", one["id"]).code == 0
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [kind for kind, _, _ in events].count("rename") > 2
+    for at in range(len(events)):
+        what = f"event {at}: {events[at][0]}"
+        leave(events, at, image.store / "instances", random.Random(what))
+        listed = image.command("ps", "--all", "--format", "json")
+        assert listed.code == 0, f"{what}: {listed.err}"
+        standing = {one["name"]: one["state"] for one in json.loads(listed.out)}
+        # What is to stay counts with a whole record, or not at all.
+        assert "damaged" not in standing.values(), f"{what}: {listed.out}"
+        for words in (("gc",), ("ps", "--all"), ("run", "--name", "other", "web", "--", "true")):
+            done = image.command(*words)
+            assert done.code == 0, f"{what}: {words}: {done.err}"
+        for name in standing:
+            if options and "--rm" not in options:
+                assert image.command("rm", name).code == 0, what
+        checked = image.command("fsck")
+        assert checked.code == 0, f"{what}: {checked.out}"
+        assert image.command("ps", "--all", "--format", "json").out.strip() == "[]", what
+        # Its name is free.
+        assert image.command("run", "--name", "one", "web", "--", "true").code == 0, what
+
+
+def broken(image, name: str, content: bytes | None) -> Path:
+    """An instance whose record is this; without any, it is missing."""
+    run(image, "web", "--", "true", name=name)
+    assert wait_for(lambda: state(image, name)["state"] == "exited")
+    path = Path(next((image.store / "instances").glob("*/config.json")))
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    return path.parent
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\0" * 300, b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"name": 5}'],
+    ids=["missing", "empty", "zeros", "cut", "list", "nothing in it", "no text", "deep", "wrong type"],
+)
+def test_an_instance_with_a_damaged_record_is_listed_and_can_be_removed(image, content):
+    folder = broken(image, "one", content)
+    (folder / "upper" / "data").write_text("mine")
+    listed = json.loads(image.command("ps", "--format", "json").out)
+    assert [(one["name"], one["state"]) for one in listed] == [("one", "damaged")]
+    assert "damaged: config.json" in image.command("ps").out
+    for words in (("gc",), ("du",), ("run", "web", "--", "true"), ("build", "web.env"), ("volume", "ls"), ("stats",)):
+        done = image.command(*words)
+        assert done.code == 0, f"{words}: {done.err}"
+    for words in (("start", "one"), ("logs", "one"), ("exec", "one", "--", "true"), ("diff", "one"), ("stop", "one")):
+        done = image.command(*words)
+        assert done.code in (1, 2), f"{words}: {done.err}"
+        assert "damaged" in done.err
+        assert "envbuild rm one" in done.err
+    assert image.command("fsck").code == 1
+    taken = image.command("run", "--name", "one", "web", "--", "true")
+    assert (taken.code, "there is an instance 'one' already" in taken.err) == (1, True)
+    removed = image.command("rm", "one")
+    assert (removed.code, removed.out) == (0, "one\n"), removed.err
+    assert not folder.exists()
+    assert image.command("run", "--name", "one", "web", "--", "true").code == 0
+
+
+def test_fsck_puts_a_damaged_instance_aside_with_what_it_wrote(image):
+    folder = broken(image, "one", b"")
+    (folder / "upper" / "data").write_text("mine")
+    repaired = image.command("fsck", "--repair")
+    assert repaired.code == 0, repaired.out + repaired.err
+    assert "config.json is empty" in repaired.out
+    assert image.command("fsck").code == 0
+    (kept,) = (image.store / "damaged").glob("*/upper/data")
+    assert kept.read_text() == "mine"
+
+
+def test_a_running_instance_with_a_damaged_record_keeps_its_layers_and_is_stopped_by_force(image):
+    run(image, "web", "--", "sleep", "100")
+    path = next((image.store / "instances").glob("*/config.json"))
+    path.write_bytes(b"")
+    assert image.command("untag", "web").code == 0
+    assert image.command("gc", "--keep", "0").code in (0, 2)
+    refused = image.command("rm", "one")
+    assert (refused.code, "one is running" in refused.err) == (1, True)
+    assert image.command("rm", "--force", "one").code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"status": 7}', b'{"status": "running", "ports": [5]}', b"\0\0"])
+def test_a_damaged_state_is_a_lost_instance(image, content):
+    run(image, "web", "--", "true")
+    assert wait_for(lambda: state(image)["state"] == "exited")
+    next((image.store / "instances").glob("*/state.json")).write_bytes(content)
+    assert state(image)["state"] == "lost"
+    assert image.command("ps", "--all").code == 0
+    assert image.command("start", "one").code == 0
+
+
+def test_a_log_with_what_a_loss_of_power_left_in_it_is_read(image):
+    run(image, "web", "--", "echo", "printed")
+    assert wait_for(lambda: "printed" in image.command("logs", "one").out)
+    log = next((image.store / "instances").glob("*/log"))
+    log.write_bytes(b"\0" * 50 + log.read_bytes() + b"no time here\n" + b"17")
+    done = image.command("logs", "one")
+    assert done.code == 0, done.err
+    assert "printed" in done.out
+    assert "no time here" in done.out
+    assert os.path.getsize(log) > 0

@@ -1,0 +1,122 @@
+"""The lock: written in one way, read in any, never a half."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envbuild.errors import UsageError
+from envbuild.lockfile import lock as locks
+from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep
+
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
+steps = st.builds(LockedStep, texts.filter(str.strip), digests, digests)
+stages = st.builds(
+    LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(steps, max_size=2).map(tuple)
+)
+digest_pairs = st.dictionaries(texts, digests, max_size=2).map(lambda d: tuple(sorted(d.items())))
+text_pairs = st.dictionaries(texts, texts, max_size=2).map(lambda d: tuple(sorted(d.items())))
+all_locks = st.builds(
+    Lock,
+    texts,
+    digests,
+    digests,
+    st.integers(0, 2**40),
+    st.integers(0, 2**33),
+    st.lists(stages, min_size=1, max_size=2).map(tuple),
+    text_pairs,
+    digest_pairs,
+    digest_pairs,
+)
+ONE = Lock(
+    "web", "1" * 64, "2" * 64, 10, 7,
+    (LockedStage("1", "scratch", "3" * 64, "nothing", 7, (LockedStep("run true", "4" * 64, "5" * 64),)),),
+    parameters=(("x", "yes"),), fetched=(("https://h/x", "6" * 64),),
+)  # fmt: skip
+
+
+@given(all_locks)
+def test_a_lock_reads_back_what_was_written(lock):
+    assert locks.parse(locks.dump(lock), "x.lock") == lock
+    assert locks.from_plain(locks.to_plain(lock)) == lock
+
+
+def test_the_text_is_line_by_line_and_sorted():
+    assert locks.dump(ONE).splitlines()[1:] == [
+        "version: 1",
+        'recipe: "web"',
+        f"image: sha256:{'1' * 64}",
+        f"tree: sha256:{'2' * 64}",
+        "size: 10",
+        "epoch: 7",
+        "parameters:",
+        '  "x": "yes"',
+        "fetched:",
+        f'  "https://h/x": sha256:{"6" * 64}',
+        "stages:",
+        '  - stage: "1"',
+        '    base: "scratch"',
+        f"    digest: sha256:{'3' * 64}",
+        '    origin: "nothing"',
+        "    epoch: 7",
+        "    steps:",
+        '      - step: "run true"',
+        f"        key: sha256:{'4' * 64}",
+        f"        tree: sha256:{'5' * 64}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<<<<<<< ours\n" + locks.dump(ONE), "conflict markers"),
+        (locks.dump(ONE).replace("version: 1", "version: 2"), "this envbuild knows version 1"),
+        (locks.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
+        ("- a\n- b\n", "TypeError"),
+        ("", "TypeError"),
+        ("version: 1\n", "KeyError"),
+        ("{", "not a lock"),
+    ],
+)
+def test_a_bad_lock_is_refused_in_words(text, reason):
+    with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
+        locks.parse(text, "web.lock")
+    assert reason in caught.value.message
+    assert "git checkout" in caught.value.hint
+
+
+def test_writing_replaces_at_once_and_leaves_nothing_beside(fs):
+    fs.create_file("/project/web.env.lock", contents="old")
+    locks.write("/project/web.env.lock", "new")
+    with open("/project/web.env.lock") as file:
+        assert file.read() == "new"
+    assert os.listdir("/project") == ["web.env.lock"]
+
+
+def test_a_folder_that_can_not_be_written_keeps_the_old_lock(fs, monkeypatch):
+    fs.create_file("/project/web.env.lock", contents="old")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UsageError, match="can't be written") as caught:
+        locks.write("/project/web.env.lock", "new")
+    assert "free space" in caught.value.hint
+    assert os.listdir("/project") == ["web.env.lock"]
+    with open("/project/web.env.lock") as file:
+        assert file.read() == "old"
+
+
+def test_a_difference_is_readable():
+    other = ONE.replace(image="9" * 64)
+    lines = locks.difference("web.env.lock", locks.dump(ONE), locks.dump(other)).splitlines()
+    assert f"-image: sha256:{'1' * 64}" in lines
+    assert f"+image: sha256:{'9' * 64}" in lines
+
+
+def test_statements_are_shown_by_their_first_line():
+    assert locks.first_line("run\n    a\n    b") == "run ..."
+    assert locks.first_line("run a") == "run a"

@@ -1,0 +1,121 @@
+"""From statements to steps and facts, without a machine."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envbuild.language.load import load_recipe
+from envbuild.plan import image_config as facts_module
+from envbuild.plan import step as actions
+from envbuild.plan.graph import NoSuchStage, stage_named, stages_needed
+from envbuild.plan.image_config import Facts, HealthCheck, Program, dump, image_digest, load
+from envbuild.plan.planner import NothingToDrop, UndefinedVariable, plan_stage
+
+BASE = Facts("amd64", 1, environment=(("HOMEPAGE", "/h"),), expose=("80/tcp",), labels=(("a", "1"), ("b", "2")))
+DEFAULT_PATH = dict(facts_module.DEFAULT_ENVIRONMENT)["PATH"]
+
+
+def recipe(*lines: str):
+    text = "\n".join(lines) + "\n"
+    return load_recipe("web.env", {}, arch="amd64", read=lambda path: text.encode())
+
+
+def plan(*lines: str, base: Facts = BASE):
+    return plan_stage(recipe("from scratch", *lines).stages[-1], base)
+
+
+def test_environment_grows_line_by_line_and_sees_what_the_base_brings():
+    planned = plan('env PATH="/opt:${PATH}"', 'env BOTH="${PATH}${HOMEPAGE}"', "run true")
+    assert dict(planned.facts.environment) == {
+        "HOMEPAGE": "/h",
+        "PATH": f"/opt:{DEFAULT_PATH}",
+        "BOTH": f"/opt:{DEFAULT_PATH}/h",
+    }
+    (step,) = planned.steps
+    assert dict(step.action.environment)["PATH"] == f"/opt:{DEFAULT_PATH}"
+
+
+def test_an_unknown_variable_is_named_with_its_place():
+    with pytest.raises(UndefinedVariable, match=r"web\.env:2:\d+: \$\{NOTHING\}"):
+        plan('env A="${NOTHING}"')
+
+
+def test_relative_paths_start_in_the_working_directory():
+    planned = plan("workdir /srv", "file sub/x", "    text", "copy a -> .", "copy a -> ./b/", "run(workdir=/tmp) true")
+    paths = [getattr(step.action, "path", getattr(step.action, "destination", None)) for step in planned.steps[:4]]
+    assert paths == ["/srv", "/srv/sub/x", "/srv/", "/srv/b/"]
+    assert planned.steps[4].action.workdir == "/tmp"
+    assert planned.facts.workdir == "/srv"
+
+
+def test_user_and_discard_hold_from_their_line_on():
+    planned = plan("run echo 1", "user app", 'discard "/log/*"', "run echo 2")
+    first, _, second = planned.steps
+    assert (first.action.user, second.action.user) == ("", "app")
+    assert (first.discard, second.discard) == ((), ("/log/*",))
+
+
+def test_tests_come_after_all_steps_with_the_state_of_their_line():
+    planned = plan("run echo 1", "test test -e /x", "user app", "run echo 2")
+    assert [step.text for step in planned.steps] == ["run echo 1", "run echo 2"]
+    assert planned.tests[0].action.user == ""
+
+
+def test_unset_drops_facts_and_refuses_what_is_not_there():
+    left = plan("unset env:HOMEPAGE label:a expose").facts
+    assert (left.environment, left.labels, left.expose) == ((), (("b", "2"),), ())
+    with pytest.raises(NothingToDrop, match="unset volume"):
+        plan("unset volume")
+
+
+def test_only_parameters_that_a_command_mentions_are_given_to_it():
+    text = recipe("param used = 1", "param other = 2", "from scratch", "run echo $used")
+    (step,) = plan_stage(text.stages[0], BASE).steps
+    assert step.action.parameters == (("used", "1"),)
+
+
+def test_stages_that_nothing_uses_are_pruned():
+    lines = ("from scratch as a", "from scratch as b", "from a as c", "from scratch", "copy(from=c) /x -> /x")
+    model = recipe(*lines)
+    names = [stage.name for stage in stages_needed(model, stage_named(model, None))]
+    assert names == ["a", "c", None]
+    assert [stage.name for stage in stages_needed(model, stage_named(model, "b"))] == ["b"]
+    with pytest.raises(NoSuchStage, match="no stage 'x'"):
+        stage_named(model, "x")
+
+
+def test_packages_are_planned():
+    planned = plan("apt curl nginx=1.*", "pip(into=/v) -r req.txt flask", "npm(into=/n) express@4")
+    environment = tuple(sorted(planned.facts.environment_of_commands().items()))
+    assert [step.action.replace(folder="") for step in planned.steps] == [
+        actions.InstallPackages("apt", ("curl", "nginx=1.*"), (), (), (), ""),
+        actions.InstallPackages("pip", ("flask",), (("-r", "req.txt"),), (("into", "/v"),), environment, ""),
+        actions.InstallPackages("npm", ("express@4",), (), (("into", "/n"),), environment, ""),
+    ]
+
+
+texts = st.text(max_size=8)
+pairs = st.dictionaries(texts, texts, max_size=3).map(lambda d: tuple(sorted(d.items())))
+programs = st.builds(Program, st.lists(texts, min_size=1, max_size=3).map(tuple), pairs)
+
+
+@given(
+    st.builds(
+        Facts,
+        st.sampled_from(["amd64", "arm64"]),
+        st.integers(0, 2**33),
+        environment=pairs,
+        user=texts,
+        workdir=texts.map(lambda t: "/" + t),
+        start=st.none() | programs,
+        health=st.none() | st.builds(HealthCheck, programs, st.floats(1, 99), st.floats(1, 99), st.integers(0, 9)),
+        expose=st.lists(texts, max_size=2).map(tuple),
+        labels=pairs,
+    )
+)
+def test_facts_read_back_what_was_written(facts):
+    assert load(dump(facts)) == facts
+
+
+def test_the_image_digest_is_pinned():
+    assert image_digest("0" * 64, BASE) == "d6f22eea2a9b1c9b547889ee36b8ebd3c12f758621e5d091dbb9e59838d9b8ab"

@@ -1,0 +1,51 @@
+"""Groups in lines."""
+
+import io
+
+from envbuild.compose.events import HEALTHY, STARTED, WAITING, Told, Warned
+from envbuild.ui.compose_display import GroupDisplay
+
+
+class Stream(io.TextIOWrapper):
+    def __init__(self, terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", newline="")
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    @property
+    def text(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode()
+
+
+def test_what_becomes_of_services():
+    told = Stream()
+    shown = GroupDisplay(["db", "web"], told, False, Stream(), False)
+    shown(Told("db", STARTED, "0.0.0.0:80 -> 80/tcp"))
+    shown(Told("web", WAITING, "healthy"))
+    shown(Warned("be \x1b[31mcareful", "do so"))
+    assert told.text == (
+        "db   started  0.0.0.0:80 -> 80/tcp\n"
+        "web  waiting for it to be healthy\n"
+        "warning: be \\x1b[31mcareful\n"
+        "hint: do so\n"
+    )
+
+
+def test_colours_on_a_terminal():
+    told, printed = Stream(True), Stream(True)
+    shown = GroupDisplay(["db", "web"], told, True, printed, True)
+    shown(Told("db", HEALTHY))
+    shown.log("db", "out", b"one \x1b[2J two")
+    shown.log("web", "err", b"three")
+    assert told.text == "db   \x1b[32mhealthy\x1b[0m\n"
+    assert printed.text == "\x1b[36mdb  | \x1b[0mone  two\n\x1b[33mweb | \x1b[0mthree\n"
+
+
+def test_a_file_gets_the_bytes_as_they_are():
+    printed = Stream()
+    GroupDisplay(["db"], Stream(), False, printed, False).log("db", "out", b"\x1b[1m\xff")
+    printed.flush()
+    assert printed.buffer.getvalue() == b"db | \x1b[1m\xff\n"

@@ -1,0 +1,107 @@
+"""Figures that people read."""
+
+from __future__ import annotations
+
+import pytest
+
+from envbuild.text.width import columns, cut, pad
+from envbuild.ui.humanize import ago, amount, count, duration, iso, size
+from envbuild.ui.status import status_in_words
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1234, "1.2 kB"),
+        (999949, "999.9 kB"),
+        (999950, "1.0 MB"),
+        (3400000, "3.4 MB"),
+        (137 * 10**9, "137.0 GB"),
+        (2 * 10**15, "2.0 PB"),
+        (-1234, "-1.2 kB"),
+    ],
+)
+def test_sizes(number, text):
+    assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (0.0124, "12ms"),
+        (0.0996, "0.1s"),
+        (1.23, "1.2s"),
+        (59.96, "1m 00s"),
+        (123, "2m 03s"),
+        (3599.6, "1h 00m"),
+        (3725, "1h 02m"),
+        (3 * 86400 + 4 * 3600, "3d 04h"),
+        (-1, "0ms"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "just now"),
+        (30, "30 seconds ago"),
+        (60, "1 minute ago"),
+        (7200, "2 hours ago"),
+        (86400 * 3, "3 days ago"),
+        (86400 * 21, "3 weeks ago"),
+        (86400 * 90, "3 months ago"),
+        (86400 * 800, "2 years ago"),
+        (-3600, "2024-05-01T13:00:00Z"),
+    ],
+)
+def test_how_long_ago(seconds, text):
+    now = 1714564800
+    assert iso(now) == "2024-05-01T12:00:00Z"
+    assert ago(now - seconds, now) == text
+
+
+def test_counts():
+    assert (count(1, "step"), count(2, "step")) == ("1 step", "2 steps")
+    assert (amount(1500, "bytes"), amount(3, "packages"), amount(3, "")) == ("1.5 kB", "3 packages", "3")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, ""),
+        (2, "exit status 2"),
+        (127, "exit status 127 (command not found)"),
+        (128, "exit status 128"),
+        (137, "ended by SIGKILL (killed from outside; often the machine was out of memory)"),
+        (143, "ended by SIGTERM"),
+        (163, "ended by SIGRTMIN+1"),
+        (255, "exit status 255"),
+    ],
+)
+def test_a_status_in_words(status, words):
+    assert status_in_words(status) == words
+
+
+def test_the_table_of_signals_is_that_of_this_machine():
+    import signal
+
+    for one in signal.Signals:
+        if one not in (signal.SIGRTMIN, signal.SIGRTMAX):
+            assert f"ended by {one.name}" in status_in_words(128 + one)
+
+
+def test_text_is_cut_and_filled_by_what_it_takes_on_a_terminal():
+    assert columns("日本") == 4
+    assert columns("e\u0301") == 1
+    assert cut("日本語", 5) == "日本…"
+    assert cut("日本語", 4) == "日…"
+    assert cut("abc", 3) == "abc"
+    assert cut("abcd", 0) == ""
+    assert pad("日本", 6) == "日本  "
+    assert pad("12", 4, right=True) == "  12"
