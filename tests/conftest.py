@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 from hypothesis import settings
@@ -265,8 +266,15 @@ def debian(tmp_path: Path, debian_store: Path) -> Project:
     return Project(folder, debian_store)
 
 
-def alive_with(mark: str) -> list[int]:
-    """The processes whose command line holds this text."""
+@pytest.fixture
+def mark() -> str:
+    """A number that no other process of the machine has among its words: how long a test's own ones may sleep."""
+    return str(SystemRandom().randrange(100_000_000, 1_000_000_000))
+
+
+def alive_with(text: str, below: int | None = None) -> list[int]:
+    """The processes whose command line holds this text, which must be the test's own (see `mark`); or, where others
+    can have it too, those of them that came from process `below`."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
@@ -274,13 +282,26 @@ def alive_with(mark: str) -> list[int]:
                 line = Path(f"/proc/{entry}/cmdline").read_bytes()
             except OSError:
                 continue
-            if mark.encode() in line:
+            if text.encode() in line and (below is None or below in ancestors(int(entry))):
                 found.append(int(entry))
     return found
 
 
-def wait_for(condition, seconds: float = 20) -> bool:
-    """Whether the condition comes true in time."""
+def ancestors(pid: int) -> list[int]:
+    """The process itself, its parent, and so on; what is left of them if they end meanwhile."""
+    found = []
+    while pid:
+        found.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return found
+
+
+def wait_for(condition, seconds: float = 60) -> bool:
+    """Whether the condition comes true. The limit is for what never does: on a busy machine all takes long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
