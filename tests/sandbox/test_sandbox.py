@@ -55,7 +55,7 @@ class Box:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["answers"]
@@ -273,30 +273,28 @@ def test_secrets_are_files_of_the_command_s_user(box):
     assert answer["upper"] == []
 
 
-def test_background_children_end_with_the_command_and_hold_nothing_open(box):
-    answer = box.run("sleep 4801 & (setsid sleep 4802 &) ; trap '' TERM; echo out")
+def test_background_children_end_with_the_command_and_hold_nothing_open(box, mark):
+    answer = box.run(f"sleep {mark} & (setsid sleep {mark} &) ; trap '' TERM; echo out")
     assert answer["out"] == "out\n"
-    assert not alive_with("4801")
-    assert not alive_with("4802")
+    assert not alive_with(mark)
 
 
-def test_a_time_limit_ends_everything(box):
-    answer = box.run("trap '' TERM INT HUP; (setsid sleep 4803 &); sleep 4804", timeout=0.5)
+def test_a_time_limit_ends_everything(box, mark):
+    answer = box.run(f"trap '' TERM INT HUP; (setsid sleep {mark} &); sleep {mark}", timeout=0.5)
     assert answer["timed_out"]
     assert answer["status"] == 137
-    assert not alive_with("4803")
-    assert not alive_with("4804")
+    assert not alive_with(mark)
 
 
-def test_nothing_survives_the_death_of_the_main_process(box):
-    asked = {"single": box.single, "requests": [box.request("(setsid sleep 4805 &); sleep 4806")]}
+def test_nothing_survives_the_death_of_the_main_process(box, mark):
+    asked = {"single": box.single, "requests": [box.request(f"(setsid sleep {mark} &); sleep {mark}")]}
     process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     process.stdin.write(json.dumps(asked).encode())
     process.stdin.close()
-    assert wait_for(lambda: alive_with("4806") and alive_with("4805"))
+    assert wait_for(lambda: len(alive_with(f"sleep\0{mark}")) == 2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert wait_for(lambda: not alive_with("4805") and not alive_with("4806"))
+    assert wait_for(lambda: not alive_with(f"sleep\0{mark}"))
 
 
 def test_nothing_stays_mounted_on_the_host(box):
