@@ -14,6 +14,7 @@ from envbuild.bases.programs import prepare_programs
 from envbuild.debian.file_plan import Collected
 from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
+from envbuild.linux.os_release import MAX_RELEASE, release_fields
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 ALWAYS = ("apt",)
@@ -158,7 +159,7 @@ def _notes(collected: Collected, changed: list[str]) -> tuple[str, ...]:
 def _release(root: str) -> str:
     try:
         with open(f"{root}/etc/os-release", encoding="utf-8") as file:
-            fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+            fields = release_fields(file.read(MAX_RELEASE))
     except (OSError, UnicodeDecodeError):
         return "this machine"
-    return fields.get("PRETTY_NAME", "this machine").strip('"')
+    return fields.get("PRETTY_NAME", "this machine")

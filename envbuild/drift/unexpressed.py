@@ -9,7 +9,7 @@ from envbuild.drift.drifted import is_directory
 from envbuild.drift.ignore_rules import Noise, Rule
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.statement_text import text_of
-from envbuild.images.accounts import MOST_BYTES
+from envbuild.images.accounts import MAX_BYTES
 from envbuild.linux.passwd import same_accounts
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -105,7 +105,7 @@ class Teller:
         before, after = change.before, change.after
         if before is None or after is None or "content" not in aspects(change):
             return False
-        if set(aspects(change)) - {"content", "time"} or max(before.size, after.size) > MOST_BYTES:
+        if set(aspects(change)) - {"content", "time"} or max(before.size, after.size) > MAX_BYTES:
             return False
         return same_accounts(self._store.objects.read(before), self._store.objects.read(after))
 

@@ -20,10 +20,10 @@ from envbuild.history.package_changes import STATUS, PackageChange
 from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
-from envbuild.tree.lookup import lookup
 
 MOST_BYTES_READ = 64_000_000
 """Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
@@ -200,13 +200,11 @@ class _Source:
         }
 
     def text(self, path: str) -> str | None:
-        entry = lookup(self.store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
-        if entry is None or entry.kind != FILE:
+        try:
+            return self.store.read_text(self._tree, path, MOST_STATUS)
+        except TooLargeToRead as error:
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
             return None
-        if entry.size > MOST_STATUS:
-            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {entry.size:,} bytes"))
-            return None
-        return self.store.objects.read(entry).decode("utf-8", "surrogateescape")
 
     @cached_property
     def conffiles(self) -> dict[str, dict[str, str]]:

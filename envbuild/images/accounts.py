@@ -8,9 +8,14 @@ from functools import lru_cache
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.linux.passwd import Account, Group, account_number, lines_of, read_group, read_passwd
 from envbuild.record import Record
+from envbuild.store.objects import TooLargeToRead
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""
+MAX_BYTES = 16 << 20
+"""Bytes of each of the files."""
 
 
 class NoSuchAccount(UsageError):
@@ -31,16 +36,12 @@ class AccountTaken(WorkFailed):
         super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
 
 
-MOST_BYTES = 16 << 20
-"""Of each of the files."""
-
-
 class AccountsTooLarge(WorkFailed):
     """A file of accounts that is none, by its size."""
 
     def __init__(self, path: str, size: int) -> None:
         super().__init__(
-            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MOST_BYTES:,} bytes"
+            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MAX_BYTES:,} bytes"
         )
 
 
@@ -51,6 +52,19 @@ class Databases(Record):
     group: str | None = None
     shadow: str | None = None
     gshadow: str | None = None
+
+
+def read_databases(store: Store, tree: Digest) -> Databases:
+    """Return the account files of a tree. Raises AccountsTooLarge."""
+    return Databases(*(account_text(store, tree, name) for name in ("passwd", "group", "shadow", "gshadow")))
+
+
+def account_text(store: Store, tree: Digest, name: str) -> str | None:
+    """Return the text of /etc/NAME of a tree, None if the tree lacks it. Raises AccountsTooLarge."""
+    try:
+        return store.read_text(tree, f"etc/{name}", MAX_BYTES)
+    except TooLargeToRead as error:
+        raise AccountsTooLarge(f"etc/{name}", error.size) from error
 
 
 @lru_cache(maxsize=8)
