@@ -10,7 +10,7 @@ from envbuild.images.accounts import Account, Databases, accounts, groups
 from envbuild.record import Record
 from envbuild.sandbox.user_lookup import lines_of
 
-MOST_LINES = 100
+MAX_LINES = 100
 """Each is tried by a build; more accounts than these nobody has added by hand."""
 
 
@@ -65,7 +65,7 @@ def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]
     for one in accounts(after.passwd):
         if one.name in known or not _is_name(one.name) or not f"{one.home}{one.shell}".isprintable():
             continue
-        if len(lines) == MOST_LINES:
+        if len(lines) == MAX_LINES:
             break
         words = [one.name, f"uid={one.uid}"]
         if now.get(one.name) != one.uid or one.gid != one.uid:

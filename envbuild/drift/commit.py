@@ -22,7 +22,7 @@ from envbuild.drift.trial_build import Builder
 from envbuild.drift.unexpressed import Teller
 from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
-from envbuild.history.operand import side_of_image
+from envbuild.history.operand import operand_of_image
 from envbuild.images.image_facts import facts_of
 from envbuild.instances.records import Instance
 from envbuild.plan.image_config import image_digest
@@ -139,7 +139,7 @@ def _commit(
             # Lines give what they bring a time of their own: the image has these, so that the two are equal.
             target = with_times_of(store, written.tree, target)
         else:
-            sides = side_of_image(store, "", base), side_of_image(store, "", base).replace(tree=target, image="")
+            sides = operand_of_image(store, "", base), operand_of_image(store, "", base).replace(tree=target, image="")
             written = writer.write_untried(compare(store, *sides))
             builder.lay_out(written.plan.files)
         head = head_of(f"{request.stem}.env", instance.name, instance.reference, request.full, time.time())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.drift.ignore_rules import Noise, Rule, is_directory
-from envbuild.drift.instance_operand import Belonging, side_before, side_of_instance
+from envbuild.drift.instance_operand import Belonging, operand_of_instance, operand_of_instance_image
 from envbuild.history.compare import Comparison, compare
 from envbuild.images.image_facts import facts_of
 from envbuild.instances.records import Instance, State
@@ -39,7 +39,7 @@ def drift_of(store: Store, one: Belonging, *, everything: bool = False) -> Drift
     if image is None or not store.trees.has(image.tree):
         problem = "its image is no longer in the store" if instance.image else "it is of no image"
         return Drift(instance, state, one.moved_on, None, problem=problem)
-    comparison = compare(store, side_before(store, instance, image), side_of_instance(store, instance))
+    comparison = compare(store, operand_of_instance_image(store, instance, image), operand_of_instance(store, instance))
     if everything:
         return Drift(instance, state, one.moved_on, comparison)
     rules = Noise(facts_of(image).volumes)

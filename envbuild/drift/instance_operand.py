@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.history.operand import Side, side_of_image
+from envbuild.history.operand import Operand, operand_of_image
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.record import Record
 from envbuild.store.image_reference import digits_of, parse_reference
@@ -53,23 +53,23 @@ def instance_called(store: Store, text: str) -> Instance | None:
     return None
 
 
-def side_of_instance(store: Store, instance: Instance, label: str = "") -> Side:
+def operand_of_instance(store: Store, instance: Instance, label: str = "") -> Operand:
     """The instance as a side of a comparison, with the facts of its image. The process has to be root of the namespace.
     Raises WorkFailed kinds."""
     image = store.images.get(instance.image)
     if image is None:
         raise ImageOfInstanceGone(instance)
     tree = tree_of(store, instance)
-    side = side_of_image(store, label or instance.name, image)
+    side = operand_of_image(store, label or instance.name, image)
     return side if tree == image.tree else side.replace(tree=tree, image="")
 
 
-def side_before(store: Store, instance: Instance, image: Image) -> Side:
+def operand_of_instance_image(store: Store, instance: Instance, image: Image) -> Operand:
     """The image that an instance runs, as the side that it is compared with."""
-    return side_of_image(store, before_name(store, instance), image)
+    return operand_of_image(store, instance_image_name(store, instance), image)
 
 
-def before_name(store: Store, instance: Instance) -> str:
+def instance_image_name(store: Store, instance: Instance) -> str:
     """What the image that an instance runs is called: NAME:TAG if that still names it, else its digest."""
     parsed = parse_reference(instance.reference)
     if parsed is None or parsed.which is not None:

@@ -49,7 +49,7 @@ class PackageLines:
         marked = self._automatic()
         found = []
         for one in self._changes:
-            if one.any.kind == DPKG and one.new is not None:
+            if one.package.kind == DPKG and one.new is not None:
                 name = self._debian_name(one.new.name)
                 if (name in marked) == automatic and _is(DebianName, name) and _is(DebianVersion, one.new.version):
                     found.append(f"{name}={one.new.version}")
@@ -60,8 +60,8 @@ class PackageLines:
         stanza = {fields.get("package", ""): fields.get("status", "") for fields in self._status()}
         gone: dict[str, list[str]] = {"--purge": [], "--remove": []}
         for one in self._changes:
-            if one.any.kind == DPKG and one.new is None and _is(DebianName, self._debian_name(one.any.name)):
-                name = self._debian_name(one.any.name)
+            if one.package.kind == DPKG and one.new is None and _is(DebianName, self._debian_name(one.package.name)):
+                name = self._debian_name(one.package.name)
                 kept = stanza.get(name.partition(":")[0], "").endswith("config-files")
                 gone["--remove" if kept else "--purge"].append(name)
         commands = [f"dpkg {option} {shlex.join(names)}" for option, names in gone.items() if names]
@@ -75,7 +75,7 @@ class PackageLines:
         """For each virtual environment the line that makes it, if it is new, and the one that fills it."""
         wanted: dict[str, list[str]] = {}
         for one in self._changes:
-            match = _SITE.fullmatch(one.any.where) if one.any.kind == PYTHON else None
+            match = _SITE.fullmatch(one.package.where) if one.package.kind == PYTHON else None
             if match is None or not match[1].isprintable():
                 continue
             if not has(self._store, self._target, f"{match[1]}/pyvenv.cfg"):
@@ -90,7 +90,7 @@ class PackageLines:
 
     def _environment(self, folder: str, words: list[str]) -> Iterable[Line]:
         own = [one for one in words if one.partition("==")[0] in ("pip", "setuptools")]
-        if own and not any(one.old for one in self._changes if one.any.where.startswith(f"{folder}/")):
+        if own and not any(one.old for one in self._changes if one.package.where.startswith(f"{folder}/")):
             # venv(1) brings pip and setuptools in the form that the image's Python has them.
             yield Line(f"run{as_root(self._facts.user)} {self._maker(folder)}", (f"/{folder}",))
             words = [one for one in words if one not in own]
@@ -111,7 +111,7 @@ class PackageLines:
         """The lines for Node packages that the package.json beside their node_modules asks for."""
         wanted: dict[str, list[str]] = {}
         for one in self._changes:
-            if one.any.kind != NODE or one.new is None or not one.new.where.endswith("/node_modules"):
+            if one.package.kind != NODE or one.new is None or not one.new.where.endswith("/node_modules"):
                 continue
             folder = one.new.where.removesuffix("/node_modules")
             if not _is(NodePath, one.new.name) or not _is(NodeVersion, one.new.version):

@@ -29,7 +29,7 @@ from envbuild.tree.diff import Change, diff, expanded
 from envbuild.tree.entry import Digest, Entry
 from envbuild.tree.lookup import lookup
 
-MOST_SINGLE_TRIES = 20
+MAX_SINGLE_TRIES = 20
 """Packages that are tried one by one where all of them together can't be installed."""
 _LONGEST_REASON = 300
 _ADDRESS = re.compile(r"[a-z]+://\S+")
@@ -127,14 +127,14 @@ class Writer:
         removed = self._of(self._left()).removed()
         if removed is not None:
             self._try(builder, removed)
-        self._teller.debian = any(one.any.kind == DPKG for one in left) and not any(
-            one.any.kind == DPKG for one in self._left()
+        self._teller.debian = any(one.package.kind == DPKG for one in left) and not any(
+            one.package.kind == DPKG for one in self._left()
         )
         for line in self._of(self._left()).python():
             self._try(builder, line)
         for line in self._of(self._left()).node():
             self._try(builder, line)
-        places = {one.any.where.partition("/lib/python3")[0] for one in left if one.any.where}
+        places = {one.package.where.partition("/lib/python3")[0] for one in left if one.package.where}
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
         self._teller.environments = environments_of(self._store, self._target, sorted(filled))
 
@@ -153,7 +153,7 @@ class Writer:
                 self._try(builder, line)
 
     def _left(self) -> list[PackageChange]:
-        return list(package_changes(self._store, self._changes()).found)
+        return list(package_changes(self._store, self._changes()).changes)
 
     def _changes(self) -> list[Change]:
         return list(expanded(self._store.trees, diff(self._store.trees, self._tree, self._target)))
@@ -166,7 +166,7 @@ class Writer:
             return
         if len(words) == 1:
             return
-        if len(words) > MOST_SINGLE_TRIES:
+        if len(words) > MAX_SINGLE_TRIES:
             self._try(builder, apt_line(words))
             return
         for one in words:
