@@ -50,7 +50,7 @@ class TestRevisions:
         [
             ("web@nowhere", "git knows no revision 'nowhere'"),
             ("git:main:other.env", "main has no file other.env.lock"),
-            ("other@main", "main has no lock of a recipe named 'other'"),
+            ("other@main", "main has no lock for a recipe named 'other'"),
             ("git:main", "is not git:REV:FILE"),
             ("web@--help", "git knows no revision '--help'"),
         ],

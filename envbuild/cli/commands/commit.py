@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             build=not arguments.no_build,
             force=arguments.force,
             secrets=arguments.with_secrets,
-            how=BuildRequest(
+            build_request=BuildRequest(
                 "",
                 jobs=max(1, arguments.jobs),
                 network=environment.network(),

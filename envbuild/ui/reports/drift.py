@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from envbuild.drift.commit import Committed
+from envbuild.drift.commit import CommitResult
 from envbuild.drift.ignore_rules import Rule
 from envbuild.drift.instance_drift import Drift
 from envbuild.drift.unexpressed import NOISE
@@ -61,10 +61,10 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
         )
 
 
-def commit_plain(one: Committed) -> dict[str, Any]:
+def commit_plain(one: CommitResult) -> dict[str, Any]:
     """The documented form of a commit."""
     written = one.written
-    told = written.told if written is not None else ()
+    unexpressed = written.unexpressed if written is not None else ()
     return {
         "instance": one.instance.name,
         "base": f"sha256:{one.base.digest}",
@@ -77,8 +77,10 @@ def commit_plain(one: Committed) -> dict[str, Any]:
         "files": len(written.plan.files) if written is not None else 0,
         "checked": written is not None and written.tree is not None,
         "dropped": [{"line": o.line.text, "reason": o.reason} for o in written.dropped] if written is not None else [],
-        "noise": _noise(o.rule for o in told if o.rule is not None),
-        "not_expressed": [{**path_of(o.change), "why": o.kind, "reason": o.reason} for o in told if o.kind != NOISE],
+        "noise": _noise(o.rule for o in unexpressed if o.rule is not None),
+        "not_expressed": [
+            {**path_of(o.change), "why": o.kind, "reason": o.reason} for o in unexpressed if o.kind != NOISE
+        ],
         "secrets": ["/" + path.decode("utf-8", "backslashreplace") for path in one.secrets],
     }
 
