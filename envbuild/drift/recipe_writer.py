@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from envbuild.build.tree_actions import read_databases
 from envbuild.drift.account_lines import Names, account_lines
 from envbuild.drift.file_lines import FilePlan, plan_files
 from envbuild.drift.package_lines import PackageLines, apt_line
@@ -21,6 +20,7 @@ from envbuild.drift.unexpressed import OTHER, ExpressionRules, Unexpressed, envi
 from envbuild.errors import EnvbuildError, Interrupted
 from envbuild.history.compare import Comparison
 from envbuild.history.package_changes import PackageChange, package_changes
+from envbuild.images.accounts import read_databases
 from envbuild.packages.inventory.component import DPKG
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record

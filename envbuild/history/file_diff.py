@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from envbuild.debian.elf import parse_elf
 from envbuild.errors import UsageError
 from envbuild.history.compare import Comparison
-from envbuild.store.objects import MOST_READ
+from envbuild.store.objects import MAX_READ
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Entry
@@ -171,7 +171,7 @@ def _described(side: tuple[Entry, bytes] | None) -> str:
 
 def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
     """Yield the differences between two ELF files: needed libraries, and symbols if nm(1) is installed."""
-    if any(entry.kind != FILE or entry.size > MOST_READ or head[:4] != b"\x7fELF" for entry, head in sides):
+    if any(entry.kind != FILE or entry.size > MAX_READ or head[:4] != b"\x7fELF" for entry, head in sides):
         return
     old, new = (store.objects.read(entry) for entry, _ in sides)
     before, after = parse_elf(old), parse_elf(new)
@@ -199,9 +199,9 @@ def _symbols(content: bytes) -> set[str]:
         file.write(content)
         file.flush()
         # Binutils trust their input more than anybody should trust a file of an image: limit what a bad one can use.
-        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MOST_READ}", "--core=0"]
+        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MAX_READ}", "--core=0"]
         words = ["prlimit", *limits, "nm", "--dynamic", "--format=posix", file.name]
         subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})
         listed.seek(0)
-        lines = listed.read(MOST_READ).decode(errors="replace").splitlines()
+        lines = listed.read(MAX_READ).decode(errors="replace").splitlines()
     return {f"{line.split()[0]} ({line.split()[1]})" for line in lines if len(line.split()) > 1}
