@@ -164,15 +164,15 @@ def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:
         raise UsageError(f"can't write to {folder}: {error.strerror}", "name another directory with --output") from None
 
 
-def with_times_of(store: Store, tree: Digest, other: Digest) -> Digest:
-    """Return `other` with the times of `tree` for all paths that differ only in their times."""
+def with_times_of(store: Store, source: Digest, tree: Digest) -> Digest:
+    """Return `tree` with the times of `source` for all paths that differ only in their times."""
     trees = store.trees
     changes = [
         Change(change.path, change.after, change.before)
-        for change in diff(trees, tree, other)
+        for change in diff(trees, source, tree)
         if aspects(change) == ("time",)
     ]
-    return apply(trees, changes, other) if changes else other
+    return apply(trees, changes, tree) if changes else tree
 
 
 def _record(store: Store, instance: Instance, base: Image, tree: Digest, request: CommitRequest) -> Digest:

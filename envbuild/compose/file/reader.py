@@ -121,13 +121,6 @@ class Reader:
         found = [self.value(one, f"each part of {what}") for one in self.items(node, what)]
         return tuple(one for one in found if one is not None)
 
-    def texts_or_one(self, node: Node, what: str) -> tuple[str, ...]:
-        """The texts of a list, or of one word."""
-        if isinstance(node, Text) and not node.is_nothing:
-            found = self.value(node, what)
-            return () if found is None else (found,)
-        return self.texts(node, what)
-
     def pairs(self, node: Node, what: str) -> tuple[tuple[str, str | None, Span], ...]:
         """(name, value, place) of a map or of a list of NAME=VALUE; the value is None where there is none."""
         found: list[tuple[str, str | None, Span]] = []
