@@ -131,7 +131,7 @@ def test_nothing_is_overwritten_unless_asked_for(hands):
     assert "web-one.env exists already" in hands.refused("commit", "one").err
     assert mine.read_text() == "# mine\n"
     assert hands.project.command("show", "web:one").code == 2
-    assert "there is no folder nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
+    assert "there is no directory nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
     hands.commit("--force")
     assert "copy" in mine.read_text()
     assert sorted(one for one in os.listdir(hands.project.folder) if one.startswith((".env", "web-one"))) == [
