@@ -81,7 +81,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report(Interrupted(), environment)
     except EnvbuildError as error:
-        return _report(error, environment)
+        return error.exit_code if error.told else _report(error, environment)
     except BrokenPipeError:
         # The reader went away (`envbuild images | head`): point stdout elsewhere, or Python complains at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from envbuild.compose.events import REMOVED, Emit, Told, Warned
 from envbuild.compose.file.model import Group
-from envbuild.compose.members import Member, groups, is_over
+from envbuild.compose.members import REMOVED, Emit, Member, Progressed, Warned, groups, is_over
 from envbuild.instances.config import settings_of
 from envbuild.instances.records import Instances
 from envbuild.store.store import Store
@@ -30,7 +29,7 @@ def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
             known = store.volumes.get(volume)
             if known is not None:
                 store.volumes.remove(known)
-        emit(Told(one.service, REMOVED))
+        emit(Progressed(one.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
@@ -49,4 +48,4 @@ def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
             emit(Warned(f"the volume {declared.name} stays: {used[declared.name]} uses it"))
         else:
             store.volumes.remove(known)
-            emit(Told(declared.name, REMOVED))
+            emit(Progressed(declared.name, REMOVED))

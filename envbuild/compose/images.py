@@ -6,10 +6,11 @@ import os
 
 from envbuild.build.built_image import built_image
 from envbuild.build.named_image import find_image
-from envbuild.compose.events import BUILDING, Emit, Told
 from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
+from envbuild.compose.members import BUILDING, Emit, Progressed
 from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.linux.forked import call_in_child
 from envbuild.lockfile.lock import path_of
 from envbuild.store.image_reference import LATEST
 from envbuild.store.images import Image
@@ -36,10 +37,10 @@ def find_images(
     emit: Emit,
     epoch: int | None = None,
 ) -> dict[str, tuple[Image, str]]:
-    """(image, how it was named) of each service, by its name.
+    """Return (image, reference) of each service, by its name.
 
-    `build` builds a recipe in a process of its own, None if nothing is to be built. All images are looked up before the
-    first build. Raises ServiceErrors, NotBuilt and the errors of loading a recipe.
+    `build` builds a recipe and is called in a child process; None if nothing is to be built. All images are looked up
+    before the first build. Raises ServiceErrors, NotBuilt, and the errors of loading and building a recipe.
     """
     found: dict[str, tuple[Image, str]] = {}
     wrong: list[Diagnostic] = []
@@ -71,8 +72,9 @@ def _built(
     if image is None or store.images.get(image.digest) is None or not os.path.exists(path_of(recipe.path)):
         if build is None:
             raise NotBuilt(recipe.path)
-        emit(Told(service, BUILDING, recipe.path))
-        build(recipe)
+        emit(Progressed(service, BUILDING, recipe.path))
+        # A build enters its namespace and has threads; instances are started from a process that has neither.
+        call_in_child(lambda: build(recipe))
         image = built_image(recipe.path, store, epoch, recipe.settings)
     if image is None:
         raise WorkFailed(f"{recipe.path} changed while it was built", "run the same command again")

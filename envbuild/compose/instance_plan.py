@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from envbuild.compose.file.model import HEALTHY, Group, Health, Service
+from envbuild.compose.file.model import WHEN_HEALTHY, Group, Health, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
@@ -53,7 +53,7 @@ def plan_all(
     checked = {one.service.name for one in plans if one.settings.health is not None}
     for plan in plans:
         for one in plan.service.depends:
-            if one.condition == HEALTHY and one.service not in checked and group.service(one.service) in services:
+            if one.condition == WHEN_HEALTHY and one.service not in checked and group.service(one.service) in services:
                 message = f"{one.service} has no health check that {plan.service.name} could wait for"
                 wrong.append(group.problem(one.span, message, "add a healthcheck to it, or health to its recipe"))
     if wrong:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from envbuild.compose.events import Emit, Warned
 from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.instance_plan import Plan
-from envbuild.compose.members import members
+from envbuild.compose.members import Emit, Warned, members
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, open_ports
 from envbuild.store.store import Store

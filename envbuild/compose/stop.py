@@ -6,8 +6,7 @@ import select
 import signal
 import time
 
-from envbuild.compose.events import STOPPED, STOPPING, Emit, Told
-from envbuild.compose.members import Member, is_over
+from envbuild.compose.members import STOPPED, STOPPING, Emit, Member, Progressed, is_over
 from envbuild.instances.control_client import SIGNAL, STOP, NotRunning, ask, connect
 from envbuild.instances.records import Instances
 from envbuild.sandbox.wire import receive, send
@@ -31,10 +30,10 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
             going = [*left, *ending.values()]
             for one in [one for one in left if not _is_needed(one, going)] or (left if not ending else []):
                 left.remove(one)
-                emit(Told(one.service, STOPPING))
+                emit(Progressed(one.service, STOPPING))
                 link = _ask_to_end(one, seconds)
                 if link is None:
-                    emit(Told(one.service, STOPPED))
+                    emit(Progressed(one.service, STOPPED))
                 else:
                     ending[link] = one
             for link in select.select(list(ending), (), ())[0] if ending else ():
@@ -44,7 +43,7 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
                 # Its command is over; its ports are free when its supervisor is gone, too.
                 while instances.is_supervised(one.instance):
                     time.sleep(0.005)
-                emit(Told(one.service, STOPPED))
+                emit(Progressed(one.service, STOPPED))
     finally:
         for link in ending:
             link.close()

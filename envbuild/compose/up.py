@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import time
 
-from envbuild.compose import events
-from envbuild.compose.conditions import how_it_ended, standing
-from envbuild.compose.events import Emit, Told, Warned
 from envbuild.compose.file.model import Dependency, Group
-from envbuild.compose.members import is_over, members
+from envbuild.compose.members import (
+    HEALTHY,
+    RECREATING,
+    STARTED,
+    STARTING,
+    UNCHANGED,
+    WAITING,
+    Emit,
+    Progressed,
+    Warned,
+    how_it_ended,
+    is_over,
+    members,
+    standing,
+)
 from envbuild.compose.preflight import check_ports
 from envbuild.compose.reconcile import KEEP, RECREATE, Decision
 from envbuild.compose.start import Started, Starter
 from envbuild.compose.stop import end, kill
 from envbuild.errors import WorkFailed
-from envbuild.instances.health import HEALTHY as WELL
-from envbuild.instances.health import UNHEALTHY
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
-from envbuild.instances.records import EXITED, Instance
+from envbuild.instances.record import EXITED, UNHEALTHY, Instance
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -71,7 +80,7 @@ class Ascent:
         for one in decisions:
             if one.action == KEEP and one.instance is not None:
                 self._running[one.plan.service.name] = one.instance
-                self._emit(Told(one.plan.service.name, events.UNCHANGED))
+                self._emit(Progressed(one.plan.service.name, UNCHANGED))
         changed = [one for one in decisions if one.action != KEEP]
         try:
             if changed:
@@ -93,7 +102,7 @@ class Ascent:
         check_ports([one.plan for one in changed], [port for one in changed for port in one.holds])
         old = [one.plan.service.name for one in changed if one.action == RECREATE]
         for name in old:
-            self._emit(Told(name, events.RECREATING))
+            self._emit(Progressed(name, RECREATING))
         found = [one for one in members(self._store.instances, self._group.name) if one.service in old]
         end(self._store.instances, found, lambda event: None)
 
@@ -114,7 +123,7 @@ class Ascent:
                 continue
             waiting = [one for one in waiting if one not in ready]
             for one in ready:
-                self._emit(Told(one.plan.service.name, events.STARTING))
+                self._emit(Progressed(one.plan.service.name, STARTING))
             started = starter.start(ready)
             for each in started:
                 self._took(each)
@@ -140,7 +149,7 @@ class Ascent:
         if found.holds:
             self._tell(name, found.holds)
         elif not found.failed:
-            self._tell(name, events.WAITING, _WORDS[dependency.condition])
+            self._tell(name, WAITING, _WORDS[dependency.condition])
         elif dependency.required:
             reason = f"{found.failed}, and {service} waits for it to be {_WORDS[dependency.condition]}"
             raise self._failed(name, instance, reason, found.check)
@@ -158,8 +167,8 @@ class Ascent:
             self._started.append(name)
             ports = self._store.instances.state(started.instance).ports
             shown = ", ".join(f"{host}:{number} -> {inside}/{kind}" for host, number, inside, kind in ports)
-            self._told.add((name, events.STARTED))
-            self._emit(Told(name, events.STARTED, shown))
+            self._told.add((name, STARTED))
+            self._emit(Progressed(name, STARTED, shown))
 
     def _wait_for_health(self, decisions: Sequence[Decision]) -> None:
         """Until each with a check is healthy; one that has ended badly by then is a failure, too."""
@@ -171,13 +180,13 @@ class Ascent:
                 if is_over(state):
                     if (state.code != 0 or state.status != EXITED) and name in self._started:
                         raise self._failed(name, instance, how_it_ended(state), "")
-                elif one.plan.settings.health is not None and state.health != WELL:
+                elif one.plan.settings.health is not None and state.health != HEALTHY:
                     if state.health == UNHEALTHY:
                         raise self._failed(name, instance, "it is unhealthy", state.check, StaysUnhealthy)
-                    self._tell(name, events.WAITING, "healthy")
+                    self._tell(name, WAITING, "healthy")
                     continue
                 elif one.plan.settings.health is not None:
-                    self._tell(name, events.HEALTHY)
+                    self._tell(name, HEALTHY)
                 del left[name]
             if left:
                 time.sleep(_PAUSE)
@@ -185,7 +194,7 @@ class Ascent:
     def _tell(self, service: str, what: str, detail: str = "") -> None:
         if (service, what) not in self._told:
             self._told.add((service, what))
-            self._emit(Told(service, what, detail))
+            self._emit(Progressed(service, what, detail))
 
     def _failed(
         self, service: str, instance: Instance, reason: str, check: str, kind: type[ServiceFailed] = ServiceFailed

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
+from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
 from envbuild.sandbox.exec_client import Ended, Session
 from envbuild.sandbox.spec import Entry
 
@@ -18,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 _MOST_OUTPUT = 4096
 _CHUNK = 1 << 16
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
+HEALTHY, UNHEALTHY = "healthy", "unhealthy"
+"""What a health check has found; STARTING until it is one of them."""
 DAMAGED = "damaged"
 """What stands in the place of a state where the record of an instance cannot be read."""
 LAYERS = "layers"

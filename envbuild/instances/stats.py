@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from envbuild.instances.cgroup_records import groups_of
+from envbuild.instances.config import HOST_NETWORK, settings_of
 from envbuild.instances.init_process import start_time
-from envbuild.instances.records import Instance, State
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
+from envbuild.linux.forked import ChildError, call_in_child
 from envbuild.record import Record
+from envbuild.sandbox.user_namespace import enter_user_namespace
+
+DISK_EVERY = 10.0
+"""Seconds between two measurements of the disk, which walk directories."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -44,6 +50,56 @@ class Usage(Record):
     processes: int
     received: int | None
     sent: int | None
+
+
+class Measurement(Record):
+    """A running instance at one moment: `processors` in use (1.0 is one of them), and bytes `written` to disk."""
+
+    instance: Instance
+    usage: Usage
+    processors: float
+    written: int
+
+
+def measurements(instances: Instances, identities: Collection[str] = ()) -> Iterator[list[Measurement]]:
+    """Yield, whenever it is asked for, how the running instances stand, by name: those with these ids, or all."""
+    before: dict[str, Usage] = {}
+    disk: dict[str, int] = {}
+    measured_disk_at = 0.0
+    with_own_network: dict[str, bool] = {}
+    while True:
+        running = [
+            (instance, state)
+            for instance in instances.all()
+            if not identities or instance.identity in identities
+            if _runs(state := instances.state(instance))
+        ]
+        for instance, _ in running:
+            if instance.identity not in with_own_network:
+                with_own_network[instance.identity] = settings_of(instance).network != HOST_NETWORK
+        now = usages(running, [identity for identity, own in with_own_network.items() if own])
+        if not disk.keys() >= now.keys() or time.monotonic() - measured_disk_at >= DISK_EVERY:
+            disk, measured_disk_at = written_by([instance for instance, _ in running]), time.monotonic()
+        yield [
+            Measurement(
+                instance,
+                now[instance.identity],
+                share(before.get(instance.identity), now[instance.identity]),
+                disk.get(instance.identity, 0),
+            )
+            for instance in sorted((instance for instance, _ in running), key=lambda instance: instance.name)
+            if instance.identity in now
+        ]
+        before = now
+
+
+def is_running(instances: Instances, instance: Instance) -> bool:
+    """Tell whether there is anything to measure."""
+    return _runs(instances.state(instance))
+
+
+def _runs(state: State) -> bool:
+    return state.status not in (EXITED, LOST)
 
 
 def parse_process(text: str) -> Process:
@@ -148,6 +204,30 @@ def written(folder: str) -> int:
         except (FileNotFoundError, NotADirectoryError):
             continue  # removed meanwhile
     return total
+
+
+def written_by(instances: Sequence[Instance]) -> dict[str, int]:
+    """Return the bytes on disk that each instance wrote, by its id.
+
+    Where the user can't read them, a child process does that is root of the user namespace: this process has to stay
+    outside, where it can look into the processes of instances.
+    """
+
+    def measure() -> dict[str, int]:
+        return {instance.identity: written(instance.path) for instance in instances}
+
+    def measure_as_root() -> dict[str, int]:
+        enter_user_namespace()
+        return measure()
+
+    try:
+        return measure()
+    except PermissionError:
+        pass
+    try:
+        return dict(call_in_child(measure_as_root))
+    except ChildError:
+        return {}  # this machine has no user namespaces any more: the rest can be shown
 
 
 def _is_first(state: State, processes: Mapping[int, Process]) -> bool:

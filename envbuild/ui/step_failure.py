@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envbuild.build.events import StepFailed
-from envbuild.ui.build_messages import label
+from envbuild.ui.build_messages import label, status_in_words
 from envbuild.ui.humanize import duration
 from envbuild.ui.sanitize import LineCleaner, clean, visible
-from envbuild.ui.status import status_in_words
 from envbuild.ui.stream import Output
 
 LAST_LINES = 20

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 
-from envbuild.build.request import BuildRequest
-from envbuild.cli.commands.build import interrupt
+from envbuild.cli.build_options import add_jobs, interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
@@ -54,14 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-secrets", action="store_true", help="lay files that look like keys or passwords beside it, too"
     )
-    parser.add_argument(
-        "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="steps that run at the same time"
-    )
+    add_jobs(parser)
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    signal.signal(signal.SIGTERM, interrupt)
+    interrupt_on_termination()
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
         instance = store.instances.find(arguments.instance)
@@ -73,14 +68,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             build=not arguments.no_build,
             force=arguments.force,
             secrets=arguments.with_secrets,
-            how=BuildRequest(
-                "",
-                jobs=max(1, arguments.jobs),
-                network=environment.network(),
-                home=environment.home(),
-                fetch_limit=environment.fetch_limit(),
-                user=environment.user(),
-            ),
+            how=request_of_user(environment).replace(jobs=max(1, arguments.jobs)),
         )
         enter_for(store)
 

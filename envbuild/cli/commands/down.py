@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from envbuild.cli.commands.up import add_options, display, load
 from envbuild.cli.environment import Environment
+from envbuild.cli.group_options import add_options, display_of_group, load_group_of
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
@@ -32,19 +32,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.compose.down import remove_members, remove_volumes, unknown
-    from envbuild.compose.file.find import looks_like_file
+    from envbuild.compose.file.load import looks_like_file
     from envbuild.compose.members import members
     from envbuild.compose.stop import end
 
     group, name = None, arguments.group
     if name is None or looks_like_file(name):
-        group, _ = load([name] if name else [], arguments.name, environment)
+        group, _ = load_group_of([name] if name else [], arguments.name, environment)
         name = group.name
     elif arguments.volumes:
         raise UsageError("--volumes removes what a file declares", "name the file: envbuild down FILE --volumes")
     with Store.open(environment.store_path()) as store:
         found = members(store.instances, name)
-        shown = display([one.service for one in found], environment)
+        shown = display_of_group([one.service for one in found], environment)
         if not found and group is None:
             shown(unknown(store.instances, name))
         end(store.instances, found, shown, arguments.time)

@@ -6,9 +6,10 @@ import argparse
 import glob
 import os
 
-from envbuild.cli.commands import build
+from envbuild.cli.build_options import add_options, build, request_from
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
+from envbuild.ui.tables import print_moves
 
 DESCRIPTION = """\
 Renews what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="recipes (files, such as web.env) and names of packages, in any order",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show which packages would move")
-    build.add_options(parser)
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -40,17 +41,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     recipes = recipes or _locked_here(packages)
     for recipe in recipes:
         arguments.recipe = recipe
-        status = build.build(
-            arguments,
-            environment,
-            locked=False,
-            refresh=not packages,
-            renew=packages,
-            dry_run=arguments.dry_run,
-            show_moves=True,
-        )
-        if status:
-            return status
+        request = request_from(arguments, environment)
+        request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
+        result = build(request, environment, arguments.progress)
+        if arguments.progress != "json":
+            print_moves(environment.stdout, result.moves)
     return 0
 
 

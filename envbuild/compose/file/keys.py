@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from envbuild.compose.file.model import CONDITIONS, STARTED, Dependency, Health
+from envbuild.compose.file.model import CONDITIONS, WHEN_STARTED, Dependency, Health
 from envbuild.compose.file.ports import port_range, read_ports
 from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_DEPLOY
@@ -55,7 +55,7 @@ def _depends(reader: Reader, node: Node) -> Fields:
             if condition is not None and condition not in CONDITIONS:
                 hint = did_you_mean(condition, CONDITIONS, f"it is {', '.join(CONDITIONS)}")
                 reader.error(option.value.span, f"unknown condition '{condition}'", hint)
-            one = one.replace(condition=condition or STARTED)
+            one = one.replace(condition=condition or WHEN_STARTED)
         found.append(one)
     return {"depends": tuple(found)}
 

@@ -6,7 +6,6 @@ import os
 import re
 
 from envbuild.compose.file.dotenv import BadVariables, read_variables
-from envbuild.compose.file.find import name_of_folder
 from envbuild.compose.file.model import Group, Resource, diagnostic
 from envbuild.compose.file.order import wrong_dependencies
 from envbuild.compose.file.reader import Reader, ServiceErrors
@@ -23,9 +22,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST = 1_000_000
+FILES = (
+    "services.yaml",
+    "services.yml",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+)
+MAX_BYTES = 1_000_000
 """Bytes that a file may have."""
 _KEYS = ("name", "version", "services", "networks", "volumes", "secrets", "configs")
+
+
+class NoFile(UsageError):
+    """No file of services was found."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"there is no services.yaml in {folder}, nor in a folder above it",
+            "write one (docs/services.md), or name it",
+        )
+
+
+def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
+    """Return the first of FILES in this directory or the nearest one above it, and the others of FILES beside it.
+
+    Raises NoFile.
+    """
+    start = os.path.abspath(folder)
+    at = start
+    while True:
+        found = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
+        if found:
+            return os.path.relpath(os.path.join(at, found[0]), start), tuple(found[1:])
+        if at == os.path.dirname(at):
+            raise NoFile(start)
+        at = os.path.dirname(at)
+
+
+def looks_like_file(text: str) -> bool:
+    """Tell whether an argument names a file rather than a group or a service."""
+    return text.endswith((".yaml", ".yml")) or "/" in text or os.path.isfile(text)
+
+
+def name_of_folder(folder: str) -> str:
+    """Return the name of a group whose file lies in this directory: lower case, without invalid characters."""
+    name = os.path.basename(os.path.abspath(folder)).lower()
+    kept = "".join(one for one in name if one.isascii() and (one.isalnum() or one in "-_"))
+    return kept.lstrip("-_") or "group"
 
 
 def load_group(path: str, user: Mapping[str, str], home: str, name: str | None = None) -> Group:
@@ -149,11 +194,11 @@ def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as wrong:
         raise UsageError(f"{path}: {wrong.strerror}", "name a file that can be read") from None
-    if len(content) > LARGEST:
-        raise UsageError(f"{path} has more than {LARGEST:,} bytes", "is it a file of services?")
+    if len(content) > MAX_BYTES:
+        raise UsageError(f"{path} has more than {MAX_BYTES:,} bytes", "is it a file of services?")
     return content
 
 

@@ -11,8 +11,8 @@ from envbuild.record import Record
 from envbuild.text.diagnostics import Diagnostic
 
 Pairs = tuple[tuple[str, str], ...]
-STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
-CONDITIONS = (STARTED, HEALTHY, COMPLETED)
+WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
+CONDITIONS = (WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED)
 
 
 class Recipe(Record):
@@ -27,7 +27,7 @@ class Dependency(Record):
     fail. With `restart` the service begins anew, too, when the other one does."""
 
     service: str
-    condition: str = STARTED
+    condition: str = WHEN_STARTED
     required: bool = True
     restart: bool = False
     span: Span = NOWHERE
