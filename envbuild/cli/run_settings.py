@@ -20,10 +20,11 @@ from envbuild.instances.config import (
     Settings,
     health_of,
     parameters_of,
+    settings_of,
 )
 from envbuild.instances.network.ports import exposed, parse_ports
-from envbuild.instances.records import check_name
-from envbuild.plan.image_config import Facts
+from envbuild.instances.records import Instance, Instances, check_name
+from envbuild.plan.image_config import Facts, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,45 @@ def run_with_options(
         terminal=terminal,
         tell=environment.warn,
     )
+
+
+def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
+    """Run a command, or a shell if none is given, beside that of a running instance; return its exit code."""
+    from envbuild.instances.control_client import enter
+    from envbuild.instances.foreground import forward_signals
+    from envbuild.sandbox.spec import Entry
+
+    instance = Instances.of(environment.store_path()).find(name)
+    settings = settings_of(instance)
+    terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
+    variables = {
+        **settings.variables(load(instance.facts)),
+        **dict(variable(text, environment) for text in arguments.env),
+    }
+    if terminal:
+        variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
+    entry = Entry(
+        command or (_shell(instance, environment),),
+        tuple(variables.items()),
+        arguments.workdir or settings.workdir,
+        settings.user if arguments.user is None else arguments.user,
+        terminal,
+    )
+    environment.stdout.flush()
+    if terminal:
+        from envbuild.instances.terminal import TerminalBridge
+
+        with TerminalBridge(0, 1) as bridge:
+            return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
+    return enter(instance, entry, (0, 1, 2), running=forward_signals)
+
+
+def _shell(instance: Instance, environment: Environment) -> str:
+    from envbuild.instances.sandbox_request import shell_of
+    from envbuild.store.store import Store  # only to look into the tree
+
+    with Store.open(environment.store_path(), create=False) as store:
+        return shell_of(store, instance.tree, instance.name)
 
 
 def machine_of(environment: Environment) -> Machine:

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.image is not None and not arguments.failed:
             instances = Instances.of(environment.store_path())
             if instances.has_name(arguments.image):
-                from envbuild.cli.commands.exec import enter_instance
+                from envbuild.cli.run_settings import enter_instance
 
                 return enter_instance(arguments.image, (), arguments, environment)
         return _shell(ahead, arguments, environment)
