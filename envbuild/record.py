@@ -35,7 +35,7 @@ else:
         """typing.NamedTuple for classes without generic parameters: importing typing takes 2 ms of every start."""
 
 
-__all__ = ["NamedTuple", "Record", "assert_never", "values"]
+__all__ = ["NamedTuple", "Record", "assert_never", "dataclass_transform", "values"]
 
 
 class _RecordType(type):

@@ -8,7 +8,7 @@ import signal
 
 from envbuild.build.request import BuildRequest
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption, FileUnusable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def request_from(arguments: argparse.Namespace, environment: Environment) -> Bui
     if arguments.immutable and arguments.tag is None:
         raise UsageError("--immutable without --tag", "give the name that is to stay: --tag web:v1.2 --immutable")
     if arguments.jobs < 1:
-        raise UsageError(f"--jobs {arguments.jobs}: at least one step has to run at a time", "give 1 or more")
+        raise BadOption("--jobs", str(arguments.jobs), "number of steps", "--jobs 2")
     return request_of_user(environment).replace(
         path=os.path.normpath(arguments.recipe),
         settings=tuple(_parameter(text) for text in arguments.set),
@@ -144,14 +144,14 @@ def _output_limit(text: str | None) -> int:
 
     found = parse_size(text)
     if not found:
-        raise UsageError(f"--output-limit {text}: not a size", "as in: --output-limit 500MB")
+        raise BadOption("--output-limit", text, "size", "--output-limit 500MB")
     return found
 
 
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"--set {text}: a name and a value are needed", "as in: --set python=3.12")
+        raise BadOption("--set", text, "NAME=VALUE", "--set python=3.12")
     return name, value
 
 
@@ -159,7 +159,7 @@ def read_secret(text: str, environment: Environment) -> tuple[str, bytes]:
     """Return the name and the content of `--secret NAME[=FILE]`. Raises UsageError."""
     name, equals, path = text.partition("=")
     if not name or "/" in name or name.startswith("."):
-        raise UsageError(f"--secret {text}: '{name}' can't name a secret", "as in: --secret token=FILE")
+        raise BadOption("--secret", text, "NAME or NAME=FILE", "--secret token=FILE")
     if not equals:
         if name not in environment.variables:
             raise UsageError(f"--secret {name}: the variable {name} is not set", f"or give a file: {name}=FILE")
@@ -168,4 +168,4 @@ def read_secret(text: str, environment: Environment) -> tuple[str, bytes]:
         with open(os.path.expanduser(path), "rb") as file:
             return name, file.read()
     except OSError as error:
-        raise UsageError(f"--secret {name}: {path}: {error.strerror}", "name a file that can be read") from error
+        raise FileUnusable(path, str(error.strerror), "name a file that can be read", f"--secret {name}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,20 +54,18 @@ class Environment:
             return str(os.getuid())
 
     def epoch(self) -> int | None:
-        """`$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises UsageError for other text."""
+        """`$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None
         if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
-            raise UsageError(
-                f"SOURCE_DATE_EPOCH is '{text}', which is not a number of seconds since 1970",
-                "unset it, or give it a whole number: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-            )
+            kind, example = "number of seconds since 1970", "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"
+            raise BadOption("SOURCE_DATE_EPOCH", text, kind, example)
         return int(text)
 
     def sparse_limit(self) -> int:
         """`$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may leave.
-        Raises UsageError for other text."""
+        Raises BadOption for other text."""
         from envbuild.linux.sparse_files import MOST_UNWRITTEN
 
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
@@ -77,13 +75,11 @@ class Environment:
 
         found = parse_size(text)
         if found is None:
-            raise UsageError(
-                f"ENVBUILD_SPARSE_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_SPARSE_LIMIT=100GB"
-            )
+            raise BadOption("ENVBUILD_SPARSE_LIMIT", text, "size", "ENVBUILD_SPARSE_LIMIT=100GB")
         return found
 
     def fetch_limit(self) -> int:
-        """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises UsageError for other text."""
+        """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises BadOption for other text."""
         from envbuild.build.request import MOST_FETCHED
 
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
@@ -93,9 +89,7 @@ class Environment:
 
         found = parse_size(text)
         if not found:
-            raise UsageError(
-                f"ENVBUILD_FETCH_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_FETCH_LIMIT=20GB"
-            )
+            raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20GB")
         return found
 
     def network(self) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption, UsageError
 from envbuild.instances.config import (
     ALWAYS,
     BIND,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 MOST_PROCESSORS = 10_000
+_VOLUME_EXAMPLE = "-v ./data:/srv/data, -v data:/srv/data"
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
 
@@ -130,7 +131,7 @@ def settings_from(
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
     if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
-        raise UsageError(f"--cpus {arguments.cpus} is no number of processors", "as in: --cpus 1.5")
+        raise BadOption("--cpus", str(arguments.cpus), "number of processors", "--cpus 1.5")
     if arguments.hostname:
         check_name(arguments.hostname, "a host")
     ports = [port for text in arguments.publish for port in parse_ports(text)]
@@ -161,7 +162,7 @@ def variable(text: str, environment: Environment) -> tuple[str, str]:
     """The variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not name or "\0" in text:
-        raise UsageError(f"-e {text}: a name is needed", "as in: -e DEBUG=1")
+        raise BadOption("-e", text, "NAME or NAME=VALUE", "-e DEBUG=1")
     return name, value if equals else environment.variables.get(name, "")
 
 
@@ -178,7 +179,7 @@ def size(text: str, option: str) -> int:
     except (ValueError, OverflowError):
         found = 0
     if not 0 < found < 1 << 63:
-        raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")
+        raise BadOption(option, text, "size", f"{option} 512m, {option} 2g")
     return found
 
 
@@ -186,7 +187,7 @@ def restart(text: str) -> Restart:
     """The rule of `--restart`. Raises UsageError."""
     when, colon, most = text.partition(":")
     if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not _is_count(most))):
-        raise UsageError(f"--restart {text}: no such rule", "never, always, on-failure or on-failure:N")
+        raise BadOption("--restart", text, "rule", "never, always, on-failure or on-failure:3")
     return Restart(when, int(most) if colon else None)
 
 
@@ -196,10 +197,10 @@ def _is_count(text: str) -> bool:
 
 def _mount(text: str, environment: Environment) -> Mount:
     if "\0" in text:
-        raise UsageError(f"-v {text}: a path can't hold the character U+0000", "as in: -v ./data:/srv/data")
+        raise BadOption("-v", text, "HOST:ENV or HOST:ENV:ro", _VOLUME_EXAMPLE)
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data, -v data:/srv/data")
+        raise BadOption("-v", text, "HOST:ENV or HOST:ENV:ro", _VOLUME_EXAMPLE)
     name, target = parts[0], _target(parts[1], f"-v {text}")
     read_only = len(parts) == 3 and parts[2] == "ro"
     if "/" not in name and not name.startswith((".", "~")):
@@ -239,5 +240,5 @@ def _here() -> Mount:
 def _label(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or "\0" in text:
-        raise UsageError(f"--label {text}: a name is needed", "as in: --label team=web")
+        raise BadOption("--label", text, "NAME=VALUE", "--label team=web")
     return name, value

@@ -9,7 +9,7 @@ from envbuild.build.named_image import find_image
 from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import BUILDING, Emit, Progressed
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.linux.forked import call_in_child
 from envbuild.lockfile.lock import path_of
 from envbuild.store.image_reference import LATEST
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+@fields
 class NotBuilt(WorkFailed):
-    """A recipe would have to be built, and that was not wanted."""
+    """A recipe has changed since it was built, and --no-build was given."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is not built as it is", f"leave out --no-build, or: envbuild build {path}")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} has changed since it was built", f"leave out --no-build, or: envbuild build {self.path}"
 
 
 def find_images(

@@ -27,7 +27,7 @@ from envbuild.compose.preflight import check_ports
 from envbuild.compose.reconcile import KEEP, RECREATE, Decision
 from envbuild.compose.start import Started, Starter
 from envbuild.compose.stop import end, kill
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
@@ -44,18 +44,25 @@ _PAUSE = 0.05
 _WORDS = {"service_healthy": "healthy", "service_completed_successfully": "completed"}
 
 
+@fields
 class ServiceFailed(WorkFailed):
-    """A service could not be brought up; the message ends with what it printed last."""
+    """A service could not be brought up. `printed` are the last lines of its log, `mend` is a hint of the reason's own,
+    or ""."""
 
-    def __init__(self, service: str, instance: str, reason: str, printed: Sequence[str], hint: str = "") -> None:
-        shown = "".join(f"\n  | {line}" for line in printed)
-        super().__init__(
-            f"service {service}: {reason}{shown}", hint or f"all that it printed: envbuild logs {instance}"
-        )
+    service: str
+    instance: str
+    reason: str
+    printed: Sequence[str]
+    mend: str = ""
+
+    def text(self) -> tuple[str, str]:
+        shown = "".join(f"\n  | {line}" for line in self.printed)
+        hint = self.mend or f"its whole log: envbuild logs {self.instance}"
+        return f"service {self.service}: {self.reason}{shown}", hint
 
 
 class StaysUnhealthy(ServiceFailed):
-    """A service runs and is not well."""
+    """A service runs and is unhealthy."""
 
 
 class Ascent:

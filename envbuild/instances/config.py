@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.network.ports import Port
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.plan.image_config import Facts
@@ -185,10 +185,14 @@ def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
     return tuple(found.items())
 
 
+@fields
 class NothingToRun(UsageError):
-    """The image says no start command, and none was given."""
+    """The image has no start command, and none was given."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(
-            f"{reference} has no start command", f"give one: envbuild run {reference} -- COMMAND, or envbuild shell"
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} has no start command",
+            f"give one: envbuild run {self.reference} -- COMMAND, or envbuild shell",
         )

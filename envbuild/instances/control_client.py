@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.failure import SandboxFailure
@@ -26,18 +26,24 @@ _ANSWERS: dict[str, Shape] = {ENDED: (int,), FAILED: (str, str), TERMINAL: (), D
 _NEVER: Shape = (int, bytes)  # what no answer says
 
 
+@fields
 class NotRunning(WorkFailed):
     """The instance is over."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is not running", f"start it again: envbuild start {self.name}"
 
 
+@fields
 class NotAnswering(WorkFailed):
     """The supervisor of an instance lives, and does not answer."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} runs, but its supervisor does not answer", f"end it: envbuild kill {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} runs, but its supervisor does not answer", f"end it: envbuild kill {self.name}"
 
 
 class Refused(WorkFailed):

@@ -6,13 +6,22 @@ import fcntl
 import os
 import time
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.record import EXITED, Instance, read_state
 
 
+@fields
+class AlreadyRunning(WorkFailed):
+    """The instance has a supervisor already."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is running already", f"see: envbuild ps; envbuild stop {self.name}"
+
+
 def hold(instance: Instance) -> int:
-    """Takes the lock of an instance for its supervisor, who keeps the descriptor open. Raises WorkFailed if it is
-    supervised already."""
+    """Take the lock of an instance for its supervisor, which keeps the descriptor open. Raises AlreadyRunning."""
     descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     tries = 100
     while True:
@@ -31,7 +40,7 @@ def hold(instance: Instance) -> int:
                 time.sleep(0.02)
                 continue
         os.close(descriptor)
-        raise WorkFailed(f"{instance.name} is running already", f"see: envbuild ps; envbuild stop {instance.name}")
+        raise AlreadyRunning(instance.name)
 
 
 def make_lock(folder: str) -> int:

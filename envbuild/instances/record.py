@@ -11,7 +11,7 @@ import errno
 import json
 import os
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Record
 from envbuild.tree.entry import Digest
 
@@ -83,19 +83,30 @@ class DamagedInstance(Record):
     reason: str
 
 
+@fields
 class InstanceDamaged(WorkFailed):
-    """What is asked for needs the record of an instance, and that is damaged."""
+    """A command needs the record of an instance, and that is damaged; a DamagedInstance has the reason itself."""
 
-    def __init__(self, instance: DamagedInstance | Instance, reason: str = "") -> None:
-        why = instance.reason if isinstance(instance, DamagedInstance) else reason
-        super().__init__(
-            f"the record of the instance {instance.name} is damaged: {why}",
+    instance: DamagedInstance | Instance
+    reason: str = ""
+
+    def text(self) -> tuple[str, str]:
+        instance = self.instance
+        reason = instance.reason if isinstance(instance, DamagedInstance) else self.reason
+        return (
+            f"the record of the instance {instance.name} is damaged: {reason}",
             f"what it wrote is in {instance.path}/upper; remove it with: envbuild rm {instance.name}",
         )
 
 
+@fields
 class BadRecord(UsageError):
-    """A record of an instance is not what was once written; the message says how."""
+    """A record of an instance is not as envbuild writes it."""
+
+    problem: str
+
+    def text(self) -> tuple[str, str]:
+        return self.problem, ""
 
 
 _TEXTS = ("name", "image", "reference", "tree", "facts", "settings")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
     DAMAGED,
@@ -69,20 +69,42 @@ _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 _LONGEST_NAME = 200
 
 
+@fields
 class NoSuchInstance(UsageError):
     """No instance has this name or id."""
 
-    def __init__(self, reference: str, near: str | None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild ps --all` lists what there is"
-        super().__init__(f"there is no instance '{reference}'", hint)
+    reference: str
+    near: str | None
+
+    def text(self) -> tuple[str, str]:
+        hint = f"did you mean '{self.near}'?" if self.near else "`envbuild ps --all` lists the instances"
+        return f"there is no instance '{self.reference}'", hint
 
 
+@fields
+class AmbiguousInstance(UsageError):
+    """The beginning of an id fits several instances."""
+
+    reference: str
+    identities: tuple[str, ...]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.reference}' fits {len(self.identities)} instances",
+            f"give more digits: {', '.join(self.identities)}",
+        )
+
+
+@fields
 class NameTaken(WorkFailed):
     """Another instance has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"there is an instance '{name}' already", f"choose another --name, or remove it: envbuild rm {name}"
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is an instance '{self.name}' already",
+            f"choose another --name, or remove it: envbuild rm {self.name}",
         )
 
 
@@ -192,10 +214,7 @@ class Instances:
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise UsageError(
-                f"'{reference}' fits {len(fitting)} instances",
-                "give more digits: " + ", ".join(o.identity for o in fitting),
-            )
+            raise AmbiguousInstance(reference, tuple(instance.identity for instance in fitting))
         from difflib import get_close_matches  # only on a mistake
 
         near = get_close_matches(reference, [one.name for one in everything], 1)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.control_client import NotRunning, root_of
 from envbuild.instances.records import EXITED, LOST, Instance, hold
 from envbuild.linux import syscalls
@@ -38,11 +38,14 @@ class Inside(Record):
             syscalls.create_files_as(self.ids.outside(0), self.ids.outside(0))
 
 
+@fields
 class Between(WorkFailed):
-    """The instance just starts or ends."""
+    """The instance is just starting or ending."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is just starting or ending", "run the same command again")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is just starting or ending", "run the same command again"
 
 
 @contextmanager

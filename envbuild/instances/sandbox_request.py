@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.instances.config import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
 from envbuild.instances.records import Instance, write_layers
@@ -19,11 +19,27 @@ SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
 
 
+@fields
 class NoShell(UsageError):
-    """`shell` on a tree without one."""
+    """The tree has no shell."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"{reference} has no shell", f"run a program that it has: envbuild run {reference} -- PROGRAM")
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} has no shell",
+            f"run a program that it has: envbuild run {self.reference} -- PROGRAM",
+        )
+
+
+@fields
+class NoWorkingDirectory(UsageError):
+    """The working directory of a command does not exist."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the working directory {self.path} does not exist in the tree", "choose another one with --workdir"
 
 
 def shell_of(store: Store, tree: Digest, reference: str) -> str:
@@ -43,7 +59,7 @@ def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | N
     if any(workdir == one.target or workdir.startswith(one.target.rstrip("/") + "/") for one in settings.mounts):
         return
     if upper is None or not os.path.lexists(f"{upper}/{workdir.strip('/')}"):
-        raise UsageError(f"the working directory {workdir} is not in the tree", "choose another one with --workdir")
+        raise NoWorkingDirectory(workdir)
 
 
 def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, machine: NetworkSettings) -> Request:

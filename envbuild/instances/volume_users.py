@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.config import VOLUME, settings_of
 from envbuild.instances.records import EXITED, LOST, Instance
 from envbuild.instances.volumes import Volume
@@ -19,18 +19,22 @@ class User(Record):
     running: bool
 
 
+@fields
 class VolumeInUse(WorkFailed):
-    """A volume that instances need is not removed."""
+    """A volume that instances use is not removed."""
 
-    def __init__(self, name: str, users: list[User]) -> None:
-        running = [one for one in users if one.running]
-        names = sorted({one.instance.name for one in running or users})
+    name: str
+    users: list[User]
+
+    def text(self) -> tuple[str, str]:
+        running = [user for user in self.users if user.running]
+        names = sorted({user.instance.name for user in running or self.users})
         hint = (
             f"stop and remove them first: envbuild rm --force {' '.join(names)}"
             if running
             else f"remove them first: envbuild rm {' '.join(names)}; or volume rm --force"
         )
-        super().__init__(f"the volume {name} is used by {', '.join(names)}", hint)
+        return f"the volume {self.name} is used by {', '.join(names)}", hint
 
 
 def users_of_volumes(store: Store) -> dict[str, list[User]]:

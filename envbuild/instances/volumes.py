@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.instances.records import check_name
 from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
@@ -29,19 +29,26 @@ class Volume(Record):
     made: float
 
 
+@fields
 class NoSuchVolume(UsageError):
     """No volume has this name."""
 
-    def __init__(self, name: str, near: str | None = None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild volume ls` lists what there is"
-        super().__init__(f"there is no volume '{name}'", hint)
+    name: str
+    near: str | None = None
+
+    def text(self) -> tuple[str, str]:
+        hint = f"did you mean '{self.near}'?" if self.near else "`envbuild volume ls` lists the volumes"
+        return f"there is no volume '{self.name}'", hint
 
 
+@fields
 class VolumeExists(WorkFailed):
-    """There is one of this name."""
+    """Another volume has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is a volume '{name}' already", f"see: envbuild volume show {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is a volume '{self.name}' already", f"see: envbuild volume show {self.name}"
 
 
 class Volumes:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 class ChildError(EnvbuildError):
     """An error that was raised in a child process, with the message, hint and exit code that it had there."""
 
-    def __init__(self, message: str, hint: str, exit_code: int, reported: bool) -> None:
+    def __init__(self, message: str, hint: str, exit_code: int, told: bool) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
-        self.told = reported
+        self.told = told
 
 
+@fields
 class ChildKilled(WorkFailed):
-    """A child process ended without an answer."""
+    """A child process ended without an answer; `status` is that of wait(2)."""
 
-    def __init__(self, status: int) -> None:
-        code = os.waitstatus_to_exitcode(status)
+    status: int
+
+    def text(self) -> tuple[str, str]:
+        code = os.waitstatus_to_exitcode(self.status)
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        super().__init__(f"a process of this command {how}", "run the same command again")
+        return f"a process of this command {how}", "run the same command again"
 
 
 class ChildCrashed(Exception):

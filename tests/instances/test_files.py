@@ -54,10 +54,10 @@ class TestBinds:
         ("option", "message"),
         [
             ("./none:/x", "there is no"),
-            ("./x", "not HOST:ENV"),
-            ("./x:y", "not HOST:ENV"),
+            ("./x", "not a valid HOST:ENV"),
+            ("./x:y", "not a valid HOST:ENV"),
             (".:/", "can't be mounted on"),
-            ("a/../..:/x:rx", "not HOST:ENV"),
+            ("a/../..:/x:rx", "not a valid HOST:ENV"),
             ("-bad:/x", "-bad"),
         ],
     )

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 from envbuild.store.store import Store
 from envbuild.ui.humanize import parse_size, size
 
@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.store.reachability import Policy
 
     if arguments.keep is not None and arguments.keep < 0:
-        raise UsageError("--keep takes a number from 0 on")
+        raise BadOption("--keep", str(arguments.keep), "number of entries", "--keep 3")
     if arguments.days is not None and not arguments.days >= 0:
-        raise UsageError("--days takes a number from 0 on")
+        raise BadOption("--days", str(arguments.days), "number of days", "--days 30")
     budget = parse_size(arguments.budget) if arguments.budget is not None else None
     if arguments.budget is not None and budget is None:
-        raise UsageError(f"--budget {arguments.budget}: not a size", "as in: --budget 500MB, --budget 20GB")
+        raise BadOption("--budget", arguments.budget, "size", "--budget 500MB, --budget 20GB")
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
         store.tidy()

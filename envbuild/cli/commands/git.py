@@ -9,7 +9,7 @@ import sys
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import with_rights
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -187,4 +187,4 @@ def _read(path: str) -> str:
     try:
         return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error
+        raise FileUnusable(path, str(error.strerror), "name a lock that can be read") from error

@@ -6,7 +6,7 @@ import argparse
 import signal
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 from envbuild.instances.records import Instances
 
 DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
     number = int(known.get(text) or known.get(f"SIG{text}") or 0)
     if not 0 < number < signal.NSIG:
-        raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
+        raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
     found = [instances.find(one) for one in arguments.instance]
     for one in found:

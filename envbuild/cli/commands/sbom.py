@@ -7,7 +7,7 @@ import os
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     try:
         _put(arguments.output, text)
     except OSError as error:
-        raise UsageError(f"{arguments.output}: {error.strerror}", "name a file that can be written") from error
+        raise FileUnusable(arguments.output, str(error.strerror), "name a file that can be written") from error
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.run_options import add_options, open_published
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
@@ -28,12 +28,15 @@ examples:
   envbuild shell --failed web"""
 
 
+@fields
 class NothingFailed(UsageError):
     """There is no failed build to look into."""
 
-    def __init__(self, recipe: str | None) -> None:
-        what = f"the last build of '{recipe}' did not fail" if recipe else "no build failed last"
-        super().__init__(what, "open a shell in an image instead: envbuild shell IMAGE")
+    recipe: str | None
+
+    def text(self) -> tuple[str, str]:
+        what = f"the last build of '{self.recipe}' did not fail" if self.recipe else "no build failed last"
+        return what, "open a shell in an image instead: envbuild shell IMAGE"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

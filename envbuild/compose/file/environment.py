@@ -7,7 +7,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.values import boolean, variable
 from envbuild.compose.file.yaml_nodes import List, Map, Node
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
     for name, value, span in reader.pairs(nodes["environment"], "environment") if "environment" in nodes else ():
         try:
             variable(name)
-        except NotOne as no:
+        except InvalidValue as no:
             reader.error(span, no.message, no.hint)
             continue
         if value is not None:

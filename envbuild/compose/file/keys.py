@@ -11,7 +11,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_DEPLOY
 from envbuild.compose.file.values import boolean, identifier, inside, positive, processors, seconds, size, whole
 from envbuild.compose.file.yaml_nodes import List, Node, Text
-from envbuild.language.values import NotOne, signal
+from envbuild.language.values import InvalidValue, signal
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def _split(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as wrong:
-        raise NotOne(f"the command can't be split into words: {wrong}", "close the quote, or write a list") from None
+        raise InvalidValue(f"the command can't be split: {wrong}", "close the quote, or write a list") from None
 
 
 def _depends(reader: Reader, node: Node) -> Fields:

@@ -13,10 +13,10 @@ from envbuild.compose.file.service import Declared, check_name, read_service
 from envbuild.compose.file.unsupported import OF_FILE, OF_NETWORK, OF_VOLUME
 from envbuild.compose.file.values import boolean, group_name, identifier
 from envbuild.compose.file.yaml_nodes import BadYaml, Entry, Map, parse
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable, UsageError, fields
 from envbuild.instances.config import RESERVED
 from envbuild.language.syntax import NOWHERE, Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +35,15 @@ MAX_BYTES = 1_000_000
 _KEYS = ("name", "version", "services", "networks", "volumes", "secrets", "configs")
 
 
+@fields
 class NoFile(UsageError):
     """No file of services was found."""
 
-    def __init__(self, folder: str) -> None:
-        super().__init__(
-            f"there is no services.yaml in {folder}, nor in a folder above it",
+    directory: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is no services.yaml in {self.directory}, nor in a directory above it",
             "write one (docs/services.md), or name it",
         )
 
@@ -104,7 +107,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
     if name is not None:
         try:
             group_name(name)
-        except NotOne as wrong:
+        except InvalidValue as wrong:
             raise UsageError(f"--name {name}: {wrong.message}", wrong.hint) from None
     called = name or given or name_of_folder(reader.folder)
     volumes = _resources(reader, parts.get("volumes"), "volume", called + "_", OF_VOLUME)
@@ -196,7 +199,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as wrong:
-        raise UsageError(f"{path}: {wrong.strerror}", "name a file that can be read") from None
+        raise FileUnusable(path, str(wrong.strerror), "name a file that can be read") from None
     if len(content) > MAX_BYTES:
         raise UsageError(f"{path} has more than {MAX_BYTES:,} bytes", "is it a file of services?")
     return content

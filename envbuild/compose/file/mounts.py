@@ -7,7 +7,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.values import boolean, inside, size
 from envbuild.compose.file.yaml_nodes import Map, Node, Text
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -137,9 +137,9 @@ def _tmpfs(text: str) -> Mount:
         if name == "size":
             bytes_ = size(value)
         elif option not in ("rw", "mode=1777", "noexec", "nosuid", "nodev"):
-            raise NotOne(f"unknown option '{option}' of a tmpfs", "as in: /run:size=64m")
+            raise InvalidValue(f"unknown option '{option}' of a tmpfs", "as in: /run:size=64m")
         elif option == "noexec":
-            raise NotOne("'noexec' of a tmpfs is not supported here", "leave it out")
+            raise InvalidValue("'noexec' of a tmpfs is not supported here", "leave it out")
     return Mount("tmpfs", "", inside(path), size=bytes_)
 
 

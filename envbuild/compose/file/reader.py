@@ -10,7 +10,7 @@ from envbuild.compose.file.values import clear
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
 from envbuild.errors import UsageError
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic, render
 from envbuild.text.suggestion import did_you_mean
 
@@ -76,7 +76,7 @@ class Reader:
             return None
         try:
             return check(text)
-        except NotOne as wrong:
+        except InvalidValue as wrong:
             self.error(node.span, wrong.message, wrong.hint)
             return None
 

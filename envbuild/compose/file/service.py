@@ -12,7 +12,7 @@ from envbuild.compose.file.values import identifier
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
 from envbuild.instances.config import HOST_NETWORK
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def check_name(reader: Reader, key: Text, check: Callable[[str], object]) -> Non
     """Tells of a key that can't be a name."""
     try:
         check(key.text)
-    except NotOne as wrong:
+    except InvalidValue as wrong:
         reader.error(key.span, wrong.message, wrong.hint)
 
 

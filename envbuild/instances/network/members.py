@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
 LOCK = ".lock"
@@ -40,12 +40,16 @@ class Entry(Record):
         return f"10.89.{self.subnet}.{self.number}"
 
 
+@fields
 class MemberDamaged(WorkFailed):
-    """What is on record of a living member cannot be read, as after a disk was full when it was written."""
+    """The record of a living member can't be read, for example because the disk was full when it was written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"what {path} says of a member of this network is damaged", "end the instances of that network: envbuild ps"
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}, the record of a member of this network, is damaged",
+            "end the instances of that network: envbuild ps",
         )
 
 

@@ -10,7 +10,7 @@ import socket as sockets
 from collections.abc import Sequence
 from socket import socket
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import BadOption, UsageError, WorkFailed, fields
 from envbuild.record import Record
 
 ANY = "0.0.0.0"
@@ -20,7 +20,7 @@ MAPPING_MEANS_NOTHING = (
     "with --network host an instance has this machine's ports already",
     "leave out -p and -P, or choose another --network",
 )
-_AS_IN = "as in: -p 8080:80, -p 127.0.0.1:0:53/udp, -p [::1]:8000-8005:80-85"
+_EXAMPLE = "-p 8080:80, -p 127.0.0.1:0:53/udp, -p [::1]:8000-8005:80-85"
 
 
 class Port(Record):
@@ -32,10 +32,15 @@ class Port(Record):
     protocol: str
 
 
+@fields
 class PortTaken(WorkFailed):
-    """A port of the host can't be had: somebody else has it, or it is not this user's to open."""
+    """A port of the host can't be opened: another program has it, or this user may not open it."""
 
-    def __init__(self, port: Port, error: OSError) -> None:
+    port: Port
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        port, error = self.port, self.error
         address = f"[{port.host}]" if ":" in port.host else port.host
         other = f"-p {8000 + port.number % 1000}:{port.inside}"
         hint = f"choose another port of the host, as in {other}, or 0 for any free one"
@@ -43,10 +48,7 @@ class PortTaken(WorkFailed):
             hint = f"ports below 1024 are root's (net.ipv4.ip_unprivileged_port_start): choose another, as in {other}"
         elif error.errno == errno.EADDRNOTAVAIL:
             hint = "choose an address that this machine has, or none for all of them"
-        super().__init__(
-            f"{address}:{port.number}/{port.protocol} can't be opened: {error.strerror or error}",
-            hint,
-        )
+        return f"{address}:{port.number}/{port.protocol} can't be opened: {error.strerror or error}", hint
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:
@@ -56,16 +58,16 @@ def parse_ports(text: str) -> tuple[Port, ...]:
     """
     body, slash, protocol = text.partition("/")
     if slash and protocol not in ("tcp", "udp"):
-        raise UsageError(f"-p {text}: '{protocol}' is no protocol", "tcp or udp")
+        raise BadOption(f"-p {text}", protocol, "protocol", "53/udp, 80/tcp")
     parts = body.rsplit(":", 2)
     host = parts[0] if len(parts) == 3 else ANY
     bracketed = host.startswith("[") and host.endswith("]")
     if not _is_address(host.strip("[]"), sockets.AF_INET6 if bracketed else sockets.AF_INET):
-        raise UsageError(f"-p {text}: '{host}' is no address", _AS_IN)
+        raise BadOption(f"-p {text}", host, "address", _EXAMPLE)
     inside = _range(parts[-1])
     outside = range(1) if len(parts) == 1 or (len(parts) == 3 and not parts[1]) else _range(parts[-2])
     if inside is None or outside is None or 0 in inside:
-        raise UsageError(f"-p {text}: not PORT:INSIDE", _AS_IN)
+        raise BadOption("-p", text, "PORT:INSIDE", _EXAMPLE)
     if outside == range(1):
         numbers = [0] * len(inside)
     elif len(outside) == len(inside):
