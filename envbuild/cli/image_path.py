@@ -25,7 +25,7 @@ class NoSuchPath(UsageError):
 
 
 def entry_at(store: Store, image: Image, reference: str, path: str, *, follow: bool) -> tuple[bytes, Entry]:
-    """The true path and the entry of `path` in an image. Raises NoSuchPath."""
+    """Return the true path and the entry of `path` in an image. Raises NoSuchPath."""
     encoded = os.fsencode(path)
     found = resolve(store.trees, image.tree, encoded, follow=follow)
     if found is None:

@@ -72,7 +72,7 @@ exit codes:
 
 
 def run(words: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code. Never lets an exception out."""
+    """Run one command line and return its exit code. Never lets an exception out."""
     # Folders of a tree are gone through by functions that call themselves, as deep as a path can be long.
     sys.setrecursionlimit(20_000)
     environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
@@ -131,7 +131,10 @@ def _dispatch(words: list[str], environment: Environment) -> int:
 
 
 def _reader_went_away() -> bool:
-    """Whether nobody reads stdout or stderr any more. Any other broken pipe is a fault, not the end of the output."""
+    """Tell whether nobody reads stdout or stderr any more.
+
+    Any other broken pipe is a fault, not the end of the output.
+    """
     import select
 
     outputs = select.poll()
@@ -141,8 +144,8 @@ def _reader_went_away() -> bool:
 
 
 def _help(prog: str) -> argparse.HelpFormatter:
-    """Help as wide as the terminal. argparse asks for a formatter with every option that is added, and would import
-    shutil each time to learn that width."""
+    """Return help as wide as the terminal. argparse asks for a formatter with every option that is added, and would
+    import shutil each time to learn that width."""
     try:
         width = os.get_terminal_size(1).columns
     except OSError:
@@ -151,7 +154,7 @@ def _help(prog: str) -> argparse.HelpFormatter:
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the first `--`, and what after it: a command with options of its own."""
+    """Return what stands before the first `--`, and what after it: a command with options of its own."""
     if "--" not in words:
         return words, []
     at = words.index("--")

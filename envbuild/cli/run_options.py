@@ -9,7 +9,7 @@ from envbuild.errors import UsageError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `run` and `shell` share."""
+    """Add the options that `run` and `shell` share."""
     parser.add_argument("--name", metavar="NAME", help="what the instance is called")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
     parser.add_argument(

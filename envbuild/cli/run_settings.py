@@ -116,7 +116,7 @@ def machine_of(environment: Environment) -> Machine:
 def settings_from(
     arguments: argparse.Namespace, environment: Environment, facts: Facts, argv: tuple[str, ...]
 ) -> Settings:
-    """What the options say of an instance that runs `argv`. Raises UsageError."""
+    """Return what the options say of an instance that runs `argv`. Raises UsageError."""
     mounts = [_mount(text, environment) for text in arguments.volume]
     mounts += [_scratch(text) for text in arguments.tmpfs]
     user, workdir = facts.user, facts.workdir
@@ -159,7 +159,7 @@ def settings_from(
 
 
 def variable(text: str, environment: Environment) -> tuple[str, str]:
-    """The variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
+    """Return the variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not name or "\0" in text:
         raise BadOption("-e", text, "NAME or NAME=VALUE", "-e DEBUG=1")
@@ -167,7 +167,7 @@ def variable(text: str, environment: Environment) -> tuple[str, str]:
 
 
 def size(text: str, option: str) -> int:
-    """The bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
+    """Return the bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
     number, unit = text.strip().lower(), ""
     number = number.removesuffix("ib") if number.endswith("ib") else number
     if number and number[-1] in _UNITS:
@@ -184,7 +184,7 @@ def size(text: str, option: str) -> int:
 
 
 def restart(text: str) -> Restart:
-    """The rule of `--restart`. Raises UsageError."""
+    """Return the rule of `--restart`. Raises UsageError."""
     when, colon, most = text.partition(":")
     if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not _is_count(most))):
         raise BadOption("--restart", text, "rule", "never, always, on-failure or on-failure:3")

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def unknown(instances: Instances, name: str) -> Warned:
-    """What to say of a group that has no instances."""
+    """Return what to say of a group that has no instances."""
     known = groups(instances)
     otherwise = f"up are: {', '.join(known)}" if known else ""
     return Warned(f"no group '{name}' is up", did_you_mean(name, known, otherwise))
 
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
-    """Removes instances that are over, and the volumes that go with them. The process is root of the namespace."""
+    """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
     for one in found:
         store.instances.remove(one.instance)
         for volume in one.anonymous:
@@ -33,7 +33,7 @@ def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
-    """Removes the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    """Remove the volumes that a file declares, but for external ones and those that somebody else has in use."""
     used = {
         mount.source: one.name
         for one in store.instances.all()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lines_so_far(found: Sequence[Member]) -> dict[str, int]:
-    """How many lines each instance has printed until now, by its id."""
+    """Return how many lines each instance has printed until now, by its id."""
     return {one.instance.identity: sum(1 for _ in entries(f"{one.instance.path}/log")) for one in found}
 
 
@@ -38,12 +38,12 @@ class Followers:
         self._over = {one: threading.Event() for one in found}
 
     def start(self) -> None:
-        """Starts them."""
+        """Start them."""
         for one in self._over:
             threading.Thread(target=self._read, args=(one,), daemon=True, name=f"log {one.service}").start()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Returns when all are over, or `seconds` have passed for one."""
+        """Return when all are over, or `seconds` have passed for one."""
         # Not by joining the threads: a join that Ctrl-C interrupts takes its thread for ended (Python 3.11).
         for over in self._over.values():
             if not over.wait(seconds):

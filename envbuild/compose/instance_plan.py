@@ -41,7 +41,10 @@ class Plan(Record):
 def plan_all(
     store: Store, group: Group, services: Sequence[Service], images: Mapping[str, tuple[Image, str]]
 ) -> tuple[Plan, ...]:
-    """The plans of these services; `images` are (image, reference) by the names of services. Raises ServiceErrors."""
+    """Return the plans of these services; `images` are (image, reference) by the names of services.
+
+    Raises ServiceErrors.
+    """
     wrong: list[Diagnostic] = []
     plans = []
     for service in services:
@@ -102,7 +105,8 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
 
 
 def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
-    """As compose has it: an entrypoint takes away what the image runs, a command follows it or stands for it."""
+    """Return the command, as compose has it: an entrypoint takes away what the image runs, a command follows it or
+    stands for it."""
     if service.entrypoint is not None:
         return (*service.entrypoint, *(service.command or ()))
     if service.command is not None:
@@ -111,7 +115,7 @@ def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
 
 
 def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
-    """The image's check with what the file says of it, or the file's own."""
+    """Return the image's check with what the file says of it, or the file's own."""
     if wanted is None:
         return health_of(facts)
     if wanted.off:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple[Service, ...]:
-    """The services with the real paths of what they bind. Folders that are not there are made where compose makes
-    them. The process acts for the user and has no other rights. Raises ServiceErrors."""
+    """Return the services with the real paths of what they bind.
+
+    Folders that are not there are made where compose makes them. The process acts for the user and has no other rights.
+    Raises ServiceErrors.
+    """
     wrong: list[Diagnostic] = []
     found = []
     for service in services:
@@ -44,7 +47,7 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
 
 
 def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> None:
-    """Raises ServiceErrors where a volume that is somebody else's is not there."""
+    """Raise ServiceErrors where a volume that is somebody else's is not there."""
     used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
     missing = [
         one for one in group.volumes if one.external and one.name in used and store.volumes.get(one.name) is None
@@ -55,7 +58,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
 
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
-    """Raises ServiceErrors where an instance of something else, or of another service, has the name of one."""
+    """Raise ServiceErrors where an instance of something else, or of another service, has the name of one."""
     own = {one.instance.name for one in members(store.instances, group.name)}
     taken = dict.fromkeys({one.name for one in store.instances.all()} - own, "an instance that is not of this group")
     wrong = []
@@ -69,8 +72,10 @@ def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
 
 
 def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> None:
-    """Raises PortTaken or UsageError where the ports of these plans can't all be opened. `held` are those of
-    instances that make place for them, as (address, port, inside, protocol)."""
+    """Raise PortTaken or UsageError where the ports of these plans can't all be opened.
+
+    `held` are those of instances that make place for them, as (address, port, inside, protocol).
+    """
     asked: dict[tuple[str, int, str], str] = {}
     for plan in plans:
         for port in plan.settings.ports:

@@ -27,7 +27,7 @@ class Decision(Record):
 
 
 def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = False) -> tuple[Decision, ...]:
-    """The decisions, in the order of the plans. With `force` all is made anew."""
+    """Return the decisions, in the order of the plans. With `force` all is made anew."""
     there = {one.service: one for one in members(store.instances, group.name)}
     decisions: dict[str, Decision] = {}
     for plan in plans:

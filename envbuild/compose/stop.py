@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
-    """Returns when all of them are over; those that are already are not told of.
+    """Return when all of them are over; those that are already are not told of.
 
     `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
     to end goes on ending. No thread is made: who removes an instance has to enter a namespace first.
@@ -50,7 +50,7 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
 
 
 def kill(found: Sequence[Member]) -> None:
-    """Ends all of them at once."""
+    """End all of them at once."""
     for one in found:
         try:
             ask(one.instance, SIGNAL, (int(signal.SIGKILL),))
@@ -59,12 +59,12 @@ def kill(found: Sequence[Member]) -> None:
 
 
 def _is_needed(one: Member, going: Sequence[Member]) -> bool:
-    """Whether another one that goes on running depends on it."""
+    """Tell whether another one that goes on running depends on it."""
     return any(one.service in other.after for other in going if other is not one)
 
 
 def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
-    """The connection on which its end will be told, None if it is over."""
+    """Return the connection on which its end will be told, None if it is over."""
     try:
         link = connect(one.instance)
     except NotRunning:

@@ -78,7 +78,7 @@ class Ascent:
         self._started: list[str] = []
 
     def run(self, decisions: Sequence[Decision], machine: Machine, *, wait: bool = True) -> None:
-        """Starts what is to be started, and with `wait` returns when all that have a check are healthy. The process has
+        """Start what is to be started, and with `wait` return when all that have a check are healthy. The process has
         one thread, and the rights of the user.
 
         Raises ServiceFailed, PortTaken and UsageError: then nothing that this started runs any more; and
@@ -103,7 +103,7 @@ class Ascent:
             raise
 
     def _make_room(self, changed: Sequence[Decision]) -> None:
-        """Ends what is to be made anew, when all ports can be had that nobody of the group has."""
+        """End what is to be made anew, when all ports can be had that nobody of the group has."""
         for network in {one.plan.settings.network for one in changed}:
             check_network(network)
         check_ports([one.plan for one in changed], [port for one in changed for port in one.holds])
@@ -114,7 +114,7 @@ class Ascent:
         end(self._store.instances, found, lambda event: None)
 
     def _undo(self) -> None:
-        """Ends what this has started, in the reverse order; for certain and at once if that is interrupted."""
+        """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
         found = [one for one in members(self._store.instances, self._group.name) if one.service in self._started]
         try:
             end(self._store.instances, found, self._emit)
@@ -141,7 +141,7 @@ class Ascent:
                     raise ServiceFailed(plan.service.name, plan.name, error.message, printed, error.hint) from error
 
     def _is_ready(self, decision: Decision, chosen: Collection[str]) -> bool:
-        """Whether all that it depends on is as it wants it. Raises ServiceFailed if that can't come to be."""
+        """Tell whether all that it depends on is as it wants it. Raises ServiceFailed if that can't come to be."""
         service = decision.plan.service
         return all(self._holds(service.name, one) for one in service.depends if one.service in chosen)
 
@@ -178,7 +178,7 @@ class Ascent:
             self._emit(Progressed(name, STARTED, shown))
 
     def _wait_for_health(self, decisions: Sequence[Decision]) -> None:
-        """Until each with a check is healthy; one that has ended badly by then is a failure, too."""
+        """Wait until each with a check is healthy; one that has ended badly by then is a failure, too."""
         left = {one.plan.service.name: one for one in decisions if one.plan.service.name not in self._excused}
         while left:
             for name, one in list(left.items()):

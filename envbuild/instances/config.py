@@ -51,7 +51,7 @@ class Restart(Record):
     most: int | None = None
 
     def wants(self, code: int, restarts: int) -> bool:
-        """Whether it is started again after it ended with `code`."""
+        """Tell whether it is started again after it ended with `code`."""
         if self.most is not None and restarts >= self.most:
             return False
         return self.when == ALWAYS or (self.when == ON_FAILURE and code != 0)
@@ -94,12 +94,12 @@ class Settings(Record):
     labels: Pairs = ()
 
     def variables(self, facts: Facts) -> dict[str, str]:
-        """What a command in the instance finds in its environment."""
+        """Return what a command in the instance finds in its environment."""
         return {"HOME": self.home, **facts.environment_of_commands(), **dict(self.environment)}
 
 
 def to_plain(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON types."""
+    """Return the settings as JSON types."""
     plain: dict[str, Any] = {name: getattr(settings, name) for name in settings.__match_args__}
     for name in ("restart", "limits"):
         plain[name] = list(values(plain[name]))
@@ -156,12 +156,12 @@ def _pairs(rows: Sequence[Sequence[str]]) -> Pairs:
 
 
 def dump(settings: Settings) -> str:
-    """The text that is kept beside an instance."""
+    """Return the text that is kept beside an instance."""
     return json.dumps(to_plain(settings))
 
 
 def settings_of(instance: Instance) -> Settings:
-    """What an instance was started with. Raises InstanceDamaged."""
+    """Return what an instance was started with. Raises InstanceDamaged."""
     try:
         return from_plain(json.loads(instance.settings))
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError) as error:
@@ -169,7 +169,7 @@ def settings_of(instance: Instance) -> Settings:
 
 
 def health_of(facts: Facts) -> Health | None:
-    """The check that an image asks for."""
+    """Return the check that an image asks for."""
     if facts.health is None:
         return None
     check = facts.health
@@ -177,8 +177,8 @@ def health_of(facts: Facts) -> Health | None:
 
 
 def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
-    """The recipe's parameters that the image's own commands mention: those of its start command if that is what runs,
-    and those of its health check."""
+    """Return the recipe's parameters that the image's own commands mention: those of its start command if that is what
+    runs, and those of its health check."""
     found = dict(facts.health.program.parameters) if facts.health is not None else {}
     if facts.start is not None and argv == facts.start.argv:
         found.update(facts.start.parameters)

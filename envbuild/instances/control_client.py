@@ -51,7 +51,7 @@ class Refused(WorkFailed):
 
 
 def _hear(link: socket) -> Message | None:
-    """The next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
+    """Return the next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
     message = receive(link)
     if message is not None and not fits(message[1], _ANSWERS.get(message[0], _NEVER)):
         close_all(message[2])
@@ -60,7 +60,7 @@ def _hear(link: socket) -> Message | None:
 
 
 def connect(instance: Instance | DamagedInstance) -> socket:
-    """A connection to the supervisor. Raises NotRunning and NotAnswering."""
+    """Return a connection to the supervisor. Raises NotRunning and NotAnswering."""
     link = socket(AF_UNIX, SOCK_STREAM)
     latest = time.monotonic() + PATIENCE
     try:
@@ -85,7 +85,7 @@ def connect(instance: Instance | DamagedInstance) -> socket:
 
 
 def _connected(link: socket, path: str) -> bool:
-    """False where as many wait already as may (unix(7), listen(2))."""
+    """Connect; return False where as many wait already as may (unix(7), listen(2))."""
     try:
         link.connect(path)
     except BlockingIOError:
@@ -96,8 +96,10 @@ def _connected(link: socket, path: str) -> bool:
 def ask(
     instance: Instance | DamagedInstance, kind: str, payload: tuple[object, ...] = (), *, seconds: float | None = None
 ) -> tuple[object, ...]:
-    """Asks for something and waits until it is done, at most so long; the answer. Raises NotRunning, NotAnswering and
-    Refused."""
+    """Ask for something and wait until it is done, at most so long; the answer.
+
+    Raises NotRunning, NotAnswering and Refused.
+    """
     with connect(instance) as link:
         try:
             link.settimeout(seconds)
@@ -115,7 +117,7 @@ def ask(
 
 
 def root_of(instance: Instance) -> int:
-    """A descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
+    """Return a descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
     with connect(instance) as link:
         try:
             send(link, ROOT, ())
@@ -153,7 +155,7 @@ def enter(
     terminal: Callable[[int], None] = os.close,
     running: Callable[[Callable[[int], None]], None] = lambda send_signal: None,
 ) -> int:
-    """Runs another command in a running instance; returns its exit code.
+    """Run another command in a running instance; return its exit code.
 
     `terminal` is called with the master side of its terminal, `running` with a function that sends it a signal. Raises
     NotRunning and SandboxFailure.

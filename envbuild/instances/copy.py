@@ -34,7 +34,8 @@ class NothingThere(UsageError):
 
 
 def place(text: str) -> Place:
-    """`INSTANCE:PATH`, or a path of the host: one that begins with `/` or `.`, or has no colon before a slash."""
+    """Return `INSTANCE:PATH`, or a path of the host: one that begins with `/` or `.`, or has no colon before a
+    slash."""
     name, colon, path = text.partition(":")
     if not colon or not name or "/" in name or name.startswith("."):
         return Place(None, text)
@@ -43,7 +44,7 @@ def place(text: str) -> Place:
 
 
 def check_mounts(settings: Settings, path: str, name: str) -> None:
-    """Raises UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
+    """Raise UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
     hidden by it, and one from there is not what the instance saw."""
     path = os.path.normpath(path)
     for mount in settings.mounts:
@@ -54,8 +55,11 @@ def check_mounts(settings: Settings, path: str, name: str) -> None:
 
 
 def open_on_host(path: str, flags: int) -> int:
-    """Opens a path of the user's own. Links on the way are followed as anywhere; one at the end of where something is
-    written to is not, as the instance may have sent it (`copy`)."""
+    """Open a path of the user's own.
+
+    Links on the way are followed as anywhere; one at the end of where something is written to is not, as the instance
+    may have sent it (`copy`).
+    """
     return os.open(path, flags | os.O_CLOEXEC)
 
 
@@ -70,7 +74,8 @@ class Source(Record):
 
 @contextmanager
 def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[Source]:
-    """What is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a folder."""
+    """Yield what is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a
+    folder."""
     if not path:
         raise UsageError("an empty path", "as in: envbuild cp web:/etc/motd .")
     try:
@@ -87,8 +92,8 @@ def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[
 
 
 def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, leave_out: tuple[str, ...] = ()) -> None:
-    """Copies to `path`, by docker's rules: a folder that is there takes what is copied in, under its own name; a file
-    is replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
+    """Copy to `path`, by docker's rules: a folder that is there takes what is copied in, under its own name; a file is
+    replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
 
     A link at the end of a path of the host is what is replaced, never followed: an earlier copy may have brought it.
     Inside an instance it is followed as the instance itself would, and leads nowhere else.
@@ -124,7 +129,7 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
 
 
 def folder_of(opened: Open, path: str, shown: str) -> int:
-    """A descriptor of a folder that has to be there."""
+    """Return a descriptor of a folder that has to be there."""
     try:
         return opened(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
@@ -153,7 +158,10 @@ def _look(opened: Open, path: str, shown: str) -> int | None:
 
 
 def _look_at_end(path: str, shown: str) -> int | None:
-    """What of the host is at the end of a path, held open: a link itself. Raises UsageError for a link to a folder."""
+    """Return what of the host is at the end of a path, held open: a link itself.
+
+    Raises UsageError for a link to a folder.
+    """
     end = path.rstrip("/")
     while end.endswith("/."):
         end = end[:-2].rstrip("/")
@@ -170,7 +178,8 @@ def _look_at_end(path: str, shown: str) -> int | None:
 
 
 def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str]:
-    """The directory and the name that a path leads to in the end: when links at its end are followed, or as it is."""
+    """Return the directory and the name that a path leads to in the end: when links at its end are followed, or as it
+    is."""
     for _ in range(MOST_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
@@ -201,7 +210,7 @@ def _explained(error: OSError, shown: str) -> UsageError:
 
 
 def left_out(place: Inside, source: Source) -> tuple[str, ...]:
-    """What is not copied of the folder `source` in an instance."""
+    """Return what is not copied of the folder `source` in an instance."""
     held, root = os.fstat(source.held), os.fstat(place.root)
     same = (held.st_dev, held.st_ino) == (root.st_dev, root.st_ino)
     return MOUNTED if place.running and same else ()

@@ -21,7 +21,8 @@ class Allowance(Record):
 
 
 def allowance() -> Allowance:
-    """What the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is none)."""
+    """Return what the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is
+    none)."""
     limit = os.sysconf("SC_OPEN_MAX")
     if limit < 0:
         limit = 1 << 20
@@ -30,8 +31,10 @@ def allowance() -> Allowance:
 
 
 def raise_limit() -> None:
-    """Lets this process have as many descriptors as it may: each connection needs two. Whatever it starts is started
-    by a helper that was forked before, and keeps the limit that the user has set."""
+    """Let this process have as many descriptors as it may: each connection needs two.
+
+    Whatever it starts is started by a helper that was forked before, and keeps the limit that the user has set.
+    """
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

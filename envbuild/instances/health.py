@@ -37,7 +37,7 @@ class HealthMonitor:
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
 
     def start(self) -> None:
-        """Begins to check."""
+        """Begin to check."""
         self._thread.start()
 
     def begin(self) -> None:
@@ -46,7 +46,7 @@ class HealthMonitor:
         self._changed(STARTING, "")
 
     def end(self) -> None:
-        """No more checks."""
+        """End the checks."""
         self._over.set()
 
     def _watch(self) -> None:
@@ -72,7 +72,7 @@ class HealthMonitor:
                 self._changed(state, printed)
 
     def _ask(self) -> tuple[bool, str]:
-        """Whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
+        """Tell whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
         try:
             with _Output() as output:
                 return self._run(output)
@@ -125,7 +125,7 @@ class _Output:
             self._over = -1
 
     def close_writing(self) -> None:
-        """Leaves the writing end to the check."""
+        """Leave the writing end to the check."""
         if self.writing >= 0:
             os.close(self.writing)
             self.writing = -1
@@ -137,7 +137,7 @@ class _Output:
                 os.eventfd_write(self._over, 1)
 
     def read(self, seconds: float) -> str:
-        """Returns when the check is over, or so many seconds have passed: the beginning of what was printed."""
+        """Return when the check is over, or so many seconds have passed: the beginning of what was printed."""
         kept = b""
         latest = time.monotonic() + seconds
         poller = select.poll()

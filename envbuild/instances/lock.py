@@ -44,7 +44,7 @@ def hold(instance: Instance) -> int:
 
 
 def make_lock(folder: str) -> int:
-    """Makes the lock of a folder that is just being made, and takes it. It is held as soon as it has its name."""
+    """Make the lock of a folder that is just being made, and take it. It is held as soon as it has its name."""
     making = f"{folder}/lock.new"
     descriptor = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -53,7 +53,7 @@ def make_lock(folder: str) -> int:
 
 
 def is_held(folder: str) -> bool:
-    """Whether somebody holds the lock of an instance's folder."""
+    """Tell whether somebody holds the lock of an instance's folder."""
     try:
         descriptor = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -65,7 +65,7 @@ def is_held(folder: str) -> bool:
 
 
 def _shares(descriptor: int) -> bool:
-    """Whether nobody holds the lock for himself: it is shared then, so that two who look do not see each other."""
+    """Tell whether nobody holds the lock for himself: it is shared then, so that two who look do not see each other."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -127,7 +127,7 @@ _STATE_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def read_config(folder: str, identity: str) -> Instance:
-    """The instance of this folder. Raises BadRecord, and FileNotFoundError where it has no record."""
+    """Return the instance of this folder. Raises BadRecord, and FileNotFoundError where it has no record."""
     plain = _read(f"{folder}/{_CONFIG}")
     for name in _TEXTS:
         if not isinstance(plain.get(name), str):
@@ -142,8 +142,10 @@ def read_config(folder: str, identity: str) -> Instance:
 
 
 def write_config(folder: str, instance: Instance) -> None:
-    """Puts an instance on record in a folder that has not its name yet. Unless it is temporary, it counts when
-    `settle` has been done."""
+    """Put an instance on record in a folder that has not its name yet.
+
+    Unless it is temporary, it counts when `settle` has been done.
+    """
     kept = {name: getattr(instance, name) for name in instance.__match_args__ if name not in ("identity", "path")}
     marker = TEMPORARY if instance.temporary else FRESH
     os.close(os.open(f"{folder}/{marker}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -151,7 +153,7 @@ def write_config(folder: str, instance: Instance) -> None:
 
 
 def settle(folder: str) -> None:
-    """Has the record of an instance on disk, with the names that lead to it; until then it does not count. Nothing to
+    """Have the record of an instance on disk, with the names that lead to it; until then it does not count. Nothing to
     do for a temporary one, and for one that is settled.
 
     It costs a wait for the disk: so it is done while the sandbox is made, and before anybody is told of the instance.
@@ -166,13 +168,13 @@ def settle(folder: str) -> None:
 
 
 def settle_state(folder: str) -> None:
-    """Has the last state on disk: without that, one that has ended may be taken for one that a loss of power ended."""
+    """Have the last state on disk: without that, one that has ended may be taken for one that a loss of power ended."""
     _sync(f"{folder}/{_STATE}")
     _sync(folder)
 
 
 def read_state(folder: str) -> State:
-    """The last state that was written; `lost` where there is none that can be read."""
+    """Return the last state that was written; `lost` where there is none that can be read."""
     try:
         plain = _read(f"{folder}/{_STATE}")
     except (BadRecord, FileNotFoundError):
@@ -187,7 +189,7 @@ def read_state(folder: str) -> State:
 
 
 def write_state(path: str, state: State) -> None:
-    """Puts down how an instance stands; `path` is its folder."""
+    """Put down how an instance stands; `path` is its folder."""
     text = json.dumps({name: getattr(state, name) for name in state.__match_args__})
     try:
         _write(f"{path}/{_STATE}", text)
@@ -198,7 +200,7 @@ def write_state(path: str, state: State) -> None:
 
 
 def write_layers(path: str, layers: tuple[str, ...]) -> None:
-    """Puts down which layers an instance is about to mount."""
+    """Put down which layers an instance is about to mount."""
     _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
 
 
@@ -226,7 +228,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _overwrite(path: str, text: str) -> None:
-    """Changes a small file in place: the block that it has is enough where the disk has no other one."""
+    """Change a small file in place: the block that it has is enough where the disk has no other one."""
     _remove_half(f"{path}.new")
     opened = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -248,7 +250,7 @@ def _remove_half(path: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """Waits until a file, or the names in a folder, are on disk (fsync(2))."""
+    """Wait until a file, or the names in a folder, are on disk (fsync(2))."""
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(opened)

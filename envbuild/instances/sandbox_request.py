@@ -43,7 +43,7 @@ class NoWorkingDirectory(UsageError):
 
 
 def shell_of(store: Store, tree: Digest, reference: str) -> str:
-    """The shell that a tree has. Raises NoShell."""
+    """Return the shell that a tree has. Raises NoShell."""
     for path in SHELLS:
         if lookup(store.trees, tree, path.strip("/").encode()) is not None:
             return path
@@ -51,7 +51,7 @@ def shell_of(store: Store, tree: Digest, reference: str) -> str:
 
 
 def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | None = None) -> None:
-    """Raises UsageError where the working directory can't be there."""
+    """Raise UsageError where the working directory can't be there."""
     workdir = settings.workdir
     entry = lookup(store.trees, tree, workdir.strip("/").encode())
     if entry is not None and entry.kind == DIRECTORY:
@@ -63,7 +63,7 @@ def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | N
 
 
 def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, machine: NetworkSettings) -> Request:
-    """What to run for an instance, with its layers in place and its volumes made.
+    """Return what to run for an instance, with its layers in place and its volumes made.
 
     The process is root of the user namespace, uses the store (`share`) until the sandbox has mounted the layers, and
     has told it whether owners show. `machine` is what a command with the host's network sees of its settings. Raises
@@ -110,7 +110,7 @@ def _bind(store: Store, instance: Instance, mount: Mount) -> Bind:
 
 
 def _hosts(store: Store, instance: Instance, settings: Settings) -> list[Bind]:
-    """The file that says who localhost is and who the instance itself, unless the image has its own."""
+    """Return the file that says who localhost is and who the instance itself, unless the image has its own."""
     if settings.network == HOST_NETWORK or lookup(store.trees, instance.tree, HOSTS.strip("/").encode()) is not None:
         return []
     path = os.path.realpath(f"{instance.path}/hosts")

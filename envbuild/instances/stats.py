@@ -103,7 +103,7 @@ def _runs(state: State) -> bool:
 
 
 def parse_process(text: str) -> Process:
-    """The fields of /proc/PID/stat. The name in it may hold anything, brackets too."""
+    """Return the fields of /proc/PID/stat. The name in it may hold anything, brackets too."""
     pid = int(text[: text.index(" ")])
     fields = text[text.rindex(")") + 2 :].split()
     user, system, children_user, children_system = map(int, fields[11:15])
@@ -118,7 +118,7 @@ def parse_process(text: str) -> Process:
 
 
 def read_processes() -> dict[int, Process]:
-    """All processes of the machine."""
+    """Return all processes of the machine."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -132,7 +132,7 @@ def read_processes() -> dict[int, Process]:
 
 
 def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict[int, list[Process]]:
-    """For each ancestor its descendants, without itself."""
+    """Return the descendants of each ancestor, without itself."""
     inner: dict[int, list[Process]] = {}
     for one in processes.values():
         inner.setdefault(one.parent, []).append(one)
@@ -148,7 +148,7 @@ def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict
 
 
 def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str] = ()) -> dict[str, Usage]:
-    """What each instance uses now, by its id; those whose process 1 is not there (any more) are left out.
+    """Return what each instance uses now, by its id; those whose process 1 is not there (any more) are left out.
 
     `own_network` are the ids of those with a network of their own. Memory is what is theirs alone and their share of
     the rest (Pss) where the kernel lets us see it.
@@ -179,15 +179,17 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
 
 
 def share(before: Usage | None, now: Usage) -> float:
-    """Processors that were used between two moments: 1.0 is one of them, all the time."""
+    """Return processors that were used between two moments: 1.0 is one of them, all the time."""
     if before is None or now.at <= before.at:
         return 0.0
     return max(0.0, now.cpu - before.cpu) / (now.at - before.at)
 
 
 def written(folder: str) -> int:
-    """Bytes on disk of what an instance wrote: `upper` in its folder. Raises PermissionError where a user of the image
-    keeps something to itself."""
+    """Return bytes on disk of what an instance wrote: `upper` in its folder.
+
+    Raises PermissionError where a user of the image keeps something to itself.
+    """
     total = 0
     pending = [f"{folder}/upper"]
     while pending:
@@ -231,8 +233,10 @@ def written_by(instances: Sequence[Instance]) -> dict[str, int]:
 
 
 def _is_first(state: State, processes: Mapping[int, Process]) -> bool:
-    """Whether an instance's process 1 is still there, and its number is not a later one's. An
-    earlier envbuild did not say when it was started."""
+    """Tell whether an instance's process 1 is still there, and its number is not a later one's.
+
+    An earlier envbuild did not say when it was started.
+    """
     found = processes.get(state.pid)
     return found is not None and state.begun in (0, found.begun)
 
@@ -258,7 +262,7 @@ def _fields_of(process: Process, name: str) -> dict[str, list[str]]:
 
 
 def _fields(path: str) -> dict[str, list[str]]:
-    """The lines of a file as first word: other words; nothing where it can't be read."""
+    """Return the lines of a file as first word: other words; nothing where it can't be read."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             rows = [line.split() for line in file]
@@ -268,7 +272,8 @@ def _fields(path: str) -> dict[str, list[str]]:
 
 
 def _memory_of_groups(groups: tuple[str, ...]) -> tuple[int | None, int]:
-    """What the instance's groups say of its memory, without pages of files that nobody needs now, and its limit."""
+    """Return what the instance's groups say of its memory, without pages of files that nobody needs now, and its
+    limit."""
     for path in groups:
         # The names in version 2 and in version 1.
         for used, most, idle in (
@@ -284,7 +289,8 @@ def _memory_of_groups(groups: tuple[str, ...]) -> tuple[int | None, int]:
 
 
 def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
-    """Processor seconds, from version 2 or from version 1 where it counts them in the same place as it limits them."""
+    """Return processor seconds, from version 2 or from version 1 where it counts them in the same place as it limits
+    them."""
     for path in groups:
         used = _fields(f"{path}/cpu.stat").get("usage_usec")
         if used:
@@ -296,7 +302,8 @@ def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
 
 
 def _traffic(process: Process) -> tuple[int, int] | None:
-    """Bytes (received, sent) over all devices of a process's network but the loopback (proc(5), /proc/PID/net/dev)."""
+    """Return bytes (received, sent) over all devices of a process's network but the loopback (proc(5),
+    /proc/PID/net/dev)."""
     received = sent = 0
     rows = _fields_of(process, "net/dev")
     if not rows:

@@ -38,7 +38,7 @@ class VolumeInUse(WorkFailed):
 
 
 def users_of_volumes(store: Store) -> dict[str, list[User]]:
-    """The users of each volume that has any, by its name."""
+    """Return the users of each volume that has any, by its name."""
     found: dict[str, list[User]] = {}
     for one in store.instances.all():
         mounts = [mount for mount in settings_of(one).mounts if mount.kind == VOLUME]
@@ -50,8 +50,11 @@ def users_of_volumes(store: Store) -> dict[str, list[User]]:
 
 
 def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
-    """Removes all of them, or none. Raises VolumeInUse: with `force` only where an instance that runs needs one; what
-    is over finds a fresh one when it is started again."""
+    """Remove all of them, or none.
+
+    Raises VolumeInUse: with `force` only where an instance that runs needs one; what is over finds a fresh one when it
+    is started again.
+    """
     users = users_of_volumes(store)
     for volume in volumes:
         needed = [one for one in users.get(volume.name, []) if one.running or not force]

@@ -34,25 +34,25 @@ _MEANINGS = {
 
 
 def headline(text: str, limit: int = HEADLINE) -> str:
-    """A statement in one line: its lines joined, cut to `limit` columns."""
+    """Return a statement in one line: its lines joined, cut to `limit` columns."""
     return cut(visible(" ".join(text.split())), limit)
 
 
 def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:
-    """Where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
+    """Return where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
     own = event.recipe == main_recipe or not main_recipe
     return visible(f"[{event.stage}]" if own else f"[{event.recipe}/{event.stage}]")
 
 
 def finished_in_words(event: StepFinished) -> str:
-    """`1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
+    """Return `1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
     if not event.files and not event.size:
         return f"{duration(event.seconds)} (nothing changed)"
     return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {size(event.size)})"
 
 
 def notice_lines(notice: Notice, output: Output) -> list[str]:
-    """`warning: ...` and its hint."""
+    """Return `warning: ...` and its hint."""
     style = "warning" if notice.level == "warning" else "note"
     first, *more = clean(notice.message).split("\n")
     lines = [f"{output.paint(visible(notice.level) + ':', style)} {first}", *more]
@@ -60,7 +60,7 @@ def notice_lines(notice: Notice, output: Output) -> list[str]:
 
 
 def hint_lines(hint: str, output: Output) -> list[str]:
-    """The way out, in lines of its own; nothing for an empty hint."""
+    """Return the way out, in lines of its own; nothing for an empty hint."""
     if not hint:
         return []
     first, *more = clean(hint).split("\n")
@@ -68,7 +68,7 @@ def hint_lines(hint: str, output: Output) -> list[str]:
 
 
 def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> list[str]:
-    """One line: what the image is called and is, what was done for it, and what became of the lock.
+    """Return one line: what the image is called and is, what was done for it, and what became of the lock.
 
     `digits` of the image's digest are shown.
     """
@@ -82,7 +82,7 @@ def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> lis
 
 
 def status_in_words(status: int) -> str:
-    """`exit status 2`, `exit status 127 (command not found)`, `ended by SIGKILL (...)`; "" for 0.
+    """Return `exit status 2`, `exit status 127 (command not found)`, `ended by SIGKILL (...)`; "" for 0.
 
     `status` is as a shell gives it: 128 and the signal's number for a command that a signal ended.
     """
@@ -95,7 +95,7 @@ def status_in_words(status: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """`SIGTERM` for 15, `SIGRTMIN+1` for 35; "" for what is no signal's number."""
+    """Return `SIGTERM` for 15, `SIGRTMIN+1` for 35; "" for what is no signal's number."""
     if 1 <= number <= len(_SIGNALS):
         return "SIG" + _SIGNALS[number - 1]
     if _REALTIME_FIRST <= number <= _REALTIME_LAST:

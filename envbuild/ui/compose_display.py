@@ -43,7 +43,7 @@ class GroupDisplay:
             self._output.write_lines([self._line(event)])
 
     def log(self, service: str, stream: str, line: bytes) -> None:
-        """One line that a service printed to `stream`."""
+        """Show one line that a service printed to `stream`."""
         head = f"{service:<{self._width}} | "
         if colour := self._colours.get(service):
             head = f"\x1b[{colour}m{head}\x1b[0m"

@@ -28,7 +28,8 @@ class Markdown(str):
 
 
 def fill(words: str, *values: Markdown | int) -> Markdown:
-    """Our own words, as they stand in the program, with a value for each `{}`. Raises TypeError for a plain text."""
+    """Return our own words, as they stand in the program, with a value for each `{}`. Raises TypeError for a plain
+    text."""
     for value in values:
         if not isinstance(value, Markdown | int):
             raise TypeError(f"{value!r} is no markdown")
@@ -36,7 +37,7 @@ def fill(words: str, *values: Markdown | int) -> Markdown:
 
 
 def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
-    """Pieces of markdown one after another."""
+    """Join pieces of markdown."""
     found = list(parts)
     for one in found:
         if not isinstance(one, Markdown):
@@ -45,7 +46,7 @@ def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
 
 
 def code(text: str) -> Markdown:
-    """A text in one line, as a code span; of a long one the beginning."""
+    """Return a text in one line, as a code span; of a long one the beginning."""
     shown = _cut(visible(text), LONGEST)
     if not shown:
         return _made("-")
@@ -56,13 +57,13 @@ def code(text: str) -> Markdown:
 
 
 def cell(text: str) -> Markdown:
-    """As `code`, for a cell of a table, whose ends are found before all else."""
+    """Return what `code` does, for a cell of a table, whose ends are found before all else."""
     # Of `\|` in a text readers disagree whether the backslash or the bar is escaped.
     return _made(re.sub(r"(?<=\\)\|", r"\\x7c", code(text)).replace("|", "\\|"))
 
 
 def fenced(kind: str, texts: Sequence[str], most: int) -> Markdown:
-    """Lines of a text as a block that none of them can end; of many the first `most`."""
+    """Return lines of a text as a block that none of them can end; of many the first `most`."""
     shown = [_cut(visible(text.replace("\t", "    ")), LONGEST_LINE) for text in texts[:most]]
     if len(texts) > most:
         shown.append(f"... and {len(texts) - most} more lines")

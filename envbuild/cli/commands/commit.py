@@ -90,8 +90,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
-    """Whether the user has packages fetched that the instance says it has. Raises UsageError where nobody can be
-    asked."""
+    """Tell whether the user has packages fetched that the instance says it has.
+
+    Raises UsageError where nobody can be asked.
+    """
     if not environment.stdin.isatty() or not environment.stderr.isatty():
         shown = "\n".join(f"  {' '.join(visible(line).split())}" for line in lines)
         raise UsageError(
@@ -106,7 +108,7 @@ def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
 
 
 def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
-    """NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
+    """Return NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
     if given is not None:
         name, tag = split_name(given)
         return name, tag if ":" in given else instance.name

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What the system refuses is the user's matter, not a fault of ours."""
+    """Turn what the system refuses into an error of the user's, not a bug of ours."""
     try:
         yield
     except BrokenPipeError:

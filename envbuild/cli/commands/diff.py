@@ -93,7 +93,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     from envbuild.ui.reports.report import report_of
 
     def running(text: str) -> Side | None:
-        """The instance that is called so."""
+        """Return the instance that is called so."""
         instance = instance_called(store, text)
         if instance is None:
             return None

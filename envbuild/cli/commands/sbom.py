@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _put(path: str, text: str) -> None:
-    """Writes the file whole or not at all; what is no regular file, such as a pipe, is written to as it is."""
+    """Write the file whole or not at all; what is no regular file, such as a pipe, is written to as it is."""
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)

@@ -69,7 +69,7 @@ def _decide(
     environment: Environment,
     shown: GroupDisplay,
 ) -> tuple[Decision, ...]:
-    """What is to be done, when all that can be known before anything starts is known to be well."""
+    """Return what is to be done, when all that can be known before anything starts is known to be well."""
     from envbuild.compose.images import find_images
     from envbuild.compose.instance_plan import plan_all
     from envbuild.compose.preflight import check_names, check_volumes
@@ -96,7 +96,7 @@ def _bring_up(
     environment: Environment,
     shown: GroupDisplay,
 ) -> dict[str, int]:
-    """Brings it up; how many lines of each instance's log there were before."""
+    """Bring it up; how many lines of each instance's log there were before."""
     from envbuild.cli.run_settings import machine_of
     from envbuild.cli.user_namespace import enter_for
     from envbuild.compose.down import remove_members
@@ -130,7 +130,7 @@ def _follow(
     environment: Environment,
     shown: GroupDisplay,
 ) -> int:
-    """Shows what the services print until they are over. Ctrl-C ends them, a second one at once."""
+    """Show what the services print until they are over. Ctrl-C ends them, a second one at once."""
     from envbuild.compose.follow_logs import Followers
     from envbuild.compose.members import members
     from envbuild.compose.stop import end, kill

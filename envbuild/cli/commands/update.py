@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
-    """The recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
+    """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
     found = sorted(path.removesuffix(".lock") for path in glob.glob("*.lock") if os.path.isfile(path[: -len(".lock")]))
     if not found:
         raise UsageError("no recipe with a lock lies in this folder", "name one, as in: envbuild update web.env")

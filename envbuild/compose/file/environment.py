@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
-    """The variables of `env_file` and, going before them, of `environment`."""
+    """Return the variables of `env_file` and, going before them, of `environment`."""
     found: dict[str, str] = {}
     for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():
         try:
@@ -42,7 +42,7 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
 
 
 def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
-    """(path, whether it has to be there, place)."""
+    """Return (path, whether it has to be there, place)."""
     found = []
     for item in node.items if isinstance(node, List) else (node,):
         required = True

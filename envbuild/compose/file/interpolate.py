@@ -25,7 +25,7 @@ class BadReference(Exception):
 
 
 def interpolate(text: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:
-    """The text with its variables put in; `$$` is a `$`.
+    """Return the text with its variables put in; `$$` is a `$`.
 
     `unset` is told of each variable that has neither a value nor a default: it is taken as empty. Raises BadReference.
     """
@@ -50,7 +50,7 @@ def _interpolated(text: str, variables: Mapping[str, str], unset: Callable[[str]
 def _reference(
     text: str, start: int, variables: Mapping[str, str], unset: Callable[[str], None], depth: int
 ) -> tuple[str, int]:
-    """The value of the reference at `start`, and where it ends."""
+    """Return the value of the reference at `start`, and where it ends."""
     if text.startswith("$$", start):
         return "$", start + 2
     braced = text.startswith("${", start)

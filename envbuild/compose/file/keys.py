@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
-    """The words of a list, or of a text that is split as a shell would."""
+    """Return the words of a list, or of a text that is split as a shell would."""
     if isinstance(node, Text):
         return tuple(reader.checked(_split, node, what) or ())
     return reader.texts(node, what)

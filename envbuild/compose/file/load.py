@@ -77,8 +77,11 @@ def name_of_folder(folder: str) -> str:
 
 
 def load_group(path: str, user: Mapping[str, str], home: str, name: str | None = None) -> Group:
-    """The group of a file. `user` are the user's variables, which go before those of `.env` beside the file; `home` is
-    the user's folder; `name` goes before the file's own. Raises ServiceErrors and UsageError."""
+    """Return the group of a file.
+
+    `user` are the user's variables, which go before those of `.env` beside the file; `home` is the user's folder;
+    `name` goes before the file's own. Raises ServiceErrors and UsageError.
+    """
     content = _read(path)
     variables = {**_beside(path, user), **user}
     text = _decoded(path, content)
@@ -139,7 +142,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
 def _resources(
     reader: Reader, entry: Entry | None, kind: str, prefix: str, absent: Mapping[str, str]
 ) -> dict[str, Resource]:
-    """The volumes or networks of a file, by the names that it has for them."""
+    """Return the volumes or networks of a file, by the names that it has for them."""
     found: dict[str, Resource] = {}
     for one in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
         key, name, external = one.key.text, None, False
@@ -170,12 +173,12 @@ def _resources(
 
 
 def _default_network(group: str) -> str:
-    """The network of a group, but where that is the name of another kind of network."""
+    """Return the network of a group, but where that is the name of another kind of network."""
     return f"{group}_default" if group in RESERVED else group
 
 
 def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
-    """The files that `secrets` or `configs` name."""
+    """Return the files that `secrets` or `configs` name."""
     found: dict[str, str] = {}
     absent = dict.fromkeys(
         ("environment", "content", "external", "template_driver", "driver"),
@@ -206,7 +209,7 @@ def _read(path: str) -> bytes:
 
 
 def _decoded(path: str, content: bytes) -> str:
-    """The text. Raises ServiceErrors at the first byte or character that can't stand in YAML."""
+    """Return the text. Raises ServiceErrors at the first byte or character that can't stand in YAML."""
     text = content.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
     for at, character in enumerate(text):
         code = ord(character)
@@ -223,7 +226,10 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _beside(path: str, user: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the file `.env` beside a file of services, none where it is not there. Raises UsageError."""
+    """Return the variables of the file `.env` beside a file of services, none where it is not there.
+
+    Raises UsageError.
+    """
     beside = os.path.join(os.path.dirname(path), ".env")
     try:
         return read_variables(beside, user)

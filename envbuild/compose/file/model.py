@@ -120,18 +120,18 @@ class Group(Record):
     lines: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
-        """The service of this name."""
+        """Return the service of this name."""
         return next((one for one in self.services if one.name == name), None)
 
     def problem(self, span: Span, message: str, hint: str = "") -> Diagnostic:
-        """What is wrong at a place of the file."""
+        """Return what is wrong at a place of the file."""
         return diagnostic(self.file, self.lines, span, message, hint)
 
 
 def diagnostic(
     file: str, lines: tuple[str, ...], span: Span, message: str, hint: str = "", severity: str = "error"
 ) -> Diagnostic:
-    """A finding with the line that it is about."""
+    """Return a finding with the line that it is about."""
     source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
     # The end of a text that goes on in the next line is not known by its column.
     length = max(1, min(span.length, len(source) - span.column + 1))

@@ -28,7 +28,7 @@ class Volumes:
         self.anonymous: list[str] = []
 
     def named(self, reader: Reader, key: str, span: Span) -> str:
-        """The real name of a volume of the file."""
+        """Return the real name of a volume of the file."""
         if key not in self._declared:
             hint = did_you_mean(key, self._declared, f"declare it: volumes: {{{key}: }}; a folder is ./{key}")
             reader.error(span, f"there is no volume '{key}'", hint)
@@ -36,14 +36,14 @@ class Volumes:
         return self._declared[key].name
 
     def unnamed(self, target: str) -> str:
-        """The name of a volume that has none, and goes with the service."""
+        """Return the name of a volume that has none, and goes with the service."""
         name = self._prefix + "".join(one if one.isalnum() or one in "._-" else "_" for one in target.strip("/"))
         self.anonymous.append(name)
         return name
 
 
 def read_volumes(reader: Reader, node: Node, volumes: Volumes) -> tuple[Mount, ...]:
-    """The mounts of `volumes`."""
+    """Return the mounts of `volumes`."""
     found = []
     for item in reader.items(node, "volumes"):
         one = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
@@ -105,7 +105,7 @@ _KINDS = "it is bind (of a folder of the host), volume (of the store) or tmpfs (
 
 
 def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, int]:
-    """Whether a folder to bind is made, and the size of a tmpfs."""
+    """Tell whether a folder to bind is made, and the size of a tmpfs."""
     create, bytes_ = True, 0
     if (kind != "bind" and "bind" in given) or (kind != "volume" and "volume" in given):
         reader.error(given["bind" if "bind" in given else "volume"].span, f"these are no options of a {kind}", "")
@@ -123,7 +123,7 @@ def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, i
 
 
 def read_tmpfs(reader: Reader, node: Node) -> tuple[Mount, ...]:
-    """The mounts of `tmpfs`: paths, each with `:size=64m` or without."""
+    """Return the mounts of `tmpfs`: paths, each with `:size=64m` or without."""
     nodes = (node,) if isinstance(node, Text) and not node.is_nothing else reader.items(node, "tmpfs")
     found = [reader.checked(_tmpfs, one, "tmpfs") for one in nodes]
     return tuple(one.replace(span=each.span) for one, each in zip(found, nodes, strict=True) if one is not None)
@@ -144,7 +144,8 @@ def _tmpfs(text: str) -> Mount:
 
 
 def read_files(reader: Reader, node: Node, what: str, declared: Mapping[str, str], folder: str) -> tuple[Mount, ...]:
-    """The mounts of `secrets` or `configs`: files of the host that show read-only, below `folder` unless told."""
+    """Return the mounts of `secrets` or `configs`: files of the host that show read-only, below `folder` unless
+    told."""
     found = []
     for item in reader.items(node, what):
         given: dict[str, str | None] = {}

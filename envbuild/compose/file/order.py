@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def wrong_dependencies(group: Group) -> list[Diagnostic]:
-    """What is wrong with the dependencies of a file: services that are not there, and circles."""
+    """Return what is wrong with the dependencies of a file: services that are not there, and circles."""
     found = []
     names = [one.name for one in group.services]
     for service in group.services:
@@ -38,7 +38,7 @@ def wrong_dependencies(group: Group) -> list[Diagnostic]:
 
 
 def _circle(group: Group, start: Service) -> tuple[str, ...]:
-    """A way over dependencies from a service back to itself, the shortest; () without one."""
+    """Return a way over dependencies from a service back to itself, the shortest; () without one."""
     ways: list[tuple[str, ...]] = [(start.name,)]
     been: set[str] = set()
     for way in ways:
@@ -53,10 +53,10 @@ def _circle(group: Group, start: Service) -> tuple[str, ...]:
 
 
 def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] = ()) -> tuple[Service, ...]:
-    """The services that are meant, each after those that it depends on; equal ones in the file's order.
+    """Return the services that are meant, each after those that it depends on; equal ones in the file's order.
 
-    With `names` these and what they depend on; else all that have no profile or one of `profiles`. Raises
-    ServiceErrors if one that is needed has another profile, and UsageError kinds for unknown names.
+    With `names` these and what they depend on; else all that have no profile or one of `profiles`. Raises ServiceErrors
+    if one that is needed has another profile, and UsageError kinds for unknown names.
     """
     for name in names:
         if group.service(name) is None:

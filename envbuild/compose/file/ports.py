@@ -15,7 +15,7 @@ _FORM = "as in: 8080:80, 127.0.0.1:8080:80, 5000-5009:5000-5009, 53:53/udp"
 
 
 def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
-    """All mappings of a service."""
+    """Return all mappings of a service."""
     found: list[Port] = []
     for item in reader.items(node, "ports"):
         if isinstance(item, Map):
@@ -26,7 +26,7 @@ def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
 
 
 def short_ports(text: str) -> tuple[Port, ...]:
-    """The mappings of `[[ADDRESS:]HOST:]INSIDE[/PROTOCOL]`. Raises InvalidValue."""
+    """Return the mappings of `[[ADDRESS:]HOST:]INSIDE[/PROTOCOL]`. Raises InvalidValue."""
     body, _, protocol = text.partition("/")
     host, colon, numbers = "", "", body
     if body.startswith("["):
@@ -59,7 +59,7 @@ def mappings(host: str, published: str, target: str, protocol: str, text: str) -
 
 
 def port_range(text: str) -> tuple[int, ...]:
-    """The ports of `PORT` or `FIRST-LAST`, a protocol may follow. Raises InvalidValue."""
+    """Return the ports of `PORT` or `FIRST-LAST`, a protocol may follow. Raises InvalidValue."""
     body, slash, protocol = text.partition("/")
     if slash and protocol not in ("tcp", "udp"):
         raise InvalidValue(f"'{protocol}' is not a valid protocol of a port", "it is tcp or udp")

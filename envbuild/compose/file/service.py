@@ -48,7 +48,10 @@ class Declared:
 
 
 def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
-    """The service of one entry of `services`. Mistakes are told to the reader, and their keys are as if not there."""
+    """Return the service of one entry of `services`.
+
+    Mistakes are told to the reader, and their keys are as if not there.
+    """
     name, span = entry.key.text, entry.key.span
     check_name(reader, entry.key, identifier)
     given = {one.key.text: one for one in reader.entries(entry.value, f"service {name}", KEYS, OF_SERVICE)}
@@ -80,7 +83,7 @@ def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
 
 
 def check_name(reader: Reader, key: Text, check: Callable[[str], object]) -> None:
-    """Tells of a key that can't be a name."""
+    """Tell of a key that can't be a name."""
     try:
         check(key.text)
     except InvalidValue as wrong:
@@ -96,7 +99,7 @@ def _check_targets(reader: Reader, mounts: tuple[Any, ...]) -> None:
 
 
 def _origin(reader: Reader, entry: Entry, given: Mapping[str, Entry]) -> Fields:
-    """Where the image comes from."""
+    """Return where the image comes from."""
     name, span = entry.key.text, entry.key.span
     if "recipe" in given:
         if "image" in given:

@@ -17,7 +17,7 @@ _UNCLEAR = re.compile(r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9]+(
 
 
 def seconds(text: str) -> float:
-    """A duration, from `10s`, `1m30s`, `1h`, `500ms`."""
+    """Return a duration, from `10s`, `1m30s`, `1h`, `500ms`."""
     found = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
@@ -31,7 +31,7 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Bytes, from `512m`, `1.5g`, `64kb` or a number; k is 1024."""
+    """Return bytes, from `512m`, `1.5g`, `64kb` or a number; k is 1024."""
     found = _SIZE.fullmatch(text)
     if not found:
         raise InvalidValue(f"'{text}' is no size", "a size is written 512m, 1.5g or as a number of bytes")
@@ -42,7 +42,7 @@ def size(text: str) -> int:
 
 
 def boolean(text: str) -> bool:
-    """true or false, or another word that YAML had for them."""
+    """Return the value of true or false, or of another word that YAML 1.1 had for them."""
     lower = text.lower()
     if lower not in _YES + _NO:
         raise InvalidValue(f"'{text}' is neither true nor false", "write true or false")
@@ -50,7 +50,7 @@ def boolean(text: str) -> bool:
 
 
 def whole(text: str) -> int:
-    """A whole number from 0."""
+    """Return a whole number from 0."""
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise InvalidValue(f"'{text}' is no whole number", "expected a number such as 3")
     if len(text) > 1 and text.startswith("0"):
@@ -59,21 +59,21 @@ def whole(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Return a whole number from 1."""
     if whole(text) < 1:
         raise InvalidValue(f"'{text}' is too few", "expected a number from 1")
     return int(text)
 
 
 def processors(text: str) -> float:
-    """A number of processors, more than none."""
+    """Return a number of processors, more than none."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text) or not 0 < float(text) < 10_000:
         raise InvalidValue(f"'{text}' is not a valid number of processors", "as in: 0.5 or 2")
     return float(text)
 
 
 def identifier(text: str) -> str:
-    """The name of a service, a volume or a network."""
+    """Return the name of a service, a volume or a network."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         rule = "a name is letters, digits, '.', '_' and '-', a letter or digit first"
         raise InvalidValue(f"'{text}' is not a valid name", rule)
@@ -81,7 +81,7 @@ def identifier(text: str) -> str:
 
 
 def group_name(text: str) -> str:
-    """The name of a group."""
+    """Return the name of a group."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
         hint = "it is lower case letters, digits, '_' and '-', a letter or digit first"
         raise InvalidValue(f"'{text}' can't name a group", hint)
@@ -89,21 +89,21 @@ def group_name(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable."""
+    """Return the name of an environment variable."""
     if not text or "=" in text or "\0" in text:
         raise InvalidValue(f"'{text}' can't name a variable", "as in: NAME=VALUE")
     return text
 
 
 def inside(text: str) -> str:
-    """An absolute path in an instance, without a slash at its end."""
+    """Return an absolute path in an instance, without a slash at its end."""
     if not text.startswith("/"):
         raise InvalidValue(f"'{text}' is no absolute path", "a path in the instance starts with '/'")
     return text.rstrip("/") or "/"
 
 
 def clear(text: str) -> str:
-    """A plain word that each reader of YAML takes for the same text."""
+    """Return a plain word that each reader of YAML takes for the same text."""
     if _UNCLEAR.fullmatch(text):
         raise InvalidValue(f"'{text}' is another number for some readers of YAML", f'put it in quotes: "{text}"')
     return text

@@ -59,7 +59,7 @@ class Map(Record):
     span: Span
 
     def get(self, name: str) -> Text | List | Map | None:
-        """The value of this key."""
+        """Return the value of this key."""
         return next((one.value for one in self.entries if one.key.text == name), None)
 
 
@@ -75,8 +75,10 @@ class BadYaml(Exception):
 
 
 def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
-    """The file as nodes, None if there is nothing in it. What is wrong with keys is told to `error`, with the place,
-    what it is and a hint. Raises BadYaml."""
+    """Return the file as nodes, None if there is nothing in it.
+
+    What is wrong with keys is told to `error`, with the place, what it is and a hint. Raises BadYaml.
+    """
     try:
         root = compose(text, Loader=_Loader)
     except MarkedYAMLError as wrong:
@@ -118,7 +120,7 @@ class _Reader:
         return Map(tuple(self._entries(found, above)), span)
 
     def _entries(self, found: YamlMap, above: tuple[int, ...]) -> list[Entry]:
-        """Its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
+        """Return its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         seen: dict[str, int] = {}
@@ -139,7 +141,7 @@ class _Reader:
         return list({**merged, **own}.values())
 
     def _merged(self, value: Node) -> dict[str, Entry]:
-        """What `<<` brings: of several maps the first that has a key gives its value."""
+        """Return what `<<` brings: of several maps the first that has a key gives its value."""
         sources = value.items if isinstance(value, List) else (value,)
         merged: dict[str, Entry] = {}
         for source in sources:

@@ -66,7 +66,7 @@ def changing(folder: str) -> Iterator[None]:
 
 
 def add(network: str, entry: Entry) -> tuple[str, int]:
-    """Puts a new member down: the path of its file, and the descriptor that holds it as long as it is open."""
+    """Put a new member down: the path of its file, and the descriptor that holds it as long as it is open."""
     os.makedirs(network, mode=0o700, exist_ok=True)
     path = f"{network}/{os.urandom(6).hex()}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -76,12 +76,12 @@ def add(network: str, entry: Entry) -> tuple[str, int]:
 
 
 def put(descriptor: int, entry: Entry) -> None:
-    """Puts down what has changed of a member."""
+    """Put down what has changed of a member."""
     _overwrite(descriptor, json.dumps({name: getattr(entry, name) for name in entry.__match_args__}))
 
 
 def living(network: str) -> list[Entry]:
-    """The members that live. What others left is taken away, with the whole network if there is nobody."""
+    """Return the members that live. What others left is taken away, with the whole network if there is nobody."""
     found = []
     names = os.listdir(network) if os.path.isdir(network) else []
     for name in names:
@@ -95,7 +95,7 @@ def living(network: str) -> list[Entry]:
 
 
 def tell_names(network: str) -> str:
-    """Has all members know the names of all that live: the path of the file that says so."""
+    """Have all members know the names of all that live: the path of the file that says so."""
     path = f"{network}/{HOSTS}"
     lines = [f"{one.address}\t{' '.join(one.names)}\n" for one in living(network) if one.number]
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -108,7 +108,7 @@ def tell_names(network: str) -> str:
 
 
 def tidy(folder: str) -> None:
-    """Forgets members that are gone without having said so, of all networks below `folder`."""
+    """Forget members that are gone without having said so, of all networks below `folder`."""
     if not os.path.isdir(folder):
         return
     with changing(folder):
@@ -122,7 +122,7 @@ def tidy(folder: str) -> None:
 
 
 def subnets(folder: str) -> set[int]:
-    """The numbers that the networks of a store have."""
+    """Return the numbers that the networks of a store have."""
     found = set()
     for name in os.listdir(folder):
         try:
@@ -133,7 +133,7 @@ def subnets(folder: str) -> set[int]:
 
 
 def _read(path: str) -> Entry | None:
-    """A member, None and its file gone if it does not live."""
+    """Return a member, None and its file gone if it does not live."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         try:
@@ -157,7 +157,7 @@ def _parse(content: bytes, path: str) -> Entry:
 
 
 def _overwrite(descriptor: int, text: str) -> None:
-    """Changes a file in place and at once: who has it mounted keeps seeing it, and never a half of it."""
+    """Change a file in place and at once: who has it mounted keeps seeing it, and never a half of it."""
     content = text.encode()
     padded = content.ljust(os.fstat(descriptor).st_size, b"\n")
     os.pwrite(descriptor, padded, 0)

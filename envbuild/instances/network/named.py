@@ -40,7 +40,7 @@ class NamedNetwork(Network):
 
     @classmethod
     def join(cls, folder: str, name: str) -> NamedNetwork:
-        """Enters the network of this name, or makes it. Raises WorkFailed and MachineLacks."""
+        """Enter the network of this name, or make it. Raises WorkFailed and MachineLacks."""
         with members.changing(folder):
             network = f"{folder}/{name}"
             others = members.living(network)
@@ -95,7 +95,7 @@ class NamedNetwork(Network):
 
 
 def _enter_as(name: str, others: list[Entry]) -> IdMap:
-    """Enters the namespaces of a member."""
+    """Enter the namespaces of a member."""
     problem: OSError | None = None
     for one in others:
         try:
@@ -124,7 +124,7 @@ def _enter_as(name: str, others: list[Entry]) -> IdMap:
 
 
 def _make() -> None:
-    """Makes the network's own namespace, and its bridge."""
+    """Make the network's own namespace, and its bridge."""
     syscalls.unshare(syscalls.CLONE_NEWNET)
     try:
         with Links() as links:
@@ -138,8 +138,8 @@ def _make() -> None:
 
 
 def _free_subnet(taken: set[int]) -> int:
-    """A number that neither another network nor a route of this machine has (/proc/net/route, addresses in the order of
-    this machine's bytes)."""
+    """Return a number that neither another network nor a route of this machine has (/proc/net/route, addresses in the
+    order of this machine's bytes)."""
     with open("/proc/net/route", encoding="ascii") as file:
         rows = [line.split() for line in file][1:]
     routes = [

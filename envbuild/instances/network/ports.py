@@ -52,7 +52,7 @@ class PortTaken(WorkFailed):
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:
-    """The mappings of `-p [[ADDRESS:]PORT:]INSIDE[/udp]`, where PORT and INSIDE may be ranges of one length.
+    """Return the mappings of `-p [[ADDRESS:]PORT:]INSIDE[/udp]`, where PORT and INSIDE may be ranges of one length.
 
     Without PORT it is any free one. Raises UsageError.
     """
@@ -79,14 +79,15 @@ def parse_ports(text: str) -> tuple[Port, ...]:
 
 
 def exposed(expose: Sequence[str], given: Sequence[Port]) -> tuple[Port, ...]:
-    """What `-P` maps: each port that the image says in `expose` to any free one of the host, unless it is given."""
+    """Return what `-P` maps: each port that the image says in `expose` to any free one of the host, unless it is
+    given."""
     have = {(port.inside, port.protocol) for port in given}
     wanted = [parse_ports(text)[0] for text in expose]
     return tuple(port for port in wanted if (port.inside, port.protocol) not in have)
 
 
 def _range(text: str) -> range | None:
-    """PORT or FIRST-LAST; None if it is neither."""
+    """Return the ports of PORT or FIRST-LAST; None if it is neither."""
     first, dash, last = text.partition("-")
     bounds = [first, last] if dash else [first, first]
     if not all(one.isascii() and one.isdigit() and len(one) <= 5 for one in bounds):
@@ -104,7 +105,7 @@ def _is_address(text: str, family: int) -> bool:
 
 
 def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
-    """The sockets of the host, each with its mapping as it came to be. Raises PortTaken; none is left open then.
+    """Return the sockets of the host, each with its mapping as it came to be. Raises PortTaken; none is left open then.
 
     They belong to the network that the process is in now, wherever it goes afterwards.
     """
@@ -129,7 +130,7 @@ def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
 
 
 def opened_ports(ports: Sequence[Port], first: Sequence[socket]) -> list[tuple[Port, socket]]:
-    """As `open_ports`, where the sockets of the first of them are there already."""
+    """Do what `open_ports` does, where the sockets of the first of them are there already."""
     there = [(port.replace(number=one.getsockname()[1]), one) for port, one in zip(ports, first, strict=False)]
     try:
         return there + open_ports(ports[len(first) :])

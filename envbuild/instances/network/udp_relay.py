@@ -52,11 +52,11 @@ class Datagrams:
         return len(self._flows)
 
     def owns(self, descriptor: int) -> bool:
-        """Whether it is a socket inside of a flow."""
+        """Tell whether it is a socket inside of a flow."""
         return descriptor in self._answers
 
     def arrive(self, port: int, listener: socket) -> None:
-        """Passes on what came in from outside."""
+        """Pass on what came in from outside."""
         for _ in range(_ROUNDS):
             try:
                 data, address = listener.recvfrom(_LARGEST)
@@ -76,7 +76,7 @@ class Datagrams:
                 return
 
     def answer(self, descriptor: int) -> None:
-        """Passes on what a service inside said."""
+        """Pass on what a service inside said."""
         flow = self._answers[descriptor]
         flow.used = time.monotonic()
         for _ in range(_ROUNDS):
@@ -86,21 +86,21 @@ class Datagrams:
                 return  # no more of it; or nobody listens there, or the way back is full: a datagram may be lost
 
     def make_room(self) -> bool:
-        """Forgets the sender that was silent longest; False if there is none."""
+        """Forget the sender that was silent longest; False if there is none."""
         if not self._flows:
             return False
         self._end(self._longest_silent())
         return True
 
     def expire(self) -> None:
-        """Forgets who was silent for long."""
+        """Forget who was silent for long."""
         limit = time.monotonic() - IDLE
         for flow in list(self._flows.values()):
             if flow.used < limit:
                 self._end(flow)
 
     def clear(self) -> None:
-        """Forgets all: the network inside is gone."""
+        """Forget all: the network inside is gone."""
         self._waiting.clear()
         for flow in list(self._flows.values()):
             self._end(flow)

@@ -21,7 +21,7 @@ _SIZES = ((200, 1000, 500), (20, 300, 200), (10, 50, 50))
 
 
 def comparison_comment(report: dict[str, Any], title: Markdown | None = None) -> Markdown:
-    """What differs between two environments."""
+    """Return what differs between two environments."""
     if title is None:
         title = fill("Environment: {} → {}", code(report["old"]["name"]), code(report["new"]["name"]))
     for sizes in _SIZES:
@@ -32,7 +32,8 @@ def comparison_comment(report: dict[str, Any], title: Markdown | None = None) ->
 
 
 def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
-    """For each recipe whether its lock is up to date, and what changed. What is wrong is never left out for length."""
+    """Return for each recipe whether its lock is up to date, and what changed. What is wrong is never left out for
+    length."""
     parts = [fill("## Environments, {}", code(title))]
     if not found:
         parts.append(fill("No recipe with a lock is concerned."))

@@ -19,7 +19,7 @@ MOST_PATHS = 200
 
 
 def page(report: dict[str, Any]) -> str:
-    """The report as a page."""
+    """Return the report as a page."""
     verbs = [one["verb"] for one in report["packages"]]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     title = f"Environment: {report['old']['name']} → {report['new']['name']}"
@@ -28,7 +28,7 @@ def page(report: dict[str, Any]) -> str:
 
 
 def _environment() -> Environment:
-    """Templates in which every value is harmless: its control characters are shown, and its markup is none."""
+    """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)
     environment.filters |= {"size": size, "fact": fact_text}

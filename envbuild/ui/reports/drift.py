@@ -25,7 +25,7 @@ SHOWN = 20
 
 
 def drift_plain(one: Drift, *, files: bool) -> dict[str, Any]:
-    """The documented form of one instance's drift."""
+    """Return the documented form of one instance's drift."""
     comparison = one.comparison
     return {
         "instance": one.instance.name,
@@ -42,7 +42,7 @@ def drift_plain(one: Drift, *, files: bool) -> dict[str, Any]:
 
 
 def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """The lines of one instance's drift, from its documented form."""
+    """Return the lines of one instance's drift, from its documented form."""
     name = f"{visible(plain['instance'])} ({plain['state']})"
     if plain["problem"]:
         yield f"{output.paint(name, 'strong')}: {output.paint(visible(plain['problem']), 'warning')}"
@@ -62,7 +62,7 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
 
 
 def commit_plain(one: Committed) -> dict[str, Any]:
-    """The documented form of a commit."""
+    """Return the documented form of a commit."""
     written = one.written
     told = written.told if written is not None else ()
     return {
@@ -84,7 +84,7 @@ def commit_plain(one: Committed) -> dict[str, Any]:
 
 
 def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
-    """The lines of a commit, from its documented form."""
+    """Return the lines of a commit, from its documented form."""
     digest = plain["image"].removeprefix("sha256:")
     yield f"{output.paint(plain['tag'], 'good')} = {digest}"
     if not plain["changed"]:

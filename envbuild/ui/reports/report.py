@@ -25,7 +25,8 @@ def report_of(
     texts: list[str] | None = None,
     statements: list[str] | None = None,
 ) -> dict[str, Any]:
-    """The comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have them."""
+    """Return the comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have
+    them."""
     report: dict[str, Any] = {
         "old": _side(comparison.old),
         "new": _side(comparison.new),
@@ -53,7 +54,7 @@ def report_of(
 
 
 def path_of(change: Change) -> dict[str, Any]:
-    """One path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
+    """Return one path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
     before, after = change.before, change.after
     either = after or before
     assert either is not None

@@ -23,7 +23,7 @@ _STYLES = {"+": "good", "-": "error", "@": "note"}
 
 
 def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """The lines of a report; with `everything` no list is cut."""
+    """Return the lines of a report; with `everything` no list is cut."""
     if "statements" in report:
         yield from _diff(report["statements"], output)
         if not report["statements"]:
@@ -151,7 +151,7 @@ def _diff(lines: list[str], output: Output) -> Iterator[str]:
 
 
 def fact_text(value: object) -> str:
-    """A fact as one line."""
+    """Return a fact as one line."""
     if value is None:
         return "-"
     if isinstance(value, dict) and "argv" in value:
