@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `build` and `update` share."""
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="give a parameter a value (may repeat)"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter of the recipe (may repeat)"
     )
-    parser.add_argument("--stage", metavar="STAGE", help="build only this stage and what it needs")
-    parser.add_argument("--tag", metavar="NAME[:TAG]", help="the name of the image instead of the recipe's")
-    parser.add_argument("--immutable", action="store_true", help="with --tag: a name that never moves again")
-    parser.add_argument("--no-cache", action="store_true", help="run every step, whatever the store has")
+    parser.add_argument("--stage", metavar="STAGE", help="build only this stage and those that it needs")
+    parser.add_argument(
+        "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
+    )
+    parser.add_argument("--immutable", action="store_true", help="with --tag: make a tag that never moves again")
+    parser.add_argument("--no-cache", action="store_true", help="run every step, ignoring the cache")
     parser.add_argument("--check", action="store_true", help="run every step twice and show which files differ")
-    parser.add_argument("--explain", action="store_true", help="say of each step that runs what changed for it")
+    parser.add_argument("--explain", action="store_true", help="explain for each step that runs what has changed")
     parser.add_argument(
         "--rerun",
         action="append",
         default=[],
         metavar="LINE",
-        help="run the step at this line of the recipe (or FILE:LINE) again; what comes after stays cached if its "
+        help="run the step at this line of the recipe (or FILE:LINE) again; later steps stay cached if its "
         "tree comes out the same (may repeat)",
     )
     add_jobs(parser)
@@ -40,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-limit",
         metavar="SIZE",
-        help="how much is kept of what one step prints (default 100MB); the rest is counted",
+        help="keep at most this much output of each step (default: 100MB); the rest is counted",
     )
     add_progress(parser)
 
@@ -59,14 +61,14 @@ def add_secret(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[=FILE]",
-        help="give a secret to steps that ask for it: a file's content, or the variable NAME's (may repeat)",
+        help="give steps a secret: the content of FILE, or of the variable NAME (may repeat)",
     )
 
 
 def add_progress(parser: argparse.ArgumentParser) -> None:
     """Add `--progress`."""
     parser.add_argument(
-        "--progress", choices=("auto", "plain", "json"), default="auto", help="how to show what happens"
+        "--progress", choices=("auto", "plain", "json"), default="auto", help="choose how to show progress"
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `up` and `down` share."""
     parser.add_argument(
-        "--name", "-p", metavar="GROUP", help="the group's name; default: the file's name:, else its folder's"
+        "--name", "-p", metavar="GROUP", help="name the group (default: `name` in the file, or its directory)"
     )
 
 
@@ -33,7 +33,7 @@ def load_group_of(words: Sequence[str], name: str | None, environment: Environme
     else:
         path, others = find_file(".")
         if others or os.path.dirname(path):
-            also = f", and not {', '.join(others)}" if others else ""
+            also = f", not {', '.join(others)}" if others else ""
             environment.warn([f"the file is {path}{also}"], "note")
     group = load_group(path, environment.variables, environment.home(), name)
     if group.notes:

@@ -60,7 +60,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
 
 def add_format(parser: Any) -> None:
     """Add the option `--format`, the same for each command that lists or shows."""
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or JSON")
 
 
 def print_json(value: object, stream: Any) -> None:

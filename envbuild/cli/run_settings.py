@@ -127,7 +127,7 @@ def settings_from(
     targets = [one.target for one in mounts]
     for target in targets:
         if targets.count(target) > 1:
-            raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
+            raise UsageError(f"two mounts have the target {target}", "choose another target for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
     if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
@@ -210,7 +210,7 @@ def _mount(text: str, environment: Environment) -> Mount:
         name = environment.home() + name[1:]
     source = os.path.realpath(name)
     if not os.path.exists(source):
-        raise UsageError(f"-v {text}: there is no {source}", "make it first")
+        raise UsageError(f"-v {text}: {source} does not exist", "create it first")
     return Mount(BIND, source, target, read_only)
 
 
@@ -222,9 +222,7 @@ def _scratch(text: str) -> Mount:
 def _target(path: str, option: str) -> str:
     target = os.path.normpath("/" + path.lstrip("/"))
     if not path.startswith("/") or target == "/" or "\0" in path:
-        raise UsageError(
-            f"{option}: '{path}' can't be mounted on", "a path inside that begins with /, as in: /srv/data"
-        )
+        raise BadOption(option, path, "mount target", "/srv/data")
     return target
 
 

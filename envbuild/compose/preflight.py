@@ -32,13 +32,13 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
             source = os.path.realpath(one.source) if one.kind == "bind" else one.source
             if one.kind == "bind" and not os.path.exists(source):
                 if not one.create:
-                    wrong.append(group.problem(one.span, f"there is no {source}", "make it first"))
+                    wrong.append(group.problem(one.span, f"{source} does not exist", "create it first"))
                     continue
                 try:
                     os.makedirs(source)
-                    emit(Warned(f"the folder {source} was made, as {service.name} binds it"))
+                    emit(Warned(f"the directory {source} was created, as {service.name} binds it"))
                 except OSError as error:
-                    wrong.append(group.problem(one.span, f"{source} can't be made: {error.strerror}"))
+                    wrong.append(group.problem(one.span, f"{source} can't be created: {error.strerror}"))
             mounts.append(one.replace(source=source))
         found.append(service.replace(mounts=tuple(mounts)))
     if wrong:
@@ -53,8 +53,10 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
         one for one in group.volumes if one.external and one.name in used and store.volumes.get(one.name) is None
     ]
     if missing:
-        hint = "it is external: make it first, or leave out external"
-        raise ServiceErrors(group.problem(one.span, f"there is no volume '{one.name}'", hint) for one in missing)
+        hint = "it is external: create it first, or leave out external"
+        raise ServiceErrors(
+            group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing
+        )
 
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:

@@ -49,7 +49,9 @@ def check_mounts(settings: Settings, path: str, name: str) -> None:
     path = os.path.normpath(path)
     for mount in settings.mounts:
         if path == mount.target or path.startswith(mount.target.rstrip("/") + "/"):
-            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a folder in memory"}[mount.kind]
+            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a directory in memory"}[
+                mount.kind
+            ]
             hint = f"copy to or from {mount.source}" if mount.kind == BIND else f"start it: envbuild start {name}"
             raise UsageError(f"{name} is not running, and {mount.target} shows {what} only while it runs", hint)
 
@@ -77,7 +79,7 @@ def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[
     """Yield what is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a
     folder."""
     if not path:
-        raise UsageError("an empty path", "as in: envbuild cp web:/etc/motd .")
+        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
     try:
         held = opened(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
@@ -113,11 +115,13 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
         kind = os.fstat(there).st_mode
         os.close(there)
         if source.directory:
-            raise UsageError(f"{shown} is a file", f"{source.shown} is a folder: name a folder for it")
+            raise UsageError(f"{shown} is a file", f"{source.shown} is a directory: name a directory for it")
         if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-            raise UsageError(f"{shown} is neither a file nor a folder", "choose another name; `-` is standard output")
+            raise UsageError(
+                f"{shown} is neither a file nor a directory", "choose another name; `-` is standard output"
+            )
     elif path.endswith(("/", "/.")) and not source.directory:
-        raise NothingThere(f"there is no folder {shown}", "make it first, or leave the / at its end out")
+        raise NothingThere(f"there is no directory {shown}", "create it first, or leave out the / at the end")
     folder, name = _end(opened, path.rstrip("/") or "/", shown, follow=follow)
     try:
         if source.directory and not source.name:
@@ -148,7 +152,7 @@ def _new_folder(source: Source, folder: int, name: str, copier: Copier, leave_ou
 
 def _look(opened: Open, path: str, shown: str) -> int | None:
     if not path:
-        raise UsageError("an empty path", "as in: envbuild cp web:/etc/motd .")
+        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
     try:
         return opened(path, os.O_PATH)
     except FileNotFoundError:
@@ -171,8 +175,8 @@ def _look_at_end(path: str, shown: str) -> int | None:
     if held is not None and stat.S_ISLNK(os.fstat(held).st_mode) and os.path.isdir(end):
         os.close(held)
         raise UsageError(
-            f"{shown} is a link to a folder, and no link of this machine is followed",
-            f"name the folder itself: {os.path.realpath(end)}",
+            f"{shown} is a link to a directory, and links of this machine are not followed",
+            f"name the directory itself: {os.path.realpath(end)}",
         )
     return held
 
@@ -183,7 +187,7 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
     for _ in range(MOST_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
-            raise NothingThere(f"{shown} leads nowhere", "name a file or a folder")
+            raise NothingThere(f"{shown} leads nowhere", "name a file or a directory")
         try:
             folder = opened(parent or ".", os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
@@ -196,16 +200,16 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
             return folder, name  # no link, or nothing at all
         os.close(folder)
         path = os.path.join(parent, target).rstrip("/")
-    raise UsageError(f"{shown} leads in a circle of links", "name another place")
+    raise UsageError(f"{shown} is a loop of symbolic links", "name another place")
 
 
 def _explained(error: OSError, shown: str) -> UsageError:
     if error.errno == errno.ENOENT:
         return NothingThere(f"there is no {shown}", "look with: envbuild exec INSTANCE -- ls -l, or ls -l")
     if error.errno == errno.ENOTDIR:
-        return UsageError(f"{shown} goes through a file that is no folder, or is one", "leave the / at its end out")
+        return UsageError(f"{shown} uses a file as a directory", "leave the / at its end out")
     if error.errno in (errno.ELOOP, errno.EXDEV):
-        return UsageError(f"{shown} leads in a circle of links, or out of the instance", "name another place")
+        return UsageError(f"{shown} is a loop of symbolic links, or leads out of the instance", "name another place")
     return UsageError(f"{shown} can't be opened: {error.strerror}", "")
 
 

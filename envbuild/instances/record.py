@@ -133,7 +133,7 @@ def read_config(folder: str, identity: str) -> Instance:
         if not isinstance(plain.get(name), str):
             raise BadRecord(f"{_CONFIG} says no {name}")
     if isinstance(plain.get("made"), bool) or not isinstance(plain.get("made"), (int, float)):
-        raise BadRecord(f"{_CONFIG} says not when it was made")
+        raise BadRecord(f"{_CONFIG} lacks the time when it was made")
     for name in ("facts", "settings"):
         _parse(plain[name], f"{_CONFIG}, {name}")
     # What another version of envbuild knew besides is not for this one.

@@ -8,8 +8,8 @@ from envbuild.cli.build_options import add_options, build, request_from
 from envbuild.cli.environment import Environment
 
 DESCRIPTION = """\
-Compiles a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged
-NAME:latest, and written to RECIPE.lock for git to keep."""
+Compile a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged
+NAME:latest, and written to RECIPE.lock, which belongs into git."""
 
 EXAMPLES = """\
 examples:
@@ -22,9 +22,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="the recipe's file, such as web.env")
+    parser.add_argument("recipe", metavar="RECIPE", help="the file of the recipe, such as web.env")
     add_options(parser)
-    parser.add_argument("--locked", action="store_true", help="fail if the result is not what the lock says")
+    parser.add_argument("--locked", action="store_true", help="fail if the result does not match the lock")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -19,14 +19,14 @@ from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
 DESCRIPTION = """\
-Makes an image of an instance as it is now, and writes the recipe that would give the same: NAME-TAG.env begins with the
-image that the instance runs and has a line for each package, user and file that was changed by hand; the files lie
-beside it in NAME-TAG.files. The lines are built, and what they do not give is named. Packages are fetched for that
-from this machine's own sources, after a question (or with --fetch); settings that the instance has for package managers
-are not used.
+Make an image of an instance as it is now, and write a recipe that gives the same: NAME-TAG.env starts from the image
+of the instance and has a line for each package, user and file that was changed by hand; the files are in
+NAME-TAG.files beside it. The lines are tested by building them, and differences are listed. Packages are fetched for
+that from this machine's own sources, after a question (or with --fetch); the instance's own settings of package
+managers are not used.
 
-The instance stands still while its files are read. The image is tagged NAME:TAG; NAME is by default that of the
-instance's image, and TAG the instance's name."""
+The instance is paused while its files are read. The image is tagged NAME:TAG. By default NAME is the name of the
+instance's image, and TAG the name of the instance."""
 
 EXAMPLES = """\
 examples:
@@ -36,20 +36,31 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="its name, or its id or the beginning of that")
-    parser.add_argument("name", nargs="?", metavar="NAME[:TAG]", help="the tag; default: IMAGE-NAME:INSTANCE-NAME")
-    parser.add_argument("--output", "-o", default=".", metavar="DIR", help="where the recipe is written; default: here")
-    parser.add_argument("--force", action="store_true", help="replace a recipe that is there")
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or the first digits of an id")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME[:TAG]",
+        help="the tag (default: the name of the image, with the name of the instance)",
+    )
+    parser.add_argument(
+        "--output",
+        "-o",
+        default=".",
+        metavar="DIR",
+        help="write the recipe to this directory (default: the current one)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing recipe")
     level = parser.add_mutually_exclusive_group()
-    level.add_argument("--no-recipe", action="store_true", help="make the image only")
-    level.add_argument("--no-build", action="store_true", help="do not build the lines to see whether they hold")
+    level.add_argument("--no-recipe", action="store_true", help="make only the image")
+    level.add_argument("--no-build", action="store_true", help="do not test the lines by building them")
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="fetch what the lines about packages name, from this machine's own sources, without asking",
+        help="fetch packages from this machine's own sources to test the lines, without asking",
     )
     parser.add_argument(
-        "--with-secrets", action="store_true", help="lay files that look like keys or passwords beside it, too"
+        "--with-secrets", action="store_true", help="export files that look like keys or passwords, too"
     )
     add_jobs(parser)
     add_format(parser)
@@ -100,7 +111,7 @@ def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
             f"to see whether its lines hold, commit would fetch packages that {instance} says it has:\n{shown}",
             "allow it: --fetch; or write lines that nobody has tried: --no-build; or make the image only: --no-recipe",
         )
-    environment.stderr.write(f"{instance} says that it has packages which its image has not:\n")
+    environment.stderr.write(f"{instance} says that it has packages that its image lacks:\n")
     environment.stderr.writelines(f"  {' '.join(visible(line).split())}\n" for line in lines)
     environment.stderr.write("Fetch them from this machine's own package sources, and try the lines? [y/N] ")
     environment.stderr.flush()

@@ -9,7 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 
 DESCRIPTION = """\
-Says what this machine can do, found out by trying, and for each thing that it can't the command that mends it.
+Try what this machine can do, and show for each thing that it can't the command that fixes it.
 Exit code 3 if something is missing that envbuild can't work without."""
 
 EXAMPLES = """\

@@ -11,8 +11,8 @@ from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Ends the services of a group, each before those that it depends on, and removes their instances. Volumes stay, unless
---volumes says otherwise. A group whose file is gone is named."""
+Stop the services of a group, each before those that it depends on, and remove their instances. Volumes stay, unless
+--volumes is given. If the file is gone, name the group."""
 
 EXAMPLES = """\
 examples:
@@ -22,12 +22,14 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("group", nargs="?", metavar="FILE|GROUP", help="the file, or the group's name")
+    parser.add_argument("group", nargs="?", metavar="FILE|GROUP", help="the file, or the name of the group")
     add_options(parser)
     parser.add_argument(
-        "--volumes", "-v", action="store_true", help="also remove the volumes that the file declares, with all in them"
+        "--volumes", "-v", action="store_true", help="remove the volumes that the file declares, too, with their data"
     )
-    parser.add_argument("--time", "-t", type=float, metavar="SECONDS", help="how long each service has to end")
+    parser.add_argument(
+        "--time", "-t", type=float, metavar="SECONDS", help="wait this long for each service before killing it"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

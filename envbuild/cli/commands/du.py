@@ -11,7 +11,7 @@ from envbuild.store.store import Store
 from envbuild.ui.humanize import size
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Says what the store takes on disk, and how much of it only one image needs."
+DESCRIPTION = "Show how much disk space the store uses, and how much of it only one image needs."
 
 EXAMPLES = """\
 examples:

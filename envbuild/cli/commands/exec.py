@@ -7,8 +7,8 @@ import argparse
 from envbuild.cli.environment import Environment
 
 DESCRIPTION = """\
-Runs another command in a running instance, beside its own: with its user, directory and environment unless told
-otherwise. The exit code is the command's."""
+Run another command in a running instance, by default with the user, directory and environment of the instance. The
+exit code is that of the command."""
 
 EXAMPLES = """\
 examples:
@@ -20,11 +20,11 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits")
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or the first digits of an id")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
     parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
     parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
-    parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")
+    parser.add_argument("--no-tty", action="store_true", help="allocate no terminal, even on a terminal")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from envbuild.store.fsck import Findings
 
 DESCRIPTION = """\
-Reads the whole store back and says what is damaged. With --repair, damaged files are put aside and the steps that
-need them forgotten, so that the next build makes them again. Exit code 1 if something was wrong."""
+Read the whole store back and report damage. With --repair, damaged files are set aside and the steps that need them
+are forgotten, so that the next build makes them again. Exit code 1 if anything was damaged."""
 
 EXAMPLES = """\
 examples:
@@ -27,7 +27,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="put damaged files aside, and forget what needs them")
+    parser.add_argument(
+        "--repair", action="store_true", help="set damaged files aside, and forget the steps that need them"
+    )
     add_format(parser)
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Works with git: `install` sets up the clone that this folder lies in, so that `git diff` and `git log -p` show locks
-readably, `git merge` merges them package by package, and `git commit` refuses a lock that is out of date. `check`
-prints what changed in the environments between two revisions, as markdown for a pull request; exit code 1 if a lock is
-out of date. The others are for git to call."""
+Work with git: `install` sets up the clone that contains this directory, so that `git diff` and `git log -p` show
+locks in a readable form, `git merge` merges them package by package, and `git commit` refuses a lock that is out of
+date. `check` prints what changed in the environments between two revisions, as markdown for a pull request; exit
+code 1 if a lock is out of date. The other commands are called by git."""
 
 EXAMPLES = """\
 examples:
@@ -32,18 +32,18 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_subparsers(dest="part", metavar="install|check|pre-commit|show-lock|merge-lock", required=True)
-    one = parts.add_parser("install", help="set up this clone")
-    one.add_argument("--remove", action="store_true", help="take it away again")
-    one = parts.add_parser("check", help="what changed between two revisions, and whether locks are up to date")
-    one.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from where they parted")
-    one.add_argument("--format", choices=("markdown", "json"), default="markdown", help="for people or for programs")
+    one = parts.add_parser("install", help="set this clone up")
+    one.add_argument("--remove", action="store_true", help="undo the setup")
+    one = parts.add_parser("check", help="show what changed between two revisions, and whether locks are up to date")
+    one.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from their merge base")
+    one.add_argument("--format", choices=("markdown", "json"), default="markdown", help="print markdown or JSON")
     parts.add_parser("pre-commit", help="fail if a lock of the next commit is out of date")
-    one = parts.add_parser("show-lock", help="a lock as text whose diff is readable")
+    one = parts.add_parser("show-lock", help="print a lock as text with a readable diff")
     one.add_argument("file", metavar="FILE")
     one = parts.add_parser("merge-lock", help="merge three locks; the result is written over OURS")
     for name in ("base", "ours", "theirs"):
         one.add_argument(name, metavar=name.upper())
-    one.add_argument("path", nargs="?", default="", metavar="PATH", help="the lock's path, for messages")
+    one.add_argument("path", nargs="?", default="", metavar="PATH", help="the path of the lock, for messages")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -78,7 +78,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stdout.write(f"check before each commit: {visible(hook)}\n")
     else:
         environment.stderr.write(
-            f"warning: {visible(hook)} is there already, or git is told to look for it there: it stays as it is\n"
+            f"warning: {visible(hook)} exists already, or git is configured to use it: it is left as it is\n"
             f"hint: add to it: {program} git pre-commit || exit 1\n"
         )
     return 0

@@ -9,7 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption
 from envbuild.instances.records import Instances
 
-DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
+DESCRIPTION = "Send a signal to the command of instances, by default KILL."
 
 EXAMPLES = """\
 examples:
@@ -18,8 +18,10 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
-    parser.add_argument("--signal", "-s", default="KILL", metavar="SIGNAL", help="a name or a number")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
+    parser.add_argument(
+        "--signal", "-s", default="KILL", metavar="SIGNAL", help="send this signal, by name or number (default: KILL)"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -11,8 +11,8 @@ from envbuild.store.store import Store
 from envbuild.ui.tables import table
 
 DESCRIPTION = """\
-Lists the Debian, Python and Node packages of an image, as its tree says. Nothing of it is run. Records
-that can't be read come last, with the reason."""
+List the Debian, Python and Node packages of an image, as recorded in its files. Nothing of it is run. Records that
+can't be read come last, with the reason."""
 
 EXAMPLES = """\
 examples:
@@ -21,8 +21,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
-    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="only packages of this kind")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="list only packages of this kind")
     add_format(parser)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Lists the instances that run, or with --all those that are over, too; and those whose record is damaged, which can be
-removed."""
+List the instances that run, or with --all those that have ended, too. Instances with a damaged record are always
+listed; they can be removed."""
 
 EXAMPLES = """\
 examples:
@@ -28,8 +28,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
-    parser.add_argument("--group", "-g", metavar="NAME", help="only those of this group of services (envbuild up)")
+    parser.add_argument("--all", "-a", action="store_true", help="list instances that have ended, too")
+    parser.add_argument("--group", "-g", metavar="NAME", help="list only the instances of this group (envbuild up)")
     add_format(parser)
 
 

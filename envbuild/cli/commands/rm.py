@@ -10,7 +10,7 @@ from envbuild.errors import WorkFailed
 from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance
 from envbuild.store.store import Store
 
-DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
+DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
 
 EXAMPLES = """\
 examples:
@@ -19,7 +19,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument("--force", "-f", action="store_true", help="stop it first if it runs")
 
 

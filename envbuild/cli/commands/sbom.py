@@ -11,8 +11,8 @@ from envbuild.errors import FileUnusable
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Writes the bill of materials of an image: its packages with their URLs, versions, hashes and licences. The same image
-gives the same text."""
+Write the bill of materials of an image: its packages with their URLs, versions, hashes and licences. The same image
+always gives the same text."""
 
 EXAMPLES = """\
 examples:
@@ -21,11 +21,11 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument(
         "--format", choices=("cyclonedx", "spdx"), default="cyclonedx", help="CycloneDX 1.5 or SPDX 2.3, as JSON"
     )
-    parser.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
+    parser.add_argument("--output", "-o", metavar="FILE", help="write to this file (default: standard output)")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
-what is called so; or with --failed where the last build of a recipe failed, with the files as the failed step left
-them, its user, directory and environment."""
+Open a shell: in an image, where all changes are thrown away; in a running instance of this name, beside its command;
+or with --failed where the last build of a recipe failed, with the files, user, directory and environment of the
+failed step."""
 
 EXAMPLES = """\
 examples:
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
     )
-    parser.add_argument("--failed", action="store_true", help="where the last build failed")
+    parser.add_argument("--failed", action="store_true", help="open the shell where the last build failed")
     add_options(parser)
 
 

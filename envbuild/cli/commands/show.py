@@ -12,7 +12,7 @@ from envbuild.ui.humanize import duration, size
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Shows an image: its names, digests, facts, the steps that made it, and how large it is."
+DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
 
 EXAMPLES = """\
 examples:
@@ -23,7 +23,7 @@ Pairs = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     add_format(parser)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
 DESCRIPTION = """\
-Says what running instances use: processors (100% is one of them), memory, disk written, processes. On a terminal the
-table is renewed until Ctrl-C."""
+Show what running instances use: processors (100% is one processor), memory, disk space written, processes. On a
+terminal the table is updated until Ctrl-C."""
 
 EXAMPLES = """\
 examples:
@@ -35,8 +35,10 @@ SHORT = 0.5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or ids' first digits; default: all")
-    parser.add_argument("--no-stream", action="store_true", help="one table, as if this were no terminal")
+    parser.add_argument(
+        "instance", nargs="*", metavar="INSTANCE", help="names, or the first digits of ids (default: all)"
+    )
+    parser.add_argument("--no-stream", action="store_true", help="print one table and exit")
     add_format(parser)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Says of each recipe of this folder whether its lock is up to date with it, whether the image that the lock names is in
-the store and the tag points to it, and which files that it copies changed since. Nothing runs."""
+Show for each recipe of this directory whether its lock is up to date, whether the image that the lock names is in
+the store and the tag points to it, and which of the files that it copies have changed since. Nothing runs."""
 
 EXAMPLES = """\
 examples:
@@ -29,20 +29,22 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes; default: all *.env of this folder")
-    parser.add_argument("--exit-code", action="store_true", help="exit with 1 if a recipe is not as it should be")
+    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes (default: all *.env of this directory)")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit with 1 if a recipe is not locked, built and tagged"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     paths = arguments.recipe or sorted(glob.glob("*.env"))
     if not paths:
-        raise UsageError("there is no recipe in this folder", "name one, as in: envbuild status services/web.env")
+        raise UsageError("there is no recipe in this directory", "name one, as in: envbuild status services/web.env")
     with Store.open(environment.store_path()) as store:
         for path in arguments.recipe:
             if not os.path.isfile(path):
                 raise UsageError(
-                    f"there is no recipe {path}", "envbuild status without a name shows those of this folder"
+                    f"there is no recipe {path}", "envbuild status without a name shows the recipes of this directory"
                 )
         found = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from envbuild.ui.compose_display import GroupDisplay
 
 DESCRIPTION = """\
-Starts the services of a file (docs/services.md) as one group: builds what has to be built, starts each service after
-those that it depends on, and returns when all are up and healthy. What runs as the file says is left alone."""
+Start the services of a compose file (docs/services.md) as one group: build their images where needed, start each
+service after those that it depends on, and return when all are up and healthy. Services that already run as
+described are left alone."""
 
 EXAMPLES = """\
 examples:
@@ -31,15 +32,25 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="*", metavar="[FILE] [SERVICE ...]", help="the file, and which of its services")
+    parser.add_argument(
+        "words", nargs="*", metavar="[FILE] [SERVICE ...]", help="the file, and the services to start (default: all)"
+    )
     parser.usage = "envbuild up [OPTION ...] [FILE] [SERVICE ...]"
     add_options(parser)
-    parser.add_argument("--follow", "-f", action="store_true", help="show what they print, until Ctrl-C ends the group")
-    parser.add_argument("--no-build", action="store_true", help="fail if a recipe is not built as it is")
-    parser.add_argument("--force-recreate", action="store_true", help="make all instances anew, changed or not")
-    parser.add_argument("--remove-orphans", action="store_true", help="remove services that the file no longer has")
     parser.add_argument(
-        "--profile", action="append", default=[], metavar="NAME", help="also services of this profile (may repeat)"
+        "--follow", "-f", action="store_true", help="show the output of the services, until Ctrl-C stops the group"
+    )
+    parser.add_argument("--no-build", action="store_true", help="fail if a recipe has changed since it was built")
+    parser.add_argument("--force-recreate", action="store_true", help="recreate all instances, changed or not")
+    parser.add_argument(
+        "--remove-orphans", action="store_true", help="remove instances of services that the file no longer has"
+    )
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="start services of this profile, too (may repeat)",
     )
 
 

@@ -12,9 +12,10 @@ from envbuild.errors import UsageError
 from envbuild.ui.tables import print_moves
 
 DESCRIPTION = """\
-Renews what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
-builds, and writes the new lock. With names of packages only these move, and what they force. The lock's diff in git
-shows what moved. Without a recipe it means those of the current folder that have a lock."""
+Renew what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
+build, and write the new lock. With names of packages, only these move, and those that they require to. The diff of
+the lock in git shows what moved. Without a recipe, all recipes of the current directory that have a lock are
+updated."""
 
 EXAMPLES = """\
 examples:
@@ -53,12 +54,14 @@ def _locked_here(packages: tuple[str, ...]) -> list[str]:
     """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
     found = sorted(path.removesuffix(".lock") for path in glob.glob("*.lock") if os.path.isfile(path[: -len(".lock")]))
     if not found:
-        raise UsageError("no recipe with a lock lies in this folder", "name one, as in: envbuild update web.env")
+        raise UsageError("there is no recipe with a lock in this directory", "name one, as in: envbuild update web.env")
     if len(found) > 1 and packages:
         texts = {path: open_text(f"{path}.lock") for path in found}
         fitting = [path for path in found if all(f'name: "{name}' in texts[path] for name in packages)]
         if not fitting:
-            raise UsageError(f"no lock in this folder has {' and '.join(packages)}", f"there are: {', '.join(texts)}")
+            raise UsageError(
+                f"no lock in this directory has {' and '.join(packages)}", f"there are: {', '.join(texts)}"
+            )
         return fitting
     return found
 

@@ -17,9 +17,9 @@ from envbuild.cli.environment import Environment
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Builds an image again from the recipe, the lock and the files that it was built from, which are kept beside it, and
-says whether the same digest comes out. Every step runs; tags, locks and the cache stay as they are. Exit code 1 if it
-differs, with the files that do."""
+Rebuild an image from the recipe, the lock and the files that it was built from, which are kept with it, and compare
+the digests. Every step runs; tags, locks and the cache stay as they are. If the digests differ, list the files that
+do, and exit with 1."""
 
 EXAMPLES = """\
 examples:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from envbuild.instances.volume_users import User
 
 DESCRIPTION = """\
-Named volumes: folders of data that outlive the instances that use them. `run -v NAME:DIR` makes one that is not there,
-with what the image has in DIR. Nothing but `volume rm` removes one."""
+Manage named volumes: directories of data that outlive the instances that use them. `run -v NAME:DIR` creates a
+volume if needed, with what the image has in DIR. Only `volume rm` removes a volume."""
 
 EXAMPLES = """\
 examples:
@@ -34,14 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ls|show|create|rm")
     listing = commands.add_parser("ls", help="list the volumes")
     add_format(listing)
-    show = commands.add_parser("show", help="where a volume lies, and which instances use it")
+    show = commands.add_parser("show", help="show the path of a volume, and which instances use it")
     show.add_argument("name", metavar="NAME")
     add_format(show)
-    create = commands.add_parser("create", help="make an empty volume")
+    create = commands.add_parser("create", help="create an empty volume")
     create.add_argument("name", metavar="NAME")
-    remove = commands.add_parser("rm", help="remove volumes with all that is in them")
+    remove = commands.add_parser("rm", help="remove volumes with their data")
     remove.add_argument("name", metavar="NAME", nargs="+")
-    remove.add_argument("--force", "-f", action="store_true", help="also those that instances which are over would use")
+    remove.add_argument(
+        "--force", "-f", action="store_true", help="remove volumes that only stopped instances use, too"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

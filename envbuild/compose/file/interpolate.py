@@ -42,7 +42,7 @@ def _interpolated(text: str, variables: Mapping[str, str], unset: Callable[[str]
         length += len(value)
         if length > MOST_CHARACTERS:
             message = f"with its variables the text has more than {MOST_CHARACTERS:,} characters"
-            raise BadReference(dollar, at - dollar, message, "is a variable made of itself?")
+            raise BadReference(dollar, at - dollar, message, "does a variable refer to itself?")
         parts.append(value)
     return "".join([*parts, text[at:]])
 

@@ -102,7 +102,9 @@ def _restart(reader: Reader, node: Node) -> Fields:
         "unless-stopped": "always",
     }
     if when not in rules or (colon and (when != "on-failure" or not re.fullmatch("[0-9]{1,9}", most))):
-        reader.error(node.span, f"restart '{text}' is no rule", "it is no, always, on-failure[:N] or unless-stopped")
+        reader.error(
+            node.span, f"restart '{text}' is not a valid rule", "it is no, always, on-failure[:N] or unless-stopped"
+        )
         return {}
     return {"restart": rules[when], "restarts": int(most) if colon else None}
 

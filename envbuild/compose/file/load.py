@@ -105,7 +105,7 @@ _START = "as in: services: {web: {image: web}}"
 def _group(reader: Reader, root: Map, name: str | None) -> Group:
     parts = {one.key.text: one for one in reader.entries(root, "a file of services", _KEYS, OF_FILE)}
     if "version" in parts:
-        reader.note(parts["version"].key.span, "'version' says nothing any more", "leave it out")
+        reader.note(parts["version"].key.span, "'version' has no meaning any more", "leave it out")
     given = reader.checked(group_name, parts["name"].value, "name") if "name" in parts else None
     if name is not None:
         try:

@@ -30,8 +30,8 @@ class Volumes:
     def named(self, reader: Reader, key: str, span: Span) -> str:
         """Return the real name of a volume of the file."""
         if key not in self._declared:
-            hint = did_you_mean(key, self._declared, f"declare it: volumes: {{{key}: }}; a folder is ./{key}")
-            reader.error(span, f"there is no volume '{key}'", hint)
+            hint = did_you_mean(key, self._declared, f"declare it: volumes: {{{key}: }}; a directory is ./{key}")
+            reader.error(span, f"there is not a valid volume '{key}'", hint)
             return key
         return self._declared[key].name
 
@@ -60,7 +60,7 @@ def _short(reader: Reader, node: Node, volumes: Volumes) -> Mount | None:
     options = parts[2].split(",") if len(parts) == 3 else []
     target = parts[1] if len(parts) > 1 else parts[0]
     if len(parts) > 3 or not parts[0] or not target.startswith("/"):
-        reader.error(node.span, f"'{text}' is no volume", "as in: ./data:/srv/data:ro, or NAME:/srv/data")
+        reader.error(node.span, f"'{text}' is not a valid volume", "as in: ./data:/srv/data:ro, or NAME:/srv/data")
         return None
     for option in options:
         if option not in _READ_ONLY and option not in _NO_MEANING:
@@ -80,7 +80,7 @@ def _long(reader: Reader, node: Map, volumes: Volumes) -> Mount | None:
     kind = reader.text(given["type"], "type") if "type" in given else ""
     if kind not in ("bind", "volume", "tmpfs"):
         span = given["type"].span if "type" in given else node.span
-        reader.error(span, f"'{kind}' is no type of a volume" if kind else "a volume needs its type", _KINDS)
+        reader.error(span, f"'{kind}' is not a valid type of a volume" if kind else "a volume needs its type", _KINDS)
         return None
     target = reader.checked(inside, given["target"], "target") if "target" in given else None
     source = reader.text(given["source"], "source") if "source" in given else ""
@@ -101,14 +101,14 @@ def _long(reader: Reader, node: Map, volumes: Volumes) -> Mount | None:
     return Mount("bind", reader.host_path(source), target, read_only, create=create, span=node.span)
 
 
-_KINDS = "it is bind (of a folder of the host), volume (of the store) or tmpfs (in memory)"
+_KINDS = "it is bind (of a directory of the host), volume (of the store) or tmpfs (in memory)"
 
 
 def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, int]:
     """Tell whether a folder to bind is made, and the size of a tmpfs."""
     create, bytes_ = True, 0
     if (kind != "bind" and "bind" in given) or (kind != "volume" and "volume" in given):
-        reader.error(given["bind" if "bind" in given else "volume"].span, f"these are no options of a {kind}", "")
+        reader.error(given["bind" if "bind" in given else "volume"].span, f"these options don't apply to a {kind}", "")
     if "bind" in given:
         absent = {"propagation": "leave it out", "selinux": "leave it out", "recursive": "leave it out"}
         for one in reader.entries(given["bind"], "bind", ("create_host_path",), absent):

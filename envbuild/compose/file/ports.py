@@ -34,7 +34,7 @@ def short_ports(text: str) -> tuple[Port, ...]:
     elif body.count(":") > 1:
         host, colon, numbers = body.partition(":")
     if colon and not host:
-        raise InvalidValue(f"'{text}' is no port", _FORM)
+        raise InvalidValue(f"'{text}' is not a valid port", _FORM)
     published, colon, target = numbers.rpartition(":")
     return mappings(host, published, target, protocol or "tcp", text)
 
@@ -69,10 +69,10 @@ def port_range(text: str) -> tuple[int, ...]:
 def _range(text: str, whole: str) -> tuple[int, ...]:
     found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
     if not found:
-        raise InvalidValue(f"'{whole}' is no port", _FORM)
+        raise InvalidValue(f"'{whole}' is not a valid port", _FORM)
     first, last = int(found[1]), int(found[2] or found[1])
     if not 1 <= first <= last <= 65_535:
-        raise InvalidValue(f"'{text}' is no port", "a port is a number from 1 to 65535")
+        raise InvalidValue(f"'{text}' is not a valid port", "a port is a number from 1 to 65535")
     return tuple(range(first, last + 1))
 
 

@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
     if text == "0":
         return 0.0
     if not text or not found:
-        raise InvalidValue(f"'{text}' is no duration", "a duration is written 10s, 1m30s or 500ms")
+        raise InvalidValue(f"'{text}' is not a valid duration", "a duration is written 10s, 1m30s or 500ms")
     hours, minutes, whole, thousandths, millionths = (float(one or 0) for one in found.groups())
     total = 3600 * hours + 60 * minutes + whole + thousandths / 1e3 + millionths / 1e6
     if total >= 1e9:
@@ -34,10 +34,10 @@ def size(text: str) -> int:
     """Return bytes, from `512m`, `1.5g`, `64kb` or a number; k is 1024."""
     found = _SIZE.fullmatch(text)
     if not found:
-        raise InvalidValue(f"'{text}' is no size", "a size is written 512m, 1.5g or as a number of bytes")
+        raise InvalidValue(f"'{text}' is not a valid size", "a size is written 512m, 1.5g or as a number of bytes")
     bytes_ = int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
     if not 0 < bytes_ < 2**63:
-        raise InvalidValue(f"'{text}' is no size to have", "it must be more than 0, and less than 8 EiB")
+        raise InvalidValue(f"'{text}' is out of range", "it must be more than 0, and less than 8 EiB")
     return bytes_
 
 
@@ -52,9 +52,9 @@ def boolean(text: str) -> bool:
 def whole(text: str) -> int:
     """Return a whole number from 0."""
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise InvalidValue(f"'{text}' is no whole number", "expected a number such as 3")
+        raise InvalidValue(f"'{text}' is not a whole number", "expected a number such as 3")
     if len(text) > 1 and text.startswith("0"):
-        raise InvalidValue(f"'{text}' is octal for some readers of YAML", "leave out the 0 before it")
+        raise InvalidValue(f"'{text}' is octal for some YAML parsers", "leave out the leading 0")
     return int(text)
 
 
@@ -98,12 +98,12 @@ def variable(text: str) -> str:
 def inside(text: str) -> str:
     """Return an absolute path in an instance, without a slash at its end."""
     if not text.startswith("/"):
-        raise InvalidValue(f"'{text}' is no absolute path", "a path in the instance starts with '/'")
+        raise InvalidValue(f"'{text}' is not an absolute path", "a path in the instance starts with '/'")
     return text.rstrip("/") or "/"
 
 
 def clear(text: str) -> str:
     """Return a plain word that each reader of YAML takes for the same text."""
     if _UNCLEAR.fullmatch(text):
-        raise InvalidValue(f"'{text}' is another number for some readers of YAML", f'put it in quotes: "{text}"')
+        raise InvalidValue(f"'{text}' is a different number for some YAML parsers", f'put it in quotes: "{text}"')
     return text
