@@ -142,7 +142,7 @@ EnvbuildError  exit 2
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
     WrongHash(package, actual, where)  packages.errors
-  ChildError(exit_code, told)  linux.forked
+  ChildError(exit_code, reported)  linux.forked
   Stopped  build.step_failure
   StoreDamaged(what)  exit 1  store.database
 
@@ -175,7 +175,7 @@ class EnvbuildError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.told = False
+        self.reported = False
         """Whether a display has shown it while it happened, so that it isn't shown again at the end."""
 
     def text(self) -> tuple[str, str]:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-_MOST_DIGITS = 11
+_MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
@@ -58,7 +58,7 @@ class Environment:
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None
-        if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
+        if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
             kind, example = "number of seconds since 1970", "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"
             raise BadOption("SOURCE_DATE_EPOCH", text, kind, example)
         return int(text)

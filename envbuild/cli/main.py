@@ -81,7 +81,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report(Interrupted(), environment)
     except EnvbuildError as error:
-        return error.exit_code if error.told else _report(error, environment)
+        return error.exit_code if error.reported else _report(error, environment)
     except BrokenPipeError as error:
         if not _reader_went_away():
             return _report_bug(error, environment)

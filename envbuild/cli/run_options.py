@@ -101,4 +101,4 @@ def open_published(arguments: argparse.Namespace) -> list[socket]:
     if arguments.network == "host":
         raise UsageError(*MAPPING_MEANS_NOTHING)
     ports = [port for text in arguments.publish for port in parse_ports(text)]
-    return [one for _, one in open_ports(ports)]
+    return [listener for _, listener in open_ports(ports)]

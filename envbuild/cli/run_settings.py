@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from envbuild.store.store import Store
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-MOST_PROCESSORS = 10_000
+MAX_PROCESSORS = 10_000
 _VOLUME_EXAMPLE = "-v ./data:/srv/data, -v data:/srv/data"
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
@@ -124,13 +124,13 @@ def settings_from(
         mounts.append(_here())
         # Who works in the user's own folder is the user: root inside.
         user, workdir = "", mounts[-1].target
-    targets = [one.target for one in mounts]
+    targets = [mount.target for mount in mounts]
     for target in targets:
         if targets.count(target) > 1:
             raise UsageError(f"two mounts have the target {target}", "choose another target for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
-    if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
+    if not arguments.cpus < MAX_PROCESSORS:  # what is no number at all is not less either
         raise BadOption("--cpus", str(arguments.cpus), "number of processors", "--cpus 1.5")
     if arguments.hostname:
         check_name(arguments.hostname, "a host")

@@ -23,13 +23,13 @@ def unknown(instances: Instances, name: str) -> Warned:
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
     """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
-    for one in found:
-        store.instances.remove(one.instance)
-        for volume in one.anonymous:
+    for member in found:
+        store.instances.remove(member.instance)
+        for volume in member.anonymous:
             known = store.volumes.get(volume)
             if known is not None:
                 store.volumes.remove(known)
-        emit(Progressed(one.service, REMOVED))
+        emit(Progressed(member.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:

@@ -47,24 +47,26 @@ def find_images(
     """
     found: dict[str, tuple[Image, str]] = {}
     wrong: list[Diagnostic] = []
-    for one in services:
+    for service in services:
         try:
-            if one.recipe is not None and not os.path.isfile(one.recipe.path):
-                wrong.append(group.problem(one.origin, f"there is no recipe {one.recipe.path}", "write it first"))
-            elif one.image is not None:
+            if service.recipe is not None and not os.path.isfile(service.recipe.path):
+                wrong.append(
+                    group.problem(service.origin, f"there is no recipe {service.recipe.path}", "write it first")
+                )
+            elif service.image is not None:
                 folder = os.path.dirname(group.file) or "."
-                found[one.name] = find_image(store, one.image, folder), one.image
+                found[service.name] = find_image(store, service.image, folder), service.image
         except EnvbuildError as error:
-            wrong.append(group.problem(one.origin, error.message, error.hint))
+            wrong.append(group.problem(service.origin, error.message, error.hint))
     if wrong:
         raise ServiceErrors(wrong)
     made: dict[Recipe, Image] = {}
-    for one in services:
-        if one.recipe is None:
+    for service in services:
+        if service.recipe is None:
             continue
-        if one.recipe not in made:
-            made[one.recipe] = _built(store, one.name, one.recipe, build, emit, epoch)
-        found[one.name] = made[one.recipe], _tag(store, made[one.recipe])
+        if service.recipe not in made:
+            made[service.recipe] = _built(store, service.name, service.recipe, build, emit, epoch)
+        found[service.name] = made[service.recipe], _tag(store, made[service.recipe])
     return found
 
 
@@ -85,6 +87,6 @@ def _built(
 
 
 def _tag(store: Store, image: Image) -> str:
-    tags = [one.full for one in store.tags.all(image.digest)]
-    latest = [one for one in tags if one.endswith(f":{LATEST}")]
+    tags = [tag.full for tag in store.tags.all(image.digest)]
+    latest = [tag for tag in tags if tag.endswith(f":{LATEST}")]
     return [*latest, *tags, image.digest[:12]][0]

@@ -53,12 +53,18 @@ def plan_all(
             plans.append(_plan(store, group, service, image, reference))
         except EnvbuildError as error:
             wrong.append(group.problem(service.span, f"{service.name}: {error.message}", error.hint))
-    checked = {one.service.name for one in plans if one.settings.health is not None}
+    checked = {plan.service.name for plan in plans if plan.settings.health is not None}
     for plan in plans:
-        for one in plan.service.depends:
-            if one.condition == WHEN_HEALTHY and one.service not in checked and group.service(one.service) in services:
-                message = f"{one.service} has no health check that {plan.service.name} could wait for"
-                wrong.append(group.problem(one.span, message, "add a healthcheck to it, or health to its recipe"))
+        for dependency in plan.service.depends:
+            if (
+                dependency.condition == WHEN_HEALTHY
+                and dependency.service not in checked
+                and group.service(dependency.service) in services
+            ):
+                message = f"{dependency.service} has no health check that {plan.service.name} could wait for"
+                wrong.append(
+                    group.problem(dependency.span, message, "add a healthcheck to it, or health to its recipe")
+                )
     if wrong:
         raise ServiceErrors(wrong)
     return tuple(plans)
@@ -97,7 +103,7 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
         SERVICE: service.name,
         NAME: name,
         SETTINGS: digest,
-        AFTER: " ".join(one.service for one in service.depends),
+        AFTER: " ".join(dependency.service for dependency in service.depends),
         ANONYMOUS: " ".join(service.anonymous),
     }
     settings = settings.replace(labels=(*service.labels, *own.items()))

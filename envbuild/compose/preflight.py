@@ -28,18 +28,18 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
     found = []
     for service in services:
         mounts = []
-        for one in service.mounts:
-            source = os.path.realpath(one.source) if one.kind == "bind" else one.source
-            if one.kind == "bind" and not os.path.exists(source):
-                if not one.create:
-                    wrong.append(group.problem(one.span, f"{source} does not exist", "create it first"))
+        for mount in service.mounts:
+            source = os.path.realpath(mount.source) if mount.kind == "bind" else mount.source
+            if mount.kind == "bind" and not os.path.exists(source):
+                if not mount.create:
+                    wrong.append(group.problem(mount.span, f"{source} does not exist", "create it first"))
                     continue
                 try:
                     os.makedirs(source)
                     emit(Warned(f"the directory {source} was created, as {service.name} binds it"))
                 except OSError as error:
-                    wrong.append(group.problem(one.span, f"{source} can't be created: {error.strerror}"))
-            mounts.append(one.replace(source=source))
+                    wrong.append(group.problem(mount.span, f"{source} can't be created: {error.strerror}"))
+            mounts.append(mount.replace(source=source))
         found.append(service.replace(mounts=tuple(mounts)))
     if wrong:
         raise ServiceErrors(wrong)
@@ -50,7 +50,9 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     """Raise ServiceErrors where a volume that is somebody else's is not there."""
     used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
     missing = [
-        one for one in group.volumes if one.external and one.name in used and store.volumes.get(one.name) is None
+        volume
+        for volume in group.volumes
+        if volume.external and volume.name in used and store.volumes.get(volume.name) is None
     ]
     if missing:
         hint = "it is external: create it first, or leave out external"
@@ -61,8 +63,10 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
     """Raise ServiceErrors where an instance of something else, or of another service, has the name of one."""
-    own = {one.instance.name for one in members(store.instances, group.name)}
-    taken = dict.fromkeys({one.name for one in store.instances.all()} - own, "an instance that is not of this group")
+    own = {member.instance.name for member in members(store.instances, group.name)}
+    taken = dict.fromkeys(
+        {instance.name for instance in store.instances.all()} - own, "an instance that is not of this group"
+    )
     wrong = []
     for plan in plans:
         if plan.name in taken:

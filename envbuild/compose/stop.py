@@ -23,7 +23,7 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
     `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
     to end goes on ending. No thread is made: who removes an instance has to enter a namespace first.
     """
-    left = [one for one in found if not is_over(instances.state(one.instance))]
+    left = [member for member in found if not is_over(instances.state(member.instance))]
     ending: dict[socket, Member] = {}
     try:
         while left or ending:
@@ -51,22 +51,22 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
 
 def kill(found: Sequence[Member]) -> None:
     """End all of them at once."""
-    for one in found:
+    for member in found:
         try:
-            ask(one.instance, SIGNAL, (int(signal.SIGKILL),))
+            ask(member.instance, SIGNAL, (int(signal.SIGKILL),))
         except NotRunning:
             pass
 
 
-def _is_needed(one: Member, going: Sequence[Member]) -> bool:
+def _is_needed(member: Member, going: Sequence[Member]) -> bool:
     """Tell whether another one that goes on running depends on it."""
-    return any(one.service in other.after for other in going if other is not one)
+    return any(member.service in other.after for other in going if other is not member)
 
 
-def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
+def _ask_to_end(member: Member, seconds: float | None) -> socket | None:
     """Return the connection on which its end will be told, None if it is over."""
     try:
-        link = connect(one.instance)
+        link = connect(member.instance)
     except NotRunning:
         return None
     try:

@@ -73,7 +73,7 @@ class Ascent:
         self._group = group
         self._emit = emit
         self._running: dict[str, Instance] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._excused: set[str] = set()
         self._started: list[str] = []
 
@@ -88,12 +88,12 @@ class Ascent:
             if one.action == KEEP and one.instance is not None:
                 self._running[one.plan.service.name] = one.instance
                 self._emit(Progressed(one.plan.service.name, UNCHANGED))
-        changed = [one for one in decisions if one.action != KEEP]
+        changed = [decision for decision in decisions if decision.action != KEEP]
         try:
             if changed:
                 self._make_room(changed)
                 with Starter.ready(self._store, machine, [one.plan for one in changed]) as starter:
-                    self._start_in_order(changed, starter, {one.plan.service.name for one in decisions})
+                    self._start_in_order(changed, starter, {decision.plan.service.name for decision in decisions})
             if wait:
                 self._wait_for_health(decisions)
         except StaysUnhealthy:
@@ -104,18 +104,20 @@ class Ascent:
 
     def _make_room(self, changed: Sequence[Decision]) -> None:
         """End what is to be made anew, when all ports can be had that nobody of the group has."""
-        for network in {one.plan.settings.network for one in changed}:
+        for network in {decision.plan.settings.network for decision in changed}:
             check_network(network)
-        check_ports([one.plan for one in changed], [port for one in changed for port in one.holds])
-        old = [one.plan.service.name for one in changed if one.action == RECREATE]
+        check_ports([decision.plan for decision in changed], [port for decision in changed for port in decision.holds])
+        old = [decision.plan.service.name for decision in changed if decision.action == RECREATE]
         for name in old:
             self._emit(Progressed(name, RECREATING))
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in old]
+        found = [member for member in members(self._store.instances, self._group.name) if member.service in old]
         end(self._store.instances, found, lambda event: None)
 
     def _undo(self) -> None:
         """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in self._started]
+        found = [
+            member for member in members(self._store.instances, self._group.name) if member.service in self._started
+        ]
         try:
             end(self._store.instances, found, self._emit)
         except KeyboardInterrupt:
@@ -143,7 +145,9 @@ class Ascent:
     def _is_ready(self, decision: Decision, chosen: Collection[str]) -> bool:
         """Tell whether all that it depends on is as it wants it. Raises ServiceFailed if that can't come to be."""
         service = decision.plan.service
-        return all(self._holds(service.name, one) for one in service.depends if one.service in chosen)
+        return all(
+            self._holds(service.name, dependency) for dependency in service.depends if dependency.service in chosen
+        )
 
     def _holds(self, service: str, dependency: Dependency) -> bool:
         name = dependency.service
@@ -174,12 +178,16 @@ class Ascent:
             self._started.append(name)
             ports = self._store.instances.state(started.instance).ports
             shown = ", ".join(f"{host}:{number} -> {inside}/{kind}" for host, number, inside, kind in ports)
-            self._told.add((name, STARTED))
+            self._reported.add((name, STARTED))
             self._emit(Progressed(name, STARTED, shown))
 
     def _wait_for_health(self, decisions: Sequence[Decision]) -> None:
         """Wait until each with a check is healthy; one that has ended badly by then is a failure, too."""
-        left = {one.plan.service.name: one for one in decisions if one.plan.service.name not in self._excused}
+        left = {
+            decision.plan.service.name: decision
+            for decision in decisions
+            if decision.plan.service.name not in self._excused
+        }
         while left:
             for name, one in list(left.items()):
                 instance = self._running[name]
@@ -199,8 +207,8 @@ class Ascent:
                 time.sleep(_PAUSE)
 
     def _tell(self, service: str, what: str, detail: str = "") -> None:
-        if (service, what) not in self._told:
-            self._told.add((service, what))
+        if (service, what) not in self._reported:
+            self._reported.add((service, what))
             self._emit(Progressed(service, what, detail))
 
     def _failed(

@@ -204,7 +204,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
     task = Task(identity, name, folder, from_plain(plain), receive_request(link))
     opened: list[socket] = []
     while len(opened) < ports and (more := receive(link)) is not None:
-        opened += [socket(fileno=one) for one in more[2]]
+        opened += [socket(fileno=descriptor) for descriptor in more[2]]
 
     def tell(notes: tuple[str, ...]) -> None:
         _answer(link, "started", notes)

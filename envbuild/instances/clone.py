@@ -10,7 +10,7 @@ from envbuild.instances.volumes import Volumes
 
 def name_of_clone(instances: Instances, name: str) -> str:
     """Return NAME-2, or the next number that is free."""
-    taken = {one.name for one in instances.all()}
+    taken = {instance.name for instance in instances.all()}
     number = 2
     while f"{name}-{number}" in taken:
         number += 1

@@ -9,14 +9,13 @@ from envbuild.errors import UsageError, fields
 from envbuild.instances.network.ports import Port
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.plan.image_config import Facts
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 from envbuild.store.record_text import fits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Pairs = tuple[tuple[str, str], ...]
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
 NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK = "none", "host", "private"
 RESERVED = (NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK)
@@ -141,8 +140,8 @@ def from_plain(plain: dict[str, Any]) -> Settings:
         "fixed": tuple,
         "environment": _pairs,
         "labels": _pairs,
-        "mounts": lambda rows: tuple(Mount(*one) for one in rows),
-        "ports": lambda rows: tuple(Port(*one) for one in rows),
+        "mounts": lambda rows: tuple(Mount(*row) for row in rows),
+        "ports": lambda rows: tuple(Port(*row) for row in rows),
         "restart": lambda row: Restart(*row),
         "limits": lambda row: Limits(*row),
         "health": lambda row: None if row is None else Health(tuple(row[0]), *row[1:]),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def wait(self) -> int: ...
 
 
-LONGEST_WAIT = 1e9
+MAX_WAIT = 1e9
 PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
@@ -200,13 +200,13 @@ def _is_question(kind: str, payload: tuple[Any, ...]) -> bool:
     if kind == control_client.ENTER:
         pairs = payload[1] if len(payload) > 1 and isinstance(payload[1], tuple) else ("",)
         return fits(payload, (TEXTS, tuple, str, str, bool)) and all(
-            isinstance(one, tuple) and fits(one, (str, str)) for one in pairs
+            isinstance(pair, tuple) and fits(pair, (str, str)) for pair in pairs
         )
     if kind == control_client.SIGNAL:
         return fits(payload, (int,)) and 0 < payload[0] < signal.NSIG
     if kind == control_client.STOP:
         given = fits(payload, (int,)) or fits(payload, (float,))
-        return payload == (None,) or (given and 0 <= payload[0] < LONGEST_WAIT)
+        return payload == (None,) or (given and 0 <= payload[0] < MAX_WAIT)
     return payload == ()
 
 

@@ -14,7 +14,7 @@ from envbuild.instances.rootfs import Inside
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
 MOUNTED = ("dev", "proc", "sys")
 """What is left out of a running instance's root: nothing of it is a file of the instance."""
@@ -184,7 +184,7 @@ def _look_at_end(path: str, shown: str) -> int | None:
 def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str]:
     """Return the directory and the name that a path leads to in the end: when links at its end are followed, or as it
     is."""
-    for _ in range(MOST_LINKS):
+    for _ in range(MAX_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
             raise NothingThere(f"{shown} leads nowhere", "name a file or a directory")

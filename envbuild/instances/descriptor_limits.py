@@ -10,7 +10,7 @@ import os
 
 from envbuild.record import Record
 
-MOST_KEPT = 256
+MAX_KEPT = 256
 
 
 class Allowance(Record):
@@ -26,7 +26,7 @@ def allowance() -> Allowance:
     limit = os.sysconf("SC_OPEN_MAX")
     if limit < 0:
         limit = 1 << 20
-    kept = min(MOST_KEPT, limit // 4)
+    kept = min(MAX_KEPT, limit // 4)
     return Allowance(limit - kept, kept)
 
 

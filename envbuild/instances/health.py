@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-_MOST_OUTPUT = 4096
+_MAX_OUTPUT = 4096
 _CHUNK = 1 << 16
 
 
@@ -149,11 +149,11 @@ class _Output:
                 over = over or descriptor == self._over
                 if descriptor == self._reading:
                     chunk = self._chunk()
-                    kept += chunk[: _MOST_OUTPUT - len(kept)]
+                    kept += chunk[: _MAX_OUTPUT - len(kept)]
                     if not chunk:
                         poller.unregister(descriptor)
         # What it left in the pipe; something that it started may print without end.
-        kept += self._chunk()[: _MOST_OUTPUT - len(kept)]
+        kept += self._chunk()[: _MAX_OUTPUT - len(kept)]
         return kept.decode(errors="replace")
 
     def _chunk(self) -> bytes:

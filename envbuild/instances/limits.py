@@ -67,11 +67,11 @@ class Group:
             # Process 1 first: what it forks from then on is in the groups already.
             for path in self.paths:
                 _write(f"{path}/cgroup.procs", str(pid))
-            for one in _children(pid):
+            for child in _children(pid):
                 for path in self.paths:
-                    _write(f"{path}/cgroup.procs", str(one))
+                    _write(f"{path}/cgroup.procs", str(child))
                 if self._limits_memory():
-                    _perform([Deed(f"/proc/{one}/oom_score_adj", GOES_FIRST, optional=True)])
+                    _perform([Deed(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
         except OSError as error:
             self.warnings = (*self.warnings, f"the limits have no effect: {error.strerror}; {_DELEGATE}")
         self._killed = self._kills()
@@ -108,7 +108,7 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
     warnings = []
     places = hierarchies(_read(_MOUNTS), _read(_OWN), lambda path: _words(f"{path}/cgroup.controllers"))
     for controller, files in wanted.items():
-        place = next((one for one in places if controller in one.controllers), None)
+        place = next((place for place in places if controller in place.controllers), None)
         reason = "no control group has it"
         if place is not None:
             path = group_in(place, identity)
@@ -201,7 +201,7 @@ def deeds(
         if members:
             found += [Deed(own), *(Deed(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
         found.append(Deed(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
-    return [*found, Deed(group), *(one.replace(path=f"{group}/{one.path}") for one in files)]
+    return [*found, Deed(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
 
 
 def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed]) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-LARGEST = 10_000_000
+MAX_BYTES = 10_000_000
 """Bytes of one file; the one before is kept as `log.1`."""
 _CHUNK = 1 << 16
 OUT, ERR = "out", "err"
@@ -65,7 +65,7 @@ class LogWriter:
 
     def _make_room(self, more: int) -> None:
         """Begin another file where this one would grow too large. The one that is open stays if that fails."""
-        if not self._size or self._size + more <= LARGEST:
+        if not self._size or self._size + more <= MAX_BYTES:
             return
         self._turn()
 
@@ -105,7 +105,7 @@ class LogWriter:
             *lines, rest = (rest + chunk).split(b"\n")
             if lines:
                 self.write(stream, lines)
-            if len(rest) > LARGEST // 10:
+            if len(rest) > MAX_BYTES // 10:
                 # A line without an end must not fill the memory.
                 self.write(stream, [rest])
                 rest = b""

@@ -201,7 +201,7 @@ def write_state(path: str, state: State) -> None:
 
 def write_layers(path: str, layers: tuple[str, ...]) -> None:
     """Put down which layers an instance is about to mount."""
-    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
+    _write(f"{path}/{LAYERS}", "".join(f"{layer}\n" for layer in layers))
 
 
 def _read(path: str) -> dict[str, Any]:

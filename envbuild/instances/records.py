@@ -66,7 +66,7 @@ __all__ = [
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200
 
 
 @fields
@@ -182,13 +182,13 @@ class Instances:
 
     def all(self) -> list[Instance]:
         """Return all instances whose records can be read, the newest first."""
-        found = [one for one in map(self._read, self._identities()) if isinstance(one, Instance)]
-        return sorted(found, key=lambda one: -one.made)
+        found = [instance for instance in map(self._read, self._identities()) if isinstance(instance, Instance)]
+        return sorted(found, key=lambda instance: -instance.made)
 
     def damaged(self) -> list[DamagedInstance]:
         """Return those whose records cannot be read, by name; not those that the next command tidies up."""
         found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
-        kept = [one for one in found if not self._is_nobodys(one)]
+        kept = [instance for instance in found if not self._is_nobodys(instance)]
         return sorted(kept, key=lambda one: one.name)
 
     def has_name(self, name: str) -> bool:
@@ -248,14 +248,18 @@ class Instances:
     def left_over(self) -> list[Instance | DamagedInstance]:
         """Return temporary instances whose supervisor was killed before it could remove them, and what a loss of power
         left of one that was just being started."""
-        marked = [one for one in self._identities() if self._is_marked(one, TEMPORARY) or self._is_marked(one, FRESH)]
+        marked = [
+            identity
+            for identity in self._identities()
+            if self._is_marked(identity, TEMPORARY) or self._is_marked(identity, FRESH)
+        ]
         found = [one for one in map(self._read, marked) if one is not None]
-        return [one for one in found if self._is_nobodys(one)]
+        return [instance for instance in found if self._is_nobodys(instance)]
 
     def tidy(self) -> None:
         """Remove temporary instances whose supervisor was killed, and what was left half made or half removed."""
-        for one in self.left_over():
-            self.remove(one)
+        for instance in self.left_over():
+            self.remove(instance)
         for name in self._listed():
             # One that is being made or removed right now is let alone.
             if name.endswith((".new", ".gone")) and self._is_left(f"{self.path}/{name}"):
@@ -291,9 +295,9 @@ class Instances:
     def _identities(self) -> list[str]:
         return [name for name in self._listed() if "." not in name]
 
-    def _is_nobodys(self, one: Instance | DamagedInstance) -> bool:
-        broken = isinstance(one, DamagedInstance) and self._is_marked(one.identity, FRESH)
-        return (broken or self._is_marked(one.identity, TEMPORARY)) and not self.is_supervised(one)
+    def _is_nobodys(self, instance: Instance | DamagedInstance) -> bool:
+        broken = isinstance(instance, DamagedInstance) and self._is_marked(instance.identity, FRESH)
+        return (broken or self._is_marked(instance.identity, TEMPORARY)) and not self.is_supervised(instance)
 
     def _is_marked(self, identity: str, marker: str) -> bool:
         return os.path.exists(f"{self.path}/{identity}/{marker}")
@@ -316,7 +320,7 @@ class Instances:
         """Return what the links say of an instance whose own record says nothing; else its id."""
         try:
             with os.scandir(f"{self.path}/{NAMES}") as items:
-                return next((one.name for one in items if _target(one.path) == identity), identity)
+                return next((item.name for item in items if _target(item.path) == identity), identity)
         except FileNotFoundError:
             return identity
 
@@ -387,7 +391,7 @@ class Instances:
 def check_name(name: str, what: str = "an instance") -> None:
     """Raise BadName for what can't be the name of an instance, or of `what`."""
     # A folder has this name, and beside it others that it begins.
-    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _LONGEST_NAME:
+    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _MAX_NAME_LENGTH:
         raise BadName(name, what)
 
 

@@ -56,7 +56,7 @@ def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | N
     entry = lookup(store.trees, tree, workdir.strip("/").encode())
     if entry is not None and entry.kind == DIRECTORY:
         return
-    if any(workdir == one.target or workdir.startswith(one.target.rstrip("/") + "/") for one in settings.mounts):
+    if any(workdir == mount.target or workdir.startswith(mount.target.rstrip("/") + "/") for mount in settings.mounts):
         return
     if upper is None or not os.path.lexists(f"{upper}/{workdir.strip('/')}"):
         raise NoWorkingDirectory(workdir)
@@ -81,7 +81,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         # The root's own attributes are shown from the topmost directory.
         apply_attributes(upper, root_entry(store.trees, instance.tree), owners=store.owners_observable)
     binds = [*binds_of(machine, instance.path), *_hosts(store, instance, settings)]
-    binds += [_bind(store, instance, one) for one in settings.mounts if one.kind in (BIND, VOLUME)]
+    binds += [_bind(store, instance, mount) for mount in settings.mounts if mount.kind in (BIND, VOLUME)]
     return Request(
         layers=layers,
         argv=settings.argv,
@@ -94,7 +94,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         user=settings.user,
         network=settings.network == HOST_NETWORK,
         binds=tuple(binds),
-        scratch=tuple(Scratch(one.target, one.size) for one in settings.mounts if one.kind == TMPFS),
+        scratch=tuple(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
         # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.

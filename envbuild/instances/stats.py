@@ -142,7 +142,7 @@ def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict
         while pending:
             born = inner.get(pending.pop(), [])
             family += born
-            pending += [one.pid for one in born]
+            pending += [process.pid for process in born]
         found[ancestor] = family
     return found
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Sandboxes = Helper | OwnSandbox
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+FIRST_PAUSE, MAX_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
 STEADY = 10.0
 CANNOT_START = 127
@@ -80,7 +80,7 @@ class Supervisor:
         self._helper = helper
         self._streams = streams
         self._tell = tell
-        self._told = False
+        self._reported = False
         self._session = Session()
         self._stopping = threading.Event()
         self._over = threading.Event()
@@ -142,7 +142,7 @@ class Supervisor:
                 self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
                 if self._stopping.wait(pause):
                     break
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
                 restarts += 1
             self._state.finish(
                 status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
@@ -215,8 +215,8 @@ class Supervisor:
             self._state.put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
             if self._health is not None:
                 self._health.begin()
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 self._tell(self._group.warnings if self._group is not None else ())
 
         def made(pid: int) -> None:

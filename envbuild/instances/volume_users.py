@@ -57,7 +57,7 @@ def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
     """
     users = users_of_volumes(store)
     for volume in volumes:
-        needed = [one for one in users.get(volume.name, []) if one.running or not force]
+        needed = [user for user in users.get(volume.name, []) if user.running or not force]
         if needed:
             raise VolumeInUse(volume.name, needed)
     for volume in volumes:

@@ -78,7 +78,7 @@ class Volumes:
         if found is None:
             from difflib import get_close_matches  # only on a mistake
 
-            near = get_close_matches(name, [one.name for one in self.all()], 1)
+            near = get_close_matches(name, [instance.name for instance in self.all()], 1)
             raise NoSuchVolume(name, near[0] if near else None)
         return found
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from envbuild.ui.sanitize import visible
 
-LONGEST = 500
+MAX_CODE = 500
 """Characters of a text that are shown."""
-LONGEST_LINE = 1000
+MAX_LINE = 1000
 _RUNS = re.compile("`+")
 
 
@@ -47,7 +47,7 @@ def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
 
 def code(text: str) -> Markdown:
     """Return a text in one line, as a code span; of a long one the beginning."""
-    shown = _cut(visible(text), LONGEST)
+    shown = _cut(visible(text), MAX_CODE)
     if not shown:
         return _made("-")
     fence = "`" * (1 + max((len(run) for run in _RUNS.findall(shown)), default=0))
@@ -64,7 +64,7 @@ def cell(text: str) -> Markdown:
 
 def fenced(kind: str, texts: Sequence[str], most: int) -> Markdown:
     """Return lines of a text as a block that none of them can end; of many the first `most`."""
-    shown = [_cut(visible(text.replace("\t", "    ")), LONGEST_LINE) for text in texts[:most]]
+    shown = [_cut(visible(text.replace("\t", "    ")), MAX_LINE) for text in texts[:most]]
     if len(texts) > most:
         shown.append(f"... and {len(texts) - most} more lines")
     fence = "`" * max(3, 1 + max((len(run) for text in shown for run in _RUNS.findall(text)), default=0))

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         enter_for(store)
         os.umask(0o022)
-        with _told(), inside(store, instance) as within:
+        with _user_errors(), inside(store, instance) as within:
             if not within.running:
                 settings = settings_of(instance)
                 check_mounts(settings, source.path if source.instance else target.path, instance.name)
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _user_errors() -> Iterator[None]:
     """Turn what the system refuses into an error of the user's, not a bug of ours."""
     try:
         yield

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError("--volumes removes what a file declares", "name the file: envbuild down FILE --volumes")
     with Store.open(environment.store_path()) as store:
         found = members(store.instances, name)
-        shown = display_of_group([one.service for one in found], environment)
+        shown = display_of_group([member.service for member in found], environment)
         if not found and group is None:
             shown(unknown(store.instances, name))
         end(store.instances, found, shown, arguments.time)

@@ -39,11 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
-        found = instances_of(store, arguments.name)
-        if found:
+        instances = instances_of(store, arguments.name)
+        if instances:
             enter_for(store)
-        drifts = [drift_of(store, one, everything=arguments.all) for one in found]
-        plain = [drift_plain(one, files=arguments.files) for one in drifts]
+        drifts = [drift_of(store, instance, everything=arguments.all) for instance in instances]
+        plain = [drift_plain(drift, files=arguments.files) for drift in drifts]
     if arguments.format == "json":
         print_json(plain, environment.stdout)
     else:
@@ -55,4 +55,4 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             for number, one in enumerate(plain):
                 stream.writelines(["\n"] if number else [])
                 stream.writelines(f"{line}\n" for line in drift_lines(one, output, everything=arguments.all))
-    return 1 if any(one.is_any for one in drifts) else 0
+    return 1 if any(drift.is_any for drift in drifts) else 0

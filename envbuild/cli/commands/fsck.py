@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     reason = ""
     try:
         found = _check(path, arguments.repair)
-        reason = next((one.reason for one in found.problems if one.kind == "database"), "")
+        reason = next((problem.reason for problem in found.problems if problem.kind == "database"), "")
     except StoreDamaged as error:
         if not arguments.repair:
             raise
@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
         found = _check(path, repair=True)
     if arguments.format == "json":
-        problems = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in found.problems]
+        problems = [
+            {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in found.problems
+        ]
         print_json(
             {
                 "problems": problems,
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stdout,
         )
     else:
-        rows = [(one.kind, one.name[:16], one.reason) for one in found.problems]
+        rows = [(problem.kind, problem.name[:16], problem.reason) for problem in found.problems]
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(

@@ -29,12 +29,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.init_process import kill_first
 
     text = arguments.signal.upper().removeprefix("SIG")
-    known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
+    known = {**{str(int(number)): number for number in signal.valid_signals()}, **signal.Signals.__members__}
     number = int(known.get(text) or known.get(f"SIG{text}") or 0)
     if not 0 < number < signal.NSIG:
         raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
-    found = [instances.find(one) for one in arguments.instance]
+    found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
             ask(one, SIGNAL, (number,), seconds=PATIENCE)

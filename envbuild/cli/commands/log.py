@@ -50,7 +50,7 @@ def _print(arguments: argparse.Namespace, environment: Environment, store: Store
         from envbuild.cli.json_output import print_json
         from envbuild.ui.reports.history import plain
 
-        print_json([plain(one) for one in entries], environment.stdout)
+        print_json([plain(entry) for entry in entries], environment.stdout)
         return
     from envbuild.ui.pager import paged
     from envbuild.ui.reports.history import lines, one_line

@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
         listed = packages_of(store, image)
-    found = [one for one in listed.packages if arguments.kind in (None, one.kind)]
-    bad = [one for one in listed.bad if arguments.kind in (None, one.kind)]
+    found = [package for package in listed.packages if arguments.kind in (None, package.kind)]
+    bad = [record for record in listed.bad if arguments.kind in (None, record.kind)]
     if arguments.format == "json":
         plain = [
             {
@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             for one in found
         ]
         nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
-        plain += [{**nothing, "kind": one.kind, "path": one.path, "bad": one.reason} for one in bad]
+        plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
         print_json(plain, environment.stdout)
         return 0
     rows = [(one.kind, one.name, one.version, ", ".join(one.licences) or "-", one.path) for one in found]
-    rows += [(one.kind, "(bad record)", "-", one.reason, one.path) for one in bad]
+    rows += [(record.kind, "(bad record)", "-", record.reason, record.path) for record in bad]
     width = None
     if environment.stdout.isatty():
         import shutil

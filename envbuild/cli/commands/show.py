@@ -19,7 +19,7 @@ examples:
   envbuild show web
   envbuild show web --format json"""
 
-Pairs = list[tuple[str, str]]
+Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
-    rows: Pairs = [
+    rows: Rows = [
         ("image", plain["digest"]),
         ("tree", plain["tree"]),
         ("tags", " ".join(plain["tags"]) or "-"),
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _fact(name: str, value: object) -> Pairs:
+def _fact(name: str, value: object) -> Rows:
     if isinstance(value, dict):
         return [(name, f"{key}={inner}") for key, inner in value.items()]
     if isinstance(value, list):

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.control_client import STOP, NotRunning, ask
 
     instances = Instances.of(environment.store_path())
-    found = [instances.find(one) for one in arguments.instance]
+    found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
             ask(one, STOP, (arguments.time,))

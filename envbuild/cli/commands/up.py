@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     group, names = load_group_of(arguments.words, arguments.name, environment)
     services = chosen(group, names, arguments.profile)
-    shown = display_of_group([one.name for one in group.services], environment)
+    shown = display_of_group([service.name for service in group.services], environment)
     services = make_folders(group, services, shown)
     interrupt_on_termination()
     with Store.open(environment.store_path()) as store:
@@ -117,12 +117,12 @@ def _bring_up(
     from envbuild.compose.up import Ascent
 
     there = members(store.instances, group.name)
-    kept = [one.name for one in group.services if one.scale]
+    kept = [service.name for service in group.services if service.scale]
     orphans = [one for one in there if one.service not in kept]
     if orphans and arguments.remove_orphans:
         end(store.instances, orphans, shown)
     elif orphans:
-        listed = ", ".join(one.instance.name for one in orphans)
+        listed = ", ".join(member.instance.name for member in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))
     skipped = lines_so_far(there)
     try:
@@ -148,8 +148,8 @@ def _follow(
     from envbuild.instances.records import Instances
 
     instances = Instances.of(environment.store_path())
-    chosen = {one.plan.service.name for one in decisions}
-    found = [one for one in members(instances, group.name) if one.service in chosen]
+    chosen = {decision.plan.service.name for decision in decisions}
+    found = [member for member in members(instances, group.name) if member.service in chosen]
     followers = Followers(instances, found, skipped, shown.log)
     try:
         followers.start()

@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$$"}
 
 
-LARGEST = 1_000_000
+MAX_BYTES = 1_000_000
 """Bytes that such a file may have."""
 
 
@@ -38,13 +38,13 @@ def read_variables(path: str, known: Mapping[str, str]) -> dict[str, str]:
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise BadVariables(0, error.strerror or str(error)) from None
-    if len(content) > LARGEST:
-        raise BadVariables(0, f"it has more than {LARGEST:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise BadVariables(0, f"it has more than {MAX_BYTES:,} bytes")
     try:
         return parse_variables(content.decode("utf-8-sig").replace("\r\n", "\n"), known)
     except UnicodeDecodeError as error:

@@ -49,7 +49,8 @@ def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
         path: Node | None = item
         if isinstance(item, Map):
             given = {
-                one.key.text: one.value for one in reader.entries(item, "env_file", ("path", "required", "format"))
+                entry.key.text: entry.value
+                for entry in reader.entries(item, "env_file", ("path", "required", "format"))
             }
             path = given.get("path")
             required = "required" not in given or reader.checked(boolean, given["required"], "required") is not False

@@ -65,8 +65,8 @@ def _health(reader: Reader, node: Node) -> Fields:
     absent = {"start_interval": "use interval"}
     names = {"interval": "every", "timeout": "timeout", "start_period": "start_period"}
     fields: Fields = {}
-    for one in reader.entries(node, "healthcheck", known, absent):
-        key, value = one.key.text, one.value
+    for entry in reader.entries(node, "healthcheck", known, absent):
+        key, value = entry.key.text, entry.value
         if key in names:
             fields[names[key]] = reader.checked(seconds, value, key)
         elif key == "retries":
@@ -111,16 +111,16 @@ def _restart(reader: Reader, node: Node) -> Fields:
 
 def _deploy(reader: Reader, node: Node) -> Fields:
     fields: Fields = {}
-    for one in reader.entries(node, "deploy", ("mode", "replicas", "resources"), OF_DEPLOY):
-        if one.key.text == "mode":
-            mode = reader.text(one.value, "mode")
+    for entry in reader.entries(node, "deploy", ("mode", "replicas", "resources"), OF_DEPLOY):
+        if entry.key.text == "mode":
+            mode = reader.text(entry.value, "mode")
             if mode not in ("replicated", "global", None):
-                reader.error(one.value.span, f"mode '{mode}' is not supported here", "leave it out")
-        elif one.key.text == "replicas":
-            fields.update(_scale(reader, one.value))
+                reader.error(entry.value.span, f"mode '{mode}' is not supported here", "leave it out")
+        elif entry.key.text == "replicas":
+            fields.update(_scale(reader, entry.value))
         else:
             absent = {"reservations": "use limits"}
-            for part in reader.entries(one.value, "resources", ("limits",), absent):
+            for part in reader.entries(entry.value, "resources", ("limits",), absent):
                 fields.update(_limits(reader, part.value))
     return fields
 
@@ -128,8 +128,8 @@ def _deploy(reader: Reader, node: Node) -> Fields:
 def _limits(reader: Reader, node: Node) -> Fields:
     checks: dict[str, Callable[[str], object]] = {"memory": size, "cpus": processors, "pids": whole}
     found = {
-        one.key.text: reader.checked(checks[one.key.text], one.value, one.key.text)
-        for one in reader.entries(node, "limits", checks)
+        entry.key.text: reader.checked(checks[entry.key.text], entry.value, entry.key.text)
+        for entry in reader.entries(node, "limits", checks)
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -72,7 +72,7 @@ def looks_like_file(text: str) -> bool:
 def name_of_folder(folder: str) -> str:
     """Return the name of a group whose file lies in this directory: lower case, without invalid characters."""
     name = os.path.basename(os.path.abspath(folder)).lower()
-    kept = "".join(one for one in name if one.isascii() and (one.isalnum() or one in "-_"))
+    kept = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in "-_"))
     return kept.lstrip("-_") or "group"
 
 
@@ -103,7 +103,7 @@ _START = "as in: services: {web: {image: web}}"
 
 
 def _group(reader: Reader, root: Map, name: str | None) -> Group:
-    parts = {one.key.text: one for one in reader.entries(root, "a file of services", _KEYS, OF_FILE)}
+    parts = {entry.key.text: entry for entry in reader.entries(root, "a file of services", _KEYS, OF_FILE)}
     if "version" in parts:
         reader.note(parts["version"].key.span, "'version' has no meaning any more", "leave it out")
     given = reader.checked(group_name, parts["name"].value, "name") if "name" in parts else None
@@ -124,17 +124,17 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
         _files(reader, parts.get("configs"), "configs"),
     )
     entries = reader.entries(parts["services"].value, "services") if "services" in parts else ()
-    services = tuple(read_service(reader, one, declared) for one in entries)
+    services = tuple(read_service(reader, entry, declared) for entry in entries)
     if not services:
         span = parts["services"].key.span if "services" in parts else Span(1, 1, 1)
         reader.error(span, "there are no services in this file", _START)
-    used = {one.network for one in services}
+    used = {service.network for service in services}
     return Group(
         called,
         reader.file,
         services,
         tuple(volumes.values()),
-        tuple(one for one in networks.values() if one.name in used),
+        tuple(network for network in networks.values() if network.name in used),
         lines=reader.lines,
     )
 

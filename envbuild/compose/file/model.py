@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from envbuild.instances.network.ports import Port
 from envbuild.language.syntax import NOWHERE, Span
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.text.diagnostics import Diagnostic
 
-Pairs = tuple[tuple[str, str], ...]
 WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
 CONDITIONS = (WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED)
 
@@ -121,7 +120,7 @@ class Group(Record):
 
     def service(self, name: str) -> Service | None:
         """Return the service of this name."""
-        return next((one for one in self.services if one.name == name), None)
+        return next((service for service in self.services if service.name == name), None)
 
     def problem(self, span: Span, message: str, hint: str = "") -> Diagnostic:
         """Return what is wrong at a place of the file."""

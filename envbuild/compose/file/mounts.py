@@ -37,7 +37,9 @@ class Volumes:
 
     def unnamed(self, target: str) -> str:
         """Return the name of a volume that has none, and goes with the service."""
-        name = self._prefix + "".join(one if one.isalnum() or one in "._-" else "_" for one in target.strip("/"))
+        name = self._prefix + "".join(
+            letter if letter.isalnum() or letter in "._-" else "_" for letter in target.strip("/")
+        )
         self.anonymous.append(name)
         return name
 
@@ -46,9 +48,9 @@ def read_volumes(reader: Reader, node: Node, volumes: Volumes) -> tuple[Mount, .
     """Return the mounts of `volumes`."""
     found = []
     for item in reader.items(node, "volumes"):
-        one = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
-        if one is not None:
-            found.append(one)
+        mount = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
+        if mount is not None:
+            found.append(mount)
     return tuple(found)
 
 
@@ -76,7 +78,7 @@ def _short(reader: Reader, node: Node, volumes: Volumes) -> Mount | None:
 
 def _long(reader: Reader, node: Map, volumes: Volumes) -> Mount | None:
     known = ("type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency")
-    given = {one.key.text: one.value for one in reader.entries(node, "a volume", known)}
+    given = {entry.key.text: entry.value for entry in reader.entries(node, "a volume", known)}
     kind = reader.text(given["type"], "type") if "type" in given else ""
     if kind not in ("bind", "volume", "tmpfs"):
         span = given["type"].span if "type" in given else node.span
@@ -111,22 +113,22 @@ def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, i
         reader.error(given["bind" if "bind" in given else "volume"].span, f"these options don't apply to a {kind}", "")
     if "bind" in given:
         absent = {"propagation": "leave it out", "selinux": "leave it out", "recursive": "leave it out"}
-        for one in reader.entries(given["bind"], "bind", ("create_host_path",), absent):
-            create = bool(reader.checked(boolean, one.value, one.key.text))
+        for option in reader.entries(given["bind"], "bind", ("create_host_path",), absent):
+            create = bool(reader.checked(boolean, option.value, option.key.text))
     if "volume" in given:
-        for one in reader.entries(given["volume"], "volume", ("nocopy",), {"subpath": "mount the whole volume"}):
-            reader.checked(boolean, one.value, one.key.text)
+        for option in reader.entries(given["volume"], "volume", ("nocopy",), {"subpath": "mount the whole volume"}):
+            reader.checked(boolean, option.value, option.key.text)
     if "tmpfs" in given:
-        for one in reader.entries(given["tmpfs"], "tmpfs", ("size",), {"mode": "it is 1777, as /tmp"}):
-            bytes_ = reader.checked(size, one.value, one.key.text) or 0
+        for option in reader.entries(given["tmpfs"], "tmpfs", ("size",), {"mode": "it is 1777, as /tmp"}):
+            bytes_ = reader.checked(size, option.value, option.key.text) or 0
     return create, bytes_
 
 
 def read_tmpfs(reader: Reader, node: Node) -> tuple[Mount, ...]:
     """Return the mounts of `tmpfs`: paths, each with `:size=64m` or without."""
     nodes = (node,) if isinstance(node, Text) and not node.is_nothing else reader.items(node, "tmpfs")
-    found = [reader.checked(_tmpfs, one, "tmpfs") for one in nodes]
-    return tuple(one.replace(span=each.span) for one, each in zip(found, nodes, strict=True) if one is not None)
+    found = [reader.checked(_tmpfs, node, "tmpfs") for node in nodes]
+    return tuple(mount.replace(span=each.span) for mount, each in zip(found, nodes, strict=True) if mount is not None)
 
 
 def _tmpfs(text: str) -> Mount:
@@ -151,7 +153,9 @@ def read_files(reader: Reader, node: Node, what: str, declared: Mapping[str, str
         given: dict[str, str | None] = {}
         if isinstance(item, Map):
             known = ("source", "target", "uid", "gid", "mode")
-            given = {one.key.text: reader.text(one.value, one.key.text) for one in reader.entries(item, what, known)}
+            given = {
+                entry.key.text: reader.text(entry.value, entry.key.text) for entry in reader.entries(item, what, known)
+            }
             for name in ("uid", "gid", "mode"):
                 if name in given:
                     reader.error(item.span, f"'{name}' of {what} is not supported here", "the file's own is what shows")

@@ -79,7 +79,9 @@ def _range(text: str, whole: str) -> tuple[int, ...]:
 def _long(reader: Reader, node: Map) -> tuple[Port, ...]:
     # `mode`, `name` and `app_protocol` say something to other platforms and nothing on one machine.
     known = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
-    given = {one.key.text: reader.text(one.value, one.key.text) for one in reader.entries(node, "a port", known)}
+    given = {
+        entry.key.text: reader.text(entry.value, entry.key.text) for entry in reader.entries(node, "a port", known)
+    }
     if None in given.values():
         return ()
     if "target" not in given:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 
-MOST_TOLD = 100
+MAX_DIAGNOSTICS = 100
 
 
 class ServiceErrors(UsageError):
@@ -47,11 +47,11 @@ class Reader:
 
     def error(self, span: Span, message: str, hint: str = "") -> None:
         """Tell of a mistake; what an alias repeats is told once."""
-        self._tell(self.errors, diagnostic(self.file, self.lines, span, message, hint))
+        self._add(self.errors, diagnostic(self.file, self.lines, span, message, hint))
 
     def note(self, span: Span, message: str, hint: str = "", severity: str = "note") -> None:
         """Tell of something that is no mistake."""
-        self._tell(self.notes, diagnostic(self.file, self.lines, span, message, hint, severity))
+        self._add(self.notes, diagnostic(self.file, self.lines, span, message, hint, severity))
 
     def finish(self) -> None:
         """Raise ServiceErrors if there were mistakes, in the order of their lines."""
@@ -124,7 +124,7 @@ class Reader:
 
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
         """Return the texts of a list."""
-        found = [self.value(one, f"each part of {what}") for one in self.items(node, what)]
+        found = [self.value(item, f"each part of {what}") for item in self.items(node, what)]
         return tuple(one for one in found if one is not None)
 
     def texts_or_one(self, node: Node, what: str) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class Reader:
             return Span(node.span.line, column, length)
         return node.span
 
-    def _tell(self, told: list[Diagnostic], found: Diagnostic) -> None:
-        # What is told is held against all that was told: of a hundred mistakes more would help nobody.
-        if len(told) < MOST_TOLD and found not in told:
-            told.append(found)
+    def _add(self, diagnostics: list[Diagnostic], new: Diagnostic) -> None:
+        # A limit, as each new one is compared with all before; after a hundred, more would not help.
+        if len(diagnostics) < MAX_DIAGNOSTICS and new not in diagnostics:
+            diagnostics.append(new)

@@ -97,7 +97,7 @@ def living(network: str) -> list[Entry]:
 def tell_names(network: str) -> str:
     """Have all members know the names of all that live: the path of the file that says so."""
     path = f"{network}/{HOSTS}"
-    lines = [f"{one.address}\t{' '.join(one.names)}\n" for one in living(network) if one.number]
+    lines = [f"{member.address}\t{' '.join(member.names)}\n" for member in living(network) if member.number]
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.fchmod(descriptor, 0o644)
@@ -126,7 +126,7 @@ def subnets(folder: str) -> set[int]:
     found = set()
     for name in os.listdir(folder):
         try:
-            found |= {one.subnet for one in living(f"{folder}/{name}")} if name != LOCK else set()
+            found |= {member.subnet for member in living(f"{folder}/{name}")} if name != LOCK else set()
         except MemberDamaged:
             continue  # two networks with one number do not meet: each has a namespace of its own
     return found

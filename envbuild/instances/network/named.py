@@ -56,7 +56,7 @@ class NamedNetwork(Network):
 
     def attach(self, folder: str, names: tuple[str, ...], request: Request, session: Session) -> Request:
         with members.changing(self._folder):
-            taken = {one.number for one in members.living(self._network)}
+            taken = {member.number for member in members.living(self._network)}
             free = [number for number in range(_FIRST, _LAST + 1) if number not in taken]
             if not free:
                 raise WorkFailed(f"the network {self._name} is full: {len(taken)} instances", "use another --network")
@@ -97,19 +97,19 @@ class NamedNetwork(Network):
 def _enter_as(name: str, others: list[Entry]) -> IdMap:
     """Enter the namespaces of a member."""
     problem: OSError | None = None
-    for one in others:
+    for member in others:
         try:
-            folder = os.open(f"/proc/{one.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(f"/proc/{member.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             problem = error  # it was killed this moment
             continue
         try:
-            if one.begun and start_time(one.pid, folder) != one.begun:
+            if member.begun and start_time(member.pid, folder) != member.begun:
                 continue  # another process has its number
             user, network = (
                 os.open(f"ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder) for kind in ("user", "net")
             )
-            ids = join_user_namespace(user, IdMap(*one.ids))
+            ids = join_user_namespace(user, IdMap(*member.ids))
             syscalls.setns(network, syscalls.CLONE_NEWNET)
             os.close(user)
             os.close(network)

@@ -96,7 +96,7 @@ class PortMapper:
     # The stock: sockets inside, which come in the thread that waits for the command.
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-        fitting = [one for one in descriptors if one < self._ceiling]
+        fitting = [descriptor for descriptor in descriptors if descriptor < self._ceiling]
         for one in descriptors:
             if one >= self._ceiling:
                 os.close(one)

@@ -75,7 +75,7 @@ def parse_ports(text: str) -> tuple[Port, ...]:
     else:
         raise UsageError(f"-p {text}: {len(outside)} ports for {len(inside)} inside", "give ranges of one length")
     pairs = zip(numbers, inside, strict=True)
-    return tuple(Port(host.strip("[]"), number, one, protocol or "tcp") for number, one in pairs)
+    return tuple(Port(host.strip("[]"), number, pair, protocol or "tcp") for number, pair in pairs)
 
 
 def exposed(expose: Sequence[str], given: Sequence[Port]) -> tuple[Port, ...]:
@@ -90,7 +90,7 @@ def _range(text: str) -> range | None:
     """Return the ports of PORT or FIRST-LAST; None if it is neither."""
     first, dash, last = text.partition("-")
     bounds = [first, last] if dash else [first, first]
-    if not all(one.isascii() and one.isdigit() and len(one) <= 5 for one in bounds):
+    if not all(bound.isascii() and bound.isdigit() and len(bound) <= 5 for bound in bounds):
         return None
     low, high = map(int, bounds)
     return range(low, high + 1) if low <= high <= _LAST and not (dash and low == 0) else None
@@ -112,44 +112,46 @@ def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
     opened: list[tuple[Port, socket]] = []
     try:
         for port in ports:
-            one = socket(
+            listener = socket(
                 sockets.AF_INET6 if ":" in port.host else sockets.AF_INET,
                 sockets.SOCK_STREAM if port.protocol == "tcp" else sockets.SOCK_DGRAM,
             )
-            opened.append((port, one))
+            opened.append((port, listener))
             try:
-                _open(one, port)
+                _open(listener, port)
             except OSError as error:
                 raise PortTaken(port, error) from error
-            opened[-1] = (port.replace(number=one.getsockname()[1]), one)
+            opened[-1] = (port.replace(number=listener.getsockname()[1]), listener)
     except PortTaken:
-        for _, one in opened:
-            one.close()
+        for _, listener in opened:
+            listener.close()
         raise
     return opened
 
 
 def opened_ports(ports: Sequence[Port], first: Sequence[socket]) -> list[tuple[Port, socket]]:
     """Do what `open_ports` does, where the sockets of the first of them are there already."""
-    there = [(port.replace(number=one.getsockname()[1]), one) for port, one in zip(ports, first, strict=False)]
+    there = [
+        (port.replace(number=listener.getsockname()[1]), listener) for port, listener in zip(ports, first, strict=False)
+    ]
     try:
         return there + open_ports(ports[len(first) :])
     except PortTaken:
-        for one in first:
-            one.close()
+        for listener in first:
+            listener.close()
         raise
 
 
-def _open(one: socket, port: Port) -> None:
-    if one.family == sockets.AF_INET6:
+def _open(listener: socket, port: Port) -> None:
+    if listener.family == sockets.AF_INET6:
         # So that the same port of 0.0.0.0 can be mapped beside [::].
-        one.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
+        listener.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
     if port.protocol == "tcp":
         # What an earlier listener left in TIME_WAIT is not in the way. What is accepted inherits the others.
-        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-        one.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
-    one.bind((port.host, port.number))
+        listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        listener.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+    listener.bind((port.host, port.number))
     if port.protocol == "tcp":
-        one.listen(_BACKLOG)
-    one.setblocking(False)
+        listener.listen(_BACKLOG)
+    listener.setblocking(False)

@@ -150,7 +150,7 @@ def _end_others() -> None:
 
 def _start(tool: Tool, network: int, user: int) -> str:
     """Start the program and return when the network is up: why it is not, or ""."""
-    ready, told = os.pipe()
+    ready, ready_end = os.pipe()
     errors, said = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -159,7 +159,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             # First out of the way of the numbers that the program knows them by.
-            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, told, said)]
+            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, ready_end, said)]
             for place, one in zip((_NET, _USER, _READY, 2), high, strict=True):
                 os.dup2(one, place)
             os.close(_CONTROL)
@@ -167,7 +167,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             os.execv(tool.path, tool.words)
         finally:
             os._exit(127)
-    os.close(told)
+    os.close(ready_end)
     os.close(said)
     up = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 if tool.detaches else os.read(ready, 1) == b"1"
     reason = "" if up else _last_line(errors)

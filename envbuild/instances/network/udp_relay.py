@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from socket import socket
 
-MOST_FLOWS = 1024
+MAX_FLOWS = 1024
 """So many senders at once have a socket inside; the one that was silent longest makes room."""
 IDLE = 60.0
 """Seconds without a datagram either way after which a sender is forgotten."""
-MOST_WAITING = 256
+MAX_WAITING = 256
 """Datagrams that wait for a socket inside; more are lost."""
-_LARGEST = 65_536
+_MAX_DATAGRAM = 65_536
 _ROUNDS = 64
 Key = tuple[int, object]
 
@@ -59,12 +59,12 @@ class Datagrams:
         """Pass on what came in from outside."""
         for _ in range(_ROUNDS):
             try:
-                data, address = listener.recvfrom(_LARGEST)
+                data, address = listener.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # an answer could not be delivered: told once, and of no use here
-            if not self._pass(port, listener, data, address) and len(self._waiting) < MOST_WAITING:
+            if not self._pass(port, listener, data, address) and len(self._waiting) < MAX_WAITING:
                 self._waiting.append((port, listener, data, address))
 
     def stocked(self) -> None:
@@ -81,7 +81,7 @@ class Datagrams:
         flow.used = time.monotonic()
         for _ in range(_ROUNDS):
             try:
-                flow.listener.sendto(flow.inner.recv(_LARGEST), flow.address)  # type: ignore[call-overload]
+                flow.listener.sendto(flow.inner.recv(_MAX_DATAGRAM), flow.address)  # type: ignore[call-overload]
             except OSError:
                 return  # no more of it; or nobody listens there, or the way back is full: a datagram may be lost
 
@@ -123,7 +123,7 @@ class Datagrams:
         return True
 
     def _begin(self, flow: _Flow, port: int) -> _Flow:
-        if len(self._flows) >= MOST_FLOWS:
+        if len(self._flows) >= MAX_FLOWS:
             self._end(self._longest_silent())
         flow.inner.setblocking(False)
         flow.inner.connect(("127.0.0.1", port))

@@ -14,17 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MOST_PATHS = 200
+MAX_PATHS = 200
 """Paths beyond which the page shows them only when asked to."""
 
 
 def page(report: dict[str, Any]) -> str:
     """Return the report as a page."""
-    verbs = [one["verb"] for one in report["packages"]]
+    verbs = [package["verb"] for package in report["packages"]]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     title = f"Environment: {report['old']['name']} → {report['new']['name']}"
     template = _environment().get_template("diff.html.j2")
-    return template.render(r=report, title=title, counted=counted, most=MOST_PATHS)
+    return template.render(r=report, title=title, counted=counted, most=MAX_PATHS)
 
 
 def _environment() -> Environment:

@@ -32,14 +32,16 @@ def report_of(
         "new": _side(comparison.new),
         "same": comparison.same,
         "whole": comparison.whole,
-        "facts": [{"name": one.name, "old": one.old, "new": one.new} for one in comparison.facts],
-        "packages": [_package(one) for one in comparison.packages],
+        "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
+        "packages": [_package(package) for package in comparison.packages],
         "unexplained": [path_of(change) for change in comparison.rest],
         "folders": [
-            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(one), strict=True))
-            for one in by_folder(comparison.rest)
+            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(folder), strict=True))
+            for folder in by_folder(comparison.rest)
         ],
-        "bad_records": [{"kind": one.kind, "path": one.path, "reason": one.reason} for one in comparison.bad],
+        "bad_records": [
+            {"kind": record.kind, "path": record.path, "reason": record.reason} for record in comparison.bad
+        ],
         "records": len(comparison.records),
         "times": len(comparison.times),
     }
