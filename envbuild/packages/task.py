@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from envbuild.linux.nofollow import Component
-from envbuild.record import Record
-
-Pairs = tuple[tuple[str, str], ...]
+from envbuild.record import Pairs, Record
 
 FOLDER = "/run/envbuild"
 """Where a task's files are mounted, in the sandbox alone."""

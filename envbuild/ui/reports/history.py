@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def one_line(one: LogEntry, output: Output) -> str:
-    """`web:latest@{1}  8e33e8253967  2026-11-24T14:00:00Z  build of web.env`."""
+    """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`."""
     digest = (one.entry.image or "-")[:12]
     name = output.paint(f"{one.entry.full}@{{{one.back}}}", "note")
     return f"{name}  {digest:12}  {iso(one.entry.moved)}  {visible(_action(one.entry))}"
 
 
 def lines(one: LogEntry, output: Output) -> list[str]:
-    """An entry in full, with an empty line behind it."""
+    """Return an entry in full, with an empty line behind it."""
     known = one.entry.known
     found = [one_line(one, output)]
     build = one.route[0] if one.route else one.entry
@@ -47,7 +47,7 @@ def lines(one: LogEntry, output: Output) -> list[str]:
 
 
 def plain(one: LogEntry) -> dict[str, Any]:
-    """The documented JSON form (docs/commands.md)."""
+    """Return the documented JSON form (docs/commands.md)."""
     return {
         "back": one.back,
         "name": one.entry.full,
