@@ -81,7 +81,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
 
 
 def _let_git_merge(job: BuildJob, path: str) -> None:
-    from envbuild.git.attributes import let_git_merge  # only where a lock is written
+    from envbuild.git.install import let_git_merge  # only where a lock is written
 
     written = let_git_merge(path)
     if written:

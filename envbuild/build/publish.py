@@ -13,7 +13,7 @@ from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
 from envbuild.build.source_tree import sources_of
-from envbuild.git.head import branch_of
+from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import Lock
