@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from envbuild.build.build import build
 from envbuild.build.context import IGNORE_FILE, MOST_IGNORED
 from envbuild.build.events import Emit
-from envbuild.build.project import UnreadableFile, read_inside
+from envbuild.build.recipe_files import UnreadableFile, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import recipe_text, write_files

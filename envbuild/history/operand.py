@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 
 from envbuild.build.named_image import find_image
-from envbuild.build.project import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.build.recipe_cache import load
+from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.errors import UsageError
 from envbuild.images.find import GIT
 from envbuild.images.image_facts import facts_of

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
-    from envbuild.build.built_image import built_image
+    from envbuild.build.build import built_image
     from envbuild.cli.user_namespace import enter_for
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.compare import compare
