@@ -6,9 +6,11 @@ Lines and columns count from 1, in characters. Two trees that differ in position
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from envbuild.record import Record, values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Span(Record):
@@ -124,10 +126,7 @@ class SyntaxTree(Record):
     lines: tuple[str, ...]
 
 
-_R = TypeVar("_R", bound=Record)
-
-
-def without_positions(record: _R) -> _R:
+def without_positions(record: Any) -> Any:
     """The same syntax with every position, and what else tells how it was laid out, made equal."""
     return type(record)(
         *[_bare(name, value) for name, value in zip(record.__match_args__, values(record), strict=True)]
