@@ -17,33 +17,21 @@ from envbuild.archive.tar import LATEST
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
+from envbuild.debian.left_behind import MACHINE_ID, is_left_out_of_base
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
 from envbuild.linux.subids import find_program, why_not_range
-from envbuild.tree.entry import DIRECTORY, FILE, Entry
+from envbuild.tree.entry import DIRECTORY, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
-LEFT_OUT = (
+OF_THIS_MACHINE = (
     b"etc/apt/sources.list",
-    b"etc/apt/sources.list.d/",
     b"etc/apt/apt.conf.d/99mmdebstrap",
     b"etc/hostname",
     b"etc/resolv.conf",
-    b"var/cache/apt/",
-    b"var/cache/ldconfig/",
-    b"var/lib/apt/lists/",
-    b"var/log/",
-    b"var/lib/dpkg/lock",
-    b"var/lib/dpkg/lock-frontend",
-    b"var/lib/dpkg/triggers/Lock",
-    b"run/",
-    b"tmp/",
-    b"dev/",
-    b"proc/",
-    b"sys/",
 )
-"""What differs from run to run or tells of this machine; of a path with a slash at its end, what lies in it."""
-REMOVED_SUFFIXES = (b"-old", b".dpkg-old")
-EMPTIED = (b"etc/machine-id",)
+"""Settings of the machine on which the base is made."""
+EMPTY = (b"etc/apt/sources.list.d/", b"run/", b"tmp/", b"dev/", b"proc/", b"sys/")
+"""Directories whose content tells of this machine, or of this run."""
 KEPT_DIRECTORIES = (
     (b"run/lock", 0o1777),
     (b"var/cache/apt/archives/partial", 0o755),
@@ -261,11 +249,12 @@ class _Cleaned:
         self._target = target
 
     def add(self, path: bytes, entry: Entry, source: bytes | int | None = None) -> None:
-        if path in LEFT_OUT or any(path.startswith(one) for one in LEFT_OUT if one.endswith(b"/")):
+        name = path.decode("utf-8", "surrogateescape")
+        if path in OF_THIS_MACHINE or path.startswith(EMPTY):
             return
-        if entry.kind == FILE and path.startswith(b"var/") and path.endswith(REMOVED_SUFFIXES):
+        if is_left_out_of_base(name, is_directory=entry.kind == DIRECTORY):
             return
-        self._target.add(path, entry, b"" if path in EMPTIED else source)
+        self._target.add(path, entry, b"" if name == MACHINE_ID else source)
 
     def get(self, path: bytes) -> Entry | None:
         return self._target.get(path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from envbuild.debian.left_behind import is_state
 from envbuild.drift.drifted import is_directory
 from envbuild.drift.ignore_rules import Noise, Rule
 from envbuild.drift.secret_detection import looks_secret
@@ -37,7 +37,6 @@ REASONS = {
     ACCOUNTS: "the same users and groups, in another order or with an empty comment",
     OTHER: "the lines give something else here",
 }
-_RECORDS = re.compile(rb"var/lib/(?:dpkg|apt|ucf|pam)/")
 _PASSWORDS = (b"etc/shadow", b"etc/gshadow")
 _ACCOUNTS = (b"etc/passwd", b"etc/group")
 _PYTHON_RECORDS = (b"/RECORD", b"/INSTALLER", b"/REQUESTED", b"/direct_url.json")
@@ -92,7 +91,7 @@ class Teller:
             return Told(change, GIT)
         if set(aspects(change)) - {"time"} == {"xattrs"}:
             return Told(change, ATTRIBUTES)
-        if self.debian and _RECORDS.match(change.path):
+        if self.debian and is_state(change.path.decode("utf-8", "surrogateescape")):
             return Told(change, RECORD)
         if change.path in _ACCOUNTS and self._same_accounts(change):
             return Told(change, ACCOUNTS)

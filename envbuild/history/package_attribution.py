@@ -16,6 +16,7 @@ from hashlib import md5
 from posixpath import dirname, normpath
 
 from envbuild.debian.deb822 import conffiles_of, stanzas
+from envbuild.debian.left_behind import INFO, is_record
 from envbuild.history.package_changes import STATUS, PackageChange
 from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
@@ -31,7 +32,6 @@ MOST_BYTES_READ = 64_000_000
 MOST_ALTERNATIVE = 1 << 20
 """Bytes of update-alternatives' record of one name."""
 _CHUNK = 1 << 20
-_INFO = "var/lib/dpkg/info/"
 _MODULES = "node_modules/"
 _INFO_FILES = (
     *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
@@ -39,22 +39,6 @@ _INFO_FILES = (
 )
 _CACHED = re.compile(r"(.*)__pycache__/([^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc$")
 _ALTERNATIVES = "var/lib/dpkg/alternatives/"
-_RECORDS = re.compile(
-    "|".join(
-        (
-            r"var/lib/dpkg/(?!info/)|var/lib/(?:apt|ucf|pam)/|var/lib/systemd/deb-systemd",
-            r"var/cache/(?:apt|debconf|ldconfig|man|fontconfig)/",
-            r"var/log/(?:apt/|dpkg\.log|alternatives\.log|bootstrap\.log)",
-            r"etc/ld\.so\.cache$|etc/\.pwd\.lock$|etc/ssl/certs/(?:ca-certificates\.crt|java/)",
-            r"usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled$",
-            r"usr/share/(?:mime|applications)/[^/]*cache$|usr/share/mime/|usr/share/icons/[^/]+/icon-theme\.cache$",
-            r"usr/lib/(?:[^/]+/)?gconv/gconv-modules\.cache$|usr/lib/[^/]+/gdk-pixbuf-2\.0/",
-            r"usr/lib/locale/locale-archive$",
-        )
-    )
-)
-"""What dpkg, apt and the triggers of Debian's packages write for themselves."""
-
 _TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
 """Where maintainer scripts turn links that are there already."""
 
@@ -89,7 +73,7 @@ def explain(
         if owner is not None:
             found.of.setdefault(owner, []).append(change)
             known[path] = owner
-        elif debian and (_RECORDS.match(path) or change.path.startswith(STATUS)):
+        elif debian and is_record(path):
             found.records.append(change)
         else:
             pending.append((path, change))
@@ -226,12 +210,12 @@ class _Source:
 def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str, Brought]]:
     plain = name.partition(":")[0]
     for record in (name, plain):
-        listed = source.text(f"{_INFO}{record}.list")
+        listed = source.text(f"{INFO}{record}.list")
         if listed is None:
             continue
-        sums = _sums(source.text(f"{_INFO}{record}.md5sums") or "") if check else {}
+        sums = _sums(source.text(f"{INFO}{record}.md5sums") or "") if check else {}
         sums |= source.conffiles.get(plain, {})
-        yield from ((f"{_INFO}{record}.{one}", _anything) for one in _INFO_FILES)
+        yield from ((f"{INFO}{record}.{one}", _anything) for one in _INFO_FILES)
         for line in listed.splitlines():
             path = line.lstrip("/")
             if path and path != ".":

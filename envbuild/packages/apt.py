@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
+from envbuild.debian.left_behind import LOG_FOLDER, MACHINE_ID, removed_after_installation
 from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVersion
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
@@ -64,13 +65,11 @@ mkdir -p /tmp/apt-log /tmp/lists/partial
 cp $LISTS/* /tmp/lists/
 : > /tmp/begun
 apt-get -c $CONFIGURATION install -qq -- "$@"
-rm -f /var/lib/dpkg/*-old /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend /var/lib/dpkg/triggers/Lock \\
-    /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/daily_lock /var/cache/apt/*.bin \\
-    /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /var/lib/systemd/random-seed \\
-    /var/log/dpkg.log /var/log/alternatives.log /var/log/fontconfig.log /var/lib/dbus/machine-id \\
-    /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
-find /var/log -type f -size +0 -newer /tmp/begun -exec sh -c 'for file; do : > "$file"; done' sh {} +
-if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi
+"""
+_INSTALL += f"""\
+rm -f {" ".join(removed_after_installation())}
+find /{LOG_FOLDER} -type f -size +0 -newer /tmp/begun -exec sh -c 'for file; do : > "$file"; done' sh {{}} +
+if [ -s /{MACHINE_ID} ]; then : > /{MACHINE_ID}; fi
 """
 
 _CONFIGURATION = """\
