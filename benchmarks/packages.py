@@ -101,6 +101,6 @@ def _has_debian(bench: Bench, peer: Peer) -> bool:
     try:
         peer.import_archive(archive, "debian")
     except Missing as reason:
-        print(f"without {peer.name}: {reason}", flush=True)
+        bench.leave_out(f"{peer.name} with Debian", reason)
         return False
     return True

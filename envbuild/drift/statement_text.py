@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from envbuild.language.quoting import written
+from envbuild.language.quoting import format_word
 from envbuild.language.syntax import NOWHERE, Word
 from envbuild.packages.inventory.bad_record import MOST_STATUS
 from envbuild.record import Record
@@ -31,7 +31,7 @@ def is_plain(name: bytes) -> bool:
 
 def word(text: str) -> str:
     """`text` as one word of a statement."""
-    return written(Word((text,) if text else (), NOWHERE))
+    return format_word(Word((text,) if text else (), NOWHERE))
 
 
 def shell_word(path: bytes) -> str | None:

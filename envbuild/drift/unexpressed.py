@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from envbuild.debian.left_behind import is_state
-from envbuild.drift.drifted import is_directory
-from envbuild.drift.ignore_rules import Noise, Rule
+from envbuild.drift.ignore_rules import Noise, Rule, is_directory
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.statement_text import text_of
 from envbuild.images.accounts import MAX_BYTES

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 
 from envbuild.debian.elf import parse_elf
+from envbuild.errors import UsageError
+from envbuild.history.compare import Comparison
 from envbuild.store.objects import MAX_READ
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -31,6 +33,39 @@ _MAGIC = (
     (b"(\xb5/\xfd", "zstd data"),
     (b"SQLite format 3", "SQLite database"),
 )
+
+
+class NotInStore(UsageError):
+    """Contents of an image that the store doesn't have."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} is not in this store, only its lock is known", "build it, then its files can be compared"
+        )
+
+
+class SameThere(UsageError):
+    """A path that was asked for does not differ."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing differs at {path}", "envbuild diff --files lists all that does")
+
+
+def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
+    """The lines of a diff of all contents that differ at `path` or below it. Raises NotInStore and SameThere."""
+    if not comparison.whole:
+        raise NotInStore(next(one.label for one in (comparison.old, comparison.new) if one.tree is None))
+    wanted = path.strip("/").encode("utf-8", "surrogateescape")
+    # A record of the packages' own is no news on the whole, but may be what was asked for.
+    folded = {change.path for change in comparison.records} if not wanted else set()
+    chosen = [
+        change
+        for change in comparison.changes
+        if not wanted or change.path == wanted or change.path.startswith(wanted + b"/")
+    ]
+    if not chosen and wanted:
+        raise SameThere(path)
+    return [line for change in chosen if change.path not in folded for line in text_changes(store, change)]
 
 
 def text_changes(store: Store, change: Change) -> Iterator[str]:
@@ -60,7 +95,7 @@ def unified(old: list[str], new: list[str]) -> Iterator[str]:
 
     What both begin and end with is put aside first: the comparison's cost grows with the square of what is left.
     """
-    from envbuild.history.line_changes import grouped, opcodes  # difflib, only where texts are compared
+    from envbuild.history.line_diff import grouped, opcodes  # difflib, only where texts are compared
 
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:

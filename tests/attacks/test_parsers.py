@@ -106,7 +106,7 @@ def process_1():
     """What a sandbox would be asked on, and the socket of a process 1 that somebody took over."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     with ours, theirs:
-        ours.settimeout(10)
+        ours.settimeout(60)
         yield ours, theirs
 
 
