@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from envbuild.build.context import Context, Found
-from envbuild.build.declared_files import Contents, files_of
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
+from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
 from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Entry, encode
 from envbuild.tree.lookup import lookup
 from envbuild.tree.patterns import compile_patterns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
 
 
 class Inputs(Record):
@@ -107,11 +111,12 @@ class Gatherer:
         return Inputs(tuple(_line(entry) for _, entry in entries), entries=tuple(entries))
 
     def _declared(self, step: Step, action: InstallPackages) -> Inputs:
-        contents = files_of(action, lambda path, option: self._context(action.folder).read(path, option)[0])
+        manager = manager_of(action.manager)
+        contents = manager.files_of(action, lambda path, option: self._context(action.folder).read(path, option)[0])
         packages = self._packages(step, contents)
         digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-        if action.manager == "npm":
-            # They are installed too, and say more than which packages there are.
+        if manager.installs_files:
+            # They say more than which packages there are.
             digests += [sha256_of(content) for _, content in contents]
         return Inputs(tuple(digests), contents=contents, packages=packages)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
-from envbuild.build.declared_files import Contents
 from envbuild.build.stage import Answer, StageRun
 from envbuild.digest import sha256_of
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package
+from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.step import InstallPackages, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
 
 FORMAT = "envbuild packages 1"
 
@@ -42,43 +46,30 @@ def locked_answer(run: StageRun, number: int, asks: str, contents: Contents) -> 
     answers = [step for step in locked.steps if step.installs]
     if len(before) >= len(answers) or answers[len(before)].asks != asks:
         return None
-    from envbuild.packages.names import checked  # only where a recipe has such statements
-
     action = run.plan.steps[number].action
     assert isinstance(action, InstallPackages)
-    packages = tuple(checked(action.manager, package) for package in answers[len(before)].packages)
-    if action.manager == "pip":
-        from envbuild.packages.direct_references import asks_again
-
-        if asks_again(action, contents, packages):
-            return None
-    return Answer(asks, packages)
+    manager = manager_of(action.manager)
+    packages = tuple(manager.check(package) for package in answers[len(before)].packages)
+    return Answer(asks, packages) if manager.trusts(action, contents, packages) else None
 
 
 def pins(run: StageRun, manager: str, renewed: frozenset[str]) -> tuple[Package, ...]:
     """The packages of a stage's lock that should keep their versions; not those whose names are in `renewed`."""
     if run.locked is None:
         return ()
-    found = [
+    pinned = [
         package
         for step in run.locked.steps
-        if step.installs and manager_of(step) == manager
+        if step.installs and manager_name(step) == manager
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]
-    from envbuild.packages.names import checked
-
-    return tuple(checked(manager, package) for package in dict.fromkeys(found))
+    return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
 
 
-def manager_of(step: LockedStep) -> str:
-    """The package manager of a locked step: the word that its statement begins with."""
+def manager_name(step: LockedStep) -> str:
+    """Return the name of a locked step's package manager: the word that its statement begins with."""
     return step.text.split()[0].partition("(")[0]
-
-
-def plain_name(name: str) -> str:
-    """A package's name as a user gives it: without an architecture, and without the folders of npm."""
-    return name.rpartition("node_modules/")[2].partition(":")[0]
 
 
 def refuse_more(run: StageRun, step: Step, path: str) -> LockOutOfDate:

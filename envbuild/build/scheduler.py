@@ -15,7 +15,6 @@ from functools import partial
 from envbuild.build.cache_miss import Explainer
 from envbuild.build.check_differences import differences
 from envbuild.build.context import ATTEMPTS, WAIT
-from envbuild.build.declared_files import Contents
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.build.inputs import Inputs
 from envbuild.build.make_bases import BaseMaker, tell_waiting
@@ -40,6 +39,7 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases
+    from envbuild.packages.manager import Contents
 
 
 class MissingRunner:
@@ -234,11 +234,11 @@ class MissingRunner:
 
         with self._making_phases:
             if self._made_phases is None:
-                from envbuild.build.package_sources import PackagesNetwork
+                from envbuild.packages.manager import Machine
 
                 request = self.session.request
-                network = PackagesNetwork(request.network, request.home, request.fetch_limit)
-                self._made_phases = Phases(self.store, self._executor, network, own_sources=request.own_sources)
+                machine = Machine(request.network, request.home, request.fetch_limit)
+                self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 
     def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
@@ -284,7 +284,7 @@ class MissingRunner:
         def once(sink: Callable[[bytes], None]) -> Execution:
             parent, near, epoch = run.tree, run.near, run.facts.epoch
             if isinstance(step.action, InstallPackages):
-                task = self._phases.installation(step.action, inputs.contents, inputs.packages)
+                task = self._phases.install_task(step.action, inputs.contents, inputs.packages)
                 return self._executor.install(step, task, parent, near, epoch, sink)
             return self._executor.execute(step, inputs, parent, near, epoch, sink)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from envbuild.build.bases import Bases
 from envbuild.build.context import Context
-from envbuild.build.declared_files import Contents
 from envbuild.build.events import Emit, StepCached, StepStarted
 from envbuild.build.fetch import fetch, has_content
 from envbuild.build.inputs import Gatherer, Inputs
@@ -54,7 +53,11 @@ class RecipeRun:
         return self.runs[-1]
 
 
-Resolve = Callable[[RecipeRun, StageRun, Step, Contents], tuple[Package, ...]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
+
+    Resolve = Callable[[RecipeRun, StageRun, Step, Contents], tuple[Package, ...]]
 
 
 class Session:

@@ -15,9 +15,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.packages.addresses import BadAddress, WebAddress, without_user
 from envbuild.packages.cache import Transport
-from envbuild.packages.credentials import without_user
 from envbuild.packages.reach import Level, level_of, level_of_name
 
 AT_ONCE = 8

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from urllib3.exceptions import HTTPError
 
 from envbuild.lockfile.lock import Package
+from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
 from envbuild.packages.connections import AT_ONCE, Answer, Connections, Refused, TooLarge
-from envbuild.packages.credentials import without_user
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 ATTEMPTS = 4

@@ -12,7 +12,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
 from envbuild.packages.connections import Connections
 from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.names import SourceName, WheelName, distribution_file
+from envbuild.packages.python_names import SourceName, WheelName, distribution_file
 from envbuild.packages.reach import Level
 from envbuild.record import Record
 

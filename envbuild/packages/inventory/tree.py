@@ -6,11 +6,12 @@ import re
 
 from envbuild.linux.os_release import MAX_RELEASE, PATHS, release_fields
 from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component, Read
+from envbuild.packages.inventory.component import PYTHON, Component, Read
 from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
-from envbuild.packages.pip import normal
+from envbuild.packages.python_names import normal_name
+from envbuild.packages.registry import KINDS, plain_name
 from envbuild.record import Record, values
 from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
@@ -19,7 +20,7 @@ from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import walk
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_MANAGERS = {DPKG: "apt", PYTHON: "pip", NODE: "npm"}
+_MANAGERS = {kind: name for name, kind in KINDS.items()}
 
 
 class Inventory(Record):
@@ -35,7 +36,7 @@ def packages_of(store: Store, image: Image) -> Inventory:
     listed = inventory(store, image.tree)
     found = []
     for one in listed.packages:
-        name = normal(one.name) if one.kind == PYTHON else one.name
+        name = normal_name(one.name) if one.kind == PYTHON else one.name
         found.append(one.replace(hash=hashes.get((_MANAGERS[one.kind], name, one.version), "")))
     return listed.replace(packages=tuple(found))
 
@@ -87,6 +88,5 @@ def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
     for stage in image.known.get("stages", []):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
-                plain = name.rpartition("node_modules/")[2] if manager == "npm" else name.partition(":")[0]
-                found[manager, plain, version] = digest
+                found[manager, plain_name(name), version] = digest
     return found
