@@ -22,7 +22,8 @@ _CHUNK = 1 << 16
 
 
 def open_compressed(path: str) -> Uncompressed:
-    """The content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be read."""
+    """Return the content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be
+    read."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed with the Uncompressed that is returned
     except OSError as error:
@@ -31,7 +32,7 @@ def open_compressed(path: str) -> Uncompressed:
 
 
 def uncompressed(file: IO[bytes], name: str) -> Uncompressed:
-    """The content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
+    """Return the content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
     head = file.read(8)
     file.seek(0)
     kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
@@ -49,7 +50,7 @@ class Uncompressed:
         self._out = 0
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end. Raises ArchiveError."""
+        """Return at most `size` bytes; b"" at the end. Raises ArchiveError."""
         try:
             data: bytes = self._stream.read(size)
         except (OSError, EOFError, ValueError) as error:
@@ -100,7 +101,7 @@ class _Xz:
         self._stream = self._new()
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end. Raises LZMAError and EOFError."""
+        """Return at most `size` bytes; b"" at the end. Raises LZMAError and EOFError."""
         while True:
             if self._stream.eof:
                 # What may follow a stream is another one, and zeros in fours before it (xz's file format, 2.2).

@@ -48,7 +48,7 @@ class ArchiveError(UsageError):
 
 
 def printable(name: bytes) -> str:
-    """A name from an archive for a message: without control characters, which a terminal would obey."""
+    """Return a name from an archive for a message: without control characters, which a terminal would obey."""
     text = name.decode(errors="backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
@@ -63,7 +63,7 @@ class Source(Protocol):
     def verified(self) -> bool: ...
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end."""
+        """Return at most `size` bytes; b"" at the end."""
         ...
 
 
@@ -101,7 +101,7 @@ class TarReader:
         self._unwritten = 0
 
     def members(self) -> Iterator[Member]:
-        """All members in order. Raises ArchiveError."""
+        """Yield all members in order. Raises ArchiveError."""
         globals_: dict[str, bytes] = {}
         local: dict[str, bytes] = {}
         count = 0
@@ -145,7 +145,7 @@ class TarReader:
             yield member
 
     def read(self, size: int) -> bytes:
-        """Some of the current member's stored content; b"" at its end."""
+        """Return some of the current member's stored content; b"" at its end."""
         wanted = min(size, self._left)
         if wanted == 0:
             return b""
@@ -157,7 +157,7 @@ class TarReader:
         return data
 
     def count_unwritten(self, size: int, offset: int, path: bytes) -> None:
-        """Counts bytes that files get without the archive holding them. Raises ArchiveError."""
+        """Count bytes that files get without the archive holding them. Raises ArchiveError."""
         self._unwritten += size
         if self._unwritten > self._limits.holes:
             reason = f"more than {self._limits.holes} bytes that it does not hold: holes, or further names of files"
@@ -224,7 +224,7 @@ class TarReader:
         )
 
     def _path(self, path: bytes, start: int) -> bytes:
-        """A path below the root: without slashes at its ends, `.` parts or empty ones. `..` is refused."""
+        """Return a path below the root: without slashes at its ends, `.` parts or empty ones. `..` is refused."""
         if b"\0" in path:
             raise self._error("a name with a NUL byte", start, path)
         parts = [part for part in path.split(b"/") if part not in (b"", b".")]

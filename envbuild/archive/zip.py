@@ -38,7 +38,7 @@ _DAMAGES = (
 def unzip(
     path: str, builder: TreeBuilder, work: WorkArea, mtime: int, owner: tuple[int, int], limits: Limits | None = None
 ) -> None:
-    """Adds all members to `builder`; `mtime` is in nanoseconds. Raises ArchiveError."""
+    """Add all members to `builder`; `mtime` is in nanoseconds. Raises ArchiveError."""
     try:
         with ZipFile(path) as archive:
             _Unzip(path, archive, builder, work, limits or Limits()).run(mtime, owner)
@@ -84,7 +84,7 @@ class _Unzip:
                 raise self._error("a member that is neither a file, a folder nor a link", info)
 
     def _check_sizes(self, members: list[ZipInfo]) -> None:
-        """Refuses what the archive can't hold: members that share bytes, or that grow beyond all measure."""
+        """Refuse what the archive can't hold: members that share bytes, or that grow beyond all measure."""
         total = 0
         offsets = set()
         for info in members:

@@ -113,7 +113,7 @@ class DebianBase:
 
 
 def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) -> PreparedBase:
-    """Makes a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
+    """Make a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
     tools' lines. Raises NoSuite, NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
     if not SUITE.fullmatch(suite):
         raise NoSuite(suite)
@@ -151,7 +151,8 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
 
 
 def _release_date(suite: str, sources: list[AptSource], work: str, progress: Callable[[str], None]) -> tuple[int, str]:
-    """The date in the suite's Release file, in seconds, and what it says of itself; apt fetches and verifies it."""
+    """Return the date in the suite's Release file, in seconds, and what it says of itself; apt fetches and verifies
+    it."""
     state = f"{work}/apt-{suite}"
     for folder in ("lists/partial", "cache/archives/partial"):
         os.makedirs(f"{state}/{folder}", exist_ok=True)
@@ -203,7 +204,7 @@ def _run(
     progress: Callable[[str], None],
     failure: Callable[[str], Exception],
 ) -> None:
-    """Runs a tool to its end. It is of a session of its own, and ends with us whatever happens."""
+    """Run a tool to its end. It is of a session of its own, and ends with us whatever happens."""
     if find_program("setpriv") is not None:
         words = ["setpriv", "--pdeathsig", "TERM", *words]
     lines: list[str] = []

@@ -54,7 +54,7 @@ class HostBase:
 
 
 def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bool = False) -> PreparedBase:
-    """The base of the essential packages and apt, the named packages (or programs), and what all these need.
+    """Return the base of the essential packages and apt, the named packages (or programs), and what all these need.
 
     On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage or, there,
     NoSuchProgram.
@@ -74,7 +74,7 @@ def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bo
 
 
 def true_path(path: str, merged: set[str]) -> str:
-    """Where a path lies when usr is merged: /bin/ls is /usr/bin/ls."""
+    """Return where a path lies when usr is merged: /bin/ls is /usr/bin/ls."""
     first, _, rest = path.lstrip("/").partition("/")
     return f"/usr/{first}/{rest}".rstrip("/") if first in merged and rest else path
 
@@ -87,7 +87,7 @@ def _wanted(database: DpkgDatabase, programs: tuple[str, ...]) -> list[str]:
 
 
 def _package_of(database: DpkgDatabase, program: str) -> str:
-    """The package that brings a program of this name."""
+    """Return the package that brings a program of this name."""
     for folder in SEARCH:
         path = f"{folder}/{program}"
         if os.path.lexists(f"{database.root}{path}"):
@@ -102,7 +102,7 @@ def _package_of(database: DpkgDatabase, program: str) -> str:
 def _take_packages(
     database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], collected: Collected
 ) -> list[str]:
-    """Takes the packages' files; returns the configuration files that were changed by hand."""
+    """Take the packages' files; return the configuration files that were changed by hand."""
     names = {package.name for package in packages}
     moved: dict[str, Diversion] = {}
     undone: dict[str, Diversion] = {}

@@ -61,7 +61,7 @@ class ProgramsBase:
 
 
 def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase:
-    """The base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
+    """Return the base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
     collected = Collected(root.rstrip("/"))
     taker = _Taker(collected)
     taken = []
@@ -93,7 +93,7 @@ class _Taker:
         return None
 
     def take(self, path: str) -> None:
-        """Takes a file with the links that lead to it, and all that it loads."""
+        """Take a file with the links that lead to it, and all that it loads."""
         path = self._through_links(path)
         if self._collected.has(path) or not self._collected.take(path):
             return
@@ -118,7 +118,7 @@ class _Taker:
                     break
 
     def _through_links(self, path: str) -> str:
-        """Follows links one at a time, taking each; the path at which the file itself lies."""
+        """Follow links one at a time, taking each; return the path at which the file itself lies."""
         done = ""
         pending = [part for part in reversed(path.split("/")) if part]
         for _ in range(200):
@@ -151,7 +151,7 @@ class _Taker:
 
 
 def _interpreter(path: str) -> str:
-    """The program in a script's first line, "" if there is none."""
+    """Return the program in a script's first line, "" if there is none."""
     try:
         with open(path, "rb") as file:
             first = file.readline(256)

@@ -24,5 +24,5 @@ class Scratch:
 
 
 def prepare_scratch() -> PreparedBase:
-    """The base, which takes no preparing."""
+    """Return the base, which takes no preparing."""
     return Scratch()

@@ -35,7 +35,7 @@ class TarBase:
 
 
 def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
-    """Reads the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
+    """Read the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
     source = open_compressed(path)
     try:
         newest = 0
@@ -50,7 +50,7 @@ def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
 def write_archive(
     path: str, target: TreeTarget, epoch: int, owner: tuple[int, int] | None = None, limits: Limits | None = None
 ) -> None:
-    """Adds all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
+    """Add all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
     given. Raises ArchiveError."""
     latest = epoch * 1_000_000_000
     name = os.path.basename(path)
@@ -80,7 +80,7 @@ def write_archive(
 
 
 def check_member(member: Member, archive: str) -> None:
-    """Refuses what a tree can't hold or what would be something else in a layer. Raises ArchiveError."""
+    """Refuse what a tree can't hold or what would be something else in a layer. Raises ArchiveError."""
     if member.kind == "c" and member.device == (0, 0):
         raise ArchiveError(archive, "a device 0:0, which removes files in a layer", member.offset, member.path)
     if any(key.startswith((OVERLAY, b"trusted.")) for key, _ in member.xattrs):
@@ -111,7 +111,7 @@ def _add(target: TreeTarget, member: Member, entry: Entry, source: int | None, a
 
 
 def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget, name: str) -> None:
-    """Passes the content on through a file without a name, which small members have in memory."""
+    """Pass the content on through a file without a name, which small members have in memory."""
     descriptor = _nameless(member.size)
     try:
         if member.sparse is None:

@@ -40,7 +40,7 @@ class AptSource(Record):
 
 
 def machine_sources(root: str = "") -> list[AptSource]:
-    """All sources of binary packages that are configured and enabled."""
+    """Return all sources of binary packages that are configured and enabled."""
     paths = [f"{root}{FOLDER}/sources.list"]
     folder = f"{root}{FOLDER}/sources.list.d"
     if os.path.isdir(folder):
@@ -57,7 +57,7 @@ def machine_sources(root: str = "") -> list[AptSource]:
 
 
 def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
-    """The sources that make up a Debian suite: itself, its updates and its security updates.
+    """Return the sources that make up a Debian suite: itself, its updates and its security updates.
 
     Where none is configured for this suite, but a Debian archive for another one, that archive is asked for it.
     """
@@ -72,7 +72,7 @@ def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
 
 
 def parse_lines(text: str) -> list[AptSource]:
-    """The one-line form: `deb [option=value ...] URI SUITE COMPONENT ...`."""
+    """Return the sources of a text in the one-line form: `deb [option=value ...] URI SUITE COMPONENT ...`."""
     found = []
     for line in text.splitlines():
         words = line.partition("#")[0].split()
@@ -92,7 +92,7 @@ def parse_lines(text: str) -> list[AptSource]:
 
 
 def parse_deb822(text: str) -> list[AptSource]:
-    """The form of several lines: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
+    """Return the sources of a text in stanzas: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
     sources = []
     for stanza in checked_stanzas(text):
         fields = stanza.fields
@@ -107,7 +107,7 @@ def parse_deb822(text: str) -> list[AptSource]:
 
 
 def to_deb822(sources: list[AptSource], types: str = "deb") -> str:
-    """The sources as the text of a `.sources` file."""
+    """Return the sources as the text of a `.sources` file."""
     stanzas = []
     for source in sources:
         lines = [f"Types: {types}", f"URIs: {source.uri}", f"Suites: {source.suite}"]

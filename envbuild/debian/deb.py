@@ -28,7 +28,8 @@ class BadArchive(WorkFailed):
 
 
 def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
-    """A `Packages` index of archives that lie in one folder under the names of their origins; with their paths."""
+    """Return a `Packages` index of archives that lie in one folder under the names of their origins; with their
+    paths."""
     stanzas = []
     for package, path in packages:
         name = DebianOrigin(package.origin).file
@@ -40,7 +41,7 @@ def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
 
 
 def control_of(path: str) -> str:
-    """The control file of an archive. Raises BadArchive."""
+    """Return the control file of an archive. Raises BadArchive."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise BadArchive(path, "it is not an ar archive")
@@ -62,7 +63,7 @@ def control_of(path: str) -> str:
 
 
 def _member(path: str, header: bytes) -> tuple[str, int]:
-    """The name and the size that the header of a member says."""
+    """Return the name and the size that the header of a member says."""
     digits = header[48:58].rstrip(b" ")
     if header[58:] != b"`\n" or not digits.isdigit():
         raise BadArchive(path, "a header in it is damaged")
@@ -70,7 +71,8 @@ def _member(path: str, header: bytes) -> tuple[str, int]:
 
 
 def _control(path: str, packed: bytes) -> str:
-    """The control file in the archive of that name. Our own reader of tar has limits, and no faults of tarfile's."""
+    """Return the control file in the archive of that name. Our own reader of tar has limits, and no faults of
+    tarfile's."""
     source = uncompressed(io.BytesIO(packed), path)
     try:
         reader = TarReader(source, path, _LIMITS)

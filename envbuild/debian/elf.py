@@ -25,7 +25,7 @@ class Elf(Record):
 
 
 def read_elf(path: str) -> Elf | None:
-    """The dynamic section of a file; None for what is not a dynamic ELF file or is damaged."""
+    """Return the dynamic section of a file; None for what is not a dynamic ELF file or is damaged."""
     try:
         with open(path, "rb") as file:
             if file.read(4) != b"\x7fELF":
@@ -37,7 +37,7 @@ def read_elf(path: str) -> Elf | None:
 
 
 def parse_elf(data: bytes) -> Elf | None:
-    """The dynamic section of a file's content; None for what is not a dynamic ELF file or is damaged."""
+    """Return the dynamic section of a file's content; None for what is not a dynamic ELF file or is damaged."""
     if data[:4] != b"\x7fELF":
         return None
     try:

@@ -22,7 +22,7 @@ FLAGS = {62: 0x0300 | _LIBC6, 183: 0x0A00 | _LIBC6}
 
 
 def linker_cache(libraries: Iterable[tuple[str, str, int]]) -> bytes:
-    """The cache for (name, path, e_machine); machines that FLAGS lacks are left out."""
+    """Return the cache for (name, path, e_machine); machines that FLAGS lacks are left out."""
     known = [(name, path, FLAGS[machine]) for name, path, machine in libraries if machine in FLAGS]
     known.sort(key=lambda one: one[1])
     by_name = cmp_to_key(compare_names)
@@ -40,7 +40,8 @@ def linker_cache(libraries: Iterable[tuple[str, str, int]]) -> bytes:
 
 
 def compare_names(a: str, b: str) -> int:
-    """The order in which the loader searches: runs of digits by their number, digits after everything else."""
+    """Compare names in the order in which the loader searches: runs of digits by their number, digits after
+    everything else."""
     left, right = re.findall("[0-9]+|[^0-9]", a), re.findall("[0-9]+|[^0-9]", b)
     for one, other in zip(left, right, strict=False):
         if one == other:

@@ -80,7 +80,7 @@ TruePath = Callable[[str], str]
 def generate(
     database: DpkgDatabase, packages: list[InstalledPackage], collected: Collected, true_path: TruePath
 ) -> None:
-    """Adds to `collected` all that the packages' scripts would have made."""
+    """Add to `collected` all that the packages' scripts would have made."""
     names = {package.name for package in packages}
     for path, mode, gid in DIRECTORIES:
         collected.directory(path, mode, gid)
@@ -154,7 +154,7 @@ def _pam(collected: Collected) -> None:
 def _alternatives(
     database: DpkgDatabase, collected: Collected, true_path: TruePath
 ) -> list[tuple[Alternative, list[int]]]:
-    """Links for the alternatives of which a choice was taken; returns what dpkg should know of them."""
+    """Link the alternatives of which a choice was taken; return what dpkg should know of them."""
     kept = []
     for one in database.alternatives():
         choices = [choice for choice in one.choices if _there(collected, true_path, choice[0])]
@@ -230,7 +230,7 @@ def _alternative_text(one: Alternative, slaves: list[int]) -> str:
 
 
 def _certificates(collected: Collected) -> None:
-    """The bundle of ca-certificates' own authorities; this machine's own additions are not among them."""
+    """Write the bundle of ca-certificates' own authorities, without this machine's own additions."""
     folder = f"{collected.root}/usr/share/ca-certificates"
     paths = sorted(
         os.path.relpath(os.path.join(where, name), folder)
@@ -275,7 +275,7 @@ def _linker_cache(collected: Collected) -> None:
 
 
 def _unmerged(path: str, collected: Collected) -> str:
-    """As ldconfig writes it, by the way of /lib where that is a link."""
+    """Return a path as ldconfig writes it: through /lib where that is a link."""
     return path.removeprefix("/usr") if path.startswith("/usr/lib/") and collected.has("/lib") else path
 
 

@@ -46,7 +46,7 @@ def parse_profile(name: str, text: str) -> Profile:
 
 
 def pam_file(name: str, template: str, profiles: list[Profile]) -> str:
-    """The file `name` from its template, with the modules of all profiles that are on by default."""
+    """Return the file `name` from its template, with the modules of all profiles that are on by default."""
     kind = FILES[name]
     chosen = [one for one in profiles if one.get("Default") == ("yes",)]
     if name.endswith("noninteractive"):

@@ -45,7 +45,7 @@ def accounts(masters: tuple[str, str], machine: tuple[str, str], asked_for: set[
 
 
 def asked_for(scripts: Iterable[str], sysusers: Iterable[str]) -> set[str]:
-    """Names that packages' scripts give to adduser and its like, or that their sysusers.d(5) files list.
+    """Return the names that packages' scripts give to adduser and its like, or that their sysusers.d(5) files list.
 
     Nobody's interpreter: too many words are better than too few, as only accounts that exist are looked at.
     """

@@ -68,11 +68,11 @@ class Answer:
         return self._response.headers.get(name) or ""
 
     def stream(self) -> Iterator[bytes]:
-        """The body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
+        """Return the body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
         return self._response.stream(_CHUNK, decode_content=False)
 
     def page(self, most: int = MOST_PAGE) -> bytes:
-        """The whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
+        """Return the whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
         packing = self.header("Content-Encoding").strip().lower()
         if packing not in ("", "identity", "gzip", "x-gzip"):
             raise HTTPError(f"it is packed as {packing[:40]!r}, which nobody asked for")
@@ -109,8 +109,9 @@ class Connections:
         self._making = threading.Lock()
 
     def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Answer:
-        """The answer to a request, after the redirects that are followed. `giver` is where that lies which named the
-        address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be asked."""
+        """Return the answer to a request, after the redirects that are followed. `giver` is where that lies which
+        named the address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be
+        asked."""
         for _ in range(MOST_REDIRECTS):
             asked = _checked(without_user(address))
             answer = self._ask(asked, headers, giver)
@@ -125,7 +126,7 @@ class Connections:
         raise Refused(f"it was sent on more than {MOST_REDIRECTS} times")
 
     def read(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Page:
-        """A small document, such as an index page. Raises urllib3's HTTPError."""
+        """Return a small document, such as an index page. Raises urllib3's HTTPError."""
         with self.open(address, {"Accept-Encoding": "gzip", **headers}, giver) as answer:
             return Page(answer.status, answer.page() if answer.status == 200 else b"", answer.address, answer.level)
 
@@ -197,8 +198,8 @@ def _refusal(host: str, level: Level, giver: Level) -> Refused:
 
 
 def _connect(connection: HTTPConnection, giver: Level | None) -> tuple[socket.socket, Level]:
-    """A connection to the first address of the host that answers, of those that `giver` may send us to. The name is
-    resolved once, so that what was looked at is what is asked."""
+    """Return a connection to the first address of the host that answers, of those that `giver` may send us to. The
+    name is resolved once, so that what was looked at is what is asked."""
     host = connection.host.strip("[]")
     try:
         found = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
@@ -224,7 +225,7 @@ def _connect(connection: HTTPConnection, giver: Level | None) -> tuple[socket.so
 
 
 def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
-    """The kinds of pools whose connections lead only to where `giver` may send us."""
+    """Return the kinds of pools whose connections lead only to where `giver` may send us."""
 
     class Plain(HTTPConnection):
         level = Level.PUBLIC

@@ -19,7 +19,8 @@ ATTEMPTS = 4
 
 
 def fetch(cache: Cache, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
-    """Brings the files of all `wanted` into the cache. `progress` is told bytes so far, and in all as far as is known.
+    """Bring the files of all `wanted` into the cache. `progress` gets the bytes so far, and of all as far as they are
+    known.
 
     Raises NotToBeHad, WrongHash and TooLargeToFetch; what arrived whole by then stays.
     """
@@ -45,7 +46,7 @@ class _Fetching:
         self._stop = threading.Event()
 
     def run(self, wanted: Sequence[Wanted]) -> None:
-        """Fetches all. Raises the first failure, when all that was under way has ended."""
+        """Fetch all. Raises the first failure, when all that was under way has ended."""
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(AT_ONCE, "fetch") as pool:
@@ -90,7 +91,7 @@ class _Fetching:
                 raise NotToBeHad(package, reasons)
 
     def _from(self, address: Address, path: str, package: Package) -> str:
-        """Downloads one file; returns "" or why that failed. Raises TooLarge."""
+        """Download one file; return "" or why that failed. Raises TooLarge."""
         reason = ""
         shown = without_user(address.url)
         for attempt in range(ATTEMPTS):
@@ -122,7 +123,7 @@ class _Fetching:
         return reason
 
     def _receive(self, answer: Answer, path: str, have: int, package: Package) -> bool:
-        """Writes what a server sends behind the first `have` bytes; False if all is to stop."""
+        """Write what a server sends behind the first `have` bytes; False if all is to stop."""
         total = have + answer.length if answer.length else 0
         self._tell(package, have, total)
         got = have
@@ -147,6 +148,6 @@ class _Fetching:
 
 
 def cause(error: BaseException) -> str:
-    """What a user wants to know of an error that was wrapped again and again."""
+    """Return what a user wants to know of an error that was wrapped again and again."""
     reason = getattr(error, "reason", None)
     return cause(reason) if isinstance(reason, BaseException) else str(error).rpartition(">: ")[2]

@@ -31,9 +31,9 @@ class IndexFile(Record):
 
 
 def files_on(connections: Connections, address: str) -> list[IndexFile]:
-    """The files that a page links to: a project's, or one of find-links; [] if there is no such page. What is called
-    as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also for a page
-    that is none."""
+    """Return the files that a page links to: a project's, or one of find-links; [] if there is no such page. What is
+    called as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also
+    for a page that is none."""
     page = connections.read(address, {"Accept": ACCEPT})
     if page.status != 200:
         return []

@@ -32,7 +32,7 @@ class Unreadable(Exception):
 
 
 def parsed_json(text: bytes | str) -> Any:
-    """What a text of JSON says. Raises Unreadable, also for one that is nested without end."""
+    """Return what a text of JSON says. Raises Unreadable, also for one that is nested too deep."""
     if len(text) > MOST_JSON:
         raise Unreadable(f"it has more than {MOST_JSON:,} bytes")
     try:

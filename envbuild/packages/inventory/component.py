@@ -30,7 +30,7 @@ _VERSION = re.compile(r"[!-~]+")
 
 
 def check_identity(kind: str, name: object, version: object) -> tuple[str, str]:
-    """A package's name and version as its record has them. Raises Unreadable for what can't be one."""
+    """Return a package's name and version as its record has them. Raises Unreadable for what can't be one."""
     for what, value, form in (("name", name, _NAMES[kind]), ("version", version, _VERSION)):
         if not isinstance(value, str) or not value:
             raise Unreadable(f"it has no {what}")

@@ -21,7 +21,7 @@ STATES = (
 
 
 def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[Component | BadRecord]:
-    """The packages that are installed; `distribution` is `debian bookworm`, from os-release."""
+    """Yield the packages that are installed; `distribution` is `debian bookworm`, from os-release."""
     paths = [STATUS, *(path for path, _ in walked if path.startswith(STATUS_FOLDER) and not path.endswith(".md5sums"))]
     for path in paths:
         try:
@@ -42,7 +42,7 @@ def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[C
 
 
 def is_installed(status: str) -> bool:
-    """Whether a Status says that the package is installed. Raises Unreadable for one that says nothing."""
+    """Return whether a Status says that the package is installed. Raises Unreadable for one that says nothing."""
     words = status.split()
     if len(words) != 3 or words[2] not in STATES:
         raise Unreadable(f"{status[:60]!a} is not a status")

@@ -54,7 +54,7 @@ MOST = 100
 
 
 def of_copyright(text: str) -> tuple[str, ...]:
-    """The licences that a Debian copyright file names, if it has the machine-readable form; sorted."""
+    """Return the licences that a Debian copyright file names, if it has the machine-readable form; sorted."""
     if "copyright-format" not in text[:400] and "dep5" not in text[:400].lower():
         return ()
     found = set()
@@ -66,7 +66,7 @@ def of_copyright(text: str) -> tuple[str, ...]:
 
 
 def of_python(expression: str | None, classifiers: list[str], text: str | None) -> tuple[str, ...]:
-    """What a distribution's metadata say: an expression, else classifiers, else a short text."""
+    """Return the licences that a distribution's metadata name: an expression, else classifiers, else a short text."""
     if expression:
         return (expression[:LONGEST],)
     names = [one[:LONGEST].rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
@@ -78,7 +78,7 @@ def of_python(expression: str | None, classifiers: list[str], text: str | None) 
 
 
 def spdx(name: str) -> str:
-    """The SPDX identifier of a licence by the name that Debian or a project gives it, or that name."""
+    """Return the SPDX identifier of a licence by the name that Debian or a project gives it, or that name."""
     name = name.strip()
     known = _DEBIAN.get(name.lower())
     if known:

@@ -12,7 +12,7 @@ _NAME = "/package.json"
 
 
 def node_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
-    """The packages of all node_modules that the tree has, and those that Debian has in /usr/share/nodejs."""
+    """Yield the packages of all node_modules that the tree has, and those that Debian has in /usr/share/nodejs."""
     for path, entry in walked:
         if entry.kind != "f" or not path.endswith(_NAME):
             continue
@@ -45,7 +45,7 @@ def _package(path: str, content: bytes | None) -> Component:
 
 
 def _licences(plain: dict[str, object]) -> Iterator[str]:
-    """The licence as an SPDX expression, or in the forms that older packages have."""
+    """Yield the licences as SPDX expressions, or in the forms that older packages have."""
     one = plain.get("license")
     many = plain.get("licenses")
     for found in [one] if one else many[:MOST] if isinstance(many, list) else []:

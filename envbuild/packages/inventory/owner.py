@@ -45,7 +45,7 @@ class _Tree:
         return [one.name.decode("utf-8", "surrogateescape") for one in self._store.trees.load(entry.digest)]
 
     def spellings(self, path: str) -> list[str]:
-        """A path and what it is called by way of links at the root: dpkg's lists may have /lib for /usr/lib."""
+        """Return a path and its names through links at the root: dpkg's lists may have /lib for /usr/lib."""
         found = [path]
         for entry in self._store.trees.load(self._tree):
             target = entry.target.decode("utf-8", "replace").strip("/") + "/"
@@ -55,7 +55,8 @@ class _Tree:
 
 
 def owner_of(store: Store, tree: Digest, path: str) -> Owner | None:
-    """The package that `path` (without a slash before it, free of links) belongs to; None if it is no package's."""
+    """Return the package that `path` (without a slash before it, free of links) belongs to; None if it is no
+    package's."""
     inside = _Tree(store, tree)
     return _node(inside, path) or _python(inside, path) or _debian(inside, path)
 
@@ -94,7 +95,7 @@ def _python(tree: _Tree, path: str) -> Owner | None:
 
 
 def _site_packages(tree: _Tree, path: str) -> Iterator[str]:
-    """The folders of distributions that may have brought a path: those above it, and those of its environment."""
+    """Yield the folders of distributions that may have brought a path: those above it, and those of its environment."""
     above = dirname(path)
     while above:
         if above.endswith("-packages"):

@@ -13,7 +13,7 @@ _METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 
 def python_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
-    """The distributions of all environments that the tree has."""
+    """Yield the distributions of all environments that the tree has."""
     for path, entry in walked:
         if entry.kind != "f" or not (path.endswith(_METADATA) or path.endswith(".egg-info")):
             continue
@@ -37,9 +37,9 @@ def _distribution(path: str, fields: dict[str, list[str]]) -> Component:
 
 
 def headers(text: str) -> dict[str, list[str]]:
-    """The fields above the first empty line, by their names in lower case, each with its values in order. Lines that
-    continue a value follow a newline. Raises Unreadable for a line that is neither, before both name and version: after
-    them some old tools have written their description without indenting it."""
+    """Return the fields above the first empty line, by their names in lower case, each with its values in order.
+    Lines that continue a value follow a newline. Raises Unreadable for a line that is neither, before both name and
+    version: after them some old tools have written their description without indenting it."""
     found: dict[str, list[list[str]]] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.split("\n"), 1):
@@ -62,7 +62,7 @@ def headers(text: str) -> dict[str, list[str]]:
 
 
 def recorded(text: str) -> list[list[str]]:
-    """The rows of a distribution's RECORD. Raises Unreadable for a line that is none."""
+    """Return the rows of a distribution's RECORD. Raises Unreadable for a line that is none."""
     rows = []
     try:
         for row in csv.reader(text.splitlines()):

@@ -31,7 +31,7 @@ class Inventory(Record):
 
 
 def packages_of(store: Store, image: Image) -> Inventory:
-    """The packages that an image's tree holds; with the hashes of their files where the build knew them."""
+    """Return the packages that an image's tree holds; with the hashes of their files where the build knew them."""
     hashes = _hashes(image)
     listed = inventory(store, image.tree)
     found = []
@@ -42,7 +42,7 @@ def packages_of(store: Store, image: Image) -> Inventory:
 
 
 def inventory(store: Store, tree: Digest) -> Inventory:
-    """The packages that a tree holds. A record that can't be read is listed as such, whatever else is there."""
+    """Return the packages that a tree holds. A record that can't be read is listed as such, whatever else is there."""
 
     def read(path: str, most: int) -> bytes | None:
         # Copyright files are often links to another package's.
@@ -70,7 +70,7 @@ def inventory(store: Store, tree: Digest) -> Inventory:
 
 
 def _distribution(read: Read) -> str:
-    """`debian bookworm`, from os-release(5); "" where that says nothing that could be one."""
+    """Return `debian bookworm`, from os-release(5); "" where that names nothing that could be one."""
     release = b""
     for path in PATHS:
         try:
@@ -83,7 +83,7 @@ def _distribution(read: Read) -> str:
 
 
 def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
-    """The hashes of what steps installed, as the image's detail has them."""
+    """Return the hashes of what steps installed, as the image's detail has them."""
     found = {}
     for stage in image.known.get("stages", []):
         for step in stage["steps"]:

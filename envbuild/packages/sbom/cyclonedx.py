@@ -30,7 +30,7 @@ _ALGORITHMS = {
 
 
 def cyclonedx(name: str, image: str, epoch: int, found: Inventory) -> str:
-    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+    """Return the document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     root = BomComponent(
         name=name,
         type=ComponentType.CONTAINER,

@@ -38,7 +38,7 @@ _ALGORITHMS = {
 
 
 def spdx(name: str, image: str, epoch: int, found: Inventory) -> str:
-    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+    """Return the document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     made = _Document()
     tool = Actor(ActorType.TOOL, f"envbuild-{__version__}")
     created = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
@@ -112,7 +112,7 @@ class _Document:
         return str(self._licensing.parse(licence)) if is_expression(licence) else ""
 
     def _reference(self, licence: str, one: Component) -> str:
-        """A name that SPDX's list doesn't have stands in the document by itself."""
+        """Return the reference to a licence that SPDX's list lacks: the document holds its text."""
         key = "LicenseRef-" + (re.sub("[^A-Za-z0-9.-]+", "-", licence).strip("-")[:64] or "unnamed")
         where = f"/usr/share/doc/{one.name}/copyright" if one.kind == "dpkg" else plain(one.path)
         text = f"What the package calls '{plain(licence)}'; its text is in {where} of the image."
