@@ -1,4 +1,4 @@
-"""Uncompresses what an archive is packed in, told by its first bytes and not by its name."""
+"""Uncompresses archives, whose compression is recognized by their first bytes and not by their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
 VERIFIED = ("gzip", "xz", "bzip2")
 """Forms whose reader refuses a stream that is cut short; zstandard's takes it for the end."""
-MOST_WINDOW = 256 << 20
+MAX_WINDOW = 256 << 20
 """Bytes that an xz stream may have this process keep; the largest of xz's own settings needs 65 MiB."""
 RATIO = 2000
 """More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
@@ -96,7 +96,7 @@ class _Xz:
 
         self._file = file
         self._new: Callable[[], lzma.LZMADecompressor] = lambda: lzma.LZMADecompressor(
-            lzma.FORMAT_XZ, memlimit=MOST_WINDOW
+            lzma.FORMAT_XZ, memlimit=MAX_WINDOW
         )
         self._stream = self._new()
 

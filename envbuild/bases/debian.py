@@ -31,7 +31,7 @@ OF_THIS_MACHINE = (
 )
 """Settings of the machine on which the base is made."""
 EMPTY = (b"etc/apt/sources.list.d/", b"run/", b"tmp/", b"dev/", b"proc/", b"sys/")
-"""Directories whose content tells of this machine, or of this run."""
+"""Directories whose content is about this machine, or about this run."""
 KEPT_DIRECTORIES = (
     (b"run/lock", 0o1777),
     (b"var/cache/apt/archives/partial", 0o755),
@@ -42,7 +42,7 @@ SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 PATIENCE = 10
 """Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
-_MOST_RELEASE = 16 << 20
+_MAX_RELEASE = 16 << 20
 
 
 class NoMmdebstrap(MachineLacks):
@@ -76,7 +76,7 @@ class NoSuite(UsageError):
     """The name can't be a suite's: it would be an option or a path to the tools."""
 
     def __init__(self, suite: str) -> None:
-        super().__init__(f"debian:{suite}: that is no name of a suite", "a suite is named like debian:bookworm")
+        super().__init__(f"debian:{suite}: that is not the name of a suite", "a suite is named like debian:bookworm")
 
 
 class MirrorFailed(WorkFailed):
@@ -179,9 +179,9 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
     for name in sorted(os.listdir(f"{state}/lists")):
         if name.endswith(("_InRelease", "_Release")):
             with open(f"{state}/lists/{name}", encoding="utf-8", errors="replace") as file:
-                found = release_of(file.read(_MOST_RELEASE), suite)
-            if found is not None:
-                return found
+                date = release_of(file.read(_MAX_RELEASE), suite)
+            if date is not None:
+                return date
     raise MirrorFailed(suite, "apt got no Release file with a date", "")
 
 

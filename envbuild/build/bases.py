@@ -113,7 +113,7 @@ class Bases:
         base = run.stage.base
         # Each kind is imported only where it is made.
         if base.kind == "scratch":
-            from envbuild.bases.scratch import prepare_scratch
+            from envbuild.bases.tarball import prepare_scratch
 
             return prepare_scratch()
         if base.kind == "host":

@@ -14,14 +14,14 @@ from envbuild.lockfile.lock import Package
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
-_MOST_MEMBERS = 20
-_MOST_CONTROL = 16 << 20
+_MAX_MEMBERS = 20
+_MAX_CONTROL = 16 << 20
 """Bytes of the control data, packed: those of Debian's largest packages have one million."""
 _LIMITS = Limits(members=1000, size=8 << 20, total=64 << 20)
 
 
 class BadArchive(WorkFailed):
-    """A file is no Debian package."""
+    """A file that is not a Debian package."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path} is not a Debian package: {reason}", "renew the lock with: envbuild update")
@@ -47,7 +47,7 @@ def control_of(path: str) -> str:
             raise BadArchive(path, "it is not an ar archive")
         end = os.fstat(file.fileno()).st_size
         # A package has three members, and vendors add one or two.
-        for _ in range(_MOST_MEMBERS):
+        for _ in range(_MAX_MEMBERS):
             header = file.read(_HEADER)
             if len(header) < _HEADER:
                 break
@@ -55,7 +55,7 @@ def control_of(path: str) -> str:
             if size > end - file.tell():
                 raise BadArchive(path, f"its member {name!a} would reach beyond its end")
             if name.startswith("control.tar"):
-                if size > _MOST_CONTROL:
+                if size > _MAX_CONTROL:
                     raise BadArchive(path, f"its control data have {size:,} bytes")
                 return _control(path, file.read(size))
             file.seek(size + size % 2, os.SEEK_CUR)

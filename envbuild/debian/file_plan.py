@@ -11,7 +11,7 @@ from envbuild.tree.target import TreeTarget
 CAPABILITIES = b"security.capability"
 
 
-class Collected:
+class FilePlan:
     """Entries by path (without a slash at the start), and where each file's content comes from.
 
     `whole_seconds`: the files were unpacked from archives with times in whole seconds, as dpkg does, so that a
@@ -86,8 +86,8 @@ class Collected:
     def files_in(self, folder: str) -> list[tuple[str, str]]:
         """Return the files of this machine that were taken into a folder, as (path, where it lies here), sorted."""
         start = os.fsencode(folder.strip("/")) + b"/"
-        found = ((path, source) for path, (_, source) in self.entries.items() if path.startswith(start))
-        return sorted((f"/{os.fsdecode(path)}", source) for path, source in found if isinstance(source, str))
+        taken = ((path, source) for path, (_, source) in self.entries.items() if path.startswith(start))
+        return sorted((f"/{os.fsdecode(path)}", source) for path, source in taken if isinstance(source, str))
 
     def _is_open(self, folder: str) -> bool:
         """Return whether everybody may look into this folder of the machine."""

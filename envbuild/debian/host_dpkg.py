@@ -93,7 +93,7 @@ class DpkgDatabase:
                 continue
             taken[package.name] = package
             for group in package.needs:
-                chosen = next((one for one in group if one in self.packages or one in self._providers), None)
+                chosen = next((name for name in group if name in self.packages or name in self._providers), None)
                 if chosen is not None:
                     pending.append(chosen)
         return [taken[name] for name in sorted(taken)]
@@ -237,5 +237,5 @@ def _package(stanza: Stanza) -> InstalledPackage:
 
 def _names(group: str) -> tuple[str, ...]:
     """Return the names in `a (>= 1) | b:any`: ("a", "b")."""
-    found = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", one) for one in group.split("|"))
-    return tuple(match[1] for match in found if match)
+    matches = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", alternative) for alternative in group.split("|"))
+    return tuple(match[1] for match in matches if match)

@@ -18,7 +18,7 @@ from posixpath import dirname, normpath
 from envbuild.debian.deb822 import conffiles_of, stanzas
 from envbuild.debian.left_behind import INFO, is_record
 from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.bad_record import MAX_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
 from envbuild.store.objects import TooLargeToRead
@@ -185,7 +185,7 @@ class _Source:
 
     def text(self, path: str) -> str | None:
         try:
-            return self.store.read_text(self._tree, path, MOST_STATUS)
+            return self.store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead as error:
             self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
             return None

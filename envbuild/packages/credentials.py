@@ -16,10 +16,10 @@ Headers = tuple[tuple[str, str, str], ...]
 def headers_of(addresses: Iterable[str], netrc_paths: Iterable[str]) -> Headers:
     """Return the headers for the servers of `addresses` that name a user, and of the files that exist (netrc(5),
     apt_auth.conf(5))."""
-    found = [*_of_addresses(addresses)]
+    headers = [*_of_addresses(addresses)]
     for path in netrc_paths:
-        found += _of_file(path)
-    return tuple(found)
+        headers += _of_file(path)
+    return tuple(headers)
 
 
 def _of_addresses(addresses: Iterable[str]) -> Iterator[tuple[str, str, str]]:

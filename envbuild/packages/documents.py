@@ -56,7 +56,7 @@ class Fields:
         value = self._plain.get(name)
         if not isinstance(value, list):
             raise BadDocument(self._what, f"'{name}' is {_kind(value)} and not a list")
-        return [Fields(one, self._what) for one in value]
+        return [Fields(item, self._what) for item in value]
 
     def items(self) -> Iterator[tuple[str, Fields]]:
         """Yield the names of the fields, each with the object that it holds."""
@@ -77,7 +77,7 @@ def value_of(content: bytes | str, what: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        reason = "it is too deep" if isinstance(error, RecursionError) else f"it is no JSON ({error})"
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else f"it is not JSON ({error})"
         raise BadDocument(what, reason) from None
 
 

@@ -1,4 +1,4 @@
-"""Fetches the files of packages: several at once, taken up again where a connection broke, checked by their hash."""
+"""Fetches the files of packages: several in parallel, continued where a connection broke, checked by their hashes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
-from envbuild.packages.connections import AT_ONCE, Answer, Connections, Refused, TooLarge
+from envbuild.packages.connections import MAX_PARALLEL, Answer, Connections, Refused, TooLarge
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 ATTEMPTS = 4
@@ -49,10 +49,10 @@ class _Fetching:
         """Fetch all. Raises the first failure, when all that was under way has ended."""
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(AT_ONCE, "fetch") as pool:
-            running = [pool.submit(self._one, one) for one in wanted]
+        with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
+            running = [pool.submit(self._fetch, package) for package in wanted]
             try:
-                failures = [failure for one in running if (failure := one.exception()) is not None]
+                failures = [failure for future in running if (failure := future.exception()) is not None]
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -60,7 +60,7 @@ class _Fetching:
         if failures:
             raise failures[0]
 
-    def _one(self, wanted: Wanted) -> None:
+    def _fetch(self, wanted: Wanted) -> None:
         package = wanted.package
         with self._cache.exclusive(package):
             if self._cache.has(package) or self._stop.is_set():

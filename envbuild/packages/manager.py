@@ -52,8 +52,8 @@ class Task(Record):
     executable: tuple[str, ...] = ()
 
     def with_own_sources(self, variables: Pairs, files: Contents = ()) -> Task:
-        """Return the same task, told by `variables` and `files` alone where packages come from: for trees that somebody
-        else may have prepared."""
+        """Return the same task, to which `variables` and `files` alone say where packages come from: for trees that
+        somebody else may have prepared."""
         silent = tuple(
             (name, value)
             for name, value in self.environment

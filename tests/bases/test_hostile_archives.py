@@ -79,7 +79,7 @@ HOSTILE = {
         pax(record(b"GNU.sparse.size", b"9000"), record(b"GNU.sparse.map", b"0,8000")) + file(data=b"x") + END,
         "more than the archive holds",
     ),
-    "a map of holes that is no list of numbers": (
+    "a map of holes that is not a list of numbers": (
         pax(record(b"GNU.sparse.size", b"9"), record(b"GNU.sparse.map", b"0,-1")) + file(data=b"x") + END,
         "no list of numbers",
     ),

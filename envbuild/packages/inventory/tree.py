@@ -34,11 +34,11 @@ def packages_of(store: Store, image: Image) -> Inventory:
     """Return the packages that an image's tree holds; with the hashes of their files where the build knew them."""
     hashes = _hashes(image)
     listed = inventory(store, image.tree)
-    found = []
-    for one in listed.packages:
-        name = normal_name(one.name) if one.kind == PYTHON else one.name
-        found.append(one.replace(hash=hashes.get((_MANAGERS[one.kind], name, one.version), "")))
-    return listed.replace(packages=tuple(found))
+    components = []
+    for component in listed.packages:
+        name = normal_name(component.name) if component.kind == PYTHON else component.name
+        components.append(component.replace(hash=hashes.get((_MANAGERS[component.kind], name, component.version), "")))
+    return listed.replace(packages=tuple(components))
 
 
 def inventory(store: Store, tree: Digest) -> Inventory:
@@ -52,19 +52,24 @@ def inventory(store: Store, tree: Digest) -> Inventory:
             raise Unreadable(f"it has {error.size:,} bytes") from None
 
     walked = [(path.decode("utf-8", "surrogateescape"), entry) for path, entry in walk(store.trees, tree)]
-    found: list[Component] = []
+    components: list[Component] = []
     bad: list[BadRecord] = []
-    for one in (
+    for component in (
         *debian_packages(read, walked, _distribution(read)),
         *python_packages(read, walked),
         *node_packages(read, walked),
     ):
-        if isinstance(one, BadRecord):
-            bad.append(one)
+        if isinstance(component, BadRecord):
+            bad.append(component)
         else:
-            found.append(one)
+            components.append(component)
     return Inventory(
-        tuple(sorted(found, key=lambda one: (one.kind, one.name.lower(), one.version, one.path))),
+        tuple(
+            sorted(
+                components,
+                key=lambda component: (component.kind, component.name.lower(), component.version, component.path),
+            )
+        ),
         tuple(sorted(bad, key=values)),
     )
 
@@ -84,9 +89,9 @@ def _distribution(read: Read) -> str:
 
 def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
     """Return the hashes of what steps installed, as the image's detail has them."""
-    found = {}
+    hashes = {}
     for stage in image.known.get("stages", []):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
-                found[manager, plain_name(name), version] = digest
-    return found
+                hashes[manager, plain_name(name), version] = digest
+    return hashes

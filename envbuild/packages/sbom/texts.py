@@ -9,9 +9,9 @@ from functools import cache
 from envbuild.packages.inventory.bad_record import BadRecord
 
 BAD_RECORD = "envbuild:bad-record"
-MOST_BAD = 1000
+MAX_BAD = 1000
 """Records that can't be read and are named; of the rest there is the number."""
-MOST_BRACKETS = 20
+MAX_BRACKETS = 20
 """Brackets of an expression of licences: its parser calls itself for each."""
 _HOMEPAGE = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[!#$%&'()*+,./0-9:;=?@A-Z_a-z~-]{0,2000})?")
 _EXPRESSION = re.compile(r"[A-Za-z0-9 .+():-]{1,500}")
@@ -26,14 +26,14 @@ def plain(text: str) -> str:
 
 def bad_texts(bad: Sequence[BadRecord]) -> list[str]:
     """Return a line for each record that can't be read."""
-    texts = [plain(f"{one.path} ({one.kind}): {one.reason}") for one in bad[:MOST_BAD]]
-    if len(bad) > MOST_BAD:
-        texts.append(f"and {len(bad) - MOST_BAD} more")
+    texts = [plain(f"{record.path} ({record.kind}): {record.reason}") for record in bad[:MAX_BAD]]
+    if len(bad) > MAX_BAD:
+        texts.append(f"and {len(bad) - MAX_BAD} more")
     return texts
 
 
 def homepage(text: str) -> str:
-    """Return an address of a page as a package gives it, "" for what is none."""
+    """Return an address of a page as a package gives it, "" for what is not one."""
     return text if _HOMEPAGE.fullmatch(text) else ""
 
 
@@ -42,7 +42,7 @@ def is_expression(licence: str) -> bool:
     """Return whether it is an expression of SPDX's licences (SPDX 2.3, annex D)."""
     from license_expression import get_spdx_licensing
 
-    if not _EXPRESSION.fullmatch(licence) or licence.count("(") > MOST_BRACKETS:
+    if not _EXPRESSION.fullmatch(licence) or licence.count("(") > MAX_BRACKETS:
         return False
     try:
         get_spdx_licensing().parse(licence, validate=True, strict=True)
