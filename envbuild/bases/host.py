@@ -1,8 +1,8 @@
 """The base `host`: a minimal system cut from the packages that are installed on this machine.
 
-Package files come from dpkg's own lists; what packages' scripts would have made is made anew (debian/maintainer_scripts.py), so that
-nothing of this machine's users, addresses or settings gets in. No network and no privilege are needed, and root and
-an ordinary user make the same tree.
+Package files come from dpkg's own lists; what packages' scripts would have made is made anew
+(debian/maintainer_scripts.py), so that nothing of this machine's users, addresses or settings gets in. No network and
+no privilege are needed, and root and an ordinary user make the same tree.
 """
 
 from __future__ import annotations
