@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Executor
-from envbuild.build.stage import StageRun
 from envbuild.errors import DISK_TROUBLE
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
 from envbuild.lockfile.lock import Package
@@ -43,7 +43,7 @@ class Phases:
 
     def resolve(
         self,
-        run: StageRun,
+        run: StageProgress,
         step: Step,
         contents: Contents,
         pinned: tuple[Package, ...],
@@ -167,7 +167,7 @@ class _Resolution:
         return self._download(wanted)
 
 
-def _earlier(run: StageRun, action: InstallPackages) -> tuple[Package, ...]:
+def _earlier(run: StageProgress, action: InstallPackages) -> tuple[Package, ...]:
     """Return the packages that earlier statements of the stage put into the same place."""
     place = (action.manager, action.option("into"))
     return tuple(

@@ -17,8 +17,9 @@ from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVe
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import FOLDER, OUT, PACKAGES, Pairs, Task
+from envbuild.packages.manager import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
 
 CONFIGURATION = f"{FOLDER}/apt.conf"
 LISTS = f"{FOLDER}/lists"

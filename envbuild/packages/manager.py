@@ -10,7 +10,7 @@ from __future__ import annotations
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.plan.step import InstallPackages
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
-Pairs = tuple[tuple[str, str], ...]
 Contents = tuple[tuple[str, bytes], ...]
 """The files that a statement names: (path relative to the recipe's folder, content)."""
 

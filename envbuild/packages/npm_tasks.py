@@ -16,9 +16,10 @@ from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Pairs, Task
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
 from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
 
 NEEDS_NPM, NO_NODE = 64, 66
 NPM_ARCHIVE = "npm.tgz"

@@ -21,7 +21,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Pairs, Task, texts_of
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
     TREE,
@@ -35,6 +35,7 @@ from envbuild.packages.python_names import (
     normal_name,
 )
 from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
 
 FILES = f"{FOLDER}/files"
 CONSTRAINTS = f"{FOLDER}/locked.txt"

@@ -89,7 +89,7 @@ class TestFetch:
         assert project.build(ENVBUILD_FETCH_LIMIT="3MB").code == 0
         done = project.build(ENVBUILD_FETCH_LIMIT="much")
         assert done.code == 2
-        assert "is not a size" in done.err
+        assert "is not a valid size" in done.err
 
 
 @pytest.mark.namespaces
