@@ -207,7 +207,7 @@ def _load() -> None:
     for module in pkgutil.walk_packages(envbuild.__path__, "envbuild."):
         if not module.name.startswith(("envbuild.__main__", "envbuild.packages.inside", "envbuild.packages.sbom")):
             import_module(module.name)
-    parse._parser()
+    parse.parse_all("from scratch\n", "web.env")
     gc.collect()
     gc.freeze()
 
