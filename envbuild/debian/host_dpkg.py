@@ -77,11 +77,11 @@ class DpkgDatabase:
 
     @staticmethod
     def exists(root: str = "/") -> bool:
-        """Whether the machine has a dpkg database."""
+        """Return whether the machine has a dpkg database."""
         return os.path.isfile(f"{root.rstrip('/')}{ADMIN}/status")
 
     def closure(self, names: list[str]) -> list[InstalledPackage]:
-        """The packages of these names and all that they need, sorted. Raises NoSuchPackage."""
+        """Return the packages of these names and all that they need, sorted. Raises NoSuchPackage."""
         taken: dict[str, InstalledPackage] = {}
         pending = list(names)
         while pending:
@@ -93,24 +93,24 @@ class DpkgDatabase:
                 continue
             taken[package.name] = package
             for group in package.needs:
-                chosen = next((one for one in group if one in self.packages or one in self._providers), None)
+                chosen = next((name for name in group if name in self.packages or name in self._providers), None)
                 if chosen is not None:
                     pending.append(chosen)
         return [taken[name] for name in sorted(taken)]
 
     def essential(self) -> list[str]:
-        """The names of the essential packages."""
+        """Return the names of the essential packages."""
         return sorted(package.name for package in self.packages.values() if package.essential)
 
     def owner_of(self, path: str) -> str | None:
-        """The package whose list has this path."""
+        """Return the package whose list has this path."""
         for package in self.packages.values():
             if path in self.files(package):
                 return package.name
         return None
 
     def files(self, package: InstalledPackage) -> list[str]:
-        """The paths of a package's files and directories, as dpkg lists them."""
+        """Return the paths of a package's files and directories, as dpkg lists them."""
         for name in (package.info_name, package.name):
             try:
                 with open(f"{self.admin}/info/{name}.list", encoding="utf-8", errors="surrogateescape") as file:
@@ -120,12 +120,12 @@ class DpkgDatabase:
         return []
 
     def info_files(self, package: InstalledPackage) -> list[str]:
-        """The names of a package's files in dpkg's info folder."""
+        """Return the names of a package's files in dpkg's info folder."""
         prefix = package.info_name + "."
         return [name for name in self._info_names if name.startswith(prefix)]
 
     def diversions(self) -> list[Diversion]:
-        """All diversions."""
+        """Return all diversions."""
         lines = self._lines("diversions")
         return [
             Diversion(path, moved, None if owner == ":" else owner)
@@ -133,14 +133,14 @@ class DpkgDatabase:
         ]
 
     def alternatives(self) -> Iterator[Alternative]:
-        """All alternatives, by name."""
+        """Yield all alternatives, by name."""
         folder = f"{self.admin}/alternatives"
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             with open(f"{folder}/{name}", encoding="utf-8", errors="surrogateescape") as file:
                 yield parse_alternative(name, file.read().splitlines())
 
     def triggers(self) -> dict[str, list[str]]:
-        """The lines of each file in dpkg's triggers folder."""
+        """Return the lines of each file in dpkg's triggers folder."""
         folder = f"{self.admin}/triggers"
         names = [name for name in sorted(os.listdir(folder)) if name != "Lock"] if os.path.isdir(folder) else []
         return {name: self._lines(f"triggers/{name}") for name in names}
@@ -236,6 +236,6 @@ def _package(stanza: Stanza) -> InstalledPackage:
 
 
 def _names(group: str) -> tuple[str, ...]:
-    """`a (>= 1) | b:any` as ("a", "b")."""
-    found = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", one) for one in group.split("|"))
-    return tuple(match[1] for match in found if match)
+    """Return the names in `a (>= 1) | b:any`: ("a", "b")."""
+    matches = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", alternative) for alternative in group.split("|"))
+    return tuple(match[1] for match in matches if match)

@@ -54,14 +54,14 @@ class Cache:
         self._exclusive = exclusive
 
     def where(self, package: Package) -> str:
-        """Where the package's file is, or would be."""
+        """Return where the package's file is, or would be."""
         return f"{self._path}/{package.hash.replace(':', '-')}"
 
     def has(self, package: Package) -> bool:
         return os.path.exists(self.where(package))
 
     def verify(self, package: Package) -> bool:
-        """Whether the file is there and is still what its name says; one that is not is removed."""
+        """Return whether the file is there and is still what its name says; one that is not is removed."""
         path = self.where(package)
         try:
             if hash_of(path, package.hash) == package.hash:
@@ -72,12 +72,12 @@ class Cache:
         return False
 
     def exclusive(self, package: Package) -> AbstractContextManager[None]:
-        """Holds a package's file against all other processes."""
+        """Hold a package's file against all other processes."""
         return self._exclusive(f"package-{package.hash.partition(':')[2][:64]}")
 
 
 def hash_of(path: str, like: str) -> str:
-    """The hash of a file, in the algorithm that the hash `like` has."""
+    """Return the hash of a file, in the algorithm that the hash `like` has."""
     state = hashlib.new(like.partition(":")[0])
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
