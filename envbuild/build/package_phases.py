@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from envbuild.build.declared_files import Contents
 from envbuild.build.package_sources import PackagesNetwork
+from envbuild.build.progress import StageProgress
+from envbuild.build.requirement_files import Contents
 from envbuild.build.sandbox_actions import Executor
-from envbuild.build.stage import StageRun
 from envbuild.errors import DISK_TROUBLE
 from envbuild.images.host_network import APT_SETTINGS, APT_SOURCES
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
@@ -46,7 +46,7 @@ class Phases:
 
     def resolve(
         self,
-        run: StageRun,
+        run: StageProgress,
         step: Step,
         contents: Contents,
         pinned: tuple[Package, ...],
@@ -74,7 +74,7 @@ class Phases:
 
     def _apt(
         self,
-        run: StageRun,
+        run: StageProgress,
         action: InstallPackages,
         contents: Contents,
         pinned: tuple[Package, ...],
@@ -102,7 +102,7 @@ class Phases:
 
     def _pip(
         self,
-        run: StageRun,
+        run: StageProgress,
         action: InstallPackages,
         contents: Contents,
         pinned: tuple[Package, ...],
@@ -136,7 +136,7 @@ class Phases:
 
     def _npm(
         self,
-        run: StageRun,
+        run: StageProgress,
         action: InstallPackages,
         contents: Contents,
         pinned: tuple[Package, ...],
@@ -175,7 +175,7 @@ class Phases:
         return (*found, *own) if npm.runs_scripts(action) else found
 
     def _resolve(
-        self, run: StageRun, task: Task, out: str, action: InstallPackages, sink: Callable[[bytes], None]
+        self, run: StageProgress, task: Task, out: str, action: InstallPackages, sink: Callable[[bytes], None]
     ) -> tuple[Outcome, bytes]:
         outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MOST_SECONDS, sink)
         if outcome.timed_out:

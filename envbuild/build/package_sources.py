@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import quote
 
-from envbuild.build.declared_files import Contents
+from envbuild.build.requirement_files import Contents
 from envbuild.debian.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
 from envbuild.errors import MachineLacks, UsageError
 from envbuild.images.host_network import apt_proxies, default_index, default_registry, npm_registry, pip_settings

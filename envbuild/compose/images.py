@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.build.built_image import built_image
+from envbuild.build.build import built_image
 from envbuild.build.named_image import find_image
 from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors

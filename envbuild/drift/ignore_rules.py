@@ -1,4 +1,5 @@
-"""What running leaves behind that is no change of an environment: named rules, each with its reason."""
+"""The files that running leaves behind and that are not changes of an environment: named rules, each with its
+reason."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from envbuild.tree.patterns import Matcher, compile_patterns
 
 
 class Rule(Record):
-    """Paths that are noise, as patterns of `discard` that begin at the root, and why. What lies in a folder that
-    matches belongs to it. `derived` are files that programs read and other files give: they are not shown, but a commit
-    takes them along."""
+    """Paths that are noise, as patterns of `discard` that begin at the root, and the reason. Everything in a matching
+    directory matches too. With `derived`, programs read the files but other files determine them: they are not shown,
+    but a commit keeps them."""
 
     name: str
     reason: str
@@ -57,8 +58,8 @@ RULES = (
 )
 
 
-class Noise:
-    """The rules for one image: those above, and the folders that it declares as volumes."""
+class IgnoreRules:
+    """The rules for one image: those above, and the directories that it declares as volumes."""
 
     def __init__(self, volumes: Iterable[str] = ()) -> None:
         data = tuple(f"/{_escaped(path.strip('/'))}/*" for path in volumes)
@@ -66,7 +67,7 @@ class Noise:
         self._matchers = [(rule, _compiled(rule.patterns)) for rule in self.rules if rule.patterns]
 
     def rule(self, path: bytes, is_directory: bool) -> Rule | None:
-        """The rule that makes a path noise, None if it is none."""
+        """Return the rule that makes a path noise, None if there is none."""
         for rule, matcher in self._matchers:
             if matcher.matches(path, is_directory):
                 return rule

@@ -93,6 +93,7 @@ class Store:
 
     def close(self) -> None:
         """Ends the use of the store by this process."""
+        self.stacks.close()
         self.work.release()
         self.database.close()
         if self._lock >= 0:

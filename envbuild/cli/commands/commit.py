@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             build=not arguments.no_build,
             force=arguments.force,
             secrets=arguments.with_secrets,
-            how=request_of_user(environment).replace(jobs=max(1, arguments.jobs)),
+            build_request=request_of_user(environment).replace(jobs=max(1, arguments.jobs)),
         )
         enter_for(store)
 

@@ -88,28 +88,28 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
-    from envbuild.build.built_image import built_image
+    from envbuild.build.build import built_image
     from envbuild.cli.user_namespace import enter_for
-    from envbuild.drift.instance_operand import before_name, instance_called, side_of_instance
+    from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.compare import compare
-    from envbuild.history.operand import Side, side_of
+    from envbuild.history.operand import Operand, operand_of
     from envbuild.ui.reports.report import report_of
 
-    def running(text: str) -> Side | None:
+    def running(text: str) -> Operand | None:
         """Return the instance that is called so."""
         instance = instance_called(store, text)
         if instance is None:
             return None
         enter_for(store)
-        return side_of_instance(store, instance, text)
+        return operand_of_instance(store, instance, text)
 
-    def side(text: str) -> Side:
-        return side_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
+    def side(text: str) -> Operand:
+        return operand_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
 
     old, new = arguments.old, arguments.new
     alone = instance_called(store, old) if new is None else None
     if alone is not None:
-        old, new = before_name(store, alone), old
+        old, new = instance_image_name(store, alone), old
     if new is None:
         if old.startswith("git:") or "/" in old:
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")

@@ -184,10 +184,10 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _read(path: str) -> str:
-    from envbuild.build.project import MOST_LOCK
+    from envbuild.build.recipe_files import MAX_LOCK
     from envbuild.linux.nofollow import read_plain
 
     try:
-        return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
+        return read_plain(os.path.realpath(path), MAX_LOCK).decode("utf-8", "replace")
     except OSError as error:
         raise FileUnusable(path, str(error.strerror), "name a lock that can be read") from error

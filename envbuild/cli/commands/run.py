@@ -65,14 +65,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
-    from envbuild.cli.run_settings import run_with_options
-    from envbuild.images.image_facts import facts_of
-    from envbuild.instances.launch import Origin
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        store.stacks.check_ahead(image.tree)  # while the rest is loaded
+        from envbuild.cli.run_settings import run_with_options
+        from envbuild.images.image_facts import facts_of
+        from envbuild.instances.launch import Origin
+
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
         argv = origin.command(arguments.command)
         return run_with_options(ahead, store, origin, argv, arguments, environment)
@@ -81,14 +83,16 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
 def _run_detached(background: Background, arguments: argparse.Namespace, environment: Environment) -> int:
     """Start an instance in the background; print its name when its command was started."""
     from envbuild.build.named_image import find_image
-    from envbuild.cli.run_settings import machine_of, settings_from
-    from envbuild.images.image_facts import facts_of
-    from envbuild.instances.launch import Origin, launch_in_background
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        store.stacks.check_ahead(image.tree)
+        from envbuild.cli.run_settings import machine_of, settings_from
+        from envbuild.images.image_facts import facts_of
+        from envbuild.instances.launch import Origin, launch_in_background
+
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
         config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
         instance, warnings = launch_in_background(

@@ -67,6 +67,6 @@ def _locked_here(packages: tuple[str, ...]) -> list[str]:
 
 
 def open_text(path: str) -> str:
-    from envbuild.build.project import lock_text
+    from envbuild.build.recipe_files import lock_text
 
     return lock_text(path)

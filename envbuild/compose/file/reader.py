@@ -127,13 +127,6 @@ class Reader:
         found = [self.value(item, f"each part of {what}") for item in self.items(node, what)]
         return tuple(one for one in found if one is not None)
 
-    def texts_or_one(self, node: Node, what: str) -> tuple[str, ...]:
-        """Return the texts of a list, or of one word."""
-        if isinstance(node, Text) and not node.is_nothing:
-            found = self.value(node, what)
-            return () if found is None else (found,)
-        return self.texts(node, what)
-
     def pairs(self, node: Node, what: str) -> tuple[tuple[str, str | None, Span], ...]:
         """Return (name, value, place) of a map or of a list of NAME=VALUE; the value is None where there is none."""
         found: list[tuple[str, str | None, Span]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from envbuild.drift.commit import Committed
+from envbuild.drift.commit import CommitResult
 from envbuild.drift.ignore_rules import Rule
 from envbuild.drift.instance_drift import Drift
 from envbuild.drift.unexpressed import NOISE
@@ -61,10 +61,10 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
         )
 
 
-def commit_plain(committed: Committed) -> dict[str, Any]:
+def commit_plain(committed: CommitResult) -> dict[str, Any]:
     """Return the documented form of a commit."""
     written = committed.written
-    unexpressed = written.told if written is not None else ()
+    unexpressed = written.unexpressed if written is not None else ()
     return {
         "instance": committed.instance.name,
         "base": f"sha256:{committed.base.digest}",

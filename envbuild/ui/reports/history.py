@@ -24,7 +24,7 @@ def lines(one: LogEntry, output: Output) -> list[str]:
     """Return an entry in full, with an empty line behind it."""
     known = one.entry.known
     found = [one_line(one, output)]
-    build = one.way[0] if one.way else one.entry
+    build = one.route[0] if one.route else one.entry
     origin = build.known
     if one.commit:
         branch = f" ({visible(origin['branch'])})" if origin.get("branch") else ""
@@ -36,8 +36,8 @@ def lines(one: LogEntry, output: Output) -> list[str]:
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
     if by:
         found.append(f"    by       {by}")
-    if one.way:
-        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.way]
+    if one.route:
+        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.route]
         found.append(f"    way      {' -> '.join(way)}")
     if one.change:
         found.append(f"    changed  {visible(one.change)}")
@@ -59,7 +59,9 @@ def plain(one: LogEntry) -> dict[str, Any]:
         **one.entry.known,
         "commit": one.commit,
         "committed": one.committed,
-        "way": [{"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.way],
+        "way": [
+            {"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.route
+        ],
     }
 
 

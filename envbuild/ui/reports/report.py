@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envbuild.history.compare import Comparison, PackageDifference, by_folder
-from envbuild.history.operand import Side
+from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
 from envbuild.record import values
 from envbuild.tree.diff import Change, aspects
@@ -46,7 +46,7 @@ def report_of(
         "times": len(comparison.times),
     }
     if files:
-        owners = {change.path: one.change.any.name for one in comparison.packages for change in one.changes}
+        owners = {change.path: one.change.package.name for one in comparison.packages for change in one.changes}
         report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]
     if texts is not None:
         report["texts"] = texts
@@ -82,7 +82,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return plain
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: Operand) -> dict[str, Any]:
     return {
         "name": side.label,
         "image": f"sha256:{side.image}" if side.image else "",
@@ -91,7 +91,7 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _package(one: PackageDifference) -> dict[str, Any]:
-    package = one.change.any
+    package = one.change.package
     return {
         "kind": package.kind,
         "name": package.name,

@@ -12,7 +12,7 @@ from envbuild.plan.step import InstallPackages
 
 Contents = tuple[tuple[str, bytes], ...]
 """(path relative to the recipe's folder, content)."""
-MOST_FILES = 500
+MAX_FILES = 500
 """Requirement files that one statement reads, with those that they name in turn."""
 NPM_LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
 _INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)", re.MULTILINE)
@@ -54,8 +54,8 @@ def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], 
     path = normpath(path)
     if path in found:
         return
-    if len(found) == MOST_FILES:
-        raise UsageError(f"{what}: the files name more than {MOST_FILES} others", "put them into fewer files")
+    if len(found) == MAX_FILES:
+        raise UsageError(f"{what}: the files name more than {MAX_FILES} others", "put them into fewer files")
     found[path] = content = read(path, what)
     local = _LOCAL.search(content)
     if local is not None:
