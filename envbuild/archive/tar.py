@@ -8,10 +8,10 @@ to lead. Format: POSIX.1-2017 pax, and GNU tar's manual, "Basic Tar Format".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from envbuild.errors import UsageError
-from envbuild.record import Record
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
@@ -25,7 +25,8 @@ MAX_HEADER = 1 << 20
 KINDS = {HARD_LINK: "hard link", SYMBOLIC_LINK: "l", CHARACTER: "c", BLOCK_DEVICE: "b", DIRECTORY: "d", FIFO: "p"}
 
 
-class Limits(Record):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """How much an archive may hold: members, bytes in one and in all, folders in a path, bytes of a path, and bytes of
     holes and of further names of files, which it need not hold."""
 
@@ -67,7 +68,8 @@ class Source(Protocol):
         ...
 
 
-class Member(Record):
+@dataclass(frozen=True, slots=True)
+class Member:
     """One member. `kind` is a letter as in tree entries, or "hard link" with its `target`; `mtime` is in
     nanoseconds; `sparse` are (offset, length) of the parts that the archive holds of a file with holes."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-
-from envbuild.record import Record
+from dataclasses import dataclass
 
 _INTERPRETER, _DYNAMIC, _LOAD = 3, 2, 1
 _MAX_NAME = 4096
@@ -13,7 +12,8 @@ _MAX_TAGS = 10_000
 _NEEDED, _STRING_TABLE, _NAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 
 
-class Elf(Record):
+@dataclass(frozen=True, slots=True)
+class Elf:
     """`machine` is e_machine; `paths` are RPATH and RUNPATH entries; `bits` is 32 or 64."""
 
     bits: int

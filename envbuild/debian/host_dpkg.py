@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError
-from envbuild.record import Record
+from envbuild.text.suggestion import did_you_mean
 
 ADMIN = "/var/lib/dpkg"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
@@ -17,7 +18,8 @@ INSTALLED = (" ok installed", " ok triggers-pending", " ok triggers-awaited")
 """States of a package whose files are all there and configured (dpkg(1)); a wish such as `hold` does not matter."""
 
 
-class InstalledPackage(Record):
+@dataclass(frozen=True, slots=True)
+class InstalledPackage:
     """An installed package. `stanza` is its text in dpkg's status file, `provides` the virtual names it stands for;
     `needs` are its Depends and Pre-Depends: groups of alternatives, by name without versions."""
 
@@ -37,7 +39,8 @@ class InstalledPackage(Record):
         return f"{self.name}:{self.architecture}" if self.multi_arch_same else self.name
 
 
-class Diversion(Record):
+@dataclass(frozen=True, slots=True)
+class Diversion:
     """A path that a package keeps others from; theirs lies at `moved`. `owner` is None for a local one."""
 
     path: str
@@ -45,7 +48,8 @@ class Diversion(Record):
     owner: str | None
 
 
-class Alternative(Record):
+@dataclass(frozen=True, slots=True)
+class Alternative:
     """A name that several programs can stand for (update-alternatives(1)).
 
     `slaves` are (name, link); `choices` are (path, priority, paths of the slaves in their order, "" for none).
@@ -180,10 +184,7 @@ class NoSuchPackage(UsageError):
     """`host(...)` names something that this machine has neither as a package nor as a program."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"install it first: apt-get install {name}"
+        hint = did_you_mean(name, known, f"install it first: apt-get install {name}")
         super().__init__(f"host({name}): this machine has no installed package or program of that name", hint)
 
 

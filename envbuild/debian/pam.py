@@ -6,9 +6,9 @@ This machine's own files may name modules for its own directory service, which t
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from envbuild.debian.deb822 import stanzas
-from envbuild.record import Record
 
 FILES = {
     "common-account": "Account",
@@ -21,7 +21,8 @@ FILES = {
 _END = re.compile(r"\bend\b")
 
 
-class Profile(Record):
+@dataclass(frozen=True, slots=True)
+class Profile:
     """One file of /usr/share/pam-configs: its fields by their names in lower case."""
 
     name: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from envbuild.linux.passwd import Account, Group, read_group, read_passwd
-from envbuild.record import Record
 
 SHADOW = 42
 """The group that may read the shadow files (base-passwd)."""
@@ -21,7 +21,8 @@ _NAME = re.compile(r"(?<![\w./$-])[a-z_][a-z0-9_-]*(?![\w./])")
 Row = TypeVar("Row", bound=Account | Group)
 
 
-class Accounts(Record):
+@dataclass(frozen=True, slots=True)
+class Accounts:
     """The lines of the four files (passwd(5), group(5), shadow(5), gshadow(5))."""
 
     passwd: str

@@ -10,15 +10,16 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from envbuild.lockfile.lock import Package
 from envbuild.packages.reach import Level
-from envbuild.record import Record
 
 _CHUNK = 1 << 18
 
 
-class Address(Record):
+@dataclass(frozen=True, slots=True)
+class Address:
     """Where a file may be. `giver` is where that lies which says so, None for the user's own settings and the
     recipe: packages/reach.py has what follows from it."""
 
@@ -26,7 +27,8 @@ class Address(Record):
     giver: Level | None = None
 
 
-class Wanted(Record):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """A package and the addresses that may have its file, the likeliest first; `problems` are why there are no
     others."""
 
@@ -35,7 +37,8 @@ class Wanted(Record):
     problems: tuple[str, ...] = ()
 
 
-class Transport(Record):
+@dataclass(frozen=True, slots=True)
+class Transport:
     """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
     `headers` by the beginning of addresses (such as those that name a user), `most` the bytes of one file."""
 

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from urllib.parse import urljoin
+from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -149,8 +150,6 @@ class Connections:
         return Answer(response, address, level)
 
     def _proxy(self, address: WebAddress) -> str:
-        from urllib.request import getproxies, proxy_bypass
-
         scheme, host, port = address.server
         proxies = dict(self._transport.proxies) or getproxies()
         known = proxies.get(scheme) or proxies.get("all", "")

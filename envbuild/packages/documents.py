@@ -4,13 +4,10 @@ it, field by field, and what is not as it should be is an error with its place."
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from envbuild.errors import WorkFailed
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 
 class BadDocument(WorkFailed):

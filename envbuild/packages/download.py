@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from urllib3.exceptions import HTTPError
 
@@ -47,8 +48,6 @@ class _Fetching:
 
     def run(self, wanted: Sequence[Wanted]) -> None:
         """Fetch all. Raises the first failure, when all that was under way has ended."""
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
             running = [pool.submit(self._fetch, package) for package in wanted]
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -14,13 +15,13 @@ from envbuild.packages.connections import Connections
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.python_names import SourceName, WheelName, distribution_file
 from envbuild.packages.reach import Level
-from envbuild.record import Record
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 MAX_FILES = 200_000
 
 
-class IndexFile(Record):
+@dataclass(frozen=True, slots=True)
+class IndexFile:
     """One file of a project; `sha256` is "" where the index does not give it."""
 
     name: WheelName | SourceName

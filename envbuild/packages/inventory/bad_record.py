@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from envbuild.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_STATUS = 64 << 20
 """Bytes of dpkg's status: that of a system with 3,000 packages has four millions."""

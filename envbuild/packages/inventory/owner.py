@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from posixpath import dirname, normpath
 
 from envbuild.debian.deb822 import stanzas
 from envbuild.packages.inventory.bad_record import MAX_STATUS, Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
-from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Digest
@@ -19,7 +19,8 @@ _INFO = "var/lib/dpkg/info"
 _STATUS = "var/lib/dpkg/status"
 
 
-class Owner(Record):
+@dataclass(frozen=True, slots=True)
+class Owner:
     """A package: its kind (dpkg, python, node), name and version."""
 
     kind: str

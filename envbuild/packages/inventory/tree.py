@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from envbuild.linux.os_release import MAX_RELEASE, PATHS, release_fields
 from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
@@ -12,7 +13,7 @@ from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
 from envbuild.packages.python_names import normal_name
 from envbuild.packages.registry import KINDS, plain_name
-from envbuild.record import Record, values
+from envbuild.record import values
 from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -23,7 +24,8 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MANAGERS = {kind: name for name, kind in KINDS.items()}
 
 
-class Inventory(Record):
+@dataclass(frozen=True, slots=True)
+class Inventory:
     """What a tree says of its packages: those that it holds, by kind, name and path, and records that can't be read."""
 
     packages: tuple[Component, ...]
@@ -38,7 +40,7 @@ def packages_of(store: Store, image: Image) -> Inventory:
     for component in listed.packages:
         name = normal_name(component.name) if component.kind == PYTHON else component.name
         components.append(component.replace(hash=hashes.get((_MANAGERS[component.kind], name, component.version), "")))
-    return listed.replace(packages=tuple(components))
+    return Inventory(tuple(components), listed.bad)
 
 
 def inventory(store: Store, tree: Digest) -> Inventory:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from license_expression import get_spdx_licensing
+
 from envbuild.packages.inventory.bad_record import BadRecord
 
 BAD_RECORD = "envbuild:bad-record"
@@ -40,8 +42,6 @@ def homepage(text: str) -> str:
 @cache
 def is_expression(licence: str) -> bool:
     """Return whether it is an expression of SPDX's licences (SPDX 2.3, annex D)."""
-    from license_expression import get_spdx_licensing
-
     if not _EXPRESSION.fullmatch(licence) or licence.count("(") > MAX_BRACKETS:
         return False
     try:
