@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from envbuild.instances.foreground import Ahead
 
 DESCRIPTION = """\
-Runs an image's start command, or the one after `--`, in an instance: on the image's tree, with what it writes kept
-apart. In the foreground the exit code is the command's, and what it wrote is thrown away when it ends, unless --keep
-says otherwise; with -d the instance goes on in the background, and stays until `envbuild rm`."""
+Run an image's start command, or the one after `--`, in a new instance, which keeps what it writes apart from the
+image. In the foreground the exit code is that of the command, and the instance is removed when it ends, unless
+--keep is given. With -d the instance runs in the background, and stays until `envbuild rm`."""
 
 EXAMPLES = """\
 examples:
@@ -32,17 +32,19 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
-    parser.add_argument("-d", "--detach", action="store_true", help="in the background; prints its name")
+    parser.add_argument(
+        "-d", "--detach", action="store_true", help="run in the background, and print the name of the instance"
+    )
     kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--keep", action="store_true", help="keep the instance when it is over (as with -d)")
-    kept.add_argument("--rm", action="store_true", help="remove it when it is over (as without -d)")
+    kept.add_argument("--keep", action="store_true", help="keep the instance when it ends (default with -d)")
+    kept.add_argument("--rm", action="store_true", help="remove the instance when it ends (default without -d)")
     parser.add_argument(
         "--restart",
         default="never",
         metavar="WHEN",
-        help="never, always, on-failure or on-failure:N: start its command again when it ended (with -d)",
+        help="restart the command when it ends: never, always, on-failure or on-failure:N (with -d)",
     )
     add_options(parser)
 
