@@ -1,9 +1,10 @@
 """The process that runs a build's steps one after the other, each in namespaces of its own.
 
-It is process 1 of a sandbox that nothing is ever run in. For each step it unshares all but the user namespace, mounts
-the step's tree, changes into it and starts the step's own process 1 there, which is the launcher (child_orders.py), and
-goes back to where it was. So a step costs no copy of a process of Python, and what it runs can neither see nor reach
-this one, which lies outside of its namespaces. While a step runs the namespaces of the next are made.
+It is process 1 of a sandbox that nothing is ever run in. For each step it unshares all but the user namespace and
+starts the step's own process 1, which is the launcher (child_orders.py) and mounts its /proc; then it mounts the step's
+tree, changes its root and the launcher's to that, has the launcher start the command, and goes back to where it was. So
+a step costs no copy of a process of Python, and what it runs can neither see nor reach this one, which lies outside of
+its namespaces. While a step runs the namespaces of the next are made.
 """
 
 from __future__ import annotations
