@@ -1,4 +1,4 @@
-"""Ending the services of a group: each before those that it depends on, and such as don't at the same time."""
+"""Stopping the services of a group: each before those that it depends on, independent ones in parallel."""
 
 from __future__ import annotations
 

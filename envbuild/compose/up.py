@@ -1,6 +1,6 @@
-"""Bringing a group up: what is missing or changed is started, each service after those that it waits for.
+"""Bringing a group up: start what is missing or has changed, each service after those that it waits for.
 
-Where one fails, those that were started here are ended again.
+If a service fails, those that were started here are stopped again.
 """
 
 from __future__ import annotations
