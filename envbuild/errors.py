@@ -11,7 +11,7 @@ EnvbuildError  exit 2
     NoGit  git.program
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
-    NoRegistry  build.package_sources
+    NoRegistry  packages.npm_servers
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     SomebodyElses(path, uid)  store.owner
     StoreFull(path, reason)  store.database
@@ -29,7 +29,7 @@ EnvbuildError  exit 2
     BadName(name, what)  store.image_reference
     BadPattern(text)  tree.patterns
     BadRecord(problem)  instances.record
-    BadSource(text)  build.package_sources
+    BadSource(text)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
@@ -41,7 +41,7 @@ EnvbuildError  exit 2
     ImageGone(reference, digest)  store.images
     InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
-    LocalRequirement(path, line)  build.requirement_files
+    LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NoBlob(oid)  git.blobs

@@ -1,4 +1,4 @@
-"""What the process was given: variables, standard streams, and the places that follow from them."""
+"""The environment of the process: variables, standard streams, and the paths that follow from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of services: those that are named are looked up, those of recipes are built first if they have to be."""
+"""The images of services: named ones are looked up, those of recipes are built first where needed."""
 
 from __future__ import annotations
 

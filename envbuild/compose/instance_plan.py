@@ -1,4 +1,4 @@
-"""From a service and its image to what an instance is started with."""
+"""From a service and its image to the configuration of an instance."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Plan(Record):
-    """How one service is to run: the instance's name, its image and by which name that was found, and its settings.
-    Two plans of one `digest` are the same."""
+    """How a service is to run: the name of the instance, its image and the reference to that, and its configuration.
+    Two plans with the same `digest` are equal."""
 
     service: Service
     name: str

@@ -80,7 +80,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stdout.write(f"check before each commit: {visible(hook)}\n")
     else:
         environment.stderr.write(
-            f"warning: {visible(hook)} exists already, or git is configured to use it: it is left as it is\n"
+            f"warning: {visible(hook)} exists already, or git is configured to use it: it stays as it is\n"
             f"hint: add to it: {program} git pre-commit || exit 1\n"
         )
     return 0
