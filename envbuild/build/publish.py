@@ -15,11 +15,11 @@ from envbuild.build.request import BuildResult
 from envbuild.build.source_tree import sources_of
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
+from envbuild.images.reference import LATEST, as_tag, split_name
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import InstallPackages
-from envbuild.store.image_reference import LATEST, as_tag, split_name
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 

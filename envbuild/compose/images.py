@@ -10,8 +10,8 @@ from envbuild.compose.events import BUILDING, Emit, Told
 from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.images.reference import LATEST
 from envbuild.lockfile.lock import path_of
-from envbuild.store.image_reference import LATEST
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic

@@ -6,9 +6,9 @@ from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.operand import Side, side_of_image
+from envbuild.images.reference import digits_of, parse_tag
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.record import Record
-from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -71,7 +71,7 @@ def side_before(store: Store, instance: Instance, image: Image) -> Side:
 
 def before_name(store: Store, instance: Instance) -> str:
     """What the image that an instance runs is called: NAME:TAG if that still names it, else its digest."""
-    parsed = parse_reference(instance.reference)
+    parsed = parse_tag(instance.reference)
     if parsed is None or parsed.which is not None:
         return f"sha256:{instance.image}"
     named = store.tags.image_of(parsed.name, parsed.tag)
@@ -87,7 +87,7 @@ def instances_of(store: Store, reference: str | None) -> list[Belonging]:
     everything = store.instances.all()
     if reference is None:
         return [Belonging(one, _moved_on(store, one.reference, one.image)) for one in everything]
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
         chosen = [one for one in everything if one.image in past]
@@ -98,7 +98,7 @@ def instances_of(store: Store, reference: str | None) -> list[Belonging]:
 
 def _moved_on(store: Store, reference: str, image: Digest) -> str:
     """The NAME:TAG that `reference` is, if it names another image than this by now."""
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is None or parsed.which is not None:
         return ""
     now = store.tags.image_of(parsed.name, parsed.tag)

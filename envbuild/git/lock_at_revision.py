@@ -43,16 +43,6 @@ class NoLockOf(UsageError):
         )
 
 
-def split_git(text: str) -> tuple[str, str] | None:
-    """Return (REV, FILE) of `git:REV:FILE`, None for any other text. Raises UsageError if a part is missing."""
-    if not text.startswith(GIT):
-        return None
-    revision, colon, path = text.removeprefix(GIT).partition(":")
-    if not revision or not colon or not path:
-        raise UsageError(f"'{text}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env")
-    return revision, path
-
-
 def locked_at(folder: str, revision: str, path: str) -> LockedRecipe:
     """Return the lock of FILE in `git:REV:FILE`. FILE is relative to `folder`, or with a leading slash to the
     repository.

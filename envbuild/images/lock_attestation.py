@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import os
 
-from envbuild.store.image_reference import digits_of
+from envbuild.images.reference import FileReference, PinnedReference, RevisionReference, StoreReference, parse
+from envbuild.record import assert_never
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -65,15 +66,21 @@ def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
     image = store.images.get(digest)
     if image is None:
         return None
-    if reference.startswith("git:"):
-        name = os.path.basename(reference).removesuffix(".lock").removesuffix(".env")
-    else:
-        name, _, which = reference.partition("@")
-        digits = digits_of(reference) or digits_of(which)
-        if digits is not None and image.digest.startswith(digits):
-            return image
-        name = name.partition(":")[0]
-    if json.loads(image.detail).get("recipe") == name or any(one.name == name for one in store.tags.moves_to(digest)):
+    digits: str | None = None
+    match parse(reference):
+        case StoreReference(tag=tag, digits=digits):
+            name = tag.name if tag is not None else ""
+        case PinnedReference(name=tagged, digits=digits):
+            name = tagged.partition(":")[0]
+        case RevisionReference(name=name):
+            pass
+        case FileReference(path=path):
+            name = os.path.basename(path).removesuffix(".lock").removesuffix(".env")
+        case _ as other:
+            assert_never(other)
+    if digits is not None and image.digest.startswith(digits):
+        return image
+    if json.loads(image.detail).get("recipe") == name or any(move.name == name for move in store.tags.moves_to(digest)):
         return image
     return None
 

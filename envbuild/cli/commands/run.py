@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
     from envbuild.cli.run_settings import run_with_options
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.instances.launch import Origin
     from envbuild.store.store import Store
 
@@ -80,7 +80,7 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
     """Start an instance in the background; print its name when its command was started."""
     from envbuild.build.named_image import find_image
     from envbuild.cli.run_settings import machine_of, settings_from
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.instances.launch import Origin, launch_in_background
     from envbuild.store.store import Store
 
