@@ -120,7 +120,7 @@ class Bases:
         # Each kind is imported only where it is made.
         match stage.base:
             case Scratch():
-                from envbuild.bases.scratch import prepare_scratch
+                from envbuild.bases.tarball import prepare_scratch
 
                 return prepare_scratch()
             case Host(programs=programs):

@@ -8,17 +8,21 @@ from envbuild.build.context import Context, Found
 from envbuild.build.fetch import has_content
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import NotKnownYet, StageProgress
-from envbuild.build.requirement_files import Contents, files_of
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
+from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
 from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Digest, Entry, encode
 from envbuild.tree.lookup import lookup
 from envbuild.tree.patterns import compile_patterns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
 
 
 class Inputs(Record):
@@ -87,7 +91,8 @@ class Gatherer:
 
     def contents(self, stage: Stage, action: InstallPackages) -> Contents:
         """Return the files of the recipe's folder that a statement about packages names."""
-        return files_of(action, lambda path, option: self._context(stage, action.folder).read(path, option)[0])
+        context = self._context(stage, action.folder)
+        return manager_of(action.manager).files_of(action, lambda path, option: context.read(path, option)[0])
 
     def tree_of(self, stage: Stage, origin: Origin) -> Digest:
         """Return the tree that `copy(from=)` of a stage means. Raises NotKnownYet and NoSuchImage."""
@@ -154,8 +159,8 @@ def known_file(url: str, expected: Digest | None, source: str) -> Digest:
 def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Inputs:
     """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names."""
     digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-    if action.manager == "npm":
-        # They are installed too, and say more than which packages there are.
+    if manager_of(action.manager).installs_files:
+        # They say more than which packages there are.
         digests += [sha256_of(content) for _, content in contents]
     return Inputs(tuple(digests), contents=contents, packages=packages)
 

@@ -6,11 +6,15 @@ import json
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
-from envbuild.build.requirement_files import Contents
 from envbuild.digest import sha256_of
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package
+from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.step import InstallPackages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
 
 FORMAT = "envbuild packages 1"
 
@@ -64,17 +68,11 @@ def locked_answer(stage: StageProgress, number: int, asks: str, contents: Conten
     answers = [step for step in locked.steps if step.installs]
     if len(before) >= len(answers) or answers[len(before)].asks != asks:
         return None
-    from envbuild.packages.names import checked  # only where a recipe has such statements
-
     action = stage.plan.steps[number].action
     assert isinstance(action, InstallPackages)
-    packages = tuple(checked(action.manager, package) for package in answers[len(before)].packages)
-    if action.manager == "pip":
-        from envbuild.packages.direct_references import asks_again
-
-        if asks_again(action, contents, packages):
-            return None
-    return Answer(asks, packages, from_lock=True)
+    manager = manager_of(action.manager)
+    packages = tuple(manager.check(package) for package in answers[len(before)].packages)
+    return Answer(asks, packages, from_lock=True) if manager.trusts(action, contents, packages) else None
 
 
 def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, ...]:
@@ -84,20 +82,13 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
     pinned = [
         package
         for step in stage.locked.steps
-        if step.installs and manager_of(step) == manager
+        if step.installs and manager_name(step) == manager
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]
-    from envbuild.packages.names import checked
-
-    return tuple(checked(manager, package) for package in dict.fromkeys(pinned))
+    return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
 
 
-def manager_of(step: LockedStep) -> str:
-    """Return the package manager of a locked step: the word that its statement begins with."""
+def manager_name(step: LockedStep) -> str:
+    """Return the name of a locked step's package manager: the word that its statement begins with."""
     return step.text.split()[0].partition("(")[0]
-
-
-def plain_name(name: str) -> str:
-    """Return a package's name as a user gives it: without an architecture, and without the folders of npm."""
-    return name.rpartition("node_modules/")[2].partition(":")[0]

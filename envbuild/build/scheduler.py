@@ -23,7 +23,6 @@ from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
-from envbuild.build.requirement_files import Contents
 from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, step_failed, tell_failure
@@ -44,6 +43,7 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases
+    from envbuild.packages.manager import Contents
 
 
 class StageThread:
@@ -284,11 +284,11 @@ class Scheduler:
 
         with self._making_phases:
             if self._made_phases is None:
-                from envbuild.build.package_sources import PackagesNetwork
+                from envbuild.packages.manager import Machine
 
                 request = self.job.request
-                network = PackagesNetwork(request.network, request.home, request.fetch_limit)
-                self._made_phases = Phases(self.store, self._executor, network, own_sources=request.own_sources)
+                machine = Machine(request.network, request.home, request.fetch_limit)
+                self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 
     def _fetch_packages(self, action: InstallPackages, pending: PendingStep, event: int) -> None:
@@ -330,7 +330,7 @@ class Scheduler:
 
         def once(sink: Callable[[bytes], None]) -> Execution:
             if isinstance(step.action, InstallPackages):
-                task = self._phases.installation(step.action, inputs.contents, inputs.packages)
+                task = self._phases.install_task(step.action, inputs.contents, inputs.packages)
                 return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, sink)
 

@@ -22,7 +22,7 @@ class StepFailure(WorkFailed):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.told = True
+        self.reported = True
 
 
 class Stopped(EnvbuildError):
@@ -94,4 +94,4 @@ def tell_failure(
             "",
         )
     )
-    error.told = True
+    error.reported = True

@@ -12,7 +12,6 @@ from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
 from envbuild.build.package_lock import asks_of
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
-from envbuild.build.requirement_files import Contents
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
@@ -22,6 +21,8 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
+
+    from envbuild.packages.manager import Contents
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
