@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.language import model
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockedStage
+from envbuild.lockfile.lock import Lock, LockedStage, path_of
 from envbuild.plan.step import Origin
 from envbuild.record import Record
 
@@ -66,7 +65,7 @@ class PlannedRecipe(Record):
     @property
     def lock_path(self) -> str:
         """Where its lock lies."""
-        return locks.path_of(self.recipe.path)
+        return path_of(self.recipe.path)
 
     @property
     def target(self) -> Stage:

@@ -15,9 +15,8 @@ from envbuild.build.recipe_files import UnreadableFile, read_recipe
 from envbuild.digest import sha256_of
 from envbuild.language import model_cache
 from envbuild.language.model import Recipe
+from envbuild.record import Pairs
 from envbuild.store.store import Store
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:

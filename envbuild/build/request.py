@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.store.step_logs import MOST
 
-Pairs = tuple[tuple[str, str], ...]
 MOST_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 

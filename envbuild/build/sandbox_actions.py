@@ -12,7 +12,7 @@ from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.images.home import Homes
+from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse

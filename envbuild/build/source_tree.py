@@ -9,10 +9,10 @@ import errno
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context import IGNORE_FILE
+from envbuild.build.context import keep
+from envbuild.build.context_scan import IGNORE_FILE
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
-from envbuild.build.keep import keep
 from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import WorkFailed
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles

@@ -14,6 +14,7 @@ from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.language.model import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.record import Pairs
 from envbuild.store.images import Failure
 
 
@@ -42,7 +43,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
     action = step.action
     if isinstance(action, InstallPackages):
         environment, user, workdir = action.environment, "", "/"
-        parameters: tuple[tuple[str, str], ...] = ()
+        parameters: Pairs = ()
     else:
         assert isinstance(action, Execute)
         environment, user, workdir = action.environment, action.user, action.workdir

@@ -12,12 +12,12 @@ import subprocess
 import sys
 
 from envbuild.errors import UsageError
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Pairs = tuple[tuple[str, str], ...]
 MOST_BYTES = 4 << 20
 """Of a template."""
 MOST_FILLED = 16 << 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from envbuild.build.context import keep, with_mode
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
-from envbuild.build.keep import keep, with_mode
 from envbuild.errors import WorkFailed
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles

@@ -6,8 +6,8 @@ import os
 
 from envbuild.errors import UsageError
 from envbuild.git.repository import NotAFile, NotInRevision, Repository
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock
+from envbuild.lockfile.lock import Lock, path_of
+from envbuild.lockfile.lock_file import parse
 from envbuild.record import Record
 
 GIT = "git:"
@@ -75,7 +75,7 @@ def locked_by_name(folder: str, revision: str, name: str) -> LockedRecipe:
 
 
 def _locked(repository: Repository, revision: str, commit: str, path: str) -> LockedRecipe:
-    lock_path = locks.path_of(path)
+    lock_path = path_of(path)
     try:
         text = repository.read(commit, lock_path, revision).decode("utf-8", "replace")
     except NotInRevision as error:
@@ -85,4 +85,4 @@ def _locked(repository: Repository, revision: str, commit: str, path: str) -> Lo
         recipe = repository.read(commit, path, revision).decode("utf-8", "replace")
     except (NotInRevision, NotAFile):
         recipe = ""
-    return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text, recipe)
+    return LockedRecipe(path, commit, parse(text, f"{revision}:{lock_path}"), text, recipe)

@@ -147,6 +147,6 @@ def _recipe_at(store: Store, path: str) -> Texts:
 
 
 def _read_lock(store: Store, path: str) -> Lock:
-    from envbuild.lockfile.lock_memo import read_lock
+    from envbuild.lockfile.lock_file import read_lock
 
     return read_lock(lock_text(path), path, store)

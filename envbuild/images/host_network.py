@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.linux.subids import find_program
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 BUNDLE_INSIDE = "/run/envbuild/ca-certificates.crt"
@@ -37,8 +37,8 @@ class MachineNetwork(Record):
     """`files` are (target, content), `binds` (host path, target), `environment` variables."""
 
     files: tuple[tuple[str, bytes], ...]
-    binds: tuple[tuple[str, str], ...]
-    environment: tuple[tuple[str, str], ...]
+    binds: Pairs
+    environment: Pairs
 
 
 def settings_for(
@@ -92,7 +92,7 @@ def _apt_settings() -> list[str]:
     return lines + own[: 1 + os.path.exists(BUNDLE)]
 
 
-def apt_proxies(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def apt_proxies(variables: Mapping[str, str]) -> Pairs:
     """The proxies that apt uses on this machine, by scheme; () where it has none of its own (apt.conf(5),
     Acquire::http::Proxy)."""
     found: dict[str, str] = {}

@@ -21,8 +21,8 @@ class NetworkSettings(Record):
     """
 
     files: tuple[tuple[str, bytes], ...] = ()
-    binds: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
+    binds: Pairs = ()
+    environment: Pairs = ()
 
 
 _SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from envbuild.lockfile import lock as locks
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
 from envbuild.record import Pairs, Record, values
 
@@ -69,9 +69,9 @@ def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
 
 def dump(merged: Merged) -> str:
     """The text of the merged lock; both lines of a conflict stand between git's markers."""
-    lines = locks.dump(merged.lock).splitlines()
+    lines = lock_file.dump(merged.lock).splitlines()
     for one in merged.conflicts:
-        ours, theirs = locks.package_line(one.ours), locks.package_line(one.theirs)
+        ours, theirs = lock_file.package_line(one.ours), lock_file.package_line(one.theirs)
         at = lines.index(ours)
         lines[at : at + 1] = [_OURS, ours, "=======", theirs, _THEIRS]
     return "\n".join(lines) + "\n"
