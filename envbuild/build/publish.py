@@ -12,7 +12,6 @@ from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
-from envbuild.build.source_tree import sources_of
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
 from envbuild.images.reference import LATEST, as_tag, split_name
@@ -95,6 +94,8 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
     known = store.images.get(image)
     ran = any(not result.cached for stage in recipe.stages for result in job.progress[stage].all_results)
     if known is None or ran or (known.tree, known.facts) != (target.tree, image_config.dump(target.facts)):
+        from envbuild.build.source_tree import sources_of  # only where an image is put on record
+
         sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
         store.images.put(image_of(job, recipe, sources))
     tags = _move_tags(job, recipe, image)
