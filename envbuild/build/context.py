@@ -94,7 +94,7 @@ class Context:
             ) from error
 
     def real_path(self, source: str) -> str:
-        """The absolute path of an existing file or folder, for a mount. Raises ContextError."""
+        """Return the absolute path of an existing file or folder, for a mount. Raises ContextError."""
         path = self._inside(source)
         if not os.path.exists(path):
             raise self._missing(source)

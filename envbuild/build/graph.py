@@ -98,7 +98,7 @@ class Graph(Record):
     def origin(self, stage: Stage, origin: Origin) -> Stage | None:
         """Return the stage that `copy(from=)` of a stage means, None where it means an image."""
         if origin.kind == "stage":
-            return next(one for one in self.recipe_of(stage).stages if one.written.name == origin.argument)
+            return next(other for other in self.recipe_of(stage).stages if other.written.name == origin.argument)
         if origin.kind == "recipe":
             return self.recipes[self.by_path[os.path.realpath(relative(origin.folder, origin.argument))]].target
         return None

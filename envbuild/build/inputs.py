@@ -167,6 +167,6 @@ def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple
 
 
 def _line(entry: Entry) -> str:
-    """One entry for a key. Of a folder's name nothing depends when its contents are copied, but much else may."""
+    """Return an entry for a key. Its name counts too: it decides where a copy lies, except for a folder's contents."""
     assert entry.kind in (DIRECTORY, LINK) or entry.digest or entry.target or entry.kind == "p"
     return sha256_of(encode([entry]))

@@ -38,7 +38,7 @@ class AccountTaken(WorkFailed):
 
 
 class AccountsTooLarge(WorkFailed):
-    """A file of accounts that is none, by its size."""
+    """A file of accounts that is too large to be one."""
 
     def __init__(self, path: str, size: int) -> None:
         super().__init__(
