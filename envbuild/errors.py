@@ -19,14 +19,15 @@ EnvbuildError  exit 2
   UsageError
     BadOption(where, value, kind, example)
     FileUnusable(path, reason, mend, where)
-    AmbiguousDigest(reference, matches)  store.images
+    AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     ArchiveError(archive, reason, offset, member)  archive.tar
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
+    BadFileReference(text)  images.reference
     BadLock(path, reason)  lockfile.lock
     BadMoment(text)  text.dates
-    BadName(name, what)  store.image_reference
+    BadName(name, what)  images.reference
     BadPattern(text)  tree.patterns
     BadRecord(problem)  instances.record
     BadSource(text)  packages.apt_servers
@@ -34,11 +35,11 @@ EnvbuildError  exit 2
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
-    ContextError  build.context
+    ContextError  build.context_scan
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
-    ImageGone(reference, digest)  store.images
+    ImageGone(reference, digest)  images.find
     InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
     LocalRequirement(path, line)  packages.pip
@@ -56,7 +57,7 @@ EnvbuildError  exit 2
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
-    NoSuchImage(reference, near, any_image)  store.images
+    NoSuchImage(reference, near, any_image)  images.find
     NoSuchInstance(reference, near)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path

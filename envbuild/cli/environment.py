@@ -83,11 +83,11 @@ class Environment:
 
         Raises BadOption for other text.
         """
-        from envbuild.build.request import MOST_FETCHED
+        from envbuild.build.request import MAX_FETCHED
 
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
-            return MOST_FETCHED
+            return MAX_FETCHED
         from envbuild.ui.humanize import parse_size
 
         found = parse_size(text)

@@ -9,8 +9,8 @@ from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
 from envbuild.errors import EnvbuildError, UsageError
-from envbuild.images.home import Homes
-from envbuild.images.image_facts import facts_of
+from envbuild.images.accounts import Homes
+from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
 from envbuild.instances.config import Limits, Restart, Settings, health_of, parameters_of, to_plain
 from envbuild.instances.sandbox_request import check_workdir

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.images.reference import BadName
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
     DAMAGED,
@@ -38,7 +39,6 @@ from envbuild.instances.record import (
     write_state,
 )
 from envbuild.linux.rmtree import remove
-from envbuild.store.image_reference import BadName
 from envbuild.store.owner import refuse_others
 from envbuild.tree.entry import Digest
 
