@@ -32,7 +32,7 @@ EnvbuildError  exit 2
     BadSource(text)  build.package_sources
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
-    BaseNotYet(base)  build.bases
+    BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
     ContextError  build.context
     GitFailed(words, errors)  git.program
@@ -41,7 +41,7 @@ EnvbuildError  exit 2
     ImageGone(reference, digest)  store.images
     InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
-    LocalRequirement(path, line)  build.declared_files
+    LocalRequirement(path, line)  build.requirement_files
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NoBlob(oid)  git.blobs
@@ -53,7 +53,7 @@ EnvbuildError  exit 2
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
     NoSources(reference)  build.verify
-    NoStepThere(wanted, lines)  build.rerun
+    NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
     NoSuchImage(reference, near, any_image)  store.images
@@ -85,15 +85,15 @@ EnvbuildError  exit 2
     NothingToDrop(place, name)  plan.planner
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, found)  images.find
-    OtherWorkTree(folder, other)  git.repository
-    RecipeCircle(paths)  build.loader
+    OtherWorkTree(folder, worktree)  git.repository
+    RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     StoreInUse  store.alone
     StoreTooNew(path, found)  store.database
     UndefinedVariable(place, reference)  plan.planner
-    UnreadableFile(path, reason)  build.project
+    UnreadableFile(path, reason)  build.recipe_files
     WasCommitted(reference, instance)  build.verify
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts
@@ -127,7 +127,7 @@ EnvbuildError  exit 2
       BadMessage(reason)  sandbox.codec
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
-    SourcesLeadOut(path)  build.kept_sources
+    SourcesLeadOut(path)  build.source_tree
     StartFailed  instances.background
     StepFailure  build.step_failure
     TagRefuses(tag)  store.tags

@@ -1,10 +1,14 @@
-"""The closed family of errors: the tree that envbuild/errors.py begins with, and how an error gets its text."""
+"""The closed family of errors: the tree that envbuild/errors.py begins with, and how an error gets its text.
+
+`python -m tests.test_errors` draws the tree anew after an error was added, renamed or removed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +42,7 @@ def _lines(kind: type[EnvbuildError], indent: str) -> list[str]:
 
 def test_the_family_is_drawn_as_it_is():
     drawn = errors.__doc__ or ""
-    assert drawn.split("\n\n")[1] + "\n" == family(), f"errors.py has to begin with:\n{family()}"
+    assert drawn.split("\n\n")[1] + "\n" == family(), "draw it: python -m tests.test_errors"
 
 
 def test_an_error_has_fields_and_makes_its_text_of_them():
@@ -52,3 +56,14 @@ def test_an_error_whose_fields_are_wrong_is_a_bug():
         DiskTrouble(OSError(), path="x")
     with pytest.raises(AttributeError):
         BadOption("--memory")
+
+
+def draw() -> None:
+    """Write the tree into errors.py."""
+    path = Path(errors.__file__)
+    first, _, rest = path.read_text().split("\n\n", 2)
+    path.write_text(f"{first}\n\n{family()}\n{rest}")
+
+
+if __name__ == "__main__":
+    draw()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def unknown(instances: Instances, name: str) -> Warned:
+def no_such_group(instances: Instances, name: str) -> Warned:
     """Return what to say of a group that has no instances."""
     known = groups(instances)
     otherwise = f"up are: {', '.join(known)}" if known else ""

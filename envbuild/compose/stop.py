@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 
-def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
+def stop_members(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
     """Return when all of them are over; those that are already are not told of.
 
     `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
@@ -49,7 +49,7 @@ def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: floa
             link.close()
 
 
-def kill(found: Sequence[Member]) -> None:
+def kill_members(found: Sequence[Member]) -> None:
     """End all of them at once."""
     for member in found:
         try:

@@ -26,7 +26,7 @@ from envbuild.compose.members import (
 from envbuild.compose.preflight import check_ports
 from envbuild.compose.reconcile import KEEP, RECREATE, Decision
 from envbuild.compose.start import Started, Starter
-from envbuild.compose.stop import end, kill
+from envbuild.compose.stop import kill_members, stop_members
 from envbuild.errors import WorkFailed, fields
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
@@ -65,8 +65,8 @@ class StaysUnhealthy(ServiceFailed):
     """A service runs and is unhealthy."""
 
 
-class Ascent:
-    """One `up` of one group."""
+class Rollout:
+    """One `up` of one group: its services are started in order, and stopped again if one of them fails."""
 
     def __init__(self, store: Store, group: Group, emit: Emit) -> None:
         self._store = store
@@ -111,7 +111,7 @@ class Ascent:
         for name in old:
             self._emit(Progressed(name, RECREATING))
         found = [member for member in members(self._store.instances, self._group.name) if member.service in old]
-        end(self._store.instances, found, lambda event: None)
+        stop_members(self._store.instances, found, lambda event: None)
 
     def _undo(self) -> None:
         """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
@@ -119,9 +119,9 @@ class Ascent:
             member for member in members(self._store.instances, self._group.name) if member.service in self._started
         ]
         try:
-            end(self._store.instances, found, self._emit)
+            stop_members(self._store.instances, found, self._emit)
         except KeyboardInterrupt:
-            kill(found)
+            kill_members(found)
             raise
 
     def _start_in_order(self, waiting: Sequence[Decision], starter: Starter, chosen: Collection[str]) -> None:

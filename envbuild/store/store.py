@@ -169,6 +169,7 @@ class Store:
             discard=discard,
             made=made,
             owners_observable=self.owners_observable,
+            database=self.database,
             trees=self.trees,
             objects=self.objects,
             occurrences=self._occurrences,

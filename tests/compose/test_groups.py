@@ -395,7 +395,7 @@ def test_which_file_was_taken_is_told_where_there_are_several(shop):
     write(shop, "web: {image: base}")
     shop.write("compose.yml", "services: {other: {image: base}}")
     (shop.folder / "deep").mkdir()
-    assert "note: the file is services.yaml, and not compose.yml" in shop.command("up").err
+    assert "note: the file is services.yaml, not compose.yml" in shop.command("up").err
     assert "note: the file is compose.yml" not in shop.command("up", "compose.yml", "-p", "x").err
     assert sorted(standing(shop)) == ["shop-web", "x-other"]
 

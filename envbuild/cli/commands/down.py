@@ -33,10 +33,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.compose.down import remove_members, remove_volumes, unknown
+    from envbuild.compose.down import no_such_group, remove_members, remove_volumes
     from envbuild.compose.file.load import looks_like_file
     from envbuild.compose.members import members
-    from envbuild.compose.stop import end
+    from envbuild.compose.stop import stop_members
 
     group, name = None, arguments.group
     if name is None or looks_like_file(name):
@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         found = members(store.instances, name)
         shown = display_of_group([member.service for member in found], environment)
         if not found and group is None:
-            shown(unknown(store.instances, name))
-        end(store.instances, found, shown, arguments.time)
+            shown(no_such_group(store.instances, name))
+        stop_members(store.instances, found, shown, arguments.time)
         if found or arguments.volumes:
             # What they wrote belongs to users of their own.
             enter_for(store)

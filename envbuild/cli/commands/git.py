@@ -14,7 +14,7 @@ from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 DESCRIPTION = """\
 Work with git: `install` sets up the clone that contains this directory, so that `git diff` and `git log -p` show
@@ -88,37 +88,14 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _check(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.repository import Repository
-    from envbuild.history.recipe_diff import statement_changes
-    from envbuild.history.review import outdated, review, split_range
+    from envbuild.history.review import review, split_range
     from envbuild.ui.reports.comment import review_comment
-    from envbuild.ui.reports.report import report_of
+    from envbuild.ui.reports.report import review_plain
 
     repository = Repository(".")
     old, new = split_range(repository, arguments.range)
-
-    def found_in(store: Store) -> list[dict[str, Any]]:
-        found = []
-        for recipe in review(store, repository, old, new):
-            report = None
-            if recipe.comparison is not None:
-                statements = statement_changes(recipe.comparison.old, recipe.comparison.new)
-                report = report_of(recipe.comparison, statements=statements)
-            found.append(
-                {
-                    "recipe": recipe.path,
-                    "state": recipe.state,
-                    "outdated": outdated(recipe.state),
-                    "proven": recipe.proven,
-                    "reasons": list(recipe.reasons),
-                    "added": recipe.old is None,
-                    "removed": recipe.new is None,
-                    "report": report,
-                }
-            )
-        return found
-
     with Store.open(environment.store_path()) as store:
-        found = with_rights(store, lambda: found_in(store))
+        found = with_rights(store, lambda: [review_plain(recipe) for recipe in review(store, repository, old, new)])
     if arguments.format == "json":
         from envbuild.cli.json_output import print_json
 

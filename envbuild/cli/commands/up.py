@@ -113,20 +113,20 @@ def _bring_up(
     from envbuild.compose.down import remove_members
     from envbuild.compose.follow_logs import lines_so_far
     from envbuild.compose.members import Warned, members
-    from envbuild.compose.stop import end
-    from envbuild.compose.up import Ascent
+    from envbuild.compose.stop import stop_members
+    from envbuild.compose.up import Rollout
 
     there = members(store.instances, group.name)
     kept = [service.name for service in group.services if service.scale]
     orphans = [one for one in there if one.service not in kept]
     if orphans and arguments.remove_orphans:
-        end(store.instances, orphans, shown)
+        stop_members(store.instances, orphans, shown)
     elif orphans:
         listed = ", ".join(member.instance.name for member in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))
     skipped = lines_so_far(there)
     try:
-        Ascent(store, group, shown).run(decisions, machine_of(environment), wait=not arguments.follow)
+        Rollout(store, group, shown).run(decisions, machine_of(environment), wait=not arguments.follow)
     finally:
         if orphans and arguments.remove_orphans:
             enter_for(store)
@@ -144,7 +144,7 @@ def _follow(
     """Show what the services print until they are over. Ctrl-C ends them, a second one at once."""
     from envbuild.compose.follow_logs import Followers
     from envbuild.compose.members import members
-    from envbuild.compose.stop import end, kill
+    from envbuild.compose.stop import kill_members, stop_members
     from envbuild.instances.records import Instances
 
     instances = Instances.of(environment.store_path())
@@ -157,8 +157,8 @@ def _follow(
         return 0
     except KeyboardInterrupt:
         try:
-            end(instances, found, shown)
+            stop_members(instances, found, shown)
         except KeyboardInterrupt:
-            kill(found)
+            kill_members(found)
         followers.wait(2)
         raise Interrupted from None

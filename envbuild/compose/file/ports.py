@@ -53,7 +53,7 @@ def mappings(host: str, published: str, target: str, protocol: str, text: str) -
     inside = _range(target, text)
     outside = _range(published, text) if published else (0,) * len(inside)
     if len(outside) != len(inside):
-        message = f"{len(outside)} ports of the host can't be mapped to {len(inside)} ports inside"
+        message = f"{len(outside)} ports of the host can't be mapped to {len(inside)} inside"
         raise InvalidValue(message, "give ranges of the same size")
     return tuple(Port(address, a, b, protocol) for a, b in zip(outside, inside, strict=True))
 

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from envbuild.history.review import Review
+
 KINDS = {"f": "file", "d": "folder", "l": "link", "c": "device", "b": "device", "p": "fifo"}
 
 
@@ -53,6 +55,27 @@ def report_of(
     if statements is not None:
         report["statements"] = statements
     return report
+
+
+def review_plain(recipe: Review) -> dict[str, Any]:
+    """Return the documented form of what `git check` found about one recipe."""
+    from envbuild.history.recipe_diff import statement_changes
+    from envbuild.history.review import outdated  # git, which `diff` of images does without
+
+    report = None
+    if recipe.comparison is not None:
+        statements = statement_changes(recipe.comparison.old, recipe.comparison.new)
+        report = report_of(recipe.comparison, statements=statements)
+    return {
+        "recipe": recipe.path,
+        "state": recipe.state,
+        "outdated": outdated(recipe.state),
+        "proven": recipe.proven,
+        "reasons": list(recipe.reasons),
+        "added": recipe.old is None,
+        "removed": recipe.new is None,
+        "report": report,
+    }
 
 
 def path_of(change: Change) -> dict[str, Any]:
