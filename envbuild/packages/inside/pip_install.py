@@ -51,7 +51,7 @@ def main(order):
 
 
 def check(order):
-    """Files of the tree itself: those that were mounted have been checked."""
+    """Check the files of the tree itself: those that are mounted have been checked."""
     for path, digest in order["hashes"].items():
         with open(path, "rb") as file:
             actual = hashlib.sha256(file.read()).hexdigest()
@@ -61,7 +61,7 @@ def check(order):
 
 
 def build(path, order):
-    """The wheel of a source distribution, built from a folder whose name is always the same."""
+    """Return the wheel of a source distribution, built from a folder whose name is always the same."""
     name = os.path.basename(path)
     folder = "/tmp/build/" + name
     os.makedirs(folder)
@@ -81,7 +81,7 @@ def build(path, order):
 
 
 def unpack(path, folder):
-    """Only files, folders and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
+    """Unpack files, directories and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
     if path.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
@@ -92,7 +92,7 @@ def unpack(path, folder):
 
 
 def install(wheel, requested):
-    """Installs one wheel; returns the Python files that it brought."""
+    """Install one wheel; return the Python files that it brought."""
     from installer import install as install_wheel
     from installer.destinations import SchemeDictionaryDestination
     from installer.records import RecordEntry
