@@ -99,7 +99,7 @@ def install(wheel, requested):
     from installer.sources import WheelFile
 
     class Destination(SchemeDictionaryDestination):
-        """As pip places things, but for scripts."""
+        """A destination that places files as pip does, except for scripts."""
 
         def write_file(self, scheme, path, stream, is_executable):
             if scheme == "scripts":
@@ -152,7 +152,7 @@ def normal(name):
 
 
 def remove(name, folder):
-    """Takes away another version of a distribution, by its RECORD."""
+    """Remove another version of a distribution, by its RECORD."""
     import csv
 
     for found in os.listdir(folder):
@@ -177,7 +177,7 @@ def remove(name, folder):
 
 
 def compile_all(paths):
-    """Compiles in processes that are forked from one state, each with its fixed share."""
+    """Compile in processes that are forked from one state, each with its fixed share."""
     import compileall
     import py_compile
 
