@@ -16,7 +16,7 @@ from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
 from envbuild.packages.apt_servers import AptServers
 from envbuild.packages.cache import Address, Wanted
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import MAX_ATTEMPTS, Ended, Machine, Task, fewer_pins
+from envbuild.packages.manager import MAX_ATTEMPTS, ManagerSettings, Task, TaskResult, fewer_pins
 from envbuild.packages.npm_servers import NpmServers
 from envbuild.packages.pip import LocalRequirement
 from envbuild.packages.pip_servers import PipServers
@@ -25,7 +25,7 @@ from envbuild.plan.step import InstallPackages
 
 ZEROS = "0" * 64
 HASH = f"sha256:{ZEROS}"
-MACHINE = Machine(
+MACHINE = ManagerSettings(
     (("npm_config_registry", "https://registry.test/"), ("PIP_INDEX_URL", "https://i.test/simple")), "/x", 9
 )
 
@@ -39,7 +39,7 @@ class FakeResolution:
     """A resolution whose tasks end one after the other as `ends` says, and leave `left`."""
 
     action: InstallPackages
-    ends: list[Ended]
+    ends: list[TaskResult]
     left: dict[str, bytes]
     pinned: tuple[Package, ...] = ()
     contents: tuple[tuple[str, bytes], ...] = ()
@@ -49,7 +49,7 @@ class FakeResolution:
     tasks: list[Task] = field(default_factory=list)
     downloaded: list[Wanted] = field(default_factory=list)
 
-    def run(self, task: Task) -> Ended:
+    def run(self, task: Task) -> TaskResult:
         self.tasks.append(task)
         return self.ends.pop(0)
 
@@ -138,7 +138,7 @@ UNMET = " a : Depends: b (= 2) but 1 is to be installed\nE: Unable to correct pr
 
 def test_apt_lets_go_of_what_stands_in_the_way_and_keeps_the_rest():
     pinned = tuple(Package(name, "1", HASH, f"debian/{name}.deb") for name in ("aa", "bb", "cc"))
-    ends = [Ended(100, UNMET.replace(" a ", " aa ").replace(" b ", " bb ")), Ended(0, "")]
+    ends = [TaskResult(100, UNMET.replace(" a ", " aa ").replace(" b ", " bb ")), TaskResult(0, "")]
     resolution = FakeResolution(action("apt", "jq"), ends, {"uris": URI, "architecture": b"amd64\n"}, pinned)
     ((package, address),) = AptServers(MACHINE).resolve(resolution)
     assert (package.name, package.version, package.hash) == ("jq", "1.6", HASH)
@@ -149,9 +149,9 @@ def test_apt_lets_go_of_what_stands_in_the_way_and_keeps_the_rest():
 
 def test_a_tree_without_apt_is_refused_at_once():
     with pytest.raises(NoManager):
-        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [Ended(apt_tasks.NO_APT, "")], {}))
+        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [TaskResult(apt_tasks.NO_APT, "")], {}))
     with pytest.raises(Unresolved, match="E: Unable"):
-        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [Ended(100, UNMET)], {}))
+        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [TaskResult(100, UNMET)], {}))
 
 
 def found(*items: dict, pip: str = "/usr/lib/pip") -> bytes:
@@ -171,7 +171,7 @@ def pip_servers(monkeypatch) -> PipServers:
 
 
 def test_a_tree_without_pip_gets_one_which_is_locked_if_it_has_to_build(monkeypatch):
-    ends = [Ended(pip_tasks.NEEDS_PIP, ""), Ended(0, "")]
+    ends = [TaskResult(pip_tasks.NEEDS_PIP, ""), TaskResult(0, "")]
     left = {"python": b"3.11", "found.json": found(SOURCE, pip="/run/envbuild/packages/pip-24.0-py3-none-any.whl/pip")}
     resolution = FakeResolution(action("pip"), ends, left)
     resolved = pip_servers(monkeypatch).resolve(resolution)
@@ -185,7 +185,9 @@ def test_a_tree_without_pip_gets_one_which_is_locked_if_it_has_to_build(monkeypa
 
 def test_pip_is_asked_twice_where_some_versions_are_renewed(monkeypatch):
     pinned = (Package("beta", "1.0", HASH, "index/beta-1.0-py3-none-any.whl"),)
-    resolution = FakeResolution(action("pip"), [Ended(0, ""), Ended(0, "")], {"found.json": found(WHEEL)}, pinned)
+    resolution = FakeResolution(
+        action("pip"), [TaskResult(0, ""), TaskResult(0, "")], {"found.json": found(WHEEL)}, pinned
+    )
     resolution.renewed = frozenset({"alpha"})
     ((package, _),) = pip_servers(monkeypatch).resolve(resolution)
     assert package.origin == "index/alpha-1.0-py3-none-any.whl"
@@ -194,7 +196,7 @@ def test_pip_is_asked_twice_where_some_versions_are_renewed(monkeypatch):
 
 
 def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
-    resolution = FakeResolution(action("pip"), [Ended(0, "")], {"found.json": found(WHEEL)}, own_sources=True)
+    resolution = FakeResolution(action("pip"), [TaskResult(0, "")], {"found.json": found(WHEEL)}, own_sources=True)
     resolution.action = resolution.action.replace(environment=(("PIP_INDEX_URL", "https://evil.test"), ("LANG", "C")))
     pip_servers(monkeypatch).resolve(resolution)
     environment = dict(resolution.tasks[0].environment)
@@ -206,7 +208,7 @@ def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
 def test_npm_keeps_what_earlier_statements_installed_and_gives_up_the_lock_at_last():
     lock = {"packages": {"": {}, "node_modules/a": {"version": "1.0.0", "integrity": f"sha1-{'A' * 27}="}}}
     left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]'}
-    resolution = FakeResolution(action("npm"), [Ended(1, "conflict"), Ended(0, "")], left)
+    resolution = FakeResolution(action("npm"), [TaskResult(1, "conflict"), TaskResult(0, "")], left)
     resolution.pinned = (Package("b", "1.0.0", HASH, "b/-/b-1.0.0.tgz"),)
     resolution.earlier = (Package("b", "2.0.0", HASH, "b/-/b-2.0.0.tgz"),)
     ((package, address),) = NpmServers(MACHINE).resolve(resolution)
