@@ -284,10 +284,10 @@ class Scheduler:
 
         with self._making_phases:
             if self._made_phases is None:
-                from envbuild.packages.manager import Machine
+                from envbuild.packages.manager import ManagerSettings
 
                 request = self.job.request
-                machine = Machine(request.network, request.home, request.fetch_limit)
+                machine = ManagerSettings(request.network, request.home, request.fetch_limit)
                 self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 
