@@ -8,7 +8,8 @@ import time
 
 from envbuild.compose.events import STOPPED, STOPPING, Emit, Told
 from envbuild.compose.members import Member, is_over
-from envbuild.instances.control_client import SIGNAL, STOP, NotRunning, ask, connect
+from envbuild.instances.control_client import NotRunning, ask, connect
+from envbuild.instances.messages import CONTROL_ANSWERS, SignalRequest, StopRequest
 from envbuild.instances.records import Instances
 from envbuild.sandbox.wire import receive, send
 
@@ -54,7 +55,7 @@ def kill(found: Sequence[Member]) -> None:
     """Ends all of them at once."""
     for one in found:
         try:
-            ask(one.instance, SIGNAL, (int(signal.SIGKILL),))
+            ask(one.instance, SignalRequest(signal.SIGKILL))
         except NotRunning:
             pass
 
@@ -71,7 +72,7 @@ def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
     except NotRunning:
         return None
     try:
-        send(link, STOP, (seconds,))
+        send(link, StopRequest(seconds))
     except OSError:
         link.close()
         return None
@@ -80,6 +81,6 @@ def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
 
 def _hear(link: socket) -> None:
     try:
-        receive(link)
+        receive(link, CONTROL_ANSWERS)
     except OSError:
         pass  # it ended while it was asked

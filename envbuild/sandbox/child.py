@@ -18,6 +18,7 @@ from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
+from envbuild.sandbox.protocol import EXECUTE, Execute
 from envbuild.sandbox.spec import Entry, Request
 from envbuild.sandbox.stdio import give_pipes
 from envbuild.sandbox.user_lookup import Identity
@@ -76,19 +77,29 @@ def fork_command(confinement: Confinement) -> Command:
     return Command(pid, ours, reading)
 
 
-def start(command: Command, request: Request, identity: Identity, streams: Sequence[int], terminal: str | None) -> None:
-    """Tells the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
+def start(
+    command: Command,
+    request: Request | Entry,
+    identity: Identity,
+    streams: Sequence[int],
+    terminal: str | None,
+    *,
+    unfiltered: bool,
+) -> None:
+    """Tell the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
     give_pipes(streams, identity.uid, identity.gid)
-    payload = (
-        candidates(request),
-        request.argv,
-        dict(request.environment),
-        request.directory,
-        (identity.uid, identity.gid, identity.groups),
-        terminal,
-        request.unfiltered,
+    message = Execute(
+        paths=candidates(request),
+        argv=request.argv,
+        environment=request.environment,
+        directory=request.directory,
+        uid=identity.uid,
+        gid=identity.gid,
+        groups=identity.groups,
+        terminal=terminal,
+        unfiltered=unfiltered,
     )
-    send(command.orders, "run", payload, streams)
+    send(command.orders, message, streams)
     command.orders.close()
 
 
@@ -131,36 +142,36 @@ def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> 
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
     capabilities.bound()
-    message = receive(orders)
-    if message is None:
+    received = receive(orders, EXECUTE)
+    if received is None:
         return
+    execute, streams = received
     # Process 1 has changed the root of both, but what was the current directory still lies on the host.
     os.chdir("/")
-    _, (paths, argv, environment, directory, (uid, gid, groups), terminal, unfiltered), streams = message
-    if terminal is not None:
-        opened = os.open(terminal, os.O_RDWR)
+    if execute.terminal is not None:
+        opened = os.open(execute.terminal, os.O_RDWR)
         fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
         streams = (opened, opened, opened)
     launcher = fcntl.fcntl(confinement.launcher, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
     for target, source in enumerate((*streams, reports)):
         os.dup2(source, target)
     if not single:
-        os.setgroups(groups)
-        os.setresgid(gid, gid, gid)
-    if unfiltered:
+        os.setgroups(execute.groups)
+        os.setresgid(execute.gid, execute.gid, execute.gid)
+    if execute.unfiltered:
         # The filter keeps others from the keys of whoever started this (keyrings(7)).
         syscalls.join_new_session_keyring()
-    if program and (single or not unfiltered):
+    if program and (single or not execute.unfiltered):
         # While this process may still do everything in its namespace: else the kernel wants no_new_privs first, and
         # sudo and su would not work inside.
         syscalls.set_filter(program)
-    if uid != 0 and not single:
-        os.setresuid(uid, uid, uid)
+    if execute.uid != 0 and not single:
+        os.setresuid(execute.uid, execute.uid, execute.uid)
     else:
         # Another user loses all capabilities with the change; root, also a pretended one, keeps these.
         capabilities.limit()
-    os.chdir(directory)
+    os.chdir(execute.directory)
     syscalls.close_range(REPORTS + 1, on_exec=True)
-    if not paths:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
-    os.execve(launcher, (*paths, "", *argv), environment)
+    if not execute.paths:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), execute.argv[0])
+    os.execve(launcher, (*execute.paths, "", *execute.argv), dict(execute.environment))

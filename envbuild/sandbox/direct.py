@@ -12,12 +12,11 @@ from collections.abc import Callable
 from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
 from envbuild.errors import MachineLacks
-from envbuild.sandbox.await_result import answers
+from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.helper_process import Waiting, confinement_for, make_sandbox
 from envbuild.sandbox.idmapped_mounts import send_for_run
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, explain, why_refused
 from envbuild.sandbox.wire import send_descriptors
@@ -91,7 +90,7 @@ class OwnSandbox:
             session.begin(ours, self.ids)
             started(1)
             try:
-                return answers(ours, failure, terminal, began, session, running, self.cancel_all)
+                return await_result(ours, failure, terminal, began, session, running, self.cancel_all)
             finally:
                 session.end()
                 # Not over before all that was in it is.

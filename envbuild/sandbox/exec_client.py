@@ -11,24 +11,23 @@ from contextlib import contextmanager
 from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
-from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.messages import (
-    CONNECTED,
-    ENTER,
-    ENTERED,
-    NETWORK,
-    PAUSE,
-    PAUSED,
-    REFUSED,
-    ROOT,
-    SIGNAL,
-    SOCKET,
-    SOCKETS,
-    TERMINAL,
-    THE_ROOT,
+from envbuild.record import Record, assert_never
+from envbuild.sandbox.protocol import (
+    Connected,
+    Enter,
+    EnteredEnded,
+    EnteredFailed,
+    EnteredTerminal,
+    Network,
+    OpenRoot,
+    OpenSockets,
+    Pause,
+    Paused,
+    Root,
+    Signal,
+    Sockets,
 )
-from envbuild.sandbox.spec import Entry
+from envbuild.sandbox.spec import Entry, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all, send
@@ -36,11 +35,16 @@ from envbuild.sandbox.wire import close_all, send
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queue import SimpleQueue
-    from typing import Any
+
+    from envbuild.sandbox.protocol import EnteredAnswer, ExecAnswer, Protocol
+
+
+_NOT_STARTED = 127
+"""The status of a command that could not be executed, as in a shell."""
 
 
 class Ended(Record):
-    """How a command beside ended: its exit status (128 + the signal's number), or why it did not start."""
+    """The end of a command that was entered: its exit status (128 + the signal's number), or why it did not start."""
 
     status: int
     failure: SandboxFailure | None = None
@@ -90,23 +94,22 @@ class Session:
             self._waiting[number] = (ended, terminal)
             if self._ids is not None:
                 give_to_sandbox(streams, self._ids)
-            payload = (number, entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
-            send(self._link, ENTER, payload, streams)
+            send(self._link, Enter(number, entry), streams)
         return number
 
     def signal(self, number: int, what: int) -> None:
         """Sends a signal to a command beside; nothing if it is over."""
         with self._lock:
             if self._link is not None and number in self._waiting:
-                send(self._link, SIGNAL, (number, what))
+                send(self._link, Signal(number, what))
 
-    def ask_sockets(self, protocol: str, count: int) -> bool:
+    def ask_sockets(self, protocol: Protocol, count: int) -> bool:
         """Asks for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
         sandbox is gone."""
         with self._lock:
             if self._link is None:
                 return False
-            send(self._link, SOCKETS, (protocol, count))
+            send(self._link, OpenSockets(protocol, count))
             self._wanted[protocol] = self._wanted.get(protocol, 0) + count
             return True
 
@@ -121,7 +124,7 @@ class Session:
                 raise SandboxFailure("the instance is not running")
             self._next += 1
             self._roots[self._next] = answer
-            send(self._link, ROOT, (self._next,))
+            send(self._link, OpenRoot(self._next))
         found = answer.get()
         if found < 0:
             raise SandboxFailure("the instance is not running")
@@ -150,7 +153,7 @@ class Session:
                 if stop:
                     raise SandboxFailure("the instance is not running")
                 return
-            send(self._link, PAUSE, (stop,))
+            send(self._link, Pause(stop))
         self._done.wait(5)
 
     def begin(self, link: socket, ids: IdMap) -> None:
@@ -160,31 +163,34 @@ class Session:
             self._ids = ids
             self._wanted, self._connected = {}, False
 
-    def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        """Takes an answer of the sandbox, which has the shape that messages.py says. What it is a descriptor of is
-        looked at here: process 1 sends what it likes."""
-        if kind == PAUSED:
-            self._done.set()
-        elif kind == SOCKET:
-            self._take_sockets(payload[1], payload[2], descriptors)
-        elif kind == NETWORK:
-            self._connect(descriptors)
-        elif kind == THE_ROOT:
-            root = self._roots.pop(payload[0], None)
-            if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
-                root.put(descriptors[0])
-                return
-            close_all(descriptors)
-            if root is not None:
-                root.put(-1)
-        elif kind in (TERMINAL, ENTERED, REFUSED):
-            self._take_of_command(kind, payload, descriptors)
-        else:
-            close_all(descriptors)
+    def take(self, answer: ExecAnswer, descriptors: tuple[int, ...]) -> None:
+        """Take an answer of the sandbox. What its descriptors are is checked here: process 1 sends what it likes."""
+        match answer:
+            case Paused():
+                self._done.set()
+            case Sockets(protocol, count):
+                self._take_sockets(protocol, count, descriptors)
+            case Network():
+                self._connect(descriptors)
+            case Root(number):
+                self._take_root(number, descriptors)
+            case EnteredTerminal() | EnteredEnded() | EnteredFailed():
+                self._take_of_command(answer, descriptors)
+            case _:
+                assert_never(answer)
 
-    def _take_of_command(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        number = payload[0]
-        if kind == TERMINAL:
+    def _take_root(self, number: int, descriptors: tuple[int, ...]) -> None:
+        root = self._roots.pop(number, None)
+        if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
+            root.put(descriptors[0])
+            return
+        close_all(descriptors)
+        if root is not None:
+            root.put(-1)
+
+    def _take_of_command(self, answer: EnteredAnswer, descriptors: tuple[int, ...]) -> None:
+        number = answer.number
+        if isinstance(answer, EnteredTerminal):
             if number not in self._waiting or not descriptors or not os.isatty(descriptors[0]):
                 close_all(descriptors)
                 return
@@ -193,12 +199,15 @@ class Session:
             terminal(descriptors[0])
             return
         ended, _ = self._waiting.pop(number, (lambda how: None, os.close))
-        if kind == ENTERED:
-            ended(Ended(payload[1]))
-        else:
-            ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+        match answer:
+            case EnteredEnded(_, status):
+                ended(Ended(status))
+            case EnteredFailed(_, reason, hint):
+                ended(Ended(_NOT_STARTED, SandboxFailure(reason, hint)))
+            case _:
+                assert_never(answer)
 
-    def _take_sockets(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
+    def _take_sockets(self, protocol: Protocol, count: int, descriptors: tuple[int, ...]) -> None:
         """Passes on what was asked for: internet sockets of the right kind, no more than were asked for."""
         with self._lock:
             wanted = self._wanted.get(protocol, 0)
@@ -217,7 +226,7 @@ class Session:
             if self._connected:
                 return
             self._connected = True
-            if len(descriptors) != 3:
+            if len(descriptors) != Network.max_descriptors:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if socket_family(descriptors[0]) != AF_NETLINK:
                 raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
@@ -230,7 +239,7 @@ class Session:
             close_all(descriptors)
         with self._lock:
             if self._link is not None:
-                send(self._link, CONNECTED, problem)
+                send(self._link, Connected(*problem))
 
     def end(self) -> None:
         """The sandbox is gone, and every command in it."""

@@ -7,29 +7,37 @@ answers. When the last holder of that end is gone, so is every process of the sa
 
 from __future__ import annotations
 
-import array
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
+from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
 from types import TracebackType
 
 from envbuild.errors import MachineLacks
-from envbuild.sandbox.await_result import answers
+from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import send_for_run
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, START, TELL
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.protocol import (
+    ANSWERS,
+    HELPER_ANSWERS,
+    Failed,
+    KillAll,
+    Process,
+    Signal,
+    Start,
+)
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
-from envbuild.sandbox.wire import receive
+from envbuild.sandbox.wire import receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
+
+    from envbuild.sandbox.protocol import Order
 
 
 class Helper:
@@ -50,7 +58,7 @@ class Helper:
 
         With `once` no more than one command is expected, so that no sandbox is made ahead of a second one.
         """
-        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -114,8 +122,7 @@ class Helper:
                 self._next += 1
                 self._active += 1
                 number = self._next
-                flags = (HOST_NETWORK if request.network else 0) | (TELL if made is not None else 0)
-                order = ORDER.pack(START, number, flags, request.timeout or 0.0)
+                order = Start(number, request.network, made is not None, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)
             failure = _wait_until_made(ours, made) if made is not None else None
@@ -131,7 +138,7 @@ class Helper:
             if started is not None:
                 started(number)
             try:
-                outcome = answers(
+                outcome = await_result(
                     ours, failure, terminal, began, session, running, lambda: self.signal(number, signal.SIGKILL)
                 )
             finally:
@@ -144,36 +151,36 @@ class Helper:
     def signal(self, run: int, number: int) -> None:
         """Sends a signal to the command of a run."""
         with self._sending:
-            self._send(ORDER.pack(KILL, run, number, 0.0), ())
+            self._send(Signal(run, number))
 
     def cancel_all(self) -> None:
         """Ends all runs at once; each returns as if it had been killed."""
         with self._sending:
-            self._send(ORDER.pack(KILL_ALL, 0, 0, 0.0), ())
+            self._send(KillAll())
 
     def _receive_namespace(self) -> int:
         """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
-        message = receive(self._control)
-        if message is None:
+        received = receive(self._control, HELPER_ANSWERS)
+        if received is None:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
-        kind, payload, descriptors = message
-        if kind != NAMESPACE:
-            raise MachineLacks(str(payload[0]), str(payload[1]))
+        answer, descriptors = received
+        if isinstance(answer, Failed):
+            raise MachineLacks(answer.reason, answer.hint)
         return descriptors[0]
 
-    def _send(self, order: bytes, descriptors: tuple[int, ...]) -> None:
-        rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    def _send(self, order: Order, descriptors: tuple[int, ...] = ()) -> None:
         try:
-            self._control.sendmsg([order], rights)
+            send(self._control, order, descriptors)
         except OSError as error:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
 
 
 def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
     """Tells `made` which process the new sandbox's first one is; why there is none, if it could not be made."""
-    answer = receive(link)
-    if answer is not None and answer[0] == PROCESS:
-        made(answer[1][0])
-    elif answer is not None and answer[0] == "failed":
-        return SandboxFailure(str(answer[1][0]), str(answer[1][1]))
+    received = receive(link, ANSWERS)
+    match received[0] if received is not None else None:
+        case Process(pid):
+            made(pid)
+        case Failed(reason, hint):
+            return SandboxFailure(reason, hint)
     return None

@@ -17,13 +17,15 @@ from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.record import assert_never
 from envbuild.sandbox import seccomp
 from envbuild.sandbox.child import Confinement
+from envbuild.sandbox.codec import prepare
 from envbuild.sandbox.init import run_init
 from envbuild.sandbox.launcher import open_launcher
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, TELL
+from envbuild.sandbox.protocol import EXECUTE, ORDERS, RUN, Failed, KillAll, Namespace, Process, Signal, Start, TimedOut
 from envbuild.sandbox.user_namespace import SHIFTED, SINGLE, IdMap, explain, why_refused
-from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
+from envbuild.sandbox.wire import close_all, receive, send, send_descriptors
 
 CONTROL, _LAUNCHER = 3, 4
 """The descriptor that orders come from, and in a sandbox that of its launcher."""
@@ -35,6 +37,10 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.sandbox.protocol import Order
 
 
 class Waiting:
@@ -86,6 +92,8 @@ def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool) -> None:
     if kept != CONTROL:
         os.dup2(kept, CONTROL, inheritable=False)
     syscalls.close_range(CONTROL + 1, on_exec=False)
+    prepare(RUN)
+    prepare(EXECUTE)
     gc.freeze()  # what is here is never collected: collecting would copy the pages that forks share
     _Server(socket(fileno=CONTROL), ids, ahead=ahead).run()
 
@@ -109,51 +117,51 @@ class _Server:
         while True:
             for descriptor, _ in self._poller.poll(self._milliseconds()):
                 if descriptor == CONTROL:
-                    order, descriptors = receive_with_descriptors(self._control, ORDER.size)
-                    if not order:
+                    received = receive(self._control, ORDERS)
+                    if received is None:
                         self._end()
                         return
-                    self._obey(order, descriptors)
+                    self._obey(*received)
                 else:
                     self._reap(self._running.pop(descriptor))
             self._end_late()
 
-    def _obey(self, order: bytes, descriptors: tuple[int, ...]) -> None:
-        what, number, argument, limit = ORDER.unpack(order)
-        if what == KILL_ALL:
-            for one in self._running.values():
-                one.kill()
-        elif what == KILL:
-            for one in self._running.values():
-                if one.number == number:
-                    one.kill(argument)
-        else:
-            deadline = time.monotonic() + limit if limit else None
-            self._start(number, descriptors, argument, deadline)
-            if self._ahead:
-                self._make_waiting()
+    def _obey(self, order: Order, descriptors: tuple[int, ...]) -> None:
+        match order:
+            case Start():
+                self._start(order, descriptors)
+                if self._ahead:
+                    self._make_waiting()
+            case Signal(number, sent):
+                for sandbox in self._running.values():
+                    if sandbox.number == number:
+                        sandbox.kill(sent)
+            case KillAll():
+                for sandbox in self._running.values():
+                    sandbox.kill()
+            case _:
+                assert_never(order)
 
-    def _start(self, number: int, descriptors: tuple[int, ...], flags: int, deadline: float | None) -> None:
+    def _start(self, order: Start, descriptors: tuple[int, ...]) -> None:
+        deadline = time.monotonic() + order.timeout if order.timeout else None
         link = socket(fileno=descriptors[-1])
-        network = bool(flags & HOST_NETWORK)
         try:
             waiting = None
-            if not network:
+            if not order.network:
                 waiting, self._waiting = self._waiting, None
             if waiting is None:
-                waiting = self._make(network)
-            if flags & TELL:
-                send(link, PROCESS, (waiting.pid,))  # before process 1 has the socket, too
+                waiting = self._make(order.network)
+            if order.report_pid:
+                send(link, Process(waiting.pid))  # before process 1 has the socket, too
             send_descriptors(waiting.hand, descriptors)
             waiting.hand.close()
         except (OSError, EnvbuildError) as error:
-            send(link, "failed", _told(error))
+            send(link, _failed(error))
             link.close()
             return
         finally:
-            for descriptor in descriptors[:-1]:
-                os.close(descriptor)
-        self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, deadline)
+            close_all(descriptors[:-1])
+        self._running[waiting.descriptor] = _Running(order.number, waiting.pid, waiting.descriptor, link, deadline)
         self._poller.register(waiting.descriptor, select.POLLIN)
 
     def _make_waiting(self) -> None:
@@ -168,10 +176,10 @@ class _Server:
         if self._waiting is None:
             assert self._problem is not None
             reason = self._problem if isinstance(self._problem, EnvbuildError) else explain(self._problem)
-            send(self._control, "failed", (reason.message, reason.hint))
+            send(self._control, Failed(reason.message, reason.hint))
             return
         namespace = self._waiting.open_namespace()
-        send(self._control, NAMESPACE, (), (namespace,))
+        send(self._control, Namespace(), (namespace,))
         os.close(namespace)
 
     def _make(self, network: bool) -> Waiting:
@@ -195,7 +203,7 @@ class _Server:
         for one in self._running.values():
             if one.deadline is not None and one.deadline <= now:
                 try:
-                    send(one.link, "timed out", ())
+                    send(one.link, TimedOut())
                 except OSError:
                     pass
                 one.kill()
@@ -246,10 +254,10 @@ def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Wait
     return made
 
 
-def _told(error: OSError | EnvbuildError) -> tuple[str, str]:
+def _failed(error: OSError | EnvbuildError) -> Failed:
     if isinstance(error, EnvbuildError):
-        return error.message, error.hint
-    return f"a sandbox can't be made: {error.strerror}", why_refused(error)
+        return Failed(error.message, error.hint)
+    return Failed(f"a sandbox can't be made: {error.strerror}", why_refused(error))
 
 
 def _keep_only(hand: int, launcher: int) -> None:

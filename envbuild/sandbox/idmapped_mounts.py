@@ -17,9 +17,9 @@ from socket import socket
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.spec import Bind, Request
-from envbuild.sandbox.wire import send_more, send_request
+from envbuild.sandbox.protocol import Run
+from envbuild.sandbox.spec import Bind, Request, SandboxFailure
+from envbuild.sandbox.wire import receive_many_descriptors, send, send_many_descriptors
 
 _NO_IDS = (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
 """What mount_setattr(2) says of a file system that can't be shown with other ids, or is already."""
@@ -53,7 +53,7 @@ def open_sources(request: Request) -> Sources:
 
 @contextmanager
 def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...]]:
-    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `received_sources`.
+    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `receive_sources`.
 
     `namespace` is a descriptor of one that has the sandbox's map. This process is the machine's root. Raises
     SandboxFailure.
@@ -72,20 +72,22 @@ def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
     """Sends a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`.
     Raises SandboxFailure and OSError."""
     if namespace is None:
-        send_request(link, request)
+        send(link, Run(request))
         return
     with shifted_sources(request, namespace) as descriptors:
-        send_request(link, request)
-        send_more(link, descriptors)
+        send(link, Run(request))
+        send_many_descriptors(link, descriptors)
 
 
-def received_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
-    """The sources of a request that `shifted_sources` opened."""
-    count = len(folders_of(request))
-    if len(descriptors) != count + len(request.binds):
+def receive_sources(link: socket, request: Request) -> Sources:
+    """Return the sources of a request that `send_for_run` sent behind it. Raises SandboxFailure."""
+    folders = len(folders_of(request))
+    count = folders + len(request.binds)
+    descriptors = receive_many_descriptors(link, count)
+    if len(descriptors) != count:
         raise SandboxFailure("what the sandbox was to mount did not arrive", "run the same command again")
-    sources = [Source(one, stat.S_ISDIR(os.fstat(one).st_mode)) for one in descriptors]
-    return Sources(tuple(sources[:count]), tuple(sources[count:]))
+    sources = [Source(descriptor, stat.S_ISDIR(os.fstat(descriptor).st_mode)) for descriptor in descriptors]
+    return Sources(tuple(sources[:folders]), tuple(sources[folders:]))
 
 
 def _open_folder(folder: str, namespace: int) -> int:

@@ -1,7 +1,7 @@
 """Process 1 of a sandbox: mounts the tree, changes into it, starts the command, and reaps.
 
-It answers on the socket of its run with (kind, payload) messages, see wire.py. When it ends the kernel ends all
-other processes of the sandbox, and the mounts go with the namespace.
+It answers on the socket of its run with messages of protocol.ANSWERS. When it ends the kernel ends all other
+processes of the sandbox, and the mounts go with the namespace.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, problem_of, start
 from envbuild.sandbox.exec_server import Beside
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.idmapped_mounts import Sources, open_sources, received_sources
-from envbuild.sandbox.messages import RUNNING
+from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
+from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
 from envbuild.sandbox.readonly_binds import FixedParts
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import Entry, Request, SandboxFailure
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.user_namespace import why_refused
-from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
+from envbuild.sandbox.wire import receive, receive_with_descriptors, send
 
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
@@ -76,29 +75,30 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         link = socket(fileno=answer)
         if failure is not None:
             raise failure
-        request = receive_request(link)
-        sources = received_sources(request, receive_more(link)) if shifted else open_sources(request)
+        received = receive(link, RUN)
+        if received is None:
+            os._exit(1)  # there is nothing to run after all
+        request = received[0].request
+        sources = receive_sources(link, request) if shifted else open_sources(request)
         if request.unfiltered and not confinement.single:
             confinement = confinement.replace(program=b"")
-        beside = Beside(link, confinement, terminal=_new_terminal, reason=_not_started)
+        beside = Beside(link, confinement, terminal=_new_terminal, reason=_not_started, unfiltered=request.unfiltered)
         status = _run(request, sources, held, link, command, (stdin, output, errors), beside)
-    except EOFError:
-        pass  # there is nothing to run after all
     except EnvbuildError as error:
-        _tell(link, "failed", (error.message, error.hint))
+        _report(link, Failed(error.message, error.hint))
     except OSError as error:
         named = f" ({error.filename})" if error.filename else ""
         text = f"the sandbox can't be set up: {error.strerror or error}{named}"
-        _tell(link, "failed", (text, why_refused(error)))
+        _report(link, Failed(text, why_refused(error)))
     except BaseException as error:
-        _tell(link, "bug", (_trace(error), ""))
+        _report(link, Bug(_trace(error)))
     finally:
         os._exit(status)
 
 
-def _tell(link: socket | None, kind: str, payload: tuple[str, str]) -> None:
+def _report(link: socket | None, problem: Failed | Bug) -> None:
     if link is not None:
-        send(link, kind, payload)
+        send(link, problem)
 
 
 def _prepare(network: bool) -> tuple[mounts.Detached, ...]:
@@ -163,21 +163,21 @@ def _run(
         beside.wait_for_network()
     for forwarded in FORWARDED:
         signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
-    start(command, request, identity, streams, terminal)
+    start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
     for descriptor in set(streams):
         os.close(descriptor)
     if request.serve:
         # The pipe ends when the command is executed; until then nobody waits for anything else.
         problem = problem_of(command, request)
         if problem is None:
-            send(link, RUNNING, ())
+            send(link, Running())
         code, number = beside.serve_until(command.pid)
     else:
         code, number = _reap(command.pid)
         problem = problem_of(command, request)
     if problem is not None:
         raise _not_started(request, problem)
-    send(link, "ended", (code, number, made))
+    send(link, Ended(code, number, made))
     return 0
 
 
@@ -227,7 +227,7 @@ def _forward(child: int, number: int) -> None:
         pass
 
 
-def _not_started(request: Request, problem: OSError) -> SandboxFailure:
+def _not_started(request: Request | Entry, problem: OSError) -> SandboxFailure:
     number, name, text = problem.errno, problem.filename, problem.strerror
     if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         return SandboxFailure(
@@ -253,7 +253,7 @@ def _raise_loopback() -> None:
 def _open_terminal(link: socket) -> str:
     """A terminal of the sandbox's own; its master side goes to whoever asked for the run."""
     master, path = _new_terminal()
-    send(link, "terminal", (), (master,))
+    send(link, Terminal(), (master,))
     os.close(master)
     return path
 

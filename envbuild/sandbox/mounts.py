@@ -12,9 +12,8 @@ import os
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
-from envbuild.sandbox.spec import Request, Secret
+from envbuild.sandbox.spec import Request, SandboxFailure, Secret
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.mounts import Detached
 from envbuild.sandbox.overlay import mount_overlay
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import Request, SandboxFailure
 
 COVERED = ("proc", "sys", "dev", "tmp")
 """What every sandbox mounts over the tree's own."""

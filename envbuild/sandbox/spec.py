@@ -1,8 +1,13 @@
-"""What a sandbox is asked for, and what it answers: plain frozen data that crosses a process boundary."""
+"""What a sandbox is asked for and how it ends: plain frozen data that crosses a process boundary."""
 
 from __future__ import annotations
 
+from envbuild.errors import WorkFailed
 from envbuild.record import Record
+
+
+class SandboxFailure(WorkFailed):
+    """The sandbox could not be set up, or the command in it could not be started."""
 
 
 class Bind(Record):

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.spec import SandboxFailure
 
 MOST_BYTES = 16 << 20
 MOST_GROUPS = 65_536

@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import STOP, ask
+    from envbuild.instances.control_client import ask
+    from envbuild.instances.messages import StopRequest
 
     with Store.open(environment.store_path(), create=False) as store:
         found = [store.instances.find_any(one) for one in arguments.instance]
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                     raise WorkFailed(
                         f"{one.name} is running", f"stop it first: envbuild stop {one.name}; or rm --force"
                     )
-                ask(one, STOP, (None,))
+                ask(one, StopRequest(None))
         # What it wrote belongs to users of its own.
         enter_for(store)
         for one in found:
