@@ -94,12 +94,12 @@ with Store.open(sys.argv[1]) as store:
 
 def measure(bench: Bench) -> None:
     if os.geteuid() != 0:
-        print("without work inside: outside is a chroot, which takes root")
+        bench.leave_out("work inside", "outside is a chroot, which takes root")
         return
     try:
         ways = _prepare(bench)
     except Missing as reason:
-        print(f"without work inside: {reason}")
+        bench.leave_out("work inside", reason)
         return
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for number in range(bench.runs + 1):

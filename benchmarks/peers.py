@@ -191,8 +191,46 @@ class Bubblewrap(Peer):
         return ["bwrap", "--unshare-all", "--bind", str(self.folder / "root"), "/", "/bin/true"]
 
 
-ALL = (BuildKit, Buildah, Podman, Bubblewrap)
+class Nix(Peer):
+    """Derivations, each of which needs the one before it: steps without a root file system."""
+
+    name = "nix"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if shutil.which("nix-build") is None:
+            raise Missing("nix-bin is not installed")
+        for name in ("store", "state", "log", "conf"):
+            (folder / name).mkdir()
+        lines = ("sandbox = true", "build-users-group =", "sandbox-paths = /bin/sh=/bin/busybox", "substitute = false")
+        (folder / "conf/nix.conf").write_text("\n".join([*lines, ""]))
+        self.call(self.build(["RUN echo first > /f"], folder))
+        self.note = (
+            self.call(["nix-build", "--version"]).strip() + ", sandboxed, no root file system, fsync of metadata"
+        )
+
+    def environment(self) -> dict[str, str]:
+        names = {"STORE_DIR": "store", "STATE_DIR": "state", "LOG_DIR": "log", "CONF_DIR": "conf"}
+        return {f"NIX_{variable}": str(self.folder / name) for variable, name in names.items()}
+
+    def build(self, lines: Sequence[str], context: Path, *, cache: bool = True, name: str = "bench") -> Words:
+        """The command that builds a chain of derivations, one for each `RUN ... > FILE`, whose output is that file."""
+        path = self.folder / f"{name}.nix"
+        steps = ['s0 = "";']
+        for number, line in enumerate(lines, 1):
+            command = line.removeprefix("RUN ").rpartition(">")[0]
+            steps.append(
+                f's{number} = derivation {{ name = "s{number}"; system = builtins.currentSystem; builder = "/bin/sh"; '
+                f'args = [ "-c" "{command} > $out" ]; previous = s{number - 1}; }};'
+            )
+        path.write_text(f"let {' '.join(steps)} in s{len(lines)}\n")
+        return ["nix-build", "--no-out-link", str(path)]
+
+
+ALL = (BuildKit, Buildah, Podman, Bubblewrap, Nix)
 BUILDERS = ("BuildKit", "buildah")
+STEP_BUILDERS = (*BUILDERS, "nix")
+"""Those that chain steps, whether or not they have a root file system to copy files into."""
 
 
 def disk_of(folder: Path) -> int:

@@ -11,10 +11,14 @@ import sys
 import tarfile
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 from hypothesis import settings
+
+from tests.forked import ForkServer, can_be_forked
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
 settings.register_profile("envbuild", database=None, deadline=None)
@@ -62,6 +66,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@cache
+def fork_server() -> ForkServer:
+    """The process that this session's commands are forked from."""
+    return ForkServer()
+
+
+def pytest_sessionfinish() -> None:
+    if fork_server.cache_info().currsize:
+        fork_server().close()
+
+
 @dataclass
 class Done:
     """How a command ended, and for a build its events."""
@@ -101,7 +116,6 @@ class Project:
             **{name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"},
             "HOME": str(folder),
             "ENVBUILD_STORE": str(store),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.store = store
 
@@ -112,16 +126,21 @@ class Project:
         return path
 
     def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "envbuild", *words],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        """Runs a command of envbuild to its end."""
+        environment = {**self.environment, **variables}
+        if can_be_forked(environment):
+            done = fork_server().run(words, self.folder, environment, stdin, timeout)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "envbuild", *words],
+                cwd=self.folder,
+                env=environment,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert "Traceback" not in err, err
         return Done(done.returncode, out, err)
@@ -247,8 +266,15 @@ def debian(tmp_path: Path, debian_store: Path) -> Project:
     return Project(folder, debian_store)
 
 
-def alive_with(mark: str) -> list[int]:
-    """The processes whose command line holds this text."""
+@pytest.fixture
+def mark() -> str:
+    """A number that no other process of the machine has among its words: how long a test's own ones may sleep."""
+    return str(SystemRandom().randrange(100_000_000, 1_000_000_000))
+
+
+def alive_with(text: str, below: int | None = None) -> list[int]:
+    """The processes whose command line holds this text, which must be the test's own (see `mark`); or, where others
+    can have it too, those of them that came from process `below`."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
@@ -256,13 +282,26 @@ def alive_with(mark: str) -> list[int]:
                 line = Path(f"/proc/{entry}/cmdline").read_bytes()
             except OSError:
                 continue
-            if mark.encode() in line:
+            if text.encode() in line and (below is None or below in ancestors(int(entry))):
                 found.append(int(entry))
     return found
 
 
-def wait_for(condition, seconds: float = 20) -> bool:
-    """Whether the condition comes true in time."""
+def ancestors(pid: int) -> list[int]:
+    """The process itself, its parent, and so on; what is left of them if they end meanwhile."""
+    found = []
+    while pid:
+        found.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return found
+
+
+def wait_for(condition, seconds: float = 60) -> bool:
+    """Whether the condition comes true. The limit is for what never does: on a busy machine all takes long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

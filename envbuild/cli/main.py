@@ -82,8 +82,10 @@ def run(words: Sequence[str]) -> int:
         return _report(Interrupted(), environment)
     except EnvbuildError as error:
         return _report(error, environment)
-    except BrokenPipeError:
-        # The reader went away (`envbuild images | head`): point stdout elsewhere, or Python complains at its exit.
+    except BrokenPipeError as error:
+        if not _reader_went_away():
+            return _report_bug(error, environment)
+        # `envbuild images | head`: point stdout elsewhere, or Python complains at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as bug:
@@ -126,6 +128,16 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         return 0 if words else 2
     environment.stderr.write(f"error: unknown command '{words[0]}'\n{_nearest(words[0])}")
     return 2
+
+
+def _reader_went_away() -> bool:
+    """Whether nobody reads stdout or stderr any more. Any other broken pipe is a fault, not the end of the output."""
+    import select
+
+    outputs = select.poll()
+    for descriptor in (1, 2):
+        outputs.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in outputs.poll(0))
 
 
 def _help(prog: str) -> argparse.HelpFormatter:

@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STR
 
 from envbuild.errors import EnvbuildError
 from envbuild.record import assert_never
-from envbuild.sandbox.child import Command, Confinement, fork_command, problem_of, start
+from envbuild.sandbox.child import Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.protocol import (
     MAX_SOCKETS,
     QUESTIONS,
@@ -30,7 +30,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import Entry, Request, SandboxFailure
+from envbuild.sandbox.spec import Entry, SandboxFailure
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive, send
 
@@ -48,15 +48,13 @@ class Beside:
         confinement: Confinement,
         *,
         terminal: Callable[[], tuple[int, str]],
-        reason: Callable[[Request | Entry, OSError], EnvbuildError],
         unfiltered: bool,
     ) -> None:
-        """`terminal` opens one and gives its master side and its path; `reason` says why a command did not start.
-        With `unfiltered` the commands have no filter, as the first one."""
+        """`terminal` opens one and gives its master side and its path. With `unfiltered` the commands have no filter,
+        as the first one."""
         self._link = link
         self._confinement = confinement
         self._terminal = terminal
-        self._reason = reason
         self._unfiltered = unfiltered
         self._commands: dict[int, tuple[int, Command, Entry]] = {}
 
@@ -177,7 +175,7 @@ class Beside:
                 problem = problem_of(command, entry)
                 os.close(command.failed)
                 if problem is not None:
-                    error = self._reason(entry, problem)
+                    error = not_started(entry, problem)
                     send(self._link, EnteredFailed(number, error.message, error.hint))
                 else:
                     send(self._link, EnteredEnded(number, *ended))

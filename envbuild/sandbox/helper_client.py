@@ -11,7 +11,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
 from types import TracebackType
 
@@ -25,6 +26,7 @@ from envbuild.sandbox.protocol import (
     Failed,
     KillAll,
     Process,
+    ServeSteps,
     Signal,
     Start,
 )
@@ -53,10 +55,11 @@ class Helper:
         self._namespace: int | None = None
 
     @classmethod
-    def start(cls, ids: IdMap, *, once: bool = False) -> Helper:
+    def start(cls, ids: IdMap, *, once: bool = False, steps: bool = False) -> Helper:
         """Forks the helper. The process must have one thread and be in its user namespace already.
 
-        With `once` no more than one command is expected, so that no sandbox is made ahead of a second one.
+        With `once` no more than one command is expected, so that no sandbox is made ahead of a second one; with `steps`
+        a step server is made ahead instead (serve_steps).
         """
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         parent = os.getpid()
@@ -66,7 +69,7 @@ class Helper:
                 # Only here: the main process has no use for it, and goes on meanwhile.
                 from envbuild.sandbox.helper_process import serve
 
-                serve(theirs, ids, parent, ahead=not once)
+                serve(theirs, ids, parent, ahead=not once, steps=steps)
             finally:
                 os._exit(0)
         theirs.close()
@@ -117,11 +120,9 @@ class Helper:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs, self._sending:
-                if self.ids.kind == SHIFTED and self._namespace is None:
-                    self._namespace = self._receive_namespace()
-                self._next += 1
+                self._know_namespace()
                 self._active += 1
-                number = self._next
+                number = self._number()
                 order = Start(number, request.network, made is not None, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)
@@ -148,6 +149,29 @@ class Helper:
             self._active -= 1
         return outcome
 
+    def serve_steps(self) -> tuple[int, socket]:
+        """Starts a step server; returns its number, for `signal`, and the socket on which steps are asked for."""
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        with theirs, self._sending:
+            self._know_namespace()
+            number = self._number()
+            self._send(ServeSteps(number), (theirs.fileno(),))
+        return number, ours
+
+    @property
+    def namespace(self) -> int | None:
+        """A user namespace with the sandboxes' ids, where those are shifted."""
+        return self._namespace
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Says that a sandbox runs meanwhile: `close` waits until it is gone."""
+        with self._sending:
+            self._active += 1
+        yield
+        with self._sending:
+            self._active -= 1
+
     def signal(self, run: int, number: int) -> None:
         """Sends a signal to the command of a run."""
         with self._sending:
@@ -157,6 +181,14 @@ class Helper:
         """Ends all runs at once; each returns as if it had been killed."""
         with self._sending:
             self._send(KillAll())
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _know_namespace(self) -> None:
+        if self.ids.kind == SHIFTED and self._namespace is None:
+            self._namespace = self._receive_namespace()
 
     def _receive_namespace(self) -> int:
         """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""

@@ -48,6 +48,13 @@ class Start(Message):
     timeout: float
 
 
+class ServeSteps(Message):
+    """Start a step server; the socket on which steps are asked for comes with it."""
+
+    max_descriptors = 1
+    number: int
+
+
 class Signal(Message):
     """Send a signal to the command of a run, or to one that was entered."""
 
@@ -89,8 +96,9 @@ class Failed(Message):
 
 
 class Run(Message):
-    """The command to run."""
+    """The command to run. For a step server the pipe of its output and the socket of its result come with it."""
 
+    max_descriptors = 2
     request: Request
 
 
@@ -203,6 +211,17 @@ class Root(Message):
     number: int
 
 
+# From a step server to the main process.
+
+
+class StepStarted(Message):
+    """The step's process 1 was started; `made` as in Outcome, `chdir` is the number of the order that changes into the
+    working directory (child_orders.py)."""
+
+    made: tuple[str, ...]
+    chdir: int
+
+
 # From process 1 to the process that becomes a command.
 
 
@@ -222,13 +241,14 @@ class Execute(Message):
 
 
 if TYPE_CHECKING:
-    Order = Start | Signal | KillAll
+    Order = Start | ServeSteps | Signal | KillAll
     Question = Enter | Signal | OpenSockets | Pause | Connected | OpenRoot
     EnteredAnswer = EnteredTerminal | EnteredEnded | EnteredFailed
     ExecAnswer = EnteredAnswer | Sockets | Paused | Network | Root
+    StepAnswer = StepStarted | Failed | Bug
     Answer = Process | TimedOut | Failed | Terminal | Running | Ended | Bug | ExecAnswer
 
-ORDERS: dict[str, type[Order]] = family(Start, Signal, KillAll)
+ORDERS: dict[str, type[Order]] = family(Start, ServeSteps, Signal, KillAll)
 HELPER_ANSWERS: dict[str, type[Namespace | Failed]] = family(Namespace, Failed)
 RUN: dict[str, type[Run]] = family(Run)
 QUESTIONS: dict[str, type[Question]] = family(Enter, Signal, OpenSockets, Pause, Connected, OpenRoot)
@@ -248,4 +268,5 @@ ANSWERS: dict[str, type[Answer]] = family(
     Network,
     Root,
 )
+STEP_ANSWERS: dict[str, type[StepAnswer]] = family(StepStarted, Failed, Bug)
 EXECUTE: dict[str, type[Execute]] = family(Execute)

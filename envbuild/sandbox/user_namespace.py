@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
@@ -210,7 +211,8 @@ def _unshare_with(write: object) -> None:
     try:
         try:
             _unshare()
-            os.write(go_write, b"g")
+            with suppress(BrokenPipeError):  # the child was ended: it has told nothing, which says so below
+                os.write(go_write, b"g")
         finally:
             os.close(go_write)
         told = os.read(told_read, 4096)

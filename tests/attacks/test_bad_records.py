@@ -170,7 +170,7 @@ def test_licences_and_addresses_of_others_are_no_bombs(project: Project):
     )
     _build(project, "web", files)
     for form in ("cyclonedx", "spdx"):
-        done = project.command("sbom", "web", "--format", form, timeout=60)
+        done = project.command("sbom", "web", "--format", form, timeout=300)
         assert done.code == 0, done.err
         json.loads(done.out)
 

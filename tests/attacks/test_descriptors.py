@@ -69,7 +69,7 @@ def ports(image):
 
 def echoes(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
             link.sendall(b"hello")
             return link.recv(10) == b"hello"
     except OSError:
@@ -91,7 +91,7 @@ def connections(port: int, count: int):
 
 
 def can_be_asked(image) -> None:
-    done = image.command("exec", "one", "--", "/bin/echo", "I am here", timeout=30)
+    done = image.command("exec", "one", "--", "/bin/echo", "I am here", timeout=300)
     assert (done.code, done.out) == (0, "I am here\n"), done.err
     assert state(image)["state"] == "running"
 
@@ -106,7 +106,7 @@ def test_four_hundred_connections_leave_room_for_control_and_are_served_in_turn(
     assert wait_for(lambda: echoes(ports[0]))
     assert wait_for(lambda: descriptors(pid) < 60)
     with connections(ports[0], 400):
-        done = image.command("stop", "--time", "1", "one", timeout=30)
+        done = image.command("stop", "--time", "1", "one", timeout=300)
         assert done.code == 0, done.err
     assert wait_for(lambda: state(image)["state"] == "exited")
 
@@ -154,7 +154,7 @@ def silent_clients(path: str, count: int):
 def test_clients_of_the_control_socket_that_hang_are_dropped(image, ports):
     with silent_clients(control_path(image), 300):
         time.sleep(1)
-        done = image.command("kill", "one", timeout=30)
+        done = image.command("kill", "one", timeout=300)
         assert done.code == 0, done.err
     assert wait_for(lambda: state(image)["state"] == "exited")
 
@@ -163,14 +163,14 @@ def test_silent_clients_end_no_later_than_others_hinder_the_end(image):
     run(image, "web", "--", "sleep", "100")
     with silent_clients(control_path(image), 40):
         began = time.monotonic()
-        assert image.command("stop", "--time", "0", "one", timeout=30).code == 0
+        assert image.command("stop", "--time", "0", "one", timeout=300).code == 0
         assert wait_for(lambda: state(image)["state"] == "exited")
         pid = None
         try:
             pid = supervisor(image)
         except AssertionError:
             pass
-        assert pid is None or wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 15)
+        assert pid is None or wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
         assert time.monotonic() - began < 25
 
 
@@ -183,10 +183,10 @@ def test_what_stays_connected_is_refused_when_there_is_no_room_and_kill_works(im
         for _ in range(24)
     ]
     try:
-        assert wait_for(lambda: any(one.poll() is not None for one in waiting), 60)
+        assert wait_for(lambda: any(one.poll() is not None for one in waiting))
         refused = next(one for one in waiting if one.poll() is not None)
         assert b"are connected to it already" in refused.stderr.read()
-        done = image.command("kill", "one", timeout=30)
+        done = image.command("kill", "one", timeout=300)
         assert done.code == 0, done.err
         assert wait_for(lambda: state(image)["state"] == "exited")
     finally:
@@ -202,7 +202,7 @@ def test_kill_needs_no_answer_of_the_supervisor(image):
     os.kill(pid, signal.SIGSTOP)
     try:
         first = state(image)["pid"]
-        done = image.command("kill", "one", timeout=60)
+        done = image.command("kill", "one", timeout=300)
         assert (done.code, done.out) == (0, "one\n"), done.err
         assert wait_for(lambda: not os.path.exists(f"/proc/{first}/exe") or not os.readlink(f"/proc/{first}/exe"))
     finally:

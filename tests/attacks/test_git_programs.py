@@ -270,7 +270,7 @@ def test_files_of_git_that_are_none_are_not_waited_for(trap):
     head = trap.project.folder / ".git/HEAD"
     head.unlink()
     os.mkfifo(head)
-    assert trap.project.command("build", "web.env", timeout=20).code == 0
+    assert trap.project.command("build", "web.env", timeout=300).code == 0
 
 
 class TestWhatIsOnRecord:

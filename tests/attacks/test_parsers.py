@@ -17,10 +17,10 @@ import pytest
 from envbuild.archive.compression import open_compressed
 from envbuild.archive.tar import ArchiveError, Limits
 from envbuild.bases.tarball import prepare_tar
+from envbuild.debian.deb import BadArchive, control_of
 from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
 from envbuild.instances.network.ports import parse_ports
-from envbuild.packages.deb import BadArchive, control_of
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.codec import MAX_VALUES, BadMessage, decode, decode_plain, encode, encode_plain
 from envbuild.sandbox.exec_client import Session
@@ -127,7 +127,7 @@ def process_1():
     """What a sandbox would be asked on, and the socket of a process 1 that somebody took over."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     with ours, theirs:
-        ours.settimeout(10)
+        ours.settimeout(60)
         yield ours, theirs
 
 

@@ -221,22 +221,23 @@ class TestNumbers:
 @pytest.mark.namespaces
 def test_a_process_that_is_killed_while_it_sets_up_ids_is_no_bug_of_ours(project):
     script = """
-import os, signal, sys
+import os, signal, sys, threading
 from envbuild.sandbox import user_namespace
-fork = os.fork
+fork, here = os.fork, threading.local()  # other threads fork meanwhile, and their children live
 def fork_and_die():
     pid = fork()
-    if pid == 0:
+    if pid == 0 and getattr(here, "doomed", False):
         os.kill(os.getpid(), signal.SIGKILL)
     return pid
+os.fork = fork_and_die
 user_namespace._map_single = None
 enter = user_namespace._unshare_with
 def killed(write):
-    os.fork = fork_and_die
+    here.doomed = True
     try:
         enter(write)
     finally:
-        os.fork = fork
+        here.doomed = False
 user_namespace._unshare_with = killed
 single = lambda: user_namespace._unshare_with(lambda: None)
 user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single

@@ -431,7 +431,7 @@ def test_a_port_of_the_host_leads_to_a_service_in_its_network(shop):
 
     def said() -> bytes:
         port = listed(shop)["shop-web"]["ports"][0]["port"]
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
             return link.recv(100)
 
     assert wait_for(lambda: said() == b"sh says hello\n")

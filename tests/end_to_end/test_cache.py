@@ -152,7 +152,7 @@ def test_recipes_in_a_circle_are_named(project):
 def test_two_builds_at_once_run_a_step_once(project):
     project.write("web.env", "from tar:busybox.tar", "run sleep 1; cat /proc/sys/kernel/random/uuid > /id")
     both = [project.start("build", "web.env", "--progress", "json") for _ in range(2)]
-    texts = [process.communicate(timeout=60)[0].decode() for process in both]
+    texts = [process.communicate(timeout=300)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], texts
     events = [json.loads(line) for text in texts for line in text.splitlines()]
     assert sum(event["event"] == "step-started" and "sleep" in event["text"] for event in events) == 1

@@ -35,7 +35,7 @@ sys.exit(run(['build', 'web.env', '--progress', 'plain']))
 
 def build_while(project, module: str, name: str, act: str, count: int = 1):
     script = DRIVER.format(module=module, name=name, act=act, count=count, tests=os.getcwd())
-    return project.python(script, timeout=60)
+    return project.python(script, timeout=300)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ mounts.prepare = prepare
 
 
 def envbuild(project, take: str, *words: str):
-    return project.python(DRIVER.format(take=take), *words, timeout=60)
+    return project.python(DRIVER.format(take=take), *words, timeout=300)
 
 
 @pytest.fixture

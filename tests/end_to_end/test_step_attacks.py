@@ -88,7 +88,7 @@ def test_links_swapped_in_a_shared_cache_reach_nothing_of_the_host(project, tmp_
     project.write("one.env", "from tar:busybox.tar", swap)
     project.write("two.env", "from tar:busybox.tar", use)
     builds = [project.start("build", name, "--progress", "plain") for name in ("one.env", "two.env")]
-    outputs = [build.communicate(timeout=100)[0] for build in builds]
+    outputs = [build.communicate(timeout=300)[0] for build in builds]
     assert [build.returncode for build in builds] == [0, 0], outputs
     assert b"of the host" not in outputs[1]
     assert not (tmp_path / "envbuild-was-here").exists()

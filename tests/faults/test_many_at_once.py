@@ -42,7 +42,7 @@ def test_twenty_builds_of_five_recipes_run_each_step_once(project):
         )
         for number in range(20)
     ]
-    outputs = [build.communicate(timeout=200) for build in builds]
+    outputs = [build.communicate(timeout=300) for build in builds]
     stop.set()
     collector.join()
     assert [build.returncode for build in builds] == [0] * 20, [error for _, error in outputs]
@@ -83,8 +83,8 @@ def test_gc_leaves_alone_what_a_running_instance_uses(project):
     collector = project.start("gc")
     with pytest.raises(subprocess.TimeoutExpired):
         collector.wait(0.5)  # it waits for the instance
-    out, _ = instance.communicate(b"\n", timeout=20)
+    out, _ = instance.communicate(b"\n", timeout=300)
     assert out == b"1\n"
-    collector.communicate(timeout=20)
+    collector.communicate(timeout=300)
     assert collector.returncode == 0
     assert project.command("images", "--format", "json").out.strip() == "[]"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.conftest import alive_with, wait_for
 from tests.instances.instances import WAITING, run, state
 
 pytestmark = pytest.mark.namespaces
@@ -25,12 +25,12 @@ def test_it_runs_on_and_ends_by_its_stop_signal(image):
     assert "one" not in image.command("ps").out
 
 
-def test_what_does_not_go_is_killed_with_all_that_it_started(image):
-    run(image, "web", "--", "sh", "-c", "trap '' TERM; sleep 8642 & while :; do sleep 0.05; done")
-    assert wait_for(lambda: b"8642" in subprocess.run(["ps", "ax"], capture_output=True, check=True).stdout)
+def test_what_does_not_go_is_killed_with_all_that_it_started(image, mark):
+    run(image, "web", "--", "sh", "-c", f"trap '' TERM; sleep {mark} & while :; do sleep 0.05; done")
+    assert wait_for(lambda: alive_with(f"sleep\0{mark}"))
     image.command("stop", "--time", "0.3", "one")
     assert state(image)["code"] == 137
-    assert b"8642" not in subprocess.run(["ps", "ax"], capture_output=True, check=True).stdout
+    assert not alive_with(f"sleep\0{mark}")
 
 
 def test_other_commands_run_beside_it(image):
@@ -103,11 +103,12 @@ def _holds(pid: int, path: str) -> bool:
 
 
 @pytest.mark.parametrize("words", [(), ("--restart", "always")])
-def test_it_outlives_who_started_it_and_ps_tells_the_truth_when_its_supervisor_was_killed(image, words):
-    run(image, *words, "web", "--", "sh", "-c", WAITING)
+def test_it_outlives_who_started_it_and_ps_tells_the_truth_when_its_supervisor_was_killed(image, mark, words):
+    run(image, *words, "web", "--", "sh", "-c", f"{WAITING} # {mark}")
+    assert alive_with(f"sh\0-c\0{WAITING} # {mark}")
     os.kill(supervisor_of(image), signal.SIGKILL)
     assert wait_for(lambda: state(image)["state"] == "lost")
-    assert wait_for(lambda: not any(_mentions(pid, WAITING) for pid in os.listdir("/proc") if pid.isdigit()))
+    assert wait_for(lambda: not alive_with(mark))
     assert image.command("wait", "one").out == "137\n"
     assert image.command("start", "one").code == 0
     assert state(image)["state"] == "running"
@@ -124,15 +125,6 @@ def test_what_was_lost_is_started_again_where_a_rule_says_so(image):
     assert sorted(image.command("start", "--lost").out.split()) == ["one", "two"]
     found = {name: state(image, name)["state"] for name in ("one", "two", "three", "four")}
     assert found == {"one": "running", "two": "running", "three": "lost", "four": "exited"}
-
-
-def _mentions(pid: str, text: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
-        return words[:1] == [b"sh"] and text.encode() in words
-    except OSError:
-        return False
 
 
 def test_logs_keep_streams_and_times_and_follow(image):

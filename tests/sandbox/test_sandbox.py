@@ -21,9 +21,10 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 
 class Box:
-    def __init__(self, folder: Path, single: bool) -> None:
+    def __init__(self, folder: Path, single: bool, *, steps: bool = False) -> None:
         self.folder = folder
         self.single = single
+        self.steps = steps
         self.layer = folder / "layer"
         (self.layer / "bin").mkdir(parents=True)
         (self.layer / "etc").mkdir()
@@ -48,14 +49,14 @@ class Box:
         return {**plain, **options}
 
     def ask(self, *requests: dict, together: bool = False) -> list[dict]:
-        asked = {"single": self.single, "requests": list(requests), "together": together}
+        asked = {"single": self.single, "steps": self.steps, "requests": list(requests), "together": together}
         done = subprocess.run(
             [sys.executable, str(DRIVER)],
             input=json.dumps(asked),
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["answers"]
@@ -65,11 +66,12 @@ class Box:
         return answer
 
 
-@pytest.fixture(params=["all", "single"])
+@pytest.fixture(params=["all", "single", "all, steps", "single, steps"])
 def box(request, tmp_path):
+    """A sandbox of all ids or of a single one, whose commands run by the helper, or as a build's steps do."""
     if not BUSYBOX.exists():
         pytest.skip("busybox-static is not installed")
-    return Box(tmp_path, request.param == "single")
+    return Box(tmp_path, "single" in request.param, steps="steps" in request.param)
 
 
 def test_the_command_sees_the_tree_and_what_it_writes_goes_to_upper(box):
@@ -273,30 +275,29 @@ def test_secrets_are_files_of_the_command_s_user(box):
     assert answer["upper"] == []
 
 
-def test_background_children_end_with_the_command_and_hold_nothing_open(box):
-    answer = box.run("sleep 4801 & (setsid sleep 4802 &) ; trap '' TERM; echo out")
+def test_background_children_end_with_the_command_and_hold_nothing_open(box, mark):
+    answer = box.run(f"sleep {mark} & (setsid sleep {mark} &) ; trap '' TERM; echo out")
     assert answer["out"] == "out\n"
-    assert not alive_with("4801")
-    assert not alive_with("4802")
+    assert not alive_with(mark)
 
 
-def test_a_time_limit_ends_everything(box):
-    answer = box.run("trap '' TERM INT HUP; (setsid sleep 4803 &); sleep 4804", timeout=0.5)
+def test_a_time_limit_ends_everything(box, mark):
+    answer = box.run(f"trap '' TERM INT HUP; (setsid sleep {mark} &); sleep {mark}", timeout=0.5)
     assert answer["timed_out"]
     assert answer["status"] == 137
-    assert not alive_with("4803")
-    assert not alive_with("4804")
+    assert not alive_with(mark)
 
 
-def test_nothing_survives_the_death_of_the_main_process(box):
-    asked = {"single": box.single, "requests": [box.request("(setsid sleep 4805 &); sleep 4806")]}
+def test_nothing_survives_the_death_of_the_main_process(box, mark):
+    command = f"(setsid sleep {mark} &); sleep {mark}"
+    asked = {"single": box.single, "steps": box.steps, "requests": [box.request(command)]}
     process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     process.stdin.write(json.dumps(asked).encode())
     process.stdin.close()
-    assert wait_for(lambda: alive_with("4806") and alive_with("4805"))
+    assert wait_for(lambda: len(alive_with(f"sleep\0{mark}")) == 2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert wait_for(lambda: not alive_with("4805") and not alive_with("4806"))
+    assert wait_for(lambda: not alive_with(f"sleep\0{mark}"))
 
 
 def test_nothing_stays_mounted_on_the_host(box):

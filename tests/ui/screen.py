@@ -66,7 +66,7 @@ class Terminal:
             lines.pop()
         return lines
 
-    def wait_for(self, text: str, seconds: float = 5.0) -> list[str]:
+    def wait_for(self, text: str, seconds: float = 60.0) -> list[str]:
         """The lines as soon as one of them holds `text`."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

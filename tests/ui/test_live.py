@@ -16,6 +16,7 @@ from envbuild.text.width import columns
 from envbuild.ui.live_model import Board, two_sided
 from envbuild.ui.select_display import display
 from envbuild.ui.terminal import TerminalDisplay
+from tests.conftest import wait_for
 
 from .conftest import build_started, built, cached, failed, finished, started
 
@@ -131,8 +132,7 @@ def test_an_interruption_leaves_the_terminal_clean(terminal):
 
     with pytest.raises(KeyboardInterrupt):
         build()
-    time.sleep(0.3)
-    assert screen.shown == []
+    assert wait_for(lambda: screen.shown == [])
     assert screen.cursor_shown
 
 
@@ -145,11 +145,8 @@ def test_a_narrower_terminal_leaves_nothing_of_the_old_frame_behind(terminal):
         show(StepOutput(2, b"y" * 90 + b"\n"))
         screen.wait_for("yyy")
         screen.resize(40, 24)
-        time.sleep(0.5)
-        lines = screen.shown
-        assert lines[0] == "  1 step cached"
-        assert len(lines) == 4, lines
-        assert all(len(line) < 40 for line in lines)
+        assert wait_for(lambda: len(screen.shown) == 4 and all(len(line) < 40 for line in screen.shown)), screen.shown
+        assert screen.shown[0] == "  1 step cached"
         screen.resize(120, 24)
         screen.wait_for("y" * 86)
         show(finished(2))
@@ -187,7 +184,7 @@ def test_a_terminal_that_is_closed_does_not_end_the_build(terminal):
         screen.wait_for("1 running")
         screen.hang_up()
         show(finished(1))
-        time.sleep(0.3)
+        assert wait_for(lambda: show.lost is not None)
         show(built())
     assert isinstance(show.lost, OSError)
 

@@ -25,7 +25,7 @@ def _filled(data: bytes) -> tuple[socket, socket]:
     # All of it has to fit, as nobody reads while it is written.
     theirs.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 * MOST_BYTES)
     for one in (ours, theirs):
-        one.settimeout(2)
+        one.settimeout(60)
     theirs.sendall(data)
     return ours, theirs
 
@@ -156,7 +156,7 @@ def read_netlink(data: bytes) -> None:
     """The answers to one request, each with its length before it."""
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     at = 0
-    ours.settimeout(2)
+    ours.settimeout(60)
     theirs.setblocking(False)
     while at + 2 <= len(data):
         (size,) = struct.unpack_from(">H", data, at)
