@@ -7,6 +7,7 @@ from envbuild.compose.file.model import Group
 from envbuild.compose.members import Member, groups, is_over
 from envbuild.instances.config import settings_of
 from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 
@@ -24,29 +25,31 @@ def unknown(instances: Instances, name: str) -> Warned:
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
     """Removes instances that are over, and the volumes that go with them. The process is root of the namespace."""
+    volumes = Volumes.of(store)
     for one in found:
-        store.instances.remove(one.instance)
+        Instances.of(store.path).remove(one.instance)
         for volume in one.anonymous:
-            known = store.volumes.get(volume)
+            known = volumes.get(volume)
             if known is not None:
-                store.volumes.remove(known)
+                volumes.remove(known)
         emit(Told(one.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
     """Removes the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    instances = Instances.of(store.path)
     used = {
         mount.source: one.name
-        for one in store.instances.all()
+        for one in instances.all()
         for mount in settings_of(one).mounts
-        if mount.kind == "volume" and not is_over(store.instances.state(one))
+        if mount.kind == "volume" and not is_over(instances.state(one))
     }
     for declared in group.volumes:
-        known = None if declared.external else store.volumes.get(declared.name)
+        known = None if declared.external else Volumes.of(store).get(declared.name)
         if known is None:
             continue
         if declared.name in used:
             emit(Warned(f"the volume {declared.name} stays: {used[declared.name]} uses it"))
         else:
-            store.volumes.remove(known)
+            Volumes.of(store).remove(known)
             emit(Told(declared.name, REMOVED))

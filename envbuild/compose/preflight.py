@@ -11,6 +11,8 @@ from envbuild.compose.instance_plan import Plan
 from envbuild.compose.members import members
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, open_ports
+from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic
 
@@ -48,7 +50,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     """Raises ServiceErrors where a volume that is somebody else's is not there."""
     used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
     missing = [
-        one for one in group.volumes if one.external and one.name in used and store.volumes.get(one.name) is None
+        one for one in group.volumes if one.external and one.name in used and Volumes.of(store).get(one.name) is None
     ]
     if missing:
         hint = "it is external: make it first, or leave out external"
@@ -57,8 +59,9 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
     """Raises ServiceErrors where an instance of something else, or of another service, has the name of one."""
-    own = {one.instance.name for one in members(store.instances, group.name)}
-    taken = dict.fromkeys({one.name for one in store.instances.all()} - own, "an instance that is not of this group")
+    instances = Instances.of(store.path)
+    own = {one.instance.name for one in members(instances, group.name)}
+    taken = dict.fromkeys({one.name for one in instances.all()} - own, "an instance that is not of this group")
     wrong = []
     for plan in plans:
         if plan.name in taken:

@@ -22,7 +22,7 @@ from envbuild.instances.health import UNHEALTHY
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
-from envbuild.instances.records import EXITED, Instance
+from envbuild.instances.records import EXITED, Instance, Instances
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -54,6 +54,7 @@ class Ascent:
 
     def __init__(self, store: Store, group: Group, emit: Emit) -> None:
         self._store = store
+        self._instances = Instances.of(store.path)
         self._group = group
         self._emit = emit
         self._running: dict[str, Instance] = {}
@@ -94,14 +95,14 @@ class Ascent:
         old = [one.plan.service.name for one in changed if one.action == RECREATE]
         for name in old:
             self._emit(Told(name, events.RECREATING))
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in old]
-        end(self._store.instances, found, lambda event: None)
+        found = [one for one in members(self._instances, self._group.name) if one.service in old]
+        end(self._instances, found, lambda event: None)
 
     def _undo(self) -> None:
         """Ends what this has started, in the reverse order; for certain and at once if that is interrupted."""
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in self._started]
+        found = [one for one in members(self._instances, self._group.name) if one.service in self._started]
         try:
-            end(self._store.instances, found, self._emit)
+            end(self._instances, found, self._emit)
         except KeyboardInterrupt:
             kill(found)
             raise
@@ -136,7 +137,7 @@ class Ascent:
             return False
         if name in self._excused and not dependency.required:
             return True
-        found = standing(dependency.condition, self._store.instances.state(instance))
+        found = standing(dependency.condition, self._instances.state(instance))
         if found.holds:
             self._tell(name, found.holds)
         elif not found.failed:
@@ -156,7 +157,7 @@ class Ascent:
         if started.error is None and started.instance is not None:
             self._running[name] = started.instance
             self._started.append(name)
-            ports = self._store.instances.state(started.instance).ports
+            ports = self._instances.state(started.instance).ports
             shown = ", ".join(f"{host}:{number} -> {inside}/{kind}" for host, number, inside, kind in ports)
             self._told.add((name, events.STARTED))
             self._emit(Told(name, events.STARTED, shown))
@@ -167,7 +168,7 @@ class Ascent:
         while left:
             for name, one in list(left.items()):
                 instance = self._running[name]
-                state = self._store.instances.state(instance)
+                state = self._instances.state(instance)
                 if is_over(state):
                     if (state.code != 0 or state.status != EXITED) and name in self._started:
                         raise self._failed(name, instance, how_it_ended(state), "")

@@ -6,7 +6,7 @@ from envbuild.drift.ignore_rules import Noise, Rule, is_directory
 from envbuild.drift.instance_operand import Belonging, side_before, side_of_instance
 from envbuild.history.compare import Comparison, compare
 from envbuild.images.image_facts import facts_of
-from envbuild.instances.records import Instance, State
+from envbuild.instances.records import Instance, Instances, State
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -34,7 +34,7 @@ class Drift(Record):
 def drift_of(store: Store, one: Belonging, *, everything: bool = False) -> Drift:
     """The drift of an instance; with `everything` nothing is noise. The process has to be root of the namespace."""
     instance = one.instance
-    state = store.instances.state(instance)
+    state = Instances.of(store.path).state(instance)
     image = store.images.get(instance.image)
     if image is None or not store.trees.has(image.tree):
         problem = "its image is no longer in the store" if instance.image else "it is of no image"

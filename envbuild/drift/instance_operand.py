@@ -6,7 +6,7 @@ from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.operand import Side, side_of_image
-from envbuild.instances.records import Instance, InstanceDamaged
+from envbuild.instances.records import Instance, InstanceDamaged, Instances
 from envbuild.record import Record
 from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.images import Image
@@ -37,11 +37,12 @@ def instance_called(store: Store, text: str) -> Instance | None:
     """The instance that `text` means where an image may stand, too: one of exactly this name or id; or one whose id
     begins so, with at least four digits, where no image is called so. None if there is none. Raises UsageError and
     InstanceDamaged."""
-    everything = store.instances.all()
+    instances = Instances.of(store.path)
+    everything = instances.all()
     for one in everything:
         if text in (one.name, one.identity):
             return one
-    for damaged in store.instances.damaged():
+    for damaged in instances.damaged():
         if text in (damaged.name, damaged.identity):
             raise InstanceDamaged(damaged)
     if digits_of(text) is None or not any(one.identity.startswith(text) for one in everything):
@@ -49,7 +50,7 @@ def instance_called(store: Store, text: str) -> Instance | None:
     try:
         find_image(store, text)
     except UsageError:
-        return store.instances.find(text)
+        return instances.find(text)
     return None
 
 
@@ -84,7 +85,7 @@ def instances_of(store: Store, reference: str | None) -> list[Belonging]:
     A name means what it names now and what it has named: an instance of an earlier image belongs to it. Any other form
     means one image. Raises UsageError kinds where nothing is called so.
     """
-    everything = store.instances.all()
+    everything = Instances.of(store.path).all()
     if reference is None:
         return [Belonging(one, _moved_on(store, one.reference, one.image)) for one in everything]
     parsed = parse_reference(reference)

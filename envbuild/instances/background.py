@@ -15,8 +15,9 @@ from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError, WorkFailed
-from envbuild.instances.config import HOST_NETWORK, NEVER, NO_NETWORK, RESERVED, Settings, from_plain, to_plain
+from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
+from envbuild.instances.network import HOST_NETWORK, NO_NETWORK, RESERVED
 from envbuild.instances.network.ports import open_ports
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import EXITED, Instances, State

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from envbuild.errors import WorkFailed
 from envbuild.instances.control_client import NotRunning, root_of
-from envbuild.instances.records import EXITED, LOST, Instance, hold
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, hold
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.overlay import mount_overlay
@@ -54,7 +54,7 @@ def inside(store: Store, instance: Instance) -> Iterator[Inside]:
     """
     lock = -1
     try:
-        if store.instances.state(instance).status in (EXITED, LOST):
+        if Instances.of(store.path).state(instance).status in (EXITED, LOST):
             try:
                 lock = hold(instance)
             except WorkFailed as error:

@@ -14,6 +14,7 @@ from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
 from envbuild.store.images import sync_file_system
 from envbuild.store.objects import Objects
+from envbuild.store.store import Store
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
@@ -52,6 +53,11 @@ class Volumes:
         self._trees = trees
         self._objects = objects
         self._work = work
+
+    @classmethod
+    def of(cls, store: Store) -> Volumes:
+        """Return the volumes of an open store."""
+        return cls(f"{store.path}/volumes", store.trees, store.objects, store.work)
 
     def all(self) -> list[Volume]:
         """All volumes, sorted by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
@@ -45,12 +46,17 @@ class Findings(Record):
     repaired: bool
 
 
-def check(store: Store, *, repair: bool = False) -> Findings:
-    """Reads the whole store. The process should be in its user namespace, to read what belongs to others."""
+def check(
+    store: Store, check_instances: Callable[[bool], list[Problem]] = lambda repair: [], *, repair: bool = False
+) -> Findings:
+    """Read the whole store. The process should be in its user namespace, to read what belongs to others.
+
+    `check_instances` finds and, if it is told to, mends what is wrong with instances.
+    """
     with store.alone(wait=True):
         if not store.database.read_only:
             close_to_others(store.path, thorough=True)
-        return _Check(store).run(repair)
+        return _Check(store).run(check_instances, repair)
 
 
 class _Check:
@@ -67,7 +73,7 @@ class _Check:
         self._size = 0
         self._count = {"trees": 0, "objects": 0, "layers": 0}
 
-    def run(self, repair: bool) -> Findings:
+    def run(self, check_instances: Callable[[bool], list[Problem]], repair: bool) -> Findings:
         self._database()
         self._trees()
         self._objects()
@@ -79,7 +85,7 @@ class _Check:
         self._spread()
         self._layers()
         self._records()
-        self._instances()
+        self._problems += check_instances(repair)
         if repair and self._problems:
             self._repair()
         return Findings(
@@ -218,10 +224,6 @@ class _Check:
         for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
 
-    def _instances(self) -> None:
-        for one in self._store.instances.damaged():
-            self._tell("instance", one.name, one.reason)
-
     def _repair(self) -> None:
         store = self._store
         aside = f"{store.path}/{DAMAGED}"
@@ -241,9 +243,6 @@ class _Check:
             os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
         for layer in self._bad_layers:
             remove(f"{store.stacks.path}/{layer}")
-        for one in store.instances.damaged():
-            if not store.instances.is_supervised(one):
-                store.instances.put_aside(one)
 
     def _drop_stacks(self) -> None:
         """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""

@@ -27,6 +27,15 @@ class Policy(Record):
         return self.entries is None and self.days is None
 
 
+class Pins(Record):
+    """What is needed from outside of the store's own records, by instances: `images`, `trees` that may be no image's,
+    and the paths of `layers` that are mounted."""
+
+    images: frozenset[Digest] = frozenset()
+    trees: frozenset[Digest] = frozenset()
+    layers: frozenset[str] = frozenset()
+
+
 class Needed:
     """What is needed, by kind: `images`, `keys` (of steps), `trees` (directories), `objects`, `packages` (their files'
     names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of folders that
@@ -89,16 +98,15 @@ class Needed:
                 self.objects.add(output_object(record.output))
 
 
-def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
-    """What tags, their history as far as `policy` keeps it, instances, registered locks and the last failures need.
+def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> Needed:
+    """Return what tags, their history as far as `policy` keeps it, `pins`, registered locks and the last failures need.
 
     Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
     and compared, and mounted after some linking.
     """
     found = Needed()
-    instances = store.instances.all()
-    found.images |= {instance.image for instance in instances}
-    found.roots |= {instance.tree for instance in instances}  # those of clones are no image's
+    found.images |= pins.images
+    found.roots |= pins.trees
     for tag in store.tags.all():
         found.images.add(tag.image)
         found.images |= _past(store, tag.name, tag.tag, policy)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from envbuild.instances.records import Instances
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import MOST_UNWRITTEN, Allowance
 from envbuild.store import alone
@@ -30,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from envbuild.instances.volumes import Volumes
     from envbuild.store.snapshot import Snapshot
     from envbuild.store.tree_builder import TreeBuilder
     from envbuild.tree.patterns import Matcher
@@ -56,7 +54,6 @@ class Store:
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
         self.images = Images(database, self.tags)
-        self.instances = Instances.of(path)
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)
@@ -113,13 +110,6 @@ class Store:
     def owners_observable(self, value: bool) -> None:
         self.objects.owners = value
 
-    @property
-    def volumes(self) -> Volumes:
-        """The named volumes of instances."""
-        from envbuild.instances.volumes import Volumes  # few commands have to do with them
-
-        return Volumes(f"{self.path}/volumes", self.trees, self.objects, self.work)
-
     def share(self) -> None:
         """Says that this process uses the store until it closes it: nothing is collected meanwhile."""
         if self._lock < 0 and not self.database.read_only:
@@ -132,9 +122,8 @@ class Store:
             yield
 
     def tidy(self) -> None:
-        """Removes what commands that were killed left behind."""
+        """Remove what commands that were killed left behind."""
         self.work.tidy()
-        self.instances.tidy()
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""

@@ -14,7 +14,7 @@ from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.errors import UsageError
 from envbuild.instances.control_client import paused
-from envbuild.instances.records import Instance
+from envbuild.instances.records import Instance, Instances
 from envbuild.store.image_reference import parse_reference, split_name
 from envbuild.store.store import Store
 from envbuild.ui.reports.drift import commit_lines, commit_plain
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
-        instance = store.instances.find(arguments.instance)
+        instance = Instances.of(store.path).find(arguments.instance)
         name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
             name,

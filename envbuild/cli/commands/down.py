@@ -8,6 +8,7 @@ from envbuild.cli.commands.up import add_options, display, load
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -43,11 +44,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     elif arguments.volumes:
         raise UsageError("--volumes removes what a file declares", "name the file: envbuild down FILE --volumes")
     with Store.open(environment.store_path()) as store:
-        found = members(store.instances, name)
+        instances = Instances.of(store.path)
+        found = members(instances, name)
         shown = display([one.service for one in found], environment)
         if not found and group is None:
-            shown(unknown(store.instances, name))
-        end(store.instances, found, shown, arguments.time)
+            shown(unknown(instances, name))
+        end(instances, found, shown, arguments.time)
         if found or arguments.volumes:
             # What they wrote belongs to users of their own.
             enter_for(store)

@@ -32,13 +32,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(path: str, repair: bool) -> Findings:
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import check_instances
     from envbuild.store.fsck import check
 
     with Store.open(path, create=False) as store:
         enter_for(store)
+        instances = Instances.of(path)
         if not store.database.read_only:
             store.tidy()
-        return check(store, repair=repair)
+            instances.tidy()
+        return check(store, lambda repairs: check_instances(instances, repairs), repair=repair)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -41,6 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.history.oneline import remember_changes
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import pins
     from envbuild.store.disk_usage import measure
     from envbuild.store.gc import collect
     from envbuild.store.reachability import Policy
@@ -54,9 +56,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError(f"--budget {arguments.budget}: not a size", "as in: --budget 500MB, --budget 20GB")
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
+        instances = Instances.of(store.path)
         store.tidy()
+        instances.tidy()
         freed = collect(
             store,
+            lambda: pins(instances),
             Policy(arguments.keep, arguments.days),
             budget=budget,
             dry_run=arguments.dry_run,

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import WorkFailed
-from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance
+from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance, Instances
 from envbuild.store.store import Store
 
 DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
@@ -28,9 +28,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.messages import StopRequest
 
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find_any(one) for one in arguments.instance]
+        instances = Instances.of(store.path)
+        found = [instances.find_any(one) for one in arguments.instance]
         for one in found:
-            if _runs(store, one):
+            if _runs(instances, one):
                 if not arguments.force:
                     raise WorkFailed(
                         f"{one.name} is running", f"stop it first: envbuild stop {one.name}; or rm --force"
@@ -39,12 +40,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         # What it wrote belongs to users of its own.
         enter_for(store)
         for one in found:
-            store.instances.remove(one)
+            instances.remove(one)
             environment.stdout.write(f"{one.name}\n")
     return 0
 
 
-def _runs(store: Store, one: Instance | DamagedInstance) -> bool:
+def _runs(instances: Instances, one: Instance | DamagedInstance) -> bool:
     if isinstance(one, DamagedInstance):
-        return store.instances.is_supervised(one)
-    return store.instances.state(one).status not in (EXITED, LOST)
+        return instances.is_supervised(one)
+    return instances.state(one).status not in (EXITED, LOST)

@@ -8,7 +8,7 @@ import time
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.instances.records import EXITED, LOST, Instance, State
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
 from envbuild.store.store import Store
 from envbuild.ui.humanize import size
 from envbuild.ui.tables import table
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     stream = environment.stdout
     live = stream.isatty() and not arguments.no_stream and arguments.format == "text"
     with Store.open(environment.store_path()) as store:
-        for one in map(store.instances.find, arguments.instance):
+        for one in map(Instances.of(store.path).find, arguments.instance):
             if _state(store, one) is None:
                 from envbuild.instances.control_client import NotRunning
 
@@ -79,16 +79,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _measured(store: Store, names: list[str]) -> Iterator[list[tuple[Instance, Usage, float, int]]]:
     """Again and again (instance, usage, processors, bytes written) of those that run, by name."""
-    from envbuild.instances.config import HOST_NETWORK, settings_of
+    from envbuild.instances.config import settings_of
+    from envbuild.instances.network import HOST_NETWORK
     from envbuild.instances.stats import share, usages
 
-    wanted = {store.instances.find(name).identity for name in names}
+    instances = Instances.of(store.path)
+    wanted = {instances.find(name).identity for name in names}
     before: dict[str, Usage] = {}
     disk: dict[str, int] = {}
     at = 0.0
     private: dict[str, bool] = {}
     while True:
-        found = [one for one in store.instances.all() if not wanted or one.identity in wanted]
+        found = [one for one in instances.all() if not wanted or one.identity in wanted]
         running = [(one, state) for one, state in ((one, _state(store, one)) for one in found) if state is not None]
         for one, _ in running:
             if one.identity not in private:
@@ -105,7 +107,7 @@ def _measured(store: Store, names: list[str]) -> Iterator[list[tuple[Instance, U
 
 
 def _state(store: Store, one: Instance) -> State | None:
-    state = store.instances.state(one)
+    state = Instances.of(store.path).state(one)
     return None if state.status in (EXITED, LOST) else state
 
 

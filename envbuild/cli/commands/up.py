@@ -9,6 +9,7 @@ import sys
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import Interrupted
+from envbuild.instances.records import Instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,11 +157,12 @@ def _bring_up(
     from envbuild.compose.stop import end
     from envbuild.compose.up import Ascent
 
-    there = members(store.instances, group.name)
+    instances = Instances.of(store.path)
+    there = members(instances, group.name)
     kept = [one.name for one in group.services if one.scale]
     orphans = [one for one in there if one.service not in kept]
     if orphans and arguments.remove_orphans:
-        end(store.instances, orphans, shown)
+        end(instances, orphans, shown)
     elif orphans:
         listed = ", ".join(one.instance.name for one in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))
