@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envbuild.build.package_lock import manager_of, plain_name
 from envbuild.build.request import Move
 from envbuild.build.state import RecipeRun
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import LockedStep, Package
 from envbuild.plan.step import InstallPackages
+from envbuild.text.suggestion import did_you_mean
 
 
 class NotLocked(UsageError):
     """`update` names a package that the lock doesn't have."""
 
-    def __init__(self, name: str, path: str, near: str) -> None:
+    def __init__(self, name: str, path: str, known: Iterable[str]) -> None:
+        near = did_you_mean(name, known)
         super().__init__(
-            f"{path} has no package '{name}'" + (f": did you mean '{near}'?" if near else ""),
+            f"{path} has no package '{name}'" + (f": {near}" if near else ""),
             f"see what it has with: grep name: {path}",
         )
 
@@ -45,10 +49,7 @@ def refuse_unknown(one: RecipeRun, names: tuple[str, ...], path: str) -> None:
     known = {plain_name(p.name) for stage in stages for step in stage.steps for p in step.packages}
     for name in names:
         if name not in known:
-            import difflib  # only for an error
-
-            near = difflib.get_close_matches(name, sorted(known), 1)
-            raise NotLocked(name, path, near[0] if near else "")
+            raise NotLocked(name, path, known)
 
 
 def _named(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:

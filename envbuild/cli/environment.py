@@ -73,7 +73,7 @@ class Environment:
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
             return MOST_UNWRITTEN
-        from envbuild.ui.humanize import parse_size
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if found is None:
@@ -89,7 +89,7 @@ class Environment:
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
             return MOST_FETCHED
-        from envbuild.ui.humanize import parse_size
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if not found:

@@ -24,6 +24,7 @@ from envbuild.instances.config import (
 from envbuild.instances.network.ports import exposed, parse_ports
 from envbuild.instances.records import check_name
 from envbuild.plan.image_config import Facts
+from envbuild.text.sizes import MAX_SIZE, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from envbuild.instances.launch import Machine, Origin
     from envbuild.store.store import Store
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 MOST_PROCESSORS = 10_000
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
@@ -126,20 +126,11 @@ def variable(text: str, environment: Environment) -> tuple[str, str]:
 
 
 def size(text: str, option: str) -> int:
-    """The bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
-    number, unit = text.strip().lower(), ""
-    number = number.removesuffix("ib") if number.endswith("ib") else number
-    if number and number[-1] in _UNITS:
-        number, unit = number[:-1], number[-1]
-    if number and number[-1] in "kmg" and unit == "b":
-        number, unit = number[:-1], number[-1]
-    try:
-        found = round(float(number) * _UNITS[unit]) if number.isascii() else 0
-    except (ValueError, OverflowError):
-        found = 0
-    if not 0 < found < 1 << 63:
+    """Return the bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
+    count = parse_size(text)
+    if not count or count >= MAX_SIZE:
         raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")
-    return found
+    return count
 
 
 def restart(text: str) -> Restart:

@@ -10,6 +10,7 @@ from functools import cached_property
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.text.suggestion import did_you_mean
 
 ADMIN = "/var/lib/dpkg"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
@@ -180,10 +181,7 @@ class NoSuchPackage(UsageError):
     """`host(...)` names something that this machine has neither as a package nor as a program."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"install it first: apt-get install {name}"
+        hint = did_you_mean(name, known, f"install it first: apt-get install {name}")
         super().__init__(f"host({name}): this machine has no installed package or program of that name", hint)
 
 

@@ -21,6 +21,7 @@ from envbuild.linux.safe_copy import (
 from envbuild.linux.safe_copy import temporary_name as new_name
 from envbuild.linux.sparse_files import data_of, has_holes
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from envbuild.tree.entry import KIND_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _put(
             finally:
                 os.close(first)
         else:
-            skipped(path, "a FIFO" if member.kind == "p" else "a device")
+            skipped(path, f"a {KIND_WORDS[member.kind]}")
             return
         into_place(held, temporary, name, path)
     finally:

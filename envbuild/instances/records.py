@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UsageError, WorkFailed
@@ -72,8 +72,10 @@ _LONGEST_NAME = 200
 class NoSuchInstance(UsageError):
     """No instance has this name or id."""
 
-    def __init__(self, reference: str, near: str | None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild ps --all` lists what there is"
+    def __init__(self, reference: str, names: Iterable[str]) -> None:
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
+
+        hint = did_you_mean(reference, names, "`envbuild ps --all` lists what there is")
         super().__init__(f"there is no instance '{reference}'", hint)
 
 
@@ -196,10 +198,7 @@ class Instances:
                 f"'{reference}' fits {len(fitting)} instances",
                 "give more digits: " + ", ".join(o.identity for o in fitting),
             )
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(reference, [one.name for one in everything], 1)
-        raise NoSuchInstance(reference, near[0] if near else None)
+        raise NoSuchInstance(reference, [one.name for one in everything])
 
     def state(self, instance: Instance) -> State:
         """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""

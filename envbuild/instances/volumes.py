@@ -6,7 +6,7 @@ One is made, and taken away, in `work/`: so a half is never seen, and what a cra
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.instances.records import check_name
@@ -17,6 +17,7 @@ from envbuild.store.objects import Objects
 from envbuild.store.store import Store
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
+from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import lookup
@@ -33,8 +34,8 @@ class Volume(Record):
 class NoSuchVolume(UsageError):
     """No volume has this name."""
 
-    def __init__(self, name: str, near: str | None = None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild volume ls` lists what there is"
+    def __init__(self, name: str, names: Iterable[str]) -> None:
+        hint = did_you_mean(name, names, "`envbuild volume ls` lists what there is")
         super().__init__(f"there is no volume '{name}'", hint)
 
 
@@ -75,10 +76,7 @@ class Volumes:
         """The volume of this name. Raises NoSuchVolume."""
         found = self.get(name)
         if found is None:
-            from difflib import get_close_matches  # only on a mistake
-
-            near = get_close_matches(name, [one.name for one in self.all()], 1)
-            raise NoSuchVolume(name, near[0] if near else None)
+            raise NoSuchVolume(name, [volume.name for volume in self.all()])
         return found
 
     def make(self, name: str, tree: Digest | None = None, target: str = "/") -> Volume:

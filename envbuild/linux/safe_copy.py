@@ -18,6 +18,7 @@ from envbuild.linux.attributes import CAPABILITY, OVERLAY_PREFIX
 from envbuild.linux.sparse_files import parts
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from envbuild.record import Record
+from envbuild.tree.entry import KIND_WORDS, TYPE_BITS
 
 DEEPEST = 400
 """Folders within folders: each is held open, on both sides."""
@@ -116,7 +117,7 @@ class Copier:
                 with opened_at(temporary, os.O_PATH, target) as made:
                     self._attributes(f"/proc/self/fd/{made}", found, status)
             else:
-                self._skipped(path, _KINDS.get(kind, "no file"))
+                self._skipped(path, _WORDS.get(kind, "not a file"))
                 return
             into_place(target, temporary, name, path)
         except BaseException:
@@ -219,12 +220,7 @@ class opened_at:
         os.close(self._descriptor)
 
 
-_KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
+_WORDS = {TYPE_BITS[kind]: f"a {word}" for kind, word in KIND_WORDS.items()} | {stat.S_IFSOCK: "a socket"}
 
 
 def make_directory(target: int, name: str, path: str) -> bool:

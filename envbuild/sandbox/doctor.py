@@ -20,6 +20,7 @@ from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.spec import Bind, Request
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, enter_user_namespace, explain
+from envbuild.text.sizes import format_size
 
 ENOUGH_SPACE = 1 << 30
 
@@ -238,7 +239,7 @@ def _links(folder: str) -> Finding:
 
 def _space(folder: str) -> Finding:
     free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free for the store"
+    detail = f"{format_size(free)} free for the store"
     mend = "" if free > ENOUGH_SPACE else "envbuild gc, or another disk: ENVBUILD_STORE=DIR"
     return Finding("disk space", free > ENOUGH_SPACE, detail, mend, False, "images")
 

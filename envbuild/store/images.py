@@ -55,10 +55,12 @@ class Failure(Record):
 class NoSuchImage(UsageError):
     """No image has this name or digest."""
 
-    def __init__(self, reference: str, near: str | None, *, any_image: bool) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild images` lists what there is"
+    def __init__(self, reference: str, names: Sequence[str]) -> None:
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
+
+        hint = did_you_mean(reference, names, "`envbuild images` lists what there is")
         super().__init__(
-            f"there is no image '{reference}'", hint if any_image else "make one first: envbuild build RECIPE.env"
+            f"there is no image '{reference}'", hint if names else "make one first: envbuild build RECIPE.env"
         )
 
 
@@ -174,12 +176,8 @@ class Images:
         return [_failure(row) for row in self._database.rows("SELECT * FROM failures")]
 
     def _missing(self, reference: str) -> NoSuchImage:
-        from difflib import get_close_matches  # only on a mistake
-
         tags = self._tags.all()
-        names = [tag.full for tag in tags] + [tag.name for tag in tags]
-        near = get_close_matches(reference, names, 1)
-        return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
+        return NoSuchImage(reference, [tag.full for tag in tags] + [tag.name for tag in tags])
 
 
 def _image(row: Sequence[Any]) -> Image:

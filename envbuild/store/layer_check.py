@@ -17,12 +17,13 @@ from envbuild.linux.attributes import CAPABILITY, OPAQUE, read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.record import Record
 from envbuild.tree.diff import own
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, TYPE_BITS, Digest, Entry
 from envbuild.tree.lookup import Trees, root_entry
 
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which a change time may lag behind the clock: the kernel's coarse clock ticks that seldom."""
 _CHUNK = 1 << 20
+_IN_LAYERS = (FILE, DIRECTORY, LINK, FIFO)
 
 
 class LayerCheck(Record):
@@ -166,8 +167,7 @@ class _Check:
 
 def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) -> bool:
     """Whether what lies at `path` has the kind and the attributes of `entry`, a file its size, a link its target."""
-    kinds = {stat.S_IFREG: FILE, stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: LINK, stat.S_IFIFO: FIFO}
-    if kinds.get(stat.S_IFMT(status.st_mode)) != entry.kind:
+    if entry.kind not in _IN_LAYERS or TYPE_BITS[entry.kind] != stat.S_IFMT(status.st_mode):
         return False
     if owners and (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
         return False

@@ -78,10 +78,9 @@ class NoSuchTag(UsageError):
     """Nothing has this name."""
 
     def __init__(self, full: str, names: Sequence[str]) -> None:
-        from difflib import get_close_matches  # only on a mistake
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
-        near = get_close_matches(full, names, 1)
-        hint = f"did you mean '{near[0]}'?" if near else "`envbuild images` lists what there is"
+        hint = did_you_mean(full, names, "`envbuild images` lists what there is")
         super().__init__(f"there is no image '{full}'", hint)
 
 

@@ -1,6 +1,8 @@
-"""Points in time as people write them: `yesterday`, `2 days ago`, `2026-11-20 14:00`."""
+"""Points in time as people write and read them: `yesterday`, `2 days ago`, `2026-11-20 14:00`."""
 
 from __future__ import annotations
+
+import time
 
 from envbuild.errors import UsageError
 
@@ -55,3 +57,11 @@ def moment_of(text: str, now: float) -> float:
         return moment.timestamp()
     except (ValueError, OverflowError, OSError):
         raise BadMoment(text) from None  # before the year 1, somewhere on the way to UTC
+
+
+def iso(moment: float) -> str:
+    """Return seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g} seconds since 1970"

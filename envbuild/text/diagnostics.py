@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from unicodedata import category, combining, east_asian_width
+from unicodedata import category
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.text.width import columns
 
 MOST_SHOWN = 1_000
 """Diagnostics that are shown of one file; the others are counted."""
@@ -64,7 +65,7 @@ def _render_one(diagnostic: Diagnostic) -> str:
         lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
         before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
         under = diagnostic.source[diagnostic.column - 1 :][: diagnostic.length]
-        carets = "^" * max(1, sum(_width(character) for character in under))
+        carets = "^" * max(1, columns(_printable(under)))
         lines.append(f"{gutter} {_blank(before)}{carets} {diagnostic.hint}".rstrip())
     else:
         lines.append(f"{edge} --> {diagnostic.file}")
@@ -92,13 +93,7 @@ def _cut(diagnostic: Diagnostic) -> Diagnostic:
 
 def _blank(text: str) -> str:
     """White space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
-    return "".join("\t" if character == "\t" else " " * _width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    if combining(character):
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    return "".join("\t" if character == "\t" else " " * columns(character) for character in _printable(text))
 
 
 def _printable(line: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, KIND_WORDS, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees
 
 
@@ -158,14 +158,3 @@ class _Node:
             node = _Node(self._trees, held.digest)
         self._open[name] = node
         return node
-
-
-KIND_WORDS = {
-    "f": "file",
-    "d": "directory",
-    "l": "link",
-    "c": "character device",
-    "b": "block device",
-    "p": "named pipe",
-}
-"""What messages and listings call the kinds of entries."""

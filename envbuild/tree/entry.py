@@ -24,6 +24,24 @@ Digest = str
 """64 hexadecimal digits of a sha256."""
 
 FILE, DIRECTORY, LINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO = "f", "d", "l", "c", "b", "p"
+KIND_WORDS = {
+    FILE: "file",
+    DIRECTORY: "directory",
+    LINK: "link",
+    CHARACTER_DEVICE: "character device",
+    BLOCK_DEVICE: "block device",
+    FIFO: "named pipe",
+}
+"""The words for kinds of entries in messages, listings and JSON."""
+TYPE_BITS = {
+    FILE: 0o100000,
+    DIRECTORY: 0o040000,
+    LINK: 0o120000,
+    CHARACTER_DEVICE: 0o020000,
+    BLOCK_DEVICE: 0o060000,
+    FIFO: 0o010000,
+}
+"""The type of a file in its mode (inode(7))."""
 ROOT_NAME = b"."
 EMPTY_CONTENT = sha256_of(b"")
 

@@ -194,7 +194,7 @@ class TestIn:
         os.mkfifo(one.folder / "odd" / "fifo")
         one.write("odd/file", "text")
         done = cp(one, "odd", "one:/")
-        assert "odd/fifo is left out: it is a FIFO" in done.err
+        assert "odd/fifo is left out: it is a named pipe" in done.err
         assert inside(one, "/odd/file") == ["text\n"]
 
 

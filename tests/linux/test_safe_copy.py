@@ -80,7 +80,7 @@ def test_names_that_are_no_text_and_links_that_lead_nowhere(copy, tmp_path):
 
 def test_what_is_no_file_is_skipped(copy, tmp_path):
     os.mkfifo(tmp_path / "from" / "fifo")
-    assert copy() == [("/fifo", "a FIFO")]
+    assert copy() == [("/fifo", "a named pipe")]
     assert copy(Rules(pipes=True)) == []
     assert stat.S_ISFIFO((tmp_path / "to" / "fifo").stat().st_mode)
 

@@ -146,7 +146,7 @@ def _output_limit(text: str | None) -> int:
 
     if text is None:
         return MOST
-    from envbuild.ui.humanize import parse_size
+    from envbuild.text.sizes import parse_size
 
     found = parse_size(text)
     if not found:

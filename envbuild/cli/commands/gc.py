@@ -9,7 +9,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
-from envbuild.ui.humanize import parse_size, size
+from envbuild.text.sizes import format_size, parse_size
 
 DESCRIPTION = """\
 Removes what nothing needs: what no tag (or its history), no lock on disk and no failed build to look into names. With
@@ -76,11 +76,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         verb = "would remove" if arguments.dry_run else "removed"
         environment.stdout.write(
             f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
-            f"{size(freed.size)}\n"
+            f"{format_size(freed.size)}\n"
         )
     if budget is not None and left > budget:
         environment.stderr.write(
-            f"warning: the store still takes {size(left)}: tags, their history and locks need that\n"
+            f"warning: the store still takes {format_size(left)}: tags, their history and locks need that\n"
             "hint: untag what is no longer needed, or keep less history: --keep N, --days D\n"
         )
         return 1

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instances
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 from envbuild.ui.sanitize import LineCleaner
 
 DESCRIPTION = "Prints what an instance printed: its output here as output, its errors as errors."

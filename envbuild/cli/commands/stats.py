@@ -10,7 +10,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -146,9 +146,11 @@ def _print(rows: list[tuple[Instance, Usage, float, int]], stream: TextIO, width
         (
             one.name,
             f"{share * 100:.1f}%",
-            size(used.memory) + (f" / {size(used.memory_limit)}" if used.memory_limit else ""),
-            size(disk),
-            "-" if used.received is None or used.sent is None else f"{size(used.received)} / {size(used.sent)}",
+            format_size(used.memory) + (f" / {format_size(used.memory_limit)}" if used.memory_limit else ""),
+            format_size(disk),
+            "-"
+            if used.received is None or used.sent is None
+            else f"{format_size(used.received)} / {format_size(used.sent)}",
             str(used.processes),
         )
         for one, used, share, disk in rows

@@ -10,7 +10,9 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for, with_rights
 from envbuild.instances.volumes import Volume, Volumes
 from envbuild.store.store import Store
-from envbuild.ui.humanize import ago, iso, size
+from envbuild.text.dates import iso
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -60,7 +62,8 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
         print_json([_plain(one, count, users.get(one.name, [])) for one, count in found], environment.stdout)
         return
     rows = [
-        (one.name, size(count), ago(one.made, time.time()), _names(users.get(one.name, []))) for one, count in found
+        (one.name, format_size(count), ago(one.made, time.time()), _names(users.get(one.name, [])))
+        for one, count in found
     ]
     table(("VOLUME", "ON DISK", "MADE", "USED BY"), rows, stream=environment.stdout, right=(1,))
 
@@ -77,7 +80,7 @@ def _show(store: Store, arguments: argparse.Namespace, environment: Environment)
     rows = [
         ("volume", volume.name),
         ("path", volume.path),
-        ("on disk", size(count)),
+        ("on disk", format_size(count)),
         ("made", ago(volume.made, time.time())),
     ]
     rows += [("used by", f"{one.instance.name} at {one.target}{'' if one.running else ', over'}") for one in users]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.terminal import VERBS, fact_text
 
@@ -160,7 +160,7 @@ def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
     for one in report["folders"][:most_rows]:
         counts = one["added"], one["removed"], one["changed"]
-        sizes = fill(size(one["old_size"])), fill(size(one["new_size"]))
+        sizes = fill(format_size(one["old_size"])), fill(format_size(one["new_size"]))
         rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(one["folder"]), *counts, *sizes))
     listed = []
     for one in paths[:most]:

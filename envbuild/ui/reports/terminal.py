@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, pad
-from envbuild.ui.humanize import count, size
+from envbuild.ui.humanize import count
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -78,7 +79,7 @@ def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) 
     rows = []
     for one in shown:
         versions = f"{one['old']} -> {one['new']}" if one["old"] and one["new"] else f"{one['new'] or one['old']}"
-        files = f"{count(one['files'], 'path')}, {size(one['size'])}" if one["files"] else ""
+        files = f"{count(one['files'], 'path')}, {format_size(one['size'])}" if one["files"] else ""
         rows.append((one["kind"], one["name"].removesuffix(":all"), one["verb"], versions, files, one["where"]))
     yield from _aligned(rows)
     if len(packages) > len(shown):
@@ -107,7 +108,7 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
     rows = []
     for one in report["folders"]:
         verbs = ", ".join(f"{one[verb]} {verb}" for verb in ("added", "removed", "changed") if one[verb])
-        rows.append((one["folder"], verbs, f"{size(one['old_size'])} -> {size(one['new_size'])}"))
+        rows.append((one["folder"], verbs, f"{format_size(one['old_size'])} -> {format_size(one['new_size'])}"))
     yield from _aligned(rows[:SHOWN_PATHS])
     if len(rows) > SHOWN_PATHS:
         yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
@@ -127,12 +128,16 @@ def _details(one: dict[str, Any]) -> Iterator[str]:
         if one["kind"] != "file":
             yield one["kind"]
         else:
-            yield size((new or old)["size"])
+            yield format_size((new or old)["size"])
         return
     for what in one["what"]:
         if what == "content":
             same = old["size"] == new["size"]
-            yield f"content, {size(new['size'])}" if same else f"content, {size(old['size'])} -> {size(new['size'])}"
+            yield (
+                f"content, {format_size(new['size'])}"
+                if same
+                else f"content, {format_size(old['size'])} -> {format_size(new['size'])}"
+            )
         elif what == "mode":
             yield f"mode {old['mode']} -> {new['mode']}"
         elif what == "owner":
