@@ -25,6 +25,7 @@ from envbuild.instances.state_writer import KeptState
 from envbuild.instances.stdio import LogStreams
 from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
 from envbuild.linux import syscalls
+from envbuild.linux.forked import run_detached
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 
@@ -96,18 +97,8 @@ def in_background(
     if network in RESERVED:
         enter_user_namespace()
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-    child = os.fork()
-    if child == 0:
-        # Twice: the one between is gone at once, and the supervisor is nobody's child and leads no session that a
-        # terminal could end.
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _become(theirs, network, store_path, again)
-        finally:
-            os._exit(0)
+    run_detached(lambda: _become(theirs, network, store_path, again))
     theirs.close()
-    os.waitpid(child, 0)
     with ours:
         yield Background(ours, opened)
     for one in opened:

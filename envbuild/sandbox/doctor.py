@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.linux.forked import answer_of
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.record import Record
 from envbuild.sandbox import seccomp
@@ -73,24 +74,20 @@ class Result:
 
 
 def tried(trial: Callable[[], str]) -> Result:
-    """Runs a trial in a child of its own. What it returns or raises comes back as text."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
+    """Run a trial in a child of its own. What it returns or raises comes back as text."""
+
+    def describe() -> bytes:
         try:
-            told = f"ok\0{trial()}\0"
+            described = f"ok\0{trial()}\0"
         except EnvbuildError as error:
-            told = f"no\0{error.message}\0{error.hint}"
+            described = f"no\0{error.message}\0{error.hint}"
         except OSError as error:
-            told = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
+            described = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
         except BaseException as error:
-            told = f"no\0{type(error).__name__}: {error}\0"
-        os.write(writing, told.encode(errors="replace")[:4000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        parts = answer.read().decode(errors="replace").split("\0")
-    os.waitpid(child, 0)
+            described = f"no\0{type(error).__name__}: {error}\0"
+        return described.encode(errors="replace")
+
+    parts = answer_of(describe).decode(errors="replace").split("\0")
     verdict, text, mend = (*parts, "", "", "")[:3]
     return Result(verdict == "ok", text or "ended without an answer", mend)
 

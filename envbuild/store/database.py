@@ -1,4 +1,4 @@
-"""The database of a store: one connection, its schema, and transactions.
+"""The database of a store: one connection, its schema, and transactions; and the lock of the store.
 
 Write-ahead logging with `synchronous=NORMAL`: a commit waits for no disk, so that a step costs none. After a loss
 of power the database is consistent and may lack the last commits; a tag moves only after a checkpoint and a
@@ -38,6 +38,8 @@ NOT_OURS = ("Could not decode", "no such table", "no such column", "has no colum
 """What they say of a database that was damaged, or that something else wrote: our statements fit our schema."""
 
 FILE = "store.db"
+LOCK_FILE = "lock"
+"""Held shared by all who use the store, exclusively by whoever removes or repairs."""
 REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
 
 _SCHEMA = """
@@ -104,6 +106,13 @@ class StoreTooNew(UsageError):
             f"the store {path} has format {found}; this envbuild knows formats up to {FORMAT}",
             "use the envbuild that wrote it, or another store: ENVBUILD_STORE=DIR",
         )
+
+
+class StoreInUse(UsageError):
+    """The store is needed exclusively, and somebody else uses it."""
+
+    def __init__(self) -> None:
+        super().__init__("a build or an instance is using the store", "wait for it to end, then run this again")
 
 
 class StoreUnusable(MachineLacks):
@@ -272,3 +281,28 @@ class Database:
         except UnicodeDecodeError as error:
             # A name in its schema is no text: SQLite's own message can't be read.
             raise StoreDamaged(f"{self.path}/{FILE}: its schema can't be read", REPAIR) from error
+
+
+def share_store(path: str) -> int:
+    """Wait until nobody holds the store at `path` exclusively; it is shared until the returned descriptor is closed."""
+    descriptor = _open_lock(path)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+@contextmanager
+def lock_store(path: str, *, wait: bool) -> Iterator[None]:
+    """Keep everybody else out, for removal and repair. Raises StoreInUse if others are in and `wait` is False."""
+    descriptor = _open_lock(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise StoreInUse from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: str) -> int:
+    return os.open(f"{path}/{LOCK_FILE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,8 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from envbuild.store.alone import alone
-from envbuild.store.database import FILE, Database
+from envbuild.store.database import FILE, Database, lock_store
 
 _FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm")
 
@@ -20,7 +19,7 @@ def salvage(path: str) -> int:
 
     Waits until nobody else uses the store.
     """
-    with alone(path, wait=True):
+    with lock_store(path, wait=True):
         aside = f"{path}/damaged/{os.urandom(4).hex()}-database"
         os.makedirs(aside)
         for name in _FILES:

@@ -14,7 +14,7 @@ from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 from envbuild.store.fetched import fetched_object
-from envbuild.store.permissions import close_to_others
+from envbuild.store.owner import close_to_others
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR

@@ -12,8 +12,7 @@ from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, Occurrences, mark
-from envbuild.store.stacks import Stacks, whiteout
+from envbuild.store.stacks import Mark, Occurrences, Stacks, mark, whiteout
 from envbuild.store.trees import StoredTrees
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id

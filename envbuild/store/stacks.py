@@ -20,17 +20,20 @@ from envbuild.store.database import Database, StoreDamaged
 from envbuild.store.layer_check import CLOCK_STEP, check_layer, put_back_times
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.lookup import Trees, root_entry, walk
 
 DEEPEST = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Another text after each start of the machine (random(4))."""
+_REMEMBERED_TREES = 4
+
+Mark = tuple[object, ...]
+"""All that makes two files one object: an entry without its name."""
 
 
 class CannotMakeDevice(MachineLacks):
@@ -41,6 +44,36 @@ class CannotMakeDevice(MachineLacks):
             f"{path} is a device node, which can't be made without real root",
             "take it out of the base; /dev in a sandbox has its own devices",
         )
+
+
+def mark(entry: Entry) -> Mark:
+    """Return what `entry` is beside its name."""
+    return entry[2:]
+
+
+class Occurrences:
+    """How often each file occurs in a tree, for the last trees that were asked for: this decides which inode of the
+    pool a layer may use. A tree is walked only when a file that should go into a layer is in the pool already; most
+    steps never ask."""
+
+    def __init__(self, trees: Trees) -> None:
+        self._trees = trees
+        self._counts: dict[Digest, dict[Mark, int]] = {}
+
+    def of(self, tree: Digest | None) -> dict[Mark, int]:
+        """Return the counts of one tree, for the caller to change."""
+        if tree is None:
+            return {}
+        counts = self._counts.get(tree)
+        if counts is None:
+            counts = {}
+            for _, entry in walk(self._trees, tree):
+                if entry.kind == FILE:
+                    counts[mark(entry)] = counts.get(mark(entry), 0) + 1
+            while len(self._counts) >= _REMEMBERED_TREES:
+                self._counts.pop(next(iter(self._counts)))
+            self._counts[tree] = counts
+        return dict(counts)
 
 
 class Stacks:

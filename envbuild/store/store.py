@@ -10,14 +10,12 @@ from types import TracebackType
 
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import MOST_UNWRITTEN, Allowance
-from envbuild.store import alone
-from envbuild.store.database import Database, StoreDamaged, StoreUnusable
+from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
 from envbuild.store.objects import MAX_READ, Objects
-from envbuild.store.occurrences import Occurrences
-from envbuild.store.permissions import close_to_others
-from envbuild.store.stacks import Stacks
+from envbuild.store.owner import close_to_others
+from envbuild.store.stacks import Occurrences, Stacks
 from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
@@ -113,12 +111,12 @@ class Store:
     def share(self) -> None:
         """Says that this process uses the store until it closes it: nothing is collected meanwhile."""
         if self._lock < 0 and not self.database.read_only:
-            self._lock = alone.share(self.path)
+            self._lock = share_store(self.path)
 
     @contextmanager
     def alone(self, *, wait: bool) -> Iterator[None]:
         """Keeps everybody else out. Raises StoreInUse if others are in and `wait` is False."""
-        with alone.alone(self.path, wait=wait):
+        with lock_store(self.path, wait=wait):
             yield
 
     def tidy(self) -> None:

@@ -306,7 +306,7 @@ def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
     inside("""
         from envbuild.store.gc import collect
         from envbuild.store.reachability import Pins
-        from envbuild.store.alone import StoreInUse
+        from envbuild.store.database import StoreInUse
         import json
         kept, lost = tree(a="kept"), tree(b="lost")
         store.layers(kept); store.layers(lost)

@@ -122,23 +122,15 @@ def _written(instances: list[Instance]) -> dict[str, int]:
         pass
     import json
 
+    from envbuild.linux.forked import answer_of
     from envbuild.sandbox.user_namespace import enter_user_namespace
 
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        try:
-            enter_user_namespace()
-            found = json.dumps({one.identity: written(one.path) for one in instances})
-            with os.fdopen(writing, "w") as file:
-                file.write(found)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        text = file.read()
-    os.waitpid(child, 0)
-    return json.loads(text) if text else {}
+    def measure() -> bytes:
+        enter_user_namespace()
+        return json.dumps({instance.identity: written(instance.path) for instance in instances}).encode()
+
+    answer = answer_of(measure)
+    return json.loads(answer) if answer else {}
 
 
 def _print(rows: list[tuple[Instance, Usage, float, int]], stream: TextIO, width: int | None) -> None:
