@@ -24,7 +24,6 @@ from envbuild.instances.config import (
 from envbuild.instances.network.ports import exposed, parse_ports
 from envbuild.instances.records import check_name
 from envbuild.plan.image_config import Facts
-from envbuild.text.sizes import MAX_SIZE, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ def variable(text: str, environment: Environment) -> tuple[str, str]:
 
 def size(text: str, option: str) -> int:
     """Return the bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
+    from envbuild.text.sizes import MAX_SIZE, parse_size  # few instances have limits
+
     count = parse_size(text)
     if not count or count >= MAX_SIZE:
         raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")

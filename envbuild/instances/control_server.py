@@ -29,7 +29,7 @@ from envbuild.instances.messages import (
 )
 from envbuild.record import assert_never
 from envbuild.sandbox.exec_client import Ended, Session
-from envbuild.sandbox.protocol import STREAMS
+from envbuild.sandbox.spec import STREAMS
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False

@@ -10,12 +10,13 @@ import signal
 
 from envbuild.record import values
 from envbuild.sandbox.codec import Message, family, field_type
-from envbuild.sandbox.protocol import STREAMS
-from envbuild.sandbox.spec import Entry, Request
+from envbuild.sandbox.spec import STREAMS, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from envbuild.sandbox.spec import Request
 
     Seconds = float
     SentSignal = int

@@ -36,6 +36,7 @@ PR_SET_SECCOMP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 28,
 _NO_SETUID_FIXUP, _JOIN_SESSION_KEYRING = 1 << 2, 1
 SECCOMP_MODE_FILTER, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
+_RLIMIT_NPROC = 6
 _NUMBERS = {
     "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126, "keyctl": 250},
     "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91, "keyctl": 219},
@@ -191,6 +192,12 @@ def _mount_setattr(mounted: int, value: _MountAttributes, recursive: bool) -> No
 def prctl(option: int, argument: int, second: object = 0) -> None:
     """prctl(2)."""
     _checked(_libc.prctl(option, ctypes.c_ulong(argument), second, 0, 0))
+
+
+def limit_processes(count: int) -> None:
+    """setrlimit(2) with RLIMIT_NPROC. Not by the module resource, which takes a fifth of a millisecond to import."""
+    limit = (ctypes.c_ulong * 2)(count, count)
+    _checked(_libc.setrlimit(_RLIMIT_NPROC, ctypes.byref(limit)))
 
 
 def join_new_session_keyring() -> None:

@@ -12,7 +12,7 @@ import struct
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
-from envbuild.sandbox.child import MOST_PROCESSES
+from envbuild.sandbox.child import MAX_PROCESSES
 from envbuild.sandbox.launcher import DATA, DATA_SIZE, REPORTS
 from envbuild.sandbox.user_lookup import Identity
 
@@ -75,7 +75,7 @@ def orders_for(identity: Identity, directory: str, *, program: bytes, single: bo
     script.special(_FORK)
     script.call("setsid")
     script.call("umask", 0o022)
-    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MOST_PROCESSES, MOST_PROCESSES)))
+    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MAX_PROCESSES, MAX_PROCESSES)))
     for number in capabilities.unbound(last_capability):
         script.call("prctl", syscalls.PR_CAPBSET_DROP, number)
     if not single:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 
 from envbuild.record import Record, values
-from envbuild.sandbox.spec import SandboxFailure
+from envbuild.sandbox.spec import Bind, Entry, Request, SandboxFailure, Scratch, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,14 +215,11 @@ def field_type(name: str, is_valid: Callable[[Any], bool]) -> None:
     _READERS[name] = read
 
 
-def record_type(record: type[Record]) -> None:
-    """Allow records of this class in fields of messages."""
-    _READERS[record.__name__] = _record_reader(record)
-
-
 _READERS: dict[str, Reader] = {}
 """How each type of a field is read, by the text of its annotation."""
 _RECORD_READERS: dict[type[Record], Reader] = {}
+_RECORDS = {record.__name__: record for record in (Bind, Entry, Request, Scratch, Secret)}
+"""The records that fields may hold beside plain values."""
 _EXACT = {"int": int, "str": str, "bytes": bytes, "bool": bool}
 """Types that are checked as they are: True is no number here."""
 
@@ -245,6 +242,8 @@ def _reader(annotation: str) -> Reader:
             reader = _exact_items(_EXACT[item]) if item in _EXACT else _items(_reader(item))
         elif annotation.startswith("tuple["):
             reader = _exact_tuple(tuple([_EXACT[item] for item in annotation[len("tuple[") : -1].split(", ")]))
+        elif annotation in _RECORDS:
+            reader = _record_reader(_RECORDS[annotation])
         else:
             raise TypeError(f"fields of messages can't be of the type {annotation}")
         _READERS[annotation] = reader

@@ -15,7 +15,6 @@ from envbuild.sandbox.child import Command, Confinement, fork_command, not_start
 from envbuild.sandbox.protocol import (
     MAX_SOCKETS,
     QUESTIONS,
-    STREAMS,
     Connected,
     Enter,
     EnteredEnded,
@@ -30,7 +29,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import Entry, SandboxFailure
+from envbuild.sandbox.spec import STREAMS, Entry, SandboxFailure
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive, send
 

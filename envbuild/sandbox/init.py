@@ -6,7 +6,6 @@ processes of the sandbox, and the mounts go with the namespace.
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
 import signal
@@ -263,8 +262,6 @@ def _open_terminal(link: socket) -> str:
 def _new_terminal() -> tuple[int, str]:
     """A new terminal: its master side, and the path of the other one."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    unlock = array.array("i", [0])
-    fcntl.ioctl(master, _TIOCSPTLCK, unlock)
-    number = array.array("i", [0])
-    fcntl.ioctl(master, _TIOCGPTN, number)
-    return master, f"/dev/pts/{number[0]}"
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))
+    return master, f"/dev/pts/{number}"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import signal
 
-from envbuild.sandbox.codec import Message, family, field_type, record_type
-from envbuild.sandbox.spec import Bind, Entry, Request, Scratch, Secret
+from envbuild.sandbox.codec import Message, family, field_type
+from envbuild.sandbox.spec import STREAMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from envbuild.sandbox.spec import Entry, Request
+
     Protocol = str
     Status = int
     SignalNumber = int
@@ -21,14 +23,10 @@ if TYPE_CHECKING:
 MAX_STATUS = 255
 MAX_SOCKETS = 8
 """How many sockets come with one message."""
-STREAMS = 3
-"""Standard input, output and errors."""
 
 field_type("Protocol", lambda value: value in ("tcp", "udp"))
 field_type("Status", lambda value: type(value) is int and 0 <= value <= MAX_STATUS)
 field_type("SignalNumber", lambda value: type(value) is int and 0 <= value < signal.NSIG)
-for _record in (Bind, Scratch, Secret, Request, Entry):
-    record_type(_record)
 
 
 # From the main process to the helper.

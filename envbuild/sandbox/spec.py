@@ -5,6 +5,9 @@ from __future__ import annotations
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 
+STREAMS = 3
+"""Standard input, output and errors."""
+
 
 class SandboxFailure(WorkFailed):
     """The sandbox could not be set up, or the command in it could not be started."""

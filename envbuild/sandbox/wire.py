@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import os
 import struct
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Message)
 
 _LENGTH = struct.Struct("=I")
+_DESCRIPTOR_SIZE = 4
 MAX_DESCRIPTORS = 8
 """How many descriptors can come with one message."""
 MAX_BYTES = 16 << 20
@@ -28,14 +28,18 @@ def send(link: socket, message: Message, descriptors: Sequence[int] = ()) -> Non
     """Send one message, with descriptors if there are any."""
     body = encode(message)
     head = _LENGTH.pack(len(body))
-    rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-    link.sendmsg([head], rights)
+    link.sendmsg([head], _rights(descriptors) if descriptors else [])
     link.sendall(body)
 
 
 def send_descriptors(link: socket, descriptors: Sequence[int]) -> None:
     """Send descriptors, with one byte that they can travel on."""
-    link.sendmsg([b"d"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))])
+    link.sendmsg([b"d"], _rights(descriptors))
+
+
+def _rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Return the ancillary data of a message that carries descriptors (unix(7))."""
+    return [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"={len(descriptors)}i", *descriptors))]
 
 
 def receive(link: socket, expected: Mapping[str, type[M]]) -> tuple[M, tuple[int, ...]] | None:
@@ -72,19 +76,20 @@ def close_all(descriptors: Sequence[int]) -> None:
 def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
     """Return `size` bytes (fewer at the end) and the descriptors that came with them."""
     try:
-        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * MAX_DESCRIPTORS))
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(_DESCRIPTOR_SIZE * MAX_DESCRIPTORS))
     except ConnectionResetError:
         return b"", ()  # the peer is gone and had not read all that it was sent
-    descriptors = array.array("i")
+    descriptors: tuple[int, ...] = ()
     for level, kind, content in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+            count = len(content) // _DESCRIPTOR_SIZE
+            descriptors += struct.unpack_from(f"={count}i", content)
     if data and len(data) < size:
         try:
             data += _exactly(link, size - len(data))
         except (EOFError, ConnectionResetError):
             pass  # it ended in the middle: the caller sees that from the length
-    return data, tuple(descriptors)
+    return data, descriptors
 
 
 def send_many_descriptors(link: socket, descriptors: Sequence[int]) -> None:

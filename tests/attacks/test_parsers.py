@@ -28,7 +28,6 @@ from envbuild.sandbox.protocol import (
     ANSWERS,
     EXECUTE,
     RUN,
-    STREAMS,
     Bug,
     Ended,
     EnteredEnded,
@@ -46,7 +45,7 @@ from envbuild.sandbox.protocol import (
     Terminal,
     TimedOut,
 )
-from envbuild.sandbox.spec import Bind, Entry, Request, SandboxFailure, Scratch, Secret
+from envbuild.sandbox.spec import STREAMS, Bind, Entry, Request, SandboxFailure, Scratch, Secret
 from envbuild.sandbox.user_namespace import SINGLE, IdMap
 from envbuild.sandbox.wire import receive, send
 from envbuild.store.database import FILE, StoreDamaged
