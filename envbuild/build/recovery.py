@@ -10,7 +10,8 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
-from envbuild.linux.forked import answer_of
+from envbuild.errors import EnvbuildError
+from envbuild.linux.forked import call_in_child
 from envbuild.store import stacks
 from envbuild.store.database import StoreDamaged
 from envbuild.store.missing_objects import put_aside
@@ -69,11 +70,14 @@ def _find_missing(store: Store, synced: int) -> None:
 def _in_namespace(store: Store, find: Callable[[], list[str]]) -> Sequence[str]:
     """Return what `find` returns in a child that may read the files of all users of an image."""
 
-    def find_inside() -> bytes:
+    def find_inside() -> list[str]:
         from envbuild.sandbox.user_namespace import enter_user_namespace  # once after each start of the machine
 
         store.owners_observable = enter_user_namespace().kind != "single"
-        return "\n".join(find()).encode(errors="surrogateescape")
+        return find()
 
-    # A child that could not enter has nothing to say: then every file is checked when it is used.
-    return answer_of(find_inside).decode(errors="surrogateescape").splitlines()
+    try:
+        damaged: list[str] = call_in_child(find_inside)
+    except (EnvbuildError, OSError):
+        return ()  # the child could not enter the namespace: then every file is checked when it is used
+    return damaged

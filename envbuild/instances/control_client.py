@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.messages import (
     CONTROL_ANSWERS,
     CommandEnded,
@@ -31,22 +31,29 @@ if TYPE_CHECKING:
     from envbuild.instances.messages import ControlRequest
 
 SOCKET = "control"
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 PATIENCE = 10.0
 """Seconds until a supervisor that does not answer is taken for one that hangs."""
 
 
+@fields
 class NotRunning(WorkFailed):
     """The instance is over."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is not running", f"start it again: envbuild start {self.name}"
 
 
+@fields
 class NotAnswering(WorkFailed):
     """The supervisor of an instance lives, and does not answer."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} runs, but its supervisor does not answer", f"end it: envbuild kill {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} runs, but its supervisor does not answer", f"end it: envbuild kill {self.name}"
 
 
 class Refused(WorkFailed):
@@ -54,7 +61,7 @@ class Refused(WorkFailed):
 
 
 def connect(instance: Instance | DamagedInstance) -> socket:
-    """A connection to the supervisor. Raises NotRunning and NotAnswering."""
+    """Return a connection to the supervisor. Raises NotRunning and NotAnswering."""
     link = socket(AF_UNIX, SOCK_STREAM)
     latest = time.monotonic() + PATIENCE
     try:
@@ -78,8 +85,14 @@ def connect(instance: Instance | DamagedInstance) -> socket:
     return link
 
 
+def forward_signals(send: Callable[[int], None]) -> None:
+    """Forward signals to the command from here on, as if this process did not stand between."""
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _frame: send(number))
+
+
 def _connected(link: socket, path: str) -> bool:
-    """False where as many wait already as may (unix(7), listen(2))."""
+    """Connect; return False where as many wait already as may (unix(7), listen(2))."""
     try:
         link.connect(path)
     except BlockingIOError:
@@ -120,7 +133,7 @@ def _refused(instance: Instance | DamagedInstance, failed: RequestFailed) -> Ref
 
 
 def root_of(instance: Instance) -> int:
-    """A descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
+    """Return a descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
     with connect(instance) as link:
         try:
             send(link, RootRequest())
@@ -161,7 +174,7 @@ def enter(
     terminal: Callable[[int], None] = os.close,
     running: Callable[[Callable[[int], None]], None] = lambda send_signal: None,
 ) -> int:
-    """Runs another command in a running instance; returns its exit code.
+    """Run another command in a running instance; return its exit code.
 
     `terminal` is called with the master side of its terminal, `running` with a function that sends it a signal. Raises
     NotRunning and SandboxFailure.

@@ -74,11 +74,11 @@ class ControlServer:
         self._listen(folder)
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begin to answer."""
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def end(self) -> None:
-        """Answers no more, once who asked before was told how it ended."""
+        """Answer no more, once who asked before was told how it ended."""
         self._over = True
         try:
             os.unlink(self._path)
@@ -202,7 +202,7 @@ class ControlServer:
 
 
 def _is_readable(link: socket, over: threading.Event) -> bool:
-    """Waits for who asked to say more; False if he says nothing after it is over."""
+    """Wait for who asked to say more; False if he says nothing after it is over."""
     poller = select.poll()
     poller.register(link, select.POLLIN)
     while not poller.poll(PATIENCE * 1000):

@@ -6,9 +6,9 @@ One is made, and taken away, in `work/`: so a half is never seen, and what a cra
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.instances.records import check_name
 from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
@@ -31,19 +31,26 @@ class Volume(Record):
     made: float
 
 
+@fields
 class NoSuchVolume(UsageError):
     """No volume has this name."""
 
-    def __init__(self, name: str, names: Iterable[str]) -> None:
-        hint = did_you_mean(name, names, "`envbuild volume ls` lists what there is")
-        super().__init__(f"there is no volume '{name}'", hint)
+    name: str
+    names: tuple[str, ...] = ()
+
+    def text(self) -> tuple[str, str]:
+        hint = did_you_mean(self.name, self.names, "`envbuild volume ls` lists the volumes")
+        return f"there is no volume '{self.name}'", hint
 
 
+@fields
 class VolumeExists(WorkFailed):
-    """There is one of this name."""
+    """Another volume has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is a volume '{name}' already", f"see: envbuild volume show {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is a volume '{self.name}' already", f"see: envbuild volume show {self.name}"
 
 
 class Volumes:
@@ -61,27 +68,27 @@ class Volumes:
         return cls(f"{store.path}/volumes", store.trees, store.objects, store.work)
 
     def all(self) -> list[Volume]:
-        """All volumes, sorted by name."""
+        """Return all volumes, sorted by name."""
         if not os.path.isdir(self.path):
             return []
         found = [self._at(name) for name in sorted(os.listdir(self.path))]
         return [one for one in found if one is not None]
 
     def get(self, name: str) -> Volume | None:
-        """The volume of this name."""
+        """Return the volume of this name."""
         check_name(name, "a volume")
         return self._at(name)
 
     def find(self, name: str) -> Volume:
-        """The volume of this name. Raises NoSuchVolume."""
+        """Return the volume of this name. Raises NoSuchVolume."""
         found = self.get(name)
         if found is None:
-            raise NoSuchVolume(name, [volume.name for volume in self.all()])
+            raise NoSuchVolume(name, tuple(volume.name for volume in self.all()))
         return found
 
     def make(self, name: str, tree: Digest | None = None, target: str = "/") -> Volume:
-        """The volume of this name. A new one begins as a copy of what `tree` has at `target`, with its owners, so that
-        what an image prepared there is in place; without that it is an empty folder of root.
+        """Return the volume of this name. A new one begins as a copy of what `tree` has at `target`, with its owners,
+        so that what an image prepared there is in place; without that it is an empty folder of root.
 
         Several may make one at a time: they all get the one that was ready first.
         """
@@ -101,14 +108,16 @@ class Volumes:
             return self.find(name)
 
     def create(self, name: str) -> Volume:
-        """A new, empty volume. Raises VolumeExists."""
+        """Return a new, empty volume. Raises VolumeExists."""
         if self.get(name) is not None:
             raise VolumeExists(name)
         return self._publish(name, lambda data: None)
 
     def copy(self, source: Volume, name: str) -> Volume:
-        """A new volume with what another one holds now: with owners, times, attributes and links. Raises
-        VolumeExists."""
+        """Return a new volume with what another one holds now: with owners, times, attributes and links.
+
+        Raises VolumeExists.
+        """
         from envbuild.linux.safe_copy import Copier, Rules  # not at every start
 
         def fill(data: str) -> None:
@@ -124,7 +133,7 @@ class Volumes:
         return self._publish(name, fill)
 
     def remove(self, volume: Volume) -> None:
-        """Takes a volume away with all that is in it."""
+        """Take a volume away with all that is in it."""
         with self._work.workspace() as space:
             try:
                 os.rename(os.path.dirname(volume.path), f"{space.path}/volume")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
-from envbuild.linux.forked import answer_of
+from envbuild.linux.forked import ChildKilled, call_in_child
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.record import Record
 from envbuild.sandbox import seccomp
@@ -76,7 +76,7 @@ class Result:
 def tried(trial: Callable[[], str]) -> Result:
     """Run a trial in a child of its own. What it returns or raises comes back as text."""
 
-    def describe() -> bytes:
+    def describe() -> str:
         try:
             described = f"ok\0{trial()}\0"
         except EnvbuildError as error:
@@ -85,9 +85,12 @@ def tried(trial: Callable[[], str]) -> Result:
             described = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
         except BaseException as error:
             described = f"no\0{type(error).__name__}: {error}\0"
-        return described.encode(errors="replace")
+        return described
 
-    parts = answer_of(describe).decode(errors="replace").split("\0")
+    try:
+        parts = call_in_child(describe).split("\0")
+    except ChildKilled:
+        parts = []
     verdict, text, mend = (*parts, "", "", "")[:3]
     return Result(verdict == "ok", text or "ended without an answer", mend)
 

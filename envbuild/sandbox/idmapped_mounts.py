@@ -53,7 +53,7 @@ def open_sources(request: Request) -> Sources:
 
 @contextmanager
 def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...]]:
-    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `receive_sources`.
+    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `arrange_sources`.
 
     `namespace` is a descriptor of one that has the sandbox's map. This process is the machine's root. Raises
     SandboxFailure.
@@ -81,10 +81,14 @@ def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
 
 def receive_sources(link: socket, request: Request) -> Sources:
     """Return the sources of a request that `send_for_run` sent behind it. Raises SandboxFailure."""
+    count = len(folders_of(request)) + len(request.binds)
+    return arrange_sources(request, receive_many_descriptors(link, count))
+
+
+def arrange_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
+    """Return the sources of a request that `shifted_sources` opened. Raises SandboxFailure where some are missing."""
     folders = len(folders_of(request))
-    count = folders + len(request.binds)
-    descriptors = receive_many_descriptors(link, count)
-    if len(descriptors) != count:
+    if len(descriptors) != folders + len(request.binds):
         raise SandboxFailure("what the sandbox was to mount did not arrive", "run the same command again")
     sources = [Source(descriptor, stat.S_ISDIR(os.fstat(descriptor).st_mode)) for descriptor in descriptors]
     return Sources(tuple(sources[:folders]), tuple(sources[folders:]))

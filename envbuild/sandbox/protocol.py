@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     SignalNumber = int
 
 MAX_STATUS = 255
+MAX_RUN_DESCRIPTORS = 250
+"""How many descriptors come with the request of a step: the kernel takes 253 at a time (unix(7), SCM_MAX_FD)."""
 MAX_SOCKETS = 8
 """How many sockets come with one message."""
 
@@ -94,9 +96,10 @@ class Failed(Message):
 
 
 class Run(Message):
-    """The command to run. For a step server the pipe of its output and the socket of its result come with it."""
+    """The command to run. For a step server the pipe of its output and the socket of its result come with it, and the
+    sources of its mounts (idmapped_mounts.py)."""
 
-    max_descriptors = 2
+    max_descriptors = MAX_RUN_DESCRIPTORS
     request: Request
 
 

@@ -15,10 +15,10 @@ from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.idmapped_mounts import shifted_sources
-from envbuild.sandbox.protocol import STEP_ANSWERS, Bug, Failed, Run, StepStarted
+from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted
 from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import receive, send, send_many_descriptors
+from envbuild.sandbox.wire import receive, send
 
 _CHUNK = 1 << 16
 _FAILED = 0xFF
@@ -44,7 +44,8 @@ class StepRunner:
     @staticmethod
     def takes(request: Request) -> bool:
         """Whether a request can be run here; all others are the helper's."""
-        return not (request.network or request.terminal or request.serve or request.attached or request.unfiltered)
+        special = request.network or request.terminal or request.serve or request.attached or request.unfiltered
+        return not special and len(request.binds) < MAX_RUN_DESCRIPTORS - 10
 
     def close(self) -> None:
         """Ends the step servers that wait for steps."""
@@ -142,8 +143,7 @@ class _Run:
                 send(link, Run(self._request), (output, result))
                 return
             with shifted_sources(self._request, namespace) as sources:
-                send(link, Run(self._request), (output, result))
-                send_many_descriptors(link, sources)
+                send(link, Run(self._request), (output, result, *sources))
         except SandboxFailure:
             raise
         except OSError:

@@ -18,10 +18,10 @@ from envbuild.linux import syscalls
 from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import FORWARDED, Confinement, candidates
 from envbuild.sandbox.child_orders import FIRST_WRITE, fits, orders_for
-from envbuild.sandbox.idmapped_mounts import open_sources, receive_sources
+from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
 from envbuild.sandbox.init import become_root, begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
-from envbuild.sandbox.protocol import RUN, Bug, Failed, Run, StepStarted
+from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
 from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send
@@ -34,6 +34,8 @@ _OF_A_STEP = (
     | syscalls.CLONE_NEWCGROUP
     | syscalls.CLONE_NEWNET
 )
+_OWN = 2
+"""The descriptors that come with every request: where its output goes, and where its process 1 says how it ended."""
 _FIRST_FREE = 10
 """Above the descriptors that a step's process 1 has."""
 
@@ -108,11 +110,13 @@ class _StepServer:
     def run_one(self, link: socket) -> None:
         """Takes one request and starts it. Raises EOFError when there is none, SandboxFailure and OSError."""
         received = receive(link, RUN)
-        if received is None or len(received[1]) != Run.max_descriptors:
-            raise EOFError("no request, or one without its descriptors")
-        request = received[0].request
-        output, result = (_above(descriptor) for descriptor in received[1])
-        sources = receive_sources(link, request) if self._shifted else open_sources(request)
+        if received is None:
+            raise EOFError("nobody asks for more steps")
+        request, descriptors = received[0].request, received[1]
+        if len(descriptors) < _OWN:
+            raise SandboxFailure("what the step was to have did not arrive", "run the same command again")
+        output, result = (_above(descriptor) for descriptor in descriptors[:_OWN])
+        sources = arrange_sources(request, descriptors[_OWN:]) if self._shifted else open_sources(request)
         if self._pid:
             # Gone with it are its mounts, which the new ones stand on.
             os.waitpid(self._pid, 0)

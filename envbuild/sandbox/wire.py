@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("=I")
 _DESCRIPTOR_SIZE = 4
-MAX_DESCRIPTORS = 8
-"""How many descriptors can come with one message."""
+BATCH_DESCRIPTORS = 8
+"""How many descriptors of many are sent together."""
 MAX_BYTES = 16 << 20
 """How long a message may be: several times the words and the environment that execve(2) takes."""
 
 
 def send(link: socket, message: Message, descriptors: Sequence[int] = ()) -> None:
     """Send one message, with descriptors if there are any."""
+    # At once: each part would wake the peer.
     body = encode(message)
-    head = _LENGTH.pack(len(body))
-    link.sendmsg([head], _rights(descriptors) if descriptors else [])
-    link.sendall(body)
+    content = memoryview(_LENGTH.pack(len(body)) + body)
+    sent = link.sendmsg([content], _rights(descriptors) if descriptors else [])
+    if sent < len(content):
+        link.sendall(content[sent:])
 
 
 def send_descriptors(link: socket, descriptors: Sequence[int]) -> None:
@@ -47,7 +49,9 @@ def receive(link: socket, expected: Mapping[str, type[M]]) -> tuple[M, tuple[int
 
     Fewer descriptors than were sent arrive where this process has no room for more. Raises BadMessage.
     """
-    head, descriptors = receive_with_descriptors(link, _LENGTH.size)
+    # One more than may come, to notice that.
+    max_descriptors = 1 + max([message.max_descriptors for message in expected.values()])
+    head, descriptors = receive_with_descriptors(link, _LENGTH.size, max_descriptors)
     if len(head) < _LENGTH.size:
         close_all(descriptors)
         return None
@@ -73,10 +77,12 @@ def close_all(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
-def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
-    """Return `size` bytes (fewer at the end) and the descriptors that came with them."""
+def receive_with_descriptors(
+    link: socket, size: int, max_descriptors: int = BATCH_DESCRIPTORS
+) -> tuple[bytes, tuple[int, ...]]:
+    """Return `size` bytes (fewer at the end) and the descriptors that came with them, no more than so many."""
     try:
-        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(_DESCRIPTOR_SIZE * MAX_DESCRIPTORS))
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(_DESCRIPTOR_SIZE * max_descriptors))
     except ConnectionResetError:
         return b"", ()  # the peer is gone and had not read all that it was sent
     descriptors: tuple[int, ...] = ()
@@ -94,8 +100,8 @@ def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int,
 
 def send_many_descriptors(link: socket, descriptors: Sequence[int]) -> None:
     """Send any number of descriptors; the receiver knows how many."""
-    for first in range(0, len(descriptors), MAX_DESCRIPTORS):
-        send_descriptors(link, descriptors[first : first + MAX_DESCRIPTORS])
+    for first in range(0, len(descriptors), BATCH_DESCRIPTORS):
+        send_descriptors(link, descriptors[first : first + BATCH_DESCRIPTORS])
 
 
 def receive_many_descriptors(link: socket, count: int) -> tuple[int, ...]:

@@ -10,10 +10,11 @@ from envbuild.linux.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_
 from envbuild.linux.rmtree import remove
 from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
+from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
 from envbuild.store.stacks import Mark, Occurrences, Stacks, mark, whiteout
-from envbuild.store.trees import StoredTrees
+from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import root_entry
@@ -36,6 +37,7 @@ def take(
     discard: Matcher | None,
     made: Sequence[str],
     owners_observable: bool,
+    database: Database,
     trees: StoredTrees,
     objects: Objects,
     occurrences: Occurrences,
@@ -49,6 +51,7 @@ def take(
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(path.strip("/") for path in made)
+    batch = TreeBatch(trees)
     scan = _Scan(
         upper,
         epoch * 1_000_000_000,
@@ -56,14 +59,16 @@ def take(
         mounts,
         owners_observable,
         parent,
-        trees,
+        batch,
         objects,
         occurrences,
         allowance or Allowance(),
     )
     tree = scan.root()
-    if tree != parent and not stacks.chain(tree):
-        stacks.adopt(tree, parent, upper)
+    with database.transaction():
+        batch.flush()
+        if tree != parent and not stacks.chain(tree):
+            stacks.adopt(tree, parent, upper)
     return Snapshot(tree, scan.files, scan.size)
 
 
@@ -76,7 +81,7 @@ class _Scan:
         made: frozenset[str],
         owners_observable: bool,
         parent: Digest,
-        trees: StoredTrees,
+        trees: TreeBatch,
         objects: Objects,
         occurrences: Occurrences,
         allowance: Allowance,

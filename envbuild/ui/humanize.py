@@ -6,7 +6,7 @@ from envbuild.text.sizes import format_size
 
 
 def duration(seconds: float) -> str:
-    """`12ms`, `1.2s`, `2m 03s`, `1h 02m`, `3d 04h`: two figures at most, cut to the shorter unit's whole."""
+    """Return `12ms`, `1.2s`, `2m 03s`, `1h 02m`, `3d 04h`: two figures at most, cut to the shorter unit's whole."""
     if seconds < 0.0995:
         return f"{max(seconds, 0) * 1000:.0f}ms"
     if seconds < 59.95:
@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(then: float, now: float) -> str:
-    """How long `then` is before `now`, both in seconds since 1970: `just now`, `3 minutes ago`.
+    """Return how long `then` is before `now`, both in seconds since 1970: `just now`, `3 minutes ago`.
 
     A time in the future (a clock that was set back, an epoch of a lock) is shown as a date.
     """
@@ -45,10 +45,10 @@ def ago(then: float, now: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
+    """Return `1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def amount(number: int, unit: str) -> str:
-    """A number of `unit`, with bytes as a size."""
+    """Return a number of `unit`, with bytes as a size."""
     return format_size(number) if unit in ("bytes", "B") else f"{number} {unit}".rstrip()

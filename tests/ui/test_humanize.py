@@ -5,9 +5,28 @@ from __future__ import annotations
 import pytest
 
 from envbuild.text.dates import iso
+from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
+from envbuild.ui.build_messages import status_in_words
 from envbuild.ui.humanize import ago, amount, count, duration
-from envbuild.ui.status import status_in_words
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1234, "1.2 kB"),
+        (999949, "999.9 kB"),
+        (999950, "1.0 MB"),
+        (3400000, "3.4 MB"),
+        (137 * 10**9, "137.0 GB"),
+        (2 * 10**15, "2.0 PB"),
+        (-1234, "-1.2 kB"),
+    ],
+)
+def test_sizes(number, text):
+    assert format_size(number) == text
 
 
 @pytest.mark.parametrize(

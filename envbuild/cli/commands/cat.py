@@ -12,7 +12,7 @@ from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, KIND_WORDS
 
-DESCRIPTION = "Prints files of an image, byte for byte. Nothing is run and nothing mounted."
+DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument("path", nargs="+", metavar="PATH", help="files; links are followed inside the image")
 
 

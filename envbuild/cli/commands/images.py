@@ -12,7 +12,7 @@ from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Lists the images that have a tag, or with --all every image that the store has."
+DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
 
 EXAMPLES = """\
 examples:
@@ -21,7 +21,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also images without a tag")
+    parser.add_argument("--all", "-a", action="store_true", help="list images without a tag, too")
     add_format(parser)
 
 

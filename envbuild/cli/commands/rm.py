@@ -10,7 +10,7 @@ from envbuild.errors import WorkFailed
 from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance, Instances
 from envbuild.store.store import Store
 
-DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
+DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
 
 EXAMPLES = """\
 examples:
@@ -19,7 +19,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument("--force", "-f", action="store_true", help="stop it first if it runs")
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     with Store.open(environment.store_path(), create=False) as store:
         instances = Instances.of(store.path)
-        found = [instances.find_any(one) for one in arguments.instance]
+        found = [instances.find_any(name) for name in arguments.instance]
         for one in found:
             if _runs(instances, one):
                 if not arguments.force:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _runs(instances: Instances, one: Instance | DamagedInstance) -> bool:
-    if isinstance(one, DamagedInstance):
-        return instances.is_supervised(one)
-    return instances.state(one).status not in (EXITED, LOST)
+def _runs(instances: Instances, instance: Instance | DamagedInstance) -> bool:
+    if isinstance(instance, DamagedInstance):
+        return instances.is_supervised(instance)
+    return instances.state(instance).status not in (EXITED, LOST)
