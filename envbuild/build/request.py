@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.record import Record
-from envbuild.store.step_logs import MOST
+from envbuild.store.step_logs import MAX_OUTPUT
 
 Pairs = tuple[tuple[str, str], ...]
 MOST_FETCHED = 8 << 30
@@ -50,7 +50,7 @@ class BuildRequest(Record):
     epoch: int | None = None
     fetch_limit: int = MOST_FETCHED
     own_sources: bool = False
-    output_limit: int = MOST
+    output_limit: int = MAX_OUTPUT
     project: str = ""
 
 

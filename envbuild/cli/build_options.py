@@ -138,10 +138,10 @@ def interrupt_on_termination() -> None:
 
 
 def _output_limit(text: str | None) -> int:
-    from envbuild.store.step_logs import MOST
+    from envbuild.store.step_logs import MAX_OUTPUT
 
     if text is None:
-        return MOST
+        return MAX_OUTPUT
     from envbuild.text.sizes import parse_size
 
     found = parse_size(text)

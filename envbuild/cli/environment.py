@@ -66,11 +66,11 @@ class Environment:
     def sparse_limit(self) -> int:
         """Return `$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may
         leave. Raises BadOption for other text."""
-        from envbuild.linux.sparse_files import MOST_UNWRITTEN
+        from envbuild.linux.sparse_files import MAX_UNWRITTEN
 
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
-            return MOST_UNWRITTEN
+            return MAX_UNWRITTEN
         from envbuild.text.sizes import parse_size
 
         found = parse_size(text)

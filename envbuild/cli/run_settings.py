@@ -69,7 +69,7 @@ def run_with_options(
 def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
     """Run a command, or a shell if none is given, beside that of a running instance; return its exit code."""
     from envbuild.instances.control_client import enter, forward_signals
-    from envbuild.sandbox.spec import Entry
+    from envbuild.sandbox.spec import ExecCommand
 
     instance = Instances.of(environment.store_path()).find(name)
     settings = settings_of(instance)
@@ -80,7 +80,7 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
     }
     if terminal:
         variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
-    entry = Entry(
+    entry = ExecCommand(
         command or (_shell(instance, environment),),
         tuple(variables.items()),
         arguments.workdir or settings.workdir,

@@ -172,9 +172,9 @@ def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
         from envbuild.sandbox.helper_client import Helper
 
         return Helper.start(ids, once=True)
-    from envbuild.sandbox.direct import OwnSandbox
+    from envbuild.sandbox.direct import DirectSandbox
 
-    return OwnSandbox(ids, network=network == HOST_NETWORK)
+    return DirectSandbox(ids, network=network == HOST_NETWORK)
 
 
 def _refuse(link: socket, error: EnvbuildError) -> None:

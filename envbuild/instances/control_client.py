@@ -23,7 +23,7 @@ from envbuild.instances.messages import (
 )
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.record import assert_never, values
-from envbuild.sandbox.spec import Entry, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
@@ -168,7 +168,7 @@ def paused(instance: Instance) -> Iterator[None]:
 
 def enter(
     instance: Instance,
-    entry: Entry,
+    entry: ExecCommand,
     streams: Sequence[int],
     *,
     terminal: Callable[[int], None] = os.close,

@@ -28,7 +28,7 @@ from envbuild.instances.messages import (
     WaitRequest,
 )
 from envbuild.record import assert_never
-from envbuild.sandbox.exec_client import Ended, Session
+from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.spec import STREAMS
 from envbuild.sandbox.wire import close_all, receive, send
 
@@ -169,7 +169,7 @@ class ControlServer:
     def _enter(self, link: socket, request: ExecRequest, descriptors: tuple[int, ...]) -> None:
         over = threading.Event()
 
-        def ended(how: Ended) -> None:
+        def ended(how: CommandEnd) -> None:
             _quietly(lambda: _tell(link, how))
             over.set()
 
@@ -211,7 +211,7 @@ def _is_readable(link: socket, over: threading.Event) -> bool:
     return True
 
 
-def _tell(link: socket, how: Ended) -> None:
+def _tell(link: socket, how: CommandEnd) -> None:
     if how.failure is not None:
         send(link, RequestFailed(how.failure.message, how.failure.hint))
     else:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
 from envbuild.instances.copy import Source
 from envbuild.linux.safe_copy import (
-    DEEPEST,
-    MOST_UNTOLD,
+    MAX_DEPTH,
+    MAX_UNANNOUNCED,
     InTheWay,
     TooDeep,
     discard,
@@ -232,7 +232,7 @@ class _Writer:
                 from io import BytesIO
 
                 content = b""
-                while len(content) < MOST_UNTOLD and (chunk := file.read(_CHUNK)):
+                while len(content) < MAX_UNANNOUNCED and (chunk := file.read(_CHUNK)):
                     content += chunk
                 info.size = len(content)
                 self._archive.addfile(info, BytesIO(content))
@@ -263,7 +263,7 @@ class _Writer:
 
     def _folder(self, held: int, path: str) -> None:
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             raise TooDeep(path[:60])
         listed = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

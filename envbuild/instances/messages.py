@@ -10,7 +10,7 @@ import signal
 
 from envbuild.record import values
 from envbuild.sandbox.codec import Message, family, field_type
-from envbuild.sandbox.spec import STREAMS, Entry
+from envbuild.sandbox.spec import STREAMS, ExecCommand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class ExecRequest(Message):
     terminal: bool
 
     @property
-    def command(self) -> Entry:
+    def command(self) -> ExecCommand:
         """The command as the sandbox is asked for it."""
-        return Entry(*values(self))
+        return ExecCommand(*values(self))
 
 
 class SignalRequest(Message):

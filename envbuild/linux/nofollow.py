@@ -123,12 +123,12 @@ class Component(str):
             encoded = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # JSON can hold halves of characters, which no name of a file is
             raise NotPlain(text) from None
-        if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > LONGEST_COMPONENT:
+        if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > MAX_COMPONENT:
             raise NotPlain(text)
         return super().__new__(cls, text)
 
 
-LONGEST_COMPONENT = 255
+MAX_COMPONENT = 255
 """Bytes (NAME_MAX, limits.h)."""
 
 

@@ -20,9 +20,9 @@ from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat
 from envbuild.record import Record
 from envbuild.tree.entry import KIND_WORDS, TYPE_BITS
 
-DEEPEST = 400
+MAX_DEPTH = 400
 """Folders within folders: each is held open, on both sides."""
-MOST_UNTOLD = 64 << 20
+MAX_UNANNOUNCED = 64 << 20
 """Bytes that are copied of a file that says it has none."""
 _CHUNK = 1 << 20
 _SET_ID = stat.S_ISUID | stat.S_ISGID
@@ -54,7 +54,7 @@ class TooDeep(WorkFailed):
     """Folders within folders without end."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: more than {DEEPEST} folders within each other", "copy a part of it")
+        super().__init__(f"{path}: more than {MAX_DEPTH} folders within each other", "copy a part of it")
 
 
 class Copier:
@@ -77,7 +77,7 @@ class Copier:
             names = sorted(os.listdir(listed))
         finally:
             os.close(listed)
-        if len(self._trail) > DEEPEST:
+        if len(self._trail) > MAX_DEPTH:
             raise TooDeep(path[:60])
         if not self._trail:
             self._top = target
@@ -254,7 +254,7 @@ def copy_content(source: int, target: int, status: os.stat_result) -> None:
     size = status.st_size
     if size == 0 or status.st_blocks * 512 >= size:
         # A file of /proc says that it has no bytes; one that is written without end says so at its beginning, too.
-        copy_bytes(source, target, size or MOST_UNTOLD)
+        copy_bytes(source, target, size or MAX_UNANNOUNCED)
         return
     copied = 0
     for piece, hole in parts(source, size):

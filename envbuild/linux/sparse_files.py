@@ -16,7 +16,7 @@ from envbuild.errors import WorkFailed
 
 CHUNK = 1 << 20
 _ZEROS = memoryview(bytes(CHUNK))
-MOST_UNWRITTEN = 16 << 30
+MAX_UNWRITTEN = 16 << 30
 """Bytes of holes and of further names that what is kept may have, where the user says nothing else
 ($ENVBUILD_SPARSE_LIMIT)."""
 
@@ -46,7 +46,7 @@ class Allowance:
     """What may be read of the files that are kept: so many bytes that nobody wrote, until a moment
     (time.monotonic, None for no end)."""
 
-    def __init__(self, unwritten: int = MOST_UNWRITTEN, deadline: float | None = None) -> None:
+    def __init__(self, unwritten: int = MAX_UNWRITTEN, deadline: float | None = None) -> None:
         self._unwritten = self._left = unwritten
         self._deadline = deadline
 

@@ -17,7 +17,7 @@ from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.protocol import EXECUTE, Execute
-from envbuild.sandbox.spec import Entry, Request, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_pipes
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
@@ -78,7 +78,7 @@ def fork_command(confinement: Confinement) -> Command:
 
 def start(
     command: Command,
-    request: Request | Entry,
+    request: Request | ExecCommand,
     identity: Identity,
     streams: Sequence[int],
     terminal: str | None,
@@ -102,7 +102,7 @@ def start(
     command.orders.close()
 
 
-def candidates(request: Request | Entry) -> tuple[str, ...]:
+def candidates(request: Request | ExecCommand) -> tuple[str, ...]:
     """The paths where the program of a command may be: on the command's own search path, unless it is a path itself."""
     name = request.argv[0]
     if "/" in name:
@@ -111,7 +111,7 @@ def candidates(request: Request | Entry) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" if folder else name for folder in folders) if name else ()
 
 
-def problem_of(command: Command, request: Request | Entry) -> OSError | None:
+def problem_of(command: Command, request: Request | ExecCommand) -> OSError | None:
     """Waits until the command was executed; why it could not be, if so, with the path that this is about."""
     told = b""
     while part := os.read(command.failed, 4096):
@@ -122,7 +122,7 @@ def problem_of(command: Command, request: Request | Entry) -> OSError | None:
     return launch_problem(told, request)
 
 
-def launch_problem(told: bytes, request: Request | Entry) -> OSError | None:
+def launch_problem(told: bytes, request: Request | ExecCommand) -> OSError | None:
     """Return why the launcher executed nothing, None if it did: from what it said."""
     if not told.endswith(b"\0"):
         return None  # it did not give up
@@ -136,7 +136,7 @@ def launch_problem(told: bytes, request: Request | Entry) -> OSError | None:
     return problem
 
 
-def not_started(request: Request | Entry, problem: OSError) -> SandboxFailure:
+def not_started(request: Request | ExecCommand, problem: OSError) -> SandboxFailure:
     """What is told of a command that could not be executed, and what to do about it."""
     number, name, text = problem.errno, problem.filename, problem.strerror
     if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):

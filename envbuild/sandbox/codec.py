@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 
 from envbuild.record import Record, values
-from envbuild.sandbox.spec import Bind, Entry, Request, SandboxFailure, Scratch, Secret
+from envbuild.sandbox.spec import Bind, ExecCommand, Request, SandboxFailure, Scratch, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def field_type(name: str, is_valid: Callable[[Any], bool]) -> None:
 _READERS: dict[str, Reader] = {}
 """How each type of a field is read, by the text of its annotation."""
 _RECORD_READERS: dict[type[Record], Reader] = {}
-_RECORDS = {record.__name__: record for record in (Bind, Entry, Request, Scratch, Secret)}
+_RECORDS = {record.__name__: record for record in (Bind, ExecCommand, Request, Scratch, Secret)}
 """The records that fields may hold beside plain values."""
 _EXACT = {"int": int, "str": str, "bytes": bytes, "bool": bool}
 """Types that are checked as they are: True is no number here."""

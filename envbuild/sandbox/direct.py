@@ -22,7 +22,7 @@ from envbuild.sandbox.user_namespace import SHIFTED, IdMap, explain, why_refused
 from envbuild.sandbox.wire import send_descriptors
 
 
-class OwnSandbox:
+class DirectSandbox:
     """One sandbox, made at once; it ends with this process, or with `close`."""
 
     def __init__(self, ids: IdMap, *, network: bool) -> None:

@@ -27,7 +27,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import Entry, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all, send
@@ -43,7 +43,7 @@ _NOT_STARTED = 127
 """The status of a command that could not be executed, as in a shell."""
 
 
-class Ended(Record):
+class CommandEnd(Record):
     """The end of a command that was entered: its exit status (128 + the signal's number), or why it did not start."""
 
     status: int
@@ -71,7 +71,7 @@ class Session:
         self._pausing = threading.Lock()
         self._pauses = 0
         self._done = threading.Event()
-        self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
+        self._waiting: dict[int, tuple[Callable[[CommandEnd], None], Callable[[int], None]]] = {}
         self._roots: dict[int, SimpleQueue[int]] = {}
         self._wanted: dict[str, int] = {}
         """How many sockets were asked for, by their protocol: more are not taken."""
@@ -79,9 +79,9 @@ class Session:
 
     def enter(
         self,
-        entry: Entry,
+        entry: ExecCommand,
         streams: tuple[int, int, int],
-        ended: Callable[[Ended], None],
+        ended: Callable[[CommandEnd], None],
         terminal: Callable[[int], None] = os.close,
     ) -> int:
         """Starts a command with these streams; returns its number. `ended` is called when it is over, `terminal` with
@@ -201,9 +201,9 @@ class Session:
         ended, _ = self._waiting.pop(number, (lambda how: None, os.close))
         match answer:
             case EnteredEnded(_, status):
-                ended(Ended(status))
+                ended(CommandEnd(status))
             case EnteredFailed(_, reason, hint):
-                ended(Ended(_NOT_STARTED, SandboxFailure(reason, hint)))
+                ended(CommandEnd(_NOT_STARTED, SandboxFailure(reason, hint)))
             case _:
                 assert_never(answer)
 
@@ -248,7 +248,7 @@ class Session:
             left, self._waiting = self._waiting, {}
             roots, self._roots = self._roots, {}
         for ended, _ in left.values():
-            ended(Ended(137))
+            ended(CommandEnd(137))
         for answer in roots.values():
             answer.put(-1)
 

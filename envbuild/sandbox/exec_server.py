@@ -29,7 +29,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import STREAMS, Entry, SandboxFailure
+from envbuild.sandbox.spec import STREAMS, ExecCommand, SandboxFailure
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive, send
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from envbuild.sandbox.protocol import Protocol, Question
 
 
-class Beside:
+class ExecServer:
     """The commands beside the first one, by the numbers that they were asked for under."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Beside:
         self._confinement = confinement
         self._terminal = terminal
         self._unfiltered = unfiltered
-        self._commands: dict[int, tuple[int, Command, Entry]] = {}
+        self._commands: dict[int, tuple[int, Command, ExecCommand]] = {}
 
     def wait_for_network(self) -> None:
         """Has whoever asked for the run connect this network to others, and waits until it is done. Raises
@@ -139,7 +139,7 @@ class Beside:
             for made_socket in made:
                 made_socket.close()
 
-    def _enter(self, number: int, entry: Entry, streams: tuple[int, ...]) -> None:
+    def _enter(self, number: int, entry: ExecCommand, streams: tuple[int, ...]) -> None:
         try:
             if len(streams) != STREAMS:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

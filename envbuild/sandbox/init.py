@@ -18,7 +18,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
-from envbuild.sandbox.exec_server import Beside
+from envbuild.sandbox.exec_server import ExecServer
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
@@ -76,8 +76,8 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         sources = receive_sources(link, request) if shifted else open_sources(request)
         if request.unfiltered and not confinement.single:
             confinement = confinement.replace(program=b"")
-        beside = Beside(link, confinement, terminal=_new_terminal, unfiltered=request.unfiltered)
-        status = _run(request, sources, held, link, command, (stdin, output, errors), beside)
+        exec_server = ExecServer(link, confinement, terminal=_new_terminal, unfiltered=request.unfiltered)
+        status = _run(request, sources, held, link, command, (stdin, output, errors), exec_server)
     except (EnvbuildError, OSError) as error:
         _report(link, failed(error))
     except BaseException as error:
@@ -151,12 +151,12 @@ def _run(
     link: socket,
     command: Command,
     streams: tuple[int, int, int],
-    beside: Beside,
+    exec_server: ExecServer,
 ) -> int:
     identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
     if request.attached:
-        beside.wait_for_network()
+        exec_server.wait_for_network()
     for forwarded in FORWARDED:
         signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
     start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
@@ -167,7 +167,7 @@ def _run(
         problem = problem_of(command, request)
         if problem is None:
             send(link, Running())
-        code, number = beside.serve_until(command.pid)
+        code, number = exec_server.serve_until(command.pid)
     else:
         code, number = _reap(command.pid)
         problem = problem_of(command, request)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
 
-MOST_LAYERS = 500
+MAX_LAYERS = 500
 """As many lower directories as overlayfs takes (Linux 6.18: OVL_MAX_STACK)."""
 
 

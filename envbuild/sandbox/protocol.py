@@ -14,7 +14,7 @@ from envbuild.sandbox.spec import STREAMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from envbuild.sandbox.spec import Entry, Request
+    from envbuild.sandbox.spec import ExecCommand, Request
 
     Protocol = str
     Status = int
@@ -108,7 +108,7 @@ class Enter(Message):
 
     max_descriptors = STREAMS
     number: int
-    command: Entry
+    command: ExecCommand
 
 
 class OpenSockets(Message):

@@ -73,7 +73,7 @@ class Request(Record):
     attached: bool = False
 
 
-class Entry(Record):
+class ExecCommand(Record):
     """Another command beside the one of a running sandbox: the fields are those of Request."""
 
     argv: tuple[str, ...]

@@ -20,7 +20,7 @@ Shape = object
 the fields that an object has, those with `?` behind their names if they have to be there at all, or of the one field
 `*`, for any number of any name; a set of shapes, any of which will do. None stands for itself."""
 
-_MOST = 1 << 63
+_MAX_INTEGER = 1 << 63
 """Numbers are smaller than this, so that each has a calendar's date or a duration or at least can be shown."""
 
 _STEP = {
@@ -89,7 +89,7 @@ def fits(value: object, shape: Shape) -> bool:
     if isinstance(shape, type):
         if shape in (int, float):
             number = isinstance(value, int if shape is int else (int, float)) and not isinstance(value, bool)
-            return number and -_MOST < value < _MOST  # type: ignore[operator]  # no NaN is
+            return number and -_MAX_INTEGER < value < _MAX_INTEGER  # type: ignore[operator]  # no NaN is
         return isinstance(value, shape)
     if isinstance(shape, list):
         return isinstance(value, list | tuple) and all(fits(one, shape[0]) for one in value)

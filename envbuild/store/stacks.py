@@ -27,7 +27,7 @@ from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import Trees, root_entry, walk
 
-DEEPEST = 48
+MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Another text after each start of the machine (random(4))."""
@@ -114,7 +114,7 @@ class Stacks:
                 chain = self._add(tree, below)
             if self._check(chain):
                 break
-        if len(chain) > DEEPEST:
+        if len(chain) > MAX_DEPTH:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
 
 
-MOST = 100_000_000
+MAX_OUTPUT = 100_000_000
 """Bytes that are kept of what one step prints, unless another limit is set."""
 
 
@@ -25,7 +25,7 @@ class OutputWriter:
     """Takes the output of one step. Memory holds only its last `tail` bytes, the disk only the first `most`: what comes
     after those is counted, and a line at the end says that it is not there."""
 
-    def __init__(self, path: str, objects: Objects, tail: int = 1 << 16, most: int = MOST) -> None:
+    def __init__(self, path: str, objects: Objects, tail: int = 1 << 16, most: int = MAX_OUTPUT) -> None:
         self._path = path
         self._objects = objects
         self._file: BinaryIO | None = None

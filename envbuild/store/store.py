@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from envbuild.linux.attributes import apply_attributes
-from envbuild.linux.sparse_files import MOST_UNWRITTEN, Allowance
+from envbuild.linux.sparse_files import MAX_UNWRITTEN, Allowance
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
@@ -56,7 +56,7 @@ class Store:
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
-        self.sparse_limit = MOST_UNWRITTEN
+        self.sparse_limit = MAX_UNWRITTEN
         self._lock = -1
 
     @classmethod

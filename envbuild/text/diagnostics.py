@@ -9,10 +9,10 @@ from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.text.width import columns
 
-MOST_SHOWN = 1_000
+MAX_SHOWN = 1_000
 """Diagnostics that are shown of one file; the others are counted."""
-LONGEST_MESSAGE = 2_000
-LONGEST_LINE = 400
+MAX_MESSAGE = 2_000
+MAX_LINE = 400
 """Characters of a line that are shown."""
 
 
@@ -46,9 +46,9 @@ class RecipeErrors(UsageError):
 def render(diagnostics: Iterable[Diagnostic]) -> str:
     """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
     found = list(diagnostics)
-    parts = [_render_one(diagnostic) for diagnostic in found[:MOST_SHOWN]]
-    if len(found) > MOST_SHOWN:
-        parts.append(f"error: and {len(found) - MOST_SHOWN} more like these")
+    parts = [_render_one(diagnostic) for diagnostic in found[:MAX_SHOWN]]
+    if len(found) > MAX_SHOWN:
+        parts.append(f"error: and {len(found) - MAX_SHOWN} more like these")
     return "\n\n".join(parts)
 
 
@@ -78,16 +78,16 @@ def _render_one(diagnostic: Diagnostic) -> str:
 def _cut(diagnostic: Diagnostic) -> Diagnostic:
     """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
     place."""
-    if len(diagnostic.message) > LONGEST_MESSAGE:
-        diagnostic = diagnostic.replace(message=diagnostic.message[:LONGEST_MESSAGE] + "...")
-    if len(diagnostic.source) <= LONGEST_LINE:
+    if len(diagnostic.message) > MAX_MESSAGE:
+        diagnostic = diagnostic.replace(message=diagnostic.message[:MAX_MESSAGE] + "...")
+    if len(diagnostic.source) <= MAX_LINE:
         return diagnostic
-    start = max(0, diagnostic.column - 1 - LONGEST_LINE // 4)
+    start = max(0, diagnostic.column - 1 - MAX_LINE // 4)
     head = "..." if start else ""
     return diagnostic.replace(
-        source=head + diagnostic.source[start : start + LONGEST_LINE] + "...",
+        source=head + diagnostic.source[start : start + MAX_LINE] + "...",
         column=diagnostic.column - start + len(head),
-        length=min(diagnostic.length, LONGEST_LINE // 4),
+        length=min(diagnostic.length, MAX_LINE // 4),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from envbuild.errors import UsageError
 
-LONGEST = 4096
+MAX_PATTERN = 4096
 """Bytes of a pattern: no path has more (PATH_MAX)."""
 
 
@@ -21,7 +21,7 @@ class BadPattern(UsageError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"the pattern '{text[:40]}...' has more than {LONGEST:,} bytes", "a pattern stands in a line of its own"
+            f"the pattern '{text[:40]}...' has more than {MAX_PATTERN:,} bytes", "a pattern stands in a line of its own"
         )
 
 
@@ -74,7 +74,7 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
         anchored = "/" in text
         # Byte by byte, as git does: names need not be UTF-8.
         plain = text.lstrip("/").encode("utf-8", "surrogateescape").decode("latin-1")
-        if len(plain) > LONGEST:
+        if len(plain) > MAX_PATTERN:
             raise BadPattern(text)
         expression = _translate(plain.split("/") if anchored else ["**", plain])
         rules.append((re.compile(expression.encode("latin-1"), re.DOTALL), negated, only_directories))

@@ -45,7 +45,7 @@ from envbuild.sandbox.protocol import (
     Terminal,
     TimedOut,
 )
-from envbuild.sandbox.spec import STREAMS, Bind, Entry, Request, SandboxFailure, Scratch, Secret
+from envbuild.sandbox.spec import STREAMS, Bind, ExecCommand, Request, SandboxFailure, Scratch, Secret
 from envbuild.sandbox.user_namespace import SINGLE, IdMap
 from envbuild.sandbox.wire import receive, send
 from envbuild.store.database import FILE, StoreDamaged
@@ -192,7 +192,7 @@ def test_descriptors_of_process_1_are_what_they_should_be_or_are_closed(tmp_path
     taken = []
     with process_1() as (ours, theirs):
         session.begin(ours, IdMap(SINGLE, 1))
-        number = session.enter(Entry(("sh",)), (0, 1, 2), taken.append, lambda master: pytest.fail("no terminal"))
+        number = session.enter(ExecCommand(("sh",)), (0, 1, 2), taken.append, lambda master: pytest.fail("no terminal"))
         before = descriptors()
         file = os.open(tmp_path / "file", os.O_RDONLY)
         for message, count in (

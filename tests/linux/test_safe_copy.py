@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.linux.safe_copy import DEEPEST, Copier, InTheWay, Rules, TooDeep
+from envbuild.linux.safe_copy import MAX_DEPTH, Copier, InTheWay, Rules, TooDeep
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def test_a_file_takes_the_place_of_a_link_and_never_of_a_folder(copy, tmp_path):
 
 def test_folders_within_folders_without_end_are_refused(copy, tmp_path):
     here = os.open(tmp_path / "from", os.O_RDONLY)
-    for _ in range(DEEPEST + 5):
+    for _ in range(MAX_DEPTH + 5):
         os.mkdir("d", dir_fd=here)
         inner = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)

@@ -12,7 +12,7 @@ from envbuild.instances.control_server import ControlServer
 from envbuild.instances.messages import CONTROL_ANSWERS, CONTROL_REQUESTS, WaitRequest
 from envbuild.linux.netlink import Links
 from envbuild.sandbox.await_result import SandboxBug, await_result
-from envbuild.sandbox.exec_client import Ended, Session
+from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.protocol import ANSWERS, EXECUTE, ORDERS, QUESTIONS, RUN
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive
@@ -43,7 +43,7 @@ def _waiting() -> Session:
     return session
 
 
-def _took(how: Ended) -> None:
+def _took(how: CommandEnd) -> None:
     assert isinstance(how.status, int)
 
 
