@@ -70,8 +70,8 @@ class Copier:
         self._targets: set[tuple[int, int]] = set()
 
     def contents(self, source: int, target: int, path: str = "", leave_out: tuple[str, ...] = ()) -> None:
-        """Copies all that the directory `source` has (but for names in `leave_out`) into `target`; what is there of
-        the same name is replaced, directories are joined. `path` is how messages name `source`."""
+        """Copy all that the directory `source` has (but for names in `leave_out`) into `target`; what is there of the
+        same name is replaced, directories are joined. `path` is how messages name `source`."""
         listed = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             names = sorted(os.listdir(listed))
@@ -95,7 +95,7 @@ class Copier:
                 os.close(found)
 
     def copy(self, found: int, target: int, name: str, path: str) -> None:
-        """Copies what the descriptor `found` (of O_PATH) stands for to `name` in the directory `target`."""
+        """Copy what the descriptor `found` (of O_PATH) stands for to `name` in the directory `target`."""
         if not self._trail:
             self._top = target
         status = os.fstat(found)
@@ -127,7 +127,7 @@ class Copier:
             self._linked[status.st_dev, status.st_ino] = "/".join((*self._trail, name))
 
     def attributes(self, made: int, found: int) -> None:
-        """Gives the directory `made` what the rules say of those of `found`."""
+        """Give the directory `made` what the rules say of those of `found`."""
         self._attributes(made, found, os.fstat(found))
 
     def _directory(self, found: int, status: os.stat_result, target: int, name: str, path: str) -> None:
@@ -159,7 +159,7 @@ class Copier:
             os.close(source)
 
     def _link_again(self, status: os.stat_result, target: int, name: str) -> bool:
-        """Makes another name for a copy that was made before, if there is one."""
+        """Make another name for a copy that was made before, if there is one."""
         known = self._linked.get((status.st_dev, status.st_ino))
         if known is None:
             return False
@@ -224,7 +224,7 @@ _WORDS = {TYPE_BITS[kind]: f"a {word}" for kind, word in KIND_WORDS.items()} | {
 
 
 def make_directory(target: int, name: str, path: str) -> bool:
-    """Makes a directory, or finds that there is one (False). Raises InTheWay for anything else, a link too."""
+    """Make a directory, or find that there is one (False). Raises InTheWay for anything else, a link too."""
     try:
         os.mkdir(name, 0o700, dir_fd=target)
     except FileExistsError:
@@ -237,7 +237,7 @@ def make_directory(target: int, name: str, path: str) -> bool:
 
 
 def copy_bytes(source: int, target: int, most: int | None = None) -> None:
-    """Copies from where both stand, to the end or at most so many bytes."""
+    """Copy from where both stand, to the end or at most so many bytes."""
     while most is None or most > 0:
         chunk = os.read(source, _CHUNK if most is None else min(_CHUNK, most))
         if not chunk:
@@ -250,7 +250,7 @@ def copy_bytes(source: int, target: int, most: int | None = None) -> None:
 
 
 def copy_content(source: int, target: int, status: os.stat_result) -> None:
-    """What the file has now and no more, so that one which grows without end has an end. Holes stay holes."""
+    """Return what the file has now and no more, so that one which grows without end has an end. Holes stay holes."""
     size = status.st_size
     if size == 0 or status.st_blocks * 512 >= size:
         # A file of /proc says that it has no bytes; one that is written without end says so at its beginning, too.
@@ -284,7 +284,7 @@ def _attributes_of(found: int) -> list[tuple[str, bytes]]:
 
 
 def _renumbered(value: bytes, number: Callable[[int], int]) -> bytes:
-    """An access list with its ids as another side shows them: a version, then tag, rights and id of each entry
+    """Return an access list with its ids as another side shows them: a version, then tag, rights and id of each entry
     (linux/posix_acl_xattr.h); named users and groups have one."""
     entries = [struct.unpack_from("<HHI", value, at) for at in range(_ACL_HEAD, len(value) - 7, 8)]
     named = [(tag, rights, number(one) if tag in _ACL_NAMED else one) for tag, rights, one in entries]
@@ -292,12 +292,12 @@ def _renumbered(value: bytes, number: Callable[[int], int]) -> bytes:
 
 
 def temporary_name() -> str:
-    """What a file is called until it is whole."""
+    """Return what a file is called until it is whole."""
     return f".envbuild-{os.urandom(6).hex()}"
 
 
 def into_place(target: int, temporary: str, name: str, path: str) -> None:
-    """Gives what is finished its name, in the place of a file that may have it. Raises InTheWay."""
+    """Give a finished file its name, in the place of a file that may have it. Raises InTheWay."""
     try:
         os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
     except OSError as error:
@@ -309,7 +309,7 @@ def into_place(target: int, temporary: str, name: str, path: str) -> None:
 
 
 def discard(target: int, name: str) -> None:
-    """Removes a file that may not be there."""
+    """Remove a file that may not be there."""
     try:
         os.unlink(name, dir_fd=target)
     except FileNotFoundError:

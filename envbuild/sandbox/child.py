@@ -57,7 +57,7 @@ class Command(Record):
 
 
 def fork_command(confinement: Confinement) -> Command:
-    """Forks the process that waits for its command."""
+    """Fork the process that waits for its command."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -103,7 +103,8 @@ def start(
 
 
 def candidates(request: Request | ExecCommand) -> tuple[str, ...]:
-    """The paths where the program of a command may be: on the command's own search path, unless it is a path itself."""
+    """Return the paths where the program of a command may be: on the command's own search path, unless it is a path
+    itself."""
     name = request.argv[0]
     if "/" in name:
         return (name,)
@@ -112,7 +113,7 @@ def candidates(request: Request | ExecCommand) -> tuple[str, ...]:
 
 
 def problem_of(command: Command, request: Request | ExecCommand) -> OSError | None:
-    """Waits until the command was executed; why it could not be, if so, with the path that this is about."""
+    """Wait until the command was executed; return why it could not be, if so, with the path that this is about."""
     told = b""
     while part := os.read(command.failed, 4096):
         told += part
@@ -137,7 +138,7 @@ def launch_problem(told: bytes, request: Request | ExecCommand) -> OSError | Non
 
 
 def not_started(request: Request | ExecCommand, problem: OSError) -> SandboxFailure:
-    """What is told of a command that could not be executed, and what to do about it."""
+    """Return what is told of a command that could not be executed, and what to do about it."""
     number, name, text = problem.errno, problem.filename, problem.strerror
     if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         return SandboxFailure(

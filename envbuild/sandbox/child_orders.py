@@ -59,7 +59,7 @@ class Orders(Record):
 
 
 def fits(directory: str, groups: tuple[int, ...], program: bytes) -> bool:
-    """Whether a command's orders have room where the launcher reads them to."""
+    """Tell whether a command's orders have room where the launcher reads them to."""
     return len(os.fsencode(directory)) + 4 * len(groups) + len(program) < DATA_SIZE - 8192
 
 

@@ -26,7 +26,8 @@ class DirectSandbox:
     """One sandbox, made at once; it ends with this process, or with `close`."""
 
     def __init__(self, ids: IdMap, *, network: bool) -> None:
-        """The process has one thread yet, and is in its user namespace; `network` shares that of this process."""
+        """Make the sandbox. The process has one thread yet, and is in its user namespace; `network` shares that of
+        this process."""
         self.ids = ids
         self._sandbox: Waiting | None = None
         self._problem: OSError | MachineLacks | None = None
@@ -43,7 +44,7 @@ class DirectSandbox:
             self._problem = error  # told when there is a command for it
 
     def close(self) -> None:
-        """Ends it, if it has not run its command to the end."""
+        """End it, if it has not run its command to the end."""
         if self._sandbox is not None:
             self._sandbox.end()
             self._sandbox = None
@@ -61,7 +62,7 @@ class DirectSandbox:
         made: Callable[[int], None],
         running: Callable[[], None],
     ) -> Outcome:
-        """Runs the one command, as Helper.run does. Raises SandboxFailure."""
+        """Run the one command, as Helper.run does. Raises SandboxFailure."""
         began = time.monotonic()
         sandbox = self._sandbox
         if sandbox is None:
@@ -100,7 +101,7 @@ class DirectSandbox:
                 self._sandbox = None
 
     def signal(self, run: int, number: int) -> None:
-        """Sends a signal to the command."""
+        """Send a signal to the command."""
         sandbox = self._sandbox
         if sandbox is not None:
             try:
@@ -109,5 +110,5 @@ class DirectSandbox:
                 pass  # it is over
 
     def cancel_all(self) -> None:
-        """Ends the command and all that it started."""
+        """End the command and all that it started."""
         self.signal(1, signal.SIGKILL)

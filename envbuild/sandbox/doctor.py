@@ -39,7 +39,7 @@ class Finding(Record):
 
 
 def probe(folder: str) -> tuple[Finding, ...]:
-    """Tries everything. `folder` is an existing, writable folder on the file system of the store."""
+    """Try everything. `folder` is an existing, writable folder on the file system of the store."""
     namespace = tried(_namespace)
     findings = [
         Finding(

@@ -51,7 +51,7 @@ class CommandEnd(Record):
 
 
 def drop(protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-    """Closes sockets that nobody wants any more."""
+    """Close sockets that nobody wants any more."""
     close_all(descriptors)
 
 
@@ -84,8 +84,8 @@ class Session:
         ended: Callable[[CommandEnd], None],
         terminal: Callable[[int], None] = os.close,
     ) -> int:
-        """Starts a command with these streams; returns its number. `ended` is called when it is over, `terminal` with
-        the master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
+        """Start a command with these streams; return its number. `ended` is called when it is over, `terminal` with the
+        master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
         with self._lock:
             if self._link is None:
                 raise SandboxFailure("the instance is not running", "start it again: envbuild start NAME")
@@ -98,13 +98,13 @@ class Session:
         return number
 
     def signal(self, number: int, what: int) -> None:
-        """Sends a signal to a command beside; nothing if it is over."""
+        """Send a signal to a command that was entered; nothing if it is over."""
         with self._lock:
             if self._link is not None and number in self._waiting:
                 send(self._link, Signal(number, what))
 
     def ask_sockets(self, protocol: Protocol, count: int) -> bool:
-        """Asks for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
+        """Ask for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
         sandbox is gone."""
         with self._lock:
             if self._link is None:
@@ -114,8 +114,9 @@ class Session:
             return True
 
     def root(self) -> int:
-        """A descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked up from
-        there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is gone."""
+        """Return a descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked
+        up from there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is
+        gone."""
         from queue import SimpleQueue  # only where files are copied
 
         answer: SimpleQueue[int] = SimpleQueue()
@@ -132,7 +133,7 @@ class Session:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Meanwhile every process in the sandbox is stopped (SIGSTOP), and goes on in the end. Several may want it at
+        """Stop every process in the sandbox (SIGSTOP), and let them go on in the end. Several may want it at
         a time. Raises SandboxFailure if the sandbox is gone."""
         with self._pausing:
             self._pauses += 1
@@ -157,7 +158,7 @@ class Session:
         self._done.wait(5)
 
     def begin(self, link: socket, ids: IdMap) -> None:
-        """The sandbox, which has these ids, can be asked from now on."""
+        """Take the socket of a sandbox, which has these ids and can be asked from now on."""
         with self._lock:
             self._link = link
             self._ids = ids
@@ -208,7 +209,7 @@ class Session:
                 assert_never(answer)
 
     def _take_sockets(self, protocol: Protocol, count: int, descriptors: tuple[int, ...]) -> None:
-        """Passes on what was asked for: internet sockets of the right kind, no more than were asked for."""
+        """Pass on what was asked for: internet sockets of the right kind, no more than were asked for."""
         with self._lock:
             wanted = self._wanted.get(protocol, 0)
             count = max(0, min(count, wanted))
@@ -242,7 +243,7 @@ class Session:
                 send(self._link, Connected(*problem))
 
     def end(self) -> None:
-        """The sandbox is gone, and every command in it."""
+        """End every command: the sandbox is gone."""
         with self._lock:
             self._link = None
             left, self._waiting = self._waiting, {}
@@ -254,13 +255,13 @@ class Session:
 
 
 def _is_socket(descriptor: int, protocol: str) -> bool:
-    """Whether it is an internet socket for this protocol."""
+    """Tell whether it is an internet socket for this protocol."""
     kind = SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM
     return socket_family(descriptor, kind) in (AF_INET, AF_INET6)
 
 
 def socket_family(descriptor: int, kind: int | None = None) -> int:
-    """The family of a socket (of this kind, if one is given); -1 for anything else."""
+    """Return the family of a socket (of this kind, if one is given); -1 for anything else."""
     try:
         one = socket(fileno=descriptor)
     except OSError:

@@ -58,7 +58,7 @@ class ExecServer:
         self._commands: dict[int, tuple[int, Command, ExecCommand]] = {}
 
     def wait_for_network(self) -> None:
-        """Has whoever asked for the run connect this network to others, and waits until it is done. Raises
+        """Have whoever asked for the run connect this network to others, and wait until it is done. Raises
         SandboxFailure."""
         opened = (os.open("/proc/self/ns/net", os.O_RDONLY), os.open("/proc/self/ns/user", os.O_RDONLY))
         with socket(AF_NETLINK, SOCK_RAW) as route:  # rtnetlink(7) is the first of its protocols
@@ -74,7 +74,7 @@ class ExecServer:
             self._answer(question, descriptors)
 
     def serve_until(self, child: int) -> tuple[int, int]:
-        """Starts what is asked for, and reaps, until `child` ends; its (exit code, signal)."""
+        """Start what is asked for, and reap, until `child` ends; return its (exit code, signal)."""
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -92,7 +92,7 @@ class ExecServer:
                     poller.unregister(descriptor)
 
     def _obey(self) -> bool:
-        """Does what one message asks for; False when there will be no more."""
+        """Do what one message asks for; False when there will be no more."""
         received = receive(self._link, QUESTIONS)
         if received is None:
             return False

@@ -56,7 +56,7 @@ class Helper:
 
     @classmethod
     def start(cls, ids: IdMap, *, once: bool = False, steps: bool = False) -> Helper:
-        """Forks the helper. The process must have one thread and be in its user namespace already.
+        """Fork the helper. The process must have one thread and be in its user namespace already.
 
         With `once` no more than one command is expected, so that no sandbox is made ahead of a second one; with `steps`
         a step server is made ahead instead (serve_steps).
@@ -84,7 +84,7 @@ class Helper:
         self.close()
 
     def close(self) -> None:
-        """Ends the helper and every sandbox that still runs, and waits until those are gone."""
+        """End the helper and every sandbox that still runs, and wait until those are gone."""
         if self._namespace is not None:
             os.close(self._namespace)
             self._namespace = None
@@ -107,7 +107,7 @@ class Helper:
         made: Callable[[int], None] | None = None,
         running: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Runs one command and returns when it and all that it started is gone. Several threads may call it.
+        """Run one command and return when it and all that it started is gone. Several threads may call it.
 
         `output` gets what it prints, and its errors too unless `errors` is given. `terminal` is called with the
         master side of the command's terminal, `started` with the number of the run for `signal`.
@@ -150,7 +150,7 @@ class Helper:
         return outcome
 
     def serve_steps(self) -> tuple[int, socket]:
-        """Starts a step server; returns its number, for `signal`, and the socket on which steps are asked for."""
+        """Start a step server; return its number, for `signal`, and the socket on which steps are asked for."""
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with theirs, self._sending:
             self._know_namespace()
@@ -165,7 +165,7 @@ class Helper:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Says that a sandbox runs meanwhile: `close` waits until it is gone."""
+        """Count a sandbox that runs meanwhile: `close` waits until it is gone."""
         with self._sending:
             self._active += 1
         yield
@@ -173,12 +173,12 @@ class Helper:
             self._active -= 1
 
     def signal(self, run: int, number: int) -> None:
-        """Sends a signal to the command of a run."""
+        """Send a signal to the command of a run."""
         with self._sending:
             self._send(Signal(run, number))
 
     def cancel_all(self) -> None:
-        """Ends all runs at once; each returns as if it had been killed."""
+        """End all runs at once; each returns as if it had been killed."""
         with self._sending:
             self._send(KillAll())
 
@@ -191,7 +191,7 @@ class Helper:
             self._namespace = self._receive_namespace()
 
     def _receive_namespace(self) -> int:
-        """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
+        """Return the user namespace that the helper shows at its beginning, when it has made the first sandbox."""
         received = receive(self._control, HELPER_ANSWERS)
         if received is None:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
@@ -208,7 +208,7 @@ class Helper:
 
 
 def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
-    """Tells `made` which process the new sandbox's first one is; why there is none, if it could not be made."""
+    """Tell `made` which process the new sandbox's first one is; return why there is none, if it could not be made."""
     received = receive(link, ANSWERS)
     match received[0] if received is not None else None:
         case Process(pid):

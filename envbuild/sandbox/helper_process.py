@@ -64,7 +64,7 @@ class Waiting:
         self.hand = hand
 
     def open_namespace(self) -> int:
-        """A descriptor of its user namespace."""
+        """Return a descriptor of its user namespace."""
         return os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def end(self) -> None:
@@ -92,8 +92,8 @@ class _Running:
 
 
 def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool, steps: bool) -> None:
-    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting, with
-    `steps` a first step server."""
+    """Be the helper until the main process ends; with `ahead` there is always a sandbox in waiting, with `steps` a
+    first step server."""
     # Of its own session, so that a terminal's Ctrl-C reaches the main process alone, which then decides.
     os.setsid()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -181,7 +181,7 @@ class _Server:
         self._poller.register(waiting.descriptor, select.POLLIN)
 
     def _start_step_server(self, number: int, descriptor: int) -> None:
-        """Gives a step server the socket on which steps are asked for."""
+        """Give a step server the socket on which steps are asked for."""
         link = socket(fileno=descriptor)
         try:
             waiting, self._waiting = self._waiting, None
@@ -205,7 +205,7 @@ class _Server:
                 self._problem = error  # told when a command needs it
 
     def _show_namespace(self) -> None:
-        """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
+        """Give the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
         if self._waiting is None:
             assert self._problem is not None
             reason = self._problem if isinstance(self._problem, EnvbuildError) else explain(self._problem)
@@ -228,7 +228,7 @@ class _Server:
             one.link.close()
 
     def _milliseconds(self) -> float | None:
-        """Until the next deadline."""
+        """Return the time until the next deadline, None if there is none."""
         deadlines = [one.deadline for one in self._running.values() if one.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
 
@@ -254,13 +254,13 @@ class _Server:
 
 
 def confinement_for(ids: IdMap) -> Confinement:
-    """What holds the commands of sandboxes with these ids. Raises NoLauncher."""
+    """Return what holds the commands of sandboxes with these ids. Raises NoLauncher."""
     single = ids.kind == SINGLE
     return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
 
 
 def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool, steps: bool = False) -> Waiting:
-    """A new sandbox without a command, with the caller's `network` or none; or a step server.
+    """Return a new sandbox without a command, with the caller's `network` or none; or a step server.
 
     The process has one thread. Raises OSError.
     """
@@ -300,7 +300,7 @@ def _failed(error: OSError | EnvbuildError) -> Failed:
 
 
 def _keep_only(hand: int, launcher: int) -> None:
-    """Closes all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
+    """Close all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
     closed."""
     # Out of the way first, as each may have the other's number.
     above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for one in (hand, launcher)]

@@ -40,20 +40,20 @@ class Sources(Record):
 
 
 def folders_of(request: Request) -> tuple[str, ...]:
-    """The folders that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it wants."""
+    """Return the folders that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it wants."""
     paths = (*request.layers, *filter(None, (request.upper, request.work)))
     return tuple(dict.fromkeys(os.path.dirname(path) for path in paths))
 
 
 def open_sources(request: Request) -> Sources:
-    """Opens all that a request mounts, with the ids that it has. Raises SandboxFailure for a bind without source."""
+    """Open all that a request mounts, with the ids that it has. Raises SandboxFailure for a bind without source."""
     folders = tuple(Source(syscalls.open_tree(folder, recursive=True), True) for folder in folders_of(request))
     return Sources(folders, tuple(_open_bind(bind, None) for bind in request.binds))
 
 
 @contextmanager
 def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...]]:
-    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `arrange_sources`.
+    """Yield all that a request mounts, shown with the ids of a user namespace, as descriptors for `arrange_sources`.
 
     `namespace` is a descriptor of one that has the sandbox's map. This process is the machine's root. Raises
     SandboxFailure.
@@ -69,8 +69,8 @@ def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...
 
 
 def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
-    """Sends a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`.
-    Raises SandboxFailure and OSError."""
+    """Send a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`. Raises
+    SandboxFailure and OSError."""
     if namespace is None:
         send(link, Run(request))
         return
@@ -133,8 +133,8 @@ def _open_bind(bind: Bind, namespace: int | None) -> Source:
 
 
 def _shift_bind(held: int, bind: Bind, namespace: int) -> None:
-    """Shows a bind with the sandbox's ids. Of what is mounted below it, and of a file system that can't be shown so,
-    the files belong to nobody inside: that will do to read them."""
+    """Show a bind with the sandbox's ids. Of what is mounted below it, and of a file system that can't be shown so, the
+    files belong to nobody inside: that will do to read them."""
     for recursive in (True, False):
         try:
             syscalls.shift_ids(held, namespace, recursive=recursive)

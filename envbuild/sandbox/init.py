@@ -39,7 +39,7 @@ _TITLE = b"envbuild: init"
 
 
 def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: bool) -> None:
-    """Does all that process 1 does; never returns.
+    """Do all that process 1 does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then, when there is a command to run, its three
     standard descriptors and the socket of its run. Where ids are `shifted`, the sources of the request come with it.
@@ -92,7 +92,7 @@ def _report(link: socket | None, problem: Failed | Bug) -> None:
 
 
 def begin(hand: int) -> socket:
-    """The first that a sandbox's process 1 does; returns the socket of its orders when its id map is written."""
+    """Do what a sandbox's process 1 does first; return the socket of its orders when its id map is written."""
     orders = socket(fileno=hand)
     _load_nothing_more()
     _hide_command_line()
@@ -103,7 +103,7 @@ def begin(hand: int) -> socket:
 
 
 def prepare(*, network: bool) -> tuple[mounts.Detached, ...]:
-    """All that can be done before it is known what will run."""
+    """Do all that can be done before it is known what will run."""
     if not network:
         _raise_loopback()
     return mounts.prepare(STAGE, network=network)
@@ -118,14 +118,14 @@ def failed(error: EnvbuildError | OSError) -> Failed:
 
 
 def _load_nothing_more() -> None:
-    """Has the interpreter find no further modules: after the root has changed they would be the image's."""
+    """Have the interpreter find no further modules: after the root has changed they would be the image's."""
     for searched in (sys.path, sys.path_hooks, sys.path_importer_cache):
         searched.clear()
 
 
 def _hide_command_line() -> None:
-    """Puts a title over the command line: everybody in the sandbox can read it (proc_pid_cmdline(5)), and it tells
-    where on the host envbuild lies and what it was asked for."""
+    """Put a title over the command line: everybody in the sandbox can read it (proc_pid_cmdline(5)), and it tells where
+    on the host envbuild lies and what it was asked for."""
     with open("/proc/self/stat", "rb") as file:
         # From the third on, as the second may hold anything (proc_pid_stat(5)): arg_start and arg_end are 48 and 49.
         fields = file.read().rpartition(b")")[2].split()
@@ -136,7 +136,7 @@ def _hide_command_line() -> None:
 
 
 def become_root() -> None:
-    """Takes the ids that are root's inside: until then this process has ids that the namespace has not."""
+    """Take the ids that are root's inside: until then this process has ids that the namespace has not."""
     os.setgroups(())
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
@@ -180,8 +180,8 @@ def _run(
 def enter_tree(
     request: Request, sources: Sources, prepared: tuple[mounts.Detached, ...]
 ) -> tuple[Identity, tuple[str, ...]]:
-    """Mounts all that a request asks for and makes it this process's root; returns whom its command runs as, and the
-    mount points that had to be made."""
+    """Mount all that a request asks for and make it this process's root; return whom its command runs as, and the mount
+    points that had to be made."""
     binds = mounts.binds_and_scratch(request, sources.binds)
     request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
     root = f"{STAGE}/root"
@@ -199,7 +199,7 @@ def enter_tree(
 
 
 def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...]) -> tuple[mounts.Detached, ...]:
-    """Mounts the request's tree at `root`, with these mount points; returns what is still to be attached in it."""
+    """Mount the request's tree at `root`, with these mount points; return what is still to be attached in it."""
     skeleton = f"{STAGE}/skeleton"
     mounts.make_skeleton(skeleton, points)
     parts = FixedParts(request, STAGE, points)
@@ -211,7 +211,8 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
 
 
 def trace(error: BaseException) -> str:
-    """Where an exception came from. The root has changed: the module that formats them can't be loaded any more."""
+    """Return where an exception came from. The root has changed: the module that formats them can't be loaded any
+    more."""
     lines = [f"{type(error).__name__}: {error}"]
     step = error.__traceback__
     while step is not None:
@@ -221,12 +222,12 @@ def trace(error: BaseException) -> str:
 
 
 def _set_hostname(name: str) -> None:
-    """Sets the host name of the sandbox's own namespace."""
+    """Set the host name of the sandbox's own namespace."""
     socket_module.sethostname(name)
 
 
 def _reap(child: int) -> tuple[int, int]:
-    """Waits for the command while reaping what it left behind; (exit code, signal)."""
+    """Wait for the command while reaping what it left behind; return its (exit code, signal)."""
     while True:
         try:
             pid, status = os.waitpid(-1, 0)
@@ -252,7 +253,7 @@ def _raise_loopback() -> None:
 
 
 def _open_terminal(link: socket) -> str:
-    """A terminal of the sandbox's own; its master side goes to whoever asked for the run."""
+    """Return a terminal of the sandbox's own; its master side goes to whoever asked for the run."""
     master, path = _new_terminal()
     send(link, Terminal(), (master,))
     os.close(master)
@@ -260,7 +261,7 @@ def _open_terminal(link: socket) -> str:
 
 
 def _new_terminal() -> tuple[int, str]:
-    """A new terminal: its master side, and the path of the other one."""
+    """Return a new terminal: its master side, and the path of the other one."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))

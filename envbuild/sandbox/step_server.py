@@ -41,7 +41,7 @@ _FIRST_FREE = 10
 
 
 def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> None:
-    """Does all that the process does; never returns.
+    """Do all that the process does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then the socket on which steps are asked for. Where
     ids are `shifted`, the sources of a request come with it.
@@ -101,14 +101,14 @@ class _StepServer:
         self._pid = 0
 
     def prepare(self) -> None:
-        """Makes the namespaces of the next step, and what all steps have in them."""
+        """Make the namespaces of the next step, and what all steps have in them."""
         # A process can't have its children in a third process namespace before it has taken back the second.
         syscalls.setns(self._processes, syscalls.CLONE_NEWPID)
         syscalls.unshare(_OF_A_STEP)
         self._held = prepare(network=False)
 
     def run_one(self, link: socket) -> None:
-        """Takes one request and starts it. Raises EOFError when there is none, SandboxFailure and OSError."""
+        """Take one request and start it. Raises EOFError when there is none, SandboxFailure and OSError."""
         received = receive(link, RUN)
         if received is None:
             raise EOFError("nobody asks for more steps")
@@ -171,7 +171,7 @@ def _open(path: str) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The same file under a number that no standard descriptor of a step's process 1 has."""
+    """Return the same file under a number that no standard descriptor of a step's process 1 has."""
     if descriptor >= _FIRST_FREE:
         return descriptor
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
@@ -180,7 +180,7 @@ def _above(descriptor: int) -> int:
 
 
 def _give(output: int, identity: Identity) -> None:
-    """Makes the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
+    """Make the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
     try:
         os.fchown(output, identity.uid, identity.gid)
     except OSError:

@@ -25,7 +25,7 @@ class Identity(Record):
 
 
 def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Identity:
-    """The numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
+    """Return the numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
 
     `opened` opens a path of the tree, for who has not changed into it. Raises SandboxFailure for a name that
     the tree does not know.

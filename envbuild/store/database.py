@@ -150,7 +150,7 @@ class Database:
     """The connection of one process. Safe to use from several threads, never across a fork."""
 
     def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
-        """See Store.open."""
+        """Open the database; the arguments are those of Store.open."""
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
@@ -158,29 +158,29 @@ class Database:
         self._connection = self._connect(path, create, writable)
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows that a query gives."""
+        """Return all rows that a query gives."""
         with self._lock, self._told_apart():
             return self._connection.execute(statement, values).fetchall()
 
     def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """The first row that a query gives."""
+        """Return the first row that a query gives."""
         with self._lock, self._told_apart():
             found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
             return found
 
     def write(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Runs one statement that changes something; returns how many rows it changed."""
+        """Run one statement that changes something; return how many rows it changed."""
         with self._lock, self._told_apart():
             return self._connection.execute(statement, values).rowcount
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Runs one statement for each row, all or none of them."""
+        """Run one statement for each row, all or none of them."""
         with self.transaction():
             self._connection.executemany(statement, rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside become visible together, or none does."""
+        """Make all writes inside visible together, or none of them."""
         with self._lock, self._told_apart():
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -198,7 +198,7 @@ class Database:
                 self._connection.execute("COMMIT")
 
     def checkpoint(self) -> None:
-        """Writes all commits so far into the database file, synchronously."""
+        """Write all commits so far into the database file, synchronously."""
         with self._lock, self._told_apart():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

@@ -47,13 +47,13 @@ class Usage(Record):
 
 
 def measure(store: Store) -> int:
-    """Bytes that the store takes on disk for what it can make again: all but instances and volumes."""
+    """Return the bytes that the store takes on disk for what it can make again: all but instances and volumes."""
     seen: set[tuple[int, int]] = set()
     return _measure(store.path, seen, leave_out=tuple(f"{store.path}/{name}" for name in NOT_CACHE))
 
 
 def measure_folder(path: str) -> int:
-    """Bytes on disk of all that is in a folder."""
+    """Return the bytes on disk of all that is in a folder."""
     return _measure(path, set())
 
 
@@ -103,7 +103,7 @@ def _measure(path: str, seen: set[tuple[int, int]], leave_out: tuple[str, ...] =
 
 
 def _unreadable(error: OSError) -> None:
-    """A folder that was removed meanwhile takes nothing; one that may not be read is not to pass for nothing."""
+    """Raise an error for a directory that may not be read; one that was removed meanwhile takes nothing."""
     if isinstance(error, PermissionError):
         raise error
 

@@ -175,7 +175,7 @@ class _Check:
         return state.hexdigest()
 
     def _spread(self) -> None:
-        """A directory with something damaged in it is damaged itself."""
+        """Mark all directories that something damaged lies in: they are damaged, too."""
         pending = list(self._bad_trees)
         while pending:
             for parent in self._parents.get(pending.pop(), ()):
@@ -197,7 +197,8 @@ class _Check:
                     self._bad_layers.add(layer)
 
     def _layer_reason(self, folder: str, tree: Digest) -> str:
-        """Every file of a layer has to be the pool's inode for the tree's entry at its path."""
+        """Return why a layer is damaged, "" if it is not: every file has to be the pool's inode for its tree's
+        entry."""
         for where, _, names in os.walk(folder):
             for name in names:
                 full = f"{where}/{name}"
@@ -245,7 +246,7 @@ class _Check:
             remove(f"{store.stacks.path}/{layer}")
 
     def _drop_stacks(self) -> None:
-        """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
+        """Drop the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
         rows = self._store.database.rows("SELECT tree, below, layer FROM stacks")
         dropped = {tree for tree, _, layer in rows if tree in self._bad_trees or layer in self._bad_layers}
         grown = True

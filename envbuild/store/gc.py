@@ -64,7 +64,7 @@ def collect(
 
 
 def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None) -> Needed | None:
-    """What stays; None if all of it does, as there is room."""
+    """Return what stays; None if all of it does, as there is room."""
     if budget is None:
         return needed(store, policy, pins)
     total = measure(store)
@@ -126,7 +126,7 @@ def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes:
 
 
 def _caches(store: Store) -> dict[str, tuple[float, int]]:
-    """The folders of caches: when each was changed last at its top, and the bytes of its files."""
+    """Return the folders of caches: when each was changed last at its top, and the bytes of its files."""
     found = {}
     root = f"{store.path}/caches"
     for name in os.listdir(root):
@@ -138,7 +138,7 @@ def _caches(store: Store) -> dict[str, tuple[float, int]]:
 
 
 def _packages(store: Store) -> dict[str, tuple[float, int]]:
-    """The files of packages: when each was used last, as far as the file system says, and its bytes on disk."""
+    """Return the files of packages: when each was used last, as far as the file system says, and its bytes on disk."""
     if not os.path.isdir(store.packages_path):
         return {}
     found = {}
@@ -213,7 +213,7 @@ def _delete(store: Store, table: str, column: str, kept: Iterable[str]) -> None:
 
 
 def _pooled(store: Store) -> list[tuple[str, Digest]]:
-    """Every inode of the pool, with the id of its object."""
+    """Return every inode of the pool, with the id of its object."""
     found = []
     for folder in sorted(os.listdir(store.objects.path)):
         for name in os.listdir(f"{store.objects.path}/{folder}"):
@@ -222,7 +222,7 @@ def _pooled(store: Store) -> list[tuple[str, Digest]]:
 
 
 def _unneeded_packages(store: Store, kept: Needed) -> list[str]:
-    """The files of packages that no registered lock names."""
+    """Return the files of packages that no registered lock names."""
     if not os.path.isdir(store.packages_path):
         return []
     names = sorted(set(os.listdir(store.packages_path)) - kept.packages)

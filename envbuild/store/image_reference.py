@@ -30,7 +30,7 @@ class BadName(UsageError):
 
 
 def split_name(reference: str) -> tuple[str, str]:
-    """(name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
+    """Return (name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
     name, colon, tag = reference.partition(":")
     for part in (name, tag) if colon else (name,):
         if not part or not part[0].isalnum() or not part.isascii() or part.strip("._-" + _ALPHANUMERIC):
@@ -39,7 +39,7 @@ def split_name(reference: str) -> tuple[str, str]:
 
 
 def parse_reference(text: str) -> Reference | None:
-    """The reference that `text` is by its form, None if it can only be a digest, or nothing."""
+    """Return the reference that `text` is by its form, None if it can only be a digest, or nothing."""
     head, mark, rest = text.partition("@{")
     if mark and not rest.endswith("}"):
         return None
@@ -51,13 +51,13 @@ def parse_reference(text: str) -> Reference | None:
 
 
 def digits_of(text: str) -> str | None:
-    """The hexadecimal digits of a digest or of the beginning of one, None if `text` is none."""
+    """Return the hexadecimal digits of a digest or of the beginning of one, None if `text` is none."""
     digits = text.removeprefix("sha256:")
     return digits if len(digits) >= SHORTEST_PREFIX and not digits.strip(_HEXADECIMAL) else None
 
 
 def as_tag(text: str) -> str:
-    """A tag that stands for `text`, such as a branch's name: what a tag may not hold becomes `-`. "" if nothing is
-    left."""
+    """Return a tag that stands for `text`, such as a branch's name: what a tag may not hold becomes `-`. "" if nothing
+    is left."""
     allowed = "".join(one if one in _ALPHANUMERIC or one in "._-" else "-" for one in text)
     return allowed.lstrip("._-")

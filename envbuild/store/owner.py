@@ -24,7 +24,7 @@ class SomebodyElses(MachineLacks):
 
 
 def refuse_others(path: str) -> None:
-    """Raises SomebodyElses for a store in this folder that another user has made."""
+    """Raise SomebodyElses for a store in this folder that another user has made."""
     user = os.geteuid()
     try:
         owner = os.stat(path).st_uid
@@ -40,7 +40,7 @@ def refuse_others(path: str) -> None:
 
 
 def close_to_others(path: str, *, thorough: bool = False) -> None:
-    """Takes from everybody but its owner all rights to a store, and to the folders and files in it, where it is found
+    """Take from everybody but its owner all rights to a store, and to the folders and files in it, where it is found
     open: earlier versions made it so. What lies deeper can't be reached then, and has the modes that images say.
 
     With `thorough` also of what lies in a store that is closed. Somebody else's is left as it is. Raises OSError.
@@ -62,7 +62,7 @@ def close_to_others(path: str, *, thorough: bool = False) -> None:
 
 
 def _owner_of(path: str) -> int:
-    """Who owns a path, or the nearest folder above it that can be seen."""
+    """Return who owns a path, or the nearest folder above it that can be seen."""
     while True:
         try:
             return os.stat(path).st_uid

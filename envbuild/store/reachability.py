@@ -52,7 +52,7 @@ class Needed:
         self.caches: set[str] | None = None
 
     def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], set[Digest], int]:
-        """From new roots to all directories and files, and with `stacks` to all that their layers are built on.
+        """Follow new roots to all directories and files, and with `stacks` to all that their layers are built on.
 
         Returns the objects and the directories that were not needed before, and the bytes of the directories' records.
         """
@@ -82,7 +82,7 @@ class Needed:
         return added, directories, size
 
     def keep_whole_stacks(self, store: Store) -> None:
-        """Keeps the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
+        """Keep the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
         mounted."""
         for root in self.roots:
             chain = [tree for tree, _ in store.stacks.chain(root)]
@@ -90,7 +90,7 @@ class Needed:
                 self.stacks.update(chain)
 
     def add_steps(self, store: Store) -> None:
-        """Adds the results of the steps in `keys`."""
+        """Add the results of the steps in `keys`."""
         for key in self.keys:
             record = store.steps.get(key)
             if record is not None:
@@ -122,7 +122,7 @@ def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> N
 
 
 def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
-    """The images that the kept entries of a tag's history name."""
+    """Return the images that the kept entries of a tag's history name."""
     oldest = time.time() - policy.days * DAY if policy.days is not None else None
     images = set()
     for back, entry in enumerate(store.tags.history(name, tag)):

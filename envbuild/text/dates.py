@@ -28,12 +28,12 @@ class BadMoment(UsageError):
 
 
 def is_count(text: str) -> bool:
-    """Whether a text is the N of `@{N}`; more digits than nine are none, however many there are."""
+    """Tell whether a text is the N of `@{N}`; more digits than nine are none, however many there are."""
     return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def moment_of(text: str, now: float) -> float:
-    """Seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
+    """Return seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
 
     As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points, and a date
     without a zone is local. A date without a time means the end of that day: what was so at the last.

@@ -44,7 +44,7 @@ class RecipeErrors(UsageError):
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
+    """Return the diagnostics as a user reads them, with an empty line between two; no newline at the end."""
     found = list(diagnostics)
     parts = [_render_one(diagnostic) for diagnostic in found[:MAX_SHOWN]]
     if len(found) > MAX_SHOWN:
@@ -76,7 +76,7 @@ def _render_one(diagnostic: Diagnostic) -> str:
 
 
 def _cut(diagnostic: Diagnostic) -> Diagnostic:
-    """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
+    """Return the diagnostic with what it shows of a message or line that no screen holds: of this the part around the
     place."""
     if len(diagnostic.message) > MAX_MESSAGE:
         diagnostic = diagnostic.replace(message=diagnostic.message[:MAX_MESSAGE] + "...")
@@ -92,12 +92,12 @@ def _cut(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def _blank(text: str) -> str:
-    """White space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
+    """Return white space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
     return "".join("\t" if character == "\t" else " " * columns(character) for character in _printable(text))
 
 
 def _printable(line: str) -> str:
-    """The line with what would move the cursor or can't be seen replaced."""
+    """Return the line with what would move the cursor or can't be seen replaced."""
     return "".join(
         character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in line

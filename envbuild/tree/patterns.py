@@ -39,7 +39,7 @@ class Matcher:
             self._plain = re.compile(for_files, re.DOTALL), re.compile(for_directories, re.DOTALL)
 
     def matches(self, path: bytes, is_directory: bool) -> bool:
-        """Whether the path (relative, without a slash at its start or end) is matched itself.
+        """Tell whether the path (relative, without a slash at its start or end) is matched itself.
 
         What lies in a matched directory is for the caller to leave out, by not descending.
         """
@@ -55,7 +55,7 @@ class Matcher:
 
 
 def compile_patterns(lines: Iterable[str]) -> Matcher:
-    """The matcher for these lines; blank ones and comments are passed over. Raises BadPattern."""
+    """Return the matcher for these lines; blank ones and comments are passed over. Raises BadPattern."""
     source = tuple(lines)
     rules = []
     for line in source:
@@ -82,7 +82,7 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
 
 
 def _translate(parts: list[str]) -> str:
-    """The regular expression of a pattern's parts, anchored at the start."""
+    """Return the regular expression of a pattern's parts, anchored at the start."""
     groups: list[list[str]] = [[]]
     """What stands before, between and behind each `**`."""
     for part in parts:
@@ -103,7 +103,7 @@ def _folders(parts: list[str]) -> str:
 
 
 def _translate_part(part: str) -> str:
-    """The expression of one part: what stands before, between and behind each `*`, which takes no slash."""
+    """Return the expression of one part: what stands before, between and behind each `*`, which takes no slash."""
     pieces = [""]
     position = 0
     while position < len(part):
@@ -145,7 +145,7 @@ _CLASSES = {
 
 
 def _translate_class(part: str, position: int) -> tuple[str, int]:
-    """The expression of a bracket that begins before `position`, and the position behind it. An open one matches
+    """Return the expression of a bracket that begins before `position`, and the position behind it. An open one matches
     nothing."""
     negated = part[position : position + 1] in ("!", "^")
     position += negated
