@@ -1,6 +1,6 @@
 """Opens paths that have no links in them, and notices if one was put in the way since they were resolved.
 
-Each part is opened relative to the folder before it and never followed, so that nothing that is swapped while we
+Each part is opened relative to the directory before it and never followed, so that nothing that is swapped while we
 look can lead anywhere else.
 """
 
@@ -62,7 +62,7 @@ def read_plain(path: str, most: int) -> bytes:
 
 
 def inside(path: str, *folders: str) -> str | None:
-    """Return the path with all links in it resolved, None if it then lies in none of the real folders."""
+    """Return the path with all links in it resolved, None if it then lies in none of the real directories."""
     real = os.path.realpath(path)
     for folder in folders:
         if real == folder or real.startswith(f"{folder.rstrip('/')}/"):
@@ -71,7 +71,7 @@ def inside(path: str, *folders: str) -> str | None:
 
 
 class RealFiles:
-    """Opens many files, most of them in the folder of the one before. Use it as a context manager."""
+    """Opens many files, most of them in the directory of the one before. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._parent = ""
@@ -111,7 +111,7 @@ class NotPlain(ValueError):
     """A text that is not one plain component of a path."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"{text[:100]!r} is not the name of a file in one folder")
+        super().__init__(f"{text[:100]!r} is not the name of a file in one directory")
 
 
 class Component(str):
@@ -141,14 +141,14 @@ class TooMuch(ValueError):
 
 
 class NotAFile(ValueError):
-    """Something else lies where a file should be: a link, a folder, a FIFO, a socket, a device."""
+    """Something else lies where a file should be: a link, a directory, a FIFO, a socket, a device."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not a plain file")
 
 
 class Folder:
-    """An open folder: what is read, made or linked in it is so by one component, and no link is ever followed, the
+    """An open directory: what is read, made or linked in it is so by one component, and no link is ever followed, the
     last one neither. Use it as a context manager."""
 
     def __init__(self, path: str) -> None:
@@ -190,8 +190,8 @@ class Folder:
 
     @contextmanager
     def below(self, path: str) -> Iterator[tuple[Folder, str]]:
-        """Yield the folder that a relative path leads to, whose folders are made where they are missing, and the path's
-        last component. Raises NotPlain, and OSError for a link on the way."""
+        """Yield the directory that a relative path leads to, whose directories are made where they are missing, and the
+        path's last component. Raises NotPlain, and OSError for a link on the way."""
         *folders, name = path.split("/")
         with ExitStack() as stack:
             at = self
@@ -204,7 +204,8 @@ class Folder:
         os.symlink(target, os.fsencode(Component(name)), dir_fd=self._held)
 
     def folder(self, name: str, mode: int = 0o755) -> Folder:
-        """Return the folder of this name in here, made if nothing is there. Raises NotPlain, and OSError for a link."""
+        """Return the directory of this name in here, made if nothing is there. Raises NotPlain, and OSError for a
+        link."""
         try:
             os.mkdir(Component(name), dir_fd=self._held)
         except FileExistsError:
@@ -214,7 +215,7 @@ class Folder:
         return made
 
     def inner(self, name: str) -> Folder:
-        """Return the folder of this name, which is there. Raises NotPlain, and OSError for anything else."""
+        """Return the directory of this name, which is there. Raises NotPlain, and OSError for anything else."""
         found = Folder.__new__(Folder)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         found._held = os.open(Component(name), flags, dir_fd=self._held)

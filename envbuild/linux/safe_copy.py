@@ -21,7 +21,7 @@ from envbuild.record import Record
 from envbuild.tree.entry import KIND_WORDS, TYPE_BITS
 
 MAX_DEPTH = 400
-"""Folders within folders: each is held open, on both sides."""
+"""Directories within directories: each is held open, on both sides."""
 MAX_UNANNOUNCED = 64 << 20
 """Bytes that are copied of a file that says it has none."""
 _CHUNK = 1 << 20
@@ -51,10 +51,10 @@ class InTheWay(WorkFailed):
 
 
 class TooDeep(WorkFailed):
-    """Folders within folders without end."""
+    """Directories within directories without end."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: more than {MAX_DEPTH} folders within each other", "copy a part of it")
+        super().__init__(f"{path}: more than {MAX_DEPTH} directories within each other", "copy a part of it")
 
 
 class Copier:
@@ -132,7 +132,7 @@ class Copier:
 
     def _directory(self, found: int, status: os.stat_result, target: int, name: str, path: str) -> None:
         if (status.st_dev, status.st_ino) in self._targets:
-            # A folder that an instance shows is copied into that instance.
+            # A directory that an instance shows is copied into that instance.
             self._skipped(path, "the copy itself")
             return
         made = make_directory(target, name, path)
@@ -231,7 +231,7 @@ def make_directory(target: int, name: str, path: str) -> bool:
         status = os.stat(name, dir_fd=target, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             what = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
-            raise InTheWay(f"{path} is a folder, and {what} is in its way", "remove that first") from None
+            raise InTheWay(f"{path} is a directory, and {what} is in its way", "remove that first") from None
         return False
     return True
 
@@ -304,7 +304,7 @@ def into_place(target: int, temporary: str, name: str, path: str) -> None:
         if error.errno == errno.EBUSY:
             raise InTheWay(f"{path} can't be replaced: it is mounted by itself", "copy it to another place") from error
         if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise InTheWay(f"{path} is a file, and a folder is in its way", "remove that first") from error
+            raise InTheWay(f"{path} is a file, and a directory is in its way", "remove that first") from error
         raise
 
 

@@ -39,7 +39,7 @@ class Finding(Record):
 
 
 def probe(folder: str) -> tuple[Finding, ...]:
-    """Try everything. `folder` is an existing, writable folder on the file system of the store."""
+    """Try everything. `folder` is an existing, writable directory on the file system of the store."""
     namespace = tried(_namespace)
     findings = [
         Finding(
@@ -250,7 +250,7 @@ def _program(name: str, purpose: str, mend: str) -> Finding:
 
 
 class _Folders:
-    """A folder with those that overlayfs needs, removed in the end."""
+    """A directory with those that overlayfs needs, removed in the end."""
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/probe-{os.urandom(4).hex()}"
@@ -262,7 +262,7 @@ class _Folders:
         return self._path
 
     def __exit__(self, *_: object) -> None:
-        # overlayfs leaves a folder without any permission in its work folder.
+        # overlayfs leaves a directory without any permission in its work directory.
         inner = f"{self._path}/work/work"
         if os.path.isdir(inner):
             os.chmod(inner, 0o700)

@@ -1,8 +1,8 @@
-"""What a sandbox mounts of the host: the folders that its layers lie in, and the sources of its binds.
+"""What a sandbox mounts of the host: the directories that its layers lie in, and the sources of its binds.
 
 They are opened before the root changes, without following links of a bind's source, as mounts that are attached
 nowhere. Where ids are shifted, the machine's root does that and hands them over: only there can a mount be given other
-ids, and nobody in the sandbox can go through the folders above, which others may not enter.
+ids, and nobody in the sandbox can go through the directories above, which others may not enter.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Sources(Record):
 
 
 def folders_of(request: Request) -> tuple[str, ...]:
-    """Return the folders that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it wants."""
+    """Return the directories that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it
+    wants."""
     paths = (*request.layers, *filter(None, (request.upper, request.work)))
     return tuple(dict.fromkeys(os.path.dirname(path) for path in paths))
 

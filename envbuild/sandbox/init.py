@@ -29,7 +29,7 @@ from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send
 
 STAGE = "/sys"
-"""Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
+"""Where the root is put together before it becomes the root: a directory of the host that nothing here reads any
 more, covered in this mount namespace only."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430

@@ -63,8 +63,8 @@ class Detached(Record):
 def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
     """Return the mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
 
-    `stage` is a folder of the host that is covered for this, in this mount namespace only; it has two empty
-    folders then, `skeleton` and `root`.
+    `stage` is a directory of the host that is covered for this, in this mount namespace only; it has two empty
+    directories then, `skeleton` and `root`.
     """
     proc = _file_system("proc", {}, _QUIET)
     sys = _sys(network)
@@ -89,7 +89,7 @@ def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
 
 def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[str, bool], ...]:
     """Return the paths that a request wants something mounted on, and whether each is a directory. `held` are its binds
-    and scratch folders."""
+    and scratch directories."""
     points = [(SECRETS, True)] if request.secrets else []
     return (*points, *((one.target, one.directory) for one in held))
 
@@ -119,7 +119,7 @@ def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[De
 
 
 def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) -> Request:
-    """Attach the folders of a request's layers below `stage`; return the request with its layers there.
+    """Attach the directories of a request's layers below `stage`; return the request with its layers there.
 
     So nothing that a sandbox can read (/proc/mounts has overlayfs' options) tells where on the host they lie.
     """

@@ -109,7 +109,7 @@ class FixedParts:
 
 
 def _is_plain(folder: str) -> bool:
-    """Tell whether programs in a folder run as they would elsewhere: a bind mount keeps what its file system
+    """Tell whether programs in a directory run as they would elsewhere: a bind mount keeps what its file system
     forbids."""
     return not os.statvfs(folder).f_flag & _RESTRICTED
 

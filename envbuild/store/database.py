@@ -219,7 +219,7 @@ class Database:
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
             if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
-                # Whoever makes a store makes its folders last.
+                # Whoever makes a store makes its directories last.
                 raise StoreDamaged(f"{file} is empty", REPAIR)
             if self.read_only:
                 # Immutable, as even a reader of a write-ahead log has to write beside it.

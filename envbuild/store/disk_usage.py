@@ -53,7 +53,7 @@ def measure(store: Store) -> int:
 
 
 def measure_folder(path: str) -> int:
-    """Return the bytes on disk of all that is in a folder."""
+    """Return the bytes on disk of all that is in a directory."""
     return _measure(path, set())
 
 

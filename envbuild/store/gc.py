@@ -21,7 +21,7 @@ from envbuild.tree.entry import Digest
 EVERYTHING = Policy()
 """The policy that keeps all of each tag's history."""
 _FIXED = 1_000_000
-"""Bytes that a store takes whatever it holds: its database's own pages, folders."""
+"""Bytes that a store takes whatever it holds: its database's own pages, directories."""
 
 
 class Freed(Record):
@@ -73,7 +73,7 @@ def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None) -> Neede
     sizes: dict[Digest, int] = {}
     for path, identity in _pooled(store):
         sizes[identity] = sizes.get(identity, 0) + os.lstat(path).st_blocks * 512
-    # Layers are folders of hard links: what they take themselves is what the rest does not.
+    # Layers are directories of hard links: what they take themselves is what the rest does not.
     counted = sum(sizes.values())
     overhead = max(0.0, (total - counted) / max(1, counted)) if counted else 0.0
     return _needed_within(store, policy, pins, int(budget / (1 + min(overhead, 1.0))), sizes)
@@ -83,9 +83,8 @@ def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes:
     """Return what is needed, and of the cache what was used last, as long as all of it takes no more than `budget`
     bytes. `sizes` are the bytes on disk of the pool's objects.
 
-    Cache are the results of steps, also those that made images that are kept, files of packages, and the folders that
-    steps keep caches in.
-    """
+    Cache are the results of steps, also those that made images that are kept, files of packages, and the directories
+    that steps keep caches in."""
     found = needed(store, policy, pins, cache=False)
     packages, caches = _packages(store), _caches(store)
     found.caches = set()
@@ -126,7 +125,7 @@ def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes:
 
 
 def _caches(store: Store) -> dict[str, tuple[float, int]]:
-    """Return the folders of caches: when each was changed last at its top, and the bytes of its files."""
+    """Return the directories of caches: when each was changed last at its top, and the bytes of its files."""
     found = {}
     root = f"{store.path}/caches"
     for name in os.listdir(root):

@@ -60,7 +60,7 @@ def put_back_times(later: Sequence[str]) -> None:
 
 
 def _anything_after(folder: str, status: os.stat_result, since: int) -> bool:
-    """Tell whether anything in a folder, or the folder itself, was changed after `since`."""
+    """Tell whether anything in a directory, or the directory itself, was changed after `since`."""
     if status.st_ctime_ns > since:
         return True
     pending = [folder]

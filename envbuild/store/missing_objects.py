@@ -44,7 +44,7 @@ class Lost:
 
 
 def put_aside(path: str, store: str) -> None:
-    """Move a damaged file or folder of a store to its folder `damaged`."""
+    """Move a damaged file or directory of a store to its directory `damaged`."""
     aside = f"{store}/damaged"
     os.makedirs(aside, mode=0o700, exist_ok=True)
     try:

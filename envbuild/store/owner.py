@@ -24,12 +24,12 @@ class SomebodyElses(MachineLacks):
 
 
 def refuse_others(path: str) -> None:
-    """Raise SomebodyElses for a store in this folder that another user has made."""
+    """Raise SomebodyElses for a store in this directory that another user has made."""
     user = os.geteuid()
     try:
         owner = os.stat(path).st_uid
         if owner != user:
-            # A folder for all may be its place.
+            # A directory for all may be its place.
             owner = os.stat(f"{path}/{DATABASE}").st_uid
     except PermissionError:
         raise SomebodyElses(path, _owner_of(path)) from None
@@ -40,8 +40,8 @@ def refuse_others(path: str) -> None:
 
 
 def close_to_others(path: str, *, thorough: bool = False) -> None:
-    """Take from everybody but its owner all rights to a store, and to the folders and files in it, where it is found
-    open: earlier versions made it so. What lies deeper can't be reached then, and has the modes that images say.
+    """Take from everybody but its owner all rights to a store, and to the directories and files in it, where it is
+    found open: earlier versions made it so. What lies deeper can't be reached then, and has the modes that images say.
 
     With `thorough` also of what lies in a store that is closed. Somebody else's is left as it is. Raises OSError.
     """
@@ -62,7 +62,7 @@ def close_to_others(path: str, *, thorough: bool = False) -> None:
 
 
 def _owner_of(path: str) -> int:
-    """Return who owns a path, or the nearest folder above it that can be seen."""
+    """Return who owns a path, or the nearest directory above it that can be seen."""
     while True:
         try:
             return os.stat(path).st_uid

@@ -38,7 +38,7 @@ class Pins(Record):
 
 class Needed:
     """What is needed, by kind: `images`, `keys` (of steps), `trees` (directories), `objects`, `packages` (their files'
-    names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of folders that
+    names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of directories that
     steps keep caches in, None for all."""
 
     def __init__(self) -> None:

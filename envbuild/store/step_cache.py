@@ -107,7 +107,7 @@ class Memo:
 
 
 class Stats:
-    """The stat cache: what was known of the files of a folder when they were hashed."""
+    """The stat cache: what was known of the files of a directory when they were hashed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

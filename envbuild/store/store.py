@@ -1,4 +1,4 @@
-"""The store: one folder with everything that envbuild keeps, put together from its parts."""
+"""The store: one directory with everything that envbuild keeps, put together from its parts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str, *, create: bool = True, writable: bool | None = None) -> Store:
-        """Return the store in this folder, made if it isn't there and `create` says so.
+        """Return the store in this directory, made if it isn't there and `create` says so.
 
         `writable` is whether the user may write it, None to find out: for a process that is root of a namespace by
         now, and may write what the user may not. What can't be written is opened for reading. Raises StoreUnusable,
@@ -97,7 +97,7 @@ class Store:
 
     @property
     def packages_path(self) -> str:
-        """The folder with the files of packages, each under its hash."""
+        """The directory with the files of packages, each under its hash."""
         return f"{self.path}/packages"
 
     @property

@@ -36,7 +36,7 @@ class StoredTrees:
             try:
                 decoded = self._remember(digest, decode(row[0]))
             except ValueError as error:
-                raise StoreDamaged(f"directory {digest[:12]} is no directory: {error}") from error
+                raise StoreDamaged(f"directory {digest[:12]} is not a directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:

@@ -32,7 +32,7 @@ class Workspace(Record):
 
 
 class WorkArea:
-    """The work folder of one store."""
+    """The work directory of one store."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -174,7 +174,7 @@ class WorkArea:
 
 
 def _is_clean(path: str) -> bool:
-    """Tell whether nothing is left in a workspace but overlayfs' own folder, which another mount can use then."""
+    """Tell whether nothing is left in a workspace but overlayfs' own directory, which another mount can use then."""
     try:
         if os.listdir(path) != ["work"]:
             return False

@@ -22,7 +22,7 @@ class BadMoment(UsageError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"'{text}' is no date that envbuild understands",
+            f"'{text}' is not a date that envbuild understands",
             "as in: yesterday, '3 days ago', 2026-11-20, '2026-11-20 14:00', 2026-11-20T14:00Z",
         )
 

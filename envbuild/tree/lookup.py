@@ -1,4 +1,4 @@
-"""Where trees are kept, as far as the functions of this folder care, and how to find one's way in a tree."""
+"""Where trees are kept, as far as the functions of this directory care, and how to find one's way in a tree."""
 
 from __future__ import annotations
 

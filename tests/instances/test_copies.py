@@ -167,7 +167,7 @@ class TestIn:
         (one.folder / "there" / "d" / "e").symlink_to(one.folder / "elsewhere")
         (one.folder / "there" / "d" / "a").symlink_to(one.folder / "elsewhere" / "a")
         done = cp(one, "one:/d", "there", code=1)
-        assert "is a folder, and a link is in its way" in done.err
+        assert "is a directory, and a link is in its way" in done.err
         assert os.listdir(one.folder / "elsewhere") == []
         assert (one.folder / "there" / "d" / "a").read_text() == "a\n"
 

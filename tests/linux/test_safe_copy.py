@@ -108,7 +108,7 @@ def test_a_file_takes_the_place_of_a_link_and_never_of_a_folder(copy, tmp_path):
     assert (tmp_path / "to" / "f").read_text() == "text"
     os.unlink(tmp_path / "to" / "f")
     (tmp_path / "to" / "f").mkdir()
-    with pytest.raises(InTheWay, match="a folder is in its way"):
+    with pytest.raises(InTheWay, match="a directory is in its way"):
         copy()
     assert os.listdir(tmp_path / "to") == ["f"]
 
