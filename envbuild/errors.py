@@ -58,7 +58,7 @@ EnvbuildError  exit 2
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
     NoSuchImage(reference, near, any_image)  images.find
-    NoSuchInstance(reference, near)  instances.records
+    NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
@@ -67,7 +67,7 @@ EnvbuildError  exit 2
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names)  store.tags
     NoSuchTarget(name, to)  history.rollback
-    NoSuchVolume(name, near)  instances.volumes
+    NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
@@ -91,7 +91,7 @@ EnvbuildError  exit 2
     RecipeErrors(diagnostics)  text.diagnostics
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
-    StoreInUse  store.alone
+    StoreInUse  store.database
     StoreTooNew(path, found)  store.database
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
@@ -124,7 +124,7 @@ EnvbuildError  exit 2
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
     Refused  instances.control_client
-    SandboxFailure  sandbox.failure
+    SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up

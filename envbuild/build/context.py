@@ -12,6 +12,7 @@ from envbuild.build.context_scan import IGNORE_FILE, ContextError, Found, Scan
 from envbuild.linux.nofollow import RealFiles, inside, open_real, read_plain
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
+from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.patterns import Matcher, compile_patterns
 
@@ -133,11 +134,9 @@ class Context:
         return sorted(matches)
 
     def _missing(self, source: str) -> ContextError:
-        from difflib import get_close_matches  # only on a mistake
-
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
-        near = get_close_matches(name, os.listdir(folder), 1) if os.path.isdir(folder) else []
-        hint = f"did you mean '{near[0]}'?" if near else f"paths are relative to {self.shown}"
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
         return ContextError(f"'{source}' is not in the folder of the recipe, {self.shown}", hint)
 
     def _shown(self, path: str) -> str:

@@ -10,6 +10,7 @@ from envbuild.errors import UsageError
 from envbuild.lockfile.lock import LockedStep, Package
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
+from envbuild.text.suggestion import nearest
 
 
 class NotLocked(UsageError):
@@ -48,10 +49,7 @@ def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
     known = {plain_name(package.name) for stage in stages for step in stage.steps for package in step.packages}
     for name in names:
         if name not in known:
-            import difflib  # only for an error
-
-            near = difflib.get_close_matches(name, sorted(known), 1)
-            raise NotLocked(name, recipe.lock_path, near[0] if near else "")
+            raise NotLocked(name, recipe.lock_path, nearest(name, known) or "")
 
 
 def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:

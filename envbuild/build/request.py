@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.record import Pairs, Record
-from envbuild.store.step_logs import MOST
+from envbuild.store.step_logs import MAX_OUTPUT
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
@@ -49,7 +49,7 @@ class BuildRequest(Record):
     epoch: int | None = None
     fetch_limit: int = MAX_FETCHED
     own_sources: bool = False
-    output_limit: int = MOST
+    output_limit: int = MAX_OUTPUT
     project: str = ""
 
 

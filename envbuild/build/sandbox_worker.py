@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from envbuild.instances.records import Instances
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
@@ -42,6 +43,7 @@ class Worker:
         store.owners_observable = ids.kind != "single"
         helper = Helper.start(ids, steps=True)
         store.tidy()
+        Instances.of(store.path).tidy()
         return cls(ids, helper)
 
     def __enter__(self) -> Self:

@@ -138,11 +138,11 @@ def interrupt_on_termination() -> None:
 
 
 def _output_limit(text: str | None) -> int:
-    from envbuild.store.step_logs import MOST
+    from envbuild.store.step_logs import MAX_OUTPUT
 
     if text is None:
-        return MOST
-    from envbuild.ui.humanize import parse_size
+        return MAX_OUTPUT
+    from envbuild.text.sizes import parse_size
 
     found = parse_size(text)
     if not found:

@@ -66,12 +66,12 @@ class Environment:
     def sparse_limit(self) -> int:
         """Return `$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may
         leave. Raises BadOption for other text."""
-        from envbuild.linux.sparse_files import MOST_UNWRITTEN
+        from envbuild.linux.sparse_files import MAX_UNWRITTEN
 
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
-            return MOST_UNWRITTEN
-        from envbuild.ui.humanize import parse_size
+            return MAX_UNWRITTEN
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if found is None:
@@ -88,7 +88,7 @@ class Environment:
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
             return MAX_FETCHED
-        from envbuild.ui.humanize import parse_size
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if not found:

@@ -8,7 +8,7 @@ from envbuild.images.find import facts_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -176,10 +176,9 @@ def _overview() -> str:
 
 
 def _nearest(word: str) -> str:
-    from difflib import get_close_matches  # only on a mistake
+    from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
-    near = get_close_matches(word, COMMANDS, 1)
-    return f"hint: did you mean '{near[0]}'?\n" if near else "hint: `envbuild --help` lists the commands\n"
+    return f"hint: {did_you_mean(word, COMMANDS, '`envbuild --help` lists the commands')}\n"
 
 
 def _report(error: EnvbuildError, environment: Environment) -> int:

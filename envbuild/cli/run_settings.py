@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from envbuild.instances.launch import Machine, Origin
     from envbuild.store.store import Store
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 MAX_PROCESSORS = 10_000
 _VOLUME_EXAMPLE = "-v ./data:/srv/data, -v data:/srv/data"
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
@@ -69,9 +68,8 @@ def run_with_options(
 
 def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
     """Run a command, or a shell if none is given, beside that of a running instance; return its exit code."""
-    from envbuild.instances.control_client import enter
-    from envbuild.instances.foreground import forward_signals
-    from envbuild.sandbox.spec import Entry
+    from envbuild.instances.control_client import enter, forward_signals
+    from envbuild.sandbox.spec import ExecCommand
 
     instance = Instances.of(environment.store_path()).find(name)
     settings = settings_of(instance)
@@ -82,7 +80,7 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
     }
     if terminal:
         variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
-    entry = Entry(
+    entry = ExecCommand(
         command or (_shell(instance, environment),),
         tuple(variables.items()),
         arguments.workdir or settings.workdir,
@@ -168,19 +166,12 @@ def variable(text: str, environment: Environment) -> tuple[str, str]:
 
 def size(text: str, option: str) -> int:
     """Return the bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
-    number, unit = text.strip().lower(), ""
-    number = number.removesuffix("ib") if number.endswith("ib") else number
-    if number and number[-1] in _UNITS:
-        number, unit = number[:-1], number[-1]
-    if number and number[-1] in "kmg" and unit == "b":
-        number, unit = number[:-1], number[-1]
-    try:
-        found = round(float(number) * _UNITS[unit]) if number.isascii() else 0
-    except (ValueError, OverflowError):
-        found = 0
-    if not 0 < found < 1 << 63:
+    from envbuild.text.sizes import MAX_SIZE, parse_size  # few instances have limits
+
+    count = parse_size(text)
+    if not count or count >= MAX_SIZE:
         raise BadOption(option, text, "size", f"{option} 512m, {option} 2g")
-    return found
+    return count
 
 
 def restart(text: str) -> Restart:

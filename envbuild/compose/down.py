@@ -6,6 +6,7 @@ from envbuild.compose.file.model import Group
 from envbuild.compose.members import REMOVED, Emit, Member, Progressed, Warned, groups, is_over
 from envbuild.instances.config import settings_of
 from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 
@@ -23,29 +24,31 @@ def no_such_group(instances: Instances, name: str) -> Warned:
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
     """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
+    volumes = Volumes.of(store)
     for member in found:
-        store.instances.remove(member.instance)
+        Instances.of(store.path).remove(member.instance)
         for volume in member.anonymous:
-            known = store.volumes.get(volume)
+            known = volumes.get(volume)
             if known is not None:
-                store.volumes.remove(known)
+                volumes.remove(known)
         emit(Progressed(member.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
     """Remove the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    instances = Instances.of(store.path)
     used = {
         mount.source: one.name
-        for one in store.instances.all()
+        for one in instances.all()
         for mount in settings_of(one).mounts
-        if mount.kind == "volume" and not is_over(store.instances.state(one))
+        if mount.kind == "volume" and not is_over(instances.state(one))
     }
     for declared in group.volumes:
-        known = None if declared.external else store.volumes.get(declared.name)
+        known = None if declared.external else Volumes.of(store).get(declared.name)
         if known is None:
             continue
         if declared.name in used:
             emit(Warned(f"the volume {declared.name} stays: {used[declared.name]} uses it"))
         else:
-            store.volumes.remove(known)
+            Volumes.of(store).remove(known)
             emit(Progressed(declared.name, REMOVED))

@@ -10,6 +10,8 @@ from envbuild.compose.instance_plan import Plan
 from envbuild.compose.members import Emit, Warned, members
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, open_ports
+from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic
 
@@ -52,7 +54,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     missing = [
         volume
         for volume in group.volumes
-        if volume.external and volume.name in used and store.volumes.get(volume.name) is None
+        if volume.external and volume.name in used and Volumes.of(store).get(volume.name) is None
     ]
     if missing:
         hint = "it is external: create it first, or leave out external"
@@ -63,9 +65,10 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
     """Raise ServiceErrors where an instance of something else, or of another service, has the name of one."""
-    own = {member.instance.name for member in members(store.instances, group.name)}
+    instances = Instances.of(store.path)
+    own = {member.instance.name for member in members(instances, group.name)}
     taken = dict.fromkeys(
-        {instance.name for instance in store.instances.all()} - own, "an instance that is not of this group"
+        {instance.name for instance in instances.all()} - own, "an instance that is not of this group"
     )
     wrong = []
     for plan in plans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.compose.file.model import Group
 from envbuild.compose.instance_plan import Plan
 from envbuild.compose.members import is_over, members
-from envbuild.instances.records import Instance
+from envbuild.instances.records import Instance, Instances
 from envbuild.record import Record
 from envbuild.store.store import Store
 
@@ -28,14 +28,15 @@ class Decision(Record):
 
 def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = False) -> tuple[Decision, ...]:
     """Return the decisions, in the order of the plans. With `force` all is made anew."""
-    there = {member.service: member for member in members(store.instances, group.name)}
+    instances = Instances.of(store.path)
+    there = {member.service: member for member in members(instances, group.name)}
     decisions: dict[str, Decision] = {}
     for plan in plans:
         known = there.get(plan.service.name)
         if known is None:
             decisions[plan.service.name] = Decision(plan, CREATE)
             continue
-        state = store.instances.state(known.instance)
+        state = instances.state(known.instance)
         if (
             force
             or known.digest != plan.digest

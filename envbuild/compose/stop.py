@@ -7,7 +7,8 @@ import signal
 import time
 
 from envbuild.compose.members import STOPPED, STOPPING, Emit, Member, Progressed, is_over
-from envbuild.instances.control_client import SIGNAL, STOP, NotRunning, ask, connect
+from envbuild.instances.control_client import NotRunning, ask, connect
+from envbuild.instances.messages import CONTROL_ANSWERS, SignalRequest, StopRequest
 from envbuild.instances.records import Instances
 from envbuild.sandbox.wire import receive, send
 
@@ -53,7 +54,7 @@ def kill_members(found: Sequence[Member]) -> None:
     """End all of them at once."""
     for member in found:
         try:
-            ask(member.instance, SIGNAL, (int(signal.SIGKILL),))
+            ask(member.instance, SignalRequest(signal.SIGKILL))
         except NotRunning:
             pass
 
@@ -70,7 +71,7 @@ def _ask_to_end(member: Member, seconds: float | None) -> socket | None:
     except NotRunning:
         return None
     try:
-        send(link, STOP, (seconds,))
+        send(link, StopRequest(seconds))
     except OSError:
         link.close()
         return None
@@ -79,6 +80,6 @@ def _ask_to_end(member: Member, seconds: float | None) -> socket | None:
 
 def _hear(link: socket) -> None:
     try:
-        receive(link)
+        receive(link, CONTROL_ANSWERS)
     except OSError:
         pass  # it ended while it was asked

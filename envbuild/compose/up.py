@@ -32,6 +32,7 @@ from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
 from envbuild.instances.record import EXITED, UNHEALTHY, Instance
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -70,6 +71,7 @@ class Rollout:
 
     def __init__(self, store: Store, group: Group, emit: Emit) -> None:
         self._store = store
+        self._instances = Instances.of(store.path)
         self._group = group
         self._emit = emit
         self._running: dict[str, Instance] = {}
@@ -110,16 +112,14 @@ class Rollout:
         old = [decision.plan.service.name for decision in changed if decision.action == RECREATE]
         for name in old:
             self._emit(Progressed(name, RECREATING))
-        found = [member for member in members(self._store.instances, self._group.name) if member.service in old]
-        stop_members(self._store.instances, found, lambda event: None)
+        found = [member for member in members(self._instances, self._group.name) if member.service in old]
+        stop_members(self._instances, found, lambda event: None)
 
     def _undo(self) -> None:
         """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
-        found = [
-            member for member in members(self._store.instances, self._group.name) if member.service in self._started
-        ]
+        found = [member for member in members(self._instances, self._group.name) if member.service in self._started]
         try:
-            stop_members(self._store.instances, found, self._emit)
+            stop_members(self._instances, found, self._emit)
         except KeyboardInterrupt:
             kill_members(found)
             raise
@@ -156,7 +156,7 @@ class Rollout:
             return False
         if name in self._excused and not dependency.required:
             return True
-        found = standing(dependency.condition, self._store.instances.state(instance))
+        found = standing(dependency.condition, self._instances.state(instance))
         if found.holds:
             self._tell(name, found.holds)
         elif not found.failed:
@@ -176,7 +176,7 @@ class Rollout:
         if started.error is None and started.instance is not None:
             self._running[name] = started.instance
             self._started.append(name)
-            ports = self._store.instances.state(started.instance).ports
+            ports = self._instances.state(started.instance).ports
             shown = ", ".join(f"{host}:{number} -> {inside}/{kind}" for host, number, inside, kind in ports)
             self._reported.add((name, STARTED))
             self._emit(Progressed(name, STARTED, shown))
@@ -191,7 +191,7 @@ class Rollout:
         while left:
             for name, decision in list(left.items()):
                 instance = self._running[name]
-                state = self._store.instances.state(instance)
+                state = self._instances.state(instance)
                 if is_over(state):
                     if (state.code != 0 or state.status != EXITED) and name in self._started:
                         raise self._failed(name, instance, how_it_ended(state), "")

@@ -11,6 +11,7 @@ import sys
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.linux.forked import run_detached
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -33,16 +34,8 @@ def fold_behind(store: Store, tree: Digest) -> None:
     This process uses the store, and is root of its user namespace; the other one uses the store as long as it lives.
     What that has begun when it is killed is removed by a later command.
     """
-    child = os.fork()
-    if child == 0:
-        # Twice: nobody has to wait for it.
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _become(store.path, tree, "owners" if store.owners_observable else "")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    owners = "owners" if store.owners_observable else ""
+    run_detached(lambda: _become(store.path, tree, owners))
 
 
 def _become(*words: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from envbuild.errors import UsageError, fields
+from envbuild.instances.network import NO_NETWORK
 from envbuild.instances.network.ports import Port
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.plan.image_config import Facts
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
-NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK = "none", "host", "private"
-RESERVED = (NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK)
-"""What is no name of a network."""
 NEVER, ON_FAILURE, ALWAYS = "never", "on-failure", "always"
 
 

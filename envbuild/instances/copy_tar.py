@@ -9,8 +9,8 @@ from collections.abc import Callable
 from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
 from envbuild.instances.copy import Source
 from envbuild.linux.safe_copy import (
-    DEEPEST,
-    MOST_UNTOLD,
+    MAX_DEPTH,
+    MAX_UNANNOUNCED,
     InTheWay,
     TooDeep,
     discard,
@@ -21,6 +21,7 @@ from envbuild.linux.safe_copy import (
 from envbuild.linux.safe_copy import temporary_name as new_name
 from envbuild.linux.sparse_files import data_of, has_holes
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from envbuild.tree.entry import KIND_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _put(
             finally:
                 os.close(first)
         else:
-            skipped(path, "a FIFO" if member.kind == "p" else "a device")
+            skipped(path, f"a {KIND_WORDS[member.kind]}")
             return
         into_place(held, temporary, name, path)
     finally:
@@ -231,7 +232,7 @@ class _Writer:
                 from io import BytesIO
 
                 content = b""
-                while len(content) < MOST_UNTOLD and (chunk := file.read(_CHUNK)):
+                while len(content) < MAX_UNANNOUNCED and (chunk := file.read(_CHUNK)):
                     content += chunk
                 info.size = len(content)
                 self._archive.addfile(info, BytesIO(content))
@@ -262,7 +263,7 @@ class _Writer:
 
     def _folder(self, held: int, path: str) -> None:
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             raise TooDeep(path[:60])
         listed = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
 from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
-from envbuild.sandbox.exec_client import Ended, Session
-from envbuild.sandbox.spec import Entry
+from envbuild.sandbox.exec_client import CommandEnd, Session
+from envbuild.sandbox.spec import ExecCommand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ _CHUNK = 1 << 16
 class HealthMonitor:
     """Checks one instance in a thread of its own, over all restarts of its command."""
 
-    def __init__(self, check: Health, entry: Entry, session: Session, changed: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, check: Health, entry: ExecCommand, session: Session, changed: Callable[[str, str], None]
+    ) -> None:
         """`entry` is the command of the check; `changed` is called with the new state and what the check printed."""
         self._check = check
         self._entry = entry
@@ -81,9 +83,9 @@ class HealthMonitor:
 
     def _run(self, output: _Output) -> tuple[bool, str]:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        answer: list[Ended] = []
+        answer: list[CommandEnd] = []
 
-        def tell(how: Ended) -> None:
+        def tell(how: CommandEnd) -> None:
             answer.append(how)
             output.end()
 

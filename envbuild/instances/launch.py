@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, network_settings
-from envbuild.instances.config import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
+from envbuild.instances.config import NothingToRun, Settings, settings_of
 from envbuild.instances.config import dump as dump_settings
+from envbuild.instances.network import HOST_NETWORK, PRIVATE_NETWORK
 from envbuild.instances.records import Instance, Instances, hold
 from envbuild.instances.sandbox_request import check_workdir, prepare
 from envbuild.instances.supervisor import Task
@@ -91,8 +92,9 @@ def launch(
     check_workdir(store, origin.tree, config)
     if not store.database.read_only:
         store.tidy()
+        Instances.of(store.path).tidy()
     if instances is None:
-        instances = store.instances
+        instances = Instances.of(store.path)
     instance, lock = instances.create(
         name,
         origin.image,
@@ -145,7 +147,7 @@ def launch_in_foreground(
     It is removed when it is over, unless `keep` is set. In a store that can only be read the instance is recorded in a
     temporary directory, and its files can't be written. Raises what `launch` raises, SandboxFailure and PortTaken.
     """
-    instances, private = store.instances, None
+    instances, private = Instances.of(store.path), None
     if store.database.read_only:
         import tempfile  # with all that it imports: for this alone
 

@@ -74,10 +74,12 @@ class NoSuchInstance(UsageError):
     """No instance has this name or id."""
 
     reference: str
-    near: str | None
+    names: tuple[str, ...]
 
     def text(self) -> tuple[str, str]:
-        hint = f"did you mean '{self.near}'?" if self.near else "`envbuild ps --all` lists the instances"
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
+
+        hint = did_you_mean(self.reference, self.names, "`envbuild ps --all` lists the instances")
         return f"there is no instance '{self.reference}'", hint
 
 
@@ -217,10 +219,7 @@ class Instances:
             return fitting[0]
         if fitting:
             raise AmbiguousInstance(reference, tuple(instance.identity for instance in fitting))
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(reference, [instance.name for instance in everything], 1)
-        raise NoSuchInstance(reference, near[0] if near else None)
+        raise NoSuchInstance(reference, tuple(instance.name for instance in everything))
 
     def state(self, instance: Instance) -> State:
         """Return how it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from envbuild.errors import WorkFailed, fields
 from envbuild.instances.control_client import NotRunning, root_of
-from envbuild.instances.records import EXITED, LOST, Instance, hold
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, hold
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.overlay import mount_overlay
@@ -60,7 +60,7 @@ def open_rootfs(store: Store, instance: Instance) -> Iterator[Rootfs]:
     """
     lock = -1
     try:
-        if store.instances.state(instance).status in (EXITED, LOST):
+        if Instances.of(store.path).state(instance).status in (EXITED, LOST):
             try:
                 lock = hold(instance)
             except WorkFailed as error:

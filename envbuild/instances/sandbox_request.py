@@ -6,7 +6,8 @@ import os
 
 from envbuild.errors import UsageError, fields
 from envbuild.images.network_settings import NetworkSettings, binds_of
-from envbuild.instances.config import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.config import BIND, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.network import HOST_NETWORK
 from envbuild.instances.records import Instance, write_layers
 from envbuild.linux.attributes import apply_attributes
 from envbuild.plan.image_config import Facts
@@ -105,7 +106,9 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
 def _bind(store: Store, instance: Instance, mount: Mount) -> Bind:
     if mount.kind == BIND:
         return Bind(mount.source, mount.target, mount.read_only)
-    volume = store.volumes.make(mount.source, instance.tree, mount.target)
+    from envbuild.instances.volumes import Volumes  # few instances have any
+
+    volume = Volumes.of(store).make(mount.source, instance.tree, mount.target)
     return Bind(os.path.realpath(volume.path), mount.target, mount.read_only)
 
 

@@ -12,8 +12,9 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from envbuild.instances.cgroup_records import groups_of
-from envbuild.instances.config import HOST_NETWORK, settings_of
+from envbuild.instances.config import settings_of
 from envbuild.instances.init_process import start_time
+from envbuild.instances.network import HOST_NETWORK
 from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
 from envbuild.linux.forked import ChildError, call_in_child
 from envbuild.record import Record

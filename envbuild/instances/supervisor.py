@@ -23,7 +23,7 @@ from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.spec import Entry, Outcome, Request
+from envbuild.sandbox.spec import ExecCommand, Outcome, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from envbuild.instances.network.interface import Network
     from envbuild.instances.network.port_forwarder import PortForwarder
     from envbuild.instances.stdio import Streams
-    from envbuild.sandbox.direct import OwnSandbox
+    from envbuild.sandbox.direct import DirectSandbox
     from envbuild.sandbox.helper_client import Helper
 
-    Sandboxes = Helper | OwnSandbox
+    Sandboxes = Helper | DirectSandbox
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
@@ -114,7 +114,7 @@ class Supervisor:
             from envbuild.instances.health import HealthMonitor
 
             check = task.settings.health
-            entry = Entry(check.argv, task.request.environment, task.request.directory, task.request.user)
+            entry = ExecCommand(check.argv, task.request.environment, task.request.directory, task.request.user)
             self._health = HealthMonitor(check, entry, self._session, self._took_health)
 
     def run(self) -> int:

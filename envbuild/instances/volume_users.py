@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from envbuild.errors import WorkFailed, fields
 from envbuild.instances.config import VOLUME, settings_of
-from envbuild.instances.records import EXITED, LOST, Instance
-from envbuild.instances.volumes import Volume
+from envbuild.instances.records import EXITED, LOST, Instance, Instances
+from envbuild.instances.volumes import Volume, Volumes
 from envbuild.record import Record
 from envbuild.store.store import Store
 
@@ -39,11 +39,12 @@ class VolumeInUse(WorkFailed):
 
 def users_of_volumes(store: Store) -> dict[str, list[User]]:
     """Return the users of each volume that has any, by its name."""
+    instances = Instances.of(store.path)
     found: dict[str, list[User]] = {}
-    for one in store.instances.all():
+    for one in instances.all():
         mounts = [mount for mount in settings_of(one).mounts if mount.kind == VOLUME]
         if mounts:
-            running = store.instances.state(one).status not in (EXITED, LOST)
+            running = instances.state(one).status not in (EXITED, LOST)
             for mount in mounts:
                 found.setdefault(mount.source, []).append(User(one, mount.target, mount.read_only, running))
     return found
@@ -61,4 +62,4 @@ def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
         if needed:
             raise VolumeInUse(volume.name, needed)
     for volume in volumes:
-        store.volumes.remove(volume)
+        Volumes.of(store).remove(volume)

@@ -14,8 +14,10 @@ from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
 from envbuild.store.images import sync_file_system
 from envbuild.store.objects import Objects
+from envbuild.store.store import Store
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
+from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import lookup
@@ -34,10 +36,10 @@ class NoSuchVolume(UsageError):
     """No volume has this name."""
 
     name: str
-    near: str | None = None
+    names: tuple[str, ...] = ()
 
     def text(self) -> tuple[str, str]:
-        hint = f"did you mean '{self.near}'?" if self.near else "`envbuild volume ls` lists the volumes"
+        hint = did_you_mean(self.name, self.names, "`envbuild volume ls` lists the volumes")
         return f"there is no volume '{self.name}'", hint
 
 
@@ -60,6 +62,11 @@ class Volumes:
         self._objects = objects
         self._work = work
 
+    @classmethod
+    def of(cls, store: Store) -> Volumes:
+        """Return the volumes of an open store."""
+        return cls(f"{store.path}/volumes", store.trees, store.objects, store.work)
+
     def all(self) -> list[Volume]:
         """Return all volumes, sorted by name."""
         if not os.path.isdir(self.path):
@@ -76,10 +83,7 @@ class Volumes:
         """Return the volume of this name. Raises NoSuchVolume."""
         found = self.get(name)
         if found is None:
-            from difflib import get_close_matches  # only on a mistake
-
-            near = get_close_matches(name, [instance.name for instance in self.all()], 1)
-            raise NoSuchVolume(name, near[0] if near else None)
+            raise NoSuchVolume(name, tuple(volume.name for volume in self.all()))
         return found
 
     def make(self, name: str, tree: Digest | None = None, target: str = "/") -> Volume:

@@ -1,4 +1,5 @@
-"""Calling a function in a child process: for work that enters a namespace or starts threads."""
+"""Functions in a process of their own, forked from this one: for work that enters a namespace, starts threads, or
+outlives this process."""
 
 from __future__ import annotations
 
@@ -108,3 +109,19 @@ def _traceback(error: BaseException) -> str:
     import traceback  # only for bugs
 
     return "".join(traceback.format_exception(error))
+
+
+def run_detached(work: Callable[[], None]) -> None:
+    """Begin `work` in a process that outlives this one and its terminal: it is nobody's child and leads no session.
+
+    This process has one thread.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)

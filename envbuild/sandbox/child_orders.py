@@ -15,10 +15,9 @@ from envbuild.linux import syscalls
 from envbuild.linux.native import DATA, DATA_SIZE
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
-from envbuild.sandbox.child import MOST_PROCESSES, candidates
-from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.child import MAX_PROCESSES, candidates
 from envbuild.sandbox.launcher import REPORTS
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 
 _NUMBERS = {
@@ -106,7 +105,7 @@ def orders_for(request: Request, identity: Identity, *, program: bytes, single: 
     script.special(_FORK)
     script.call("setsid")
     script.call("umask", 0o022)
-    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MOST_PROCESSES, MOST_PROCESSES)))
+    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MAX_PROCESSES, MAX_PROCESSES)))
     for number in capabilities.unbound(last_capability):
         script.call("prctl", syscalls.PR_CAPBSET_DROP, number)
     if not single:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.linux.forked import ChildKilled, call_in_child
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.record import Record
 from envbuild.sandbox import seccomp
@@ -20,6 +21,7 @@ from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.spec import Bind, Request
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, enter_user_namespace, explain
+from envbuild.text.sizes import format_size
 
 ENOUGH_SPACE = 1 << 30
 
@@ -37,7 +39,7 @@ class Finding(Record):
 
 
 def probe(folder: str) -> tuple[Finding, ...]:
-    """Tries everything. `folder` is an existing, writable folder on the file system of the store."""
+    """Try everything. `folder` is an existing, writable directory on the file system of the store."""
     namespace = tried(_namespace)
     findings = [
         Finding(
@@ -72,24 +74,23 @@ class Result:
 
 
 def tried(trial: Callable[[], str]) -> Result:
-    """Runs a trial in a child of its own. What it returns or raises comes back as text."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
+    """Run a trial in a child of its own. What it returns or raises comes back as text."""
+
+    def describe() -> str:
         try:
-            told = f"ok\0{trial()}\0"
+            described = f"ok\0{trial()}\0"
         except EnvbuildError as error:
-            told = f"no\0{error.message}\0{error.hint}"
+            described = f"no\0{error.message}\0{error.hint}"
         except OSError as error:
-            told = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
+            described = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
         except BaseException as error:
-            told = f"no\0{type(error).__name__}: {error}\0"
-        os.write(writing, told.encode(errors="replace")[:4000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        parts = answer.read().decode(errors="replace").split("\0")
-    os.waitpid(child, 0)
+            described = f"no\0{type(error).__name__}: {error}\0"
+        return described
+
+    try:
+        parts = call_in_child(describe).split("\0")
+    except ChildKilled:
+        parts = []
     verdict, text, mend = (*parts, "", "", "")[:3]
     return Result(verdict == "ok", text or "ended without an answer", mend)
 
@@ -238,7 +239,7 @@ def _links(folder: str) -> Finding:
 
 def _space(folder: str) -> Finding:
     free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free for the store"
+    detail = f"{format_size(free)} free for the store"
     mend = "" if free > ENOUGH_SPACE else "envbuild gc, or another disk: ENVBUILD_STORE=DIR"
     return Finding("disk space", free > ENOUGH_SPACE, detail, mend, False, "images")
 
@@ -249,7 +250,7 @@ def _program(name: str, purpose: str, mend: str) -> Finding:
 
 
 class _Folders:
-    """A folder with those that overlayfs needs, removed in the end."""
+    """A directory with those that overlayfs needs, removed in the end."""
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/probe-{os.urandom(4).hex()}"
@@ -261,7 +262,7 @@ class _Folders:
         return self._path
 
     def __exit__(self, *_: object) -> None:
-        # overlayfs leaves a folder without any permission in its work folder.
+        # overlayfs leaves a directory without any permission in its work directory.
         inner = f"{self._path}/work/work"
         if os.path.isdir(inner):
             os.chmod(inner, 0o700)

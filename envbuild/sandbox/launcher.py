@@ -62,7 +62,7 @@ class NoLauncher(MachineLacks):
 
 
 def open_launcher() -> int:
-    """A descriptor of the program, to be executed and never to be changed. Raises NoLauncher."""
+    """Return a descriptor of the program, to be executed and never to be changed. Raises NoLauncher."""
     content = program(os.uname().machine)
     try:
         return open_program(content)
@@ -71,7 +71,7 @@ def open_launcher() -> int:
 
 
 def program(machine: str) -> bytes:
-    """The program for a machine. Raises OSError where there is no code for it."""
+    """Return the program for a machine. Raises OSError where there is no code for it."""
     if machine not in _CODE:
         raise OSError(errno.ENOSYS, f"no launcher for {machine}")
     return elf(machine, _CODE[machine])

@@ -14,9 +14,8 @@ from collections.abc import Callable
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
-from envbuild.sandbox.spec import Request, Secret
+from envbuild.sandbox.spec import Request, SandboxFailure, Secret
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (
@@ -63,11 +62,11 @@ class Detached(Record):
 
 
 def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> tuple[Detached, ...]:
-    """The mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
+    """Return the mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
     `mount_proc` mounts the sandbox's /proc at a path.
 
-    `stage` is a folder of the host that is covered for this, in this mount namespace only; it has two empty
-    folders then, `skeleton` and `root`.
+    `stage` is a directory of the host that is covered for this, in this mount namespace only; it has two empty
+    directories then, `skeleton` and `root`.
     """
     sys = _sys(network)
     devices = [(name, syscalls.open_tree(f"/dev/{name}", recursive=False)) for name in DEVICES]
@@ -90,15 +89,15 @@ def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> 
 
 
 def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[str, bool], ...]:
-    """The paths that a request wants something mounted on, and whether each is a directory. `held` are its binds and
-    scratch folders."""
+    """Return the paths that a request wants something mounted on, and whether each is a directory. `held` are its binds
+    and scratch directories."""
     points = [(SECRETS, True)] if request.secrets else []
     return (*points, *((one.target, one.directory) for one in held))
 
 
 def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
-    """Makes the mount points as empty files and directories below `folder`: the bottom layer of every sandbox, so
-    that none has to be made in what a snapshot keeps."""
+    """Make the mount points as empty files and directories below `folder`: the bottom layer of every sandbox, so that
+    none has to be made in what a snapshot keeps."""
     for target, directory in points:
         path = f"{folder}/{target.strip('/')}"
         os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -107,8 +106,8 @@ def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
 
 
 def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[Detached, ...]:
-    """What a request wants mounted beside its tree, held open, the outer before what lies in it. `sources` are those of
-    its binds."""
+    """Return what a request wants mounted beside its tree, held open, the outer before what lies in it. `sources` are
+    those of its binds."""
     held = [
         Detached(source.descriptor, bind.target, source.directory)
         for bind, source in zip(request.binds, sources, strict=True)
@@ -121,7 +120,7 @@ def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[De
 
 
 def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) -> Request:
-    """Attaches the folders of a request's layers below `stage`; returns the request with its layers there.
+    """Attach the directories of a request's layers below `stage`; return the request with its layers there.
 
     So nothing that a sandbox can read (/proc/mounts has overlayfs' options) tells where on the host they lie.
     """
@@ -143,7 +142,7 @@ def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) ->
 
 
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
-    """Attaches the mounts inside the new root, and returns the mount points that had to be made there."""
+    """Attach the mounts inside the new root, and return the mount points that had to be made there."""
     made: list[str] = []
     for one in mounts:
         made += _ensure(one.target, one.directory)
@@ -186,7 +185,7 @@ def _file_system(kind: str, options: dict[str, str], attributes: int) -> int:
 
 
 def _ensure(target: str, directory: bool) -> list[str]:
-    """Makes a mount point that the tree hides or has as another kind of thing; says what it made."""
+    """Make a mount point that the tree hides or has as another kind of entry; return what was made."""
     path = "/" + target.strip("/")
     if os.path.exists(path) and os.path.isdir(path) == directory:
         return []
@@ -257,7 +256,7 @@ def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
 
 
 def _restrict(stage: str, network: bool) -> None:
-    """Hides and write-protects what of /proc and /sys tells of the host or reaches it."""
+    """Hide and write-protect what of /proc and /sys tells of the host or reaches it."""
     for path in (f"{stage}{path}" for path in READ_ONLY):
         if os.path.exists(path):
             held = syscalls.open_tree(path, recursive=True)

@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.record import assert_never
 from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.idmapped_mounts import shifted_sources
-from envbuild.sandbox.messages import STARTED
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import MOST_OF_A_STEP, receive, send_step
+from envbuild.sandbox.wire import receive, send
 
 _CHUNK = 1 << 16
 _FAILED = 0xFF
@@ -43,19 +43,19 @@ class StepRunner:
 
     @staticmethod
     def takes(request: Request) -> bool:
-        """Whether a request can be run here; all others are the helper's."""
+        """Tell whether a request can be run here; all others are the helper's."""
         special = request.network or request.terminal or request.serve or request.attached or request.unfiltered
-        return not special and len(request.binds) < MOST_OF_A_STEP - 10
+        return not special and len(request.binds) < MAX_RUN_DESCRIPTORS - 10
 
     def close(self) -> None:
-        """Ends the step servers that wait for steps."""
+        """End the step servers that wait for steps."""
         with self._taking:
             for server in self._idle:
                 server.link.close()
             self._idle.clear()
 
     def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
-        """Runs one command without input; `sink` gets its output and errors as they come.
+        """Run one command without input; `sink` gets its output and errors as they come.
 
         Returns when the command and all that it started is gone. Raises SandboxFailure where it could not be started.
         """
@@ -81,7 +81,7 @@ class StepRunner:
         return _Server(*self._helper.serve_steps())
 
     def _end(self, server: _Server) -> None:
-        """Ends a server with all that runs on it, and waits until it is gone."""
+        """End a server with all that runs on it, and wait until it is gone."""
         try:
             self._helper.signal(server.number, signal.SIGKILL)
             while server.link.recv(_CHUNK):
@@ -136,21 +136,21 @@ class _Run:
         return Outcome(code, number, False, seconds, self._made)
 
     def _ask(self, output: int) -> None:
-        """Sends the request, with all that goes with it."""
+        """Send the request, with all that goes with it."""
         link, namespace = self._server.link, self._helper.namespace
         try:
             if namespace is None:
-                send_step(link, self._request, (output,))
+                send(link, Run(self._request), (output,))
                 return
             with shifted_sources(self._request, namespace) as sources:
-                send_step(link, self._request, (output, *sources))
+                send(link, Run(self._request), (output, *sources))
         except SandboxFailure:
             raise
         except OSError:
             pass  # it is gone; why comes as an answer, if it is known
 
     def _wait(self, output: int, deadline: float | None) -> None:
-        """Takes what comes until the step is over: the command's output, how it ended, and what the server says."""
+        """Take what comes until the step is over: the command's output, how it ended, and what the server says."""
         link = self._server.link
         poller = select.poll()
         for descriptor in (output, link.fileno()):
@@ -177,7 +177,7 @@ class _Run:
                     return
 
     def _drain(self, output: int, *, once: bool = False) -> bool:
-        """Takes what the command printed, as far as it is there; False at the end of it."""
+        """Take what the command printed, as far as it is there; False at the end of it."""
         try:
             while data := os.read(output, _CHUNK):
                 self._sink(data)
@@ -188,7 +188,7 @@ class _Run:
         return False
 
     def _take_result(self, result: socket) -> bool:
-        """Takes one word of the step's process 1; False after the last."""
+        """Take one word of the step's process 1; False after the last."""
         word = result.recv(16)
         if len(word) == 4:
             self._status = int.from_bytes(word, "little")
@@ -197,21 +197,27 @@ class _Run:
         return bool(word)
 
     def _take_answer(self, link: socket) -> bool:
-        """Takes one word of the server; False when it is gone. Raises what it says is wrong."""
-        message = receive(link)
-        if message is None:
+        """Take one word of the server; False when it is gone. Raises what it says is wrong."""
+        received = receive(link, STEP_ANSWERS)
+        if received is None:
             return False
-        kind, payload, descriptors = message
-        if kind == STARTED and descriptors:
-            self._made, self._chdir = payload
-            self._result = socket(fileno=descriptors[0])
-            return True
-        if kind == "failed":
-            raise SandboxFailure(*payload)
-        raise SandboxBug(str(payload[0]))
+        answer, descriptors = received
+        match answer:
+            case StepStarted(made, chdir):
+                if not descriptors:
+                    raise SandboxBug("a step's result has no socket")
+                self._made, self._chdir = made, chdir
+                self._result = socket(fileno=descriptors[0])
+            case Failed(reason, hint):
+                raise SandboxFailure(reason, hint)
+            case Bug(traceback):
+                raise SandboxBug(traceback)
+            case _:
+                assert_never(answer)
+        return True
 
     def _raise_problem(self) -> None:
-        """Raises SandboxFailure if the command was not executed."""
+        """Raise SandboxFailure if the command was not executed."""
         if self._told[:1] == bytes((_FAILED,)) and len(self._told) > 2:
             place, number = self._told[1:3]
             name = self._request.directory if place == self._chdir else self._request.argv[0]

@@ -19,13 +19,13 @@ from envbuild.linux import syscalls
 from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import FORWARDED, Confinement
 from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.idmapped_mounts import open_sources, received_sources
-from envbuild.sandbox.init import become_root, begin, described, enter_tree, prepare, trace
+from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
+from envbuild.sandbox.init import become_root, begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
-from envbuild.sandbox.messages import STARTED
+from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
+from envbuild.sandbox.spec import SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
-from envbuild.sandbox.wire import receive_step, receive_with_descriptors, send, send_descriptors
+from envbuild.sandbox.wire import receive, receive_with_descriptors, send, send_descriptors
 
 _OF_A_STEP = (
     syscalls.CLONE_NEWNS
@@ -40,7 +40,7 @@ _FIRST_FREE = 10
 
 
 def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> None:
-    """Does all that the process does; never returns.
+    """Do all that the process does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then the socket on which steps are asked for. Where
     ids are `shifted`, the sources of a request come with it.
@@ -73,16 +73,16 @@ def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> No
     except EOFError:
         pass  # nobody wants more
     except (EnvbuildError, OSError) as error:
-        _tell(link, "failed", described(error))
+        _report(link, failed(error))
     except BaseException as error:
-        _tell(link, "bug", (trace(error), ""))
+        _report(link, Bug(trace(error)))
     finally:
         os._exit(0)
 
 
-def _tell(link: socket | None, kind: str, payload: tuple[str, str]) -> None:
+def _report(link: socket | None, problem: Failed | Bug) -> None:
     if link is not None:
-        send(link, kind, payload)
+        send(link, problem)
 
 
 class _StepServer:
@@ -101,7 +101,7 @@ class _StepServer:
         self._pid = 0
 
     def prepare(self) -> None:
-        """Makes the namespaces of the next step, and what all steps have in them."""
+        """Make the namespaces of the next step, and what all steps have in them."""
         # A process can't have its children in a third process namespace before it has taken back the second.
         syscalls.setns(self._processes, syscalls.CLONE_NEWPID)
         syscalls.unshare(_OF_A_STEP)
@@ -136,12 +136,15 @@ class _StepServer:
         self._next = _Waiting(pid, orders, result)
 
     def run_one(self, link: socket) -> None:
-        """Takes one request and runs it. Raises EOFError when there is none, SandboxFailure and OSError."""
-        request, descriptors = receive_step(link)
+        """Take one request and run it. Raises EOFError when there is none, SandboxFailure and OSError."""
+        received = receive(link, RUN)
+        if received is None:
+            raise EOFError("nobody asks for more steps")
+        request, descriptors = received[0].request, received[1]
         if not descriptors:
             raise SandboxFailure("what the step was to have did not arrive", "run the same command again")
         output, *rest = descriptors
-        sources = received_sources(request, tuple(rest)) if self._shifted else open_sources(request)
+        sources = arrange_sources(request, tuple(rest)) if self._shifted else open_sources(request)
         if self._pid:
             # Gone with it are its mounts, which the new ones stand on.
             os.waitpid(self._pid, 0)
@@ -167,7 +170,7 @@ class _StepServer:
             finally:
                 syscalls.setns(self._home, syscalls.CLONE_NEWNS)
                 os.close(output)
-            send(link, STARTED, (made, orders.chdir), (waiting.result.fileno(),))
+            send(link, StepStarted(made, orders.chdir), (waiting.result.fileno(),))
 
 
 class _Waiting:
@@ -185,7 +188,7 @@ def _open(path: str) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The same file under a number that no standard descriptor of a step's process 1 has."""
+    """Return the same file under a number that no standard descriptor of a step's process 1 has."""
     if descriptor >= _FIRST_FREE:
         return descriptor
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
@@ -194,7 +197,7 @@ def _above(descriptor: int) -> int:
 
 
 def _give(output: int, identity: Identity) -> None:
-    """Makes the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
+    """Make the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
     try:
         os.fchown(output, identity.uid, identity.gid)
     except OSError:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 from envbuild.store.fetched import fetched_object
-from envbuild.store.permissions import close_to_others
+from envbuild.store.owner import close_to_others
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR
@@ -45,12 +46,17 @@ class Findings(Record):
     repaired: bool
 
 
-def check(store: Store, *, repair: bool = False) -> Findings:
-    """Reads the whole store. The process should be in its user namespace, to read what belongs to others."""
+def check(
+    store: Store, check_instances: Callable[[bool], list[Problem]] = lambda repair: [], *, repair: bool = False
+) -> Findings:
+    """Read the whole store. The process should be in its user namespace, to read what belongs to others.
+
+    `check_instances` finds and, if it is told to, mends what is wrong with instances.
+    """
     with store.alone(wait=True):
         if not store.database.read_only:
             close_to_others(store.path, thorough=True)
-        return _Check(store).run(repair)
+        return _Check(store).run(check_instances, repair)
 
 
 class _Check:
@@ -67,7 +73,7 @@ class _Check:
         self._size = 0
         self._count = {"trees": 0, "objects": 0, "layers": 0}
 
-    def run(self, repair: bool) -> Findings:
+    def run(self, check_instances: Callable[[bool], list[Problem]], repair: bool) -> Findings:
         self._database()
         self._trees()
         self._objects()
@@ -79,7 +85,7 @@ class _Check:
         self._spread()
         self._layers()
         self._records()
-        self._instances()
+        self._problems += check_instances(repair)
         if repair and self._problems:
             self._repair()
         return Findings(
@@ -169,7 +175,7 @@ class _Check:
         return state.hexdigest()
 
     def _spread(self) -> None:
-        """A directory with something damaged in it is damaged itself."""
+        """Mark all directories that something damaged lies in: they are damaged, too."""
         pending = list(self._bad_trees)
         while pending:
             for parent in self._parents.get(pending.pop(), ()):
@@ -191,7 +197,8 @@ class _Check:
                     self._bad_layers.add(layer)
 
     def _layer_reason(self, folder: str, tree: Digest) -> str:
-        """Every file of a layer has to be the pool's inode for the tree's entry at its path."""
+        """Return why a layer is damaged, "" if it is not: every file has to be the pool's inode for its tree's
+        entry."""
         for where, _, names in os.walk(folder):
             for name in names:
                 full = f"{where}/{name}"
@@ -218,10 +225,6 @@ class _Check:
         for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
 
-    def _instances(self) -> None:
-        for one in self._store.instances.damaged():
-            self._tell("instance", one.name, one.reason)
-
     def _repair(self) -> None:
         store = self._store
         aside = f"{store.path}/{DAMAGED}"
@@ -241,12 +244,9 @@ class _Check:
             os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
         for layer in self._bad_layers:
             remove(f"{store.stacks.path}/{layer}")
-        for one in store.instances.damaged():
-            if not store.instances.is_supervised(one):
-                store.instances.put_aside(one)
 
     def _drop_stacks(self) -> None:
-        """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
+        """Drop the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
         rows = self._store.database.rows("SELECT tree, below, layer FROM stacks")
         dropped = {tree for tree, _, layer in rows if tree in self._bad_trees or layer in self._bad_layers}
         grown = True

@@ -54,12 +54,12 @@ class Images:
         self._database = database
 
     def get(self, digest: Digest) -> Image | None:
-        """The image of this whole digest."""
+        """Return the image of this whole digest."""
         row = self._database.row("SELECT * FROM images WHERE digest = ?", (digest,))
         return None if row is None else _image(row)
 
     def put(self, image: Image) -> None:
-        """Records an image; of one that is there already, the detail of its last build is kept."""
+        """Record an image; of one that is there already, the detail of its last build is kept."""
         failpoints.at(failpoints.IMAGE)
         self._database.write(
             "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
@@ -68,12 +68,12 @@ class Images:
         )
 
     def of_tree(self, tree: Digest) -> Image | None:
-        """The newest image with this tree."""
+        """Return the newest image with this tree."""
         row = self._database.row("SELECT * FROM images WHERE tree = ? ORDER BY made DESC LIMIT 1", (tree,))
         return None if row is None else _image(row)
 
     def all(self) -> list[Image]:
-        """All images, the newest first."""
+        """Return all images, the newest first."""
         return [_image(row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]
 
     def starting_with(self, digits: str) -> list[Digest]:
@@ -84,25 +84,25 @@ class Images:
         return [row[0] for row in rows]
 
     def fail(self, failure: Failure) -> None:
-        """Keeps where a recipe's last build failed."""
+        """Keep where a recipe's last build failed."""
         self._database.write(
             "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
             (failure.recipe, failure.tree, failure.facts, failure.detail, failure.made),
         )
 
     def succeed(self, recipe: str) -> None:
-        """Drops the failure of a recipe that was built."""
+        """Drop the failure of a recipe that was built."""
         if self._database.row("SELECT 1 FROM failures WHERE recipe = ?", (recipe,)) is not None:
             self._database.write("DELETE FROM failures WHERE recipe = ?", (recipe,))
 
     def failure(self, recipe: str | None) -> Failure | None:
-        """The failure of this recipe, or the last one of all."""
+        """Return the failure of this recipe, or the last one of all."""
         where, values = ("WHERE recipe = ?", (recipe,)) if recipe else ("", ())
         row = self._database.row(f"SELECT * FROM failures {where} ORDER BY made DESC LIMIT 1", values)
         return None if row is None else _failure(row)
 
     def failures(self) -> list[Failure]:
-        """Where the last builds of recipes failed."""
+        """Return where the last builds of recipes failed."""
         return [_failure(row) for row in self._database.rows("SELECT * FROM failures")]
 
 
@@ -115,7 +115,7 @@ def _failure(row: Sequence[Any]) -> Failure:
 
 
 def sync_file_system(path: str) -> None:
-    """Writes all that was changed on the file system of `path` to disk: syncfs(2)."""
+    """Write all that was changed on the file system of `path` to disk: syncfs(2)."""
     import ctypes  # only where something was built
 
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

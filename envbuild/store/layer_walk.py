@@ -36,9 +36,9 @@ _CODE = {
         "41a9fd7bc3a8c0035fd6"
     ),
 }
-"""What layer_walk_MACHINE.S beside this file assembles to. Its argv from the second on is folders; behind the code lies
-a pair of seconds and nanoseconds for each. It exits with 0 if nothing in a folder has a change time after that, with
-another status otherwise."""
+"""What layer_walk_MACHINE.S beside this file assembles to. Its argv from the second on is directories; behind the code
+lies a pair of seconds and nanoseconds for each. It exits with 0 if nothing in a directory has a change time after that,
+with another status otherwise."""
 _TIME = struct.Struct("=2q")
 _SECOND = 1_000_000_000
 
@@ -57,7 +57,7 @@ class LayerWalk:
 
     @classmethod
     def start(cls, path: str, times: Mapping[str, int]) -> LayerWalk | None:
-        """Start a walk over layers, folders in `path`, that looks for changes after a time in each (nanoseconds).
+        """Start a walk over layers, directories in `path`, that looks for changes after a time in each (nanoseconds).
         Returns None where there is nothing to walk over, or no such program for this machine."""
         if not times:
             return None

@@ -7,11 +7,11 @@ Layers are checked when they are mounted (store/stacks.py), directories of trees
 from __future__ import annotations
 
 import json
-import marshal
-import os
 import time
 from collections.abc import Callable, Sequence
 
+from envbuild.errors import EnvbuildError
+from envbuild.linux.forked import call_in_child
 from envbuild.store import stacks
 from envbuild.store.database import StoreDamaged
 from envbuild.store.missing_objects import put_aside
@@ -69,20 +69,15 @@ def _find_missing(store: Store, synced: int) -> None:
 
 def _in_namespace(store: Store, find: Callable[[], list[str]]) -> Sequence[str]:
     """Return what `find` returns in a child that may read the files of all users of an image."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        try:
-            from envbuild.sandbox.user_namespace import enter_user_namespace  # once after each start of the machine
 
-            store.owners_observable = enter_user_namespace().kind != "single"
-            with os.fdopen(writing, "wb") as pipe:
-                pipe.write(marshal.dumps(find()))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        found = pipe.read()
-    os.waitpid(child, 0)
-    # A child that could not enter has nothing to say: then every file is checked when it is used.
-    return marshal.loads(found) if found else ()
+    def find_inside() -> list[str]:
+        from envbuild.sandbox.user_namespace import enter_user_namespace  # once after each start of the machine
+
+        store.owners_observable = enter_user_namespace().kind != "single"
+        return find()
+
+    try:
+        damaged: list[str] = call_in_child(find_inside)
+    except (EnvbuildError, OSError):
+        return ()  # the child could not enter the namespace: then every file is checked when it is used
+    return damaged

@@ -20,7 +20,7 @@ Shape = object
 the fields that an object has, those with `?` behind their names if they have to be there at all, or of the one field
 `*`, for any number of any name; a set of shapes, any of which will do. None stands for itself."""
 
-_MOST = 1 << 63
+_MAX_INTEGER = 1 << 63
 """Numbers are smaller than this, so that each has a calendar's date or a duration or at least can be shown."""
 
 _STEP = {
@@ -67,7 +67,7 @@ KNOWN = {
 
 
 def read_text(text: str, shape: Shape, what: str) -> dict[str, Any]:
-    """What a text says. Raises StoreDamaged, which says that it was `what`."""
+    """Return what a text says. Raises StoreDamaged, which says that it was `what`."""
     try:
         plain: dict[str, Any] = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
@@ -78,18 +78,18 @@ def read_text(text: str, shape: Shape, what: str) -> dict[str, Any]:
 
 
 def typed(row: Sequence[Any], shapes: Sequence[Shape], what: str) -> Sequence[Any]:
-    """A row whose values fit. Raises StoreDamaged."""
+    """Return a row whose values fit. Raises StoreDamaged."""
     if len(row) != len(shapes) or not all(map(fits, row, shapes)):
         raise StoreDamaged(f"{what} is not as envbuild writes it")
     return row
 
 
 def fits(value: object, shape: Shape) -> bool:
-    """Whether a value has this shape."""
+    """Tell whether a value has this shape."""
     if isinstance(shape, type):
         if shape in (int, float):
             number = isinstance(value, int if shape is int else (int, float)) and not isinstance(value, bool)
-            return number and -_MOST < value < _MOST  # type: ignore[operator]  # no NaN is
+            return number and -_MAX_INTEGER < value < _MAX_INTEGER  # type: ignore[operator]  # no NaN is
         return isinstance(value, shape)
     if isinstance(shape, list):
         return isinstance(value, list | tuple) and all(fits(one, shape[0]) for one in value)
@@ -103,7 +103,7 @@ def fits(value: object, shape: Shape) -> bool:
 
 
 def _has_fields(value: dict[str, object], shape: dict[str, Shape]) -> bool:
-    """Whether an object has the fields of a shape; another version of envbuild may have given it more."""
+    """Tell whether an object has the fields of a shape; another version of envbuild may have given it more."""
     if "*" in shape:
         return all(fits(one, shape["*"]) for one in value.values())
     for name, inner in shape.items():

@@ -21,7 +21,7 @@ class StoredTrees:
         self._decoded: dict[Digest, tuple[Entry, ...]] = {}
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
-        """The entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
+        """Return the entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
         decoded = self._decoded.get(digest)
         if decoded is None:
             row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
@@ -36,11 +36,11 @@ class StoredTrees:
             try:
                 decoded = self._remember(digest, decode(row[0]))
             except ValueError as error:
-                raise StoreDamaged(f"directory {digest[:12]} is no directory: {error}") from error
+                raise StoreDamaged(f"directory {digest[:12]} is not a directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:
-        """Keeps a directory and returns its digest."""
+        """Keep a directory and return its digest."""
         listed = tuple(sorted(entries))
         body = encode(listed)
         digest = digest_of(body)
@@ -51,21 +51,21 @@ class StoredTrees:
         return digest
 
     def has(self, digest: Digest) -> bool:
-        """Whether this directory is kept; all that lies in it is then kept too."""
+        """Tell whether this directory is kept; all that lies in it is then kept too."""
         return digest in self._decoded or (
             self._database.row("SELECT 1 FROM trees WHERE digest = ?", (digest,)) is not None
         )
 
     def knows(self, digest: Digest) -> bool:
-        """Whether this directory was kept or loaded lately."""
+        """Tell whether this directory was kept or loaded lately."""
         return digest in self._decoded
 
     def forget(self) -> None:
-        """Drops what is held in memory, after rows were removed."""
+        """Drop what is held in memory, after rows were removed."""
         self._decoded.clear()
 
     def save_all(self, directories: Mapping[Digest, tuple[Entry, ...]], bodies: Mapping[Digest, bytes]) -> None:
-        """Keeps several directories; all of them, if it is called in a transaction."""
+        """Keep several directories; all of them, if it is called in a transaction."""
         failpoints.at(failpoints.TREES)
         self._database.write_many("INSERT OR IGNORE INTO trees VALUES (?, ?)", list(bodies.items()))
         for digest, listed in directories.items():

@@ -32,7 +32,7 @@ class Workspace(Record):
 
 
 class WorkArea:
-    """The work folder of one store."""
+    """The work directory of one store."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class WorkArea:
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
-        """A fresh workspace, removed in the end with all that is in it."""
+        """Yield a fresh workspace, removed in the end with all that is in it."""
         path, descriptor = self._take_idle() or self._claim()
         try:
             os.mkdir(f"{path}/upper", 0o755)
@@ -92,13 +92,13 @@ class WorkArea:
             raise failures[0]
 
     def _take_idle(self) -> tuple[str, int] | None:
-        """A workspace that was used before. Not the last one: it may be mounted for a moment yet."""
+        """Return a workspace that was used before. Not the last one: it may be mounted for a moment yet."""
         with self._claiming:
             return self._idle.popleft() if len(self._idle) > 1 else None
 
     @contextmanager
     def file(self) -> Iterator[str]:
-        """The path of a file that does not exist yet; what was made there is removed in the end."""
+        """Yield the path of a file that does not exist yet; what was made there is removed in the end."""
         with self._claiming:
             if self._owner != os.getpid():
                 self._shared, self._shared_descriptor = self._claim()
@@ -114,7 +114,7 @@ class WorkArea:
 
     @contextmanager
     def exclusive(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Waits until no other thread or process holds `name`, and holds it. `on_wait` is called if it has to wait."""
+        """Wait until no other thread or process holds `name`, and hold it. `on_wait` is called if it has to wait."""
         path = f"{self.path}/{name}.lock"
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -134,7 +134,7 @@ class WorkArea:
             os.close(descriptor)
 
     def tidy(self) -> None:
-        """Removes what processes that are gone have left."""
+        """Remove what processes that are gone have left."""
         for name in os.listdir(self.path):
             path = f"{self.path}/{name}"
             try:
@@ -152,7 +152,7 @@ class WorkArea:
                 os.close(descriptor)
 
     def release(self) -> None:
-        """Gives up what `file` holds between its uses, at the end of a command."""
+        """Give up what `file` holds between its uses, at the end of a command."""
         if self._owner == os.getpid() and self._shared is not None:
             remove(self._shared)
             os.close(self._shared_descriptor)
@@ -174,7 +174,7 @@ class WorkArea:
 
 
 def _is_clean(path: str) -> bool:
-    """Whether nothing is left in a workspace but overlayfs' own folder, which another mount can use then."""
+    """Tell whether nothing is left in a workspace but overlayfs' own directory, which another mount can use then."""
     try:
         if os.listdir(path) != ["work"]:
             return False

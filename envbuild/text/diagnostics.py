@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from unicodedata import category, combining, east_asian_width
+from unicodedata import category
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.text.width import columns
 
-MOST_SHOWN = 1_000
+MAX_SHOWN = 1_000
 """Diagnostics that are shown of one file; the others are counted."""
-LONGEST_MESSAGE = 2_000
-LONGEST_LINE = 400
+MAX_MESSAGE = 2_000
+MAX_LINE = 400
 """Characters of a line that are shown."""
 
 
@@ -43,11 +44,11 @@ class RecipeErrors(UsageError):
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
+    """Return the diagnostics as a user reads them, with an empty line between two; no newline at the end."""
     found = list(diagnostics)
-    parts = [_render_one(diagnostic) for diagnostic in found[:MOST_SHOWN]]
-    if len(found) > MOST_SHOWN:
-        parts.append(f"error: and {len(found) - MOST_SHOWN} more like these")
+    parts = [_render_one(diagnostic) for diagnostic in found[:MAX_SHOWN]]
+    if len(found) > MAX_SHOWN:
+        parts.append(f"error: and {len(found) - MAX_SHOWN} more like these")
     return "\n\n".join(parts)
 
 
@@ -64,7 +65,7 @@ def _render_one(diagnostic: Diagnostic) -> str:
         lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
         before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
         under = diagnostic.source[diagnostic.column - 1 :][: diagnostic.length]
-        carets = "^" * max(1, sum(_width(character) for character in under))
+        carets = "^" * max(1, columns(_printable(under)))
         lines.append(f"{gutter} {_blank(before)}{carets} {diagnostic.hint}".rstrip())
     else:
         lines.append(f"{edge} --> {diagnostic.file}")
@@ -75,34 +76,28 @@ def _render_one(diagnostic: Diagnostic) -> str:
 
 
 def _cut(diagnostic: Diagnostic) -> Diagnostic:
-    """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
+    """Return the diagnostic with what it shows of a message or line that no screen holds: of this the part around the
     place."""
-    if len(diagnostic.message) > LONGEST_MESSAGE:
-        diagnostic = diagnostic.replace(message=diagnostic.message[:LONGEST_MESSAGE] + "...")
-    if len(diagnostic.source) <= LONGEST_LINE:
+    if len(diagnostic.message) > MAX_MESSAGE:
+        diagnostic = diagnostic.replace(message=diagnostic.message[:MAX_MESSAGE] + "...")
+    if len(diagnostic.source) <= MAX_LINE:
         return diagnostic
-    start = max(0, diagnostic.column - 1 - LONGEST_LINE // 4)
+    start = max(0, diagnostic.column - 1 - MAX_LINE // 4)
     head = "..." if start else ""
     return diagnostic.replace(
-        source=head + diagnostic.source[start : start + LONGEST_LINE] + "...",
+        source=head + diagnostic.source[start : start + MAX_LINE] + "...",
         column=diagnostic.column - start + len(head),
-        length=min(diagnostic.length, LONGEST_LINE // 4),
+        length=min(diagnostic.length, MAX_LINE // 4),
     )
 
 
 def _blank(text: str) -> str:
-    """White space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
-    return "".join("\t" if character == "\t" else " " * _width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    if combining(character):
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    """Return white space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
+    return "".join("\t" if character == "\t" else " " * columns(character) for character in _printable(text))
 
 
 def _printable(line: str) -> str:
-    """The line with what would move the cursor or can't be seen replaced."""
+    """Return the line with what would move the cursor or can't be seen replaced."""
     return "".join(
         character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in line

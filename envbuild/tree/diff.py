@@ -22,7 +22,7 @@ class Change(NamedTuple):
 
 
 def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
-    """The changes that lead from tree `a` to tree `b`, sorted within each directory.
+    """Return the changes that lead from tree `a` to tree `b`, sorted within each directory.
 
     Equal subtrees are skipped without being loaded: the cost grows with the change, not with the trees.
     """
@@ -49,7 +49,8 @@ def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
 
 
 def expanded(trees: Trees, changes: Iterable[Change]) -> Iterator[Change]:
-    """The changes with one for each path inside a directory that was added or removed, behind the directory's own.
+    """Return the changes with one for each path inside a directory that was added or removed, behind the directory's
+    own.
 
     Where a directory took the place of something else, or the other way round, that is a change of its path and the
     paths inside are changes beside it.
@@ -69,7 +70,8 @@ def expanded(trees: Trees, changes: Iterable[Change]) -> Iterator[Change]:
 
 
 def aspects(change: Change) -> tuple[str, ...]:
-    """In what a path of both trees differs: of `kind`, `content`, `target`, `mode`, `owner`, `time`, `xattrs`."""
+    """Return in what a path of both trees differs: some of `kind`, `content`, `target`, `mode`, `owner`, `time`,
+    `xattrs`."""
     before, after = change.before, change.after
     if before is None or after is None:
         return ()
@@ -91,7 +93,7 @@ def aspects(change: Change) -> tuple[str, ...]:
 
 
 def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
-    """How many entries are new or changed in `b` against `a`, and the bytes of the files among them."""
+    """Return how many entries are new or changed in `b` against `a`, and the bytes of the files among them."""
     count = size = 0
     for change in diff(trees, a, b):
         if change.after is None:
@@ -106,5 +108,5 @@ def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
 
 
 def own(entry: Entry) -> Entry:
-    """An entry without its content: what remains is the directory's own."""
+    """Return an entry without its content: what remains is the directory's own."""
     return entry._replace(digest="")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
-from envbuild.ui.humanize import count, duration, size
+from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import clean, visible
 from envbuild.ui.stream import Output
 
@@ -48,7 +49,7 @@ def finished_in_words(event: StepFinished) -> str:
     """Return `1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
     if not event.files and not event.size:
         return f"{duration(event.seconds)} (nothing changed)"
-    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {size(event.size)})"
+    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {format_size(event.size)})"
 
 
 def notice_lines(notice: Notice, output: Output) -> list[str]:

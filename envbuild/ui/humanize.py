@@ -1,34 +1,8 @@
-"""Figures as people read them: sizes, durations, points in time."""
+"""Figures as people read them: durations, ages, counts."""
 
 from __future__ import annotations
 
-import time
-
-
-def size(count: int) -> str:
-    """Return bytes in decimal units with one digit after the point: `999 B`, `1.2 kB`, `3.4 MB`."""
-    if abs(count) < 1000:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if abs(value) < 999.95:  # what would round to 1000.0 is 1.0 of the next unit
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} PB"
-
-
-def parse_size(text: str) -> int | None:
-    """Return bytes of `500MB`, `1.5 GB`, `20G` or a plain number; decimal units, and binary ones as `GiB`.
-
-    None for others.
-    """
-    import re
-
-    match = re.fullmatch(r"\s*([0-9]{1,19}(?:\.[0-9]{1,19})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
-    if match is None or (match[3] and not match[2]):
-        return None
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+from envbuild.text.sizes import format_size
 
 
 def duration(seconds: float) -> str:
@@ -52,6 +26,8 @@ def ago(then: float, now: float) -> str:
     """
     past = now - then
     if past < -1:
+        from envbuild.text.dates import iso  # hardly ever
+
         return iso(then)
     if past < 10:
         return "just now"
@@ -68,14 +44,6 @@ def ago(then: float, now: float) -> str:
     return f"{count(int(past / (86400 * 365)), 'year')} ago"
 
 
-def iso(moment: float) -> str:
-    """Return seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
-    except (ValueError, OverflowError, OSError):
-        return f"{moment:g} seconds since 1970"
-
-
 def count(number: int, noun: str) -> str:
     """Return `1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -83,4 +51,4 @@ def count(number: int, noun: str) -> str:
 
 def amount(number: int, unit: str) -> str:
     """Return a number of `unit`, with bytes as a size."""
-    return size(number) if unit in ("bytes", "B") else f"{number} {unit}".rstrip()
+    return format_size(number) if unit in ("bytes", "B") else f"{number} {unit}".rstrip()

@@ -167,7 +167,7 @@ class TestIn:
         (one.folder / "there" / "d" / "e").symlink_to(one.folder / "elsewhere")
         (one.folder / "there" / "d" / "a").symlink_to(one.folder / "elsewhere" / "a")
         done = cp(one, "one:/d", "there", code=1)
-        assert "is a folder, and a link is in its way" in done.err
+        assert "is a directory, and a link is in its way" in done.err
         assert os.listdir(one.folder / "elsewhere") == []
         assert (one.folder / "there" / "d" / "a").read_text() == "a\n"
 
@@ -194,7 +194,7 @@ class TestIn:
         os.mkfifo(one.folder / "odd" / "fifo")
         one.write("odd/file", "text")
         done = cp(one, "odd", "one:/")
-        assert "odd/fifo is left out: it is a FIFO" in done.err
+        assert "odd/fifo is left out: it is a named pipe" in done.err
         assert inside(one, "/odd/file") == ["text\n"]
 
 

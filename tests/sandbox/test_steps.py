@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from envbuild.sandbox import child_orders, launcher
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 from tests.conftest import BUSYBOX
 from tests.sandbox.test_sandbox import DRIVER, Box

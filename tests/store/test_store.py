@@ -305,7 +305,8 @@ def test_leftovers_of_dead_processes_are_removed_and_those_of_the_living_kept(in
 def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
     inside("""
         from envbuild.store.gc import collect
-        from envbuild.store.alone import StoreInUse
+        from envbuild.store.reachability import Pins
+        from envbuild.store.database import StoreInUse
         import json
         kept, lost = tree(a="kept"), tree(b="lost")
         store.layers(kept); store.layers(lost)
@@ -316,11 +317,11 @@ def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
             other = Store.open(sys.argv[1]); other.share()
             import time; time.sleep(60); os._exit(0)
         import time; time.sleep(0.3)
-        try: collect(store, wait=False)
+        try: collect(store, Pins, wait=False)
         except StoreInUse: pass
         else: raise AssertionError("somebody was in")
         os.kill(child, 9); os.waitpid(child, 0)
-        freed = collect(store, wait=False)
+        freed = collect(store, Pins, wait=False)
         assert (freed.layers, freed.objects) == (1, 1), freed
         assert store.layers(kept) and store.objects.read(lookup(store.trees, kept, b"a")) == b"kept"
         assert not store.trees.has(lost)
@@ -414,6 +415,7 @@ def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
     inside("""
         from envbuild.store.fsck import check
         from envbuild.store.gc import collect
+        from envbuild.store.reachability import Pins
         base = tree(a="1", b="2")
         store.layers(base)
         top = run(base, lambda upper: os.symlink("3", f"{upper}/c")).tree
@@ -422,12 +424,12 @@ def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
         folded = store.layers(top)
         store.images.put(Image("1" * 64, top, "{}", "{}", 1.0))
         store.tags.move([("web", "latest")], "1" * 64, "test")
-        collect(store)
+        collect(store, Pins)
         assert store.layers(top) == folded and os.listdir(f"{sys.argv[1]}/layers") == [os.path.basename(folded[0])]
         assert not check(store).problems
         store.tags.remove("web", "latest", "test", force=True)
         store.database.write("DELETE FROM history")
-        collect(store)
+        collect(store, Pins)
         assert os.listdir(f"{sys.argv[1]}/layers") == []
     """)
 

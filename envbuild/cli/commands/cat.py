@@ -10,8 +10,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.image_path import entry_at
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
-from envbuild.tree.apply import KIND_WORDS
-from envbuild.tree.entry import FILE
+from envbuild.tree.entry import FILE, KIND_WORDS
 
 DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 

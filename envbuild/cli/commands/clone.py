@@ -7,6 +7,8 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.instances.config import VOLUME
+from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,17 +75,18 @@ def _clone(
         store.sparse_limit = environment.sparse_limit()
         store.share()
         enter_for(store)
-        source = store.instances.find(arguments.instance)
+        instances = Instances.of(store.path)
+        source = instances.find(arguments.instance)
         if store.images.get(source.image) is None:
             raise WorkFailed(
                 f"{source.name} was not made from an image", "open a shell in an image, and clone that instance"
             )
-        name = arguments.name or name_of_clone(store.instances, source.name)
+        name = arguments.name or name_of_clone(instances, source.name)
         config = settings_of_clone(source, ports)
         with paused(source):
             tree = tree_of(store, source)
             if not arguments.share:
-                config = copied_volumes(store.volumes, config, name)
+                config = copied_volumes(Volumes.of(store), config, name)
         origin = Origin(source.image, source.reference, tree, load(source.facts))
         instance, warnings = launch_in_background(background, store, origin, config, machine_of(environment), name=name)
     environment.warn(warnings)

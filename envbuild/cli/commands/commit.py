@@ -12,7 +12,7 @@ from envbuild.drift.commit import CommitRequest, commit
 from envbuild.errors import UsageError
 from envbuild.images.reference import parse_tag, split_name
 from envbuild.instances.control_client import paused
-from envbuild.instances.records import Instance
+from envbuild.instances.records import Instance, Instances
 from envbuild.store.store import Store
 from envbuild.ui.reports.drift import commit_lines, commit_plain
 from envbuild.ui.sanitize import visible
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     interrupt_on_termination()
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
-        instance = store.instances.find(arguments.instance)
+        instance = Instances.of(store.path).find(arguments.instance)
         name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
             name,

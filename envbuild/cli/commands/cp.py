@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import DISK_TROUBLE, UsageError, WorkFailed
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     name = source.instance if source.instance is not None else target.instance
     assert name is not None
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(name)
+        instance = Instances.of(store.path).find(name)
         from envbuild.cli.user_namespace import enter_for
         from envbuild.instances.config import settings_of
         from envbuild.instances.copy import check_mounts

@@ -8,6 +8,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.group_options import add_options, display_of_group, load_group_of
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
@@ -45,11 +46,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     elif arguments.volumes:
         raise UsageError("--volumes removes what a file declares", "name the file: envbuild down FILE --volumes")
     with Store.open(environment.store_path()) as store:
-        found = members(store.instances, name)
+        instances = Instances.of(store.path)
+        found = members(instances, name)
         shown = display_of_group([member.service for member in found], environment)
         if not found and group is None:
-            shown(no_such_group(store.instances, name))
-        stop_members(store.instances, found, shown, arguments.time)
+            shown(no_such_group(instances, name))
+        stop_members(instances, found, shown, arguments.time)
         if found or arguments.volumes:
             # What they wrote belongs to users of their own.
             enter_for(store)

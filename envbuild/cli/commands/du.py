@@ -8,7 +8,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 DESCRIPTION = "Show how much disk space the store uses, and how much of it only one image needs."
@@ -43,14 +43,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             plain[kind] = [{"name": name, "size": count} for name, count in each]
         print_json(plain, environment.stdout)
         return 0
-    rows = [(part, size(getattr(used, part))) for part in parts]
-    table(("PART", "ON DISK"), [*rows, ("total", size(used.total))], stream=environment.stdout, right=(1,))
+    rows = [(part, format_size(getattr(used, part))) for part in parts]
+    table(("PART", "ON DISK"), [*rows, ("total", format_size(used.total))], stream=environment.stdout, right=(1,))
     environment.stdout.write("\n")
-    images = [(names[row.image] or row.image[:12], size(row.size), size(row.own)) for row in used.images]
+    images = [(names[row.image] or row.image[:12], format_size(row.size), format_size(row.own)) for row in used.images]
     table(("IMAGE", "FILES", "ITS OWN"), images, stream=environment.stdout, right=(1, 2))
     for head, each in (("INSTANCE", used.each_instance), ("VOLUME", used.each_volume)):
         if each:
             environment.stdout.write("\n")
-            rows = [(name, size(count)) for name, count in each]
+            rows = [(name, format_size(count)) for name, count in each]
             table((head, "ON DISK"), rows, stream=environment.stdout, right=(1,))
     return 0

@@ -9,7 +9,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -34,13 +34,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(path: str, repair: bool) -> Findings:
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import check_instances
     from envbuild.store.fsck import check
 
     with Store.open(path, create=False) as store:
         enter_for(store)
+        instances = Instances.of(path)
         if not store.database.read_only:
             store.tidy()
-        return check(store, repair=repair)
+            instances.tidy()
+        return check(store, lambda repairs: check_instances(instances, repairs), repair=repair)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -79,7 +83,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(
-            f"{found.objects} files ({size(found.size)}), {found.trees} directories, {found.layers} layers: "
+            f"{found.objects} files ({format_size(found.size)}), {found.trees} directories, {found.layers} layers: "
             f"{len(rows)} problems{', repaired' if found.repaired else ''}\n"
         )
     return 1 if found.problems and not found.repaired else 0

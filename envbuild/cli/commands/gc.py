@@ -9,7 +9,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import BadOption
 from envbuild.store.store import Store
-from envbuild.ui.humanize import parse_size, size
+from envbuild.text.sizes import format_size, parse_size
 
 DESCRIPTION = """\
 Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. With --keep or
@@ -44,6 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.history.oneline import remember_changes
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import pins
     from envbuild.store.disk_usage import measure
     from envbuild.store.gc import collect
     from envbuild.store.reachability import Policy
@@ -57,9 +59,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise BadOption("--budget", arguments.budget, "size", "--budget 500MB, --budget 20GB")
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
+        instances = Instances.of(store.path)
         store.tidy()
+        instances.tidy()
         freed = collect(
             store,
+            lambda: pins(instances),
             Policy(arguments.keep, arguments.days),
             budget=budget,
             dry_run=arguments.dry_run,
@@ -74,11 +79,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         verb = "would remove" if arguments.dry_run else "removed"
         environment.stdout.write(
             f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
-            f"{size(freed.size)}\n"
+            f"{format_size(freed.size)}\n"
         )
     if budget is not None and left > budget:
         environment.stderr.write(
-            f"warning: the store still takes {size(left)}: tags, their history and locks need that\n"
+            f"warning: the store still takes {format_size(left)}: tags, their history and locks need that\n"
             "hint: untag what is no longer needed, or keep less history: --keep N, --days D\n"
         )
         return 1

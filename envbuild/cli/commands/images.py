@@ -8,7 +8,8 @@ import time
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
 from envbuild.store.store import Store
-from envbuild.ui.humanize import ago, size
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
 DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
@@ -34,6 +35,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         for image in shown:
             for name in [tag.full for tag in store.tags.all(image.digest)] or ["-"]:
                 files, total = store.size(image.tree)
-                rows.append((name, image.digest[:12], str(files), size(total), ago(image.made, time.time())))
+                rows.append((name, image.digest[:12], str(files), format_size(total), ago(image.made, time.time())))
         table(("IMAGE", "DIGEST", "FILES", "SIZE", "MADE"), rows, stream=environment.stdout, right=(2, 3))
     return 0

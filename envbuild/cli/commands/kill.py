@@ -25,8 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import PATIENCE, SIGNAL, NotAnswering, NotRunning, ask
+    from envbuild.instances.control_client import PATIENCE, NotAnswering, NotRunning, ask
     from envbuild.instances.init_process import kill_first
+    from envbuild.instances.messages import SignalRequest
 
     text = arguments.signal.upper().removeprefix("SIG")
     known = {**{str(int(number)): number for number in signal.valid_signals()}, **signal.Signals.__members__}
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
-            ask(one, SIGNAL, (number,), seconds=PATIENCE)
+            ask(one, SignalRequest(number), seconds=PATIENCE)
         except (NotAnswering, NotRunning):
             # Without its supervisor's help: what the record says is its process 1, if that is still the same.
             if number != signal.SIGKILL or not kill_first(instances.state(one)):

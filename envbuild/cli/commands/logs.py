@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from envbuild.cli.environment import Environment
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 from envbuild.ui.sanitize import LineCleaner
 
 DESCRIPTION = "Print the output of an instance: its standard output and standard error, each to its own stream."
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.logs import ERR, entries
 
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(arguments.instance)
+        instance = Instances.of(store.path).find(arguments.instance)
         path = f"{instance.path}/log"
         kept: Iterable[tuple[float, str, bytes]] = ()
         skip = 0
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             show(one)
         if arguments.tail is not None and not arguments.follow:
             return 0
-        alive = lambda: store.instances.is_supervised(instance)  # noqa: E731
+        alive = lambda: Instances.of(store.path).is_supervised(instance)  # noqa: E731
         if os.path.exists(path):
             for number, one in enumerate(entries(path, follow=arguments.follow, alive=alive)):
                 if number >= skip:

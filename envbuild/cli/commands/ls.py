@@ -10,10 +10,9 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.image_path import entry_at
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.store.store import Store
-from envbuild.tree.apply import KIND_WORDS
-from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry
+from envbuild.text.dates import iso
+from envbuild.tree.entry import DIRECTORY, KIND_WORDS, LINK, ROOT_NAME, TYPE_BITS, Entry
 from envbuild.tree.lookup import walk
-from envbuild.ui.humanize import iso
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
 
@@ -23,15 +22,6 @@ EXAMPLES = """\
 examples:
   envbuild ls web /etc
   envbuild ls web --recursive /srv --format json"""
-
-_TYPES = {
-    "f": stat.S_IFREG,
-    "d": stat.S_IFDIR,
-    "l": stat.S_IFLNK,
-    "c": stat.S_IFCHR,
-    "b": stat.S_IFBLK,
-    "p": stat.S_IFIFO,
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +46,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         return 0
     rows = [
         (
-            stat.filemode(_TYPES[one.kind] | one.mode),
+            stat.filemode(TYPE_BITS[one.kind] | one.mode),
             f"{one.uid}:{one.gid}",
             str(one.size),
             iso(one.mtime / 1e9),

@@ -9,7 +9,8 @@ import time
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.instances.records import DAMAGED, EXITED, LOST, STARTING, DamagedInstance, Instance, Instances, State
-from envbuild.ui.humanize import ago, duration, iso
+from envbuild.text.dates import iso
+from envbuild.ui.humanize import ago, duration
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False

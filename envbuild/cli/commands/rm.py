@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import WorkFailed
-from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance
+from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance, Instances
 from envbuild.store.store import Store
 
 DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
@@ -24,26 +24,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import STOP, ask
+    from envbuild.instances.control_client import ask
+    from envbuild.instances.messages import StopRequest
 
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find_any(name) for name in arguments.instance]
+        instances = Instances.of(store.path)
+        found = [instances.find_any(name) for name in arguments.instance]
         for instance in found:
-            if _runs(store, instance):
+            if _runs(instances, instance):
                 if not arguments.force:
                     raise WorkFailed(
                         f"{instance.name} is running", f"stop it first: envbuild stop {instance.name}; or rm --force"
                     )
-                ask(instance, STOP, (None,))
+                ask(instance, StopRequest(None))
         # What it wrote belongs to users of its own.
         enter_for(store)
         for instance in found:
-            store.instances.remove(instance)
+            instances.remove(instance)
             environment.stdout.write(f"{instance.name}\n")
     return 0
 
 
-def _runs(store: Store, instance: Instance | DamagedInstance) -> bool:
+def _runs(instances: Instances, instance: Instance | DamagedInstance) -> bool:
     if isinstance(instance, DamagedInstance):
-        return store.instances.is_supervised(instance)
-    return store.instances.state(instance).status not in (EXITED, LOST)
+        return instances.is_supervised(instance)
+    return instances.state(instance).status not in (EXITED, LOST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.instances.records import LOST, Instance
+from envbuild.instances.records import LOST, Instance, Instances
 from envbuild.store.store import Store
 
 DESCRIPTION = "Start instances that have ended again, in the background, with the files that they left."
@@ -34,9 +34,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     names = list(arguments.instance)
     path = environment.store_path()
     with Store.open(path, create=False) as store:
+        records = Instances.of(path)
         if arguments.lost:
-            names += [instance.name for instance in store.instances.all() if _is_wanted(store, instance)]
-        instances = [store.instances.find(name) for name in names]  # all of them, before any is started
+            names += [instance.name for instance in records.all() if _is_wanted(records, instance)]
+        instances = [records.find(name) for name in names]  # all of them, before any is started
     with in_backgrounds(path, [settings_of(instance) for instance in instances]) as backgrounds:
         for instance, background in zip(instances, backgrounds, strict=True):
             with Store.open(path, create=False) as store:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _is_wanted(store: Store, instance: Instance) -> bool:
+def _is_wanted(records: Instances, instance: Instance) -> bool:
     from envbuild.instances.config import NEVER, settings_of
 
-    return store.instances.state(instance).status == LOST and settings_of(instance).restart.when != NEVER
+    return records.state(instance).status == LOST and settings_of(instance).restart.when != NEVER

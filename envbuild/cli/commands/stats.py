@@ -9,9 +9,10 @@ import time
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.instances.control_client import NotRunning
+from envbuild.instances.records import Instances
 from envbuild.instances.stats import Measurement, Usage, is_running, measurements
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -46,11 +47,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     stream = environment.stdout
     live = stream.isatty() and not arguments.no_stream and arguments.format == "text"
     with Store.open(environment.store_path()) as store:
-        chosen = [store.instances.find(name) for name in arguments.instance]
+        instances = Instances.of(store.path)
+        chosen = [instances.find(name) for name in arguments.instance]
         for instance in chosen:
-            if not is_running(store.instances, instance):
+            if not is_running(instances, instance):
                 raise NotRunning(instance.name)
-        measured = measurements(store.instances, {instance.identity for instance in chosen})
+        measured = measurements(instances, {instance.identity for instance in chosen})
         try:
             # Processor use needs two looks.
             next(measured)
@@ -79,8 +81,9 @@ def _print(rows: list[Measurement], stream: TextIO, width: int | None) -> None:
         (
             row.instance.name,
             f"{row.processors * 100:.1f}%",
-            size(row.usage.memory) + (f" / {size(row.usage.memory_limit)}" if row.usage.memory_limit else ""),
-            size(row.written),
+            format_size(row.usage.memory)
+            + (f" / {format_size(row.usage.memory_limit)}" if row.usage.memory_limit else ""),
+            format_size(row.written),
             _traffic(row.usage),
             str(row.usage.processes),
         )
@@ -93,7 +96,7 @@ def _print(rows: list[Measurement], stream: TextIO, width: int | None) -> None:
 def _traffic(usage: Usage) -> str:
     if usage.received is None or usage.sent is None:
         return "-"
-    return f"{size(usage.received)} / {size(usage.sent)}"
+    return f"{format_size(usage.received)} / {format_size(usage.sent)}"
 
 
 def _plain(row: Measurement) -> dict[str, Any]:

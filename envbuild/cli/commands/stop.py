@@ -25,13 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import STOP, NotRunning, ask
+    from envbuild.instances.control_client import NotRunning, ask
+    from envbuild.instances.messages import StopRequest
 
     instances = Instances.of(environment.store_path())
     found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
-            ask(one, STOP, (arguments.time,))
+            ask(one, StopRequest(arguments.time))
         except NotRunning:
             continue  # as it should be
         finally:

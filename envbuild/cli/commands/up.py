@@ -8,6 +8,7 @@ from envbuild.cli.build_options import build, interrupt_on_termination, request_
 from envbuild.cli.environment import Environment
 from envbuild.cli.group_options import add_options, display_of_group, load_group_of
 from envbuild.errors import Interrupted
+from envbuild.instances.records import Instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,11 +117,12 @@ def _bring_up(
     from envbuild.compose.stop import stop_members
     from envbuild.compose.up import Rollout
 
-    there = members(store.instances, group.name)
+    instances = Instances.of(store.path)
+    there = members(instances, group.name)
     kept = [service.name for service in group.services if service.scale]
     orphans = [one for one in there if one.service not in kept]
     if orphans and arguments.remove_orphans:
-        stop_members(store.instances, orphans, shown)
+        stop_members(instances, orphans, shown)
     elif orphans:
         listed = ", ".join(member.instance.name for member in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))

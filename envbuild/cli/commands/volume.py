@@ -8,9 +8,11 @@ import time
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for, with_rights
-from envbuild.instances.volumes import Volume
+from envbuild.instances.volumes import Volume, Volumes
 from envbuild.store.store import Store
-from envbuild.ui.humanize import ago, iso, size
+from envbuild.text.dates import iso
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -57,12 +59,12 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
     from envbuild.instances.volume_users import users_of_volumes
 
     users = users_of_volumes(store)
-    found = with_rights(store, lambda: [(volume, _size(volume)) for volume in store.volumes.all()])
+    found = with_rights(store, lambda: [(volume, _size(volume)) for volume in Volumes.of(store).all()])
     if arguments.format == "json":
         print_json([_plain(volume, count, users.get(volume.name, [])) for volume, count in found], environment.stdout)
         return
     rows = [
-        (volume.name, size(count), ago(volume.made, time.time()), _names(users.get(volume.name, [])))
+        (volume.name, format_size(count), ago(volume.made, time.time()), _names(users.get(volume.name, [])))
         for volume, count in found
     ]
     table(("VOLUME", "ON DISK", "MADE", "USED BY"), rows, stream=environment.stdout, right=(1,))
@@ -71,7 +73,7 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
 def _show(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     from envbuild.instances.volume_users import users_of_volumes
 
-    volume = store.volumes.find(arguments.name)
+    volume = Volumes.of(store).find(arguments.name)
     users = users_of_volumes(store).get(volume.name, [])
     count = with_rights(store, lambda: _size(volume))
     if arguments.format == "json":
@@ -80,7 +82,7 @@ def _show(store: Store, arguments: argparse.Namespace, environment: Environment)
     rows = [
         ("volume", volume.name),
         ("path", volume.path),
-        ("on disk", size(count)),
+        ("on disk", format_size(count)),
         ("made", ago(volume.made, time.time())),
     ]
     rows += [("used by", f"{user.instance.name} at {user.target}{'' if user.running else ', over'}") for user in users]
@@ -90,13 +92,13 @@ def _show(store: Store, arguments: argparse.Namespace, environment: Environment)
 def _create(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     store.share()
     enter_for(store)  # it is to belong to root inside
-    environment.stdout.write(f"{store.volumes.create(arguments.name).name}\n")
+    environment.stdout.write(f"{Volumes.of(store).create(arguments.name).name}\n")
 
 
 def _remove(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     from envbuild.instances.volume_users import remove_volumes
 
-    volumes = [store.volumes.find(name) for name in dict.fromkeys(arguments.name)]
+    volumes = [Volumes.of(store).find(name) for name in dict.fromkeys(arguments.name)]
     enter_for(store)  # what is in them belongs to users of images
     remove_volumes(store, volumes, force=arguments.force)
     for volume in volumes:

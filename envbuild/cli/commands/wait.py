@@ -20,14 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import WAIT, NotRunning, ask
+    from envbuild.instances.control_client import NotRunning, ask
+    from envbuild.instances.messages import WaitRequest
 
     code = 0
     instances = Instances.of(environment.store_path())
     for one in [instances.find(name) for name in arguments.instance]:
         try:
-            (answer,) = ask(one, WAIT)
-            code = int(str(answer))
+            code = ask(one, WaitRequest())
         except NotRunning:
             state = instances.state(one)
             # What was lost was killed with its supervisor, or by the machine's end.

@@ -11,7 +11,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.history.blame import Blame, blame
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False

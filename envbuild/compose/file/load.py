@@ -14,7 +14,7 @@ from envbuild.compose.file.unsupported import OF_FILE, OF_NETWORK, OF_VOLUME
 from envbuild.compose.file.values import boolean, group_name, identifier
 from envbuild.compose.file.yaml_nodes import BadYaml, Entry, Map, parse
 from envbuild.errors import FileUnusable, UsageError, fields
-from envbuild.instances.config import RESERVED
+from envbuild.instances.network import RESERVED
 from envbuild.language.syntax import NOWHERE, Span
 from envbuild.language.values import InvalidValue
 

@@ -10,7 +10,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_SERVICE, OF_SERVICE_NETWORK
 from envbuild.compose.file.values import identifier
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
-from envbuild.instances.config import HOST_NETWORK
+from envbuild.instances.network import HOST_NETWORK
 from envbuild.language.syntax import Span
 from envbuild.language.values import InvalidValue
 from envbuild.text.suggestion import did_you_mean

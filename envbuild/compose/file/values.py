@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from envbuild.language.values import InvalidValue
+from envbuild.text.sizes import MAX_SIZE, parse_size
 
 # ASCII digits, and no more than make sense: Python's float and int take others, too, and any number of them.
 _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
 _DURATION = re.compile(
     rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:([0-9]{{1,15}})ms)?(?:([0-9]{{1,18}})us)?"
 )
-_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,19})?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _YES, _NO = ("true", "yes", "y", "on"), ("false", "no", "n", "off")
 _UNCLEAR = re.compile(r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9]+(_[0-9]+)+|[0-9.]+[eE][-+]?[0-9]+)")
 
@@ -31,14 +31,13 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Return bytes, from `512m`, `1.5g`, `64kb` or a number; k is 1024."""
-    found = _SIZE.fullmatch(text)
-    if not found:
+    """Return the bytes of `512m`, `1.5g`, `64kb` or a number."""
+    count = parse_size(text)
+    if count is None:
         raise InvalidValue(f"'{text}' is not a valid size", "a size is written 512m, 1.5g or as a number of bytes")
-    bytes_ = int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
-    if not 0 < bytes_ < 2**63:
+    if not 0 < count < MAX_SIZE:
         raise InvalidValue(f"'{text}' is out of range", "it must be more than 0, and less than 8 EiB")
-    return bytes_
+    return count
 
 
 def boolean(text: str) -> bool:

@@ -13,6 +13,7 @@ import signal
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import MachineLacks, WorkFailed
+from envbuild.instances.messages import CONNECT_REQUESTS, CONNECT_RESULTS, ConnectRequest, ConnectResult
 from envbuild.instances.network.interface import Network, with_bind
 from envbuild.linux import syscalls
 from envbuild.linux.subids import find_program
@@ -87,9 +88,9 @@ class PrivateNetwork(Network):
         os.waitpid(self._keeper, 0)
 
     def _connect(self, _route: int, network: int, user: int) -> None:
-        send(self._orders, "connect", (), (network, user))
-        answer = receive(self._orders)
-        reason = "it was ended" if answer is None else answer[1][0]
+        send(self._orders, ConnectRequest(), (network, user))
+        received = receive(self._orders, CONNECT_RESULTS)
+        reason = "it was ended" if received is None else received[0].reason
         if reason:
             raise WorkFailed(
                 f"{self._tool.words[0]} can't connect the instance: {reason}",
@@ -127,8 +128,8 @@ def _keep(orders: socket, tool: Tool) -> None:
     more."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    while (message := receive(orders)) is not None:
-        network, user = message[2]
+    while (received := receive(orders, CONNECT_REQUESTS)) is not None:
+        network, user = received[1]
         _end_others()
         try:
             reason = _start(tool, network, user)
@@ -136,7 +137,7 @@ def _keep(orders: socket, tool: Tool) -> None:
             reason = error.strerror or str(error)
         os.close(network)
         os.close(user)
-        send(orders, "connected", (reason,))
+        send(orders, ConnectResult(reason))
 
 
 def _end_others() -> None:

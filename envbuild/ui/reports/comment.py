@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.terminal import VERBS, fact_text
 
@@ -170,7 +170,7 @@ def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
     for folder in report["folders"][:most_rows]:
         counts = folder["added"], folder["removed"], folder["changed"]
-        sizes = fill(size(folder["old_size"])), fill(size(folder["new_size"]))
+        sizes = fill(format_size(folder["old_size"])), fill(format_size(folder["new_size"]))
         rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(folder["folder"]), *counts, *sizes))
     listed = []
     for path in paths[:most]:

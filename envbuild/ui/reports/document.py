@@ -6,7 +6,7 @@ import os
 
 from jinja2 import Environment, FileSystemLoader
 
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.reports.terminal import VERBS, fact_text
 from envbuild.ui.sanitize import visible
 
@@ -31,7 +31,7 @@ def _environment() -> Environment:
     """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)
-    environment.filters |= {"size": size, "fact": fact_text}
+    environment.filters |= {"size": format_size, "fact": fact_text}
     return environment
 
 

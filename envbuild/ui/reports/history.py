@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from envbuild.history.log import LogEntry
 from envbuild.store.tags import BUILD, COMMIT, ROLLBACK, TAG, HistoryEntry
-from envbuild.ui.humanize import count, duration, iso
+from envbuild.text.dates import iso
+from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 

@@ -9,15 +9,13 @@ from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
 from envbuild.record import values
 from envbuild.tree.diff import Change, aspects
-from envbuild.tree.entry import FILE, ROOT_NAME, Entry
+from envbuild.tree.entry import FILE, KIND_WORDS, ROOT_NAME, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.history.review import Review
-
-KINDS = {"f": "file", "d": "folder", "l": "link", "c": "device", "b": "device", "p": "fifo"}
 
 
 def report_of(
@@ -87,7 +85,7 @@ def path_of(change: Change) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "path": "/" if change.path == ROOT_NAME else "/" + change.path.decode("utf-8", "backslashreplace"),
         "verb": verb,
-        "kind": KINDS[either.kind],
+        "kind": KIND_WORDS[either.kind],
         "what": list(aspects(change)),
     }
     for name, entry in (("old", before), ("new", after)):

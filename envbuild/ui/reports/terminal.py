@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, pad
-from envbuild.ui.humanize import count, size
+from envbuild.ui.humanize import count
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -82,7 +83,7 @@ def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) 
             if package["old"] and package["new"]
             else f"{package['new'] or package['old']}"
         )
-        files = f"{count(package['files'], 'path')}, {size(package['size'])}" if package["files"] else ""
+        files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
         rows.append(
             (package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"])
         )
@@ -113,7 +114,9 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
     rows = []
     for folder in report["folders"]:
         verbs = ", ".join(f"{folder[verb]} {verb}" for verb in ("added", "removed", "changed") if folder[verb])
-        rows.append((folder["folder"], verbs, f"{size(folder['old_size'])} -> {size(folder['new_size'])}"))
+        rows.append(
+            (folder["folder"], verbs, f"{format_size(folder['old_size'])} -> {format_size(folder['new_size'])}")
+        )
     yield from _aligned(rows[:SHOWN_PATHS])
     if len(rows) > SHOWN_PATHS:
         yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
@@ -133,12 +136,16 @@ def _details(difference: dict[str, Any]) -> Iterator[str]:
         if difference["kind"] != "file":
             yield difference["kind"]
         else:
-            yield size((new or old)["size"])
+            yield format_size((new or old)["size"])
         return
     for what in difference["what"]:
         if what == "content":
             same = old["size"] == new["size"]
-            yield f"content, {size(new['size'])}" if same else f"content, {size(old['size'])} -> {size(new['size'])}"
+            yield (
+                f"content, {format_size(new['size'])}"
+                if same
+                else f"content, {format_size(old['size'])} -> {format_size(new['size'])}"
+            )
         elif what == "mode":
             yield f"mode {old['mode']} -> {new['mode']}"
         elif what == "owner":

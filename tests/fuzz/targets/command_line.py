@@ -16,8 +16,9 @@ from envbuild.instances.network.ports import parse_ports
 from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
 from envbuild.language.values import InvalidValue
-from envbuild.text.dates import moment_of
-from envbuild.ui.humanize import ago, duration, iso, parse_size, size
+from envbuild.text.dates import iso, moment_of
+from envbuild.text.sizes import format_size, parse_size
+from envbuild.ui.humanize import ago, duration
 from tests.fuzz.target import Target, scratch, working_in
 
 
@@ -120,7 +121,7 @@ def read_words(data: bytes) -> None:
     _all(text, (port_range, short_ports))
     found = parse_size(text)
     if found is not None:
-        size(found)
+        format_size(found)
     with suppress(InvalidValue):
         duration(service_words.seconds(text))
 
