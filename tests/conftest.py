@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from tests.forked import ForkServer, can_be_forked
+from tests.in_namespace import copy, own
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
 settings.register_profile("envbuild", database=None, deadline=None)
@@ -55,7 +57,11 @@ def _mirror_works() -> str:
     return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
     reasons = {"root": "" if os.geteuid() == 0 else "needs to run as root"}
     for name, find in (("namespaces", _namespaces_work), ("mirror", _mirror_works)):
         if any(item.get_closest_marker(name) for item in items):
@@ -213,19 +219,7 @@ def removable(tmp_path_factory: pytest.TempPathFactory):
     """Stores of an ordinary user hold files of an image's users, and folders that nobody may enter: gives all of them
     to the user in the end, so that a later session of pytest can remove them."""
     yield
-    if os.geteuid() == 0:
-        return
-    script = (
-        "import os, sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
-        "def own(path):\n"
-        "    os.chown(path, 0, 0, follow_symlinks=False); os.chmod(path, 0o700)\n"
-        "    with os.scandir(path) as items:\n"
-        "        inner = [item.path for item in items if item.is_dir(follow_symlinks=False)]\n"
-        "    for folder in inner: own(folder)\n"
-        "sys.setrecursionlimit(9999); own(sys.argv[1])"
-    )
-    base = str(tmp_path_factory.getbasetemp())
-    subprocess.run([sys.executable, "-c", script, base], capture_output=True, check=False)
+    own(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
@@ -248,13 +242,27 @@ def project(tmp_path: Path, busybox: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that has Debian with Python already, for all tests that need one."""
-    folder = tmp_path_factory.mktemp("debian")
-    store = folder / "store"
-    first = Project(folder, store)
-    done = first.build(*PYTHON, name="python.env")
-    assert done.code == 0, done.err
+def debian_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has Debian with Python, made once for all processes that share the tests. Nothing else goes in."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    base = folder / "debian-base"
+    with open(folder / "debian-base.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "made").exists():
+            base.mkdir()
+            done = Project(base, base / "store").build(*PYTHON, name="python.env")
+            assert done.code == 0, done.err
+            (base / "made").touch()
+    return base / "store"
+
+
+@pytest.fixture(scope="session")
+def debian_store(tmp_path_factory: pytest.TempPathFactory, debian_base: Path) -> Path:
+    """A store that has Debian with Python already, for all tests of this process that need no other."""
+    store = tmp_path_factory.mktemp("debian") / "store"
+    copy(debian_base, store)
     return store
 
 

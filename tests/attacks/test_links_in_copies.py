@@ -7,7 +7,7 @@ import pytest
 
 from tests.instances.instances import run, with_image
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture

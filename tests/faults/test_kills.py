@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import alive_with, wait_for
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def lines(mark: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from envbuild.instances.limits import SELF, Deed, Hierarchy, deeds, files_of, hi
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
+pytestmark = pytest.mark.user
+
 SPINNING = "while :; do :; done"
 
 

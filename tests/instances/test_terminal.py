@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import wait_for
 
 pytestmark = [
+    pytest.mark.user,
     pytest.mark.namespaces,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]

@@ -19,7 +19,7 @@ from envbuild.sandbox.mounts import MASKED
 from tests.conftest import alive_with
 from tests.sandbox.test_sandbox import Box, box, python_in  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture(params=["root", "a user"])
