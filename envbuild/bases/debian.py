@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from envbuild.archive.tar import LATEST
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
+from envbuild.debian.deb822 import stanzas
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
@@ -196,14 +197,16 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
 
 
 def release_of(text: str, suite: str) -> tuple[int, str] | None:
-    """The date in the text of a Release file, in seconds since 1970, and what it says of itself; None without one."""
-    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    """Return the date in the text of a Release file, in seconds since 1970, and what the file says of itself; None
+    without a date."""
+    # An InRelease file has a stanza of its signature before.
+    fields: dict[str, str] = next((fields for fields in stanzas(text) if "date" in fields), {})
     try:
-        date = parsedate_to_datetime(fields["Date"].strip())
+        date = parsedate_to_datetime(fields["date"])
         moment = int(date.timestamp())
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
-    return (moment, f"{fields.get('Version', suite)} of {date:%Y-%m-%d}") if 0 <= moment <= LATEST else None
+    return (moment, f"{fields.get('version', suite)} of {date:%Y-%m-%d}") if 0 <= moment <= LATEST else None
 
 
 def _run(

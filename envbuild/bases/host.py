@@ -12,8 +12,9 @@ from hashlib import md5
 
 from envbuild.bases.programs import prepare_programs
 from envbuild.debian.file_plan import Collected
-from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, NoSuchPackage, Package
+from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
+from envbuild.linux.os_release import MAX_RELEASE, release_fields
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 ALWAYS = ("apt",)
@@ -38,7 +39,7 @@ SHOWN_NOTES = 5
 class HostBase:
     """A cut of this machine's packages."""
 
-    def __init__(self, collected: Collected, packages: list[Package], notes: tuple[str, ...]) -> None:
+    def __init__(self, collected: Collected, packages: list[InstalledPackage], notes: tuple[str, ...]) -> None:
         self._collected = collected
         self.epoch = collected.newest // 1_000_000_000
         release = _release(collected.root)
@@ -99,7 +100,7 @@ def _package_of(database: DpkgDatabase, program: str) -> str:
 
 
 def _take_packages(
-    database: DpkgDatabase, packages: list[Package], merged: set[str], collected: Collected
+    database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], collected: Collected
 ) -> list[str]:
     """Takes the packages' files; returns the configuration files that were changed by hand."""
     names = {package.name for package in packages}
@@ -158,7 +159,7 @@ def _notes(collected: Collected, changed: list[str]) -> tuple[str, ...]:
 def _release(root: str) -> str:
     try:
         with open(f"{root}/etc/os-release", encoding="utf-8") as file:
-            fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+            fields = release_fields(file.read(MAX_RELEASE))
     except (OSError, UnicodeDecodeError):
         return "this machine"
-    return fields.get("PRETTY_NAME", "this machine").strip('"')
+    return fields.get("PRETTY_NAME", "this machine")

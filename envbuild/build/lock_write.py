@@ -81,7 +81,7 @@ def write_lock(session: Session, one: RecipeRun, lock: Lock) -> str:
 
 
 def _let_git_merge(session: Session, path: str) -> None:
-    from envbuild.git.attributes import let_git_merge  # only where a lock is written
+    from envbuild.git.install import let_git_merge  # only where a lock is written
 
     written = let_git_merge(path)
     if written:

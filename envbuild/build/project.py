@@ -11,7 +11,7 @@ import errno
 import os
 
 from envbuild.errors import UsageError
-from envbuild.git.head import repository_of
+from envbuild.git.git_dir import git_dir_of
 from envbuild.linux.nofollow import inside, read_plain
 
 MOST_RECIPE = 4 << 20
@@ -30,7 +30,7 @@ class UnreadableFile(UsageError):
 def project_of(path: str) -> str:
     """The real path of the folder that the recipe at `path` may read recipes of."""
     folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
-    repository = repository_of(folder)
+    repository = git_dir_of(folder)
     return os.path.dirname(repository) if repository is not None else folder
 
 

@@ -12,7 +12,7 @@ from envbuild.build.kept_sources import sources_of
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.request import BuildResult
 from envbuild.build.state import RecipeRun, Session
-from envbuild.git.head import branch_of
+from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import Lock

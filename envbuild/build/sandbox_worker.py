@@ -13,6 +13,7 @@ from types import TracebackType
 
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.step_client import StepRunner
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.store.store import Store
 
@@ -29,6 +30,7 @@ class Worker:
     def __init__(self, ids: IdMap, helper: Helper) -> None:
         self.ids = ids
         self._helper = helper
+        self._steps = StepRunner(helper)
 
     @classmethod
     def start(cls, store: Store) -> Worker:
@@ -38,7 +40,7 @@ class Worker:
         """
         ids = enter_user_namespace()
         store.owners_observable = ids.kind != "single"
-        helper = Helper.start(ids)
+        helper = Helper.start(ids, steps=True)
         store.tidy()
         return cls(ids, helper)
 
@@ -48,13 +50,17 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._steps.close()
         self._helper.close()
 
     def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
-        """Runs one command without input; `sink` gets its output and errors as they come, from another thread.
+        """Runs one command without input; `sink` gets its output and errors as they come, from another thread where the
+        command shares the machine's network.
 
         Returns when the command has ended and all its output is in the sink.
         """
+        if self._steps.takes(request):
+            return self._steps.run(request, sink)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         failures: list[BaseException] = []

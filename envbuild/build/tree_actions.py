@@ -9,7 +9,7 @@ from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
 from envbuild.build.keep import keep, with_mode
 from envbuild.errors import WorkFailed
-from envbuild.images.accounts import MOST_BYTES, AccountsTooLarge, Databases, add_account, owner_ids
+from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles
 from envbuild.plan.step import (
     AddUser,
@@ -296,15 +296,3 @@ def _discarded(store: Store, tree: Digest, discard: Matcher) -> Iterator[Edit]:
     for path, entry in walk(store.trees, tree):
         if discard.matches(path, entry.kind == DIRECTORY):
             yield Edit(path, None)
-
-
-def read_databases(store: Store, tree: Digest) -> Databases:
-    """The account files of a tree. Raises AccountsTooLarge."""
-    texts = []
-    for path in (b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"):
-        entry = lookup(store.trees, tree, path)
-        found = entry is not None and entry.kind == FILE
-        if entry is not None and entry.size > MOST_BYTES:
-            raise AccountsTooLarge(path.decode(), entry.size)
-        texts.append(store.objects.read(entry).decode("utf-8", "surrogateescape") if found and entry else None)
-    return Databases(*texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from envbuild.errors import UsageError
 
@@ -111,6 +111,16 @@ class Environment:
     def colour(self, stream: TextIO) -> bool:
         """Whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""
         return stream.isatty() and not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
+
+    def warn(self, messages: Sequence[str], kind: str = "warning") -> None:
+        """Write each message to the standard error, as a line of its own."""
+        if not messages:
+            return
+        from envbuild.ui.sanitize import visible
+
+        for message in messages:
+            self.stderr.write(f"{kind}: {visible(message)}\n")
+        self.stderr.flush()
 
     def save_report(self, text: str) -> str:
         """Keeps a traceback for a bug report and returns its path, or "" if nothing can be written."""

@@ -1,8 +1,11 @@
-"""The options of `run` and `shell`. What they mean is in instance_settings.py, loaded while a sandbox is made."""
+"""The options that `run` and `shell` share. What they mean is in run_settings.py, loaded while a sandbox is made."""
 
 from __future__ import annotations
 
 import argparse
+from socket import socket
+
+from envbuild.errors import UsageError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -64,3 +67,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--unfiltered", action="store_true", help="without the filter of system calls: for programs that you trust"
     )
     parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")
+
+
+def open_published(arguments: argparse.Namespace) -> list[socket]:
+    """Check what the options say of the network, and open the ports of `-p`.
+
+    This is done before anything starts, and as the user, who may have a right that the root of a user namespace lacks.
+    Raises UsageError, MachineLacks and PortTaken.
+    """
+    if arguments.network not in ("none", "host"):
+        from envbuild.instances.network.select import check_network
+
+        check_network(arguments.network)
+    if not arguments.publish and not arguments.publish_all:
+        return []
+    from envbuild.instances.network.ports import MAPPING_MEANS_NOTHING, open_ports, parse_ports
+
+    if arguments.network == "host":
+        raise UsageError(*MAPPING_MEANS_NOTHING)
+    ports = [port for text in arguments.publish for port in parse_ports(text)]
+    return [one for _, one in open_ports(ports)]

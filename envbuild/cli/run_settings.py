@@ -1,4 +1,4 @@
-"""What the options of `run` and `shell` say of an instance."""
+"""From the options of `run` and `shell` to an instance's configuration; loaded while its sandbox is made."""
 
 from __future__ import annotations
 
@@ -25,9 +25,51 @@ from envbuild.instances.network.ports import exposed, parse_ports
 from envbuild.instances.records import check_name
 from envbuild.plan.image_config import Facts
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.foreground import Ahead
+    from envbuild.instances.launch import Machine, Origin
+    from envbuild.store.store import Store
+
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 MOST_PROCESSORS = 10_000
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
+
+
+def run_with_options(
+    ahead: Ahead,
+    store: Store,
+    origin: Origin,
+    argv: tuple[str, ...],
+    arguments: argparse.Namespace,
+    environment: Environment,
+) -> int:
+    """Run `argv` as the options say, with the user's own terminal or streams; return its exit code."""
+    from envbuild.instances.launch import launch_in_foreground  # `exec` needs no more of this module than `variable`
+
+    terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
+    config = settings_from(arguments, environment, origin.facts, argv)
+    if terminal and "TERM" not in dict(config.environment):
+        config = config.replace(environment=(*config.environment, ("TERM", environment.variables.get("TERM", "xterm"))))
+    environment.stdout.flush()
+    return launch_in_foreground(
+        ahead,
+        store,
+        origin,
+        config,
+        machine_of(environment),
+        name=arguments.name,
+        keep=getattr(arguments, "keep", False),
+        terminal=terminal,
+        tell=environment.warn,
+    )
+
+
+def machine_of(environment: Environment) -> Machine:
+    """Return what an instance may see of the user's settings."""
+    from envbuild.instances.launch import Machine
+
+    return Machine(environment.network(), environment.home())
 
 
 def settings_from(

@@ -14,11 +14,12 @@ from envbuild.compose.file.model import Dependency, Group
 from envbuild.compose.members import is_over, members
 from envbuild.compose.preflight import check_ports
 from envbuild.compose.reconcile import KEEP, RECREATE, Decision
-from envbuild.compose.start import Machine, Started, Starter
+from envbuild.compose.start import Started, Starter
 from envbuild.compose.stop import end, kill
 from envbuild.errors import WorkFailed
 from envbuild.instances.health import HEALTHY as WELL
 from envbuild.instances.health import UNHEALTHY
+from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import EXITED, Instance

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+from envbuild.debian.deb822 import checked_stanzas
 from envbuild.record import Record
 
 FOLDER = "/etc/apt"
 DEBIAN_COMPONENTS = ("main", "contrib", "non-free", "non-free-firmware")
+_OWN_FIELDS = ("types", "uris", "suites", "components", "enabled", "architectures")
+"""Fields that an AptSource has no option for."""
 _SUFFIXES = ("", "-updates", "-security", "/updates", "-backports", "-proposed-updates", "-backports-sloppy")
 
 
@@ -90,27 +93,17 @@ def parse_lines(text: str) -> list[AptSource]:
 
 def parse_deb822(text: str) -> list[AptSource]:
     """The form of several lines: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
-    found = []
-    for stanza in text.replace("\r", "").split("\n\n"):
-        fields: dict[str, str] = {}
-        name = ""
-        for line in stanza.splitlines():
-            if line.startswith("#") or not line.strip():
-                continue
-            if line[0] in " \t":
-                fields[name] = f"{fields.get(name, '')}\n {line.strip()}"
-            else:
-                name, _, value = line.partition(":")
-                fields[name] = value.strip()
-        lowered = {key.lower(): value for key, value in fields.items()}
-        if "deb" not in lowered.get("types", "").split() or lowered.get("enabled", "yes") == "no":
+    sources = []
+    for stanza in checked_stanzas(text):
+        fields = stanza.fields
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
             continue
-        plain = ("types", "uris", "suites", "components", "enabled", "architectures")
-        options = tuple((key, value) for key, value in fields.items() if key.lower() not in plain)
-        for uri in lowered.get("uris", "").split():
-            for suite in lowered.get("suites", "").split():
-                found.append(AptSource(uri, suite, tuple(lowered.get("components", "").split()), options))
-    return found
+        options = tuple((stanza.spelling[name], value) for name, value in fields.items() if name not in _OWN_FIELDS)
+        components = tuple(fields.get("components", "").split())
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                sources.append(AptSource(uri, suite, components, options))
+    return sources
 
 
 def to_deb822(sources: list[AptSource], types: str = "deb") -> str:
@@ -120,7 +113,7 @@ def to_deb822(sources: list[AptSource], types: str = "deb") -> str:
         lines = [f"Types: {types}", f"URIs: {source.uri}", f"Suites: {source.suite}"]
         if source.components:
             lines.append(f"Components: {' '.join(source.components)}")
-        lines += [f"{name}: {value}" for name, value in source.options]
+        lines += [f"{name}: {value}".replace("\n", "\n ") for name, value in source.options]
         stanzas.append("\n".join(lines) + "\n")
     return "\n".join(stanzas)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
@@ -16,7 +17,7 @@ INSTALLED = (" ok installed", " ok triggers-pending", " ok triggers-awaited")
 """States of a package whose files are all there and configured (dpkg(1)); a wish such as `hold` does not matter."""
 
 
-class Package(Record):
+class InstalledPackage(Record):
     """An installed package. `stanza` is its text in dpkg's status file, `provides` the virtual names it stands for;
     `needs` are its Depends and Pre-Depends: groups of alternatives, by name without versions."""
 
@@ -62,7 +63,7 @@ class DpkgDatabase:
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
         self.admin = f"{self.root}{ADMIN}"
-        self.packages: dict[str, Package] = {}
+        self.packages: dict[str, InstalledPackage] = {}
         packages = list(self._read_status())
         native = next((package.architecture for package in packages if package.name == "dpkg"), "")
         for package in packages:
@@ -79,9 +80,9 @@ class DpkgDatabase:
         """Whether the machine has a dpkg database."""
         return os.path.isfile(f"{root.rstrip('/')}{ADMIN}/status")
 
-    def closure(self, names: list[str]) -> list[Package]:
+    def closure(self, names: list[str]) -> list[InstalledPackage]:
         """The packages of these names and all that they need, sorted. Raises NoSuchPackage."""
-        taken: dict[str, Package] = {}
+        taken: dict[str, InstalledPackage] = {}
         pending = list(names)
         while pending:
             name = pending.pop()
@@ -108,7 +109,7 @@ class DpkgDatabase:
                 return package.name
         return None
 
-    def files(self, package: Package) -> list[str]:
+    def files(self, package: InstalledPackage) -> list[str]:
         """The paths of a package's files and directories, as dpkg lists them."""
         for name in (package.info_name, package.name):
             try:
@@ -118,7 +119,7 @@ class DpkgDatabase:
                 continue
         return []
 
-    def info_files(self, package: Package) -> list[str]:
+    def info_files(self, package: InstalledPackage) -> list[str]:
         """The names of a package's files in dpkg's info folder."""
         prefix = package.info_name + "."
         return [name for name in self._info_names if name.startswith(prefix)]
@@ -161,17 +162,11 @@ class DpkgDatabase:
             raise NoSuchPackage(name, sorted(self.packages))
         return sorted(providers)[0]
 
-    def _read_status(self) -> Iterator[Package]:
+    def _read_status(self) -> Iterator[InstalledPackage]:
         with open(f"{self.admin}/status", encoding="utf-8", errors="surrogateescape") as file:
-            for stanza in file.read().split("\n\n"):
-                fields = _fields(stanza)
-                if fields.get("Status", "").endswith(INSTALLED):
-                    # Both are parts of file names.
-                    if not _NAME.fullmatch(fields.get("Package", "")):
-                        raise BadDatabase(f"'{fields.get('Package', '')}' is not the name of a package")
-                    if not _NAME.fullmatch(fields.get("Architecture", "all")):
-                        raise BadDatabase(f"'{fields['Architecture']}' is not an architecture")
-                    yield _package(stanza.strip("\n"), fields)
+            for stanza in checked_stanzas(file.read()):
+                if stanza.fields.get("status", "").endswith(INSTALLED):
+                    yield _package(stanza)
 
 
 class BadDatabase(UsageError):
@@ -217,35 +212,26 @@ def _alternative(name: str, lines: list[str]) -> Alternative:
     return Alternative(name, link, tuple(slaves), tuple(choices))
 
 
-def _fields(stanza: str) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    name = ""
-    for line in stanza.splitlines():
-        if line[:1] in (" ", "\t"):
-            fields[name] = f"{fields.get(name, '')}\n{line.strip()}"
-        else:
-            name, _, value = line.partition(":")
-            fields[name] = value.strip()
-    return fields
-
-
-def _package(stanza: str, fields: dict[str, str]) -> Package:
-    conffiles = []
-    for line in fields.get("Conffiles", "").splitlines():
-        words = line.split()
-        if len(words) == 2:
-            conffiles.append((words[0], words[1]))
-    needs = [_names(group) for key in ("Pre-Depends", "Depends") for group in fields.get(key, "").split(",") if group]
-    return Package(
-        name=fields["Package"],
-        architecture=fields.get("Architecture", ""),
-        version=fields.get("Version", ""),
-        essential=fields.get("Essential") == "yes",
-        multi_arch_same=fields.get("Multi-Arch") == "same",
-        stanza=stanza,
-        provides=tuple(name for group in fields.get("Provides", "").split(",") if group for name in _names(group)),
+def _package(stanza: Stanza) -> InstalledPackage:
+    """Return the package of a stanza of dpkg's status. Raises BadDatabase."""
+    fields = stanza.fields
+    name, architecture = fields.get("package", ""), fields.get("architecture", "all")
+    # Both are parts of file names.
+    if not _NAME.fullmatch(name):
+        raise BadDatabase(f"'{name}' is not the name of a package")
+    if not _NAME.fullmatch(architecture):
+        raise BadDatabase(f"'{architecture}' is not an architecture")
+    needs = [_names(group) for key in ("pre-depends", "depends") for group in fields.get(key, "").split(",") if group]
+    return InstalledPackage(
+        name=name,
+        architecture=fields.get("architecture", ""),
+        version=fields.get("version", ""),
+        essential=fields.get("essential") == "yes",
+        multi_arch_same=fields.get("multi-arch") == "same",
+        stanza=stanza.text,
+        provides=tuple(name for group in fields.get("provides", "").split(",") if group for name in _names(group)),
         needs=tuple(needs),
-        conffiles=tuple(conffiles),
+        conffiles=tuple(conffiles_of(fields, obsolete=False)),
     )
 
 

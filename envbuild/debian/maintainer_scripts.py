@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Callable
 
+from envbuild.debian.deb822 import field_texts
 from envbuild.debian.elf import read_elf
 from envbuild.debian.file_plan import Collected
-from envbuild.debian.host_dpkg import ADMIN, Alternative, DpkgDatabase, Package
+from envbuild.debian.host_dpkg import ADMIN, Alternative, DpkgDatabase, InstalledPackage
 from envbuild.debian.linker_cache import linker_cache
 from envbuild.debian.pam import FILES, pam_file, parse_profile
 from envbuild.debian.system_accounts import SHADOW, accounts, asked_for
@@ -69,12 +70,16 @@ APT_DIRECTORIES = (
 )
 SHELLS = ("/bin/sh", "/bin/dash", "/usr/bin/dash", "/bin/bash", "/usr/bin/bash", "/bin/rbash", "/usr/bin/rbash")
 
+PENDING_FIELDS = ("triggers-pending", "triggers-awaited", "config-version")
+"""Fields of dpkg's status that tell what a machine has still to do (dpkg-query(1))."""
 HASH_LINK = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 TruePath = Callable[[str], str]
 
 
-def generate(database: DpkgDatabase, packages: list[Package], collected: Collected, true_path: TruePath) -> None:
+def generate(
+    database: DpkgDatabase, packages: list[InstalledPackage], collected: Collected, true_path: TruePath
+) -> None:
     """Adds to `collected` all that the packages' scripts would have made."""
     names = {package.name for package in packages}
     for path, mode, gid in DIRECTORIES:
@@ -113,7 +118,7 @@ def _there(collected: Collected, true_path: TruePath, path: str) -> bool:
     return collected.has(true_path(path))
 
 
-def _accounts(database: DpkgDatabase, packages: list[Package], collected: Collected) -> None:
+def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], collected: Collected) -> None:
     scripts = [
         _read(f"{database.admin}/info/{name}")
         for package in packages
@@ -175,7 +180,7 @@ def _alternatives(
 
 def _dpkg_database(
     database: DpkgDatabase,
-    packages: list[Package],
+    packages: list[InstalledPackage],
     names: set[str],
     collected: Collected,
     alternatives: list[tuple[Alternative, list[int]]],
@@ -204,21 +209,14 @@ def _dpkg_database(
 
 
 def _settled(stanza: str) -> str:
-    """A package's status without what was wished for or waits on this machine."""
-    lines = []
-    skipping = False
-    for line in stanza.splitlines():
-        if line[:1] in (" ", "\t"):
-            if not skipping:
-                lines.append(line)
-            continue
-        name = line.partition(":")[0]
-        skipping = name in ("Triggers-Pending", "Triggers-Awaited", "Config-Version")
-        if name == "Status":
-            line = "Status: install ok installed"
-        if not skipping:
-            lines.append(line)
-    return "\n".join(lines)
+    """Return a package's status without what is wished for or pending on this machine."""
+    texts = []
+    for name, text in field_texts(stanza):
+        if name == "status":
+            text = "Status: install ok installed"
+        if name not in PENDING_FIELDS:
+            texts.append(text)
+    return "\n".join(texts)
 
 
 def _alternative_text(one: Alternative, slaves: list[int]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from envbuild.debian.deb822 import stanzas
 from envbuild.record import Record
 
 FILES = {
@@ -21,14 +22,14 @@ _END = re.compile(r"\bend\b")
 
 
 class Profile(Record):
-    """One file of /usr/share/pam-configs: its fields by name; a field of several lines has them in order."""
+    """One file of /usr/share/pam-configs: its fields by their names in lower case."""
 
     name: str
-    fields: tuple[tuple[str, tuple[str, ...]], ...]
+    fields: dict[str, str]
 
     def get(self, field: str) -> tuple[str, ...]:
-        """The lines of a field, () if it has none."""
-        return dict(self.fields).get(field, ())
+        """Return the lines of a field, () if it has none."""
+        return tuple(line for line in self.fields.get(field.lower(), "").split("\n") if line)
 
     @property
     def priority(self) -> int:
@@ -37,17 +38,11 @@ class Profile(Record):
 
 
 def parse_profile(name: str, text: str) -> Profile:
-    """A profile from its text: fields as in a control file (pam-auth-update's PAMConfigFrameworkSpec)."""
-    fields: dict[str, list[str]] = {}
-    current = ""
-    for line in text.splitlines():
-        if line[:1] in (" ", "\t") and current:
-            if line.strip():
-                fields[current].append(line.strip())
-        elif ":" in line:
-            current, _, value = line.partition(":")
-            fields[current] = [value.strip()] if value.strip() else []
-    return Profile(name, tuple((field, tuple(lines)) for field, lines in fields.items()))
+    """Return a profile from its text: fields as in a control file (pam-auth-update's PAMConfigFrameworkSpec)."""
+    fields: dict[str, str] = {}
+    for stanza in stanzas(text):
+        fields |= stanza
+    return Profile(name, fields)
 
 
 def pam_file(name: str, template: str, profiles: list[Profile]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+from envbuild.linux.passwd import Account, Group, read_group, read_passwd
 from envbuild.record import Record
-from envbuild.sandbox.user_lookup import account_number, lines_of
 
 SHADOW = 42
 """The group that may read the shadow files (base-passwd)."""
@@ -16,6 +17,8 @@ _ADDS = re.compile(r"(?:^|[\s;&|(/])(?:adduser|addgroup|useradd|groupadd)\s(.*)"
 _ASSIGNED = re.compile(r"^\s*([A-Za-z_]\w*)=[\"']?([a-z_][a-z0-9_-]*)[\"']?\s*$", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _NAME = re.compile(r"(?<![\w./$-])[a-z_][a-z0-9_-]*(?![\w./])")
+
+Row = TypeVar("Row", bound=Account | Group)
 
 
 class Accounts(Record):
@@ -28,20 +31,16 @@ class Accounts(Record):
 
 
 def accounts(masters: tuple[str, str], machine: tuple[str, str], asked_for: set[str]) -> Accounts:
-    """The accounts of base-passwd's masters (passwd, group), and of this machine's system accounts those that are
-    asked for."""
-    passwd = _lines(masters[0], 7)
-    group = _lines(masters[1], 4)
-    passwd += _system_accounts(_lines(machine[0], 7), {line[0] for line in passwd}, asked_for)
-    group += [
-        [*line[:3], ""] for line in _system_accounts(_lines(machine[1], 4), {line[0] for line in group}, asked_for)
-    ]
+    """Return the accounts of base-passwd's masters (passwd, group), and of this machine's system accounts those that
+    are asked for."""
+    users = _with_asked_for(read_passwd(masters[0]), read_passwd(machine[0]), asked_for)
+    groups = _with_asked_for(read_group(masters[1]), _without_members(machine[1]), asked_for)
     return Accounts(
-        passwd="".join(f"{':'.join([line[0], 'x', *line[2:]])}\n" for line in passwd),
-        group="".join(f"{':'.join([line[0], 'x', *line[2:]])}\n" for line in group),
+        passwd="".join(account.line for account in users),
+        group="".join(group.line for group in groups),
         # No day of the last change: it would be the day of the build (shadow(5)).
-        shadow="".join(f"{line[0]}:*::0:99999:7:::\n" for line in passwd),
-        gshadow="".join(f"{line[0]}:*::\n" for line in group),
+        shadow="".join(f"{account.name}:*::0:99999:7:::\n" for account in users),
+        gshadow="".join(f"{group.name}:*::\n" for group in groups),
     )
 
 
@@ -66,10 +65,19 @@ def asked_for(scripts: Iterable[str], sysusers: Iterable[str]) -> set[str]:
     return names
 
 
-def _system_accounts(lines: list[list[str]], known: set[str], asked_for: set[str]) -> list[list[str]]:
-    return [line for line in lines if int(line[2]) in DYNAMIC_IDS and line[0] not in known and line[0] in asked_for]
+def _without_members(group: str) -> Iterator[Group]:
+    """Yield the groups of this machine without its people."""
+    return (row.replace(members=()) for row in read_group(group))
 
 
-def _lines(text: str, fields: int) -> list[list[str]]:
-    split = (line.split(":") for line in lines_of(text))
-    return [line for line in split if len(line) == fields and account_number(line[2]) is not None]
+def _with_asked_for(masters: Iterable[Row], machine: Iterable[Row], asked_for: set[str]) -> list[Row]:
+    """Return the masters' rows, and those of this machine's system accounts that are asked for."""
+    rows = {row.name: row for row in masters}
+    for row in machine:
+        if row.name in asked_for and _number(row) in DYNAMIC_IDS:
+            rows.setdefault(row.name, row)
+    return list(rows.values())
+
+
+def _number(row: Account | Group) -> int:
+    return row.uid if isinstance(row, Account) else row.gid

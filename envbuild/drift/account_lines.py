@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from envbuild.drift.statement_text import Line, word
-from envbuild.images.accounts import Account, Databases, accounts, groups
+from envbuild.images.accounts import Databases, accounts, groups
+from envbuild.linux.passwd import Account, read_group
 from envbuild.record import Record
-from envbuild.sandbox.user_lookup import lines_of
 
 MOST_LINES = 100
 """Each is tried by a build; more accounts than these nobody has added by hand."""
@@ -82,14 +82,12 @@ def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]
 
 
 def _memberships(databases: Databases) -> Mapping[str, list[str]]:
-    """The groups that each user was put into."""
-    found: dict[str, list[str]] = {}
-    for line in lines_of(databases.group or ""):
-        fields = line.split(":", 4)
-        if len(fields) == 4:
-            for name in dict.fromkeys(fields[3].split(",")):
-                found.setdefault(name, []).append(fields[0])
-    return found
+    """Return the groups that each user was put into."""
+    memberships: dict[str, list[str]] = {}
+    for group in read_group(databases.group or ""):
+        for name in dict.fromkeys(group.members):
+            memberships.setdefault(name, []).append(group.name)
+    return memberships
 
 
 def _is_name(text: str) -> bool:

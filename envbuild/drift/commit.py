@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager
 
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
-from envbuild.drift.builder import Builder
 from envbuild.drift.ignore_rules import Noise
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
 from envbuild.drift.recipe_text import head_of, move_out, recipe_text, refuse_to_overwrite
 from envbuild.drift.recipe_writer import Writer, Written
 from envbuild.drift.secret_detection import looks_secret
+from envbuild.drift.trial_build import Builder
 from envbuild.drift.unexpressed import Teller
 from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
@@ -141,7 +141,7 @@ def _commit(
         else:
             sides = side_of_image(store, "", base), side_of_image(store, "", base).replace(tree=target, image="")
             written = writer.write_untried(compare(store, *sides))
-            builder.lay_out(written.plan.laid)
+            builder.lay_out(written.plan.files)
         head = head_of(f"{request.stem}.env", instance.name, instance.reference, request.full, time.time())
         if not request.build:
             head.append("Its lines were not built when they were written (--no-build).")

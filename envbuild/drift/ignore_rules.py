@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envbuild.record import Record
+from envbuild.tree.diff import Change
+from envbuild.tree.entry import DIRECTORY
 from envbuild.tree.patterns import Matcher, compile_patterns
 
 
@@ -69,6 +71,12 @@ class Noise:
             if matcher.matches(path, is_directory):
                 return rule
         return None
+
+
+def is_directory(change: Change) -> bool:
+    """Return whether the path is a directory, or was one and is gone."""
+    entry = change.after or change.before
+    return entry is not None and entry.kind == DIRECTORY
 
 
 def _compiled(patterns: tuple[str, ...]) -> Matcher:

@@ -7,19 +7,13 @@ import shlex
 from collections.abc import Iterable
 
 from envbuild.debian.deb822 import stanzas
+from envbuild.debian.names import DebianName, DebianVersion
 from envbuild.drift.statement_text import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
+from envbuild.lockfile.checked_name import BadName
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.names import (
-    BadName,
-    DebianName,
-    DebianVersion,
-    DistributionName,
-    NodePath,
-    NodeVersion,
-    PythonVersion,
-)
+from envbuild.packages.names import DistributionName, NodePath, NodeVersion, PythonVersion
 from envbuild.packages.pip import normal
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store

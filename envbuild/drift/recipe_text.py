@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from envbuild.drift.file_lines import Laid
+from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.statement_text import Line, shown, word
 from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Told
 from envbuild.errors import UsageError
@@ -99,7 +99,7 @@ def names_of(stem: str) -> tuple[str, ...]:
     return (f"{stem}.env", f"{stem}.files", f"{stem}.odd")
 
 
-def lay_out(store: Store, folder: str, laid: Iterable[Laid]) -> None:
+def lay_out(store: Store, folder: str, laid: Iterable[RecipeFile]) -> None:
     """Writes the files that lines copy into a folder. What was for its owner's eyes alone is so here."""
     with Folder(folder) as top:
         for one in laid:

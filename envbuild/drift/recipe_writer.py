@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from envbuild.build.tree_actions import read_databases
 from envbuild.drift.account_lines import Names, account_lines
-from envbuild.drift.builder import Builder
-from envbuild.drift.file_lines import TOOLS, Plan, plan_files
+from envbuild.drift.file_lines import FilePlan, plan_files
 from envbuild.drift.package_lines import PackageLines, apt_line
 from envbuild.drift.recipe_text import Dropped
+from envbuild.drift.script_lines import SCRIPT, TOOLS
 from envbuild.drift.statement_text import Line, has, programs
+from envbuild.drift.trial_build import Builder
 from envbuild.drift.unexpressed import Teller, Told, environments_of
 from envbuild.errors import EnvbuildError, Interrupted
 from envbuild.history.compare import Comparison
 from envbuild.history.package_changes import PackageChange, package_changes
+from envbuild.images.accounts import read_databases
 from envbuild.packages.inventory.component import DPKG
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
@@ -39,7 +40,7 @@ class Written(Record):
     they give, None where that was not tried."""
 
     lines: tuple[Line, ...]
-    plan: Plan
+    plan: FilePlan
     dropped: tuple[Dropped, ...]
     told: tuple[Told, ...]
     tree: Digest | None
@@ -77,9 +78,9 @@ class Writer:
         self._packages(builder)
         self._accounts(builder)
         plan = self._files(self._tree, self._expressed(self._tree))
-        if plan.laid:
-            self._say(f"copying {len(plan.laid)} files and links")
-        builder.lay_out(plan.laid)
+        if plan.files:
+            self._say(f"copying {len(plan.files)} files and links")
+        builder.lay_out(plan.files)
         tree, plan = self._built(builder, plan)
         told = []
         for change, why in self._teller.between(tree, self._target):
@@ -196,7 +197,7 @@ class Writer:
     def _expressed(self, tree: Digest) -> list[Change]:
         return [change for change, why in self._teller.between(tree, self._target) if why is None]
 
-    def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> Plan:
+    def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> FilePlan:
         names = Names(read_databases(self._store, tree))
         script = script and programs(self._store, tree, *TOOLS)
 
@@ -205,13 +206,13 @@ class Writer:
 
         return plan_files(changes, self._stem, names, self._facts.user, at, script=script)
 
-    def _built(self, builder: Builder, plan: Plan) -> tuple[Digest, Plan]:
+    def _built(self, builder: Builder, plan: FilePlan) -> tuple[Digest, FilePlan]:
         try:
             return builder.tree([*self._lines, *plan.lines]), plan
         except Interrupted:
             raise
         except EnvbuildError as error:
-            scripts = [line for line in plan.lines if line.about == ("script",)]
+            scripts = [line for line in plan.lines if line.about == SCRIPT]
             if not scripts:
                 raise
             self._dropped += [Dropped(line, _reason(error)) for line in scripts]

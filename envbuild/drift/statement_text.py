@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-from envbuild.language.quoting import written
+from envbuild.language.quoting import format_word
 from envbuild.language.syntax import NOWHERE, Word
 from envbuild.packages.inventory.bad_record import MOST_STATUS
 from envbuild.record import Record
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
 
 
@@ -30,7 +31,7 @@ def is_plain(name: bytes) -> bool:
 
 def word(text: str) -> str:
     """`text` as one word of a statement."""
-    return written(Word((text,) if text else (), NOWHERE))
+    return format_word(Word((text,) if text else (), NOWHERE))
 
 
 def shell_word(path: bytes) -> str | None:
@@ -47,11 +48,11 @@ def shell_word(path: bytes) -> str | None:
 
 
 def text_of(store: Store, tree: Digest, path: str) -> str | None:
-    """The text of a file of a tree, None where there is none that could be a record of packages."""
-    entry = lookup(store.trees, tree, path.encode("utf-8", "surrogateescape"))
-    if entry is None or entry.kind != FILE or entry.size > MOST_STATUS:
+    """Return the text of a file of a tree; None if there is none, or one too large to be a record of packages."""
+    try:
+        return store.read_text(tree, path, MOST_STATUS)
+    except TooLargeToRead:
         return None
-    return store.objects.read(entry).decode("utf-8", "surrogateescape")
 
 
 def has(store: Store, tree: Digest, path: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from envbuild.drift.drifted import is_directory
-from envbuild.drift.ignore_rules import Noise, Rule
+from envbuild.drift.ignore_rules import Noise, Rule, is_directory
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.statement_text import text_of
-from envbuild.images.accounts import MOST_BYTES
+from envbuild.images.accounts import MAX_BYTES
+from envbuild.linux.passwd import same_accounts
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
@@ -104,9 +104,9 @@ class Teller:
         before, after = change.before, change.after
         if before is None or after is None or "content" not in aspects(change):
             return False
-        if set(aspects(change)) - {"content", "time"} or max(before.size, after.size) > MOST_BYTES:
+        if set(aspects(change)) - {"content", "time"} or max(before.size, after.size) > MAX_BYTES:
             return False
-        return _accounts(self._store.objects.read(before)) == _accounts(self._store.objects.read(after))
+        return same_accounts(self._store.objects.read(before), self._store.objects.read(after))
 
     def _is_pythons(self, change: Change) -> bool:
         path = change.path.decode("utf-8", "surrogateescape")
@@ -121,20 +121,6 @@ class Teller:
             return False
         text = self._store.objects.read(after).decode("utf-8", "replace")
         return text.startswith("#!") and " import " in text and "sys.exit(" in text
-
-
-def _accounts(content: bytes) -> list[list[bytes]]:
-    """The lines of passwd(5) or group(5), equal for those that mean the same: adduser(8) of Debian writes `,,,` where a
-    user has no comment."""
-    found = []
-    for line in content.splitlines():
-        fields = line.split(b":")
-        if len(fields) == 7:
-            fields[4] = fields[4].rstrip(b",")
-        elif len(fields) == 4:
-            fields[3] = b",".join(sorted(fields[3].split(b",")))
-        found.append(fields)
-    return sorted(found)
 
 
 def environments_of(store: Store, tree: Digest, folders: Iterable[str]) -> tuple[str, ...]:

@@ -1,2 +1,5 @@
-"""What envbuild reads of git's repositories, and what it sets up in them: locks in other revisions, who wrote a line,
-drivers for diffs and merges of locks. Knows nothing of the store. All of it is done by the `git` of this machine."""
+"""Everything that envbuild reads from git repositories or sets up in them: locks in other revisions, the author of a
+line, drivers that diff and merge locks.
+
+The machine's `git` does all of it. Must not know the store.
+"""

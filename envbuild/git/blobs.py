@@ -1,4 +1,5 @@
-"""The contents of files as git keeps them: no filter, converter or line end of the user's or of the repository's."""
+"""File contents as git stores them: no filter, conversion or line ending of the user's or the repository's settings
+applies."""
 
 from __future__ import annotations
 
@@ -19,24 +20,24 @@ _WORDS = ("cat-file", "--batch")
 
 
 class BlobTooLarge(UsageError):
-    """A file of a commit is larger than what is read of it."""
+    """A file in a commit is larger than envbuild reads."""
 
-    def __init__(self, size: int, most: int) -> None:
-        super().__init__(f"it has {size} bytes, and at most {most} are read", "keep what is so large out of git")
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"it has {size} bytes, and at most {limit} are read", "keep files of this size out of git")
 
 
 class NoBlob(UsageError):
-    """git lacks the content of a file that it lists."""
+    """git lists a file and does not have its content."""
 
     def __init__(self, oid: str) -> None:
         super().__init__(
             f"git does not have the content {oid[:12]}",
-            "the clone is partial or damaged: git fsck; git fetch gets what a partial clone left out",
+            "the clone is partial or damaged: check it with git fsck; git fetch gets what a partial clone left out",
         )
 
 
 class Blobs:
-    """One git that gives contents by their ids. Use it as a context manager."""
+    """A running git that returns contents by their ids. Use it as a context manager."""
 
     def __init__(self, folder: str, seconds: float = SECONDS) -> None:
         self._folder = folder
@@ -54,16 +55,16 @@ class Blobs:
     ) -> None:
         self._held.close()
 
-    def read(self, oid: str, most: int) -> bytes:
-        """The content. Raises BlobTooLarge, NoBlob and GitTooSlow."""
-        size = self._ask(oid, most)
+    def read(self, oid: str, limit: int) -> bytes:
+        """Return the content. Raises BlobTooLarge, NoBlob and GitTooSlow."""
+        size = self._ask(oid, limit)
         content = self._take(size)
         self._take(1)
         return content
 
-    def copy(self, oid: str, target: int, most: int) -> int:
-        """Writes the content to a descriptor and returns its size. Raises what `read` does, and OSError."""
-        size = left = self._ask(oid, most)
+    def copy(self, oid: str, target: int, limit: int) -> int:
+        """Write the content to a descriptor and return its size. Raises what `read` does, and OSError."""
+        size = left = self._ask(oid, limit)
         while left:
             chunk = memoryview(self._take(min(left, _CHUNK)))
             left -= len(chunk)
@@ -72,7 +73,7 @@ class Blobs:
         self._take(1)
         return size
 
-    def _ask(self, oid: str, most: int) -> int:
+    def _ask(self, oid: str, limit: int) -> int:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
@@ -86,13 +87,13 @@ class Blobs:
         if len(words) != 3 or words[1] != b"blob":
             raise NoBlob(oid)
         size = int(words[2])
-        if size > most:
-            raise BlobTooLarge(size, most)
+        if size > limit:
+            raise BlobTooLarge(size, limit)
         return size
 
     def _take(self, size: int) -> bytes:
         assert self._child.stdout is not None
-        taken = self._child.stdout.read(size)
-        if len(taken) < size:
+        content = self._child.stdout.read(size)
+        if len(content) < size:
             raise GitTooSlow(_WORDS, self._seconds)
-        return taken
+        return content

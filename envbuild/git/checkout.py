@@ -1,8 +1,8 @@
-"""A revision's files, or those of the index, in a folder that is thrown away: nobody's working tree is touched.
+"""The files of a revision or of the index, in a temporary directory: no working tree is touched.
 
-git's own check-out would run the filters that the repository's attributes and settings name. So the files are written
-here, as they are kept. Each is made in a folder that is open already, where nothing was before, and links come last:
-no file is written through one.
+git's own checkout would run the filters that the repository's attributes and settings name. So the files are written
+here, as git stores them. Each is created in a directory that is already open, where nothing was before, and links come
+last: no file is written through one.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from envbuild.git.blobs import Blobs, BlobTooLarge
-from envbuild.git.listing import LINK, SUBMODULE, BadTree, Listed
 from envbuild.git.repository import Repository
+from envbuild.git.tracked_files import LINK, SUBMODULE, BadTree, TrackedFile
 
-MOST_BYTES = 8 << 30
-"""All files of a commit together."""
+MAX_BYTES = 8 << 30
+"""Size of all files of a commit together."""
 SECONDS = 900.0
-_LONGEST_LINK = 4095
+_MAX_LINK = 4095
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
 def checked_out(repository: Repository, commit: str | None) -> Iterator[str]:
-    """A folder with all files of a commit, or of the index if `commit` is None; of submodules an empty folder.
+    """Yield a directory with all files of a commit, or of the index if `commit` is None. A submodule is an empty
+    directory.
 
     Raises BadTree, GitFailed, BlobTooLarge and NoBlob.
     """
@@ -36,17 +37,13 @@ def checked_out(repository: Repository, commit: str | None) -> Iterator[str]:
         inner = os.path.join(folder, "files")
         os.mkdir(inner, 0o755)
         with Blobs(repository.root, SECONDS) as blobs, _Writer(inner) as writer:
-            for one in files:
-                if one.mode != LINK:
-                    writer.write(one, blobs)
-            for one in files:
-                if one.mode == LINK:
-                    writer.write(one, blobs)
+            for file in sorted(files, key=lambda file: file.mode == LINK):
+                writer.write(file, blobs)
         yield inner
 
 
 class _Writer:
-    """Writes files below one folder, most of them beside the one before."""
+    """A writer of files below one directory, most of them beside the file before."""
 
     def __init__(self, folder: str) -> None:
         self._held = ExitStack()
@@ -54,8 +51,8 @@ class _Writer:
         self._held.callback(os.close, self._root)
         self._parts: list[str] = []
         self._open: list[int] = []
-        """The folders on the way to the last file, from the top."""
-        self._left = MOST_BYTES
+        """The directories on the path of the last file, from the top."""
+        self._left = MAX_BYTES
 
     def __enter__(self) -> _Writer:
         return self
@@ -64,32 +61,32 @@ class _Writer:
         self._close(0)
         self._held.close()
 
-    def write(self, one: Listed, blobs: Blobs) -> None:
-        *folders, name = one.path.split("/")
+    def write(self, file: TrackedFile, blobs: Blobs) -> None:
+        *folders, name = file.path.split("/")
         try:
             parent = self._folder(folders)
-            if one.mode == SUBMODULE:
+            if file.mode == SUBMODULE:
                 os.mkdir(name, 0o755, dir_fd=parent)
-            elif one.mode == LINK:
-                target = blobs.read(one.oid, _LONGEST_LINK)
+            elif file.mode == LINK:
+                target = blobs.read(file.oid, _MAX_LINK)
                 if not target or b"\0" in target:
-                    raise BadTree(f"the link '{one.path}' leads nowhere")
+                    raise BadTree(f"the link '{file.path}' has no valid target")
                 os.symlink(target, os.fsencode(name), dir_fd=parent)
             else:
-                self._file(one, name, parent, blobs)
+                self._file(file, name, parent, blobs)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
-                raise BadTree(f"it has '{one.path}' as two things") from error
+                raise BadTree(f"it has '{file.path}' twice, as different kinds of file") from error
             raise
 
-    def _file(self, one: Listed, name: str, parent: int, blobs: Blobs) -> None:
+    def _file(self, file: TrackedFile, name: str, parent: int, blobs: Blobs) -> None:
         descriptor = os.open(name, _NEW, 0o600, dir_fd=parent)
         try:
-            self._left -= blobs.copy(one.oid, descriptor, self._left)
-            # Whatever the umask: modes are a part of what a step is known by.
-            os.fchmod(descriptor, 0o755 if one.mode & 0o100 else 0o644)
+            self._left -= blobs.copy(file.oid, descriptor, self._left)
+            # Set whatever the umask is: modes are part of a step's key.
+            os.fchmod(descriptor, 0o755 if file.mode & 0o100 else 0o644)
         except BlobTooLarge as error:
-            raise BadTree(f"its files have more than {MOST_BYTES >> 30} GiB ('{one.path}')") from error
+            raise BadTree(f"its files have more than {MAX_BYTES >> 30} GiB ('{file.path}')") from error
         finally:
             os.close(descriptor)
 
@@ -103,7 +100,7 @@ class _Writer:
             try:
                 os.mkdir(part, 0o755, dir_fd=above)
             except FileExistsError:
-                pass  # by a file before, or it is none: then it can't be opened
+                pass  # an earlier file made it; if it is not a directory, it can't be opened
             self._open.append(os.open(part, _FOLDER, dir_fd=above))
             self._parts.append(part)
         return self._open[-1] if self._open else self._root

@@ -1,4 +1,5 @@
-"""Which commit brought an image: the first that has it in its lock. What a build wrote is committed after it."""
+"""The commit that brought an image: the first that has it in its lock. The lock of a build is committed after the
+build."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from envbuild.git.repository import Repository
 _IMAGE = b"+image: sha256:"
 _COMMIT = b"commit "
 _SECONDS = 600.0
-_LONGEST_LINE = 1 << 16
-# Contents as they are, whatever the repository's attributes say of them.
+_MAX_LINE = 1 << 16
+# Contents as they are, whatever the repository's attributes say about them.
 _DIFF = ("diff-tree", "--stdin", "--root", "-p", "-U0", "--text", "--no-textconv", "--no-ext-diff", "--no-color")
 
 
 class LockCommits:
-    """The commits of one lock, read from git as far as they are asked for, the newest first."""
+    """The commits of one lock, newest first, read from git only as far as they are needed."""
 
     def __init__(self, repository: Repository, path: str) -> None:
-        """`path` is the lock's, as the repository has it."""
+        """Read nothing yet. `path` is the lock's path in the repository."""
         self._root = repository.root
         self._path = path
         self._known: dict[str, str] = {}
@@ -30,7 +31,7 @@ class LockCommits:
         self._commit = ""
 
     def of(self, image: str) -> str | None:
-        """The oldest commit known so far that brought this image into the lock, None if none did."""
+        """Return the oldest commit read so far that brought this image into the lock, None if none did."""
         if self._child is None and not self._done:
             self._start()
         while image not in self._known and not self._done:
@@ -38,24 +39,26 @@ class LockCommits:
         return self._known.get(image)
 
     def close(self) -> None:
-        """Ends git, if it has not come to its end."""
+        """End git if it still runs."""
         self._held.close()
         self._child = None
         self._done = True
 
     def _start(self) -> None:
-        """Starts a git that lists the lock's commits, and one that says what each changed."""
-        which = self._held.enter_context(running(self._root, ("rev-list", "--all", "--", self._path), seconds=_SECONDS))
-        assert which.stdout is not None
+        """Start a git that lists the lock's commits, and one that prints what each changed."""
+        revisions = self._held.enter_context(
+            running(self._root, ("rev-list", "--all", "--", self._path), seconds=_SECONDS)
+        )
+        assert revisions.stdout is not None
         words = (*_DIFF, "--format=commit %H", "--", self._path)
         self._child = self._held.enter_context(
-            running(self._root, words, stdin=which.stdout.fileno(), seconds=_SECONDS)
+            running(self._root, words, stdin=revisions.stdout.fileno(), seconds=_SECONDS)
         )
 
     def _read(self) -> None:
         assert self._child is not None
         assert self._child.stdout is not None
-        line = self._child.stdout.readline(_LONGEST_LINE)
+        line = self._child.stdout.readline(_MAX_LINE)
         if not line:
             self.close()
         elif line.startswith(_COMMIT):

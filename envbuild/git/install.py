@@ -1,4 +1,5 @@
-"""Sets up a clone: a readable diff and a merge of locks, and a check before each commit that they are up to date.
+"""The setup of a clone: a readable diff and a merge driver for locks, and a check before each commit that locks are up
+to date.
 
 Drivers are settings of a clone, so the attributes that name them go into the clone's own file (gitattributes(5):
 $GIT_DIR/info/attributes): a committed name that others have not set up would do nothing for them.
@@ -9,22 +10,24 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import UsageError
-from envbuild.git.program import GitFailed
+from envbuild.errors import EnvbuildError, UsageError
+from envbuild.git.git_dir import git_dir_of
+from envbuild.git.program import GitFailed, output
 from envbuild.git.repository import Repository
 from envbuild.linux.nofollow import open_real, read_plain
 from envbuild.record import Record
 
+ATTRIBUTES_FILE = ".gitattributes"
 DRIVER = "envbuild-lock"
 PATTERN = "*.env.lock"
 ATTRIBUTES = f"{PATTERN} diff={DRIVER} merge={DRIVER}"
-_MOST = 1 << 20
+_MAX_BYTES = 1 << 20
 _MARK = "# envbuild: check that locks are up to date"
 
 
 class Installed(Record):
-    """What was set up: the file with the attributes, and the hook ("" where another one is there already, or the
-    clone's settings have git look for hooks in a folder that is not its own)."""
+    """The files that were set up: the attributes, and the hook. `hook` is "" if another hook is there already or the
+    clone's settings make git look for hooks in another directory; `other_hook` is then its path."""
 
     attributes: str
     hook: str
@@ -32,16 +35,16 @@ class Installed(Record):
 
 
 class NotOurs(UsageError):
-    """A file of the clone's own can't be read or written."""
+    """A file in the clone's `.git` can't be read or written."""
 
     def __init__(self, path: str, error: OSError) -> None:
         super().__init__(
-            f"{path}: {error.strerror}", "what is set up lies in the clone's own .git, and no link of it is followed"
+            f"{path}: {error.strerror}", "envbuild sets up files in the clone's own .git, and follows no links there"
         )
 
 
 def install(repository: Repository, program: str) -> Installed:
-    """Sets up the repository; again is no harm. `program` is how git starts envbuild, as words for a shell."""
+    """Set up the repository; doing so twice is harmless. `program` is how git starts envbuild, as words for a shell."""
     for name, value in (
         (f"diff.{DRIVER}.textconv", f"{program} git show-lock"),
         (f"diff.{DRIVER}.cachetextconv", "false"),
@@ -62,7 +65,7 @@ def install(repository: Repository, program: str) -> Installed:
 
 
 def remove(repository: Repository) -> None:
-    """Takes away what `install` set up."""
+    """Remove what `install` set up."""
     for section in (f"diff.{DRIVER}", f"merge.{DRIVER}"):
         try:
             repository.run("config", "--local", "--remove-section", section)
@@ -77,6 +80,51 @@ def remove(repository: Repository) -> None:
         os.unlink(hook)
 
 
+def let_git_merge(lock_path: str) -> str:
+    """Let git merge this lock by keeping the lines of both sides, since each package has a line of its own
+    (gitattributes(5)). Without this, two branches that each add a package would conflict in the lines that identify the
+    image.
+
+    Returns the path of the file that was written, "" if nothing had to be done: the lock is in no repository, or its
+    attributes already say how it is merged.
+    """
+    folder, name = os.path.split(os.path.abspath(lock_path))
+    folder = os.path.realpath(folder)
+    if git_dir_of(folder) is None:
+        return ""
+    try:
+        if os.path.lexists(f"{folder}/{ATTRIBUTES_FILE}"):
+            read_plain(f"{folder}/{ATTRIBUTES_FILE}", _MAX_BYTES)  # git would wait for a FIFO
+        answer = output(folder, "check-attr", "merge", "--", name, seconds=10)
+    except (EnvbuildError, OSError):
+        return ""
+    if not answer.rstrip().endswith(b": unspecified"):
+        return ""
+    pattern = "*.env.lock" if name.endswith(".env.lock") else f"/{name}"
+    path = f"{folder}/{ATTRIBUTES_FILE}"
+    try:
+        _append_line(path, f"{pattern} merge=union")
+    except OSError:
+        return ""  # a lock can also be merged by hand
+    return path
+
+
+def _append_line(path: str, line: str) -> None:
+    """Add a line to a plain file at a path without links; create it if there is none. Raises OSError."""
+    try:
+        text = read_plain(path, _MAX_BYTES)
+    except FileNotFoundError:
+        text = b""
+    # The file may have been replaced since it was read: follow no link, and don't wait for a FIFO.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = open_real(path, flags)
+    try:
+        start = b"\n" if text and not text.endswith(b"\n") else b""
+        os.write(descriptor, start + line.encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
 def _put_line(path: str, line: str) -> None:
     text = _read(path) if os.path.lexists(path) else ""
     if line not in text.splitlines():
@@ -84,9 +132,9 @@ def _put_line(path: str, line: str) -> None:
 
 
 def _read(path: str) -> str:
-    """The text of a file of the clone's own; "" for what is none, which is then another's."""
+    """Return the text of a file in the clone's `.git`; "" if it is not a plain file, which somebody else put there."""
     try:
-        return read_plain(path, _MOST).decode("utf-8", "surrogateescape")
+        return read_plain(path, _MAX_BYTES).decode("utf-8", "surrogateescape")
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
             return ""
@@ -94,7 +142,7 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str, mode: int = 0o644) -> None:
-    """Puts a whole file in place at once, without following a link on the way to it."""
+    """Replace a whole file atomically, without following a link on the way to it."""
     parent, name = os.path.split(path)
     temporary = f"{name}.{os.getpid()}.new"
     try:

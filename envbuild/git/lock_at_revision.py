@@ -11,12 +11,12 @@ from envbuild.lockfile.lock import Lock
 from envbuild.record import Record
 
 GIT = "git:"
-_ENDING = ".env.lock"
+_SUFFIX = ".env.lock"
 
 
 class LockedRecipe(Record):
-    """A recipe as a commit has it: its path in the repository, the commit, and its lock with its text, and
-    the recipe's own (of the file itself, not of those that it includes)."""
+    """A recipe in a commit: its path in the repository, the commit's hash, the lock and its text, and the text of the
+    recipe (of the file itself, not of those that it includes)."""
 
     path: str
     commit: str
@@ -30,7 +30,7 @@ class ManyRecipes(UsageError):
 
     def __init__(self, name: str, revision: str, paths: list[str]) -> None:
         forms = ", ".join(f"{GIT}{revision}:/{path.removesuffix('.lock')}" for path in paths[:5])
-        super().__init__(f"{revision} has {len(paths)} recipes named '{name}'", f"say which: {forms}")
+        super().__init__(f"{revision} has {len(paths)} recipes named '{name}'", f"name one: {forms}")
 
 
 class NoLockOf(UsageError):
@@ -38,13 +38,13 @@ class NoLockOf(UsageError):
 
     def __init__(self, name: str, revision: str) -> None:
         super().__init__(
-            f"{revision} has no lock of a recipe named '{name}'",
-            f"name its file, as in {GIT}{revision}:{name}.env; a lock is made by `envbuild build` and kept in git",
+            f"{revision} has no lock for a recipe named '{name}'",
+            f"name its file, as in {GIT}{revision}:{name}.env; `envbuild build` writes the lock, and git keeps it",
         )
 
 
 def split_git(text: str) -> tuple[str, str] | None:
-    """(REV, FILE) of `git:REV:FILE`; None for another text."""
+    """Return (REV, FILE) of `git:REV:FILE`, None for any other text. Raises UsageError if a part is missing."""
     if not text.startswith(GIT):
         return None
     revision, colon, path = text.removeprefix(GIT).partition(":")
@@ -54,7 +54,8 @@ def split_git(text: str) -> tuple[str, str] | None:
 
 
 def locked_at(folder: str, revision: str, path: str) -> LockedRecipe:
-    """The lock of the recipe FILE of `git:REV:FILE`: relative to `folder`, or with a slash to the repository.
+    """Return the lock of FILE in `git:REV:FILE`. FILE is relative to `folder`, or with a leading slash to the
+    repository.
 
     Raises NoRepository, NoSuchRevision, NotInRevision and BadLock.
     """
@@ -66,21 +67,21 @@ def locked_at(folder: str, revision: str, path: str) -> LockedRecipe:
 
 
 def locked_by_name(folder: str, revision: str, name: str) -> LockedRecipe:
-    """The lock of the recipe called `name` in a revision: that in `folder`, else the only one of this name.
+    """Return the lock of the recipe named `name` in a revision: the one in `folder`, else the only one of this name.
 
     Raises NoRepository, NoSuchRevision, ManyRecipes, NoLockOf and BadLock.
     """
     repository = Repository(folder)
     commit = repository.commit_of(revision)
-    found = [path for path in repository.files(commit, _ENDING) if os.path.basename(path) == f"{name}{_ENDING}"]
-    here = repository.path_of(os.path.join(folder, f"{name}{_ENDING}"))
-    if here in found:
-        found = [here]
-    if not found:
+    paths = [path for path in repository.files(commit, _SUFFIX) if os.path.basename(path) == f"{name}{_SUFFIX}"]
+    here = repository.path_of(os.path.join(folder, f"{name}{_SUFFIX}"))
+    if here in paths:
+        paths = [here]
+    if not paths:
         raise NoLockOf(name, revision)
-    if len(found) > 1:
-        raise ManyRecipes(name, revision, found)
-    return _locked(repository, revision, commit, found[0].removesuffix(".lock"))
+    if len(paths) > 1:
+        raise ManyRecipes(name, revision, paths)
+    return _locked(repository, revision, commit, paths[0].removesuffix(".lock"))
 
 
 def _locked(repository: Repository, revision: str, commit: str, path: str) -> LockedRecipe:
@@ -88,7 +89,7 @@ def _locked(repository: Repository, revision: str, commit: str, path: str) -> Lo
     try:
         text = repository.read(commit, lock_path, revision).decode("utf-8", "replace")
     except NotInRevision as error:
-        error.hint = f"the recipe's lock has to be in git with it; {error.hint}"
+        error.hint = f"commit the recipe's lock together with it; {error.hint}"
         raise
     try:
         recipe = repository.read(commit, path, revision).decode("utf-8", "replace")

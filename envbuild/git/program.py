@@ -1,9 +1,9 @@
 """The machine's git, started so that it runs nothing that a repository names.
 
 A repository is data that somebody else may have made: its settings name programs (filters, monitors, hooks, converters,
-transports), its attributes say for which files. Only commands that need none of them are used, and what could still
-start one is switched off. git itself decides whose repositories it reads (safe.directory): it looks for them as ever,
-as with $GIT_DIR it would not ask.
+transports), its attributes say for which files. Only commands that need none of them are used, and every setting that
+could still start one is switched off. git itself decides whose repositories it reads (safe.directory): it discovers
+them as always, since with $GIT_DIR it would not check.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.pager": "cat",
     "core.untrackedCache": "false",
-    # A folder inside a working tree that looks like a repository is none: git 2.38 and later.
+    # A directory inside a working tree that looks like a repository does not count as one: git 2.38 and later.
     "safe.bareRepository": "explicit",
-    # A partial clone fetches what it lacks, with the programs that its settings name.
+    # A partial clone would fetch missing objects with the programs that its settings name.
     "protocol.allow": "never",
     "core.sshCommand": "false",
     "credential.helper": "",
@@ -34,70 +34,74 @@ SETTINGS = {
     "log.showSignature": "false",
     "blame.ignoreRevsFile": "",
 }
-"""What of a repository's settings could start a program, or read a file of the user: the command line overrides it."""
+"""Settings with which a repository could start a program or read a file of the user: the command line overrides
+them."""
 
 VARIABLES = {
     b"GIT_NO_LAZY_FETCH": b"1",
     b"GIT_ALLOW_PROTOCOL": b"",
     b"GIT_TERMINAL_PROMPT": b"0",
     b"GIT_OPTIONAL_LOCKS": b"0",
-    # A commit is what its id says, and not what refs/replace puts in its place.
+    # A commit is what its id says, not what refs/replace substitutes for it.
     b"GIT_NO_REPLACE_OBJECTS": b"1",
     b"GIT_LITERAL_PATHSPECS": b"1",
     b"GIT_PAGER": b"cat",
-    # Its words are compared.
+    # Its messages are compared.
     b"LC_ALL": b"C",
 }
 SECONDS = 60.0
-"""After which git is ended: one of the repository's files may be a FIFO."""
-MOST_OUTPUT = 64 << 20
+"""The time after which git is ended: one of the repository's files may be a FIFO."""
+MAX_OUTPUT = 64 << 20
 _CHUNK = 1 << 16
-_MOST_SAID = 4096
+_MAX_ERROR = 4096
 
 
 class NoGit(MachineLacks):
-    """There is no git."""
+    """git is not installed."""
 
     def __init__(self) -> None:
         super().__init__("git is not installed", "install it: apt install git")
 
 
 class GitFailed(UsageError):
-    """git said no; its own words say why."""
+    """A git command failed; the message has git's own words."""
 
-    def __init__(self, words: tuple[str, ...], said: str) -> None:
-        super().__init__(f"git {' '.join(words[:2])} failed: {said.strip()}", "see what git says of it: git status")
+    def __init__(self, words: tuple[str, ...], errors: str) -> None:
+        super().__init__(
+            f"git {' '.join(words[:2])} failed: {errors.strip()}",
+            "see whether git itself can read the repository: git status",
+        )
 
 
 class GitTooSlow(UsageError):
-    """git did not come to its end."""
+    """A git command did not end in time."""
 
     def __init__(self, words: tuple[str, ...], seconds: float) -> None:
         super().__init__(
-            f"git {words[0]} took longer than {seconds:.0f} seconds, and was ended",
-            "see whether a file in .git is none (a FIFO, a device), or the repository is on a slow disk",
+            f"git {words[0]} took longer than {seconds:.0f} seconds and was ended",
+            "see whether something in .git is a FIFO or a device, or the repository is on a slow disk",
         )
 
 
 class GitTooMuch(UsageError):
-    """git says more than anybody wants to hear: one commit of a few bytes can hold millions of files."""
+    """A git command printed too much: one commit of a few bytes can hold millions of files."""
 
-    def __init__(self, words: tuple[str, ...], most: int) -> None:
+    def __init__(self, words: tuple[str, ...], limit: int) -> None:
         super().__init__(
-            f"git {words[0]} gave more than {most >> 20} MiB, and was ended",
-            "see what the commit holds: git ls-tree -r COMMIT | head",
+            f"git {words[0]} printed more than {limit >> 20} MiB and was ended",
+            "see what the commit contains: git ls-tree -r COMMIT | head",
         )
 
 
 def command(folder: str, *words: str) -> list[str]:
-    """The command line of a git that runs nothing else, in a folder."""
+    """Return the command line of a git that runs no other program, in a directory."""
     settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
     return ["git", "--no-pager", *settings, "-C", folder, *words]
 
 
 def variables(index: str = "") -> dict[bytes, bytes]:
-    """The variables of such a git: none of the caller's that tell git something. `index` is the path of another index
-    than the repository's own."""
+    """Return the environment of such a git: without the caller's variables for git. `index` is the path of an index
+    other than the repository's own."""
     kept = {name: value for name, value in os.environb.items() if not name.startswith(b"GIT_")}
     return {**kept, **VARIABLES, **({b"GIT_INDEX_FILE": os.fsencode(index)} if index else {})}
 
@@ -112,8 +116,8 @@ def running(
     seconds: float = SECONDS,
     index: str = "",
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A git whose output is read by the caller; it ends with the context, or after so many seconds, with all that it
-    started. Raises NoGit."""
+    """Run a git whose output the caller reads. It and its children end with the context, or after `seconds`. Raises
+    NoGit."""
     try:
         child = subprocess.Popen(
             command(folder, *words),
@@ -138,36 +142,38 @@ def running(
                 try:
                     pipe.close()
                 except BrokenPipeError:
-                    continue  # what git was still to be told
+                    continue  # git no longer reads its input
         child.wait()
 
 
 def output(
-    folder: str, *words: str, given: bytes = b"", index: str = "", most: int = MOST_OUTPUT, seconds: float = SECONDS
+    folder: str, *words: str, given: bytes = b"", index: str = "", limit: int = MAX_OUTPUT, seconds: float = SECONDS
 ) -> bytes:
-    """What a git command prints; `given` is its input. Raises GitFailed, GitTooSlow, GitTooMuch and NoGit."""
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
-        told.write(given)
-        told.seek(0)
-        with running(folder, words, stdin=told.fileno(), stderr=said.fileno(), seconds=seconds, index=index) as child:
+    """Return what a git command prints; `given` is its input. Raises GitFailed, GitTooSlow, GitTooMuch and NoGit."""
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as stdin:
+        stdin.write(given)
+        stdin.seek(0)
+        with running(
+            folder, words, stdin=stdin.fileno(), stderr=errors.fileno(), seconds=seconds, index=index
+        ) as child:
             assert child.stdout is not None
             parts, size = [], 0
             while chunk := child.stdout.read(_CHUNK):
                 parts.append(chunk)
                 size += len(chunk)
-                if size > most:
-                    raise GitTooMuch(words, most)
+                if size > limit:
+                    raise GitTooMuch(words, limit)
             status = child.wait()
         if status == -signal.SIGKILL:
             raise GitTooSlow(words, seconds)
         if status:
-            said.seek(0)
-            raise GitFailed(words, said.read(_MOST_SAID).decode("utf-8", "replace"))
+            errors.seek(0)
+            raise GitFailed(words, errors.read(_MAX_ERROR).decode("utf-8", "replace"))
         return b"".join(parts)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    # Only while it was not waited for: until then its number is nobody else's.
+    # Only before it is waited for: until then no other process can have its id.
     if child.returncode is None and child.poll() is None:
         try:
             os.killpg(child.pid, signal.SIGKILL)

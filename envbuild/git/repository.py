@@ -1,4 +1,4 @@
-"""A git repository, as far as envbuild reads it. Nothing here changes one, or checks anything out."""
+"""A git repository, as far as envbuild reads it. Nothing here changes a repository or checks anything out."""
 
 from __future__ import annotations
 
@@ -7,71 +7,72 @@ from collections.abc import Sequence
 
 from envbuild.errors import UsageError
 from envbuild.git.blobs import Blobs, BlobTooLarge
-from envbuild.git.head import repository_of
-from envbuild.git.listing import Listed, of_index, of_tree
+from envbuild.git.git_dir import git_dir_of
 from envbuild.git.program import GitFailed, output
+from envbuild.git.tracked_files import TrackedFile, files_of_index, files_of_tree
 from envbuild.record import Record
 
-MOST_READ = 16 << 20
-"""Bytes of one file of a revision, such as a recipe or a lock."""
+MAX_READ = 16 << 20
+"""The size of one file in a revision, such as a recipe or a lock."""
 _CONVERSIONS = ("filter", "ident", "working-tree-encoding", "eol")
 
 
 class NoRepository(UsageError):
-    """A folder that lies in no git repository."""
+    """A directory that is in no git repository."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(
-            f"{os.path.abspath(folder)} is in no git repository", "go to a folder of the recipe's repository"
+            f"{os.path.abspath(folder)} is not in a git repository", "change to a directory of the recipe's repository"
         )
 
 
 class NoSuchRevision(UsageError):
-    """git does not know a revision."""
+    """A revision that git does not know."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(
             f"git knows no revision '{revision}' here",
-            "name a branch, a tag or a commit; `git fetch` gets those of others",
+            "name a branch, a tag or a commit; git fetch gets those of others",
         )
 
 
 class NotInRevision(UsageError):
-    """A revision doesn't have a file."""
+    """A file that a revision does not have."""
 
     def __init__(self, revision: str, path: str) -> None:
-        super().__init__(f"{revision} has no file {path}", f"see what it has: git ls-tree -r --name-only {revision}")
+        super().__init__(f"{revision} has no file {path}", f"list its files: git ls-tree -r --name-only {revision}")
 
 
 class NothingInCommon(UsageError):
-    """Two commits have no common beginning, as far as the clone reaches."""
+    """Two commits without a common ancestor, as far as the clone reaches."""
 
-    def __init__(self, one: str, other: str) -> None:
+    def __init__(self, old: str, new: str) -> None:
         super().__init__(
-            f"{one[:12]} and {other[:12]} have no commit in common here",
-            "a clone of CI may be shallow: git fetch --unshallow, or fetch-depth: 0",
+            f"{old[:12]} and {new[:12]} have no common ancestor here",
+            "a clone in CI may be shallow: git fetch --unshallow, or fetch-depth: 0",
         )
 
 
 class OtherWorkTree(UsageError):
-    """git takes another folder for the working tree than the one that its `.git` lies in."""
+    """A repository whose working tree is not the directory that its `.git` lies in."""
 
     def __init__(self, folder: str, other: str) -> None:
         super().__init__(
             f"the repository of {folder} says that its files lie in {other}",
-            "see git config core.worktree, and whether a folder inside looks like a repository",
+            "see git config core.worktree, and whether a directory inside looks like a repository",
         )
 
 
 class NotAFile(UsageError):
-    """A revision has a link or a folder where a file is asked for."""
+    """A link or a directory of a revision where a file is wanted."""
 
     def __init__(self, revision: str, path: str) -> None:
         super().__init__(f"in {revision}, {path} is not a plain file", "name the file itself")
 
 
 class Author(Record):
-    """Who last changed a line: the commit's hash, the author, the time (seconds since 1970) and its first line."""
+    """The author of the last change of a line: the commit's hash, the name, the time (seconds since 1970) and the
+    subject."""
 
     commit: str
     name: str
@@ -80,62 +81,66 @@ class Author(Record):
 
 
 class Repository:
-    """The repository that a folder lies in."""
+    """The repository that a directory lies in."""
 
     def __init__(self, folder: str, index: str = "") -> None:
-        """`index` is the path of another index than its own, which git gives its hooks; it has to lie beside that.
+        """Find the repository. `index` is the path of another index, which git gives its hooks; it must lie beside its
+        own.
 
         Raises NoRepository, OtherWorkTree and NoGit.
         """
         self.folder = os.path.realpath(folder or ".")
         self._index = ""
-        found = repository_of(self.folder)
-        if found is None or not os.path.isdir(self.folder):
+        git_dir = git_dir_of(self.folder)
+        if git_dir is None or not os.path.isdir(self.folder):
             raise NoRepository(folder)
         try:
-            said = output(self.folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir")
+            paths = output(self.folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir")
         except GitFailed as error:
             if "not a git repository" not in error.message:
                 raise
             raise NoRepository(folder) from error
-        names = os.fsdecode(said).split("\n")
-        self.root = os.path.dirname(found)
+        names = os.fsdecode(paths).split("\n")
+        self.root = os.path.dirname(git_dir)
         self.common = os.path.realpath(os.path.join(self.folder, names[2]))
-        # What git would read and write by `core.worktree` is nobody's business who only looks at this folder.
+        # With `core.worktree` git would read files that have nothing to do with this directory.
         if len(names) != 4 or os.path.realpath(names[0]) != os.path.realpath(self.root):
             raise OtherWorkTree(self.root, names[0])
         if index:
             path = os.path.realpath(index)
             if os.path.dirname(path) != os.path.realpath(names[1]):
-                raise UsageError(f"the index {index} does not lie in {names[1]}", "git gives it to its hooks")
+                raise UsageError(
+                    f"the index {index} does not lie in {names[1]}", "git sets $GIT_INDEX_FILE for its hooks"
+                )
             self._index = path
 
     def commit_of(self, revision: str) -> str:
-        """The full hash of the commit that `revision` means. Raises NoSuchRevision."""
+        """Return the full hash of the commit that `revision` names. Raises NoSuchRevision."""
         try:
-            found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+            commit = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         except GitFailed as error:
             raise NoSuchRevision(revision) from error
-        return found.decode().strip()
+        return commit.decode().strip()
 
-    def merge_base(self, one: str, other: str) -> str:
-        """The commit where two commits part. Raises NothingInCommon."""
+    def merge_base(self, old: str, new: str) -> str:
+        """Return the commit at which two commits diverged. Raises NothingInCommon."""
         try:
-            return self._git("merge-base", one, other).decode().strip()
+            return self._git("merge-base", old, new).decode().strip()
         except GitFailed as error:
-            raise NothingInCommon(one, other) from error
+            raise NothingInCommon(old, new) from error
 
     def path_of(self, path: str) -> str:
-        """A path, relative to the working directory or absolute, as the repository has it. Raises NoRepository."""
+        """Return a path (absolute or relative to the working directory) as the repository has it. Raises
+        NoRepository."""
         # The parent and not the file, which may be a link or only in another revision.
         folder, name = os.path.split(os.path.abspath(path))
-        found = os.path.relpath(os.path.join(os.path.realpath(folder), name), os.path.realpath(self.root))
-        if found.startswith(".."):
+        inner = os.path.relpath(os.path.join(os.path.realpath(folder), name), os.path.realpath(self.root))
+        if inner.startswith(".."):
             raise NoRepository(folder)
-        return found
+        return inner
 
     def read(self, revision: str, path: str, shown: str | None = None) -> bytes:
-        """A file as a revision has it; `path` as `path_of` gives it, `shown` what the user called the revision.
+        """Return a file of a revision. `path` is as `path_of` returns it, `shown` is the revision as the user wrote it.
 
         Raises NoSuchRevision, NotInRevision, NotAFile and BlobTooLarge.
         """
@@ -144,39 +149,41 @@ class Repository:
         if "\0" in path:
             raise NotInRevision(named, path)
         try:
-            said = self._git("ls-tree", "-z", "--full-tree", commit, "--", path)
+            listing = self._git("ls-tree", "-z", "--full-tree", commit, "--", path)
         except GitFailed as error:
             raise NotInRevision(named, path) from error
-        found = next((one for one in of_tree(said) if one.path == path), None)
-        if found is None:
+        file = next((file for file in files_of_tree(listing) if file.path == path), None)
+        if file is None:
             raise NotInRevision(named, path)
-        if found.mode & 0o170000 != 0o100000:
+        if file.mode & 0o170000 != 0o100000:
             raise NotAFile(named, path)
         with Blobs(self.root) as blobs:
             try:
-                return blobs.read(found.oid, MOST_READ)
+                return blobs.read(file.oid, MAX_READ)
             except BlobTooLarge as error:
                 raise UsageError(f"{named}:{path}: {error.message}", error.hint) from error
 
-    def files(self, revision: str, ending: str = "") -> list[str]:
-        """The paths of a revision's files that end so. Raises NoSuchRevision and BadTree."""
-        return [one.path for one in self.tracked(self.commit_of(revision)) if one.path.endswith(ending)]
+    def files(self, revision: str, suffix: str = "") -> list[str]:
+        """Return the paths of a revision's files that end with `suffix`. Raises NoSuchRevision and BadTree."""
+        return [file.path for file in self.tracked(self.commit_of(revision)) if file.path.endswith(suffix)]
 
-    def tracked(self, commit: str | None, folders: Sequence[str] = ()) -> list[Listed]:
-        """All files of a commit, or of the index with what git last saw of them; only those of `folders`, if any are
-        named. Raises BadTree."""
+    def tracked(self, commit: str | None, folders: Sequence[str] = ()) -> list[TrackedFile]:
+        """Return all files of a commit, or of the index with the status that git last saw. If `folders` are given,
+        return only the files in these. Raises BadTree."""
         inside = ("--", *folders) if folders else ()
         if commit is None:
-            # Paths count from where git runs.
-            return list(of_index(output(self.root, "ls-files", "-z", "-s", "--debug", *inside, index=self._index)))
-        return list(of_tree(self._git("ls-tree", "-r", "-z", "--full-tree", commit, *inside)))
+            # Paths are relative to the directory that git runs in.
+            return list(
+                files_of_index(output(self.root, "ls-files", "-z", "-s", "--debug", *inside, index=self._index))
+            )
+        return list(files_of_tree(self._git("ls-tree", "-r", "-z", "--full-tree", commit, *inside)))
 
-    def changed(self, one: str, other: str) -> list[str]:
-        """The paths of the files that differ between two commits, renames as both."""
-        return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", one, other))
+    def changed(self, old: str, new: str) -> list[str]:
+        """Return the paths of the files that differ between two commits; of a rename, both."""
+        return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
 
     def staged(self) -> list[str]:
-        """The paths of the files in which the index differs from its commit."""
+        """Return the paths of the files that differ between the index and HEAD."""
         try:
             before = self.commit_of("HEAD")
         except NoSuchRevision:
@@ -185,51 +192,54 @@ class Repository:
         return _names(output(self.root, *words, index=self._index))
 
     def converted(self, paths: Sequence[str]) -> dict[str, str]:
-        """Of these files those that git makes with a filter or another conversion, with what its attributes say: they
-        are not in a working tree as they are in a commit."""
+        """Return those of these files that git writes with a filter or another conversion, with their attributes: in a
+        working tree they are not as in a commit."""
         given = b"".join(os.fsencode(path) + b"\0" for path in paths)
         words = ("check-attr", "--stdin", "-z", *_CONVERSIONS)
         fields = os.fsdecode(output(self.root, *words, given=given, index=self._index)).split("\0")
-        found = zip(fields[0::3], fields[1::3], fields[2::3], strict=False)
-        return {path: f"{name}={value}" for path, name, value in found if value not in ("unspecified", "unset", "lf")}
+        attributes = zip(fields[0::3], fields[1::3], fields[2::3], strict=False)
+        return {
+            path: f"{name}={value}" for path, name, value in attributes if value not in ("unspecified", "unset", "lf")
+        }
 
     def blame(self, commit: str, path: str, line: int) -> Author | None:
-        """Who last changed a line (from 1) of a file as a commit has it; None if it has no such line."""
+        """Return the author of a line (from 1) of a file in a commit; None if it has no such line."""
         words = ("blame", "--porcelain", "--no-textconv", "--no-ext-diff", "-L", f"{line},{line}", commit, "--", path)
         try:
-            said = output(self.root, *words)
+            porcelain = output(self.root, *words)
         except GitFailed:
             return None
-        return author_of(said)
+        return author_of(porcelain)
 
     def git_path(self, name: str) -> str:
-        """Where git keeps something of the clone's own, such as info/attributes."""
+        """Return the path of a file that belongs to the clone, such as info/attributes."""
         return os.path.join(self.common, name)
 
     def hooks_elsewhere(self) -> str:
-        """The folder that the settings name for hooks, "" where they lie in the repository's own."""
+        """Return the directory that the settings name for hooks, "" if hooks lie in the repository's own."""
         try:
-            said = self._git("config", "--show-scope", "-z", "--get-all", "core.hooksPath")
+            values = self._git("config", "--show-scope", "-z", "--get-all", "core.hooksPath")
         except GitFailed:
             return ""
-        fields = os.fsdecode(said).split("\0")
-        found = [path for scope, path in zip(fields[0::2], fields[1::2], strict=False) if scope != "command"]
-        return found[-1] if found else ""
+        fields = os.fsdecode(values).split("\0")
+        folders = [path for scope, path in zip(fields[0::2], fields[1::2], strict=False) if scope != "command"]
+        return folders[-1] if folders else ""
 
     def run(self, *words: str) -> str:
-        """What a git command prints. Raises GitFailed."""
+        """Return what a git command prints. Raises GitFailed."""
         return self._git(*words).decode("utf-8", "replace")
 
     def _git(self, *words: str) -> bytes:
         return output(self.folder, *words, index=self._index)
 
 
-def author_of(said: bytes) -> Author | None:
-    """Who wrote a line, from what `git blame --porcelain` says of it; None if that says nothing of an author.
+def author_of(porcelain: bytes) -> Author | None:
+    """Return the author of a line from the output of `git blame --porcelain`, None if it names no author.
 
-    Names and messages are the author's own: only a line feed ends them, and not what else ends a line for Python.
+    The author chose names and messages: only a line feed ends them, not the other characters that end a line for
+    Python.
     """
-    lines = said.decode("utf-8", "replace").split("\n")
+    lines = porcelain.decode("utf-8", "replace").split("\n")
     fields: dict[str, str] = {}
     for line in lines[1:]:
         name, space, value = line.partition(" ")
@@ -241,5 +251,5 @@ def author_of(said: bytes) -> Author | None:
     return Author(commit, fields["author"], int(moment), fields.get("summary", ""))
 
 
-def _names(said: bytes) -> list[str]:
-    return [name for name in os.fsdecode(said).split("\0") if name]
+def _names(listing: bytes) -> list[str]:
+    return [name for name in os.fsdecode(listing).split("\0") if name]

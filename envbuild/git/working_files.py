@@ -1,8 +1,8 @@
-"""Whether files of a working tree are as their commit has them, found without git looking at them.
+"""The files of a working tree that differ from their commit, found without git reading them.
 
-`git status` would run what the repository's settings name for it, and filters over files that changed. Here a file is
-as committed if its own content gives the id that index and commit have for it, or if nothing touched it since git
-itself looked at it last.
+`git status` would run programs that the repository's settings name, and filters over changed files. Here a file counts
+as committed if its content has the id that index and commit have for it, or if nothing touched it since git itself last
+looked at it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from envbuild.git.listing import LINK, SUBMODULE, Listed
 from envbuild.git.repository import Repository
+from envbuild.git.tracked_files import LINK, SUBMODULE, TrackedFile
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 
@@ -22,71 +22,70 @@ _CHUNK = 1 << 20
 _32_BITS = (1 << 32) - 1
 
 
-class Changed(Record):
-    """A file that is not as its commit has it. `converted` are the attributes by which git would have made another
-    content of it: then it may be unchanged, and only what is never run could tell."""
+class ChangedFile(Record):
+    """A file that differs from its commit. `converted` are the attributes by which git converts its content: with any,
+    the file may be unchanged, and only git's filters, which are never run, could tell."""
 
     path: str
     converted: str
 
 
-def changed_files(repository: Repository, paths: Iterable[str], folders: Sequence[str]) -> Iterator[Changed]:
-    """Those of `paths` (real and absolute) that are not as the commit has them; and those of its files and links below
-    `folders` that are gone, or lead elsewhere. Locks do not count: each build writes its own.
+def changed_files(repository: Repository, paths: Iterable[str], folders: Sequence[str]) -> Iterator[ChangedFile]:
+    """Yield those of `paths` (real and absolute) that differ from the commit, and the commit's files and links below
+    `folders` that are gone or have another target. Locks do not count: each build writes its own.
 
-    Raises NoSuchRevision where nothing is committed yet.
+    Raises NoSuchRevision if nothing is committed yet.
     """
     root = os.path.realpath(repository.root)
     wanted = sorted({os.path.relpath(path, root) for path in paths})
     scope = _topmost([*(os.path.relpath(folder, root) for folder in folders), *map(os.path.dirname, wanted)])
-    head = {str(one.path): one for one in repository.tracked(repository.commit_of("HEAD"), scope)}
-    index = {str(one.path): one for one in repository.tracked(None, scope)}
+    head = {str(file.path): file for file in repository.tracked(repository.commit_of("HEAD"), scope)}
+    index = {str(file.path): file for file in repository.tracked(None, scope)}
     changed = [path for path in wanted if not path.endswith(_LOCK) and not _as_committed(root, path, index, head)]
     changed += [
         path
         for path in sorted({*head, *index}.difference(wanted))
-        if not path.endswith(_LOCK) and _gone_or_led_elsewhere(root, path, index, head)
+        if not path.endswith(_LOCK) and _gone_or_retargeted(root, path, index, head)
     ]
     converted = repository.converted(changed) if changed else {}
     for path in changed:
-        yield Changed(path, converted.get(path, ""))
+        yield ChangedFile(path, converted.get(path, ""))
 
 
 def _topmost(folders: Iterable[str]) -> list[str]:
-    """The folders that lie in no other of them; none where that is the repository itself."""
-    found: list[str] = []
+    """Return the directories that lie in no other of them; none if one is the repository itself."""
+    topmost: list[str] = []
     for folder in sorted(folders):
         if folder in ("", "."):
             return []
-        if not any(folder == one or folder.startswith(f"{one}/") for one in found):
-            found.append(folder)
-    return found
+        if not any(folder == above or folder.startswith(f"{above}/") for above in topmost):
+            topmost.append(folder)
+    return topmost
 
 
-def _as_committed(root: str, path: str, index: dict[str, Listed], head: dict[str, Listed]) -> bool:
-    one = index.get(path)
-    committed = head.get(path)
-    if one is None or committed is None or one.stage or (one.mode, one.oid) != (committed.mode, committed.oid):
+def _as_committed(root: str, path: str, index: dict[str, TrackedFile], head: dict[str, TrackedFile]) -> bool:
+    staged, committed = index.get(path), head.get(path)
+    if staged is None or committed is None or staged.stage:
         return False
-    return _same(root, one)
+    return (staged.mode, staged.oid) == (committed.mode, committed.oid) and _same(root, staged)
 
 
-def _gone_or_led_elsewhere(root: str, path: str, index: dict[str, Listed], head: dict[str, Listed]) -> bool:
-    one = index.get(path) or head[path]
-    if one.skipped or one.mode == SUBMODULE:
+def _gone_or_retargeted(root: str, path: str, index: dict[str, TrackedFile], head: dict[str, TrackedFile]) -> bool:
+    tracked = index.get(path) or head[path]
+    if tracked.skipped or tracked.mode == SUBMODULE:
         return False
-    if one.mode == LINK:
+    if tracked.mode == LINK:
         return not _as_committed(root, path, index, head)
     return not os.path.lexists(os.path.join(root, path))
 
 
-def _same(root: str, one: Listed) -> bool:
-    """Whether a file is as the index has it."""
-    path = os.path.join(root, one.path)
+def _same(root: str, tracked: TrackedFile) -> bool:
+    """Return whether a file is as the index has it."""
+    path = os.path.join(root, tracked.path)
     try:
-        if one.mode == LINK:
+        if tracked.mode == LINK:
             target = os.fsencode(os.readlink(path))
-            return _id_of(len(target), [target], one.oid) == one.oid
+            return _id_of(len(target), [target], tracked.oid) == tracked.oid
         descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
@@ -96,23 +95,24 @@ def _same(root: str, one: Listed) -> bool:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return False
-        if one.status is not None and _seen(status) == one.status:
+        if tracked.status is not None and _index_status(status) == tracked.status:
             return True
-        if bool(status.st_mode & 0o100) != bool(one.mode & 0o100):
+        if bool(status.st_mode & 0o100) != bool(tracked.mode & 0o100):
             return False
         chunks = iter(lambda: os.read(descriptor, _CHUNK), b"")
-        return _id_of(status.st_size, chunks, one.oid) == one.oid
+        return _id_of(status.st_size, chunks, tracked.oid) == tracked.oid
     finally:
         os.close(descriptor)
 
 
-def _seen(status: os.stat_result) -> tuple[int, int, int, int]:
-    """A file's status in the index's form."""
+def _index_status(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return a file's status as the index stores it."""
     return status.st_ctime_ns, status.st_mtime_ns, status.st_ino & _32_BITS, status.st_size & _32_BITS
 
 
 def _id_of(size: int, chunks: Iterable[bytes], like: str) -> str:
-    """The id that git gives a content (gitformat-pack(5)): of SHA-1, or of SHA-256 where the repository has those."""
+    """Return git's id of a content (gitformat-pack(5)): SHA-1, or SHA-256 if the repository uses that, as the id
+    `like`."""
     import hashlib
 
     state = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from envbuild.errors import EnvbuildError
-from envbuild.history.commits import Commits, build_of
+from envbuild.history.build_commits import Commits, build_of
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
 from envbuild.store.image_reference import parse_reference

@@ -69,6 +69,17 @@ class Comparison(Record):
         return sorted([*folded, *self.records, *self.times, *self.rest, *self.ways], key=lambda change: change.path)
 
 
+class FolderCount(Record):
+    """How many paths of one top folder differ; bytes of files before and after."""
+
+    folder: str
+    added: int
+    removed: int
+    changed: int
+    old_size: int
+    new_size: int
+
+
 def compare(store: Store, old: Side, new: Side) -> Comparison:
     """Compares two sides. Raises StoreDamaged where the store lacks a part of them."""
     if old.tree is None or new.tree is None:
@@ -76,6 +87,20 @@ def compare(store: Store, old: Side, new: Side) -> Comparison:
         return Comparison(old, new, False, (), packages)
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
     return _trees(store, Comparison(old, new, True, facts), old.tree, new.tree)
+
+
+def by_folder(changes: Iterable[Change]) -> list[FolderCount]:
+    """One count for each folder at the root that has changes, sorted; files at the root itself count as `/`."""
+    counts: dict[str, list[int]] = {}
+    for change in changes:
+        head, slash, _ = change.path.partition(b"/")
+        folder = "/" + head.decode("utf-8", "backslashreplace") if slash else "/"
+        count = counts.setdefault(folder, [0, 0, 0, 0, 0])
+        before, after = change.before, change.after
+        count[0 if before is None else 1 if after is None else 2] += 1
+        count[3] += before.size if before is not None else 0
+        count[4] += after.size if after is not None else 0
+    return [FolderCount(folder, *count) for folder, count in sorted(counts.items())]
 
 
 def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:

@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Iterator
 
 from envbuild.debian.elf import parse_elf
-from envbuild.store.objects import MOST_READ
+from envbuild.errors import UsageError
+from envbuild.history.compare import Comparison
+from envbuild.store.objects import MAX_READ
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Entry
@@ -31,6 +33,39 @@ _MAGIC = (
     (b"(\xb5/\xfd", "zstd data"),
     (b"SQLite format 3", "SQLite database"),
 )
+
+
+class NotInStore(UsageError):
+    """Contents of an image that the store doesn't have."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} is not in this store, only its lock is known", "build it, then its files can be compared"
+        )
+
+
+class SameThere(UsageError):
+    """A path that was asked for does not differ."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing differs at {path}", "envbuild diff --files lists all that does")
+
+
+def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
+    """The lines of a diff of all contents that differ at `path` or below it. Raises NotInStore and SameThere."""
+    if not comparison.whole:
+        raise NotInStore(next(one.label for one in (comparison.old, comparison.new) if one.tree is None))
+    wanted = path.strip("/").encode("utf-8", "surrogateescape")
+    # A record of the packages' own is no news on the whole, but may be what was asked for.
+    folded = {change.path for change in comparison.records} if not wanted else set()
+    chosen = [
+        change
+        for change in comparison.changes
+        if not wanted or change.path == wanted or change.path.startswith(wanted + b"/")
+    ]
+    if not chosen and wanted:
+        raise SameThere(path)
+    return [line for change in chosen if change.path not in folded for line in text_changes(store, change)]
 
 
 def text_changes(store: Store, change: Change) -> Iterator[str]:
@@ -60,7 +95,7 @@ def unified(old: list[str], new: list[str]) -> Iterator[str]:
 
     What both begin and end with is put aside first: the comparison's cost grows with the square of what is left.
     """
-    from envbuild.history.line_changes import grouped, opcodes  # difflib, only where texts are compared
+    from envbuild.history.line_diff import grouped, opcodes  # difflib, only where texts are compared
 
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -137,7 +172,7 @@ def _described(side: tuple[Entry, bytes] | None) -> str:
 
 def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
     """What differs between two ELF files: libraries that they need, and symbols, where nm(1) is there to list them."""
-    if any(entry.kind != FILE or entry.size > MOST_READ or head[:4] != b"\x7fELF" for entry, head in sides):
+    if any(entry.kind != FILE or entry.size > MAX_READ or head[:4] != b"\x7fELF" for entry, head in sides):
         return
     old, new = (store.objects.read(entry) for entry, _ in sides)
     before, after = parse_elf(old), parse_elf(new)
@@ -166,9 +201,9 @@ def _symbols(content: bytes) -> set[str]:
         file.flush()
         # Binutils trust what they read more than anybody should trust a file of an image: it gets no more than this
         # much of the machine.
-        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MOST_READ}", "--core=0"]
+        limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MAX_READ}", "--core=0"]
         words = ["prlimit", *limits, "nm", "--dynamic", "--format=posix", file.name]
         subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})
         listed.seek(0)
-        lines = listed.read(MOST_READ).decode(errors="replace").splitlines()
+        lines = listed.read(MAX_READ).decode(errors="replace").splitlines()
     return {f"{line.split()[0]} ({line.split()[1]})" for line in lines if len(line.split()) > 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from envbuild.history.commits import Commits
+from envbuild.history.build_commits import Commits
 from envbuild.record import Record
 from envbuild.store.image_reference import LATEST, split_name
 from envbuild.store.store import Store

@@ -13,17 +13,17 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from hashlib import md5
-from itertools import takewhile
 from posixpath import dirname, normpath
 
+from envbuild.debian.deb822 import conffiles_of, stanzas
 from envbuild.history.package_changes import STATUS, PackageChange
 from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
-from envbuild.tree.lookup import lookup
 
 MOST_BYTES_READ = 64_000_000
 """Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
@@ -200,26 +200,22 @@ class _Source:
         }
 
     def text(self, path: str) -> str | None:
-        entry = lookup(self.store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
-        if entry is None or entry.kind != FILE:
+        try:
+            return self.store.read_text(self._tree, path, MOST_STATUS)
+        except TooLargeToRead as error:
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
             return None
-        if entry.size > MOST_STATUS:
-            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {entry.size:,} bytes"))
-            return None
-        return self.store.objects.read(entry).decode("utf-8", "surrogateescape")
 
     @cached_property
     def conffiles(self) -> dict[str, dict[str, str]]:
         """The md5 that dpkg has of each package's configuration files, as they were brought."""
-        found: dict[str, dict[str, str]] = {}
-        for stanza in (self.text(STATUS.decode()) or "").split("\n\n"):
-            _, mark, listed = stanza.partition("\nConffiles:\n")
-            if mark:
-                name = stanza.removeprefix("Package: ").partition("\n")[0].strip()
-                lines = takewhile(lambda line: line.startswith(" "), listed.splitlines())
-                pairs = (line.split() for line in lines)
-                found[name] = {pair[0].lstrip("/"): pair[1] for pair in pairs if len(pair) > 1}
-        return found
+        return {
+            fields.get("package", ""): {
+                path.lstrip("/"): digest for path, digest in conffiles_of(fields, obsolete=True)
+            }
+            for fields in stanzas(self.text(STATUS.decode()) or "")
+            if "conffiles" in fields
+        }
 
     def real(self, path: str) -> str:
         """A path as the tree has it, from one that may go through a link at the root."""

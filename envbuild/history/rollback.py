@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError
-from envbuild.history.commits import Commits, build_of
+from envbuild.history.build_commits import Commits, build_of
 from envbuild.record import Record
 from envbuild.store.image_reference import digits_of, parse_reference, split_name
 from envbuild.store.images import Image, ImageGone

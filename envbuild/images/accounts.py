@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from envbuild.errors import UsageError, WorkFailed
+from envbuild.linux.passwd import Account, Group, account_number, lines_of, read_group, read_passwd
 from envbuild.record import Record
-from envbuild.sandbox.user_lookup import account_number, lines_of
+from envbuild.store.objects import TooLargeToRead
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""
-
-
-class Account(Record):
-    """A line of /etc/passwd."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-    shell: str
+MAX_BYTES = 16 << 20
+"""Bytes of each of the files."""
 
 
 class NoSuchAccount(UsageError):
@@ -41,16 +36,12 @@ class AccountTaken(WorkFailed):
         super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
 
 
-MOST_BYTES = 16 << 20
-"""Of each of the files."""
-
-
 class AccountsTooLarge(WorkFailed):
     """A file of accounts that is none, by its size."""
 
     def __init__(self, path: str, size: int) -> None:
         super().__init__(
-            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MOST_BYTES:,} bytes"
+            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MAX_BYTES:,} bytes"
         )
 
 
@@ -63,30 +54,29 @@ class Databases(Record):
     gshadow: str | None = None
 
 
+def read_databases(store: Store, tree: Digest) -> Databases:
+    """Return the account files of a tree. Raises AccountsTooLarge."""
+    return Databases(*(account_text(store, tree, name) for name in ("passwd", "group", "shadow", "gshadow")))
+
+
+def account_text(store: Store, tree: Digest, name: str) -> str | None:
+    """Return the text of /etc/NAME of a tree, None if the tree lacks it. Raises AccountsTooLarge."""
+    try:
+        return store.read_text(tree, f"etc/{name}", MAX_BYTES)
+    except TooLargeToRead as error:
+        raise AccountsTooLarge(f"etc/{name}", error.size) from error
+
+
 @lru_cache(maxsize=8)
 def accounts(passwd: str | None) -> tuple[Account, ...]:
-    """The accounts of a passwd text; lines that make no sense are passed over, as the C library does."""
-    found = []
-    for line in lines_of(passwd or ""):
-        fields = line.split(":", 7)
-        if len(fields) < 7:
-            continue
-        uid, gid = account_number(fields[2]), account_number(fields[3])
-        if uid is not None and gid is not None:
-            found.append(Account(fields[0], uid, gid, fields[5], fields[6]))
-    return tuple(found)
+    """Return the accounts of a passwd text."""
+    return tuple(read_passwd(passwd or ""))
 
 
 @lru_cache(maxsize=8)
 def groups(group: str | None) -> Mapping[str, int]:
-    """The groups of a group text, by name."""
-    found = {}
-    for line in lines_of(group or ""):
-        fields = line.split(":", 4)
-        number = account_number(fields[2]) if len(fields) >= 4 else None
-        if number is not None:
-            found[fields[0]] = number
-    return found
+    """Return the numbers of the groups of a group text, by name."""
+    return {row.name: row.gid for row in read_group(group or "")}
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
@@ -161,15 +151,15 @@ def add_account(
         if name in known_groups:
             raise AccountTaken(f"the group '{name}'")
         gid = uid if uid not in known_groups.values() else _free(set(known_groups.values()))
-    account = Account(name, uid, gid, home if home is not None else f"/home/{name}", shell)
+    account = Account(name, uid, gid, "", home if home is not None else f"/home/{name}", shell)
     group = _join_groups(databases.group, name, member_of)
     gshadow = databases.gshadow and _join_groups(databases.gshadow, name, member_of)
     if make_group:
-        group = _line(group, f"{name}:x:{gid}:")
-        gshadow = gshadow and _line(gshadow, f"{name}:!::")
-    passwd = _line(databases.passwd, f"{name}:x:{uid}:{gid}::{account.home}:{account.shell}")
+        group = _appended(group, Group(name, gid).line)
+        gshadow = gshadow and _appended(gshadow, f"{name}:!::\n")
+    passwd = _appended(databases.passwd, account.line)
     # An empty third field is "no date", so that the day of the build does not show (shadow(5)).
-    shadow = _line(databases.shadow, f"{name}:!::0:99999:7:::")
+    shadow = _appended(databases.shadow, f"{name}:!::0:99999:7:::\n")
     return Databases(passwd, group, shadow, gshadow), account
 
 
@@ -180,9 +170,9 @@ def _free(taken: set[int]) -> int:
     return number
 
 
-def _line(text: str | None, line: str) -> str:
+def _appended(text: str | None, line: str) -> str:
     start = text or ""
-    return f"{start}{'' if start.endswith(chr(10)) or not start else chr(10)}{line}\n"
+    return f"{start}{'' if start.endswith(chr(10)) or not start else chr(10)}{line}"
 
 
 def _join_groups(text: str | None, name: str, member_of: tuple[str, ...]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.images.accounts import MOST_BYTES, AccountsTooLarge, home_of
+from envbuild.images.accounts import MAX_BYTES, AccountsTooLarge, home_of
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.lookup import lookup
@@ -23,7 +23,7 @@ class Homes:
             return home_of(user, None)
         found = self._known.get((passwd.digest, user))
         if found is None:
-            if passwd.size > MOST_BYTES:
+            if passwd.size > MAX_BYTES:
                 raise AccountsTooLarge("etc/passwd", passwd.size)
             found = home_of(user, self._store.objects.read(passwd).decode("utf-8", "surrogateescape"))
             self._known[passwd.digest, user] = found

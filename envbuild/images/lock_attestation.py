@@ -9,8 +9,7 @@ import os
 from envbuild.store.image_reference import digits_of
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest
-from envbuild.tree.lookup import lookup
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ def kept_recipe(store: Store, image: Image) -> Texts:
         return ()
     found = []
     for path in sources.get("files", ()):
-        entry = lookup(store.trees, sources["tree"], os.fsencode(path))
-        if entry is not None and entry.kind == FILE:
-            found.append((path, store.objects.read(entry).decode("utf-8", "replace")))
+        text = store.read_text(sources["tree"], path, errors="replace")
+        if text is not None:
+            found.append((path, text))
     return tuple(found)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 
+from envbuild.linux.os_release import MAX_RELEASE, release_fields
 from envbuild.record import Record
 from envbuild.sandbox.spec import Bind
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
 
 Pairs = tuple[tuple[str, str], ...]
@@ -25,7 +27,6 @@ class NetworkSettings(Record):
     environment: tuple[tuple[str, str], ...] = ()
 
 
-_MOST_RELEASE = 1 << 16
 _SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
 
 
@@ -33,13 +34,12 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
     """The settings for a command on this tree. `variables` are the proxies and the like that the user has set."""
     from envbuild.images.host_network import settings_for  # reads apt's configuration: only for networked steps
 
-    release = lookup(store.trees, tree, b"etc/os-release")
-    text = b""
-    if release is not None and release.kind == FILE and release.size <= _MOST_RELEASE:
-        text = store.objects.read(release)
-    fields = dict(line.split("=", 1) for line in text.decode(errors="replace").splitlines() if "=" in line)
+    try:
+        text = store.read_text(tree, "etc/os-release", MAX_RELEASE) or ""
+    except TooLargeToRead:
+        text = ""
     # It goes into apt's sources.
-    named = fields.get("VERSION_CODENAME", "").strip('"')
+    named = release_fields(text).get("VERSION_CODENAME", "")
     suite = named if re.fullmatch(_SUITE, named) else None
 
     def has(path: str) -> bool:

@@ -15,7 +15,9 @@ from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError, WorkFailed
-from envbuild.instances.config import HOST_NETWORK, NO_NETWORK, RESERVED, from_plain, to_plain
+from envbuild.instances.config import HOST_NETWORK, NEVER, NO_NETWORK, RESERVED, Settings, from_plain, to_plain
+from envbuild.instances.network.ports import open_ports
+from envbuild.instances.network.select import check_network
 from envbuild.instances.records import EXITED, Instances, State
 from envbuild.instances.state_writer import KeptState
 from envbuild.instances.stdio import LogStreams
@@ -110,6 +112,27 @@ def in_background(
         yield Background(ours, opened)
     for one in opened:
         one.close()
+
+
+@contextmanager
+def in_backgrounds(store_path: str, configs: Sequence[Settings]) -> Iterator[list[Background]]:
+    """Supervisors in waiting, one for each of these configurations, with the configured ports open. This process has
+    one thread yet, and the rights of the user; afterwards it is root of its user namespace.
+
+    Raises PortTaken, BadName and MachineLacks, before anything runs.
+    """
+    backgrounds: dict[int, Background] = {}
+    # Named networks first: they can't be entered from within another user namespace.
+    order = sorted(range(len(configs)), key=lambda number: configs[number].network in RESERVED)
+    with ExitStack() as stack:
+        for number in order:
+            config = configs[number]
+            check_network(config.network)
+            opened = [opened_socket for _, opened_socket in open_ports(config.ports)]
+            background = in_background(config.network, store_path, opened, again=config.restart.when != NEVER)
+            backgrounds[number] = stack.enter_context(background)
+        enter_user_namespace()
+        yield [backgrounds[number] for number in range(len(configs))]
 
 
 def _become(link: socket, network: str, store_path: str, again: bool) -> None:

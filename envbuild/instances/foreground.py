@@ -1,15 +1,53 @@
-"""An instance that the user's own process looks after, with the user's terminal or streams."""
+"""An instance that the user's own process supervises, with the user's terminal or streams.
+
+Its sandbox is made ahead of time, while the modules that say what to run in it are loaded: so this module imports no
+more than that takes.
+"""
 
 from __future__ import annotations
 
+import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from socket import socket
 
-from envbuild.instances.ahead import Ahead
-from envbuild.instances.stdio import OwnStreams
-from envbuild.instances.supervisor import Supervisor, Task
+from envbuild.record import Record
+from envbuild.sandbox.helper_client import Helper
+from envbuild.sandbox.user_namespace import enter_user_namespace
 
-PASSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.network.interface import Network
+    from envbuild.instances.supervisor import Supervisor, Task
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Ahead(Record):
+    """The helper, which is making a sandbox; the network, if one had to be entered; sockets of the first ports."""
+
+    helper: Helper
+    network: Network | None = None
+    opened: tuple[socket, ...] = ()
+
+
+@contextmanager
+def sandbox_ahead(network: str, store_path: str, opened: Sequence[socket] = ()) -> Iterator[Ahead]:
+    """Enter the network and begin to make a sandbox. The process has one thread, and is in no namespace yet.
+
+    Garbage collection is off from here on: nothing that is loaded until the command runs is garbage, and looking at all
+    of it would slow the start down. The supervisor turns it on again.
+    """
+    gc.disable()
+    if network in ("none", "host"):  # as in config.py, which is loaded meanwhile
+        with Helper.start(enter_user_namespace(), once=True) as helper:
+            yield Ahead(helper, opened=tuple(opened))
+        return
+    from envbuild.instances.network.select import enter_network
+
+    with enter_network(network, store_path) as entered, Helper.start(entered.ids, once=True) as helper:
+        yield Ahead(helper, entered, tuple(opened))
 
 
 def run_in_foreground(
@@ -17,16 +55,19 @@ def run_in_foreground(
     ahead: Ahead,
     *,
     terminal: bool,
-    tell: Callable[[tuple[str, ...]], None] = lambda notes: None,
+    tell: Callable[[tuple[str, ...]], None] = lambda warnings: None,
 ) -> int:
-    """Runs an instance with this process's streams, or with its terminal; returns the exit code of its command.
+    """Run an instance with this process's streams, or with its terminal; return the exit code of its command.
 
-    Signals that this process gets are the command's; on a terminal Ctrl-C is a key, which that passes on. Raises
-    SandboxFailure and PortTaken.
+    Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
+    Raises SandboxFailure and PortTaken.
     """
+    from envbuild.instances.stdio import OwnStreams
+    from envbuild.instances.supervisor import Supervisor
+
     if not terminal:
         supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
-        pass_signals(supervisor.signal)
+        forward_signals(supervisor.signal)
         return _run(supervisor, tell)
     from envbuild.instances.terminal import TerminalBridge
 
@@ -34,10 +75,16 @@ def run_in_foreground(
     with TerminalBridge(0, 1) as bridge:
         streams = OwnStreams(bridge.connect)
         supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
-        # The terminal is gone (SIGHUP), or somebody wants the instance to go.
+        # The terminal is gone (SIGHUP), or somebody ends the instance.
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: supervisor.signal(number))
         return _run(supervisor, tell)
+
+
+def forward_signals(send: Callable[[int], None]) -> None:
+    """Forward signals to the command from here on, as if this process did not stand between."""
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _frame: send(number))
 
 
 def _run(supervisor: Supervisor, tell: Callable[[tuple[str, ...]], None]) -> int:
@@ -45,9 +92,3 @@ def _run(supervisor: Supervisor, tell: Callable[[tuple[str, ...]], None]) -> int
     if supervisor.error:
         tell((supervisor.error,))
     return code
-
-
-def pass_signals(send: Callable[[int], None]) -> None:
-    """From here signals are the command's, as they would be without us between."""
-    for number in PASSED:
-        signal.signal(number, lambda number, _frame: send(number))

@@ -7,15 +7,15 @@ import re
 from envbuild.language import values
 from envbuild.language.keywords import BASES
 from envbuild.language.model import Base
-from envbuild.language.reader import Context
-from envbuild.language.syntax import Written
+from envbuild.language.reader import Reader
+from envbuild.language.syntax import StatementSyntax
 from envbuild.text.suggestion import did_you_mean
 
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 
 
-def read_base(statement: Written, context: Context) -> Base | None:
+def read_base(statement: StatementSyntax, context: Reader) -> Base | None:
     """The base of a stage; None, and errors, if it is none.
 
     A bare name is taken for a stage's; whether there is one is checked when all stages are known.

@@ -1,7 +1,7 @@
-"""YAML that others wrote: read within bounds, so that no few bytes of it become gigabytes of objects.
+"""YAML from untrusted authors, read within bounds, so that a few bytes can't become gigabytes of objects.
 
-PyYAML reads what it is given. Aliases of aliases double with each line, each node takes half a kilobyte, and lists
-within lists end in a RecursionError.
+PyYAML has no bounds. Aliases of aliases double with each line, each node takes half a kilobyte, and deeply
+nested lists end in a RecursionError.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class TooMuch(MarkedYAMLError):
-    """The text goes beyond a bound; `problem` says which, and `problem_mark` where."""
+    """A text that exceeds a bound; `problem` says which, and `problem_mark` where."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(None, None, problem, mark)
 
 
 class BoundedLoader(BaseLoader):
-    """A loader that makes texts, lists and maps and nothing else, and no more of them than its class says."""
+    """A loader that makes only texts, lists and maps, and no more of them than its class allows."""
 
-    most_nodes: ClassVar[int] = 50_000
-    deepest: ClassVar[int] = 100
+    max_nodes: ClassVar[int] = 50_000
+    max_depth: ClassVar[int] = 100
     aliases: ClassVar[bool] = True
 
     def __init__(self, stream: str) -> None:
@@ -35,12 +35,12 @@ class BoundedLoader(BaseLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self._nodes += 1
-        if self._nodes > self.most_nodes:
-            raise TooMuch(f"there are more than {self.most_nodes:,} values", event.start_mark)
+        if self._nodes > self.max_nodes:
+            raise TooMuch(f"there are more than {self.max_nodes:,} values", event.start_mark)
         if not self.aliases and (isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None):
-            raise TooMuch("an anchor or an alias can't stand here", event.start_mark)
-        if self._depth >= self.deepest:
-            raise TooMuch("lists and maps are nested too deep", event.start_mark)
+            raise TooMuch("anchors and aliases are not allowed here", event.start_mark)
+        if self._depth >= self.max_depth:
+            raise TooMuch("lists and maps are nested too deeply", event.start_mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -51,5 +51,5 @@ class BoundedLoader(BaseLoader):
         try:
             return super().scan_flow_scalar_non_spaces(double, start_mark)
         except (ValueError, OverflowError):
-            # PyYAML hands the digits of an escape to chr as they are.
-            raise TooMuch("an escape here names no character", self.get_mark()) from None
+            # PyYAML passes the digits of an escape to chr unchecked.
+            raise TooMuch("this escape is not a valid character", self.get_mark()) from None

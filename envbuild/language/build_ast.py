@@ -1,4 +1,4 @@
-"""From lark's tree to our own syntax, which knows nothing of the grammar's rules."""
+"""The conversion of lark's tree to our own syntax, which does not depend on the grammar's rules."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from envbuild.language.syntax import (
     Option,
     Reference,
     Span,
+    StatementSyntax,
     TextLine,
     Word,
     WordLine,
-    Written,
 )
 
 Node = Tree[Token]
 
 
 def build(tree: Node, lines: list[str], offset: int) -> tuple[list[Item], list[Problem]]:
-    """The items of a tree, and what is wrong inside words. `offset` is the number of lines before `lines`."""
+    """Return the items of a tree, and the problems inside words. `offset` is the number of lines before `lines`."""
     builder = _Builder(lines, offset)
     items: list[Item] = []
     for child in tree.children:
@@ -43,7 +43,7 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def statement(self, node: Node) -> list[Item]:
-        """The statement, and the comments that follow it."""
+        """Return the statement, and the comments that follow it."""
         keyword, *rest = node.children
         assert isinstance(keyword, Token)
         options: tuple[Option, ...] = ()
@@ -88,7 +88,7 @@ class _Builder:
         span = self.span(keyword)
         end = _line_of(block[-1]) if block else span.line
         source = "\n".join(self.lines[span.line - self.offset - 1 : end - self.offset])
-        written = Written(
+        statement = StatementSyntax(
             str(keyword),
             span,
             options,
@@ -100,7 +100,7 @@ class _Builder:
             tuple(block),
             source,
         )
-        return [written, *after]
+        return [statement, *after]
 
     def option(self, node: Node) -> Option:
         name, *value = node.children
@@ -122,7 +122,7 @@ class _Builder:
                     parts.append(Reference(name, span))
                     if not NAME.fullmatch(name):
                         hint = "only ${name} is replaced here; write \\${ for the text itself"
-                        self.problems.append(Problem(f"'{token}' names no parameter", span, hint))
+                        self.problems.append(Problem(f"'{token}' is not a valid reference", span, hint))
                 case "ESCAPED":
                     parts.append("${")
                 case _:
@@ -148,7 +148,7 @@ class _Builder:
         return TextLine(text, Span(span.line, span.column + len(token) - len(text), len(text)))
 
     def text_block(self, node: Node) -> list[BlockLine]:
-        """The lines with their common indentation removed; lines without text are empty."""
+        """Return the lines without their common indentation; lines without text are empty."""
         texts = [
             cast(Token, child.children[0])
             for child in node.children
@@ -176,7 +176,7 @@ _EMPTY = TextLine("", Span(0, 0, 0))
 
 
 def _common_indentation(lines: Sequence[str]) -> int:
-    """How many characters of white space all of the lines start with."""
+    """Return the number of white space characters that all lines start with."""
     shortest, longest = (min(lines), max(lines)) if lines else ("", "")
     same = 0
     while same < len(shortest) and shortest[same] == longest[same] and shortest[same] in " \t":

@@ -1,4 +1,4 @@
-"""The keywords, where each may stand, and the options that each takes."""
+"""The keywords, where each is allowed, and the options that each takes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, COND
 
 
 class OptionKind(Record):
-    """What the value of an option is, and whether the option may be given more than once."""
+    """The type of an option's value; with `repeats` the option may be given more than once."""
 
     kind: str
     repeats: bool = False
 
 
 class Keyword(Record):
-    """A statement: its options beside `when`, whether it takes a block, and whether it belongs in a stage."""
+    """A statement's options besides `when`, whether it takes a block, and whether it belongs to a stage."""
 
     options: dict[str, OptionKind] = {}
     block: bool = False
@@ -89,8 +89,8 @@ BASES: dict[str, str] = {
     "image": "image:NAME",
     "recipe": "recipe:FILE",
 }
-"""The kinds of bases, and how each is written at its shortest."""
+"""The kinds of bases, and the shortest form of each."""
 
 FACTS = ("env", "expose", "volume", "label", "start", "stop", "health", "user", "workdir")
-"""What `unset` can drop."""
+"""The facts that `unset` can drop."""
 ADDUSER = ("uid", "gid", "home", "shell", "groups")

@@ -1,4 +1,4 @@
-"""A recipe with all that it includes, as the model: the language layer's front door."""
+"""The model of a recipe with all files that it includes: the entry point of the language."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from envbuild.language.keywords import KEYWORDS
 from envbuild.language.options import read_options
 from envbuild.language.parameters import Declarations
 from envbuild.language.parse import parse_all
-from envbuild.language.reader import Context
+from envbuild.language.reader import Reader
 from envbuild.language.scope import BUILT_IN, Scope
-from envbuild.language.stages import Use, check_uses
+from envbuild.language.stage_uses import Use, check_uses
 from envbuild.language.statements import read_statement
-from envbuild.language.syntax import Broken, Written
+from envbuild.language.syntax import Broken, StatementSyntax
 from envbuild.linux.nofollow import read_plain
 from envbuild.text.diagnostics import Diagnostic, RecipeErrors
 from envbuild.text.suggestion import did_you_mean, nearest
 
-MOST_INCLUDES = 50
-"""How deep includes may go. A circle is found long before; this ends a way that names a file ever differently."""
+MAX_INCLUDES = 50
+"""The depth of includes. A cycle is found long before; this ends one that names its file differently each time."""
 
 
-MOST_BYTES = 4 << 20
+MAX_BYTES = 4 << 20
 """The size of a recipe, or of a file that it includes."""
 
 
 def read_file(path: str) -> bytes:
-    return read_plain(os.path.realpath(path), MOST_BYTES)
+    return read_plain(os.path.realpath(path), MAX_BYTES)
 
 
 def load_recipe(
     path: str, settings: Mapping[str, str], *, arch: str, read: Callable[[str], bytes] = read_file
 ) -> model.Recipe:
-    """The model of the recipe at `path`, with `settings` (of `--set`) in place of its parameters' defaults.
+    """Return the model of the recipe at `path`. `settings` (of `--set`) override the defaults of its parameters.
 
-    `read` gives a file's bytes, or raises OSError. Raises RecipeErrors with everything that is wrong, in the
-    order of the files and of the places in each.
+    `read` returns a file's bytes, or raises OSError. Raises RecipeErrors with all errors, in the order of the files
+    and of the places in each.
     """
     loader = _Loader(path, settings, arch, read)
     loader.load()
@@ -101,7 +101,7 @@ class _Loader:
         given: Mapping[str, str],
         wanted: bool,
     ) -> None:
-        """Reads the statements of one file.
+        """Read the statements of one file.
 
         `chain` are the places of the includes that led here, innermost first; `ancestors` the files, outermost
         first; `given` the include's NAME=VALUE. Unless `wanted`, a `when=` has dropped the include.
@@ -109,15 +109,16 @@ class _Loader:
         self.files.setdefault(path, sha256_of(source))
         tree, wrong = parse_all(source, path)
         self.report.extend(diagnostic.replace(chain=chain) for diagnostic in wrong)
-        context = Context(tree, self.scope, chain, self.report)
+        context = Reader(tree, self.scope, chain, self.report)
         for item in tree.items:
             if isinstance(item, Broken):
                 self._broken(item)
-            elif isinstance(item, Written):
+            elif isinstance(item, StatementSyntax):
                 self._statement(item, context, (*ancestors, path), given, wanted)
 
     def _broken(self, item: Broken) -> None:
-        """What seems to be a param, an include or a from may have declared what is used later: no guesses then."""
+        """Note lines that seem to be a param, an include or a from: they may declare names, so don't report unknown
+        ones."""
         meant = item.keyword if item.keyword in KEYWORDS else nearest(item.keyword, KEYWORDS)
         self.scope.incomplete |= meant is not None and KEYWORDS[meant].anywhere
         if meant == "from":
@@ -130,8 +131,8 @@ class _Loader:
 
     def _statement(
         self,
-        statement: Written,
-        context: Context,
+        statement: StatementSyntax,
+        context: Reader,
         ancestors: tuple[str, ...],
         given: Mapping[str, str],
         wanted: bool,
@@ -139,7 +140,7 @@ class _Loader:
         keyword = KEYWORDS[statement.keyword]
         options = read_options(statement, context)
         if statement.block and not keyword.block:
-            hint = f"{statement.keyword} stands on one line"
+            hint = f"{statement.keyword} is written on one line"
             line = statement.block[0]
             span = line.span if not hasattr(line, "words") else line.words[0].span
             context.error(span, f"{statement.keyword} takes no block", hint)
@@ -165,7 +166,7 @@ class _Loader:
                     span = value.span if value is not None else statement.span
                     self.uses.append(Use(made.origin, len(self.bases) - 1, False, context, span))
 
-    def _name(self, statement: Written, context: Context) -> None:
+    def _name(self, statement: StatementSyntax, context: Reader) -> None:
         words = statement.words
         if len(words) != 1:
             span = words[1].span if words else statement.span
@@ -187,7 +188,7 @@ class _Loader:
         self.name_at = self.name_at or context.where(statement.span)
         self.scope.values["recipe"] = text
 
-    def _from(self, statement: Written, context: Context, wanted: bool) -> None:
+    def _from(self, statement: StatementSyntax, context: Reader, wanted: bool) -> None:
         name = None
         if len(statement.words) > (1 if statement.programs is None else 0):
             word = statement.words[-1]
@@ -205,7 +206,7 @@ class _Loader:
         if base is not None and base.kind == "stage":
             self.uses.append(Use(base.argument, len(self.bases) - 1, True, context, statement.words[0].span))
 
-    def _include(self, statement: Written, context: Context, ancestors: tuple[str, ...], wanted: bool) -> None:
+    def _include(self, statement: StatementSyntax, context: Reader, ancestors: tuple[str, ...], wanted: bool) -> None:
         words = context.words(statement)
         if not words:
             context.error(statement.span, "include needs a path", "as in: include common/python.env version=3.11")
@@ -216,11 +217,11 @@ class _Loader:
             self.scope.incomplete = True
             return
         path = target if context.folder == "." else os.path.join(context.folder, target)
-        circle = [os.path.normpath(ancestor) for ancestor in ancestors]
-        if os.path.normpath(path) in circle or len(ancestors) > MOST_INCLUDES:
-            start = circle.index(os.path.normpath(path)) if os.path.normpath(path) in circle else 0
+        cycle = [os.path.normpath(ancestor) for ancestor in ancestors]
+        if os.path.normpath(path) in cycle or len(ancestors) > MAX_INCLUDES:
+            start = cycle.index(os.path.normpath(path)) if os.path.normpath(path) in cycle else 0
             shown = " -> ".join([*ancestors[start:], ancestors[start]])
-            context.error(words[0].span, f"a circle of includes: {shown}", "one of them must go")
+            context.error(words[0].span, f"the includes form a cycle: {shown}", "remove one of them")
             return
         try:
             source = self.read(path)
@@ -261,7 +262,7 @@ class _Loader:
 def _is_name(text: str) -> bool:
     try:
         return bool(values.name(text))
-    except values.NotOne:
+    except values.InvalidValue:
         return False
 
 

@@ -1,22 +1,22 @@
-"""The options of a statement, checked and turned into what they mean."""
+"""The options of a statement, checked and converted to their values."""
 
 from __future__ import annotations
 
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount
-from envbuild.language.reader import Context
-from envbuild.language.syntax import Option, Written
+from envbuild.language.reader import Reader
+from envbuild.language.syntax import Option, StatementSyntax
 from envbuild.text.suggestion import did_you_mean
 
 
 class Options:
-    """What the options of one statement say. A name that was not given has nothing."""
+    """The values of one statement's options."""
 
     def __init__(self) -> None:
         self.given: dict[str, list[object]] = {}
         self.wanted = True
-        """Whether every `when=` is true."""
+        """Whether every `when=` holds."""
 
     def flag(self, name: str) -> bool:
         return name in self.given
@@ -37,96 +37,98 @@ class Options:
         return value if isinstance(value, float) else None
 
     def _first(self, name: str) -> object:
-        """The value; None if the option was not given, or given a value that is wrong."""
+        """Return the value; None if the option was not given, or its value is wrong."""
         return next(iter(self.given.get(name, ())), None)
 
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
 
 
-def read_options(statement: Written, context: Context) -> Options:
-    """The statement's options. What is wrong is reported and left out."""
+def read_options(statement: StatementSyntax, reader: Reader) -> Options:
+    """Return the statement's options. Wrong ones are reported and left out."""
     keyword = KEYWORDS[statement.keyword]
     known = {**keyword.options, **({"when": WHEN} if keyword.in_stage else {})}
     options = Options()
     for option in statement.options:
         kind = known.get(option.name)
         if kind is None:
-            _refuse(statement, option, known, context)
+            _refuse(statement, option, known, reader)
         elif option.name in options.given and not kind.repeats:
-            context.error(option.span, f"option '{option.name}' is given twice", "once is enough")
+            reader.error(option.span, f"option '{option.name}' is given twice", "once is enough")
         elif kind.kind == keywords.CONDITION:
             options.given.setdefault(option.name, [])
-            options.wanted &= _condition(option, context)
+            options.wanted &= _condition(option, reader)
         else:
             options.given.setdefault(option.name, [])
-            value = _value(kind.kind, option, context)
+            value = _value(kind.kind, option, reader)
             if value is not None:
                 options.given[option.name].append(value)
     return options
 
 
-def _refuse(statement: Written, option: Option, known: dict[str, keywords.OptionKind], context: Context) -> None:
+def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keywords.OptionKind], reader: Reader) -> None:
     if not known:
-        context.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
+        reader.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return
     elsewhere = [name for name, keyword in KEYWORDS.items() if option.name in keyword.options]
     takes = f"{statement.keyword} takes: {', '.join(sorted(known))}"
     hint = did_you_mean(option.name, known, takes)
     if elsewhere:
-        message = f"option '{option.name}' is not for {statement.keyword}, but for {', '.join(elsewhere)}"
-        context.error(option.span, message, hint)
+        message = f"option '{option.name}' belongs to {', '.join(elsewhere)}, not to {statement.keyword}"
+        reader.error(option.span, message, hint)
     else:
-        context.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
+        reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
 
 
-def _value(kind: str, option: Option, context: Context) -> object:
+def _value(kind: str, option: Option, reader: Reader) -> object:
     if kind == keywords.FLAG:
         if option.value is not None:
-            context.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
+            reader.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
         return True
     if option.value is None:
-        context.error(option.span, f"option '{option.name}' needs a value", f"as in: {option.name}={_EXAMPLES[kind]}")
+        reader.error(option.span, f"option '{option.name}' needs a value", f"as in: {option.name}={_EXAMPLES[kind]}")
         return None
-    text = context.expand(option.value)
+    text = reader.expand(option.value)
     if text is None:
         return None
-    return context.checked(_CHECKS[kind], text, option.value.span)
+    return reader.checked(_CHECKS[kind], text, option.value.span)
 
 
 def _mount(text: str) -> BindMount:
     source, colon, target = text.partition(":")
     if not source or not colon:
-        raise values.NotOne(f"'{text}' is no mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data")
+        raise values.InvalidValue(
+            f"'{text}' is not a valid mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data"
+        )
     return BindMount(source, values.absolute(target))
 
 
-def _condition(option: Option, context: Context) -> bool:
-    """Whether NAME==VALUE or NAME!=VALUE holds; True where it is wrong, so that the rest is checked too."""
+def _condition(option: Option, reader: Reader) -> bool:
+    """Return whether NAME==VALUE or NAME!=VALUE holds; True if it is malformed, so that the rest is checked too."""
     shape = "as in: when=NAME==VALUE or when=NAME!=VALUE"
     if option.value is None:
-        context.error(option.span, "option 'when' needs a condition", shape)
+        reader.error(option.span, "option 'when' needs a condition", shape)
         return True
     span = option.value.span
-    text = context.expand(option.value)
+    text = reader.expand(option.value)
     if text is None:
         return True
     equal, unequal = text.find("=="), text.find("!=")
     cut = min((position for position in (equal, unequal) if position >= 0), default=-1)
     if cut < 0:
-        context.error(span, f"'{text}' is no condition", shape)
+        reader.error(span, f"'{text}' is not a valid condition", shape)
         return True
     name, wanted = text[:cut].strip(), text[cut + 2 :].strip()
-    scope = context.scope
-    value = scope.use(name, context.where(span))
+    scope = reader.scope
+    value = scope.use(name, reader.where(span))
     if value is None:
         message = f"unknown parameter '{name}' in a condition"
-        scope.unknown.append((name, context.diagnostic(span, message, did_you_mean(name, scope.values, shape))))
+        scope.unknown.append((name, reader.diagnostic(span, message, did_you_mean(name, scope.values, shape))))
         return True
     choices = scope.choices.get(name)
     if choices and wanted not in choices:
-        hint = did_you_mean(wanted, choices, f"it may be: {', '.join(choices)}")
-        context.error(span, f"parameter '{name}' is never '{wanted}'", hint)
+        hint = did_you_mean(wanted, choices, f"it can be: {', '.join(choices)}")
+        reader.error(span, f"parameter '{name}' is never '{wanted}'", hint)
     return (value == wanted) == (cut == equal)
 
 

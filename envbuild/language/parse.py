@@ -1,7 +1,7 @@
-"""From a file's text to its syntax, with all errors of the file at once.
+"""The parser: from a file's text to its syntax, with all errors of the file at once.
 
-The grammar is that of a whole file. If it doesn't fit, each statement is read by itself, so that each that is
-wrong is reported and all others are known to the checks that follow.
+The grammar describes a whole file. If the file doesn't fit it, each statement is parsed by itself, so that every wrong
+one is reported and the checks that follow know all others.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from envbuild.language.build_ast import build
 from envbuild.language.quoting import Problem
 from envbuild.language.source import chunks, decode
-from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, SyntaxTree, TextLine, Written
+from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, StatementSyntax, SyntaxTree, TextLine
 from envbuild.language.syntax_error import explain
 from envbuild.text.diagnostics import Diagnostic, RecipeErrors
 
-MOST_PROBLEMS = 5000
-"""After so many a file is no recipe with slips. To find what would fit in the place of one takes half a millisecond."""
+MAX_PROBLEMS = 5000
+"""With more than this, a file is not a recipe with mistakes. Finding what the grammar expected takes half a
+millisecond."""
 
 
 def parse(source: str | bytes, file: str) -> SyntaxTree:
-    """The syntax of a recipe's text; `file` is its name in messages. Raises RecipeErrors."""
+    """Return the syntax of a recipe's text; `file` is its name in messages. Raises RecipeErrors."""
     tree, problems = parse_all(source, file)
     if problems:
         raise RecipeErrors(problems)
@@ -32,7 +33,7 @@ def parse(source: str | bytes, file: str) -> SyntaxTree:
 
 
 def parse_all(source: str | bytes, file: str) -> tuple[SyntaxTree, list[Diagnostic]]:
-    """The syntax of what can be read, with Broken for what can't, and what is wrong, in order of place."""
+    """Return the syntax, with Broken for what can't be parsed, and the errors in the order of their places."""
     lines, problems = decode(source)
     bad_lines = {problem.span.line for problem in problems}
     items: list[Item] = []
@@ -41,11 +42,13 @@ def parse_all(source: str | bytes, file: str) -> tuple[SyntaxTree, list[Diagnost
         items = whole
     else:
         for first, run in chunks(lines):
-            if len(problems) > MOST_PROBLEMS:
+            if len(problems) > MAX_PROBLEMS:
                 items.append(_broken(first, run))
                 continue
-            if len(problems) == MOST_PROBLEMS:
-                problems.append(Problem("from here on nothing was read", Span(first, 1, 1), "mend those before it"))
+            if len(problems) == MAX_PROBLEMS:
+                problems.append(
+                    Problem("the rest of the file was not read", Span(first, 1, 1), "fix the errors above first")
+                )
                 items.append(_broken(first, run))
                 continue
             result = _attempt(run, first)
@@ -62,7 +65,7 @@ def parse_all(source: str | bytes, file: str) -> tuple[SyntaxTree, list[Diagnost
 
 
 def place(problem: Problem, tree: SyntaxTree, chain: tuple[str, ...] = ()) -> Diagnostic:
-    """The problem as a diagnostic of this file."""
+    """Return the problem as a diagnostic of this file."""
     span = problem.span
     source = tree.lines[span.line - 1] if 0 < span.line <= len(tree.lines) else ""
     return Diagnostic(
@@ -77,7 +80,8 @@ def _parser() -> Lark:
 
 
 def _attempt(lines: list[str], first: int) -> list[Item] | tuple[Problem, ...]:
-    """The items of these lines; a tuple of problems if they are no recipe. `first` is the number of the first."""
+    """Return the items of these lines; a tuple of problems if they don't parse. `first` is the number of the first
+    line."""
     try:
         tree: Tree[Token] = _parser().parse("".join(line + "\n" for line in lines))
     except UnexpectedInput as error:
@@ -109,12 +113,12 @@ def _with_blank_lines(items: list[Item]) -> list[Item]:
     return result
 
 
-def _last_line(item: Written | Broken | Comment) -> int:
+def _last_line(item: StatementSyntax | Broken | Comment) -> int:
     if isinstance(item, Comment):
         return item.span.line
-    if isinstance(item, Written) and item.block:
+    if isinstance(item, StatementSyntax) and item.block:
         last = item.block[-1]
         return last.span.line if isinstance(last, TextLine | Comment) else last.words[0].span.line
-    if isinstance(item, Written):
+    if isinstance(item, StatementSyntax):
         return item.span.line
     return item.span.line + item.source.count("\n")

@@ -1,4 +1,4 @@
-"""What a word is made of: plain text, quoted text with escapes, and `${name}`; and how a word is written."""
+"""The parts of a word: plain text, quoted text with escapes, and `${name}`; and the word written as text again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9._/-]*=)(.*)", re.DOTALL)
 
 
 class Problem(Record):
-    """Something in a word that means nothing."""
+    """An error in a recipe's text."""
 
     message: str
     span: Span
@@ -26,17 +26,18 @@ Parts = tuple["str | Reference", ...]
 
 
 def quoted(text: str, line: int, column: int) -> tuple[Parts, list[Problem]]:
-    """What stands between two quotes: `\\"`, `\\\\`, `\\n`, `\\t`, `\\$` and `${name}` mean something."""
+    """Return the parts of a text between quotes: `\\"`, `\\\\`, `\\n`, `\\t`, `\\$` and `${name}` have a meaning."""
     return _read(text, line, column, escapes=True)
 
 
 def plain(text: str, line: int, column: int) -> tuple[Parts, list[Problem]]:
-    """Text in which `${name}` is replaced and `\\${` is a literal `${`; any other backslash is itself."""
+    """Return the parts of a text in which `${name}` is replaced and `\\${` is a literal `${`; other backslashes
+    stay."""
     return _read(text, line, column, escapes=False)
 
 
 def joined(parts: Parts) -> Parts:
-    """The parts with literals that stand side by side made one, and empty ones left out."""
+    """Return the parts with adjacent literals joined, without empty ones."""
     result: list[str | Reference] = []
     for part in parts:
         if isinstance(part, str) and result and isinstance(result[-1], str):
@@ -50,36 +51,36 @@ def _read(text: str, line: int, column: int, escapes: bool) -> tuple[Parts, list
     parts: list[str | Reference] = []
     problems: list[Problem] = []
     position = 0
-    while found := _SPECIAL.search(text, position):
-        parts.append(text[position : found.start()])
-        span = Span(line, column + found.start(), len(found[0]))
-        position = found.end()
-        if found["reference"]:
-            if not found[0].endswith("}"):
+    while match := _SPECIAL.search(text, position):
+        parts.append(text[position : match.start()])
+        span = Span(line, column + match.start(), len(match[0]))
+        position = match.end()
+        if match["reference"]:
+            if not match[0].endswith("}"):
                 problems.append(Problem("'${' without its '}'", span, "write \\${ for the text itself"))
-            elif NAME.fullmatch(found["name"]):
-                parts.append(Reference(found["name"], span))
+            elif NAME.fullmatch(match["name"]):
+                parts.append(Reference(match["name"], span))
             else:
                 hint = "only ${name} is replaced here; write \\${ for the text itself"
-                problems.append(Problem(f"'{found[0]}' names no parameter", span, hint))
+                problems.append(Problem(f"'{match[0]}' is not a valid reference", span, hint))
         elif not escapes:
-            if text.startswith("\\${", found.start()):
+            if text.startswith("\\${", match.start()):
                 parts.append("${")
-                position = found.start() + 3
+                position = match.start() + 3
             else:
                 parts.append("\\")
-                position = found.start() + 1
-        elif found["escape"] in _ESCAPES:
-            parts.append(_ESCAPES[found["escape"]])
+                position = match.start() + 1
+        elif match["escape"] in _ESCAPES:
+            parts.append(_ESCAPES[match["escape"]])
         else:
-            hint = 'in quotes there are \\" \\\\ \\n \\t \\$'
-            problems.append(Problem(f"unknown escape '{found[0]}'", span, hint))
+            hint = 'the escapes in quotes are \\" \\\\ \\n \\t \\$'
+            problems.append(Problem(f"unknown escape '{match[0]}'", span, hint))
     parts.append(text[position:])
     return joined(tuple(parts)), problems
 
 
-def written(word: Word) -> str:
-    """The word as it is written in a recipe, quoted only where it must be."""
+def format_word(word: Word) -> str:
+    """Return the word as a recipe has it, quoted only if it must be."""
     if not word.parts:
         return '""'
     first, *rest = word.parts

@@ -1,4 +1,4 @@
-"""What the reading of a statement may know and say: its file, the parameters so far, and where errors go."""
+"""The reader of one file: its statements' words with parameters put in, and the report of errors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from envbuild.language.model import Command, EnvironmentReference, EnvironmentVa
 from envbuild.language.parse import place
 from envbuild.language.quoting import Parts, Problem, joined, plain
 from envbuild.language.scope import Scope
-from envbuild.language.syntax import Reference, Span, SyntaxTree, TextLine, Word, WordLine, Written
-from envbuild.language.values import NotOne
+from envbuild.language.syntax import Reference, Span, StatementSyntax, SyntaxTree, TextLine, Word, WordLine
+from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.suggestion import did_you_mean
 
 T = TypeVar("T")
 
 
-class Context:
-    """One file while its statements are read."""
+class Reader:
+    """The state while the statements of one file are read."""
 
     def __init__(self, tree: SyntaxTree, scope: Scope, chain: tuple[str, ...], report: list[Diagnostic]) -> None:
         self.tree = tree
@@ -35,22 +35,22 @@ class Context:
     def diagnostic(self, span: Span, message: str, hint: str = "") -> Diagnostic:
         return place(Problem(message, span, hint), self.tree, self.chain)
 
-    def place(self, statement: Written) -> Place:
+    def place(self, statement: StatementSyntax) -> Place:
         return Place(self.tree.file, statement.span.line)
 
     def where(self, span: Span) -> str:
         return f"{self.tree.file}:{span.line}"
 
     def checked(self, check: Callable[[str], T], text: str, span: Span) -> T | None:
-        """What `check` makes of the text; None, and an error at `span`, if it is not one."""
+        """Return what `check` makes of the text; report an error at `span` and return None if it is not valid."""
         try:
             return check(text)
-        except NotOne as wrong:
-            self.error(span, wrong.message, wrong.hint)
+        except InvalidValue as error:
+            self.error(span, error.message, error.hint)
             return None
 
     def expand(self, word: Word) -> str | None:
-        """The word with its parameters put in; None, and errors, if it uses one that is not known."""
+        """Return the word with its parameters put in; report an error and return None if it uses an unknown one."""
         return self.expand_parts(word.parts)
 
     def expand_parts(self, parts: Parts) -> str | None:
@@ -69,7 +69,7 @@ class Context:
         return result if complete else None
 
     def expand_environment(self, parts: Parts) -> EnvironmentValue:
-        """As `expand`, but a name that is no parameter is left for the stage's environment."""
+        """Do as `expand`, but leave a name that is not a parameter for the stage's environment."""
         result: list[str | EnvironmentReference] = []
         for part in parts:
             if isinstance(part, str):
@@ -85,20 +85,20 @@ class Context:
         return tuple(result)
 
     def expand_text(self, text: str, span: Span) -> str | None:
-        """Text outside of words: a line of a `file`, or an item of a list."""
+        """Return a text outside of words, a line of a `file` or an item of a list, with its parameters put in."""
         parts, problems = plain(text, span.line, span.column)
         for problem in problems:
             self.error(problem.span, problem.message, problem.hint)
         expanded = self.expand_parts(joined(parts))
         return None if problems else expanded
 
-    def words(self, statement: Written) -> list[Word]:
-        """The words on the keyword's line and in the block."""
+    def words(self, statement: StatementSyntax) -> list[Word]:
+        """Return the words on the keyword's line and in the block."""
         block = [word for line in statement.block if isinstance(line, WordLine) for word in line.words]
         return [*statement.words, *block]
 
-    def text(self, statement: Written) -> Command | None:
-        """The text of a command, and the parameters that it mentions; None if there is none."""
+    def text(self, statement: StatementSyntax) -> Command | None:
+        """Return the text of a command with the parameters that it mentions; None if there is none."""
         lines = [line for line in statement.block if isinstance(line, TextLine)]
         first = statement.text
         if first is None and not lines:
@@ -110,7 +110,7 @@ class Context:
         return Command(text, self.scope.mentioned(text, self.where(statement.span)))
 
     def _check_continued(self, lines: list[TextLine]) -> None:
-        """A command that starts on the keyword's line goes on only where a backslash says so."""
+        """Report a command that starts on the keyword's line and continues without a backslash."""
         for line, following in pairwise(lines):
             backslashes = len(line.text) - len(line.text.rstrip("\\"))
             if backslashes % 2 == 0 and following.text:

@@ -1,4 +1,4 @@
-"""A recipe's bytes as lines of text, and which lines may make one statement."""
+"""A recipe's bytes as lines of text, and the runs of lines that may form a statement."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
-    """The lines without their ends, and what keeps the bytes from being a recipe's text.
+    """Return the lines without their ends, and the problems of the text.
 
-    A byte order mark and the CR of a CRLF are taken away. Lines that hold other control characters or bytes
-    that are not UTF-8 are reported; the bytes show as U+FFFD.
+    A byte order mark and the CR of a CRLF are removed. Lines with other control characters or with bytes that are
+    not UTF-8 are reported; such bytes become U+FFFD.
     """
     problems: list[Problem] = []
     text = source.decode("utf-8", "surrogateescape") if isinstance(source, bytes) else source
@@ -27,22 +27,22 @@ def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
     for number, line in enumerate(lines, 1):
         strange = [i for i, character in enumerate(line) if category(character) == "Cs"] if not line.isascii() else []
         if strange:
-            hint = "a recipe is UTF-8 text"
+            hint = "a recipe must be UTF-8 text"
             byte = f"0x{ord(line[strange[0]]) & 0xFF:02x}"
             problems.append(Problem(f"the byte {byte} is not UTF-8", Span(number, strange[0] + 1, 1), hint))
             lines[number - 1] = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", line)
         elif control := _CONTROL.search(line):
             name = f"U+{ord(control[0]):04X}"
-            message = f"the control character {name} can't stand in a recipe"
+            message = f"the control character {name} is not allowed in a recipe"
             problems.append(Problem(message, Span(number, control.start() + 1, 1)))
     return lines, problems
 
 
 def chunks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Runs of lines that are read as one statement each, with the number of the first line.
+    """Yield runs of lines that are read as one statement each, with the number of their first line.
 
-    A run starts at a line whose first column holds neither white space nor a comment, and takes the lines
-    that follow up to the next such line. Together the runs are all the lines.
+    A run starts at a line whose first column is neither white space nor a comment, and extends to the next such
+    line. Together the runs are all lines.
     """
     first, run = 1, list[str]()
     for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""From a statement's syntax to its place in the model. Each function is one statement of the language."""
+"""The statements of a stage, from syntax to model. Each function reads one statement of the language."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 from envbuild.language import model, values
 from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
-from envbuild.language.packages import read_apt, read_npm, read_pip
+from envbuild.language.package_statements import read_apt, read_npm, read_pip
 from envbuild.language.quoting import Parts
-from envbuild.language.reader import Context
-from envbuild.language.syntax import TextLine, Word, Written
+from envbuild.language.reader import Reader
+from envbuild.language.syntax import StatementSyntax, TextLine, Word
 from envbuild.text.suggestion import did_you_mean
 
 _IMAGE = re.compile(
@@ -20,100 +20,100 @@ _IMAGE = re.compile(
 
 
 _BASES_ONLY = ("oci:", "tar:", "registry:")
-"""What a stage may start from and copy may not take from: it goes through a stage."""
+"""Bases that a stage may start from but copy may not name: they need a stage."""
 
 
-def read_statement(statement: Written, options: Options, context: Context) -> model.Statement | None:
-    """The model of a statement that stands in a stage; None, and errors, if it has none."""
-    return _READERS[statement.keyword](statement, options, context)
+def read_statement(statement: StatementSyntax, options: Options, reader: Reader) -> model.Statement | None:
+    """Return the model of a statement in a stage; report errors and return None if it is wrong."""
+    return _READERS[statement.keyword](statement, options, reader)
 
 
-def texts(statement: Written, context: Context) -> list[tuple[Word, str]]:
-    """The statement's words with their text; those with unknown parameters are left out."""
-    pairs = [(word, context.expand(word)) for word in context.words(statement)]
+def texts(statement: StatementSyntax, reader: Reader) -> list[tuple[Word, str]]:
+    """Return the statement's words with their text, without those that use unknown parameters."""
+    pairs = [(word, reader.expand(word)) for word in reader.words(statement)]
     return [(word, text) for word, text in pairs if text is not None]
 
 
-def some(statement: Written, context: Context, shape: str) -> bool:
-    """Whether there is at least one word; else an error that shows how the statement looks."""
-    if context.words(statement):
+def some(statement: StatementSyntax, reader: Reader, shape: str) -> bool:
+    """Return whether there is at least one word; else report an error that shows the statement's form."""
+    if reader.words(statement):
         return True
-    context.error(statement.span, f"{statement.keyword} needs more than its keyword", f"as in: {shape}")
+    reader.error(statement.span, f"{statement.keyword} needs more than its keyword", f"as in: {shape}")
     return False
 
 
-def only(statement: Written, context: Context, shape: str) -> tuple[Word, str] | None:
-    """The one word that the statement takes."""
-    words = context.words(statement)
-    if not some(statement, context, shape):
+def only(statement: StatementSyntax, reader: Reader, shape: str) -> tuple[Word, str] | None:
+    """Return the only word of the statement; report an error and return None if there are more or none."""
+    words = reader.words(statement)
+    if not some(statement, reader, shape):
         return None
     if len(words) > 1:
-        context.error(words[1].span, f"{statement.keyword} takes one word", f"as in: {shape}")
+        reader.error(words[1].span, f"{statement.keyword} takes one word", f"as in: {shape}")
         return None
-    text = context.expand(words[0])
+    text = reader.expand(words[0])
     return None if text is None else (words[0], text)
 
 
-def _start_of(statement: Written, context: Context) -> tuple[model.Place, str, str]:
-    return context.place(statement), context.folder, statement.source
+def _start_of(statement: StatementSyntax, reader: Reader) -> tuple[model.Place, str, str]:
+    return reader.place(statement), reader.folder, statement.source
 
 
-def _copy(statement: Written, options: Options, context: Context) -> model.Copy | None:
-    destination = _destination(statement, context)
-    sources = [text for word, text in texts(statement, context) if context.checked(values.path, text, word.span)]
+def _copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
+    destination = _destination(statement, reader)
+    sources = [text for word, text in texts(statement, reader) if reader.checked(values.path, text, word.span)]
     origin = options.text("from")
     if origin is not None and (not _IMAGE.fullmatch(origin) or origin.startswith(_BASES_ONLY)):
         span = next(option.span for option in statement.options if option.name == "from")
-        hint = "copy takes from a stage, NAME:TAG, image:NAME or recipe:FILE"
-        context.error(span, f"'{origin}' is neither a stage nor an image", hint)
+        hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
+        reader.error(span, f"'{origin}' is not a stage or an image", hint)
     if destination is None:
         return None
     owner, mode = options.text("owner"), options.whole("mode")
-    start = _start_of(statement, context)
+    start = _start_of(statement, reader)
     return model.Copy(*start, tuple(sources), destination, origin, owner, mode, options.texts("exclude"))
 
 
-def _destination(statement: Written, context: Context) -> str | None:
+def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
     assert statement.destination is not None
-    text = context.expand(statement.destination)
-    return None if text is None else context.checked(values.path, text, statement.destination.span)
+    text = reader.expand(statement.destination)
+    return None if text is None else reader.checked(values.path, text, statement.destination.span)
 
 
-def _render(statement: Written, options: Options, context: Context) -> model.Render | None:
-    source, destination = only(statement, context, "render TEMPLATE -> DESTINATION"), _destination(statement, context)
+def _render(statement: StatementSyntax, options: Options, reader: Reader) -> model.Render | None:
+    source, destination = only(statement, reader, "render TEMPLATE -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
     owner, mode = options.text("owner"), options.whole("mode")
-    for name, _ in context.scope.parameters():
-        context.scope.use(name, context.where(statement.span))
-    start = _start_of(statement, context)
-    return model.Render(*start, source[1], destination, context.scope.parameters(), owner, mode)
+    for name, _ in reader.scope.parameters():
+        reader.scope.use(name, reader.where(statement.span))
+    start = _start_of(statement, reader)
+    return model.Render(*start, source[1], destination, reader.scope.parameters(), owner, mode)
 
 
-def _file(statement: Written, options: Options, context: Context) -> model.File | None:
-    path = only(statement, context, "file PATH, and an indented block")
+def _file(statement: StatementSyntax, options: Options, reader: Reader) -> model.File | None:
+    path = only(statement, reader, "file PATH, and an indented block")
     lines = [line for line in statement.block if isinstance(line, TextLine)]
     if not lines:
-        hint = "the lines of the file are indented below it"
-        context.error(statement.span, "file needs a block with the file's content", hint)
-    content = [context.expand_text(line.text, line.span) for line in lines]
-    if path is None or context.checked(values.path, path[1], path[0].span) is None:
+        hint = "indent the lines of the file below it"
+        reader.error(statement.span, "file needs a block with the file's content", hint)
+    content = [reader.expand_text(line.text, line.span) for line in lines]
+    if path is None or reader.checked(values.path, path[1], path[0].span) is None:
         return None
     if path[1].endswith("/"):
-        context.error(path[0].span, f"'{path[1]}' is a directory", "file needs the path of a file")
+        reader.error(path[0].span, f"'{path[1]}' is a directory", "file needs the path of a file")
     text = "".join(f"{line}\n" for line in content)
-    return model.File(*_start_of(statement, context), path[1], text, options.text("owner"), options.whole("mode"))
+    return model.File(*_start_of(statement, reader), path[1], text, options.text("owner"), options.whole("mode"))
 
 
-def _fetch(statement: Written, options: Options, context: Context) -> model.Fetch | None:
-    source, destination = only(statement, context, "fetch URL -> DESTINATION"), _destination(statement, context)
+def _fetch(statement: StatementSyntax, options: Options, reader: Reader) -> model.Fetch | None:
+    source, destination = only(statement, reader, "fetch URL -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
-    url = context.checked(values.url, source[1], source[0].span)
+    url = reader.checked(values.url, source[1], source[0].span)
     if url is None:
         return None
     return model.Fetch(
-        *_start_of(statement, context),
+        *_start_of(statement, reader),
         url,
         destination,
         sha256=options.text("sha256"),
@@ -123,31 +123,31 @@ def _fetch(statement: Written, options: Options, context: Context) -> model.Fetc
     )
 
 
-def _adduser(statement: Written, options: Options, context: Context) -> model.AddUser | None:
-    if not some(statement, context, "adduser NAME uid=1000 home=/srv/app"):
+def _adduser(statement: StatementSyntax, options: Options, reader: Reader) -> model.AddUser | None:
+    if not some(statement, reader, "adduser NAME uid=1000 home=/srv/app"):
         return None
     name: str | None = None
     given: dict[str, str] = {}
-    for index, (word, text) in enumerate(texts(statement, context)):
+    for index, (word, text) in enumerate(texts(statement, reader)):
         key, equals, value = text.partition("=")
         if index == 0 and not equals:
-            name = context.checked(values.user, text, word.span)
+            name = reader.checked(values.user, text, word.span)
         elif index == 0:
-            context.error(word.span, "adduser needs a name first", "as in: adduser NAME uid=1000")
+            reader.error(word.span, "adduser needs a name first", "as in: adduser NAME uid=1000")
         elif not equals or key not in ADDUSER:
-            hint = did_you_mean(key, ADDUSER, f"after the name come: {', '.join(f'{key}=' for key in ADDUSER)}")
-            context.error(word.span, f"unknown word '{text}' for adduser", hint)
+            hint = did_you_mean(key, ADDUSER, f"it takes: {', '.join(f'{key}=' for key in ADDUSER)}")
+            reader.error(word.span, f"unknown word '{text}' for adduser", hint)
         elif key in given:
-            context.error(word.span, f"'{key}' is given twice", "once is enough")
+            reader.error(word.span, f"'{key}' is given twice", "give it once")
         else:
             check = {"uid": values.identity, "gid": values.identity, "groups": _groups}.get(key, values.absolute)
-            if context.checked(check, value, word.span) is not None:
+            if reader.checked(check, value, word.span) is not None:
                 given[key] = value
     if name is None:
         return None
     uid, gid = (int(given[key]) if key in given else None for key in ("uid", "gid"))
     groups = tuple(given["groups"].split(",")) if "groups" in given else ()
-    start = _start_of(statement, context)
+    start = _start_of(statement, reader)
     return model.AddUser(*start, name, uid, gid, given.get("home"), given.get("shell"), groups)
 
 
@@ -155,11 +155,11 @@ def _groups(text: str) -> tuple[str, ...]:
     return tuple(values.user(group) for group in text.split(","))
 
 
-def _command(statement: Written, context: Context) -> model.Command | None:
-    command = context.text(statement)
+def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None:
+    command = reader.text(statement)
     if command is None:
         hint = f"as in: {statement.keyword} COMMAND, or an indented block"
-        context.error(statement.span, f"{statement.keyword} needs a command", hint)
+        reader.error(statement.span, f"{statement.keyword} needs a command", hint)
     return command
 
 
@@ -176,21 +176,21 @@ def _run_options(options: Options) -> model.RunOptions:
     )
 
 
-def _run(statement: Written, options: Options, context: Context) -> model.Run | None:
-    command = _command(statement, context)
-    return model.Run(*_start_of(statement, context), command, _run_options(options)) if command else None
+def _run(statement: StatementSyntax, options: Options, reader: Reader) -> model.Run | None:
+    command = _command(statement, reader)
+    return model.Run(*_start_of(statement, reader), command, _run_options(options)) if command else None
 
 
-def _test(statement: Written, options: Options, context: Context) -> model.Test | None:
-    command = _command(statement, context)
-    return model.Test(*_start_of(statement, context), command, _run_options(options)) if command else None
+def _test(statement: StatementSyntax, options: Options, reader: Reader) -> model.Test | None:
+    command = _command(statement, reader)
+    return model.Test(*_start_of(statement, reader), command, _run_options(options)) if command else None
 
 
-def _health(statement: Written, options: Options, context: Context) -> model.Health | None:
-    command = _command(statement, context)
+def _health(statement: StatementSyntax, options: Options, reader: Reader) -> model.Health | None:
+    command = _command(statement, reader)
     if command is None:
         return None
-    made = model.Health(*_start_of(statement, context), command)
+    made = model.Health(*_start_of(statement, reader), command)
     every, timeout, retries = options.seconds("every"), options.seconds("timeout"), options.whole("retries")
     return made.replace(
         every=made.every if every is None else every,
@@ -199,18 +199,18 @@ def _health(statement: Written, options: Options, context: Context) -> model.Hea
     )
 
 
-def _start(statement: Written, options: Options, context: Context) -> model.Start | None:
+def _start(statement: StatementSyntax, options: Options, reader: Reader) -> model.Start | None:
     text = statement.text
     if text is not None and not statement.block and text.text.startswith("["):
-        listed = _list(text, context)
+        listed = _list(text, reader)
         if not isinstance(listed, str):
-            return model.Start(*_start_of(statement, context), argv=listed) if listed else None
-    command = _command(statement, context)
-    return model.Start(*_start_of(statement, context), command=command) if command else None
+            return model.Start(*_start_of(statement, reader), argv=listed) if listed else None
+    command = _command(statement, reader)
+    return model.Start(*_start_of(statement, reader), command=command) if command else None
 
 
-def _list(text: TextLine, context: Context) -> tuple[str, ...] | str | None:
-    """The words of a JSON array; the text itself if it is a command, such as `[ -f x ] && y`."""
+def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:
+    """Return the words of a JSON array; the text itself if it is a command, such as `[ -f x ] && y`."""
     try:
         items, end = json.JSONDecoder().raw_decode(text.text)
     except ValueError as error:
@@ -218,36 +218,36 @@ def _list(text: TextLine, context: Context) -> tuple[str, ...] | str | None:
             return text.text
         column = error.colno if isinstance(error, json.JSONDecodeError) else 1
         span = text.span.replace(column=text.span.column + column - 1, length=1)
-        context.error(span, "the list is not a JSON array on one line", 'as in: start ["python", "-m", "app"]')
+        reader.error(span, "the list is not a JSON array on one line", 'as in: start ["python", "-m", "app"]')
         return None
     rest = text.text[end:].strip(" \t")
     if rest and not re.match(r"[ \t]+#", text.text[end:]):
         span = text.span.replace(column=text.span.column + end, length=len(text.text) - end)
-        context.error(span, "a list stands alone on its line", "a command for the shell is written without a list")
+        reader.error(span, "there is text after the list", "a command for the shell is not a list")
         return None
     if not items or not all(isinstance(item, str) and "\0" not in item for item in items):
-        message = "the list needs a program" if not items else "the list holds something that is no text"
-        context.error(text.span, message, 'as in: start ["python", "-m", "app"]')
+        message = "the list is empty" if not items else "the list has an item that is not a string"
+        reader.error(text.span, message, 'as in: start ["python", "-m", "app"]')
         return None
-    words = [context.expand_text(item, text.span.replace(length=1)) for item in items]
+    words = [reader.expand_text(item, text.span.replace(length=1)) for item in items]
     return tuple(word for word in words if word is not None)
 
 
-def _env(statement: Written, options: Options, context: Context) -> model.Env | None:
-    if not some(statement, context, "env NAME=VALUE"):
+def _env(statement: StatementSyntax, options: Options, reader: Reader) -> model.Env | None:
+    if not some(statement, reader, "env NAME=VALUE"):
         return None
     pairs = []
-    for word in context.words(statement):
+    for word in reader.words(statement):
         name, value = _split(word)
         if name is None:
-            context.error(word.span, "env needs NAME=VALUE", 'as in: env APP_ENV=production, or NAME=""')
-        elif context.checked(values.variable, name, word.span) is not None:
-            pairs.append((name, context.expand_environment(value)))
-    return model.Env(*_start_of(statement, context), tuple(pairs))
+            reader.error(word.span, "env needs NAME=VALUE", 'as in: env APP_ENV=production, or NAME=""')
+        elif reader.checked(values.variable, name, word.span) is not None:
+            pairs.append((name, reader.expand_environment(value)))
+    return model.Env(*_start_of(statement, reader), tuple(pairs))
 
 
 def _split(word: Word) -> tuple[str | None, Parts]:
-    """A word NAME=VALUE as its name and the parts of its value; None for a name without `=`."""
+    """Return the name and the parts of the value of a word NAME=VALUE; None as the name if there is no `=`."""
     first = word.parts[0] if word.parts else ""
     if not isinstance(first, str) or "=" not in first:
         return None, word.parts
@@ -255,75 +255,75 @@ def _split(word: Word) -> tuple[str | None, Parts]:
     return name, ((rest, *word.parts[1:]) if rest else word.parts[1:])
 
 
-def _label(statement: Written, options: Options, context: Context) -> model.Label | None:
-    if not some(statement, context, "label NAME=VALUE"):
+def _label(statement: StatementSyntax, options: Options, reader: Reader) -> model.Label | None:
+    if not some(statement, reader, "label NAME=VALUE"):
         return None
     pairs = []
-    for word, text in texts(statement, context):
+    for word, text in texts(statement, reader):
         name, equals, value = text.partition("=")
         if not equals:
-            context.error(word.span, "label needs NAME=VALUE", "as in: label version=1.0")
-        elif context.checked(values.label, name, word.span) is not None:
+            reader.error(word.span, "label needs NAME=VALUE", "as in: label version=1.0")
+        elif reader.checked(values.label, name, word.span) is not None:
             pairs.append((name, value))
-    return model.Label(*_start_of(statement, context), tuple(pairs))
+    return model.Label(*_start_of(statement, reader), tuple(pairs))
 
 
-def _workdir(statement: Written, options: Options, context: Context) -> model.WorkDir | None:
-    one = only(statement, context, "workdir /srv/app")
-    directory = one and context.checked(values.absolute, one[1], one[0].span)
-    return model.WorkDir(*_start_of(statement, context), directory) if directory else None
+def _workdir(statement: StatementSyntax, options: Options, reader: Reader) -> model.WorkDir | None:
+    argument = only(statement, reader, "workdir /srv/app")
+    directory = argument and reader.checked(values.absolute, argument[1], argument[0].span)
+    return model.WorkDir(*_start_of(statement, reader), directory) if directory else None
 
 
-def _user(statement: Written, options: Options, context: Context) -> model.User | None:
-    one = only(statement, context, "user NAME or user NAME:GROUP")
-    name = one and context.checked(values.owner, one[1], one[0].span)
-    return model.User(*_start_of(statement, context), name) if name else None
+def _user(statement: StatementSyntax, options: Options, reader: Reader) -> model.User | None:
+    argument = only(statement, reader, "user NAME or user NAME:GROUP")
+    name = argument and reader.checked(values.owner, argument[1], argument[0].span)
+    return model.User(*_start_of(statement, reader), name) if name else None
 
 
-def _stop(statement: Written, options: Options, context: Context) -> model.Stop | None:
-    one = only(statement, context, "stop TERM")
-    signal = one and context.checked(values.signal, one[1], one[0].span)
-    return model.Stop(*_start_of(statement, context), signal) if signal else None
+def _stop(statement: StatementSyntax, options: Options, reader: Reader) -> model.Stop | None:
+    argument = only(statement, reader, "stop TERM")
+    signal = argument and reader.checked(values.signal, argument[1], argument[0].span)
+    return model.Stop(*_start_of(statement, reader), signal) if signal else None
 
 
-def _discard(statement: Written, options: Options, context: Context) -> model.Discard | None:
-    if not some(statement, context, "discard /var/log/**"):
+def _discard(statement: StatementSyntax, options: Options, reader: Reader) -> model.Discard | None:
+    if not some(statement, reader, "discard /var/log/**"):
         return None
-    patterns = [text for word, text in texts(statement, context) if context.checked(values.text, text, word.span)]
-    return model.Discard(*_start_of(statement, context), tuple(patterns))
+    patterns = [text for word, text in texts(statement, reader) if reader.checked(values.text, text, word.span)]
+    return model.Discard(*_start_of(statement, reader), tuple(patterns))
 
 
-def _expose(statement: Written, options: Options, context: Context) -> model.Expose | None:
-    if not some(statement, context, "expose 8080"):
+def _expose(statement: StatementSyntax, options: Options, reader: Reader) -> model.Expose | None:
+    if not some(statement, reader, "expose 8080"):
         return None
-    ports = [context.checked(values.port, text, word.span) for word, text in texts(statement, context)]
-    return model.Expose(*_start_of(statement, context), tuple(port for port in ports if port))
+    ports = [reader.checked(values.port, text, word.span) for word, text in texts(statement, reader)]
+    return model.Expose(*_start_of(statement, reader), tuple(port for port in ports if port))
 
 
-def _volume(statement: Written, options: Options, context: Context) -> model.Volume | None:
-    if not some(statement, context, "volume /srv/data"):
+def _volume(statement: StatementSyntax, options: Options, reader: Reader) -> model.Volume | None:
+    if not some(statement, reader, "volume /srv/data"):
         return None
-    found = [text for word, text in texts(statement, context) if context.checked(values.absolute, text, word.span)]
-    return model.Volume(*_start_of(statement, context), tuple(found))
+    directories = [text for word, text in texts(statement, reader) if reader.checked(values.absolute, text, word.span)]
+    return model.Volume(*_start_of(statement, reader), tuple(directories))
 
 
-def _unset(statement: Written, options: Options, context: Context) -> model.Unset | None:
-    if not some(statement, context, "unset start env:NAME"):
+def _unset(statement: StatementSyntax, options: Options, reader: Reader) -> model.Unset | None:
+    if not some(statement, reader, "unset start env:NAME"):
         return None
     names = []
-    for word, text in texts(statement, context):
+    for word, text in texts(statement, reader):
         kind, colon, member = text.partition(":")
         if kind not in FACTS or (colon and kind not in _MEMBERS):
-            hint = did_you_mean(kind, FACTS, f"it drops: {', '.join(FACTS)}, env:NAME, label:NAME")
+            hint = did_you_mean(kind, FACTS, f"it can drop: {', '.join(FACTS)}, env:NAME, label:NAME")
             if kind in FACTS:
                 hint = f"write just {kind}"
-            context.error(word.span, f"unset can't drop '{text}'", hint)
+            reader.error(word.span, f"unset can't drop '{text}'", hint)
         elif not colon:
             names.append(text)
         else:
-            checked = context.checked(_MEMBERS[kind], member, word.span)
+            checked = reader.checked(_MEMBERS[kind], member, word.span)
             names.append(f"{kind}:{checked}")
-    return model.Unset(*_start_of(statement, context), tuple(names))
+    return model.Unset(*_start_of(statement, reader), tuple(names))
 
 
 _MEMBERS = {"env": values.variable, "label": values.label, "expose": values.port, "volume": values.absolute}

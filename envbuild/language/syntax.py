@@ -1,18 +1,15 @@
-"""A recipe as it is written: statements, words and comments with their positions, nothing resolved yet.
+"""The syntax of a recipe: statements, words and comments with their positions, nothing resolved yet.
 
-Lines and columns count from 1, in characters. Two trees that differ in positions only are equal after
-`without_positions`.
+Lines and columns count from 1, in characters.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from envbuild.record import Record, values
+from envbuild.record import Record
 
 
 class Span(Record):
-    """Where something stands within a file: its line, its first column, and how many columns it takes."""
+    """A position in a file: the line, the first column, and the number of columns."""
 
     line: int
     column: int
@@ -23,20 +20,20 @@ NOWHERE = Span(0, 0, 0)
 
 
 class Reference(Record):
-    """`${name}` in a word."""
+    """A reference `${name}` in a word."""
 
     name: str
     span: Span
 
 
 class Word(Record):
-    """A word: literal text and references in order, no two literals side by side."""
+    """A word: literal text and references in order, no two literals adjacent."""
 
     parts: tuple[str | Reference, ...]
     span: Span
 
     def literal(self) -> str | None:
-        """The word's text if it has no reference."""
+        """Return the word's text, None if it has a reference."""
         match self.parts:
             case ():
                 return ""
@@ -46,7 +43,7 @@ class Word(Record):
 
 
 class Option(Record):
-    """`name` or `name=value` in the parentheses after a keyword; a flag has no value."""
+    """An option, `name` or `name=value` in the parentheses after a keyword; a flag has no value."""
 
     name: str
     span: Span
@@ -54,23 +51,23 @@ class Option(Record):
 
 
 class Comment(Record):
-    """A line of its own that is a comment; `text` starts with `#`."""
+    """A comment on a line of its own; `text` starts with `#`."""
 
     text: str
     span: Span
 
 
 class WordLine(Record):
-    """A line of a block of words; `comment` is what follows them, from its `#` on, or empty."""
+    """A line in a block of words; `comment` is the comment after them, with its `#`, or empty."""
 
     words: tuple[Word, ...]
     comment: str = ""
 
 
 class TextLine(Record):
-    """A line of a block of text, or the text after a keyword; `span` is where `text` starts.
+    """A line in a block of text, or the text after a keyword; `span` is where `text` starts.
 
-    In a block the common indentation is gone. An empty line has empty text.
+    In a block, the common indentation is removed. An empty line has empty text.
     """
 
     text: str
@@ -80,13 +77,13 @@ class TextLine(Record):
 BlockLine = WordLine | TextLine | Comment
 
 
-class Written(Record):
-    """A statement as written.
+class StatementSyntax(Record):
+    """The syntax of a statement.
 
-    `words` are those on the keyword's line: for `param` its name, its value and then the choices after `in`; for
-    `from` the base (none where `programs` is given) and the stage's name. `destination` follows `->`. `text` is
-    what follows the keyword of a command. `programs` is the list of `from host(...)`. `comment` ends the
-    keyword's line. `source` are the lines as they are in the file.
+    `words` are the words on the keyword's line: for `param` its name, its value and then the choices after `in`; for
+    `from` the base (none if `programs` is given) and the stage's name. `destination` follows `->`. `text` follows the
+    keyword of a command. `programs` is the list of `from host(...)`. `comment` ends the keyword's line. `source` has
+    the lines as they are in the file.
     """
 
     keyword: str
@@ -102,7 +99,7 @@ class Written(Record):
 
 
 class Broken(Record):
-    """Lines that are no statement of the language. `keyword` is what they start with."""
+    """Lines that are not a valid statement. `keyword` is their first word."""
 
     keyword: str
     span: Span
@@ -113,36 +110,12 @@ class BlankLine(Record):
     """One or more empty lines between statements."""
 
 
-Item = Written | Broken | Comment | BlankLine
+Item = StatementSyntax | Broken | Comment | BlankLine
 
 
 class SyntaxTree(Record):
-    """One file. `lines` are its lines without their ends, for messages."""
+    """The syntax of one file. `lines` are its lines without their ends, for messages."""
 
     file: str
     items: tuple[Item, ...]
     lines: tuple[str, ...]
-
-
-_R = TypeVar("_R", bound=Record)
-
-
-def without_positions(record: _R) -> _R:
-    """The same syntax with every position, and what else tells how it was laid out, made equal."""
-    return type(record)(
-        *[_bare(name, value) for name, value in zip(record.__match_args__, values(record), strict=True)]
-    )
-
-
-def _bare(name: str, value: object) -> object:
-    if isinstance(value, Span):
-        return NOWHERE
-    if name in ("source", "file"):
-        return ""
-    if name == "lines":
-        return ()
-    if isinstance(value, Record):
-        return without_positions(value)
-    if isinstance(value, tuple):
-        return tuple(_bare("", item) for item in value)
-    return value

@@ -1,4 +1,5 @@
-"""What to say where the grammar doesn't fit: the words of the language page, never the grammar's own names."""
+"""The messages for text that does not fit the grammar, in the words of docs/language.md, never with the grammar's own
+names."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _HEAD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def explain(lines: list[str], line: int, column: int, allowed: set[str], offset: int) -> Problem:
-    """The problem at `line` and `column` of `lines`, where the grammar would have taken one of `allowed`."""
+    """Return the problem at `line` and `column` of `lines`, where the grammar expected one of `allowed`."""
     line = min(max(line, 1), len(lines))
     text = lines[line - 1]
     column = min(max(column, 1), len(text) + 1)
@@ -31,14 +32,14 @@ def _describe(
     head = _HEAD.match(lines[line - 1])
     after = lines[line - 1][head.end() :] if head and column == 1 else rest
     if after[:1].isspace() and after[0] not in " \t":
-        return f"this white space is U+{ord(after[0]):04X}", "a recipe knows spaces and tabs only", 0
+        return f"this white space is U+{ord(after[0]):04X}", "only spaces and tabs are allowed in a recipe", 0
     if column == 1 or (head and head[0] in KEYWORDS and column == head.end() + 1 and not _inside_options(allowed)):
         return _start_of_statement(rest if column == 1 else lines[line - 1][column - 1 :], head, column)
     statement = next((text for text in reversed(lines[:line]) if text and text[0] not in " \t#"), "")
-    found = _HEAD.match(statement)
-    keyword = found[0] if found else ""
+    match = _HEAD.match(statement)
+    keyword = match[0] if match else ""
     if not keyword:
-        return "this line belongs to no statement", "a statement starts in the first column", 0
+        return "this line does not belong to a statement", "a statement starts in the first column", 0
     if rest.startswith('"') and not re.match(r'"(?:[^"\\]|\\.)*"', rest):
         return "this quote is not closed", 'a quoted part ends with " on the same line', 0
     if re.match(r"\$\{[^}\s\"]*(?!\})(?:[\s\"]|$)", rest):
@@ -54,11 +55,11 @@ def _describe(
             name = "'as' needs a stage's name" if statement.rstrip().endswith("as") else "from needs a base"
             return name, "", 0
         if "_AS" in allowed or "_SPACE" in allowed:
-            return f"unexpected '{what}' after the base", "a stage's name is given by: from BASE as STAGE", 0
+            return f"unexpected '{what}' after the base", "name a stage like this: from BASE as STAGE", 0
     if column > 1 and lines[line - 1][column - 2] == ")" and rest:
         return "white space is missing after the options", f"as in: {keyword}(OPTION) {what}", 0
     if not rest:
-        return f"{keyword} ends too early", "", 0
+        return f"{keyword} is incomplete", "", 0
     return f"unexpected '{what}'", "white space separates words", 0
 
 
@@ -71,11 +72,11 @@ def _start_of_statement(rest: str, head: re.Match[str] | None, column: int) -> t
             after = rest[head.end() : head.end() + 1]
             return (
                 f"'{after}' can't follow {head[0]}",
-                "white space or options in parentheses follow a keyword",
+                "a keyword is followed by white space or by options in parentheses",
                 head.end(),
             )
         return f"{head[0]} needs more than its keyword", "", 0
-    otherwise = "a block is indented" if "(" not in rest.split(" ")[0] else ""
+    otherwise = "indent the lines of a block" if "(" not in rest.split(" ")[0] else ""
     return f"unknown statement '{head[0]}'", did_you_mean(head[0], KEYWORDS, otherwise), head.end()
 
 
@@ -90,7 +91,7 @@ def _in_options(keyword: str, rest: str, what: str, allowed: set[str]) -> tuple[
         return f"expected an option's name, not '{what[:1]}'", f"as in: {keyword}(name=value, flag)", 1
     if "OPTION_VALUE" in allowed and "_CLOSE" not in allowed:
         return f"expected a value, not '{what[:1]}'", 'an empty value is written ""', 1
-    return f"expected ',' or ')', not '{what}'", "a value with white space stands in quotes", 0
+    return f"expected ',' or ')', not '{what}'", "quote a value that contains white space", 0
 
 
 def _in_placed(keyword: str, statement: str, rest: str, what: str, allowed: set[str]) -> tuple[str, str, int]:
@@ -117,6 +118,6 @@ def _in_param(rest: str, what: str, allowed: set[str]) -> tuple[str, str, int]:
 
 
 def _shown(rest: str) -> str:
-    """The word that stands there, not too long."""
+    """Return the first word, cut to a readable length."""
     word = re.match(r"[^ \t]*", rest)
     return word[0][:40] if word else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -235,10 +236,14 @@ def set_filter(program: bytes) -> None:
 
 def capset(permitted: int) -> None:
     """capset(2): these capabilities permitted and effective, none inheritable."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    low, high = permitted & 0xFFFFFFFF, permitted >> 32
-    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    header, data = capset_arguments(permitted)
     _syscall(_number("capset"), header, data)
+
+
+def capset_arguments(permitted: int) -> tuple[bytes, bytes]:
+    """What capset(2) is given for these capabilities."""
+    low, high = permitted & 0xFFFFFFFF, permitted >> 32
+    return struct.pack("=2I", 0x20080522, 0), struct.pack("=6I", low, low, 0, high, high, 0)
 
 
 def close_range(first: int, *, on_exec: bool) -> None:

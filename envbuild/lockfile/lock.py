@@ -199,8 +199,8 @@ def parse(text: str, path: str) -> Lock:
     twice: list[str] = []
 
     class Loader(BoundedLoader):
-        most_nodes = MOST_VALUES
-        deepest = 12
+        max_nodes = MOST_VALUES
+        max_depth = 12
         aliases = False  # a lock is written without
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

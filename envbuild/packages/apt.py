@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
+from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVersion
+from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.names import BadName, DebianFile, DebianName, DebianOrigin, DebianVersion
 from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
@@ -159,7 +160,7 @@ def reason(output: str) -> str:
 
 def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
     """Installs from files. `packages` are the locked ones with the paths of their files."""
-    from envbuild.packages.deb import index_of  # reads the archives: only where something is installed
+    from envbuild.debian.deb import index_of  # reads the archives: only where something is installed
 
     source = f"deb [trusted=yes] file:{PACKAGES} ./\n"
     # The index stands where `apt-get update` would have put it, so that nothing has to be updated.

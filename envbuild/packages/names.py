@@ -6,18 +6,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from envbuild.errors import WorkFailed
+from envbuild.debian.names import DebianName, DebianOrigin, DebianVersion
 from envbuild.linux.nofollow import Component, NotPlain
+from envbuild.lockfile.checked_name import MAX_NAME, BadName, CheckedFileName, CheckedName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Self
-
 INDEX, BUILD, TREE = "index/", "build/", "tree/"
 """How origins of Python's packages begin (docs/packages.md)."""
-_LONGEST = 300
 _ARCHIVE = r"(?:\.tar\.gz|\.tgz|\.tar\.bz2|\.tbz|\.tar\.xz|\.txz|\.tar|\.zip)"
 _WHEEL = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9_])?)-(?P<version>[A-Za-z0-9][A-Za-z0-9._+!]*)"
@@ -26,10 +22,6 @@ _WHEEL = re.compile(
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]*?" + _ARCHIVE)
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
-_DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9][a-z0-9-]*)?")
-_DEBIAN_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:-]*")
-_DEBIAN_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_%@=^-]*\.deb")
-_DEBIAN_FOLDER = re.compile(r"[A-Za-z0-9~_+.@=:%,^-]+")
 _NODE_NAME = r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9!~*'()-][A-Za-z0-9!~*'()._-]*"
 _NODE = re.compile(_NODE_NAME)
 _NODE_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
@@ -38,48 +30,7 @@ _NODE_FILE = re.compile(
 )
 
 
-class BadName(WorkFailed):
-    """What something is called is no name for it."""
-
-    def __init__(self, what: str, text: str) -> None:
-        shown = text if len(text) <= 120 else f"{text[:120]}..."
-        super().__init__(
-            f"{shown!r} is not {what}",
-            "it came from a lock, an index or a package itself, and may be meant to mislead: nothing was written. "
-            "If it is in the lock, see who changed that line, or renew it with: envbuild update",
-        )
-
-
-class _Name(str):
-    """A text that its class's `grammar` fits whole."""
-
-    __slots__ = ()
-    grammar: re.Pattern[str]
-    what: str
-
-    def __new__(cls, text: str) -> Self:
-        if len(text) > _LONGEST or cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
-        return super().__new__(cls, text)
-
-
-class _FileName(Component):
-    """A file name that its class's `grammar` fits whole."""
-
-    __slots__ = ()
-    grammar: re.Pattern[str]
-    what: str
-
-    def __new__(cls, text: str) -> Self:
-        if cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
-        try:
-            return super().__new__(cls, text)
-        except NotPlain:
-            raise BadName(cls.what, text) from None
-
-
-class WheelName(_FileName):
+class WheelName(CheckedFileName):
     """`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl` (Python packaging's "Binary distribution format"). Raises
     BadName."""
 
@@ -92,7 +43,7 @@ class WheelName(_FileName):
         return self.split("-")[1]
 
 
-class SourceName(_FileName):
+class SourceName(CheckedFileName):
     """The file name of an archive of sources (Python packaging's "Source distribution format"). Raises BadName."""
 
     __slots__ = ()
@@ -100,7 +51,7 @@ class SourceName(_FileName):
     what = "the file name of a wheel or a source distribution"
 
 
-class DistributionName(_Name):
+class DistributionName(CheckedName):
     """The name of a Python distribution ("Names and normalization"). Raises BadName."""
 
     __slots__ = ()
@@ -108,54 +59,12 @@ class DistributionName(_Name):
     what = "the name of a Python distribution"
 
 
-class PythonVersion(_Name):
+class PythonVersion(CheckedName):
     """The version of a Python distribution ("Version specifiers"). Raises BadName."""
 
     __slots__ = ()
     grammar = _PYTHON_VERSION
     what = "the version of a Python distribution"
-
-
-class DebianName(_Name):
-    """`NAME` or `NAME:ARCH` (deb-control(5), Package). Raises BadName."""
-
-    __slots__ = ()
-    grammar = _DEBIAN
-    what = "the name of a Debian package"
-
-
-class DebianVersion(_Name):
-    """deb-version(7). Raises BadName."""
-
-    __slots__ = ()
-    grammar = _DEBIAN_VERSION
-    what = "the version of a Debian package"
-
-
-class DebianFile(_FileName):
-    """The file name of a Debian package. Raises BadName."""
-
-    __slots__ = ()
-    grammar = _DEBIAN_FILE
-    what = "the file name of a Debian package"
-
-
-class DebianOrigin(str):
-    """`SOURCE/FOLDER/.../FILE.deb`: the last part of a source's own path, and a path below it. Raises BadName."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> DebianOrigin:
-        *folders, name = text.split("/")
-        DebianFile(name)
-        bad = [one for one in folders if one in (".", "..") or _DEBIAN_FOLDER.fullmatch(one) is None]
-        if not folders or bad or len(text) > 1024:
-            raise BadName("the place of a Debian package below its source", text)
-        return super().__new__(cls, text)
-
-    @property
-    def file(self) -> DebianFile:
-        return DebianFile(self.rpartition("/")[2])
 
 
 class NodePath(str):
@@ -173,7 +82,7 @@ class NodePath(str):
         return super().__new__(cls, text)
 
 
-class NodeVersion(_Name):
+class NodeVersion(CheckedName):
     """A version as semver.org has it. Raises BadName."""
 
     __slots__ = ()
@@ -189,7 +98,7 @@ class NodeOrigin(str):
     def __new__(cls, text: str) -> NodeOrigin:
         name, separator, file = text.partition("/-/")
         NodePath(name)
-        if not separator or "/node_modules/" in name or len(file) > _LONGEST or _NODE_FILE.fullmatch(file) is None:
+        if not separator or "/node_modules/" in name or len(file) > MAX_NAME or _NODE_FILE.fullmatch(file) is None:
             raise BadName("the place of a Node package in a registry", text)
         return super().__new__(cls, text)
 

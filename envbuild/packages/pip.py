@@ -16,6 +16,7 @@ from importlib import resources
 from urllib.parse import unquote
 
 from envbuild.linux.nofollow import Component
+from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.direct_references import names_address
@@ -25,7 +26,6 @@ from envbuild.packages.names import (
     BUILD,
     INDEX,
     TREE,
-    BadName,
     DistributionName,
     PythonVersion,
     SourceName,

@@ -7,11 +7,12 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.lockfile.checked_name import BadName
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
 from envbuild.packages.connections import Connections
 from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.names import BadName, SourceName, WheelName, distribution_file
+from envbuild.packages.names import SourceName, WheelName, distribution_file
 from envbuild.packages.reach import Level
 from envbuild.record import Record
 

@@ -33,13 +33,23 @@ def mask() -> int:
 
 def bound() -> None:
     """Takes all other capabilities out of the bounding set: no program can bring them back."""
+    for number in unbound(HIGHEST_KNOWN):
+        try:
+            syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+        except OSError:
+            return  # past the last one that this kernel has
+
+
+def unbound(last: int) -> tuple[int, ...]:
+    """The numbers up to `last` that go from the bounding set."""
     kept = set(DEFAULT.values())
-    for number in range(HIGHEST_KNOWN + 1):
-        if number not in kept:
-            try:
-                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
-            except OSError:
-                return  # past the last one that this kernel has
+    return tuple(number for number in range(last + 1) if number not in kept)
+
+
+def last_of_kernel() -> int:
+    """The highest number of a capability that the kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
+        return int(file.read())
 
 
 def limit() -> None:

@@ -17,6 +17,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
+from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.spec import Entry, Request
 from envbuild.sandbox.stdio import give_pipes
@@ -109,17 +110,38 @@ def problem_of(command: Command, request: Request | Entry) -> OSError | None:
     if told.startswith(_OURS):
         words = told[1:].decode(errors="replace").split("\0", 2)
         return OSError(int(words[0]), words[2], words[1])
+    return launch_problem(told, request)
+
+
+def launch_problem(told: bytes, request: Request | Entry) -> OSError | None:
+    """Return why the launcher executed nothing, None if it did: from what it said."""
     if not told.endswith(b"\0"):
-        return None  # the launcher did not give up
+        return None  # it did not give up
     name = request.argv[0]
     problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     for path, number in zip(candidates(request), told[:-1], strict=False):
-        if number not in (errno.ENOENT, errno.ENOTDIR):
+        if number == errno.ELIBACC:
+            problem = OSError(number, "its interpreter or loader is missing", path)
+        elif number not in (errno.ENOENT, errno.ENOTDIR):
             problem = OSError(number, os.strerror(number), path)
-        elif os.path.isfile(os.path.join(request.directory, path)):
-            # The file is there: what is missing is the interpreter in its first line, or its loader.
-            problem = OSError(errno.ELIBACC, "its interpreter or loader is missing", path)
     return problem
+
+
+def not_started(request: Request, problem: OSError) -> SandboxFailure:
+    """What is told of a command that could not be executed, and what to do about it."""
+    number, name, text = problem.errno, problem.filename, problem.strerror
+    if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        return SandboxFailure(
+            f"the working directory {name} can't be entered: {text}", "make it first, or set another with `workdir`"
+        )
+    if number == errno.ENOENT:
+        return SandboxFailure(
+            f"there is no program '{name}' in the tree",
+            "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
+        )
+    if number == errno.ENOEXEC:
+        return SandboxFailure(f"{name} is not a program for this machine", "a script needs a first line like #!/bin/sh")
+    return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}")
 
 
 def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> None:

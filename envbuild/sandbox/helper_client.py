@@ -12,7 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 from types import TracebackType
 
@@ -21,7 +22,7 @@ from envbuild.sandbox.await_result import answers
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import send_for_run
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, START, TELL
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, SERVE_STEPS, START, TELL
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
@@ -45,10 +46,11 @@ class Helper:
         self._namespace: int | None = None
 
     @classmethod
-    def start(cls, ids: IdMap, *, once: bool = False) -> Helper:
+    def start(cls, ids: IdMap, *, once: bool = False, steps: bool = False) -> Helper:
         """Forks the helper. The process must have one thread and be in its user namespace already.
 
-        With `once` no more than one command is expected, so that no sandbox is made ahead of a second one.
+        With `once` no more than one command is expected, so that no sandbox is made ahead of a second one; with `steps`
+        a step server is made ahead instead (serve_steps).
         """
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
         parent = os.getpid()
@@ -58,7 +60,7 @@ class Helper:
                 # Only here: the main process has no use for it, and goes on meanwhile.
                 from envbuild.sandbox.helper_process import serve
 
-                serve(theirs, ids, parent, ahead=not once)
+                serve(theirs, ids, parent, ahead=not once, steps=steps)
             finally:
                 os._exit(0)
         theirs.close()
@@ -109,11 +111,9 @@ class Helper:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs, self._sending:
-                if self.ids.kind == SHIFTED and self._namespace is None:
-                    self._namespace = self._receive_namespace()
-                self._next += 1
+                self._know_namespace()
                 self._active += 1
-                number = self._next
+                number = self._number()
                 flags = (HOST_NETWORK if request.network else 0) | (TELL if made is not None else 0)
                 order = ORDER.pack(START, number, flags, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
@@ -141,6 +141,29 @@ class Helper:
             self._active -= 1
         return outcome
 
+    def serve_steps(self) -> tuple[int, socket]:
+        """Starts a step server; returns its number, for `signal`, and the socket on which steps are asked for."""
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        with theirs, self._sending:
+            self._know_namespace()
+            number = self._number()
+            self._send(ORDER.pack(SERVE_STEPS, number, 0, 0.0), (theirs.fileno(),))
+        return number, ours
+
+    @property
+    def namespace(self) -> int | None:
+        """A user namespace with the sandboxes' ids, where those are shifted."""
+        return self._namespace
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Says that a sandbox runs meanwhile: `close` waits until it is gone."""
+        with self._sending:
+            self._active += 1
+        yield
+        with self._sending:
+            self._active -= 1
+
     def signal(self, run: int, number: int) -> None:
         """Sends a signal to the command of a run."""
         with self._sending:
@@ -150,6 +173,14 @@ class Helper:
         """Ends all runs at once; each returns as if it had been killed."""
         with self._sending:
             self._send(ORDER.pack(KILL_ALL, 0, 0, 0.0), ())
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _know_namespace(self) -> None:
+        if self.ids.kind == SHIFTED and self._namespace is None:
+            self._namespace = self._receive_namespace()
 
     def _receive_namespace(self) -> int:
         """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""

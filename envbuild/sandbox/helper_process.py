@@ -21,7 +21,7 @@ from envbuild.sandbox import seccomp
 from envbuild.sandbox.child import Confinement
 from envbuild.sandbox.init import run_init
 from envbuild.sandbox.launcher import open_launcher
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, TELL
+from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, SERVE_STEPS, TELL
 from envbuild.sandbox.user_namespace import SHIFTED, SINGLE, IdMap, explain, why_refused
 from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
 
@@ -59,7 +59,7 @@ class Waiting:
 class _Running:
     """A sandbox with its command, as the helper knows it."""
 
-    def __init__(self, number: int, pid: int, descriptor: int, link: socket, deadline: float | None) -> None:
+    def __init__(self, number: int, pid: int, descriptor: int, link: socket | None, deadline: float | None) -> None:
         self.number = number
         self.pid = pid
         self.descriptor = descriptor
@@ -73,8 +73,9 @@ class _Running:
             pass
 
 
-def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool) -> None:
-    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting."""
+def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool, steps: bool) -> None:
+    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting, with
+    `steps` a first step server."""
     # Of its own session, so that a terminal's Ctrl-C reaches the main process alone, which then decides.
     os.setsid()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -87,14 +88,15 @@ def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool) -> None:
         os.dup2(kept, CONTROL, inheritable=False)
     syscalls.close_range(CONTROL + 1, on_exec=False)
     gc.freeze()  # what is here is never collected: collecting would copy the pages that forks share
-    _Server(socket(fileno=CONTROL), ids, ahead=ahead).run()
+    _Server(socket(fileno=CONTROL), ids, ahead=ahead, steps=steps).run()
 
 
 class _Server:
-    def __init__(self, control: socket, ids: IdMap, *, ahead: bool) -> None:
+    def __init__(self, control: socket, ids: IdMap, *, ahead: bool, steps: bool) -> None:
         self._control = control
         self._ids = ids
-        self._ahead = ahead
+        self._ahead = ahead and not steps
+        self._first_is_for_steps = steps
         self._confinement: Confinement | None = None
         self._running: dict[int, _Running] = {}
         self._waiting: Waiting | None = None
@@ -103,7 +105,7 @@ class _Server:
 
     def run(self) -> None:
         self._poller.register(CONTROL, select.POLLIN)
-        self._make_waiting()
+        self._make_waiting(steps=self._first_is_for_steps)
         if self._ids.kind == SHIFTED:
             self._show_namespace()
         while True:
@@ -127,6 +129,8 @@ class _Server:
             for one in self._running.values():
                 if one.number == number:
                     one.kill(argument)
+        elif what == SERVE_STEPS:
+            self._start_step_server(number, descriptors[0])
         else:
             deadline = time.monotonic() + limit if limit else None
             self._start(number, descriptors, argument, deadline)
@@ -138,7 +142,7 @@ class _Server:
         network = bool(flags & HOST_NETWORK)
         try:
             waiting = None
-            if not network:
+            if not (network or self._first_is_for_steps):
                 waiting, self._waiting = self._waiting, None
             if waiting is None:
                 waiting = self._make(network)
@@ -156,10 +160,27 @@ class _Server:
         self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, deadline)
         self._poller.register(waiting.descriptor, select.POLLIN)
 
-    def _make_waiting(self) -> None:
+    def _start_step_server(self, number: int, descriptor: int) -> None:
+        """Gives a step server the socket on which steps are asked for."""
+        link = socket(fileno=descriptor)
+        try:
+            waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                waiting = self._make(network=False, steps=True)
+            send_descriptors(waiting.hand, (descriptor,))
+            waiting.hand.close()
+        except (OSError, EnvbuildError) as error:
+            send(link, "failed", _told(error))
+        else:
+            self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, None, None)
+            self._poller.register(waiting.descriptor, select.POLLIN)
+        finally:
+            link.close()
+
+    def _make_waiting(self, *, steps: bool = False) -> None:
         if self._waiting is None:
             try:
-                self._waiting = self._make(network=False)
+                self._waiting = self._make(network=False, steps=steps)
             except (OSError, EnvbuildError) as error:
                 self._problem = error  # told when a command needs it
 
@@ -174,16 +195,17 @@ class _Server:
         send(self._control, NAMESPACE, (), (namespace,))
         os.close(namespace)
 
-    def _make(self, network: bool) -> Waiting:
+    def _make(self, network: bool, *, steps: bool = False) -> Waiting:
         if self._confinement is None:
             self._confinement = confinement_for(self._ids)
-        return make_sandbox(self._confinement, self._ids, network=network)
+        return make_sandbox(self._confinement, self._ids, network=network, steps=steps)
 
     def _reap(self, one: _Running) -> None:
         self._poller.unregister(one.descriptor)
         os.waitpid(one.pid, 0)
         os.close(one.descriptor)
-        one.link.close()
+        if one.link is not None:
+            one.link.close()
 
     def _milliseconds(self) -> float | None:
         """Until the next deadline."""
@@ -195,7 +217,8 @@ class _Server:
         for one in self._running.values():
             if one.deadline is not None and one.deadline <= now:
                 try:
-                    send(one.link, "timed out", ())
+                    if one.link is not None:
+                        send(one.link, "timed out", ())
                 except OSError:
                     pass
                 one.kill()
@@ -216,11 +239,13 @@ def confinement_for(ids: IdMap) -> Confinement:
     return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
 
 
-def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Waiting:
-    """A new sandbox without a command, with the caller's `network` or none.
+def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool, steps: bool = False) -> Waiting:
+    """A new sandbox without a command, with the caller's `network` or none; or a step server.
 
     The process has one thread. Raises OSError.
     """
+    if steps:
+        from envbuild.sandbox.step_server import run_step_server  # builds alone need it
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     flags = _NAMESPACES | signal.SIGCHLD | (0 if network else syscalls.CLONE_NEWNET)
     try:
@@ -230,6 +255,8 @@ def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool) -> Wait
                 try:
                     _keep_only(theirs.fileno(), confinement.launcher)
                     confinement = confinement.replace(launcher=_LAUNCHER)
+                    if steps:
+                        run_step_server(CONTROL, confinement, shifted=ids.kind == SHIFTED)
                     run_init(CONTROL, confinement, network=network, shifted=ids.kind == SHIFTED)
                 finally:
                     os._exit(1)

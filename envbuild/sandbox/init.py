@@ -7,7 +7,6 @@ other processes of the sandbox, and the mounts go with the namespace.
 from __future__ import annotations
 
 import array
-import errno
 import fcntl
 import os
 import signal
@@ -19,15 +18,14 @@ from socket import AF_INET, SOCK_DGRAM, socket
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
-from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, problem_of, start
+from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.exec_server import Beside
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, received_sources
 from envbuild.sandbox.messages import RUNNING
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.readonly_binds import FixedParts
 from envbuild.sandbox.spec import Request
-from envbuild.sandbox.user_lookup import identity_of
+from envbuild.sandbox.user_lookup import Identity, identity_of
 from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
 
@@ -51,21 +49,17 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
     link: socket | None = None
     failure: BaseException | None = None
     try:
-        orders = socket(fileno=hand)
-        _load_nothing_more()
-        _hide_command_line()
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if orders.recv(1) != b"m":
-            os._exit(1)
+        orders = begin(hand)
         if shifted:
-            _become_root()
+            become_root()
         # Nothing in the sandbox may look into this process, which knows the host's environment. Not before the id
         # map is written: the files in /proc of a process that can't be dumped belong to the machine's root.
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         held: tuple[mounts.Detached, ...] = ()
         command = fork_command(confinement)
         try:
-            held = _prepare(network)
+            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+            held = prepare(network=network)
         except (OSError, EnvbuildError) as error:
             failure = error  # for whoever wants something run: told when there is somebody to tell
         found, descriptors = receive_with_descriptors(orders, 1)
@@ -80,18 +74,14 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         sources = received_sources(request, receive_more(link)) if shifted else open_sources(request)
         if request.unfiltered and not confinement.single:
             confinement = confinement.replace(program=b"")
-        beside = Beside(link, confinement, terminal=_new_terminal, reason=_not_started)
+        beside = Beside(link, confinement, terminal=_new_terminal, reason=not_started)
         status = _run(request, sources, held, link, command, (stdin, output, errors), beside)
     except EOFError:
         pass  # there is nothing to run after all
-    except EnvbuildError as error:
-        _tell(link, "failed", (error.message, error.hint))
-    except OSError as error:
-        named = f" ({error.filename})" if error.filename else ""
-        text = f"the sandbox can't be set up: {error.strerror or error}{named}"
-        _tell(link, "failed", (text, why_refused(error)))
+    except (EnvbuildError, OSError) as error:
+        _tell(link, "failed", described(error))
     except BaseException as error:
-        _tell(link, "bug", (_trace(error), ""))
+        _tell(link, "bug", (trace(error), ""))
     finally:
         os._exit(status)
 
@@ -101,12 +91,30 @@ def _tell(link: socket | None, kind: str, payload: tuple[str, str]) -> None:
         send(link, kind, payload)
 
 
-def _prepare(network: bool) -> tuple[mounts.Detached, ...]:
+def begin(hand: int) -> socket:
+    """The first that a sandbox's process 1 does; returns the socket of its orders when its id map is written."""
+    orders = socket(fileno=hand)
+    _load_nothing_more()
+    _hide_command_line()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if orders.recv(1) != b"m":
+        os._exit(1)
+    return orders
+
+
+def prepare(*, network: bool) -> tuple[mounts.Detached, ...]:
     """All that can be done before it is known what will run."""
-    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     if not network:
         _raise_loopback()
     return mounts.prepare(STAGE, network=network)
+
+
+def described(error: EnvbuildError | OSError) -> tuple[str, str]:
+    """What is told of a sandbox that could not be set up, and what to do about it."""
+    if isinstance(error, EnvbuildError):
+        return error.message, error.hint
+    named = f" ({error.filename})" if error.filename else ""
+    return f"the sandbox can't be set up: {error.strerror or error}{named}", why_refused(error)
 
 
 def _load_nothing_more() -> None:
@@ -127,7 +135,7 @@ def _hide_command_line() -> None:
     syscalls.set_name(_TITLE.replace(b": ", b"-"))
 
 
-def _become_root() -> None:
+def become_root() -> None:
     """Takes the ids that are root's inside: until then this process has ids that the namespace has not."""
     os.setgroups(())
     os.setresgid(0, 0, 0)
@@ -145,19 +153,7 @@ def _run(
     streams: tuple[int, int, int],
     beside: Beside,
 ) -> int:
-    binds = mounts.binds_and_scratch(request, sources.binds)
-    request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
-    root = f"{STAGE}/root"
-    # What is fixed comes first: a bind may lie in it.
-    held = (*_mount_tree(request, root, mounts.mount_points(request, binds)), *prepared, *binds)
-    os.chdir(root)
-    syscalls.pivot_root(".", ".")
-    # The old root now lies on the new one; taken away, no path leads to it any more.
-    syscalls.umount(".", syscalls.MNT_DETACH)
-    os.chdir("/")
-    identity = identity_of(request.user)
-    made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
-    _set_hostname(request.hostname)
+    identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
     if request.attached:
         beside.wait_for_network()
@@ -176,9 +172,30 @@ def _run(
         code, number = _reap(command.pid)
         problem = problem_of(command, request)
     if problem is not None:
-        raise _not_started(request, problem)
+        raise not_started(request, problem)
     send(link, "ended", (code, number, made))
     return 0
+
+
+def enter_tree(
+    request: Request, sources: Sources, prepared: tuple[mounts.Detached, ...]
+) -> tuple[Identity, tuple[str, ...]]:
+    """Mounts all that a request asks for and makes it this process's root; returns whom its command runs as, and the
+    mount points that had to be made."""
+    binds = mounts.binds_and_scratch(request, sources.binds)
+    request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
+    root = f"{STAGE}/root"
+    # What is fixed comes first: a bind may lie in it.
+    held = (*_mount_tree(request, root, mounts.mount_points(request, binds)), *prepared, *binds)
+    os.chdir(root)
+    syscalls.pivot_root(".", ".")
+    # The old root now lies on the new one; taken away, no path leads to it any more.
+    syscalls.umount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+    identity = identity_of(request.user)
+    made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
+    _set_hostname(request.hostname)
+    return identity, made
 
 
 def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...]) -> tuple[mounts.Detached, ...]:
@@ -193,7 +210,7 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
     return parts.held(request.fixed)
 
 
-def _trace(error: BaseException) -> str:
+def trace(error: BaseException) -> str:
     """Where an exception came from. The root has changed: the module that formats them can't be loaded any more."""
     lines = [f"{type(error).__name__}: {error}"]
     step = error.__traceback__
@@ -225,22 +242,6 @@ def _forward(child: int, number: int) -> None:
         os.kill(child, number)
     except ProcessLookupError:
         pass
-
-
-def _not_started(request: Request, problem: OSError) -> SandboxFailure:
-    number, name, text = problem.errno, problem.filename, problem.strerror
-    if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-        return SandboxFailure(
-            f"the working directory {name} can't be entered: {text}", "make it first, or set another with `workdir`"
-        )
-    if number == errno.ENOENT:
-        return SandboxFailure(
-            f"there is no program '{name}' in the tree",
-            "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
-        )
-    if number == errno.ENOEXEC:
-        return SandboxFailure(f"{name} is not a program for this machine", "a script needs a first line like #!/bin/sh")
-    return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}")
 
 
 def _raise_loopback() -> None:

@@ -17,27 +17,45 @@ from envbuild.errors import MachineLacks
 
 _CODE = {
     "x86_64": bytes.fromhex(
-        "4c8d6424084d89e5498b45004983c5084885c0747f80380075ee4d89ee498b064983c6084885c075f4b848000000bf030000"
-        "00be02000000ba010000000f05498b3c24803f00744cb83b0000004c89ee4c89f20f05f7d889c550b801000000bf03000000"
-        "4889e6ba010000000f0583fd0d741b83fd14741683fd027517b815000000498b3c2431f60f0585c074064983c408ebab6a00"
-        "b801000000bf030000004889e6ba010000000f05b8e7000000bf7f0000000f05"
+        "4c8d6424084d89e5498b45004983c5084885c00f846e01000080380075ea4d89ee498b064983c6084885c075f431ed31c0bf"
+        "04000000488db500006000ba0000010029ea740c0f054885c07e054801c5ebdd85ed0f84ba000000bb00006000488b034885"
+        "c07829488b7b08488b7310488b53184c8b53204c8b43284c8b4b300f054885c00f881f0100004883c340ebcf48ffc0747fb8"
+        "390000000f054885c00f880401000075064883c340ebb289c5b83d00000048c7c7ffffffffbe0000600031d24531d20f0539"
+        "e875e4b83e00000048c7c7ffffffffbe090000000f05b83d00000048c7c7ffffffff31f631d24531d20f054883f8f675e5b8"
+        "01000000bf03000000be00006000ba040000000f05e989000000b848000000bf03000000be02000000ba010000000f05498b"
+        "3c24803f007454b83b0000004c89ee4c89f20f05f7d889c583fd027516b815000000498b3c2431f60f0585c07505bd4f0000"
+        "0055b801000000bf030000004889e6ba010000000f054983c40883fd0d74ad83fd1474a883fd0274a36a00b801000000bf03"
+        "0000004889e6ba010000000f05b8e7000000bf7f0000000f05f7d8c1e01081eb00006000c1e30209d80dff00000050b80100"
+        "0000bf030000004889e6ba030000000f05ebc8"
     ),
     "aarch64": bytes.fromhex(
-        "f3230091f40313aa808640f8e00400b400004039a0ffff35f50314aaa08640f8e0ffffb5280380d2600080d2410080d22200"
-        "80d2010000d4600240f90100403941030034a81b80d2e10314aae20315aa010000d4f60300cbf60f1ff8080880d2600080d2"
-        "e1030091220080d2010000d4df3600f160010054df5200f120010054df0a00f121010054080680d2600c8092610240f90200"
-        "80d2010000d4600000b473220091e5ffff17ff0f1ff8080880d2600080d2e1030091220080d2010000d4c80b80d2e00f80d2"
-        "010000d4"
+        "f3230091f40313aa808640f8200d00b400004039a0ffff35f50314aaa08640f8e0ffffb5180ca0d2160080d23900a0d2e807"
+        "80d2800080d20103168b220316ebc0000054010000d41f0000f16d000054d602008bf7ffff17760600b4f70318aae80240f9"
+        "0801f8b7e08640a9e28e41a9e49642a9010000d4e00af8b7f7020191f8ffff171f0500b1e0040054881b80d2200280d20100"
+        "80d2020080d2030080d2040080d2010000d46009f8b7600000b5f7020191ebffff17f60300aa882080d200008092e10318aa"
+        "020080d2030080d2010000d41f0016eb21ffff54281080d200008092210180d2010000d4882080d200008092010080d20200"
+        "80d2030080d2010000d41f2800b121ffff54080880d2600080d2e10318aa820080d2010000d42a000014280380d2600080d2"
+        "410080d2220080d2010000d4600240f90100403981030034a81b80d2e10314aae20315aa010000d4f60300cbdf0a00f10101"
+        "0054080680d2600c8092610240f9020080d2010000d4400000b5f60980d2f60f1ff8080880d2600080d2e1030091220080d2"
+        "010000d473220091df3600f1e0fcff54df5200f1a0fcff54df0a00f160fcff54ff0f1ff8080880d2600080d2e10300912200"
+        "80d2010000d4c80b80d2e00f80d2010000d4e00300cb00bc70d3f70218cbf7f67ed3000017aa001c40b2e00f1ff8080880d2"
+        "600080d2e1030091620080d2010000d4f1ffff17"
     ),
 }
-"""What launcher_MACHINE.S beside this file assembles to. Its argv is the paths to try, an empty one, and the argv of
-what is executed; for each path that could not be executed it writes the error's number as a byte to descriptor 3, and a
-zero when it gives up. It tries the next path where nothing is there, or where it may not be executed."""
-REPORTS = 3
+"""What launcher_MACHINE.S beside this file assembles to.
+
+Its argv is the paths to try, an empty one, and the argv of what is executed. First it carries out the orders that come
+from descriptor 4 (child_orders.py), if that is open. For each path that could not be executed it writes the error's
+number as a byte to descriptor 3, and a zero when it gives up. It tries the next path where nothing is there, or where
+it may not be executed; ELIBACC stands for a program that is there and lacks its interpreter."""
+REPORTS, ORDERS = 3, 4
+"""The descriptors that it writes to and reads from."""
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 """e_machine of these (elf(5), linux/elf-em.h)."""
 ADDRESS = 0x400000
-_HEADERS = 64 + 56
+DATA, DATA_SIZE = 0x600000, 0x10000
+"""Where the orders are read to."""
+_HEADERS = 64 + 2 * 56
 _MFD_EXEC = 0x10
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -74,11 +92,13 @@ def program(machine: str) -> bytes:
 
 
 def elf(machine: str, code: bytes, address: int) -> bytes:
-    """A file with one segment, which is loaded at `address` and begins with the first byte of `code` (elf(5))."""
+    """Return a file that is loaded at `address` and begins with the first byte of `code` (elf(5)); beside it there is
+    memory for data."""
     size = _HEADERS + len(code)
     identity = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     header = struct.pack(
-        "<16sHHIQQQIHHHHHH", identity, 2, _MACHINES[machine], 1, address + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0
+        "<16sHHIQQQIHHHHHH", identity, 2, _MACHINES[machine], 1, address + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0
     )
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 0x10000)
-    return header + segment + code
+    data = struct.pack("<IIQQQQQQ", 1, 6, 0, DATA, DATA, 0, DATA_SIZE, 0x10000)
+    return header + segment + data + code

@@ -10,7 +10,7 @@ import struct
 ORDER = struct.Struct("=cIid")
 """An order to the helper: what, number of the run, an argument (flags, or a signal), time limit in seconds (0 for
 none)."""
-START, KILL, KILL_ALL = b"s", b"k", b"a"
+START, SERVE_STEPS, KILL, KILL_ALL = b"s", b"t", b"k", b"a"
 HOST_NETWORK, TELL = 1, 2
 """Flags of START: the network of the caller; say which process it is before anything is run in it."""
 
@@ -18,6 +18,9 @@ PROCESS = "process"
 """The helper's answer to TELL."""
 NAMESPACE = "namespace"
 """What the helper says first where ids are shifted: a user namespace with the sandboxes' ids, or why there is none."""
+STARTED = "started"
+"""A step server's, when the process 1 of a step was started: the mount points that had to be made, and the number of
+the order that changes into the working directory (child_orders.py)."""
 RUNNING = "running"
 """Process 1's, when the command of a request with `serve` was executed."""
 

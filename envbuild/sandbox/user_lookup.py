@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from envbuild.linux.passwd import account_number, read_group, read_passwd
 from envbuild.record import Record
 from envbuild.sandbox.failure import SandboxFailure
 
-MOST_BYTES = 16 << 20
-MOST_GROUPS = 65_536
+PASSWD, GROUP = "/etc/passwd", "/etc/group"
+MAX_BYTES = 16 << 20
+MAX_GROUPS = 65_536
 """NGROUPS_MAX (setgroups(2))."""
-LARGEST = 2**32 - 2
-"""The number after it means "none" (chown(2))."""
-_DIGITS = 10
 
 
 class Identity(Record):
@@ -35,65 +34,45 @@ def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Ident
         return Identity(0, 0, (0,))
     name, _, group = user.partition(":")
     number = account_number(name)
-    row = next((row for row in _rows("/etc/passwd", 7, opened) if name in (row[0], row[2])), None)
-    if row is None and number is None:
+    accounts = read_passwd(_text(PASSWD, opened))
+    account = next((account for account in accounts if account.name == name or account.uid == number), None)
+    uid = number if account is None else account.uid
+    if uid is None:
         raise SandboxFailure(
-            f"there is no user '{name}' in /etc/passwd of the tree", "add it before with `adduser`, or give a number"
+            f"there is no user '{name}' in {PASSWD} of the tree", "add it before with `adduser`, or give a number"
         )
-    uid = int(row[2]) if row is not None else int(name)
-    gid = int(row[3]) if row is not None else 0
     if group:
-        found = next((row for row in _rows("/etc/group", 4, opened) if group in (row[0], row[2])), None)
-        if found is None and account_number(group) is None:
-            raise SandboxFailure(f"there is no group '{group}' in /etc/group of the tree", "give a number, or add it")
-        return Identity(uid, int(found[2]) if found is not None else int(group), ())
-    own = row[0] if row is not None else None
+        gid = _gid_of(group, opened)
+        if gid is None:
+            raise SandboxFailure(f"there is no group '{group}' in {GROUP} of the tree", "give a number, or add it")
+        return Identity(uid, gid, ())
+    gid = account.gid if account is not None else 0
     groups = dict.fromkeys((gid,))
-    for row in _rows("/etc/group", 4, opened) if own is not None else ():
-        if own in row[3].split(","):
-            groups[int(row[2])] = None
-    if len(groups) > MOST_GROUPS:
+    if account is not None:
+        groups.update((row.gid, None) for row in read_group(_text(GROUP, opened)) if account.name in row.members)
+    if len(groups) > MAX_GROUPS:
         raise SandboxFailure(
-            f"'{name}' is in {len(groups):,} groups in /etc/group of the tree", f"at most {MOST_GROUPS:,} are possible"
+            f"'{name}' is in {len(groups):,} groups in /etc/group of the tree", f"at most {MAX_GROUPS:,} are possible"
         )
     return Identity(uid, gid, tuple(groups))
 
 
-def account_number(text: str) -> int | None:
-    """The number of a user or group that a text is; None for what is none that the kernel has (credentials(7))."""
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or int(text) > LARGEST:
-        return None
-    return int(text)
+def _gid_of(group: str, opened: Callable[[str, int], int]) -> int | None:
+    number = account_number(group)
+    rows = read_group(_text(GROUP, opened))
+    return next((row.gid for row in rows if row.name == group or row.gid == number), number)
 
 
-def lines_of(text: str) -> Iterator[str]:
-    """The lines of passwd(5) or group(5), one at a time: of a large file all together would take ten times its size.
-    Other characters than newlines, which Python takes for such, are parts of them."""
-    at = 0
-    while at < len(text):
-        end = text.find("\n", at)
-        end = len(text) if end < 0 else end
-        yield text[at:end]
-        at = end + 1
-
-
-def _rows(path: str, fields: int, opened: Callable[[str, int], int]) -> Iterator[list[str]]:
+def _text(path: str, opened: Callable[[str, int], int]) -> str:
+    """Return the text of a file of the tree, "" if there is none."""
     try:
         # The tree is not to be trusted: a FIFO here must not make us wait.
         descriptor = opened(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return
+        return ""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
-        text = os.read(descriptor, MOST_BYTES).decode(errors="surrogateescape")
+            return ""
+        return os.read(descriptor, MAX_BYTES).decode(errors="surrogateescape")
     finally:
         os.close(descriptor)
-    for line in lines_of(text):
-        row = line.split(":", 7)
-        if (
-            len(row) >= fields
-            and account_number(row[2]) is not None
-            and (fields < 7 or account_number(row[3]) is not None)
-        ):
-            yield row

@@ -23,7 +23,7 @@ from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
 _CHUNK = 1 << 20
-MOST_READ = 64 << 20
+MAX_READ = 64 << 20
 """Bytes of a file that is read into memory."""
 _MISSING = "is missing"
 
@@ -44,6 +44,7 @@ class TooLargeToRead(WorkFailed):
             f"the file {_shown(entry)!a} has {entry.size:,} bytes, and is read up to {most:,}",
             "make it smaller, or remove it in a step",
         )
+        self.size = entry.size
 
 
 class Objects:
@@ -77,7 +78,7 @@ class Objects:
         self.check(entry, path)
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    def read(self, entry: Entry, most: int = MOST_READ) -> bytes:
+    def read(self, entry: Entry, most: int = MAX_READ) -> bytes:
         """The file's bytes, verified. Raises StoreDamaged, and TooLargeToRead for more than `most`: a file with holes
         costs nothing, and would fill the memory."""
         if entry.size > most:

@@ -15,7 +15,7 @@ from envbuild.store import alone
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
-from envbuild.store.objects import Objects
+from envbuild.store.objects import MAX_READ, Objects
 from envbuild.store.occurrences import Occurrences
 from envbuild.store.permissions import close_to_others
 from envbuild.store.stacks import Stacks
@@ -24,7 +24,7 @@ from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
-from envbuild.tree.lookup import root_entry, walk
+from envbuild.tree.lookup import lookup, root_entry, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,6 +206,20 @@ class Store:
                     if entry.kind == DIRECTORY and entry.digest:
                         pending.append(entry.digest)
         return False
+
+    def read_file(self, tree: Digest, path: str, most: int = MAX_READ) -> bytes | None:
+        """Return the content of the file at `path` of a tree, where links lead within the tree; None if there is no
+        file. Raises TooLargeToRead for more bytes than `most`, LinkCircle and StoreDamaged."""
+        entry = lookup(self.trees, tree, path.encode("utf-8", "surrogateescape"))
+        return None if entry is None or entry.kind != FILE else self.objects.read(entry, most)
+
+    def read_text(
+        self, tree: Digest, path: str, most: int = MAX_READ, *, errors: str = "surrogateescape"
+    ) -> str | None:
+        """Return the text of the file at `path` of a tree, as `read_file` its content; bytes that are not UTF-8 are
+        what `errors` makes of them (bytes.decode)."""
+        content = self.read_file(tree, path, most)
+        return None if content is None else content.decode("utf-8", errors)
 
     def builder(self) -> TreeBuilder:
         """For a tree that is put together from entries, such as a base."""

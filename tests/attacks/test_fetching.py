@@ -33,7 +33,7 @@ class TestFetch:
     def test_other_schemes_are_refused_where_they_stand(self, project, url):
         done = project.build(f"fetch {url} -> /x")
         assert done.code == 2
-        assert "is no URL to fetch" in done.out + done.err
+        assert "is not a URL that can be fetched" in done.out + done.err
 
     @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1:9/x", "gopher://x.test/"])
     def test_a_server_sends_us_to_no_other_scheme(self, project, attacker, target):

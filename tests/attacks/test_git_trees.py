@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.git import listing
+from envbuild.git import tracked_files
 from envbuild.git.checkout import checked_out
-from envbuild.git.listing import BadTree, TreePath, of_tree
 from envbuild.git.program import GitFailed, GitTooMuch, GitTooSlow, output
 from envbuild.git.repository import Repository
+from envbuild.git.tracked_files import BadTree, TreePath, files_of_tree
 
 
 class Crafted:
@@ -99,7 +99,7 @@ def test_nothing_is_written_through_a_link(crafted, tmp_path):
         [("100644", b"a", blob), ("40000", b"a", inner)],
         [("120000", b"a", link), ("100644", b"a", blob)],
     ):
-        with pytest.raises(BadTree, match="as two things"):
+        with pytest.raises(BadTree, match="as different kinds of file"):
             written(crafted, crafted.commit(crafted.tree(*entries)))
     assert not list(outside.iterdir())
 
@@ -135,8 +135,8 @@ def test_names_are_types():
         with pytest.raises(BadTree):
             TreePath(text)
     with pytest.raises(BadTree):
-        list(of_tree(b"nonsense\0"))
-    assert listing.MOST_FILES > 0
+        list(files_of_tree(b"nonsense\0"))
+    assert tracked_files.MAX_FILES > 0
 
 
 class TestFilesThatWeWrite:
@@ -169,7 +169,7 @@ class TestFilesThatWeWrite:
 
     @pytest.mark.namespaces
     def test_the_attributes_that_a_first_lock_writes(self, project, git, tmp_path):
-        from envbuild.git.attributes import let_git_merge
+        from envbuild.git.install import let_git_merge
 
         target = tmp_path / "target"
         target.write_text("mine\n")

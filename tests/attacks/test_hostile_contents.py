@@ -10,7 +10,7 @@ import pytest
 
 from envbuild.debian.elf import parse_elf
 from envbuild.history.file_diff import unified
-from envbuild.history.line_changes import MOST_WORK, grouped, opcodes
+from envbuild.history.line_diff import MOST_WORK, grouped, opcodes
 from tests.attacks.limited import limited
 from tests.conftest import Project
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt
-from envbuild.packages.names import BadName
 from tests.conftest import Project
 from tests.packages.wheels import wheel
 

@@ -17,10 +17,10 @@ import pytest
 from envbuild.archive.compression import open_compressed
 from envbuild.archive.tar import ArchiveError, Limits
 from envbuild.bases.tarball import prepare_tar
+from envbuild.debian.deb import BadArchive, control_of
 from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
 from envbuild.instances.network.ports import parse_ports
-from envbuild.packages.deb import BadArchive, control_of
 from envbuild.sandbox.await_result import answers
 from envbuild.sandbox.codec import BadMessage, decode, encode
 from envbuild.sandbox.exec_client import Session

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.history.file_diff import unified
-from envbuild.history.versions import is_older
+from envbuild.history.package_changes import is_older
 
 pytestmark = pytest.mark.namespaces
 COPY = "copy root/ -> /"

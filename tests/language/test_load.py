@@ -114,7 +114,7 @@ def test_when_drops_a_statement_that_is_still_checked(load, errors_of):
     text = "param mode = debug\nfrom scratch\nlabel(when=mode==debug) a=1\nlabel(when=mode!=debug) b=2\n"
     assert only(load(text)).values == (("a", "1"),)
     assert only(load(text, settings={"mode": "x"})).values == (("b", "2"),)
-    assert errors_of("param m = 1\nfrom scratch\napt(when=m==2) Foo\n")[0][0] == "'Foo' is no Debian package"
+    assert errors_of("param m = 1\nfrom scratch\napt(when=m==2) Foo\n")[0][0] == "'Foo' is not a valid Debian package"
 
 
 def test_an_include_brings_statements_paths_and_parameters(load):

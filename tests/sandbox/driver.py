@@ -1,6 +1,7 @@
 """Runs one request in a sandbox of its own process, as entering a namespace changes the process for good.
 
-Reads JSON: {"layers", "upper", "work", "requests": [...], "single": bool}; writes one JSON line for each request.
+Reads JSON: {"requests": [...], "single": bool, "steps": bool, "together": bool}; writes one JSON line for each request.
+With `steps` they run as a build's steps do, where they can.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import threading
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Bind, Request, Secret
+from envbuild.sandbox.step_client import StepRunner
 from envbuild.sandbox.user_namespace import enter_user_namespace
 
 
 def main() -> None:
     asked = json.load(sys.stdin)
     ids = enter_user_namespace(force_single=asked["single"])
-    with Helper.start(ids) as helper:
+    steps = bool(asked.get("steps"))
+    with Helper.start(ids, steps=steps) as helper:
+        runner = StepRunner(helper) if steps else None
         answers: list[dict] = [{} for _ in asked["requests"]]
 
         def run(number: int, plain: dict) -> None:
-            answers[number] = _run(helper, plain)
+            answers[number] = _run(helper, runner, plain)
 
         threads = [threading.Thread(target=run, args=pair) for pair in enumerate(asked["requests"])]
         for thread in threads:
@@ -35,7 +39,7 @@ def main() -> None:
     print(json.dumps({"kind": ids.kind, "answers": answers}))
 
 
-def _run(helper: Helper, plain: dict) -> dict:
+def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
     plain["layers"] = tuple(plain["layers"])
     plain["argv"] = tuple(plain["argv"])
     plain["fixed"] = tuple(plain.get("fixed", []))
@@ -53,7 +57,11 @@ def _run(helper: Helper, plain: dict) -> dict:
     reader.start()
     nothing = os.open(os.devnull, os.O_RDONLY)
     try:
-        outcome = helper.run(Request(**plain), stdin=nothing, output=writing)
+        request = Request(**plain)
+        if runner is not None and runner.takes(request):
+            outcome = runner.run(request, chunks.append)
+        else:
+            outcome = helper.run(request, stdin=nothing, output=writing)
         answer = {name: getattr(outcome, name) for name in outcome.__match_args__}
     except EnvbuildError as error:
         answer = {"error": error.message, "hint": error.hint}

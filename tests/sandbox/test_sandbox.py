@@ -21,9 +21,10 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 
 class Box:
-    def __init__(self, folder: Path, single: bool) -> None:
+    def __init__(self, folder: Path, single: bool, *, steps: bool = False) -> None:
         self.folder = folder
         self.single = single
+        self.steps = steps
         self.layer = folder / "layer"
         (self.layer / "bin").mkdir(parents=True)
         (self.layer / "etc").mkdir()
@@ -48,7 +49,7 @@ class Box:
         return {**plain, **options}
 
     def ask(self, *requests: dict, together: bool = False) -> list[dict]:
-        asked = {"single": self.single, "requests": list(requests), "together": together}
+        asked = {"single": self.single, "steps": self.steps, "requests": list(requests), "together": together}
         done = subprocess.run(
             [sys.executable, str(DRIVER)],
             input=json.dumps(asked),
@@ -65,11 +66,12 @@ class Box:
         return answer
 
 
-@pytest.fixture(params=["all", "single"])
+@pytest.fixture(params=["all", "single", "all, steps", "single, steps"])
 def box(request, tmp_path):
+    """A sandbox of all ids or of a single one, whose commands run by the helper, or as a build's steps do."""
     if not BUSYBOX.exists():
         pytest.skip("busybox-static is not installed")
-    return Box(tmp_path, request.param == "single")
+    return Box(tmp_path, "single" in request.param, steps="steps" in request.param)
 
 
 def test_the_command_sees_the_tree_and_what_it_writes_goes_to_upper(box):
@@ -287,7 +289,8 @@ def test_a_time_limit_ends_everything(box, mark):
 
 
 def test_nothing_survives_the_death_of_the_main_process(box, mark):
-    asked = {"single": box.single, "requests": [box.request(f"(setsid sleep {mark} &); sleep {mark}")]}
+    command = f"(setsid sleep {mark} &); sleep {mark}"
+    asked = {"single": box.single, "steps": box.steps, "requests": [box.request(command)]}
     process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     process.stdin.write(json.dumps(asked).encode())
     process.stdin.close()

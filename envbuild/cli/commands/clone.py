@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.sandbox.user_namespace import enter_user_namespace
+from envbuild.cli.user_namespace import enter_for
+from envbuild.instances.config import VOLUME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.background import Background
+    from envbuild.instances.network.ports import Port
 
 DESCRIPTION = """\
 Makes a second instance with the same files and settings, and starts it. What the two have in common is on disk once:
@@ -33,56 +39,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.background import in_background
-    from envbuild.instances.config import NEVER, settings_of
-    from envbuild.instances.network.ports import open_ports, parse_ports
-    from envbuild.instances.network.select import check_network
+    from envbuild.instances.background import in_backgrounds
+    from envbuild.instances.config import settings_of
+    from envbuild.instances.network.ports import parse_ports
     from envbuild.instances.records import Instances
 
     path = environment.store_path()
-    settings = settings_of(Instances.of(path).find(arguments.instance))
+    config = settings_of(Instances.of(path).find(arguments.instance))
     ports = tuple(port for text in arguments.publish for port in parse_ports(text))
-    check_network(settings.network)
-    opened = [one for _, one in open_ports(ports)]
-    with in_background(settings.network, path, opened, again=settings.restart.when != NEVER) as background:
-        ids = enter_user_namespace()
-        from envbuild.cli.launch import start_new
-        from envbuild.drift.instance_tree import tree_of
-        from envbuild.errors import WorkFailed
-        from envbuild.instances.clone import copied_volumes, name_of_clone, settings_of_clone
-        from envbuild.instances.control_client import paused
-        from envbuild.plan.image_config import load
-        from envbuild.store.store import Store
+    with in_backgrounds(path, [config.replace(ports=ports)]) as (background,):
+        return _clone(background, ports, arguments, environment)
 
-        with Store.open(environment.store_path(), create=False) as store:
-            store.sparse_limit = environment.sparse_limit()
-            store.share()
-            store.owners_observable = ids.kind != "single"
-            first = store.instances.find(arguments.instance)
-            image = store.images.get(first.image)
-            if image is None:
-                raise WorkFailed(f"{first.name} is of no image", "open a shell in an image, and clone that instance")
-            name = arguments.name or name_of_clone(store.instances, first.name)
-            settings = settings_of_clone(first, ports)
-            with paused(first):
-                tree = tree_of(store, first)
-                if not arguments.share:
-                    settings = copied_volumes(store.volumes, settings, name)
-            start_new(
-                background,
-                store,
-                image,
-                first.reference,
-                load(first.facts),
-                settings,
-                name,
-                environment,
-                tree=tree,
-            )
-            for mount in settings.mounts if not arguments.share else ():
-                if mount.kind == "volume":
-                    from envbuild.ui.sanitize import visible
 
-                    told = f"note: {mount.target} is a copy of its volume, {mount.source}"
-                    environment.stderr.write(f"{visible(told)}\n")
+def _clone(
+    background: Background, ports: tuple[Port, ...], arguments: argparse.Namespace, environment: Environment
+) -> int:
+    from envbuild.cli.run_settings import machine_of
+    from envbuild.drift.instance_tree import tree_of
+    from envbuild.errors import WorkFailed
+    from envbuild.instances.clone import copied_volumes, name_of_clone, settings_of_clone
+    from envbuild.instances.control_client import paused
+    from envbuild.instances.launch import Origin, launch_in_background
+    from envbuild.plan.image_config import load
+    from envbuild.store.store import Store
+
+    with Store.open(environment.store_path(), create=False) as store:
+        store.sparse_limit = environment.sparse_limit()
+        store.share()
+        enter_for(store)
+        source = store.instances.find(arguments.instance)
+        if store.images.get(source.image) is None:
+            raise WorkFailed(f"{source.name} is of no image", "open a shell in an image, and clone that instance")
+        name = arguments.name or name_of_clone(store.instances, source.name)
+        config = settings_of_clone(source, ports)
+        with paused(source):
+            tree = tree_of(store, source)
+            if not arguments.share:
+                config = copied_volumes(store.volumes, config, name)
+        origin = Origin(source.image, source.reference, tree, load(source.facts))
+        instance, warnings = launch_in_background(background, store, origin, config, machine_of(environment), name=name)
+    environment.warn(warnings)
+    environment.stdout.write(f"{instance.name}\n")
+    environment.stdout.flush()
+    if not arguments.share:
+        copies = [mount for mount in config.mounts if mount.kind == VOLUME]
+        environment.warn([f"{mount.target} is a copy of its volume, {mount.source}" for mount in copies], "note")
     return 0

@@ -115,7 +115,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     comparison = compare(store, one, other)
     texts = statements = None
     if arguments.text is not None:
-        from envbuild.history.texts import texts_of
+        from envbuild.history.file_diff import texts_of
 
         texts = texts_of(store, comparison, arguments.text)
     if arguments.recipe or arguments.format in ("markdown", "html"):

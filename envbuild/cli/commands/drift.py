@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.user_namespace import enter_for
-from envbuild.drift.drifted import drift_of
+from envbuild.drift.instance_drift import drift_of
 from envbuild.drift.instance_operand import instances_of
 from envbuild.store.store import Store
 from envbuild.ui.pager import paged

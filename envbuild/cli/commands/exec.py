@@ -37,7 +37,7 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
     from envbuild.cli.run_settings import variable
     from envbuild.instances.config import settings_of
     from envbuild.instances.control_client import enter
-    from envbuild.instances.foreground import pass_signals
+    from envbuild.instances.foreground import forward_signals
     from envbuild.plan.image_config import load
     from envbuild.sandbox.spec import Entry
 
@@ -63,7 +63,7 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
 
         with TerminalBridge(0, 1) as bridge:
             return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
-    return enter(instance, entry, (0, 1, 2), running=pass_signals)
+    return enter(instance, entry, (0, 1, 2), running=forward_signals)
 
 
 def _shell(instance: Instance, environment: Environment) -> str:

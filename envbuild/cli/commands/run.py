@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from socket import socket
 
 from envbuild.cli.environment import Environment
-from envbuild.cli.run_options import add_options
-from envbuild.errors import UsageError
-from envbuild.instances.ahead import sandbox_ahead
+from envbuild.cli.run_options import add_options, open_published
+from envbuild.instances.foreground import sandbox_ahead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.background import Background
+    from envbuild.instances.foreground import Ahead
 
 DESCRIPTION = """\
 Runs an image's start command, or the one after `--`, in an instance: on the image's tree, with what it writes kept
@@ -53,27 +56,43 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         again = arguments.restart != "never"
         with in_background(arguments.network, environment.store_path(), opened, again=again) as background:
-            from envbuild.cli.launch import run_detached
-
-            return run_detached(background, arguments, environment)
+            return _run_detached(background, arguments, environment)
     with sandbox_ahead(arguments.network, environment.store_path(), opened) as ahead:
-        from envbuild.cli.launch import run_image
-
-        return run_image(ahead, arguments, environment)
+        return _run(ahead, arguments, environment)
 
 
-def open_published(arguments: argparse.Namespace) -> list[socket]:
-    """Checks what the options say of the network, and opens the ports of `-p`: as the user, who may have a right that
-    the root of a user namespace has not, and before anything starts. Raises UsageError, MachineLacks and PortTaken."""
-    if arguments.network not in ("none", "host"):
-        from envbuild.instances.network.select import check_network
+def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.build.named_image import find_image
+    from envbuild.cli.run_settings import run_with_options
+    from envbuild.images.image_facts import facts_of
+    from envbuild.instances.launch import Origin
+    from envbuild.store.store import Store
 
-        check_network(arguments.network)
-    if not arguments.publish and not arguments.publish_all:
-        return []
-    from envbuild.instances.network.ports import MAPPING_MEANS_NOTHING, open_ports, parse_ports
+    with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
+        store.share()
+        image = find_image(store, arguments.image)
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        argv = origin.command(arguments.command)
+        return run_with_options(ahead, store, origin, argv, arguments, environment)
 
-    if arguments.network == "host":
-        raise UsageError(*MAPPING_MEANS_NOTHING)
-    ports = [port for text in arguments.publish for port in parse_ports(text)]
-    return [one for _, one in open_ports(ports)]
+
+def _run_detached(background: Background, arguments: argparse.Namespace, environment: Environment) -> int:
+    """Start an instance in the background; print its name when its command was started."""
+    from envbuild.build.named_image import find_image
+    from envbuild.cli.run_settings import machine_of, settings_from
+    from envbuild.images.image_facts import facts_of
+    from envbuild.instances.launch import Origin, launch_in_background
+    from envbuild.store.store import Store
+
+    with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
+        store.share()
+        image = find_image(store, arguments.image)
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
+        instance, warnings = launch_in_background(
+            background, store, origin, config, machine_of(environment), name=arguments.name, temporary=arguments.rm
+        )
+    environment.warn(warnings)
+    environment.stdout.write(f"{instance.name}\n")
+    environment.stdout.flush()
+    return 0

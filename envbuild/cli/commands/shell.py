@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 
-from envbuild.cli import run_options
-from envbuild.cli.commands.run import open_published
 from envbuild.cli.environment import Environment
+from envbuild.cli.run_options import add_options, open_published
 from envbuild.errors import UsageError
-from envbuild.instances.ahead import Ahead, sandbox_ahead
+from envbuild.instances.foreground import sandbox_ahead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.foreground import Ahead
+    from envbuild.instances.launch import Origin
+    from envbuild.store.store import Store
 
 DESCRIPTION = """\
 Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
@@ -36,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
     )
     parser.add_argument("--failed", action="store_true", help="where the last build failed")
-    run_options.add_options(parser)
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -56,30 +61,38 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
-    from envbuild.cli.launch import run_tree
+    from envbuild.cli.run_settings import run_with_options
     from envbuild.images.image_facts import facts_of
+    from envbuild.instances.launch import Origin
     from envbuild.instances.sandbox_request import shell_of
-    from envbuild.plan.image_config import load
     from envbuild.store.store import Store
 
+    if arguments.image is None and not arguments.failed:
+        raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
+        store.share()
         if arguments.failed:
-            failure = store.images.failure(arguments.image)
-            if failure is None:
-                raise NothingFailed(arguments.image)
-            detail = failure.known
-            facts = load(failure.facts)
-            shell = shell_of(store, failure.tree, "the tree of the failed step")
-            arguments.env = [f"{k}={v}" for k, v in detail["parameters"].items()] + arguments.env
-            from envbuild.ui.sanitize import visible
+            origin = _failed_step(store, arguments, environment)
+            shell = shell_of(store, origin.tree, "the tree of the failed step")
+        else:
+            image = find_image(store, arguments.image)
+            origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+            shell = shell_of(store, image.tree, arguments.image)
+        return run_with_options(ahead, store, origin, (shell,), arguments, environment)
 
-            told = f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}"
-            environment.stderr.write(f"{visible(told)}\n")
-            environment.stderr.flush()
-            return run_tree(ahead, store, "", failure.tree, facts, (shell,), arguments, environment)
-        if arguments.image is None:
-            raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
-        image = find_image(store, arguments.image)
-        shell = shell_of(store, image.tree, arguments.image)
-        facts = facts_of(image)
-        return run_tree(ahead, store, image.digest, image.tree, facts, (shell,), arguments, environment)
+
+def _failed_step(store: Store, arguments: argparse.Namespace, environment: Environment) -> Origin:
+    """Return the tree that a recipe's failed step left, and set the step's parameters as variables."""
+    from envbuild.instances.launch import Origin
+    from envbuild.plan.image_config import load
+    from envbuild.ui.sanitize import visible
+
+    failure = store.images.failure(arguments.image)
+    if failure is None:
+        raise NothingFailed(arguments.image)
+    detail = failure.known
+    arguments.env = [f"{name}={value}" for name, value in detail["parameters"].items()] + arguments.env
+    step = f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}"
+    environment.stderr.write(f"{visible(step)}\n")
+    environment.stderr.flush()
+    return Origin("", arguments.image or "failed", failure.tree, load(failure.facts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import LOST, Instance
@@ -25,34 +24,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.background import in_background
-    from envbuild.instances.config import NEVER, RESERVED, settings_of
-    from envbuild.instances.network.ports import open_ports
-    from envbuild.instances.network.select import check_network
-    from envbuild.sandbox.user_namespace import enter_user_namespace
+    from envbuild.cli.run_settings import machine_of
+    from envbuild.instances.background import in_backgrounds
+    from envbuild.instances.config import settings_of
+    from envbuild.instances.launch import relaunch_in_background
 
     names = list(arguments.instance)
-    with Store.open(environment.store_path(), create=False) as store:
-        if arguments.lost:
-            names += [one.name for one in store.instances.all() if _is_wanted(store, one)]
-        found = [store.instances.find(one) for one in names]  # all of them, before any is started
     path = environment.store_path()
-    # Those of named networks first: nobody can enter one from a user namespace of its own.
-    found.sort(key=lambda one: settings_of(one).network in RESERVED)
-    with ExitStack() as stack:
-        backgrounds = []
-        for one in found:
-            settings = settings_of(one)
-            check_network(settings.network)
-            opened = [socket for _, socket in open_ports(settings.ports)]
-            again = settings.restart.when != NEVER
-            backgrounds.append(stack.enter_context(in_background(settings.network, path, opened, again=again)))
-        enter_user_namespace()
-        from envbuild.cli.launch import start_again
-
-        for one, background in zip(found, backgrounds, strict=True):
+    with Store.open(path, create=False) as store:
+        if arguments.lost:
+            names += [instance.name for instance in store.instances.all() if _is_wanted(store, instance)]
+        instances = [store.instances.find(name) for name in names]  # all of them, before any is started
+    with in_backgrounds(path, [settings_of(instance) for instance in instances]) as backgrounds:
+        for instance, background in zip(instances, backgrounds, strict=True):
             with Store.open(path, create=False) as store:
-                start_again(background, store, one.identity, environment)
+                warnings = relaunch_in_background(background, store, instance, machine_of(environment))
+            environment.warn(warnings)
+            environment.stdout.write(f"{instance.name}\n")
+            environment.stdout.flush()
     return 0
 
 

@@ -147,12 +147,12 @@ def _bring_up(
     shown: GroupDisplay,
 ) -> dict[str, int]:
     """Brings it up; how many lines of each instance's log there were before."""
+    from envbuild.cli.run_settings import machine_of
     from envbuild.cli.user_namespace import enter_for
     from envbuild.compose.down import remove_members
     from envbuild.compose.events import Warned
     from envbuild.compose.follow_logs import lines_so_far
     from envbuild.compose.members import members
-    from envbuild.compose.start import Machine
     from envbuild.compose.stop import end
     from envbuild.compose.up import Ascent
 
@@ -165,9 +165,8 @@ def _bring_up(
         listed = ", ".join(one.instance.name for one in orphans)
         shown(Warned(f"the file no longer has: {listed}", "envbuild up --remove-orphans removes them"))
     skipped = lines_so_far(there)
-    machine = Machine(environment.network(), environment.home())
     try:
-        Ascent(store, group, shown).run(decisions, machine, wait=not arguments.follow)
+        Ascent(store, group, shown).run(decisions, machine_of(environment), wait=not arguments.follow)
     finally:
         if orphans and arguments.remove_orphans:
             enter_for(store)

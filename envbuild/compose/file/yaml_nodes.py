@@ -85,8 +85,8 @@ def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
 
 
 class _Loader(BoundedLoader):
-    most_nodes = MOST_NODES
-    deepest = MOST_DEPTH
+    max_nodes = MOST_NODES
+    max_depth = MOST_DEPTH
 
 
 class _Reader:

@@ -10,8 +10,9 @@ from envbuild.packages.inventory.bad_record import MOST_STATUS, Unreadable, pars
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
 from envbuild.record import Record
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest
+from envbuild.tree.entry import DIRECTORY, LINK, Digest
 from envbuild.tree.lookup import lookup
 
 _INFO = "var/lib/dpkg/info"
@@ -32,10 +33,10 @@ class _Tree:
         self._tree = tree
 
     def text(self, path: str) -> str | None:
-        entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
-        if entry is None or entry.kind != FILE or entry.size > MOST_STATUS:
+        try:
+            return self._store.read_text(self._tree, path, MOST_STATUS)
+        except TooLargeToRead:
             return None
-        return self._store.objects.read(entry).decode("utf-8", "surrogateescape")
 
     def names(self, path: str) -> list[str]:
         entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from envbuild.linux.os_release import MAX_RELEASE, PATHS, release_fields
 from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component, Read
 from envbuild.packages.inventory.dpkg import debian_packages
@@ -12,11 +13,11 @@ from envbuild.packages.inventory.python import python_packages
 from envbuild.packages.pip import normal
 from envbuild.record import Record, values
 from envbuild.store.images import Image
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
-from envbuild.tree.entry import FILE, Digest
-from envbuild.tree.lookup import lookup, walk
+from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import walk
 
-MOST_RELEASE = 1 << 16
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MANAGERS = {DPKG: "apt", PYTHON: "pip", NODE: "npm"}
 
@@ -44,12 +45,10 @@ def inventory(store: Store, tree: Digest) -> Inventory:
 
     def read(path: str, most: int) -> bytes | None:
         # Copyright files are often links to another package's.
-        entry = lookup(store.trees, tree, path.encode("utf-8", "surrogateescape"), follow=True)
-        if entry is None or entry.kind != FILE:
-            return None
-        if entry.size > most:
-            raise Unreadable(f"it has {entry.size:,} bytes")
-        return store.objects.read(entry)
+        try:
+            return store.read_file(tree, path, most)
+        except TooLargeToRead as error:
+            raise Unreadable(f"it has {error.size:,} bytes") from None
 
     walked = [(path.decode("utf-8", "surrogateescape"), entry) for path, entry in walk(store.trees, tree)]
     found: list[Component] = []
@@ -72,13 +71,13 @@ def inventory(store: Store, tree: Digest) -> Inventory:
 def _distribution(read: Read) -> str:
     """`debian bookworm`, from os-release(5); "" where that says nothing that could be one."""
     release = b""
-    for path in ("etc/os-release", "usr/lib/os-release"):
+    for path in PATHS:
         try:
-            release = release or read(path, MOST_RELEASE) or b""
+            release = release or read(path, MAX_RELEASE) or b""
         except Unreadable:
             continue  # it names no package: what is missing is a part of their URLs
-    fields = dict(line.split("=", 1) for line in release.decode("utf-8", "replace").splitlines() if "=" in line)
-    words = (fields.get(name, "").strip("\"'") for name in ("ID", "VERSION_CODENAME"))
+    fields = release_fields(release.decode("utf-8", "replace"))
+    words = (fields.get(name, "") for name in ("ID", "VERSION_CODENAME"))
     return " ".join(word for word in words if _WORD.fullmatch(word))
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from envbuild.drift.commit import Committed
-from envbuild.drift.drifted import Drift
 from envbuild.drift.ignore_rules import Rule
+from envbuild.drift.instance_drift import Drift
 from envbuild.drift.unexpressed import NOISE
 from envbuild.ui.humanize import count
 from envbuild.ui.reports.report import path_of, report_of
@@ -74,7 +74,7 @@ def commit_plain(one: Committed) -> dict[str, Any]:
         "changed": one.tree != one.base.tree,
         "recipe": one.recipe,
         "lines": [line.text for line in written.lines] if written is not None else [],
-        "files": len(written.plan.laid) if written is not None else 0,
+        "files": len(written.plan.files) if written is not None else 0,
         "checked": written is not None and written.tree is not None,
         "dropped": [{"line": o.line.text, "reason": o.reason} for o in written.dropped] if written is not None else [],
         "noise": _noise(o.rule for o in told if o.rule is not None),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envbuild.history.compare import Comparison, PackageDifference
-from envbuild.history.folders import by_folder
+from envbuild.history.compare import Comparison, PackageDifference, by_folder
 from envbuild.history.operand import Side
 from envbuild.history.package_changes import Package
 from envbuild.record import values

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from envbuild.archive.tar import ArchiveError, Limits, TarReader
 from envbuild.archive.zip import unzip
 from envbuild.bases.tarball import prepare_tar, write_archive
+from envbuild.debian.deb import BadArchive, control_of
 from envbuild.debian.elf import parse_elf
-from envbuild.packages.deb import BadArchive, control_of
 from envbuild.store.tree_builder import TreeBuilder
 from envbuild.tree.lookup import MemoryTrees
 from tests.bases.targets import Memory, content_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from envbuild.git.commit_of_image import LockCommits
-from envbuild.git.listing import of_index, of_tree
 from envbuild.git.repository import author_of
+from envbuild.git.tracked_files import files_of_index, files_of_tree
 from tests.fuzz.target import Target
 
 
@@ -41,13 +41,13 @@ def read_log(data: bytes) -> None:
 
 
 def read_tree(data: bytes) -> None:
-    for file in of_tree(data):
+    for file in files_of_tree(data):
         assert not file.path.startswith("/")
         assert ".." not in file.path.split("/")
 
 
 def read_index(data: bytes) -> None:
-    for file in of_index(data):
+    for file in files_of_index(data):
         assert 0 <= file.stage <= 3
 
 

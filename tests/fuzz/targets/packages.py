@@ -28,6 +28,7 @@ from envbuild.packages.inventory.python import python_packages
 from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
+from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 from envbuild.tree.lookup import MemoryTrees
 from tests.fuzz.target import Target, scratch, written
@@ -134,7 +135,7 @@ class _Pool:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry, most: int) -> bytes:
         return self._data
 
 
@@ -144,6 +145,9 @@ class _Store:
     def __init__(self, data: bytes) -> None:
         self.trees = MemoryTrees()
         self.objects = _Pool(data)
+
+    read_file = Store.read_file
+    read_text = Store.read_text
 
     def folder(self, **names: str) -> str:
         root = Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.drift.ignore_rules import Noise, Rule
+from envbuild.drift.ignore_rules import Noise, Rule, is_directory
 from envbuild.drift.instance_operand import Belonging, side_before, side_of_instance
 from envbuild.history.compare import Comparison, compare
 from envbuild.images.image_facts import facts_of
@@ -51,9 +51,3 @@ def drift_of(store: Store, one: Belonging, *, everything: bool = False) -> Drift
         else:
             noise.append((change, rule))
     return Drift(instance, state, one.moved_on, comparison.replace(rest=tuple(rest)), tuple(noise))
-
-
-def is_directory(change: Change) -> bool:
-    """Whether the path is a folder, or was one where nothing is left."""
-    entry = change.after or change.before
-    return entry is not None and entry.kind == "d"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from envbuild.archive.compression import uncompressed
 from envbuild.archive.tar import ArchiveError, Limits, TarReader
+from envbuild.debian.names import DebianOrigin
 from envbuild.errors import WorkFailed
 from envbuild.lockfile.lock import Package
-from envbuild.packages.names import DebianOrigin
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60

@@ -10,7 +10,7 @@ from envbuild.build.context import IGNORE_FILE, MOST_IGNORED
 from envbuild.build.events import Emit
 from envbuild.build.project import UnreadableFile, read_inside
 from envbuild.build.request import BuildRequest
-from envbuild.drift.file_lines import Laid
+from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import lay_out, recipe_text
 from envbuild.drift.statement_text import Line
 from envbuild.store.store import Store
@@ -44,6 +44,6 @@ class Builder:
             file.write(recipe_text([], self._base, lines, (), ()))
         return build(self._request, self._store, self._emit).tree
 
-    def lay_out(self, laid: Sequence[Laid]) -> None:
+    def lay_out(self, laid: Sequence[RecipeFile]) -> None:
         """Writes the files that lines copy."""
         lay_out(self._store, self._folder, laid)

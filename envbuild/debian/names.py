@@ -1,0 +1,59 @@
+"""Names of Debian packages, of their versions and files, and of their places in an archive."""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.lockfile.checked_name import BadName, CheckedFileName, CheckedName
+
+MAX_ORIGIN = 1024
+"""Characters of a package's place below its source."""
+_FOLDER = re.compile(r"[A-Za-z0-9~_+.@=:%,^-]+")
+
+
+class DebianName(CheckedName):
+    """`NAME` or `NAME:ARCH` (deb-control(5), Package). Raises BadName."""
+
+    __slots__ = ()
+    grammar = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9][a-z0-9-]*)?")
+    what = "the name of a Debian package"
+
+    @property
+    def without_architecture(self) -> str:
+        """`NAME` alone."""
+        return self.partition(":")[0]
+
+
+class DebianVersion(CheckedName):
+    """A version (deb-version(7)). Raises BadName."""
+
+    __slots__ = ()
+    grammar = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:-]*")
+    what = "the version of a Debian package"
+
+
+class DebianFile(CheckedFileName):
+    """The file name of a Debian package. Raises BadName."""
+
+    __slots__ = ()
+    grammar = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_%@=^-]*\.deb")
+    what = "the file name of a Debian package"
+
+
+class DebianOrigin(str):
+    """`SOURCE/FOLDER/.../FILE.deb`: the last part of a source's own path, and a path below it. Raises BadName."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> DebianOrigin:
+        *folders, name = text.split("/")
+        DebianFile(name)
+        bad = [folder for folder in folders if folder in (".", "..") or _FOLDER.fullmatch(folder) is None]
+        if not folders or bad or len(text) > MAX_ORIGIN:
+            raise BadName("the place of a Debian package below its source", text)
+        return super().__new__(cls, text)
+
+    @property
+    def file(self) -> DebianFile:
+        """The name of the file."""
+        return DebianFile(self.rpartition("/")[2])

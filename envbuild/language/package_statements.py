@@ -1,0 +1,85 @@
+"""The statements that install packages: apt, pip, npm."""
+
+from __future__ import annotations
+
+from envbuild.language import model, values
+from envbuild.language.options import Options
+from envbuild.language.reader import Reader
+from envbuild.language.syntax import StatementSyntax, Word
+
+
+def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> model.Apt | None:
+    packages = [
+        package
+        for word, text in _texts(statement, reader, "apt PKG, or an indented block")
+        if (package := reader.checked(values.package, text, word.span))
+    ]
+    start = reader.place(statement), reader.folder, statement.source
+    return model.Apt(*start, tuple(packages), options.flag("recommends"), options.text("source"), options.text("key"))
+
+
+def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> model.Pip | None:
+    shape = "pip(into=/opt/venv) REQUIREMENT, or -r FILE"
+    requirements: list[str] = []
+    files: dict[str, list[str]] = {"-r": [], "-c": []}
+    words = iter(_texts(statement, reader, shape))
+    for word, text in words:
+        if text in files:
+            _, path = next(words, (word, ""))
+            if not path or path.startswith("-"):
+                reader.error(word.span, f"'{text}' needs a file", f"as in: {shape}")
+            else:
+                files[text].append(path)
+        elif text.startswith("-") or not text:
+            reader.error(word.span, f"pip does not take '{text}'", "it takes requirements, -r FILE and -c FILE")
+        else:
+            requirements.append(text)
+    if files["-c"] and not files["-r"] and not requirements:
+        reader.error(statement.span, "pip has constraints but no requirements", f"as in: {shape}")
+    into = _into(statement, options, reader, "/opt/venv")
+    if into is None:
+        return None
+    start = reader.place(statement), reader.folder, statement.source
+    given = tuple(requirements), tuple(files["-r"]), tuple(files["-c"]), options.texts("find-links")
+    return model.Pip(*start, into, *given)
+
+
+def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> model.Npm | None:
+    shape = "npm(into=/srv/app) PKG@RANGE, or -r DIR"
+    packages: list[str] = []
+    project: str | None = None
+    words = iter(_texts(statement, reader, shape))
+    for word, text in words:
+        if text == "-r":
+            _, path = next(words, (word, ""))
+            if not path or path.startswith("-"):
+                reader.error(word.span, "'-r' needs a directory", f"as in: {shape}")
+            elif project is not None:
+                reader.error(word.span, "npm takes one '-r'", "write one npm statement for each directory")
+            else:
+                project = path
+        elif text.startswith("-") or not text:
+            reader.error(word.span, f"npm does not take '{text}'", "it takes packages and -r DIR")
+        else:
+            packages.append(text)
+    into = _into(statement, options, reader, "/srv/app")
+    if into is None:
+        return None
+    start = reader.place(statement), reader.folder, statement.source
+    return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"))
+
+
+def _into(statement: StatementSyntax, options: Options, reader: Reader, example: str) -> str | None:
+    """Return where to install, and report a missing option (a wrong value is already reported)."""
+    if not options.flag("into"):
+        hint = f"as in: {statement.keyword}(into={example})"
+        reader.error(statement.span, f"{statement.keyword} needs the option 'into'", hint)
+    return options.text("into")
+
+
+def _texts(statement: StatementSyntax, reader: Reader, shape: str) -> list[tuple[Word, str]]:
+    words = reader.words(statement)
+    if not words:
+        reader.error(statement.span, f"{statement.keyword} names no package", f"as in: {shape}")
+    pairs = [(word, reader.expand(word)) for word in words]
+    return [(word, text) for word, text in pairs if text is not None]

@@ -1,0 +1,58 @@
+"""Names that locks, indexes, resolvers and packages give: data, which is checked against the grammar of its ecosystem
+before anything is named after it."""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.errors import WorkFailed
+from envbuild.linux.nofollow import Component, NotPlain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+MAX_NAME = 300
+"""Characters of a name."""
+_MAX_SHOWN = 120
+
+
+class BadName(WorkFailed):
+    """A text is not the name of what it should name."""
+
+    def __init__(self, what: str, text: str) -> None:
+        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+        super().__init__(
+            f"{shown!r} is not {what}",
+            "it came from a lock, an index or a package itself, and may be meant to mislead: nothing was written. "
+            "If it is in the lock, see who changed that line, or renew it with: envbuild update",
+        )
+
+
+class CheckedName(str):
+    """A text that the `grammar` of its class matches in full; `what` is what messages call it."""
+
+    __slots__ = ()
+    grammar: re.Pattern[str]
+    what: str
+
+    def __new__(cls, text: str) -> Self:
+        if len(text) > MAX_NAME or cls.grammar.fullmatch(text) is None:
+            raise BadName(cls.what, text)
+        return super().__new__(cls, text)
+
+
+class CheckedFileName(Component):
+    """A file name that the `grammar` of its class matches in full; `what` is what messages call it."""
+
+    __slots__ = ()
+    grammar: re.Pattern[str]
+    what: str
+
+    def __new__(cls, text: str) -> Self:
+        if cls.grammar.fullmatch(text) is None:
+            raise BadName(cls.what, text)
+        try:
+            return super().__new__(cls, text)
+        except NotPlain:
+            raise BadName(cls.what, text) from None

@@ -1,0 +1,222 @@
+"""Runs a build's steps on step servers (step_server.py): one for each step that runs at a time, each for many steps."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+
+from envbuild.sandbox.await_result import SandboxBug
+from envbuild.sandbox.child import launch_problem, not_started
+from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.helper_client import Helper
+from envbuild.sandbox.idmapped_mounts import shifted_sources
+from envbuild.sandbox.messages import STARTED
+from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.stdio import give_to_sandbox
+from envbuild.sandbox.wire import receive, send_descriptors, send_more, send_request
+
+_CHUNK = 1 << 16
+_FAILED = 0xFF
+"""Begins what the launcher says of an order that failed."""
+
+
+class _Server:
+    """A step server, as the main process knows it."""
+
+    def __init__(self, number: int, link: socket) -> None:
+        self.number = number
+        self.link = link
+
+
+class StepRunner:
+    """Runs the steps of one build that need no more than a tree of their own. Several threads may use it."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
+        self._idle: list[_Server] = []
+        self._taking = threading.Lock()
+
+    @staticmethod
+    def takes(request: Request) -> bool:
+        """Whether a request can be run here; all others are the helper's."""
+        return not (request.network or request.terminal or request.serve or request.attached or request.unfiltered)
+
+    def close(self) -> None:
+        """Ends the step servers that wait for steps."""
+        with self._taking:
+            for server in self._idle:
+                server.link.close()
+            self._idle.clear()
+
+    def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
+        """Runs one command without input; `sink` gets its output and errors as they come.
+
+        Returns when the command and all that it started is gone. Raises SandboxFailure where it could not be started.
+        """
+        with self._helper.active():
+            server = self._take()
+            run = _Run(self._helper, server, request, sink)
+            try:
+                outcome = run.run()
+            except BaseException:
+                self._end(server)
+                raise
+            if run.is_over:
+                with self._taking:
+                    self._idle.append(server)
+            else:
+                self._end(server)
+            return outcome
+
+    def _take(self) -> _Server:
+        with self._taking:
+            if self._idle:
+                return self._idle.pop()
+        return _Server(*self._helper.serve_steps())
+
+    def _end(self, server: _Server) -> None:
+        """Ends a server with all that runs on it, and waits until it is gone."""
+        try:
+            self._helper.signal(server.number, signal.SIGKILL)
+            while server.link.recv(_CHUNK):
+                pass
+        except OSError:
+            pass
+        server.link.close()
+
+
+class _Run:
+    """One command on one server."""
+
+    def __init__(self, helper: Helper, server: _Server, request: Request, sink: Callable[[bytes], None]) -> None:
+        self._helper = helper
+        self._server = server
+        self._request = request
+        self._sink = sink
+        self._told = b""
+        self._status: int | None = None
+        self._chdir = -1
+        self._made: tuple[str, ...] | None = None
+        self._timed_out = False
+        self.is_over = False
+        """Whether the command has ended by itself, and its server is good for the next one."""
+
+    def run(self) -> Outcome:
+        began = time.monotonic()
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            os.set_blocking(writing, True)
+            result, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+            with result:
+                with theirs:
+                    give_to_sandbox((writing,), self._helper.ids)
+                    self._ask(writing, theirs.fileno())
+                os.close(writing)
+                writing = -1
+                deadline = None if self._request.timeout is None else began + self._request.timeout
+                self._wait(reading, result, deadline)
+        finally:
+            os.close(reading)
+            if writing >= 0:
+                os.close(writing)
+        seconds = time.monotonic() - began
+        self._raise_problem()
+        if self._status is None or self._made is None:
+            # Ended from outside, with no word of its own.
+            return Outcome(128 + signal.SIGKILL, signal.SIGKILL, self._timed_out, seconds)
+        self.is_over = True
+        ended = os.waitstatus_to_exitcode(self._status)
+        code, number = (ended, 0) if ended >= 0 else (128 - ended, -ended)
+        return Outcome(code, number, False, seconds, self._made)
+
+    def _ask(self, output: int, result: int) -> None:
+        """Sends the request, with all that goes with it."""
+        link, namespace = self._server.link, self._helper.namespace
+        try:
+            if namespace is None:
+                send_request(link, self._request)
+                send_descriptors(link, (output, result))
+                return
+            with shifted_sources(self._request, namespace) as sources:
+                send_request(link, self._request)
+                send_descriptors(link, (output, result))
+                send_more(link, sources)
+        except SandboxFailure:
+            raise
+        except OSError:
+            pass  # it is gone; why comes as an answer, if it is known
+
+    def _wait(self, output: int, result: socket, deadline: float | None) -> None:
+        """Takes what comes until the step is over: the command's output, how it ended, and what the server says."""
+        link = self._server.link
+        poller = select.poll()
+        for descriptor in (output, result.fileno(), link.fileno()):
+            poller.register(descriptor, select.POLLIN)
+        told_result = False
+        while not (told_result and self._made is not None):
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000 + 1
+            events = poller.poll(left)
+            if not events and not self._timed_out:
+                self._timed_out, deadline = True, None
+                self._helper.signal(self._server.number, signal.SIGKILL)
+            for descriptor, _ in events:
+                if descriptor == output:
+                    if not self._drain(output, once=True):
+                        poller.unregister(output)
+                elif descriptor == link.fileno():
+                    if not self._take_answer(link):
+                        self._made = None
+                        self._drain(output)
+                        return  # the server is gone, and so is all that it ran
+                elif not self._take_result(result):
+                    poller.unregister(result)
+                    told_result = True
+        self._drain(output)
+
+    def _drain(self, output: int, *, once: bool = False) -> bool:
+        """Takes what the command printed, as far as it is there; False at the end of it."""
+        try:
+            while data := os.read(output, _CHUNK):
+                self._sink(data)
+                if once:
+                    return True
+        except BlockingIOError:
+            return True
+        return False
+
+    def _take_result(self, result: socket) -> bool:
+        """Takes one word of the step's process 1; False after the last."""
+        word = result.recv(16)
+        if len(word) == 4:
+            self._status = int.from_bytes(word, "little")
+            return False
+        self._told += word
+        return bool(word)
+
+    def _take_answer(self, link: socket) -> bool:
+        """Takes one word of the server; False when it is gone. Raises what it says is wrong."""
+        message = receive(link)
+        if message is None:
+            return False
+        kind, payload, _ = message
+        if kind == STARTED:
+            self._made, self._chdir = payload
+            return True
+        if kind == "failed":
+            raise SandboxFailure(*payload)
+        raise SandboxBug(str(payload[0]))
+
+    def _raise_problem(self) -> None:
+        """Raises SandboxFailure if the command was not executed."""
+        if self._told[:1] == bytes((_FAILED,)) and len(self._told) > 2:
+            place, number = self._told[1:3]
+            name = self._request.directory if place == self._chdir else self._request.argv[0]
+            raise not_started(self._request, OSError(number, os.strerror(number), name))
+        problem = launch_problem(self._told, self._request)
+        if problem is not None:
+            raise not_started(self._request, problem)
