@@ -29,7 +29,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
-READ_AT_START = ("PYTHON", "COVERAGE", "LANG", "LC_", "LD_", "TZ", "MALLOC", "GLIBC", "FAKETIME")
+READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "TZ", "MALLOC", "GLIBC", "FAKETIME")
 """How the names of variables begin that count before the first line of envbuild runs."""
 ROOM = 64 << 10
 """Bytes of the server's command line that a command may have for its own."""
@@ -154,6 +154,10 @@ def _converse(descriptors: list[int], stdin: bytes | None, timeout: float) -> tu
 
 def serve(control: int) -> None:
     """Forks a command for each message, until nobody is left who could send one."""
+    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
+        from tests import measured
+
+        measured.start()
     _load()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     previous = signal.signal(signal.SIGCHLD, lambda *_: None)

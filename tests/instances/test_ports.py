@@ -174,7 +174,7 @@ class TestService:
     def test_nobody_listens_inside(self, server):
         (port,) = server("-p", "127.0.0.1:0:99")
         # One thread alone asks: whichever call comes first is told, and no other.
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as link, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), socket.create_connection(("127.0.0.1", port), timeout=60) as link:
             link.recv(1)
 
     def test_many_connections_at_once_and_many_in_turn(self, image, server):
