@@ -6,14 +6,12 @@ import os
 import re
 
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.sandbox.spec import Bind
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class NetworkSettings(Record):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from envbuild.digest import sha256_of
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 DEFAULT_ENVIRONMENT = (
     ("LANG", "C.UTF-8"),
@@ -17,8 +17,6 @@ DEFAULT_ENVIRONMENT = (
     ("TZ", "UTC"),
 )
 """What every command finds unless the recipe says otherwise: the C locale, UTC, and Debian's search path."""
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class Program(Record):

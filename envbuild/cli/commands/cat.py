@@ -13,7 +13,7 @@ from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS
 from envbuild.tree.entry import FILE
 
-DESCRIPTION = "Prints files of an image, byte for byte. Nothing is run and nothing mounted."
+DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument("path", nargs="+", metavar="PATH", help="files; links are followed inside the image")
 
 

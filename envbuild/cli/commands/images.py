@@ -11,7 +11,7 @@ from envbuild.store.store import Store
 from envbuild.ui.humanize import ago, size
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Lists the images that have a tag, or with --all every image that the store has."
+DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
 
 EXAMPLES = """\
 examples:
@@ -20,7 +20,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also images without a tag")
+    parser.add_argument("--all", "-a", action="store_true", help="list images without a tag, too")
     add_format(parser)
 
 
