@@ -281,6 +281,11 @@ def debian(tmp_path: Path, debian_store: Path) -> Project:
     return Project(folder, debian_store)
 
 
+def first_then_nightly(count: int, daily: int) -> list:
+    """Numbers from 0 for `parametrize`, of which all but the first `daily` are left to the nightly run."""
+    return [pytest.param(n, marks=pytest.mark.nightly if n >= daily else ()) for n in range(count)]
+
+
 @pytest.fixture
 def mark() -> str:
     """A number that no other process of the machine has among its words: how long a test's own ones may sleep."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import first_then_nightly
+
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 
 OLD = ("from tar:busybox.tar", "run echo old > /old")
@@ -107,7 +109,7 @@ def crashed(project, tmp_path):
     return project
 
 
-@pytest.mark.parametrize("batch", range(6))
+@pytest.mark.parametrize("batch", first_then_nightly(6, 2))
 def test_whatever_a_loss_of_power_leaves_nothing_wrong_is_served(crashed, batch):
     for seed in range(5):
         what = f"batch {batch}, seed {seed}"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import first_then_nightly
 from tests.faults.recorded import Event, Inode, Recording
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
@@ -214,7 +215,7 @@ def moments(recording: Recording, share: int, of: int) -> list[int]:
     return list(range(share, len(recording.events), of))
 
 
-@pytest.mark.parametrize("share", range(6))
+@pytest.mark.parametrize("share", first_then_nightly(6, 2))
 def test_power_lost_at_any_moment_of_a_build(crashes, tmp_path, share):
     project = crashes.project
     new = project.build(*NEW, ENVBUILD_STORE=str(tmp_path / "other"))
@@ -250,7 +251,7 @@ def test_power_lost_at_any_moment_of_a_build(crashes, tmp_path, share):
         crashes.is_sound(what)
 
 
-@pytest.mark.parametrize("share", range(3))
+@pytest.mark.parametrize("share", first_then_nightly(3, 1))
 def test_power_lost_at_any_moment_of_a_collection(crashes, share):
     """What is removed may be gone while the database still knows of it: it is made again when it is built again."""
     project = crashes.project
