@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from random import SystemRandom
 import pytest
 from hypothesis import settings
 
-from tests.forked import ForkServer, can_be_forked
+from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
@@ -140,23 +141,36 @@ class Project:
 
     def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
         """Runs a command of envbuild to its end."""
-        environment = {**self.environment, **variables}
-        if can_be_forked(environment):
-            done = fork_server().run(words, self.folder, environment, stdin, timeout)
-        else:
-            done = subprocess.run(
-                [sys.executable, "-m", "envbuild", *words],
-                cwd=self.folder,
-                env=environment,
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
+        done = self._run(ENVBUILD, words, stdin, timeout, variables)
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert "Traceback" not in err, err
         return Done(done.returncode, out, err)
+
+    def call(
+        self, function: Callable[[], int], *words: str, timeout: float = 300, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a function of a module in a process of its own that has envbuild loaded, such as one that makes some call
+        fail and goes on as envbuild. It finds the words in sys.argv, and returns the exit code."""
+        entry = f"{function.__module__}:{function.__name__}"
+        done = self._run(entry, words, None, timeout, variables)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def _run(
+        self, entry: str, words: tuple[str, ...], stdin: bytes | None, timeout: float, variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {**self.environment, **variables}
+        if can_be_forked(environment):
+            return fork_server().run(words, self.folder, environment, stdin, timeout, entry)
+        return subprocess.run(
+            [*started(entry), *words],
+            cwd=self.folder,
+            env=environment,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def build(self, *lines: str, options: tuple[str, ...] = (), name: str = "web.env", **variables: str) -> Done:
         """Builds a recipe with these lines (or the one that is there) on busybox, unless it says its own base."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import first_then_nightly
+from tests.faults import booted
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 
@@ -35,20 +36,10 @@ CONTENT = {
     "/etc/motd": "text\n",
     "/third": "third\n",
 }
-DRIVER = """
-import os, signal, sys
-import envbuild.store.stacks as stacks
-from envbuild.store import failpoints
-stacks.boot_id = lambda: sys.argv[1]
-if sys.argv[2]:
-    failpoints.at = lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL)
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[3:]))
-"""
 
 
 def envbuild(project, boot: str, *words: str, kill_at: str = ""):
-    return project.python(DRIVER, boot, kill_at, *words)
+    return project.call(booted.main, boot, kill_at, *words)
 
 
 def files_of(store: Path) -> set[str]:
