@@ -149,7 +149,7 @@ class Project:
     def call(
         self, function: Callable[[], int], *words: str, timeout: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a function of a module in a process of its own that has envbuild loaded, such as one that makes some call
+        """Runs a function of a module in a process of its own that has envbuild loaded, such as one that makes a call
         fail and goes on as envbuild. It finds the words in sys.argv, and returns the exit code."""
         entry = f"{function.__module__}:{function.__name__}"
         done = self._run(entry, words, None, timeout, variables)
@@ -272,9 +272,10 @@ def debian_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open(folder / "debian-base.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (base / "made").exists():
+            shutil.rmtree(base, ignore_errors=True)  # left by a process that failed
             base.mkdir()
             done = Project(base, base / "store").build(*PYTHON, name="python.env")
-            assert done.code == 0, done.err
+            assert done.code == 0, done.out + done.err
             (base / "made").touch()
     return base / "store"
 
