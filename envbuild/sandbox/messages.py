@@ -20,7 +20,8 @@ NAMESPACE = "namespace"
 """What the helper says first where ids are shifted: a user namespace with the sandboxes' ids, or why there is none."""
 STARTED = "started"
 """A step server's, when the process 1 of a step was started: the mount points that had to be made, and the number of
-the order that changes into the working directory (child_orders.py)."""
+the order that changes into the working directory (child_orders.py), with the socket on which that process says how the
+command ended."""
 RUNNING = "running"
 """Process 1's, when the command of a request with `serve` was executed."""
 

@@ -55,7 +55,7 @@ class Store:
         self.memo = Memo(database)
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
-        self.images = Images(database, self.tags)
+        self.images = Images(database)
         self.instances = Instances.of(path)
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
