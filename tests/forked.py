@@ -202,12 +202,12 @@ def _report(states: dict[int, socket.socket]) -> None:
 def _load() -> None:
     """Loads all of envbuild, and the grammar, but not the large libraries that few commands need."""
     import envbuild
-    from envbuild.language import parse
+    from envbuild.language import grammar
 
     for module in pkgutil.walk_packages(envbuild.__path__, "envbuild."):
         if not module.name.startswith(("envbuild.__main__", "envbuild.packages.inside", "envbuild.packages.sbom")):
             import_module(module.name)
-    parse._parser()
+    grammar.load_grammar()
     gc.collect()
     gc.freeze()
 

@@ -6,7 +6,6 @@ the root of the user namespace and writes the tree.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ from envbuild.images.lock_attestation import is_base, pinned_image, remember_bas
 from envbuild.language.model import Base
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ we read can't lead out of the folder. Digests of files that did not change since
 from __future__ import annotations
 
 import errno
-import fnmatch
 import marshal
 import os
 import stat
@@ -151,6 +150,8 @@ class Context:
             return [path]
         if not any(mark in source for mark in "*?["):
             raise self._missing(source)
+        import fnmatch  # only where there is a pattern
+
         head, _, pattern = source.rstrip("/").rpartition("/")
         parents = self._expand(head) if head else [self.folder]
         matches = []

@@ -3,7 +3,6 @@ with its lock, the key of a source."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from posixpath import dirname, join, normpath
 
@@ -15,8 +14,8 @@ Contents = tuple[tuple[str, bytes], ...]
 MOST_FILES = 500
 """Requirement files that one statement reads, with those that they name in turn."""
 NPM_LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
-_INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)", re.MULTILINE)
-_LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
+_INCLUDED = rb"(?m)^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)"
+_LOCAL = rb"(?m)^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$"
 
 
 class LocalRequirement(UsageError):
@@ -57,10 +56,12 @@ def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], 
     if len(found) == MOST_FILES:
         raise UsageError(f"{what}: the files name more than {MOST_FILES} others", "put them into fewer files")
     found[path] = content = read(path, what)
-    local = _LOCAL.search(content)
+    import re  # only for a file of requirements
+
+    local = re.search(_LOCAL, content)
     if local is not None:
         raise LocalRequirement(path, local[0].decode(errors="replace").strip())
-    for match in _INCLUDED.finditer(content):
+    for match in re.finditer(_INCLUDED, content):
         other = match[1].decode("utf-8", "surrogateescape")
         if "://" not in other:
             _read_requirements(join(dirname(path), other), what, read, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from envbuild.build.stage import Answer, StageRun, StepResult
@@ -10,6 +9,7 @@ from envbuild.language.model import Recipe
 from envbuild.plan import image_config as plan_facts
 from envbuild.plan.step import InstallPackages
 from envbuild.store.images import Image
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

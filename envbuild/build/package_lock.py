@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from envbuild.build.declared_files import Contents
 from envbuild.build.stage import Answer, StageRun
 from envbuild.digest import sha256_of
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.text import json
 
 FORMAT = "envbuild packages 1"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from envbuild.build.events import StepFailed
@@ -14,6 +13,7 @@ from envbuild.language.model import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.store.images import Failure
+from envbuild.text import json
 
 
 class StepFailure(WorkFailed):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from envbuild.instances.records import EXITED, Instances, State
 from envbuild.instances.state_writer import KeptState
 from envbuild.instances.stdio import LogStreams
 from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request

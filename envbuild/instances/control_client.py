@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 
 from envbuild.errors import WorkFailed
 from envbuild.instances.records import DamagedInstance, Instance
+from envbuild.linux import signals as signal
 from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.messages import Shape, fits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import struct
 import threading
 import time
@@ -14,6 +13,7 @@ from socket import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, soc
 from envbuild.errors import EnvbuildError
 from envbuild.instances import control_client
 from envbuild.instances.descriptor_limits import allowance
+from envbuild.linux import signals as signal
 from envbuild.sandbox.exec_client import Ended, Session
 from envbuild.sandbox.messages import TEXTS, fits
 from envbuild.sandbox.spec import Entry

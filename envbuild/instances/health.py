@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
+from envbuild.linux import signals as signal
 from envbuild.sandbox.exec_client import Ended, Session
 from envbuild.sandbox.spec import Entry
 

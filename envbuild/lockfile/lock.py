@@ -6,11 +6,11 @@ it. Writing needs no YAML library; reading takes one, since people and merges ma
 
 from __future__ import annotations
 
-import json
 import os
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record, values
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Lock, from_plain, parse, to_plain
 from envbuild.store.store import Store
+from envbuild.text import json
 
 
 def read_lock(text: str, path: str, store: Store) -> Lock:

@@ -6,11 +6,11 @@ Process 1 is inside the sandbox. Whatever it says is held against the shapes of 
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.linux import signals as signal
 from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.failure import SandboxFailure

@@ -9,11 +9,11 @@ import errno
 import fcntl
 import os
 import resource
-import signal
 import termios
 from collections.abc import Sequence
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SO
 from types import TracebackType
 
 from envbuild.errors import MachineLacks
+from envbuild.linux import signals as signal
 from envbuild.sandbox.await_result import answers
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.failure import SandboxFailure

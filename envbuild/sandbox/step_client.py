@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 
+from envbuild.linux import signals as signal
 from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
 from envbuild.sandbox.failure import SandboxFailure

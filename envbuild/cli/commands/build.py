@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
 
 from envbuild.build.request import BuildRequest
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
+from envbuild.linux import signals as signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Compiles a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged

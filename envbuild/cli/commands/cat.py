@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.build.named_image import find_image
@@ -12,6 +11,10 @@ from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.tree.apply import KIND_WORDS
 from envbuild.tree.entry import FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Prints files of an image, byte for byte. Nothing is run and nothing mounted."
 

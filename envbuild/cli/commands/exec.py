@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instance, Instances
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Runs another command in a running instance, beside its own: with its user, directory and environment unless told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 
 from envbuild.cli.environment import Environment
@@ -10,6 +9,10 @@ from envbuild.cli.json_output import add_format, describe, print_json
 from envbuild.store.store import Store
 from envbuild.ui.humanize import ago, size
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Lists the images that have a tag, or with --all every image that the store has."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections import deque
 from collections.abc import Iterable
@@ -11,6 +10,10 @@ from envbuild.cli.environment import Environment
 from envbuild.store.store import Store
 from envbuild.ui.humanize import iso
 from envbuild.ui.sanitize import LineCleaner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Prints what an instance printed: its output here as output, its errors as errors."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import stat
 
 from envbuild.build.named_image import find_image
@@ -16,6 +15,10 @@ from envbuild.tree.lookup import walk
 from envbuild.ui.humanize import iso
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Lists a directory of an image, or what lies at a path. Nothing is run and nothing mounted."
 

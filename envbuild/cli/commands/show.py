@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
@@ -11,6 +9,10 @@ from envbuild.store.store import Store
 from envbuild.ui.humanize import duration, size
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Shows an image: its names, digests, facts, the steps that made it, and how large it is."
 

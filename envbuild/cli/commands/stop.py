@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instances
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Ends instances: their command gets the image's stop signal, and if it has not gone in time is killed with all that it

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.store.image_reference import split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Gives an image another name. A name that another image has moves to this one, and where it was stays in its history

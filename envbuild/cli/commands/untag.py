@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.store.image_reference import split_name
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Takes a name away from its image. Its history stays (envbuild log), and the image until `envbuild gc` finds that nothing
