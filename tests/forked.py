@@ -200,14 +200,12 @@ def _report(states: dict[int, socket.socket]) -> None:
 
 
 def _load() -> None:
-    """Loads all of envbuild, and the grammar, but not the large libraries that few commands need."""
+    """Loads all of envbuild, with the tables of its grammar, but not the large libraries that few commands need."""
     import envbuild
-    from envbuild.language import grammar
 
     for module in pkgutil.walk_packages(envbuild.__path__, "envbuild."):
         if not module.name.startswith(("envbuild.__main__", "envbuild.packages.inside", "envbuild.packages.sbom")):
             import_module(module.name)
-    grammar.load_grammar()
     gc.collect()
     gc.freeze()
 

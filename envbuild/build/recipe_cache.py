@@ -11,7 +11,7 @@ import sys
 from functools import partial
 
 from envbuild import __version__
-from envbuild.build.project import UnreadableFile, read_recipe
+from envbuild.build.recipe_files import UnreadableFile, read_recipe
 from envbuild.digest import sha256_of
 from envbuild.language import model_cache
 from envbuild.language.model import Recipe

@@ -16,7 +16,7 @@ from envbuild.images.home import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
-from envbuild.packages.task import OUT, PACKAGES, Task
+from envbuild.packages.manager import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.spec import Bind, Outcome, Request, Secret

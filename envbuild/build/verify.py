@@ -8,8 +8,8 @@ import tempfile
 from envbuild.build.build import build
 from envbuild.build.check_differences import differences
 from envbuild.build.events import Emit
-from envbuild.build.kept_sources import check_out
 from envbuild.build.request import BuildRequest
+from envbuild.build.source_tree import check_out
 from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store.images import Image

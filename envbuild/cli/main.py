@@ -24,45 +24,45 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
-    "run": ("run", "run an image's start command, or another one, in an instance"),
+    "run": ("run", "run an image's start command, or another one, in a new instance"),
     "shell": ("shell", "open a shell in an image or an instance, or where the last build failed"),
-    "up": ("up", "start a group of services that a file describes"),
-    "down": ("down", "end a group of services and remove its instances"),
+    "up": ("up", "start a group of services that a compose file describes"),
+    "down": ("down", "stop a group of services and remove its instances"),
     "ps": ("ps", "list the instances"),
     "exec": ("exec", "run another command in a running instance"),
     "cp": ("cp", "copy files out of an instance, or into one"),
-    "stats": ("stats", "what running instances use: processors, memory, disk"),
-    "logs": ("logs", "what an instance printed"),
-    "stop": ("stop", "end instances"),
-    "start": ("start", "start instances again that are over"),
+    "stats": ("stats", "show what running instances use: processors, memory, disk"),
+    "logs": ("logs", "print the output of an instance"),
+    "stop": ("stop", "stop instances"),
+    "start": ("start", "start instances that have ended again"),
     "kill": ("kill", "send a signal to instances"),
-    "wait": ("wait", "wait until instances are over"),
-    "rm": ("rm", "remove instances that are over"),
+    "wait": ("wait", "wait until instances end"),
+    "rm": ("rm", "remove instances that have ended"),
     "clone": ("clone", "make a second instance with the same files"),
     "images": ("images", "list the images"),
-    "show": ("show", "an image's facts, steps and sizes"),
+    "show": ("show", "show an image's configuration, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),
     "cat": ("cat", "print a file of an image"),
     "packages": ("packages", "list an image's Debian, Python and Node packages"),
-    "sbom": ("sbom", "an image's bill of materials, as CycloneDX or SPDX"),
-    "output": ("output", "print the whole output of a build's steps"),
-    "status": ("status", "how the recipes of this folder stand: locks, images, tags"),
-    "log": ("log", "where a name has been: when, by which build, what changed"),
-    "rollback": ("rollback", "move a name back to what it was"),
-    "diff": ("diff", "what differs between two environments"),
-    "drift": ("drift", "what was changed by hand in the instances of an image"),
-    "commit": ("commit", "make an image of an instance, and write the recipe that gives the same"),
-    "why": ("why", "why a file of an image is as it is: statement, package, commit, since when"),
-    "verify": ("verify", "build an image again and say whether the same comes out"),
-    "git": ("git", "diffs, merges and checks of locks in git"),
-    "tag": ("tag", "give an image a name"),
-    "untag": ("untag", "take a name away"),
+    "sbom": ("sbom", "write an image's bill of materials, as CycloneDX or SPDX"),
+    "output": ("output", "print the whole output of the steps of a build"),
+    "status": ("status", "show whether the recipes of this directory are locked, built and tagged"),
+    "log": ("log", "show the history of a tag: when it moved, by which build, what changed"),
+    "rollback": ("rollback", "move a tag back to an earlier image"),
+    "diff": ("diff", "show what differs between two environments"),
+    "drift": ("drift", "show what was changed by hand in the instances of an image"),
+    "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
+    "why": ("why", "explain a file of an image: statement, package, commit, since when"),
+    "verify": ("verify", "rebuild an image and compare the result"),
+    "git": ("git", "diff, merge and check locks in git"),
+    "tag": ("tag", "give an image a tag"),
+    "untag": ("untag", "remove a tag"),
     "update": ("update", "renew what a recipe's lock pins, and build"),
-    "volume": ("volume", "list, make and remove the folders of data that instances share"),
+    "volume": ("volume", "list, create and remove named volumes"),
     "gc": ("gc", "remove what no tag, lock or instance needs"),
-    "fsck": ("fsck", "re-hash the store and say what is damaged"),
-    "du": ("du", "what the store takes on disk"),
-    "doctor": ("doctor", "what this machine can do, found out by trying"),
+    "fsck": ("fsck", "check the whole store for damage"),
+    "du": ("du", "show how much disk space the store uses"),
+    "doctor": ("doctor", "try what this machine can do, and say how to fix what it can't"),
 }
 
 EXIT_CODES = """\
@@ -77,7 +77,7 @@ exit codes:
 
 
 def run(words: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code. Never lets an exception out."""
+    """Run one command line and return its exit code. Never lets an exception out."""
     # Folders of a tree are gone through by functions that call themselves, as deep as a path can be long.
     sys.setrecursionlimit(20_000)
     environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
@@ -86,7 +86,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report(Interrupted(), environment)
     except EnvbuildError as error:
-        return _report(error, environment)
+        return error.exit_code if error.reported else _report(error, environment)
     except BrokenPipeError as error:
         if not _reader_went_away():
             return _report_bug(error, environment)
@@ -127,7 +127,10 @@ def _dispatch(words: list[str], environment: Environment) -> int:
 
 
 def _reader_went_away() -> bool:
-    """Whether nobody reads stdout or stderr any more. Any other broken pipe is a fault, not the end of the output."""
+    """Tell whether nobody reads stdout or stderr any more.
+
+    Any other broken pipe is a fault, not the end of the output.
+    """
     import select
 
     outputs = select.poll()
@@ -162,7 +165,7 @@ def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the first `--`, and what after it: a command with options of its own."""
+    """Return what stands before the first `--`, and what after it: a command with options of its own."""
     if "--" not in words:
         return words, []
     at = words.index("--")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from envbuild.compose.events import REMOVED, Emit, Told, Warned
 from envbuild.compose.file.model import Group
-from envbuild.compose.members import Member, groups, is_over
+from envbuild.compose.members import REMOVED, Emit, Member, Progressed, Warned, groups, is_over
 from envbuild.instances.config import settings_of
 from envbuild.instances.records import Instances
 from envbuild.store.store import Store
@@ -15,26 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def unknown(instances: Instances, name: str) -> Warned:
-    """What to say of a group that has no instances."""
+def no_such_group(instances: Instances, name: str) -> Warned:
+    """Return what to say of a group that has no instances."""
     known = groups(instances)
     otherwise = f"up are: {', '.join(known)}" if known else ""
     return Warned(f"no group '{name}' is up", did_you_mean(name, known, otherwise))
 
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
-    """Removes instances that are over, and the volumes that go with them. The process is root of the namespace."""
-    for one in found:
-        store.instances.remove(one.instance)
-        for volume in one.anonymous:
+    """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
+    for member in found:
+        store.instances.remove(member.instance)
+        for volume in member.anonymous:
             known = store.volumes.get(volume)
             if known is not None:
                 store.volumes.remove(known)
-        emit(Told(one.service, REMOVED))
+        emit(Progressed(member.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
-    """Removes the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    """Remove the volumes that a file declares, but for external ones and those that somebody else has in use."""
     used = {
         mount.source: one.name
         for one in store.instances.all()
@@ -49,4 +48,4 @@ def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
             emit(Warned(f"the volume {declared.name} stays: {used[declared.name]} uses it"))
         else:
             store.volumes.remove(known)
-            emit(Told(declared.name, REMOVED))
+            emit(Progressed(declared.name, REMOVED))

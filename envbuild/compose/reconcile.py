@@ -27,8 +27,8 @@ class Decision(Record):
 
 
 def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = False) -> tuple[Decision, ...]:
-    """The decisions, in the order of the plans. With `force` all is made anew."""
-    there = {one.service: one for one in members(store.instances, group.name)}
+    """Return the decisions, in the order of the plans. With `force` all is made anew."""
+    there = {member.service: member for member in members(store.instances, group.name)}
     decisions: dict[str, Decision] = {}
     for plan in plans:
         known = there.get(plan.service.name)
@@ -40,7 +40,9 @@ def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = F
             force
             or known.digest != plan.digest
             or known.instance.name != plan.name
-            or any(one.restart and _is_new(decisions.get(one.service)) for one in plan.service.depends)
+            or any(
+                dependency.restart and _is_new(decisions.get(dependency.service)) for dependency in plan.service.depends
+            )
         ):
             action = RECREATE
         else:

@@ -1,4 +1,5 @@
-"""What instances have become since they started, and how to write that down as lines of a recipe.
+"""The drift of instances: what changed in them since they started, written as lines of a recipe.
 
-It reads instances and images, builds the recipes that it writes to see what comes of them, and never prints.
+It reads instances and images, builds the recipes that it writes to check them, and never prints. Must not know commands
+or displays.
 """

@@ -1,4 +1,4 @@
-"""The lines that add the users which somebody added by hand."""
+"""The lines that add the users that somebody added by hand."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from envbuild.images.accounts import Databases, accounts, groups
 from envbuild.linux.passwd import Account, read_group
 from envbuild.record import Record
 
-MOST_LINES = 100
-"""Each is tried by a build; more accounts than these nobody has added by hand."""
+MAX_LINES = 100
+"""Each line takes a trial build; nobody adds more accounts than this by hand."""
 
 
 class Names(Record):
-    """The users and groups that a tree knows, for options `owner=` and for chown(1)."""
+    """The names of a tree's users and groups, for options `owner=` and for chown(1)."""
 
     databases: Databases
 
     def owner(self, uid: int, gid: int) -> str:
-        """For an option: `NAME`, `NAME:GROUP` or numbers; "" for root's own."""
+        """Return the owner for an option: `NAME`, `NAME:GROUP` or numbers; "" for root."""
         if (uid, gid) == (0, 0):
             return ""
         account = self._account(uid)
         return account.name if account is not None and account.gid == gid else self.pair(uid, gid)
 
     def pair(self, uid: int, gid: int) -> str:
-        """For chown(1): `NAME:GROUP`, numbers where there are no names."""
+        """Return the owner for chown(1): `NAME:GROUP`, with numbers where there are no names."""
         account = self._account(uid)
         group = _group_names(self.databases.group).get(gid, "")
         return f"{account.name if account is not None else uid}:{group if _is_name(group) else gid}"
@@ -38,46 +38,47 @@ class Names(Record):
 
 @lru_cache(maxsize=4)
 def _named_accounts(passwd: str | None) -> Mapping[int, Account]:
-    """The first account of each number that has a name which can be written."""
-    found: dict[int, Account] = {}
-    for one in accounts(passwd):
-        if _is_name(one.name):
-            found.setdefault(one.uid, one)
-    return found
+    """Return the first account of each id whose name a recipe can contain."""
+    named: dict[int, Account] = {}
+    for account in accounts(passwd):
+        if _is_name(account.name):
+            named.setdefault(account.uid, account)
+    return named
 
 
 @lru_cache(maxsize=4)
 def _group_names(group: str | None) -> Mapping[int, str]:
-    found: dict[int, str] = {}
-    for name, number in groups(group).items():
-        found.setdefault(number, name)
-    return found
+    names: dict[int, str] = {}
+    for name, gid in groups(group).items():
+        names.setdefault(gid, name)
+    return names
 
 
 def account_lines(before: Databases, after: Databases, shell: str) -> list[Line]:
-    """`adduser` for each account that `after` has and `before` has not, as many as somebody may have added by hand;
-    `shell` is what it gets without being asked."""
-    known = {one.name for one in accounts(before.passwd)}
-    had = groups(before.group)
-    now = groups(after.group)
+    """Return an `adduser` for each account that `after` has and `before` lacks, up to MAX_LINES. `shell` is the default
+    shell."""
+    known = {account.name for account in accounts(before.passwd)}
+    old_groups = groups(before.group)
+    new_groups = groups(after.group)
     members = _memberships(after)
     lines: list[Line] = []
-    for one in accounts(after.passwd):
-        if one.name in known or not _is_name(one.name) or not f"{one.home}{one.shell}".isprintable():
+    for account in accounts(after.passwd):
+        printable = f"{account.home}{account.shell}".isprintable()
+        if account.name in known or not _is_name(account.name) or not printable:
             continue
-        if len(lines) == MOST_LINES:
+        if len(lines) == MAX_LINES:
             break
-        words = [one.name, f"uid={one.uid}"]
-        if now.get(one.name) != one.uid or one.gid != one.uid:
-            words.append(f"gid={one.gid}")
-        if one.home != f"/home/{one.name}":
-            words.append(f"home={word(one.home)}")
-        if one.shell != shell and one.shell.startswith("/"):
-            words.append(f"shell={word(one.shell)}")
-        member = [group for group in members.get(one.name, ()) if group in had]
+        words = [account.name, f"uid={account.uid}"]
+        if new_groups.get(account.name) != account.uid or account.gid != account.uid:
+            words.append(f"gid={account.gid}")
+        if account.home != f"/home/{account.name}":
+            words.append(f"home={word(account.home)}")
+        if account.shell != shell and account.shell.startswith("/"):
+            words.append(f"shell={word(account.shell)}")
+        member = [group for group in members.get(account.name, ()) if group in old_groups]
         if member:
             words.append(f"groups={','.join(member)}")
-        lines.append(Line(f"adduser {' '.join(words)}", (one.name,)))
+        lines.append(Line(f"adduser {' '.join(words)}", (account.name,)))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""An instance becomes an image, and what was changed in it by hand becomes lines of a recipe."""
+"""The commit of an instance: it becomes an image, and the changes made by hand become lines of a recipe."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from contextlib import AbstractContextManager
 
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
-from envbuild.drift.ignore_rules import Noise
+from envbuild.drift.ignore_rules import IgnoreRules
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
 from envbuild.drift.recipe_text import head_of, move_out, recipe_text, refuse_to_overwrite
-from envbuild.drift.recipe_writer import Writer, Written
+from envbuild.drift.recipe_writer import RecipeLines, Writer
 from envbuild.drift.secret_detection import looks_secret
-from envbuild.drift.trial_build import Builder
-from envbuild.drift.unexpressed import Teller
+from envbuild.drift.trial_build import TrialBuild
+from envbuild.drift.unexpressed import ExpressionRules
 from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
-from envbuild.history.operand import side_of_image
+from envbuild.history.operand import operand_of_image
 from envbuild.images.image_facts import facts_of
 from envbuild.instances.records import Instance
 from envbuild.plan.image_config import image_digest
@@ -36,9 +36,9 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 
 class CommitRequest(Record):
-    """One `envbuild commit`: the tag that will name the image, and, unless None, the folder that the recipe is written
-    to. With `build` its lines are built; `secrets` are written beside it, too; with `force` it replaces what is there.
-    `how` says who asks and what a build needs of the machine."""
+    """An `envbuild commit`: the tag that will name the image, and the directory for the recipe (None for no recipe).
+    With `build` its lines are built, with `secrets` secrets are written beside it too, and with `force` existing files
+    are replaced. `build_request` says who asks and what a build needs of the machine."""
 
     name: str
     tag: str
@@ -46,7 +46,7 @@ class CommitRequest(Record):
     build: bool = True
     force: bool = False
     secrets: bool = False
-    how: BuildRequest = BuildRequest("")
+    build_request: BuildRequest = BuildRequest("")
 
     @property
     def full(self) -> str:
@@ -55,14 +55,14 @@ class CommitRequest(Record):
 
     @property
     def stem(self) -> str:
-        """What the recipe is called: `NAME-TAG`."""
+        """The recipe's name: `NAME-TAG`."""
         return f"{self.name}-{self.tag}"
 
 
-class Committed(Record):
-    """What came of it. `image` is what the tag names now, `base` the image that the instance runs: the same if nothing
-    was changed. `written` is None where no recipe was. `secrets` are paths in the image that look like keys or
-    passwords."""
+class CommitResult(Record):
+    """The result of a commit. `image` is the image that the tag names now, `base` the one that the instance runs: the
+    same if nothing was changed. `written` is None if no recipe was written. `secrets` are paths in the image that look
+    like keys or passwords."""
 
     instance: Instance
     base: Image
@@ -70,31 +70,31 @@ class Committed(Record):
     tree: Digest
     tag: str
     recipe: str | None
-    written: Written | None
+    written: RecipeLines | None
     secrets: tuple[bytes, ...]
 
 
 class NoFolder(UsageError):
-    """The folder for the recipe is not there."""
+    """A missing directory for the recipe."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"there is no folder {path}", "make it, or name another with --output")
+        super().__init__(f"there is no directory {path}", "create it, or name another with --output")
 
 
 def commit(
     store: Store,
     instance: Instance,
     request: CommitRequest,
-    still: AbstractContextManager[None],
-    say: Callable[[str], None],
+    paused: AbstractContextManager[None],
+    report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
-) -> Committed:
-    """Makes an image of what the instance has now, tags it, and writes the recipe. Its files are read within `still`.
-    `may_fetch` is asked before the trial of lines fetches anything, with these lines; it may raise UsageError.
+) -> CommitResult:
+    """Make an image of the instance as it is now, tag it, and write the recipe. Its files are read within `paused`.
+    `may_fetch` is called with the lines that would fetch something before they are tried; it may raise UsageError.
 
-    Whatever goes wrong before the recipe is whole leaves neither image nor file. The process has to be root of the
-    namespace and to have one thread. Raises UsageError and WorkFailed kinds.
+    An error before the recipe is complete leaves neither image nor file. The process must be root of the namespace and
+    have one thread. Raises UsageError and WorkFailed kinds.
     """
     base = store.images.get(instance.image)
     if base is None or not store.trees.has(base.tree):
@@ -105,9 +105,9 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
-        return _commit(store, instance, base, request, still, say, emit, may_fetch)
+        return _commit(store, instance, base, request, paused, report, emit, may_fetch)
     finally:
-        # A line that was tried in vain is no failed build, for `shell --failed` to open.
+        # A line that failed in a trial is not a failed build that `shell --failed` should open.
         store.images.succeed(request.stem)
 
 
@@ -116,43 +116,43 @@ def _commit(
     instance: Instance,
     base: Image,
     request: CommitRequest,
-    still: AbstractContextManager[None],
-    say: Callable[[str], None],
+    paused: AbstractContextManager[None],
+    report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
-) -> Committed:
+) -> CommitResult:
     facts = facts_of(base)
-    with still:
+    with paused:
         target = tree_of(store, instance, epoch=facts.epoch)
     target = with_times_of(store, base.tree, target)
     if target == base.tree or request.folder is None:
         image = _record(store, instance, base, target, request)
         secrets = tuple(_secrets(store, base.tree, target))
-        return Committed(instance, base, image, target, request.full, None, None, secrets)
-    teller = Teller(store, Noise(facts.volumes), secrets=request.secrets)
-    writer = Writer(store, base.tree, target, facts, request.stem, teller, say, may_fetch)
+        return CommitResult(instance, base, image, target, request.full, None, None, secrets)
+    rules = ExpressionRules(store, IgnoreRules(facts.volumes), secrets=request.secrets)
+    writer = Writer(store, base.tree, target, facts, request.stem, rules, report, may_fetch)
     with _stage(request.folder) as stage:
-        builder = Builder(store, base.digest, stage, request.stem, request.how, emit)
+        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit)
         if request.build:
-            written = writer.write(builder)
+            written = writer.write(trial)
             assert written.tree is not None
-            # Lines give what they bring a time of their own: the image has these, so that the two are equal.
+            # Lines set times of their own: the image takes these, so that both are equal.
             target = with_times_of(store, written.tree, target)
         else:
-            sides = side_of_image(store, "", base), side_of_image(store, "", base).replace(tree=target, image="")
-            written = writer.write_untried(compare(store, *sides))
-            builder.lay_out(written.plan.files)
+            before = operand_of_image(store, "", base)
+            written = writer.write_untried(compare(store, before, before.replace(tree=target, image="")))
+            trial.write_files(written.plan.files)
         head = head_of(f"{request.stem}.env", instance.name, instance.reference, request.full, time.time())
         if not request.build:
             head.append("Its lines were not built when they were written (--no-build).")
-        text = recipe_text(head, base.digest, written.lines, written.told, written.dropped)
+        text = recipe_text(head, base.digest, written.lines, written.unexpressed, written.dropped)
         with open(os.path.join(stage, f"{request.stem}.env"), "w", encoding="utf-8") as file:
             file.write(text)
         image = _record(store, instance, base, target, request)
         move_out(stage, request.folder, request.stem)
     recipe = os.path.normpath(os.path.join(request.folder, f"{request.stem}.env"))
     secrets = tuple(_secrets(store, base.tree, target))
-    return Committed(instance, base, image, target, request.full, recipe, written, secrets)
+    return CommitResult(instance, base, image, target, request.full, recipe, written, secrets)
 
 
 def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:
@@ -161,36 +161,34 @@ def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:
     except OSError as error:
         if error.errno in DISK_TROUBLE and error.errno != errno.EROFS:
             raise
-        raise UsageError(
-            f"nothing can be written to {folder}: {error.strerror}", "name another folder: --output"
-        ) from None
+        raise UsageError(f"can't write to {folder}: {error.strerror}", "name another directory with --output") from None
 
 
-def with_times_of(store: Store, tree: Digest, other: Digest) -> Digest:
-    """`other`, where each path that differs from `tree` in its time alone has the time that it has there."""
+def with_times_of(store: Store, source: Digest, tree: Digest) -> Digest:
+    """Return `tree` with the times of `source` for all paths that differ only in their times."""
     trees = store.trees
     changes = [
         Change(change.path, change.after, change.before)
-        for change in diff(trees, tree, other)
+        for change in diff(trees, source, tree)
         if aspects(change) == ("time",)
     ]
-    return apply(trees, changes, other) if changes else other
+    return apply(trees, changes, tree) if changes else tree
 
 
 def _record(store: Store, instance: Instance, base: Image, tree: Digest, request: CommitRequest) -> Digest:
-    """Puts the image on record, has the tag name it, and returns its digest. Raises TagRefuses."""
+    """Record the image, move the tag to it, and return its digest. Raises TagRefuses."""
     facts = facts_of(base)
     digest = image_digest(tree, facts)
     store.tags.refuse_if_immutable(request.name, request.tag, digest)
     if store.images.get(digest) is None:
         store.images.put(Image(digest, tree, base.facts, _detail(instance, base, tree, request.name), time.time()))
-    known = {"user": request.how.user, "instance": instance.name, "from": base.digest}
+    known = {"user": request.build_request.user, "instance": instance.name, "from": base.digest}
     store.tags.move([(request.name, request.tag)], digest, COMMIT, known)
     return digest
 
 
 def _detail(instance: Instance, base: Image, tree: Digest, name: str) -> str:
-    """The detail of an image that no build made: one stage with one step, the instance."""
+    """Return the detail of an image that no build made: one stage with one step, the instance."""
     step = {
         "text": f"commit of the instance {instance.name}",
         "file": "",
@@ -221,4 +219,4 @@ def _detail(instance: Instance, base: Image, tree: Digest, name: str) -> str:
 
 def _secrets(store: Store, base: Digest, target: Digest) -> list[bytes]:
     changes = expanded(store.trees, diff(store.trees, base, target))
-    return [one.path for one in changes if one.after is not None and looks_secret(store, one.path, one.after)]
+    return [c.path for c in changes if c.after is not None and looks_secret(store, c.path, c.after)]

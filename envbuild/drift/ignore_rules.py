@@ -1,9 +1,11 @@
-"""What running leaves behind that is no change of an environment: named rules, each with its reason."""
+"""The files that running leaves behind and that are not changes of an environment: named rules, each with its
+reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from envbuild.debian.left_behind import CACHES, IDENTITY, LEFTOVERS, LINKER, LISTS, LOGS, noise_patterns
 from envbuild.record import Record
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import DIRECTORY
@@ -11,9 +13,9 @@ from envbuild.tree.patterns import Matcher, compile_patterns
 
 
 class Rule(Record):
-    """Paths that are noise, as patterns of `discard` that begin at the root, and why. What lies in a folder that
-    matches belongs to it. `derived` are files that programs read and other files give: they are not shown, but a commit
-    takes them along."""
+    """Paths that are noise, as patterns of `discard` that begin at the root, and the reason. Everything in a matching
+    directory matches too. With `derived`, programs read the files but other files determine them: they are not shown,
+    but a commit keeps them."""
 
     name: str
     reason: str
@@ -23,20 +25,18 @@ class Rule(Record):
 
 RULES = (
     Rule("temporary", "files of processes that run", ("/tmp/*", "/var/tmp/*", "/run/*", "/var/run/*", "/dev/*")),
-    Rule("logs", "what programs write down while they run", ("/var/log/*", "**/nohup.out")),
-    Rule("caches", "copies of what can be had again", ("/var/cache/*", "**/.cache", "/root/.npm", "/home/*/.npm")),
-    Rule("package lists", "apt's copies of the indexes of its sources", ("/var/lib/apt/lists/*",)),
+    Rule(LOGS, "what programs write down while they run", (*noise_patterns(LOGS), "**/nohup.out")),
     Rule(
-        "package leftovers",
+        CACHES, "copies of what can be had again", (*noise_patterns(CACHES), "**/.cache", "/root/.npm", "/home/*/.npm")
+    ),
+    Rule(LISTS, "apt's copies of the indexes of its sources", noise_patterns(LISTS)),
+    Rule(
+        LEFTOVERS,
         "locks and earlier versions that dpkg, apt and the tools for accounts keep",
-        (
-            *(f"/var/lib/dpkg/{name}" for name in ("*-old", "lock", "lock-frontend", "triggers/Lock")),
-            *("/var/lib/apt/daily_lock", "/var/lib/apt/periodic", "/etc/.pwd.lock"),
-            *(f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")),
-        ),
+        noise_patterns(LEFTOVERS),
     ),
     Rule("compiled Python", "made of the sources beside it when they are imported", ("**/__pycache__", "**/*.pyc")),
-    Rule("linker cache", "made by ldconfig of the libraries that are there", ("/etc/ld.so.cache",), derived=True),
+    Rule(LINKER, "made by ldconfig of the libraries that are there", noise_patterns(LINKER), derived=True),
     Rule(
         "histories",
         "what somebody typed and looked at",
@@ -49,16 +49,12 @@ RULES = (
         ),
     ),
     Rule("process ids", "numbers of processes that run", ("**/*.pid",)),
-    Rule(
-        "machine identity",
-        "drawn anew on each machine",
-        ("/etc/machine-id", "/var/lib/dbus/machine-id", "/var/lib/systemd/random-seed"),
-    ),
+    Rule(IDENTITY, "drawn anew on each machine", noise_patterns(IDENTITY)),
 )
 
 
-class Noise:
-    """The rules for one image: those above, and the folders that it declares as volumes."""
+class IgnoreRules:
+    """The rules for one image: those above, and the directories that it declares as volumes."""
 
     def __init__(self, volumes: Iterable[str] = ()) -> None:
         data = tuple(f"/{_escaped(path.strip('/'))}/*" for path in volumes)
@@ -66,7 +62,7 @@ class Noise:
         self._matchers = [(rule, _compiled(rule.patterns)) for rule in self.rules if rule.patterns]
 
     def rule(self, path: bytes, is_directory: bool) -> Rule | None:
-        """The rule that makes a path noise, None if it is none."""
+        """Return the rule that makes a path noise, None if there is none."""
         for rule, matcher in self._matchers:
             if matcher.matches(path, is_directory):
                 return rule

@@ -1,4 +1,4 @@
-"""The lines that bring the packages which somebody installed or removed by hand."""
+"""The lines for packages that somebody installed or removed by hand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from envbuild.history.package_changes import PackageChange
 from envbuild.lockfile.checked_name import BadName
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.names import DistributionName, NodePath, NodeVersion, PythonVersion
-from envbuild.packages.pip import normal
+from envbuild.packages.node_names import NodePath, NodeVersion
+from envbuild.packages.python_names import DistributionName, PythonVersion, normal_name
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -22,14 +22,14 @@ from envbuild.tree.entry import Digest
 _SITE = re.compile(r"(.+)/lib/python3[^/]*/site-packages")
 _PYTHON = re.compile(r"(?:/[A-Za-z0-9._-]+)+/python3?(?:\.[0-9]{1,3})?")
 _VENV_OPTIONS = {"--without-pip", "--system-site-packages", "--symlinks", "--copies"}
-"""Options of venv that fetch nothing and lead nowhere."""
+"""Options of venv that fetch nothing and name no path."""
 _SHORT = 3
-"""Packages that stand on the statement's own line."""
+"""Packages on the statement's own line; more go into a block."""
 
 
 class PackageLines:
-    """Writes lines that lead from the packages of one tree to those of another, the instance's. `changes` are those
-    between them; `facts` are the image's."""
+    """The lines that turn the packages of one tree into those of another, the instance's. `changes` are the
+    differences; `facts` are the image's."""
 
     def __init__(self, store: Store, target: Digest, facts: Facts, changes: Iterable[PackageChange]) -> None:
         self._store = store
@@ -38,24 +38,25 @@ class PackageLines:
         self._changes = list(changes)
 
     def apt(self, *, automatic: bool) -> list[str]:
-        """`NAME=VERSION` of the Debian packages that were added or have another version: those that somebody asked
-        for, or with `automatic` those that apt holds for brought along."""
+        """Return `NAME=VERSION` of the Debian packages that were added or have another version: those installed by
+        request, or with `automatic` those that apt marks as installed automatically."""
         marked = self._automatic()
-        found = []
-        for one in self._changes:
-            if one.any.kind == DPKG and one.new is not None:
-                name = self._debian_name(one.new.name)
-                if (name in marked) == automatic and _is(DebianName, name) and _is(DebianVersion, one.new.version):
-                    found.append(f"{name}={one.new.version}")
-        return found
+        words = []
+        for change in self._changes:
+            new = change.new
+            if change.package.kind == DPKG and new is not None:
+                name = self._debian_name(new.name)
+                if (name in marked) == automatic and _is(DebianName, name) and _is(DebianVersion, new.version):
+                    words.append(f"{name}={new.version}")
+        return words
 
     def removed(self) -> Line | None:
-        """The line that takes Debian packages away, with their settings if these are gone, too."""
+        """Return the line that removes Debian packages, with their settings if these are gone too."""
         stanza = {fields.get("package", ""): fields.get("status", "") for fields in self._status()}
         gone: dict[str, list[str]] = {"--purge": [], "--remove": []}
-        for one in self._changes:
-            if one.any.kind == DPKG and one.new is None and _is(DebianName, self._debian_name(one.any.name)):
-                name = self._debian_name(one.any.name)
+        for change in self._changes:
+            name = self._debian_name(change.package.name)
+            if change.package.kind == DPKG and change.new is None and _is(DebianName, name):
                 kept = stanza.get(name.partition(":")[0], "").endswith("config-files")
                 gone["--remove" if kept else "--purge"].append(name)
         commands = [f"dpkg {option} {shlex.join(names)}" for option, names in gone.items() if names]
@@ -66,33 +67,35 @@ class PackageLines:
         return Line(text, tuple(name for names in gone.values() for name in names))
 
     def python(self) -> list[Line]:
-        """For each virtual environment the line that makes it, if it is new, and the one that fills it."""
+        """Return, for each virtual environment, the line that creates it if it is new, and the one that fills it."""
         wanted: dict[str, list[str]] = {}
-        for one in self._changes:
-            match = _SITE.fullmatch(one.any.where) if one.any.kind == PYTHON else None
+        for change in self._changes:
+            match = _SITE.fullmatch(change.package.where) if change.package.kind == PYTHON else None
             if match is None or not match[1].isprintable():
                 continue
             if not has(self._store, self._target, f"{match[1]}/pyvenv.cfg"):
                 continue
-            found = wanted.setdefault(match[1], [])
-            if one.new is None or not has(self._store, self._target, _requested(one.new.record)):
+            words = wanted.setdefault(match[1], [])
+            new = change.new
+            if new is None or not has(self._store, self._target, _requested(new.record)):
                 continue
-            # An instance may say anything of itself, also `x @ http://...`, which pip would fetch.
-            if _is(DistributionName, one.new.name) and _is(PythonVersion, one.new.version):
-                found.append(f"{normal(one.new.name)}=={one.new.version}")
+            # An instance can claim anything, also a name `x @ http://...`, which pip would fetch.
+            if _is(DistributionName, new.name) and _is(PythonVersion, new.version):
+                words.append(f"{normal_name(new.name)}=={new.version}")
         return [line for folder, words in sorted(wanted.items()) for line in self._environment(folder, words)]
 
     def _environment(self, folder: str, words: list[str]) -> Iterable[Line]:
-        own = [one for one in words if one.partition("==")[0] in ("pip", "setuptools")]
-        if own and not any(one.old for one in self._changes if one.any.where.startswith(f"{folder}/")):
-            # venv(1) brings pip and setuptools in the form that the image's Python has them.
+        own = [requirement for requirement in words if requirement.partition("==")[0] in ("pip", "setuptools")]
+        inside = [change for change in self._changes if change.package.where.startswith(f"{folder}/")]
+        if own and not any(change.old for change in inside):
+            # venv(1) installs the pip and setuptools that come with the image's Python.
             yield Line(f"run{as_root(self._facts.user)} {self._maker(folder)}", (f"/{folder}",))
-            words = [one for one in words if one not in own]
+            words = [requirement for requirement in words if requirement not in own]
         if words:
             yield _statement(f"pip(into={word(f'/{folder}')})", words)
 
     def _maker(self, folder: str) -> str:
-        """The command that made a virtual environment, as that has it on record since Python 3.11."""
+        """Return the command that made a virtual environment, which it records since Python 3.11."""
         for text in (text_of(self._store, self._target, f"{folder}/pyvenv.cfg") or "").splitlines():
             name, _, value = text.partition(" = ")
             words = value.split(" ")
@@ -102,25 +105,26 @@ class PackageLines:
         return f"python3 -m venv {shlex.quote(f'/{folder}')}"
 
     def node(self) -> list[Line]:
-        """The lines for Node packages that the package.json beside their node_modules asks for."""
+        """Return the lines for Node packages that the package.json beside their node_modules requests."""
         wanted: dict[str, list[str]] = {}
-        for one in self._changes:
-            if one.any.kind != NODE or one.new is None or not one.new.where.endswith("/node_modules"):
+        for change in self._changes:
+            new = change.new
+            if change.package.kind != NODE or new is None or not new.where.endswith("/node_modules"):
                 continue
-            folder = one.new.where.removesuffix("/node_modules")
-            if not _is(NodePath, one.new.name) or not _is(NodeVersion, one.new.version):
+            folder = new.where.removesuffix("/node_modules")
+            if not _is(NodePath, new.name) or not _is(NodeVersion, new.version):
                 continue
-            if "node_modules/" not in folder and folder.isprintable() and one.new.name in self._asked(folder):
-                wanted.setdefault(folder, []).append(f"{one.new.name}@{one.new.version}")
+            if "node_modules/" not in folder and folder.isprintable() and new.name in self._requested(folder):
+                wanted.setdefault(folder, []).append(f"{new.name}@{new.version}")
         return [_statement(f"npm(into={word(f'/{folder}')})", words) for folder, words in sorted(wanted.items())]
 
-    def _asked(self, folder: str) -> set[str]:
+    def _requested(self, folder: str) -> set[str]:
         try:
             plain = parsed_json(text_of(self._store, self._target, f"{folder}/package.json") or "{}")
         except Unreadable:
             return set()
-        asked = plain.get("dependencies") if isinstance(plain, dict) else None
-        return set(asked) if isinstance(asked, dict) else set()
+        requested = plain.get("dependencies") if isinstance(plain, dict) else None
+        return set(requested) if isinstance(requested, dict) else set()
 
     def _status(self) -> list[dict[str, str]]:
         return list(stanzas(text_of(self._store, self._target, "var/lib/dpkg/status") or ""))
@@ -139,18 +143,18 @@ class PackageLines:
 
 
 def apt_line(words: list[str]) -> Line:
-    """The line that installs these Debian packages."""
+    """Return the line that installs these Debian packages."""
     return _statement("apt", words)
 
 
 def _statement(keyword: str, words: list[str]) -> Line:
-    written = [word(one) for one in words]
-    text = f"{keyword} {' '.join(written)}" if len(words) <= _SHORT else block(keyword, written)
+    quoted = [word(text) for text in words]
+    text = f"{keyword} {' '.join(quoted)}" if len(words) <= _SHORT else block(keyword, quoted)
     return Line(text, tuple(words))
 
 
 def _is(kind: type[str], text: str) -> bool:
-    """Whether a text that an instance gives is what packages of this kind have."""
+    """Return whether a text from an instance is a valid name or version of this kind."""
     try:
         kind(text)
     except BadName:

@@ -1,4 +1,4 @@
-"""The text of a recipe that was written for an instance, and the files that lie beside it."""
+"""The text of a recipe written for an instance, and the files that lie beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.statement_text import Line, shown, word
-from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Told
+from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Unexpressed
 from envbuild.errors import UsageError
 from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
@@ -18,94 +18,98 @@ from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, LINK, Digest
 
 _FOLDED = (RECORD, SCRIPT, GIT)
-_PATTERNS = 4
-"""Patterns of a rule that are proposed; of one that has more, so many of the paths."""
+_SHOWN_PATTERNS = 4
+"""Patterns of a rule that are proposed; if it has more, this number of its paths."""
 
 
 class Dropped(Record):
-    """A line that could not be built, and why: the same is expressed by files."""
+    """A line that could not be built, and the reason; files replace it."""
 
     line: Line
     reason: str
 
 
 class InTheWay(UsageError):
-    """A file that would be written is there already."""
+    """An existing file where one would be written."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already", "give another name or --output, or replace it with --force")
 
 
 def recipe_text(
-    head: Iterable[str], base: Digest, lines: Iterable[Line], told: Iterable[Told], dropped: Iterable[Dropped]
+    head: Iterable[str],
+    base: Digest,
+    lines: Iterable[Line],
+    unexpressed: Iterable[Unexpressed],
+    dropped: Iterable[Dropped],
 ) -> str:
-    """The whole text: `head` are its first comments, `base` is the image that it starts from."""
-    parts = [*(f"# {_clean(one)}" for one in head), f"from image:sha256:{base}", *(line.text for line in lines)]
-    parts += [f"#{_clean(one)}".rstrip() for one in _remarks(list(told), list(dropped))]
+    """Return the whole text. `head` are its first comments, `base` is the image that it starts from."""
+    parts = [*(f"# {_clean(text)}" for text in head), f"from image:sha256:{base}", *(line.text for line in lines)]
+    parts += [f"#{_clean(text)}".rstrip() for text in _remarks(list(unexpressed), list(dropped))]
     return "\n".join(parts) + "\n"
 
 
 def _clean(text: str) -> str:
-    """A line without what a recipe may not hold: others' words are in it."""
-    return "".join(one if one.isprintable() else "?" for one in text)
+    """Return a line without characters that a recipe must not contain: parts of it come from untrusted sources."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _remarks(told: list[Told], dropped: list[Dropped]) -> list[str]:
-    found: list[str] = []
+def _remarks(unexpressed: list[Unexpressed], dropped: list[Dropped]) -> list[str]:
+    remarks: list[str] = []
     if dropped:
-        found += ["", " What these lines would bring could not be built, and is copied as files:"]
+        remarks += ["", " These lines could not be built; files are copied instead:"]
         for failed in dropped:
-            found += [f"   {one}" for one in failed.line.text.splitlines()]
-            found += [f"     {failed.reason}"]
-    noise = [one for one in told if one.kind == NOISE]
+            remarks += [f"   {text}" for text in failed.line.text.splitlines()]
+            remarks += [f"     {failed.reason}"]
+    noise = [path for path in unexpressed if path.kind == NOISE]
     if noise:
-        found += ["", " Noise, which nothing above brings. Where something brings it, these lines keep it out"]
-        found += [" (and what the image itself has there):"]
-        counts = Counter(one.rule for one in noise if one.rule is not None)
+        remarks += ["", " Noise, which no line above makes. If a line does, these remove it"]
+        remarks += [" (and what the image itself has there):"]
+        counts = Counter(path.rule for path in noise if path.rule is not None)
         for rule, count in counts.items():
             patterns = list(rule.patterns)
-            if len(patterns) > _PATTERNS:
-                patterns = sorted({shown(one.change.path) for one in noise if one.rule == rule})[:_PATTERNS]
-            found.append(f" discard {' '.join(map(word, patterns))}  # {rule.name}, {count}: {rule.reason}")
-    rest = [one for one in told if one.kind != NOISE]
+            if len(patterns) > _SHOWN_PATTERNS:
+                patterns = sorted({shown(path.change.path) for path in noise if path.rule == rule})[:_SHOWN_PATTERNS]
+            remarks.append(f" discard {' '.join(map(word, patterns))}  # {rule.name}, {count}: {rule.reason}")
+    rest = [path for path in unexpressed if path.kind != NOISE]
     if rest:
-        found += ["", " Not expressed:"]
+        remarks += ["", " Not expressed:"]
         for kind in _FOLDED:
-            same = [one for one in rest if one.kind == kind]
+            same = [path for path in rest if path.kind == kind]
             if same:
-                found.append(f"   {shown(same[0].change.path)} and its like, {len(same)} in all: {same[0].reason}")
-        found += [f"   {shown(one.change.path)}  {one.reason}" for one in rest if one.kind not in _FOLDED]
-    return found
+                remarks.append(f"   {shown(same[0].change.path)} and its like, {len(same)} in all: {same[0].reason}")
+        remarks += [f"   {shown(path.change.path)}  {path.reason}" for path in rest if path.kind not in _FOLDED]
+    return remarks
 
 
 def head_of(recipe: str, instance: str, reference: str, tag: str, now: float) -> list[str]:
-    """The first comments of a recipe."""
+    """Return the first comments of a recipe."""
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
     return [
-        f"{recipe} - what was changed by hand in the instance {instance}, which is the image {tag}",
-        f"Written by `envbuild commit {instance}` on {day}. It runs {reference}, which was this image on that day:",
+        f"{recipe} - the changes made by hand in the instance {instance}, which is now the image {tag}",
+        f"Written by `envbuild commit {instance}` on {day}. The instance runs {reference}, which was this image:",
     ]
 
 
 def refuse_to_overwrite(folder: str, stem: str) -> None:
-    """Raises InTheWay where something would be replaced."""
+    """Raise InTheWay if something would be replaced."""
     for name in names_of(stem):
         if os.path.lexists(os.path.join(folder, name)):
             raise InTheWay(os.path.join(folder, name))
 
 
 def names_of(stem: str) -> tuple[str, ...]:
-    """All that may be written for a recipe that is called so."""
+    """Return all names that may be written for a recipe with this name."""
     return (f"{stem}.env", f"{stem}.files", f"{stem}.odd")
 
 
-def lay_out(store: Store, folder: str, laid: Iterable[RecipeFile]) -> None:
-    """Writes the files that lines copy into a folder. What was for its owner's eyes alone is so here."""
+def write_files(store: Store, folder: str, files: Iterable[RecipeFile]) -> None:
+    """Write the files that lines copy into a directory. A file that only its owner could read stays so."""
     with Folder(folder) as top:
-        for one in laid:
-            entry = one.entry
-            # Folders get the mode that git gives them, whatever the umask is.
-            with top.below(os.fsdecode(one.place)) as (at, name):
+        for recipe_file in files:
+            entry = recipe_file.entry
+            # Directories get the mode that git gives them, whatever the umask is.
+            with top.below(os.fsdecode(recipe_file.place)) as (at, name):
                 if entry.kind == LINK:
                     at.symlink(entry.target, name)
                 elif entry.kind == FILE:
@@ -116,7 +120,7 @@ def lay_out(store: Store, folder: str, laid: Iterable[RecipeFile]) -> None:
 
 
 def move_out(stage: str, folder: str, stem: str) -> None:
-    """Moves what was written in `stage` into the folder beside it, in the place of what may be there."""
+    """Move the files in `stage` into `folder`, replacing existing ones."""
     for name in names_of(stem):
         target = os.path.join(folder, name)
         if os.path.isdir(target) and not os.path.islink(target):

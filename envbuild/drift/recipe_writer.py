@@ -1,7 +1,7 @@
-"""Writes the lines that lead from an image to an instance, packages before accounts before files.
+"""The writer of the lines that turn an image into an instance: packages before accounts before files.
 
-Nothing is foretold where it can be tried: each kind of line is built as soon as it is written, and the next kind is
-written for what still differs then. A line that can't be built is dropped, and files do its work.
+Nothing is predicted that can be tried: each kind of line is built as soon as it is written, and the next kind is
+written for the differences that are left. A line that can't be built is dropped, and files replace it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from envbuild.drift.package_lines import PackageLines, apt_line
 from envbuild.drift.recipe_text import Dropped
 from envbuild.drift.script_lines import SCRIPT, TOOLS
 from envbuild.drift.statement_text import Line, has, programs
-from envbuild.drift.trial_build import Builder
-from envbuild.drift.unexpressed import Teller, Told, environments_of
+from envbuild.drift.trial_build import TrialBuild
+from envbuild.drift.unexpressed import OTHER, ExpressionRules, Unexpressed, environments_of
 from envbuild.errors import EnvbuildError, Interrupted
 from envbuild.history.compare import Comparison
 from envbuild.history.package_changes import PackageChange, package_changes
@@ -29,27 +29,27 @@ from envbuild.tree.diff import Change, diff, expanded
 from envbuild.tree.entry import Digest, Entry
 from envbuild.tree.lookup import lookup
 
-MOST_SINGLE_TRIES = 20
-"""Packages that are tried one by one where all of them together can't be installed."""
-_LONGEST_REASON = 300
+MAX_SINGLE_TRIES = 20
+"""Packages that are tried one by one if they can't be installed together."""
+_MAX_REASON = 300
 _ADDRESS = re.compile(r"[a-z]+://\S+")
 
 
-class Written(Record):
-    """The lines, what they copy, what was dropped, and what they leave other than the instance has it. `tree` is what
-    they give, None where that was not tried."""
+class RecipeLines(Record):
+    """The lines, the files that they copy, the lines that were dropped, and the paths that still differ from the
+    instance. `tree` is the tree that they build, None if they were not tried."""
 
     lines: tuple[Line, ...]
     plan: FilePlan
     dropped: tuple[Dropped, ...]
-    told: tuple[Told, ...]
+    unexpressed: tuple[Unexpressed, ...]
     tree: Digest | None
 
 
 class Writer:
-    """Writes for one instance, whose tree is `target` and whose image has `tree` and `facts`. `say` is told what
-    happens meanwhile. `may_fetch` is asked before anything is fetched, with the lines that want it: what packages there
-    are is what the instance says of itself."""
+    """The writer for one instance, whose tree is `target` and whose image has `tree` and `facts`. `report` gets the
+    progress. `may_fetch` is called with the lines that would fetch something before that happens: which packages there
+    are is the instance's own claim."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Writer:
         target: Digest,
         facts: Facts,
         stem: str,
-        teller: Teller,
-        say: Callable[[str], None],
+        rules: ExpressionRules,
+        report: Callable[[str], None],
         may_fetch: Callable[[list[str]], bool],
     ) -> None:
         self._store = store
@@ -67,93 +67,92 @@ class Writer:
         self._target = target
         self._facts = facts
         self._stem = stem
-        self._teller = teller
-        self._say = say
+        self._rules = rules
+        self._report = report
         self._may_fetch = may_fetch
         self._lines: list[Line] = []
         self._dropped: list[Dropped] = []
 
-    def write(self, builder: Builder) -> Written:
-        """The lines, built. Raises what a build raises if not even files can be."""
-        self._packages(builder)
-        self._accounts(builder)
+    def write(self, trial: TrialBuild) -> RecipeLines:
+        """Write the lines and build them. Raises what a build raises if not even copies of files can be built."""
+        self._packages(trial)
+        self._accounts(trial)
         plan = self._files(self._tree, self._expressed(self._tree))
         if plan.files:
-            self._say(f"copying {len(plan.files)} files and links")
-        builder.lay_out(plan.files)
-        tree, plan = self._built(builder, plan)
-        told = []
-        for change, why in self._teller.between(tree, self._target):
-            told.append(why or Told(change, "other"))
-        return Written((*self._lines, *plan.lines), plan, tuple(self._dropped), tuple(told), tree)
+            self._report(f"copying {len(plan.files)} files and links")
+        trial.write_files(plan.files)
+        tree, plan = self._built(trial, plan)
+        left = self._rules.between(tree, self._target)
+        unexpressed = tuple(reason or Unexpressed(change, OTHER) for change, reason in left)
+        return RecipeLines((*self._lines, *plan.lines), plan, tuple(self._dropped), unexpressed, tree)
 
-    def write_untried(self, comparison: Comparison) -> Written:
-        """The lines as they should be; `comparison` is of the image and the instance."""
-        changes = [one.change for one in comparison.packages]
+    def write_untried(self, comparison: Comparison) -> RecipeLines:
+        """Write the lines without building them; `comparison` is of the image and the instance."""
+        changes = [difference.change for difference in comparison.packages]
         self._lines += self._package_lines(changes)
-        told: list[Told] = []
+        unexpressed: list[Unexpressed] = []
         rest = []
         for change in comparison.rest:
-            why = self._teller.told(change)
-            if why is None:
+            reason = self._rules.unexpressed(change)
+            if reason is None:
                 rest.append(change)
             else:
-                told.append(why)
+                unexpressed.append(reason)
         plan = self._files(self._tree, rest)
-        return Written((*self._lines, *plan.lines), plan, (), tuple(told), None)
+        return RecipeLines((*self._lines, *plan.lines), plan, (), tuple(unexpressed), None)
 
     # Packages
 
     def _package_lines(self, changes: list[PackageChange]) -> list[Line]:
         lines = PackageLines(self._store, self._target, self._facts, changes)
-        asked = lines.apt(automatic=False)
+        requested = lines.apt(automatic=False)
         removed = lines.removed()
-        found = [apt_line(asked)] if asked else []
-        return [*found, *([removed] if removed else []), *lines.python(), *lines.node()]
+        installed = [apt_line(requested)] if requested else []
+        return [*installed, *([removed] if removed else []), *lines.python(), *lines.node()]
 
-    def _packages(self, builder: Builder) -> None:
+    def _packages(self, trial: TrialBuild) -> None:
         left = self._left()
         if not left:
             return
         lines = self._of(left)
-        wanting = self._fetching(lines)
-        if wanting and not self._may_fetch([line.text for line in wanting]):
-            self._dropped += [Dropped(line, "nothing was to be fetched") for line in wanting]
-            self._without_fetching(builder, lines)
+        fetching = self._fetching(lines)
+        if fetching and not self._may_fetch([line.text for line in fetching]):
+            self._dropped += [Dropped(line, "fetching was not allowed") for line in fetching]
+            self._without_fetching(trial, lines)
             return
-        self._try_apt(builder, lines.apt(automatic=False))
-        # What came along with packages that somebody asked for comes along again, unless it was only recommended.
-        self._try_apt(builder, self._of(self._left()).apt(automatic=True))
+        self._try_apt(trial, lines.apt(automatic=False))
+        # Dependencies of requested packages are installed again by apt, unless they were only recommended.
+        self._try_apt(trial, self._of(self._left()).apt(automatic=True))
         removed = self._of(self._left()).removed()
         if removed is not None:
-            self._try(builder, removed)
-        self._teller.debian = any(one.any.kind == DPKG for one in left) and not any(
-            one.any.kind == DPKG for one in self._left()
+            self._try(trial, removed)
+        self._rules.debian = any(change.package.kind == DPKG for change in left) and not any(
+            change.package.kind == DPKG for change in self._left()
         )
         for line in self._of(self._left()).python():
-            self._try(builder, line)
+            self._try(trial, line)
         for line in self._of(self._left()).node():
-            self._try(builder, line)
-        places = {one.any.where.partition("/lib/python3")[0] for one in left if one.any.where}
+            self._try(trial, line)
+        places = {change.package.where.partition("/lib/python3")[0] for change in left if change.package.where}
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
-        self._teller.environments = environments_of(self._store, self._target, sorted(filled))
+        self._rules.environments = environments_of(self._store, self._target, sorted(filled))
 
     def _fetching(self, lines: PackageLines) -> list[Line]:
-        """The lines for whose packages something would be fetched."""
-        asked = [*lines.apt(automatic=False), *lines.apt(automatic=True)]
+        """Return the lines whose packages would be fetched."""
+        apt = [*lines.apt(automatic=False), *lines.apt(automatic=True)]
         python = [line for line in lines.python() if line.text.startswith("pip(")]
-        return [*([apt_line(asked)] if asked else []), *python, *lines.node()]
+        return [*([apt_line(apt)] if apt else []), *python, *lines.node()]
 
-    def _without_fetching(self, builder: Builder, lines: PackageLines) -> None:
+    def _without_fetching(self, trial: TrialBuild, lines: PackageLines) -> None:
         removed = lines.removed()
         if removed is not None:
-            self._try(builder, removed)
+            self._try(trial, removed)
         for line in lines.python():
             if not line.text.startswith("pip("):
-                self._try(builder, line)
+                self._try(trial, line)
 
     def _left(self) -> list[PackageChange]:
-        return list(package_changes(self._store, self._changes()).found)
+        return list(package_changes(self._store, self._changes()).changes)
 
     def _changes(self) -> list[Change]:
         return list(expanded(self._store.trees, diff(self._store.trees, self._tree, self._target)))
@@ -161,22 +160,22 @@ class Writer:
     def _of(self, changes: list[PackageChange]) -> PackageLines:
         return PackageLines(self._store, self._target, self._facts, changes)
 
-    def _try_apt(self, builder: Builder, words: list[str]) -> None:
-        if not words or self._try(builder, apt_line(words), drop=len(words) == 1):
+    def _try_apt(self, trial: TrialBuild, words: list[str]) -> None:
+        if not words or self._try(trial, apt_line(words), drop=len(words) == 1):
             return
         if len(words) == 1:
             return
-        if len(words) > MOST_SINGLE_TRIES:
-            self._try(builder, apt_line(words))
+        if len(words) > MAX_SINGLE_TRIES:
+            self._try(trial, apt_line(words))
             return
-        for one in words:
-            self._try(builder, apt_line([one]))
+        for package in words:
+            self._try(trial, apt_line([package]))
 
-    def _try(self, builder: Builder, line: Line, *, drop: bool = True) -> bool:
-        """Builds one more line; keeps it if that goes well, and says whether."""
-        self._say(f"building {' '.join(line.text.split())}")
+    def _try(self, trial: TrialBuild, line: Line, *, drop: bool = True) -> bool:
+        """Build one more line, keep it if that succeeds, and return whether it did."""
+        self._report(f"building {' '.join(line.text.split())}")
         try:
-            self._tree = builder.tree([*self._lines, line])
+            self._tree = trial.tree([*self._lines, line])
         except Interrupted:
             raise
         except EnvbuildError as error:
@@ -188,14 +187,14 @@ class Writer:
 
     # Accounts and files
 
-    def _accounts(self, builder: Builder) -> None:
+    def _accounts(self, trial: TrialBuild) -> None:
         before, after = read_databases(self._store, self._tree), read_databases(self._store, self._target)
         shell = "/bin/bash" if has(self._store, self._tree, "bin/bash") else "/bin/sh"
         for line in account_lines(before, after, shell):
-            self._try(builder, line)
+            self._try(trial, line)
 
     def _expressed(self, tree: Digest) -> list[Change]:
-        return [change for change, why in self._teller.between(tree, self._target) if why is None]
+        return [change for change, reason in self._rules.between(tree, self._target) if reason is None]
 
     def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> FilePlan:
         names = Names(read_databases(self._store, tree))
@@ -206,9 +205,9 @@ class Writer:
 
         return plan_files(changes, self._stem, names, self._facts.user, at, script=script)
 
-    def _built(self, builder: Builder, plan: FilePlan) -> tuple[Digest, FilePlan]:
+    def _built(self, trial: TrialBuild, plan: FilePlan) -> tuple[Digest, FilePlan]:
         try:
-            return builder.tree([*self._lines, *plan.lines]), plan
+            return trial.tree([*self._lines, *plan.lines]), plan
         except Interrupted:
             raise
         except EnvbuildError as error:
@@ -217,7 +216,7 @@ class Writer:
                 raise
             self._dropped += [Dropped(line, _reason(error)) for line in scripts]
             plan = plan.replace(lines=tuple(line for line in plan.lines if line not in scripts))
-            return builder.tree([*self._lines, *plan.lines]), plan
+            return trial.tree([*self._lines, *plan.lines]), plan
 
 
 def _fills(line: Line, place: str) -> bool:
@@ -225,5 +224,5 @@ def _fills(line: Line, place: str) -> bool:
 
 
 def _reason(error: EnvbuildError) -> str:
-    # Addresses of a mirror are nobody's business who reads the recipe.
-    return _ADDRESS.sub("(an address)", " ".join(error.message.split()))[:_LONGEST_REASON]
+    # Whoever reads the recipe must not see the addresses of this machine's mirrors.
+    return _ADDRESS.sub("(an address)", " ".join(error.message.split()))[:_MAX_REASON]

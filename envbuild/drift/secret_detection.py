@@ -1,4 +1,5 @@
-"""Files that look like keys or passwords: they are not written beside a recipe, which goes to git, unless asked for."""
+"""The detection of files that look like keys or passwords: they are not written beside a recipe, which goes into git,
+unless the user asks for it."""
 
 from __future__ import annotations
 
@@ -17,16 +18,16 @@ _NAMED = re.compile(
 )
 _KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _OWN_NAME = re.compile(rb".*(?:key|secret|passw|token|credential|\.pem)[^/]*", re.IGNORECASE | re.DOTALL)
-_LONGEST = 1 << 20
+_MAX_READ = 1 << 20
 
 
 def looks_secret(store: Store, path: bytes, entry: Entry) -> bool:
-    """Whether a file seems to be a secret: by its place, by what a private key begins with, or by a name that says so
-    where nobody but its owner may read it."""
+    """Return whether a file seems to be a secret: by its path, by the first line of a private key, or by a telling name
+    if only its owner may read it."""
     if entry.kind != FILE:
         return False
     if _NAMED.fullmatch(path):
         return True
     if not entry.mode & 0o077 and _OWN_NAME.fullmatch(path.rpartition(b"/")[2]):
         return True
-    return entry.size <= _LONGEST and _KEY.search(store.objects.read(entry)) is not None
+    return entry.size <= _MAX_READ and _KEY.search(store.objects.read(entry)) is not None

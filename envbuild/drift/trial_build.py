@@ -1,4 +1,4 @@
-"""Builds recipes that are being written, to see what they give: steps are kept, images, tags and locks are not."""
+"""Trial builds of a recipe that is being written, to see its tree: steps are kept, images, tags and locks are not."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from envbuild.build.build import build
 from envbuild.build.context import IGNORE_FILE, MOST_IGNORED
 from envbuild.build.events import Emit
-from envbuild.build.project import UnreadableFile, read_inside
+from envbuild.build.recipe_files import UnreadableFile, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.drift.file_lines import RecipeFile
-from envbuild.drift.recipe_text import lay_out, recipe_text
+from envbuild.drift.recipe_text import recipe_text, write_files
 from envbuild.drift.statement_text import Line
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
 
-class Builder:
-    """Builds lines on one image, in a folder of its own beside where the recipe will lie."""
+class TrialBuild:
+    """A builder of lines on one image, in a directory beside the recipe's final place."""
 
     def __init__(self, store: Store, base: Digest, folder: str, stem: str, request: BuildRequest, emit: Emit) -> None:
         self._store = store
@@ -27,23 +27,23 @@ class Builder:
         self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False, own_sources=True)
         self._emit = emit
         self._folder = folder
-        # What it leaves out it would leave out of the recipe's folder, too.
-        ignored = os.path.join(os.path.dirname(folder), IGNORE_FILE)
-        if os.path.lexists(ignored):
-            above = os.path.realpath(os.path.dirname(ignored))
+        # The recipe's directory has the same patterns.
+        ignore_file = os.path.join(os.path.dirname(folder), IGNORE_FILE)
+        if os.path.lexists(ignore_file):
+            above = os.path.realpath(os.path.dirname(ignore_file))
             try:
-                content = read_inside(above, ignored, MOST_IGNORED)
+                content = read_inside(above, ignore_file, MOST_IGNORED)
             except OSError as error:
-                raise UnreadableFile(ignored, error.strerror or str(error)) from error
+                raise UnreadableFile(ignore_file, error.strerror or str(error)) from error
             with open(os.path.join(folder, IGNORE_FILE), "xb") as target:
                 target.write(content)
 
     def tree(self, lines: Sequence[Line]) -> Digest:
-        """The tree that the lines give. Raises what a build raises."""
+        """Build the lines and return their tree. Raises what a build raises."""
         with open(self._request.path, "w", encoding="utf-8") as file:
             file.write(recipe_text([], self._base, lines, (), ()))
         return build(self._request, self._store, self._emit).tree
 
-    def lay_out(self, laid: Sequence[RecipeFile]) -> None:
-        """Writes the files that lines copy."""
-        lay_out(self._store, self._folder, laid)
+    def write_files(self, files: Sequence[RecipeFile]) -> None:
+        """Write the files that lines copy."""
+        write_files(self._store, self._folder, files)

@@ -1,11 +1,11 @@
-"""What lines do not express, and why: sorted by what a reader can do about it."""
+"""The changes that lines do not express, each with a reason."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
-from envbuild.drift.ignore_rules import Noise, Rule, is_directory
+from envbuild.debian.left_behind import is_state
+from envbuild.drift.ignore_rules import IgnoreRules, Rule, is_directory
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.statement_text import text_of
 from envbuild.images.accounts import MAX_BYTES
@@ -28,24 +28,24 @@ NOISE, SECRET, KIND, GIT, ATTRIBUTES, RECORD, SCRIPT, ACCOUNTS, OTHER = (
 )
 REASONS = {
     SECRET: "looks like a key or a password",
-    KIND: "only files, folders and links can be copied",
-    GIT: "git keeps no folder .git beside a recipe",
+    KIND: "only files, directories and links can be copied",
+    GIT: "git does not track a directory named .git",
     ATTRIBUTES: "no statement sets extended attributes",
     RECORD: "the package manager's own record of the same packages",
-    SCRIPT: "the form in which pip and envbuild start a program differs",
+    SCRIPT: "pip and envbuild write scripts that start a program differently",
     ACCOUNTS: "the same users and groups, in another order or with an empty comment",
-    OTHER: "the lines give something else here",
+    OTHER: "the lines build something else here",
 }
-_RECORDS = re.compile(rb"var/lib/(?:dpkg|apt|ucf|pam)/")
 _PASSWORDS = (b"etc/shadow", b"etc/gshadow")
 _ACCOUNTS = (b"etc/passwd", b"etc/group")
 _PYTHON_RECORDS = (b"/RECORD", b"/INSTALLER", b"/REQUESTED", b"/direct_url.json")
-_LONGEST_SCRIPT = 1000
-"""Bytes that a script has at most which only starts a program of a Python package."""
+_MAX_SCRIPT = 1000
+"""Bytes of a script that only starts a program of a Python package."""
 
 
-class Told(Record):
-    """A path that the lines leave other than the instance has it: `kind` is one of those above, `rule` the noise's."""
+class Unexpressed(Record):
+    """A path on which the lines and the instance differ. `kind` is one of those above, `rule` is the rule if it is
+    noise."""
 
     change: Change
     kind: str
@@ -53,51 +53,51 @@ class Told(Record):
 
     @property
     def reason(self) -> str:
-        """In words."""
+        """The reason in words."""
         return f"{self.rule.name}: {self.rule.reason}" if self.rule is not None else REASONS[self.kind]
 
 
-class Teller:
-    """Tells which changes are not to be expressed. `secrets` says whether secrets are; `environments` are the virtual
-    environments that a line fills; with `debian` a line brings the same Debian packages."""
+class ExpressionRules:
+    """The rules for changes that should not be expressed. With `secrets`, secrets are expressed; `environments` are the
+    virtual environments that a line fills; with `debian`, a line installs the same Debian packages."""
 
-    def __init__(self, store: Store, noise: Noise, *, secrets: bool) -> None:
+    def __init__(self, store: Store, noise: IgnoreRules, *, secrets: bool) -> None:
         self._store = store
         self._noise = noise
         self._secrets = secrets
         self.environments: tuple[str, ...] = ()
         self.debian = False
 
-    def between(self, lines: Digest, instance: Digest) -> Iterator[tuple[Change, Told | None]]:
-        """All changes from the tree that lines give to an instance's, each with why it is not to be expressed. Those of
-        times alone are not among them."""
+    def between(self, lines: Digest, instance: Digest) -> Iterator[tuple[Change, Unexpressed | None]]:
+        """Yield all changes from the tree of the lines to an instance's, each with the reason not to express it, None
+        if it should be. Changes of times only are left out."""
         for change in expanded(self._store.trees, diff(self._store.trees, lines, instance)):
             if aspects(change) != ("time",):
-                yield change, self.told(change)
+                yield change, self.unexpressed(change)
 
-    def told(self, change: Change) -> Told | None:
-        """Why a change is not to be expressed, None if it is."""
+    def unexpressed(self, change: Change) -> Unexpressed | None:
+        """Return why a change should not be expressed, None if it should be."""
         rule = self._noise.rule(change.path, is_directory(change))
         if rule is not None and not rule.derived:
-            return Told(change, NOISE, rule)
+            return Unexpressed(change, NOISE, rule)
         after = change.after
         if change.path in _PASSWORDS and not self._secrets:
-            return Told(change, SECRET)
+            return Unexpressed(change, SECRET)
         if after is not None and not self._secrets and looks_secret(self._store, change.path, after):
-            return Told(change, SECRET)
+            return Unexpressed(change, SECRET)
         if after is not None and after.kind not in (FILE, DIRECTORY, LINK):
-            return Told(change, KIND)
+            return Unexpressed(change, KIND)
         if after is not None and b".git" in change.path.split(b"/"):
-            return Told(change, GIT)
+            return Unexpressed(change, GIT)
         if set(aspects(change)) - {"time"} == {"xattrs"}:
-            return Told(change, ATTRIBUTES)
-        if self.debian and _RECORDS.match(change.path):
-            return Told(change, RECORD)
+            return Unexpressed(change, ATTRIBUTES)
+        if self.debian and is_state(change.path.decode("utf-8", "surrogateescape")):
+            return Unexpressed(change, RECORD)
         if change.path in _ACCOUNTS and self._same_accounts(change):
-            return Told(change, ACCOUNTS)
-        if self._is_pythons(change):
+            return Unexpressed(change, ACCOUNTS)
+        if self._is_python_file(change):
             kind = RECORD if change.path.endswith(_PYTHON_RECORDS) else SCRIPT
-            return Told(change, kind)
+            return Unexpressed(change, kind)
         return None
 
     def _same_accounts(self, change: Change) -> bool:
@@ -108,21 +108,21 @@ class Teller:
             return False
         return same_accounts(self._store.objects.read(before), self._store.objects.read(after))
 
-    def _is_pythons(self, change: Change) -> bool:
+    def _is_python_file(self, change: Change) -> bool:
         path = change.path.decode("utf-8", "surrogateescape")
-        if not any(path.startswith(f"{one}/") for one in self.environments):
+        if not any(path.startswith(f"{folder}/") for folder in self.environments):
             return False
         if ".dist-info/" in path:
             return change.path.endswith(_PYTHON_RECORDS)
         before, after = change.before, change.after
         if before is None or after is None or before.kind != FILE or after.kind != FILE:
             return False
-        if not path.rpartition("/")[0].endswith("/bin") or max(before.size, after.size) > _LONGEST_SCRIPT:
+        if not path.rpartition("/")[0].endswith("/bin") or max(before.size, after.size) > _MAX_SCRIPT:
             return False
         text = self._store.objects.read(after).decode("utf-8", "replace")
         return text.startswith("#!") and " import " in text and "sys.exit(" in text
 
 
 def environments_of(store: Store, tree: Digest, folders: Iterable[str]) -> tuple[str, ...]:
-    """Those of the folders that are virtual environments, without a slash at the beginning."""
-    return tuple(one for one in folders if text_of(store, tree, f"{one}/pyvenv.cfg") is not None)
+    """Return those of the directories (without a leading slash) that are virtual environments."""
+    return tuple(folder for folder in folders if text_of(store, tree, f"{folder}/pyvenv.cfg") is not None)

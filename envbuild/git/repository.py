@@ -56,9 +56,9 @@ class NothingInCommon(UsageError):
 class OtherWorkTree(UsageError):
     """A repository whose working tree is not the directory that its `.git` lies in."""
 
-    def __init__(self, folder: str, other: str) -> None:
+    def __init__(self, folder: str, worktree: str) -> None:
         super().__init__(
-            f"the repository of {folder} says that its files lie in {other}",
+            f"the repository of {folder} says that its files lie in {worktree}",
             "see git config core.worktree, and whether a directory inside looks like a repository",
         )
 

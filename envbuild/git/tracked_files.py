@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
-FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
-"""The modes that git knows."""
+LINK, SUBMODULE = 0o120000, 0o160000
+"""The modes that git gives links and submodules."""
 MAX_FILES = 500_000
 MAX_DEPTH = 400
 MAX_NAME = 255

@@ -1,4 +1,5 @@
-"""Why a file of an image is as it is: the statement that made it, who wrote that, whose file it is, and since when."""
+"""The reasons for a path of an image: the statement that made it, its author, the package that owns it, and since
+when."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from envbuild.errors import EnvbuildError
-from envbuild.history.build_commits import Commits, build_of
+from envbuild.history.build_commits import BuildCommits, build_of
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
 from envbuild.store.image_reference import parse_reference
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Maker(Record):
-    """What a tree on the way to an image was made by: a base (`text` begins with `from`, no place), or a statement with
-    its place `file:line`, in the image (a digest) of whose build it is."""
+    """A base (`text` begins with `from`, without a place) or a statement (with its place `file:line`) that made `tree`
+    on the way to an image. `image` is the digest of the image whose build it belongs to."""
 
     image: Digest
     stage: str
@@ -37,16 +38,16 @@ class Maker(Record):
 
 
 class Touch(Record):
-    """A maker that did something to the path: `verb` is made, changed or removed."""
+    """A maker that changed the path: `verb` is made, changed or removed."""
 
     verb: str
     maker: Maker
 
 
-class Reasons(Record):
-    """All that is known of one path: `touches` in the order of the build, the last made it what it is (empty where the
-    store no longer has the trees between); `author` None where git does not know the line, and `uncommitted` then says
-    whether it was in no commit; `since` the oldest entry of the history from which on it is as it is."""
+class Blame(Record):
+    """The reasons for one path. `touches` are in the order of the build, the last one made it what it is (empty if the
+    store no longer has the trees in between). `author` is None if git does not know the line, and `uncommitted` then
+    says whether it was in no commit. `since` is the oldest entry of the history since which it has not changed."""
 
     entry: Entry
     touches: tuple[Touch, ...]
@@ -57,44 +58,44 @@ class Reasons(Record):
     back: int
 
 
-def why(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> Reasons:
-    """Why `entry` at the true `path` of the image is as it is. `reference` is how the user called the image: if that is
-    a name, it is the history of this name that tells since when."""
+def blame(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> Blame:
+    """Return the reasons for `entry` at the resolved `path` of the image. `reference` is the image as the user wrote
+    it: if it is a name, `since` comes from the history of this name."""
     touches = tuple(_touches(store, image, path))
     author, uncommitted = None, False
     if touches and touches[-1].maker.file:
         author, uncommitted = _author(store, touches[-1].maker)
     since, back = _since(store, image, reference, path, entry)
     owner = owner_of(store, image.tree, path.decode("utf-8", "surrogateescape"))
-    return Reasons(entry, touches, owner, author, uncommitted, since, back)
+    return Blame(entry, touches, owner, author, uncommitted, since, back)
 
 
 def makers(store: Store, image: Image) -> list[Maker]:
-    """What made the image, the base first: along the stages, recipes and images that it is built on."""
+    """Return what made the image, the base first, following the stages, recipes and images that it is built on."""
     stages = image.known.get("stages", [])
     return _makers(store, image, stages, stages[-1]["stage"]) if stages else []
 
 
 def _makers(store: Store, image: Image, stages: list[dict[str, Any]], name: str) -> list[Maker]:
-    stage = next(one for one in stages if one["stage"] == name)
+    stage = next(stage for stage in stages if stage["stage"] == name)
     kind, _, argument = stage["origin"].partition(" ")
-    found: list[Maker] = []
+    below: list[Maker] = []
     if kind == "stage":
-        found = _makers(store, image, stages, argument)
+        below = _makers(store, image, stages, argument)
     else:
-        below = None
+        base = None
         if kind == "image":
-            below = store.images.get(argument.removeprefix("sha256:"))
+            base = store.images.get(argument.removeprefix("sha256:"))
         elif kind == "recipe":
-            below = store.images.of_tree(stage["tree"])
-        if below is not None and below.digest != image.digest:
-            found = makers(store, below)
-    if not found:
-        found = [Maker(image.digest, name, f"from {stage['base']}", "", 0, stage["tree"])]
+            base = store.images.of_tree(stage["tree"])
+        if base is not None and base.digest != image.digest:
+            below = makers(store, base)
+    if not below:
+        below = [Maker(image.digest, name, f"from {stage['base']}", "", 0, stage["tree"])]
     steps = [step for step in stage["steps"] if step["kind"] != "test"]
     return [
-        *found,
-        *(Maker(image.digest, name, one["text"], one["file"], one["line"], one["tree"]) for one in steps),
+        *below,
+        *(Maker(image.digest, name, step["text"], step["file"], step["line"], step["tree"]) for step in steps),
     ]
 
 
@@ -103,29 +104,30 @@ def _touches(store: Store, image: Image, path: bytes) -> Iterator[Touch]:
     for maker in makers(store, image):
         if not store.trees.has(maker.tree):
             continue
-        now = _seen(store, maker.tree, path)
+        now = _entry_at(store, maker.tree, path)
         if now != before:
             yield Touch("made" if before is None else "removed" if now is None else "changed", maker)
         before = now
 
 
-def _seen(store: Store, tree: Digest, path: bytes) -> Entry | None:
-    """What the tree has at the path; of a folder only what is its own."""
+def _entry_at(store: Store, tree: Digest, path: bytes) -> Entry | None:
+    """Return the tree's entry at the path; of a directory only its own attributes."""
     entry = lookup(store.trees, tree, path, follow=False)
     return own(entry) if entry is not None and entry.kind == DIRECTORY else entry
 
 
 def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
-    """Who wrote the statement, by the commit of the build that made the image; and whether it was in none."""
+    """Return the author of the statement, from the commit of the build that made the image; and whether it was
+    uncommitted."""
     built = build_of(store, maker.image)
     if built is None:
         return None, False
     known = built.known
-    # The statement may stand in a file that the recipe includes.
+    # The statement may be in a file that the recipe includes.
     inner = os.path.relpath(maker.file, os.path.dirname(known.get("recipe", "")) or ".")
     path = os.path.normpath(os.path.join(os.path.dirname(known.get("file", "")), inner))
     first = maker.text.strip().partition("\n")[0].strip()
-    with Commits() as commits:
+    with BuildCommits() as commits:
         commit, committed = commits.of(built)
         repository = commits.repository(known.get("root", ""))
         if repository is None or not commit:
@@ -141,7 +143,7 @@ def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
 
 
 def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> tuple[HistoryEntry | None, int]:
-    """The oldest entry of the name's history from which on the path has been as it is, and how far back that is."""
+    """Return the oldest entry of the name's history since which the path has not changed, and how far back it is."""
     parsed = parse_reference(reference)
     if parsed is None or store.tags.length(parsed.name, parsed.tag) == 0:
         tag = next(iter(store.tags.all(image.digest)), None)
@@ -155,16 +157,16 @@ def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry
     at = 0
     begun = False
     same: dict[Digest, bool] = {}
-    for back, one in enumerate(store.tags.history(*name)):
-        if not begun and one.image != image.digest:
+    for back, move in enumerate(store.tags.history(*name)):
+        if not begun and move.image != image.digest:
             continue
         begun = True
-        if one.image is None:
+        if move.image is None:
             break
-        if one.image not in same:
-            other = store.images.get(one.image)
-            same[one.image] = other is not None and _seen(store, other.tree, path) == wanted
-        if not same[one.image]:
+        if move.image not in same:
+            earlier = store.images.get(move.image)
+            same[move.image] = earlier is not None and _entry_at(store, earlier.tree, path) == wanted
+        if not same[move.image]:
             break
-        since, at = one, back
+        since, at = move, back
     return since, at

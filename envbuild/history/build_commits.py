@@ -1,4 +1,4 @@
-"""The git commit of a build: the one that it was made from, or that it was committed in soon after."""
+"""The git commit of a build: the one that it was built from, or the later one that has its lock."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def build_of(store: Store, image: Digest) -> HistoryEntry | None:
-    """The last build in a repository that came to this image."""
+    """Return the last build in a repository that made this image."""
     moves = store.tags.moves_to(image)
-    return next((one for one in moves if one.action == BUILD and "file" in one.known), None)
+    return next((move for move in moves if move.action == BUILD and "file" in move.known), None)
 
 
-class Commits:
-    """Finds commits in the repositories that builds were made in, where these are still there."""
+class BuildCommits:
+    """A finder of commits in the repositories of builds, if these still exist. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._locks: dict[tuple[str, str], LockCommits | None] = {}
@@ -38,14 +38,14 @@ class Commits:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one in self._locks.values():
-            if one is not None:
-                one.close()
+        for commits in self._locks.values():
+            if commits is not None:
+                commits.close()
 
     def of(self, build: HistoryEntry) -> tuple[str, bool]:
-        """(commit, whether it has the recipe as it was built); ("", False) where there is no repository.
+        """Return (commit, whether it has the recipe as it was built); ("", False) without a repository.
 
-        Of a build from changes that were not committed, it is the commit whose lock has the image, if there is one.
+        For a build from uncommitted changes, it is the commit whose lock has the image, if there is one.
         """
         known = build.known
         if not known.get("file"):
@@ -57,9 +57,9 @@ class Commits:
         return (later, True) if later else (str(known.get("commit", "")), False)
 
     def repository(self, root: str) -> Repository | None:
-        """The repository of a build, or the one that we are in if that is gone."""
+        """Return the repository of a build, or the current one if that is gone."""
         if root not in self._repositories:
-            from envbuild.git.repository import Repository  # subprocess: only where git is asked
+            from envbuild.git.repository import Repository  # subprocess: only if git is needed
 
             try:
                 self._repositories[root] = Repository(root if os.path.isdir(root) else ".")

@@ -1,4 +1,4 @@
-"""How the contents of two files differ, for a reader: line by line, or by what kind of file they are."""
+"""The difference of two file contents for a reader: line by line, or as descriptions of two kinds of file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Entry
 
-LARGEST_TEXT = 4_000_000
-"""Bytes beyond which a text is not compared line by line."""
+MAX_TEXT = 4_000_000
+"""Bytes of a text that is compared line by line."""
 _HEAD = 8_000
 _NM_MEMORY, _NM_SECONDS = 1 << 30, 20
-LARGEST_PROGRAM = 256 << 20
-"""Bytes beyond which nm is not asked for a program's symbols."""
+MAX_PROGRAM = 256 << 20
+"""Bytes of a program whose symbols are compared."""
 _CONTEXT = 3
 _SHOWN_SYMBOLS = 12
 _MAGIC = (
@@ -36,27 +36,25 @@ _MAGIC = (
 
 
 class NotInStore(UsageError):
-    """Contents of an image that the store doesn't have."""
+    """An image whose contents the store does not have."""
 
     def __init__(self, label: str) -> None:
-        super().__init__(
-            f"{label} is not in this store, only its lock is known", "build it, then its files can be compared"
-        )
+        super().__init__(f"{label} is not in this store, only its lock is known", "build it to compare its files")
 
 
 class SameThere(UsageError):
-    """A path that was asked for does not differ."""
+    """A path without a difference that was named by the user."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"nothing differs at {path}", "envbuild diff --files lists all that does")
+        super().__init__(f"nothing differs at {path}", "list all differences: envbuild diff --files")
 
 
 def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
-    """The lines of a diff of all contents that differ at `path` or below it. Raises NotInStore and SameThere."""
+    """Return the lines of a diff of all contents that differ at `path` or below it. Raises NotInStore and SameThere."""
     if not comparison.whole:
-        raise NotInStore(next(one.label for one in (comparison.old, comparison.new) if one.tree is None))
+        raise NotInStore(next(operand.label for operand in (comparison.old, comparison.new) if operand.tree is None))
     wanted = path.strip("/").encode("utf-8", "surrogateescape")
-    # A record of the packages' own is no news on the whole, but may be what was asked for.
+    # A package manager's own file is left out of the whole, but shown if the user names it.
     folded = {change.path for change in comparison.records} if not wanted else set()
     chosen = [
         change
@@ -69,9 +67,10 @@ def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
 
 
 def text_changes(store: Store, change: Change) -> Iterator[str]:
-    """How one path differs: a unified diff of texts (as `diff -u` has it), else a description. Nothing for folders.
+    """Yield the difference at one path: a unified diff of texts (as `diff -u` prints it), else a description. Nothing
+    for directories.
 
-    Of a file that is too large to be compared line by line only the beginning is read.
+    Only the beginning is read of a file that is too large to be compared line by line.
     """
     path = "/" + change.path.decode("utf-8", "backslashreplace")
     before, after = _side(store, change.before), _side(store, change.after)
@@ -79,7 +78,7 @@ def text_changes(store: Store, change: Change) -> Iterator[str]:
         return
     if before is not None and after is not None and _same(before, after):
         return
-    texts = [_text(one) if one is not None else [] for one in (before, after)]
+    texts = [_text(side) if side is not None else [] for side in (before, after)]
     if None in texts:
         yield f"{path}: {_described(before)} -> {_described(after)}"
         if before is not None and after is not None:
@@ -91,11 +90,11 @@ def text_changes(store: Store, change: Change) -> Iterator[str]:
 
 
 def unified(old: list[str], new: list[str]) -> Iterator[str]:
-    """The hunks of a unified diff of two lists of lines.
+    """Yield the hunks of a unified diff of two lists of lines.
 
-    What both begin and end with is put aside first: the comparison's cost grows with the square of what is left.
+    Common lines at both ends are skipped first: the comparison's cost grows with the square of the rest.
     """
-    from envbuild.history.line_diff import grouped, opcodes  # difflib, only where texts are compared
+    from envbuild.history.line_diff import grouped, opcodes  # difflib: only if texts are compared
 
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -124,28 +123,28 @@ def _range(start: int, stop: int) -> str:
 
 
 def _side(store: Store, entry: Entry | None) -> tuple[Entry, bytes] | None:
-    """An entry with its content, of which a large one has only the beginning."""
+    """Return an entry with its content, or only the beginning of a large one; None if it has no content."""
     if entry is None or entry.kind not in (FILE, LINK):
         return None
     if entry.kind == LINK:
         return entry, entry.target
     descriptor = store.objects.open(entry)
     try:
-        return entry, os.pread(descriptor, LARGEST_TEXT if entry.size <= LARGEST_TEXT else _HEAD, 0)
+        return entry, os.pread(descriptor, MAX_TEXT if entry.size <= MAX_TEXT else _HEAD, 0)
     finally:
         os.close(descriptor)
 
 
-def _same(one: tuple[Entry, bytes], other: tuple[Entry, bytes]) -> bool:
-    if one[0].kind == other[0].kind == FILE:
-        return one[0].digest == other[0].digest
-    return one[1] == other[1]
+def _same(before: tuple[Entry, bytes], after: tuple[Entry, bytes]) -> bool:
+    if before[0].kind == after[0].kind == FILE:
+        return before[0].digest == after[0].digest
+    return before[1] == after[1]
 
 
 def _text(side: tuple[Entry, bytes]) -> list[str] | None:
-    """The lines of a text, None for other content."""
+    """Return the lines of a text, None for other content."""
     entry, content = side
-    if b"\0" in content or entry.size > LARGEST_TEXT:
+    if b"\0" in content or entry.size > MAX_TEXT:
         return None
     try:
         text = content.decode()
@@ -171,7 +170,7 @@ def _described(side: tuple[Entry, bytes] | None) -> str:
 
 
 def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
-    """What differs between two ELF files: libraries that they need, and symbols, where nm(1) is there to list them."""
+    """Yield the differences between two ELF files: needed libraries, and symbols if nm(1) is installed."""
     if any(entry.kind != FILE or entry.size > MAX_READ or head[:4] != b"\x7fELF" for entry, head in sides):
         return
     old, new = (store.objects.read(entry) for entry, _ in sides)
@@ -181,10 +180,10 @@ def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
     yield from (f"no longer needs {name}" for name in before.needed if name not in after.needed)
     yield from (f"now needs {name}" for name in after.needed if name not in before.needed)
     if shutil.which("nm") is None or shutil.which("prlimit") is None:
-        yield "symbols: not compared, as nm (binutils) is not installed"
+        yield "symbols: not compared, since nm (binutils) is not installed"
         return
-    if max(len(old), len(new)) > LARGEST_PROGRAM:
-        yield "symbols: not compared, as the files are too large"
+    if max(len(old), len(new)) > MAX_PROGRAM:
+        yield "symbols: not compared, since the files are too large"
         return
     ours, theirs = _symbols(old), _symbols(new)
     for verb, names in (("no longer has", sorted(ours - theirs)), ("now has", sorted(theirs - ours))):
@@ -199,8 +198,7 @@ def _symbols(content: bytes) -> set[str]:
     with tempfile.NamedTemporaryFile(prefix="envbuild-elf-") as file, tempfile.TemporaryFile() as listed:
         file.write(content)
         file.flush()
-        # Binutils trust what they read more than anybody should trust a file of an image: it gets no more than this
-        # much of the machine.
+        # Binutils trust their input more than anybody should trust a file of an image: limit what a bad one can use.
         limits = [f"--as={_NM_MEMORY}", f"--cpu={_NM_SECONDS}", f"--fsize={MAX_READ}", "--core=0"]
         words = ["prlimit", *limits, "nm", "--dynamic", "--format=posix", file.name]
         subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})

@@ -1,8 +1,8 @@
-"""Which lines of two texts are the same, at a cost that has a bound whoever wrote them.
+"""The difference of two lists of lines, at a bounded cost whoever wrote them.
 
 difflib compares each pair of equal lines, again for each block that it finds: two texts of a hundred thousand lines can
-keep it busy for days. So larger ones are first cut at the lines that stand once in both, in the same order (as Bram
-Cohen's "patience diff" does), and what lies between these is compared as long as there is work left to spend.
+keep it busy for days. So larger texts are first cut at the lines that occur once in both, in the same order (as Bram
+Cohen's "patience diff" does), and the parts in between are compared until a budget of work is spent.
 """
 
 from __future__ import annotations
@@ -11,38 +11,39 @@ from bisect import bisect_left
 from collections import Counter
 from difflib import SequenceMatcher
 
-MOST_WORK = 50_000_000
+MAX_WORK = 50_000_000
 """Steps of difflib, a tenth of a microsecond each."""
 
 Opcode = tuple[str, int, int, int, int]
-"""As difflib has them: equal, replace, delete or insert; from and to which line of the old, and of the new."""
+"""As in difflib: equal, replace, delete or insert; the first and last line in the old text, and in the new."""
 
 
 def opcodes(old: list[str], new: list[str]) -> list[Opcode]:
-    """How the lines of `old` become those of `new`. What would take too long to compare is replaced as a whole."""
+    """Return how the lines of `old` become those of `new`. Parts that take too long to compare are replaced as a
+    whole."""
     work = _work(old, new)
-    if work <= MOST_WORK:
+    if work <= MAX_WORK:
         return _compared(old, new, 0, 0)
-    found: list[Opcode] = []
-    left = MOST_WORK
+    codes: list[Opcode] = []
+    left = MAX_WORK
     i = j = 0
     for a, c in [*_anchors(old, new), (len(old), len(new))]:
         ours, theirs = old[i:a], new[j:c]
         if ours and theirs:
             work = _work(ours, theirs)
             left -= work
-            found += _compared(ours, theirs, i, j) if left >= 0 else [("replace", i, a, j, c)]
+            codes += _compared(ours, theirs, i, j) if left >= 0 else [("replace", i, a, j, c)]
             left += work if left < 0 else 0
         elif ours or theirs:
-            found.append(("delete" if ours else "insert", i, a, j, c))
+            codes.append(("delete" if ours else "insert", i, a, j, c))
         if a < len(old):
-            found.append(("equal", a, a + 1, c, c + 1))
+            codes.append(("equal", a, a + 1, c, c + 1))
         i, j = a + 1, c + 1
-    return _joined(found)
+    return _joined(codes)
 
 
 def grouped(codes: list[Opcode], context: int) -> list[list[Opcode]]:
-    """The changes in groups, each with so many equal lines around it."""
+    """Return the changes in groups, each with `context` equal lines around it."""
     groups: list[list[Opcode]] = []
     group: list[Opcode] = []
     for number, (kind, a, b, c, d) in enumerate(codes):
@@ -57,7 +58,7 @@ def grouped(codes: list[Opcode], context: int) -> list[list[Opcode]]:
         if not last:
             keep = b - a if group else min(b - a, context)
             group.append((kind, b - keep, b, d - keep, d))
-    return [one for one in [*groups, group] if any(kind != "equal" for kind, *_ in one)]
+    return [codes for codes in [*groups, group] if any(kind != "equal" for kind, *_ in codes)]
 
 
 def _work(old: list[str], new: list[str]) -> int:
@@ -72,11 +73,11 @@ def _compared(old: list[str], new: list[str], i: int, j: int) -> list[Opcode]:
 
 
 def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
-    """The lines that stand once in each, as far as their order is the same in both."""
+    """Return the lines that occur once in each text, as far as their order is the same in both."""
     ours, theirs = Counter(old), Counter(new)
     place = {line: at for at, line in enumerate(new) if theirs[line] == 1}
     pairs = [(at, place[line]) for at, line in enumerate(old) if ours[line] == 1 and line in place]
-    # The longest increasing subsequence: `ends` are the smallest last places of those of each length.
+    # The longest increasing subsequence: `ends` has the smallest last place for each length.
     ends: list[int] = []
     last: list[int] = []
     before: list[int] = []
@@ -98,10 +99,10 @@ def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
 
 
 def _joined(codes: list[Opcode]) -> list[Opcode]:
-    found: list[Opcode] = []
+    joined: list[Opcode] = []
     for kind, a, b, c, d in codes:
-        if found and found[-1][0] == kind == "equal":
-            found[-1] = (kind, found[-1][1], b, found[-1][3], d)
+        if joined and joined[-1][0] == kind == "equal":
+            joined[-1] = (kind, joined[-1][1], b, joined[-1][3], d)
         else:
-            found.append((kind, a, b, c, d))
-    return found
+            joined.append((kind, a, b, c, d))
+    return joined

@@ -1,9 +1,9 @@
-"""Which changed paths the change of a package explains.
+"""The attribution of changed paths to changed packages.
 
-A path is a package's if the package's own record says so: dpkg's lists of files, the RECORD of a Python distribution,
-the folder of a Node package. It is explained only if what is there now is what the package brought, by the digests
-that these records hold: a file that was changed by hand, too, stands out. What maintainer scripts make of packages
-(links to their files, compiled Python, caches that triggers write) is theirs as well.
+A path belongs to a package if the package's own record says so: dpkg's lists of files, the RECORD of a Python
+distribution, the directory of a Node package. It is attributed only if it has the content that the package brought, by
+the digests in these records: a file that was also changed by hand stands out. What maintainer scripts make of packages
+(links to their files, compiled Python, caches that triggers write) belongs to them too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from hashlib import md5
 from posixpath import dirname, normpath
 
 from envbuild.debian.deb822 import conffiles_of, stanzas
+from envbuild.debian.left_behind import INFO, is_record
 from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.bad_record import MAX_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
 from envbuild.store.objects import TooLargeToRead
@@ -25,13 +26,13 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
 
-MOST_BYTES_READ = 64_000_000
-"""Of files whose md5 is held against dpkg's; beyond it only configuration files are, and the rest is believed."""
+MAX_BYTES_READ = 64_000_000
+"""Bytes of files that are compared with dpkg's md5; with more, only configuration files are, and the rest is
+trusted."""
 
-MOST_ALTERNATIVE = 1 << 20
+MAX_ALTERNATIVE = 1 << 20
 """Bytes of update-alternatives' record of one name."""
 _CHUNK = 1 << 20
-_INFO = "var/lib/dpkg/info/"
 _MODULES = "node_modules/"
 _INFO_FILES = (
     *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
@@ -39,33 +40,16 @@ _INFO_FILES = (
 )
 _CACHED = re.compile(r"(.*)__pycache__/([^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc$")
 _ALTERNATIVES = "var/lib/dpkg/alternatives/"
-_RECORDS = re.compile(
-    "|".join(
-        (
-            r"var/lib/dpkg/(?!info/)|var/lib/(?:apt|ucf|pam)/|var/lib/systemd/deb-systemd",
-            r"var/cache/(?:apt|debconf|ldconfig|man|fontconfig)/",
-            r"var/log/(?:apt/|dpkg\.log|alternatives\.log|bootstrap\.log)",
-            r"etc/ld\.so\.cache$|etc/\.pwd\.lock$|etc/ssl/certs/(?:ca-certificates\.crt|java/)",
-            r"usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled$",
-            r"usr/share/(?:mime|applications)/[^/]*cache$|usr/share/mime/|usr/share/icons/[^/]+/icon-theme\.cache$",
-            r"usr/lib/(?:[^/]+/)?gconv/gconv-modules\.cache$|usr/lib/[^/]+/gdk-pixbuf-2\.0/",
-            r"usr/lib/locale/locale-archive$",
-        )
-    )
-)
-"""What dpkg, apt and the triggers of Debian's packages write for themselves."""
-
 _TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
-"""Where maintainer scripts turn links that are there already."""
+"""Directories in which maintainer scripts change existing links."""
 
 Brought = Callable[[Entry], bool]
-"""Whether an entry is what a package brought to a path."""
+"""A check whether an entry is what a package brought to a path."""
 
 
-class Explained:
-    """The changes, told apart: `of` has those of each package by its number, `records` those that package managers
-    write for themselves, `rest` what no package explains. `bad` are records that can't be read, which explain nothing
-    then."""
+class Attribution:
+    """The changes, sorted: `of` has those of each package by its number, `records` the package managers' own files,
+    `rest` what no package explains. `bad` are records that can't be read; nothing is attributed by them."""
 
     def __init__(self) -> None:
         self.bad: list[BadRecord] = []
@@ -74,26 +58,26 @@ class Explained:
         self.rest: list[Change] = []
 
 
-def explain(
+def attribute(
     store: Store, trees: tuple[Digest, Digest], packages: list[PackageChange], changes: list[Change]
-) -> Explained:
-    """Tells which of `changes` (one for each path) the changes of `packages` between two trees explain."""
-    found = Explained()
-    debian = any(one.any.kind == DPKG for one in packages)
-    owners = _owners(store, trees, packages, changes, found.bad) if packages else {}
+) -> Attribution:
+    """Attribute `changes` (one for each path) to the changes of `packages` between two trees."""
+    attribution = Attribution()
+    debian = any(change.package.kind == DPKG for change in packages)
+    owners = _owners(store, trees, packages, changes, attribution.bad) if packages else {}
     pending = []
     known: dict[str, int] = {}
     for change in changes:
         path = change.path.decode("utf-8", "surrogateescape")
         owner = _owner(owners, path, change)
         if owner is not None:
-            found.of.setdefault(owner, []).append(change)
+            attribution.of.setdefault(owner, []).append(change)
             known[path] = owner
-        elif debian and (_RECORDS.match(path) or change.path.startswith(STATUS)):
-            found.records.append(change)
+        elif debian and is_record(path):
+            attribution.records.append(change)
         else:
             pending.append((path, change))
-    # Links are explained by what they lead to, which may be such a link itself.
+    # A link belongs to the owner of its target, which may be such a link itself.
     for _ in range(3):
         kept = []
         for path, change in pending:
@@ -101,11 +85,11 @@ def explain(
             if owner is None:
                 kept.append((path, change))
             else:
-                found.of.setdefault(owner, []).append(change)
+                attribution.of.setdefault(owner, []).append(change)
                 known[path] = owner
         pending = kept
-    found.rest = [change for _, change in pending]
-    return found
+    attribution.rest = [change for _, change in pending]
+    return attribution
 
 
 Owners = Mapping[str, "tuple[int, Brought]"]
@@ -127,7 +111,7 @@ def _owner_of_link(known: Mapping[str, int], owners: Owners, path: str, change: 
     if entry is None or entry.kind != LINK:
         return None
     if change.before is not None and change.after is not None and not _TURNED.match(path):
-        return None  # somebody turned it elsewhere, such as /etc/localtime: not for the package's sake
+        return None  # somebody changed its target, as of /etc/localtime: the package did not
     target = entry.target.decode("utf-8", "surrogateescape")
     where = target.lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
     if where in known:
@@ -143,51 +127,52 @@ def _owners(
     changes: list[Change],
     bad: list[BadRecord],
 ) -> dict[str, tuple[int, Brought]]:
-    """Each path that one of the packages owns on one of the sides, with the package's number."""
-    found: dict[str, tuple[int, Brought]] = {}
+    """Return each path that one of the packages owns in one of the trees, with the package's number."""
+    owners: dict[str, tuple[int, Brought]] = {}
     size = sum(change.after.size for change in changes if change.after is not None and change.after.kind == FILE)
     sources = [_Source(store, tree, bad) for tree in trees]
     modules: dict[str, int] = {}
-    for number, one in enumerate(packages):
-        for source, package in zip(sources, (one.old, one.new), strict=True):
+    for number, pair in enumerate(packages):
+        for source, package in zip(sources, (pair.old, pair.new), strict=True):
             if package is None:
                 continue
             if package.kind == NODE:
                 folder = dirname(package.record)
                 modules[folder] = number
-                # npm's own record of what is there.
+                # npm's own record of the installed packages.
                 modules.setdefault(folder[: folder.rindex(_MODULES)] + _MODULES + ".package-lock.json", number)
                 continue
-            check = size <= MOST_BYTES_READ
+            check = size <= MAX_BYTES_READ
             of_debian = package.kind == DPKG
             pairs = _of_debian(source, package.name, check=check) if of_debian else _of_python(source, package.record)
             for path, brought in pairs:
-                found[path] = (number, brought)
+                owners[path] = (number, brought)
     for change in changes:
         path = change.path.decode("utf-8", "surrogateescape")
         if path.startswith(_ALTERNATIVES):
             for link in _alternatives(store, change):
-                found.setdefault(link, (_first(packages, DPKG), _anything))
+                owners.setdefault(link, (_first(packages, DPKG), _anything))
         elif modules and _MODULES in path:
             module = modules.get(_module_of(path))
             if module is not None:
-                found.setdefault(path, (module, _anything))
-    return {path: owned for path, owned in found.items() if owned[0] >= 0}
+                owners.setdefault(path, (module, _anything))
+    return {path: owned for path, owned in owners.items() if owned[0] >= 0}
 
 
 def _module_of(path: str) -> str:
-    """The folder of the Node package that a path lies in, or the file beside the packages that it is."""
+    """Return the directory of the Node package that a path lies in, or the path itself if it lies beside the
+    packages."""
     above, _, rest = path.rpartition(_MODULES)
     parts = rest.split("/")
     return above + _MODULES + "/".join(parts[: 2 if rest.startswith("@") else 1])
 
 
 def _first(packages: list[PackageChange], kind: str) -> int:
-    return next((number for number, one in enumerate(packages) if one.any.kind == kind), -1)
+    return next((number for number, change in enumerate(packages) if change.package.kind == kind), -1)
 
 
 class _Source:
-    """Reads records in one tree, and knows which folders at its root are links (`lib -> usr/lib`)."""
+    """The records in one tree, and the links at its root (`lib -> usr/lib`)."""
 
     def __init__(self, store: Store, tree: Digest, bad: list[BadRecord]) -> None:
         self.store = store
@@ -201,7 +186,7 @@ class _Source:
 
     def text(self, path: str) -> str | None:
         try:
-            return self.store.read_text(self._tree, path, MOST_STATUS)
+            return self.store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead as error:
             self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
             return None
@@ -218,7 +203,7 @@ class _Source:
         }
 
     def real(self, path: str) -> str:
-        """A path as the tree has it, from one that may go through a link at the root."""
+        """Return a path with a link at the root resolved."""
         head, slash, rest = path.lstrip("/").partition("/")
         return f"{self._links[head]}/{rest}" if slash and head in self._links else head + slash + rest
 
@@ -226,12 +211,12 @@ class _Source:
 def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str, Brought]]:
     plain = name.partition(":")[0]
     for record in (name, plain):
-        listed = source.text(f"{_INFO}{record}.list")
+        listed = source.text(f"{INFO}{record}.list")
         if listed is None:
             continue
-        sums = _sums(source.text(f"{_INFO}{record}.md5sums") or "") if check else {}
+        sums = _sums(source.text(f"{INFO}{record}.md5sums") or "") if check else {}
         sums |= source.conffiles.get(plain, {})
-        yield from ((f"{_INFO}{record}.{one}", _anything) for one in _INFO_FILES)
+        yield from ((f"{INFO}{record}.{suffix}", _anything) for suffix in _INFO_FILES)
         for line in listed.splitlines():
             path = line.lstrip("/")
             if path and path != ".":
@@ -265,10 +250,11 @@ def _of_python(source: _Source, record: str) -> Iterator[tuple[str, Brought]]:
 
 
 def _alternatives(store: Store, change: Change) -> Iterator[str]:
-    """The links that update-alternatives(1) made for one name: its link groups, and what they lead through."""
+    """Yield the links that update-alternatives(1) made for one name: its link groups, and those in
+    /etc/alternatives."""
     for entry in (change.before, change.after):
         if entry is not None and entry.kind == FILE:
-            if entry.size > MOST_ALTERNATIVE:
+            if entry.size > MAX_ALTERNATIVE:
                 continue
             head = store.objects.read(entry).decode("utf-8", "replace").partition("\n\n")[0]
             lines = head.splitlines()
@@ -285,8 +271,8 @@ def _by_md5(store: Store, expected: str) -> Brought:
     def brought(entry: Entry) -> bool:
         if entry.kind != FILE:
             return True
-        if entry.size > MOST_BYTES_READ:
-            return False  # a configuration file of this size is no package's
+        if entry.size > MAX_BYTES_READ:
+            return False  # no package has a configuration file of this size
         state = md5(usedforsecurity=False)
         with open(store.objects.open(entry), "rb") as file:
             while chunk := file.read(_CHUNK):

@@ -1,7 +1,7 @@
-"""Which packages differ between two trees, found in what differs between their files.
+"""The packages that differ between two trees, found in the differences of their files.
 
-Only the records that differ are read: the stanzas of dpkg's status that one side lacks, the metadata of the Python
-distributions and the package.json files that are among the changes.
+Only records that differ are read: the stanzas of dpkg's status that one tree lacks, and the metadata of Python
+distributions and the package.json files among the changes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.bad_record import (
-    MOST_JSON,
-    MOST_RECORD,
-    MOST_STATUS,
+    MAX_JSON,
+    MAX_RECORD,
+    MAX_STATUS,
     BadRecord,
     Unreadable,
     parsed_json,
@@ -31,16 +31,14 @@ _METADATA = (b".dist-info/METADATA", b".egg-info/PKG-INFO")
 _PACKAGES = b"-packages/"
 _PACKAGE_JSON = b"/package.json"
 _MODULES = b"node_modules/"
-
-
 MAX_VERSION = 1000
-"""Characters of a version that are looked at."""
+"""Characters of a version that are compared."""
 _PART = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 class Package(Record):
-    """A package that one of the trees has: `kind` is dpkg, python or node, `where` the folder that it lies in (for dpkg
-    ""), `name` as it calls itself, with `:ARCH` for dpkg's; `record` is the path of what says so."""
+    """A package of one of the trees. `kind` is dpkg, python or node, `where` the directory that it lies in ("" for
+    dpkg), `name` its own name, with `:ARCH` for dpkg's, and `record` the path of its record."""
 
     kind: str
     name: str
@@ -56,11 +54,11 @@ class PackageChange(Record):
     new: Package | None
 
     @property
-    def any(self) -> Package:
-        """One of the two."""
-        found = self.new or self.old
-        assert found is not None
-        return found
+    def package(self) -> Package:
+        """The new package, or the old one if it was removed."""
+        package = self.new or self.old
+        assert package is not None
+        return package
 
     @property
     def verb(self) -> str:
@@ -75,14 +73,14 @@ class PackageChange(Record):
 
 
 class PackageChanges(Record):
-    """The packages that differ, by kind, place and name; and records among what differs that can't be read."""
+    """The packages that differ, sorted by kind, place and name; and the changed records that can't be read."""
 
-    found: tuple[PackageChange, ...]
+    changes: tuple[PackageChange, ...]
     bad: tuple[BadRecord, ...]
 
 
 def package_changes(store: Store, changes: Iterable[Change]) -> PackageChanges:
-    """The packages that differ. `changes` are of files, one for each path."""
+    """Return the packages that differ. `changes` are of files, one for each path."""
     before: list[Package] = []
     after: list[Package] = []
     bad: list[BadRecord] = []
@@ -91,35 +89,35 @@ def package_changes(store: Store, changes: Iterable[Change]) -> PackageChanges:
         if reader is None:
             continue
         path = change.path.decode("utf-8", "surrogateescape")
-        old, new = (_content(store, one, reader, path, bad) for one in (change.before, change.after))
+        old, new = (_content(store, entry, reader, path, bad) for entry in (change.before, change.after))
         if reader is _debian and old is not None and new is not None:
-            # Of some hundred stanzas few differ, and only these are read.
+            # Few of some hundred stanzas differ, and only these are read.
             ours, theirs = set(old.split(b"\n\n")), set(new.split(b"\n\n"))
             old, new = b"\n\n".join(ours - theirs), b"\n\n".join(theirs - ours)
         for content, packages in ((old, before), (new, after)):
-            for one in reader(path, content) if content is not None else ():
-                if isinstance(one, BadRecord):
-                    bad.append(one)
+            for package in reader(path, content) if content is not None else ():
+                if isinstance(package, BadRecord):
+                    bad.append(package)
                 else:
-                    packages.append(one)
+                    packages.append(package)
     return PackageChanges(tuple(_paired(before, after)), tuple(sorted(set(bad), key=values)))
 
 
 def _paired(before: list[Package], after: list[Package]) -> list[PackageChange]:
-    old = {_identity(one): one for one in before}
-    new = {_identity(one): one for one in after}
-    found = []
+    old = {_identity(package): package for package in before}
+    new = {_identity(package): package for package in after}
+    changes = []
     for identity in sorted(old.keys() | new.keys()):
-        one, other = old.get(identity), new.get(identity)
-        if one is not None and other is not None and one.kind == DPKG and one.version == other.version:
-            continue  # another word of its stanza: not what is installed
-        found.append(PackageChange(one, other))
-    return found
+        left, right = old.get(identity), new.get(identity)
+        if left is not None and right is not None and left.kind == DPKG and left.version == right.version:
+            continue  # only another field of its stanza differs
+        changes.append(PackageChange(left, right))
+    return changes
 
 
-def _identity(one: Package) -> tuple[str, str, str]:
-    name = re.sub(r"[-_.]+", "-", one.name).lower() if one.kind == PYTHON else one.name
-    return one.kind, one.where, name
+def _identity(package: Package) -> tuple[str, str, str]:
+    name = re.sub(r"[-_.]+", "-", package.name).lower() if package.kind == PYTHON else package.name
+    return package.kind, package.where, name
 
 
 _Reader = Callable[[str, bytes], Iterator["Package | BadRecord"]]
@@ -138,15 +136,17 @@ def _reader(path: bytes) -> _Reader | None:
 def _debian(path: str, content: bytes) -> Iterator[Package | BadRecord]:
     for stanza in checked_stanzas(content.decode("utf-8", "replace")):
         try:
-            found = _of_stanza(stanza, path)
+            package = _of_stanza(stanza, path)
         except Unreadable as error:
             name = stanza.fields.get("package", "")
-            called = f"the stanza of {name}" if name.isascii() and name.isprintable() and 0 < len(name) < 80 else "one"
-            # The number of its line would be that among the stanzas that differ.
+            called = (
+                f"the stanza of {name}" if name.isascii() and name.isprintable() and 0 < len(name) < 80 else "a stanza"
+            )
+            # Its line number would count only the stanzas that differ.
             yield BadRecord(DPKG, f"/{path}", f"{called}: {'not a stanza' if stanza.fault else error.reason}")
             continue
-        if found is not None:
-            yield found
+        if package is not None:
+            yield package
 
 
 def _of_stanza(stanza: Stanza, path: str) -> Package | None:
@@ -175,7 +175,7 @@ def _node(path: str, content: bytes) -> Iterator[Package | BadRecord]:
     folder = path.removesuffix("/package.json")
     name = folder.rpartition("node_modules/")[2]
     if name.count("/") != name.startswith("@"):
-        return  # it describes a part of a package
+        return  # it describes only a part of a package
     try:
         plain = parsed_json(content)
         if not isinstance(plain, dict):
@@ -188,13 +188,13 @@ def _node(path: str, content: bytes) -> Iterator[Package | BadRecord]:
 
 
 def _content(store: Store, entry: Entry | None, reader: _Reader, path: str, bad: list[BadRecord]) -> bytes | None:
-    """The record, None where there is none or it is too large to be one."""
+    """Return the record, None if there is none or the file is too large to be one."""
     if entry is None or entry.kind != FILE:
         return None
     kinds: dict[_Reader, tuple[str, int]] = {
-        _debian: (DPKG, MOST_STATUS),
-        _python: (PYTHON, MOST_RECORD),
-        _node: (NODE, MOST_JSON),
+        _debian: (DPKG, MAX_STATUS),
+        _python: (PYTHON, MAX_RECORD),
+        _node: (NODE, MAX_JSON),
     }
     kind, most = kinds[reader]
     if entry.size > most:
@@ -203,17 +203,18 @@ def _content(store: Store, entry: Entry | None, reader: _Reader, path: str, bad:
     return store.objects.read(entry)
 
 
-def is_older(kind: str, one: str, other: str) -> bool:
-    """Whether `one` comes before `other`. Debian's rules (deb-version(7)) for all kinds: epoch, upstream version and
-    revision, digits as numbers, `~` before all else; for Python and Node a pre-release is marked before that."""
-    one, other = one[:MAX_VERSION], other[:MAX_VERSION]
+def is_older(kind: str, version: str, than: str) -> bool:
+    """Return whether `version` sorts before `than`. Debian's rules (deb-version(7)) apply to all kinds: epoch,
+    upstream version and revision, digits as numbers, `~` before all else; a pre-release of Python and Node is marked
+    with `~`."""
+    version, than = version[:MAX_VERSION], than[:MAX_VERSION]
     if kind != "dpkg":
-        one, other = _marked(one), _marked(other)
-    return _key(one) < _key(other)
+        version, than = _marked(version), _marked(than)
+    return _key(version) < _key(than)
 
 
 def _marked(version: str) -> str:
-    """A version of Python (PEP 440) or Node (semver.org) whose pre-release part sorts before the release."""
+    """Return a version of Python (PEP 440) or Node (semver.org) with its pre-release part marked to sort first."""
     return re.sub(r"[-_.]?(a|b|rc|alpha|beta|pre|dev|next|canary)(?=[.\d]|$)", r"~\1", version.partition("+")[0])
 
 

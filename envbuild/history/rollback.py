@@ -1,9 +1,9 @@
-"""Moves a name back to where it was, which is itself an entry of its history."""
+"""The rollback of a name to an earlier image, which is itself an entry of its history."""
 
 from __future__ import annotations
 
 from envbuild.errors import UsageError
-from envbuild.history.build_commits import Commits, build_of
+from envbuild.history.build_commits import BuildCommits, build_of
 from envbuild.record import Record
 from envbuild.store.image_reference import digits_of, parse_reference, split_name
 from envbuild.store.images import Image, ImageGone
@@ -14,8 +14,8 @@ from envbuild.tree.entry import Digest
 
 
 class RolledBack(Record):
-    """A tag that moved: its name, the image that it named and the one that it names; and, where git knows them, the
-    commit that this was built from with the recipe's path in it, else ""."""
+    """A tag that moved: its name, the old image and the new one; and, if git knows them, the commit that this was built
+    from and the recipe's path in it, else ""."""
 
     full: str
     old: Digest | None
@@ -25,26 +25,26 @@ class RolledBack(Record):
 
 
 class NothingEarlier(UsageError):
-    """There is nothing to go back to."""
+    """A name without an earlier image to go back to."""
 
     def __init__(self, full: str) -> None:
         super().__init__(
-            f"{full} has named nothing else before that is still in the store", f"see its history: envbuild log {full}"
+            f"{full} has no earlier image that is still in the store", f"see its history: envbuild log {full}"
         )
 
 
 class NoSuchTarget(UsageError):
-    """What to go back to is nothing that is known."""
+    """A value of `--to` that names nothing known."""
 
     def __init__(self, name: str, to: str) -> None:
         super().__init__(
-            f"--to '{to}' is neither a number, a tag of {name}, a digest nor a date",
-            f"see what there is: envbuild log {name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
+            f"--to '{to}' is not a number, a tag of {name}, a digest or a date",
+            f"see its history: envbuild log {name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
         )
 
 
 def roll_back(store: Store, reference: str, to: str | None, user: str) -> RolledBack:
-    """Moves NAME or NAME:TAG back, by default to what it was before what it is now: twice goes back two steps.
+    """Move NAME or NAME:TAG back, by default to the image before the current one: twice goes back two steps.
 
     `to` is N as in `NAME@{N}`, another tag of the name, a digest or its beginning, or a date. Raises NoSuchTag,
     NothingEarlier, TagRefuses, and what finding an image raises.
@@ -52,7 +52,7 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
     name, tag = split_name(reference)
     full = f"{name}:{tag}"
     if store.tags.length(name, tag) == 0:
-        raise NoSuchTag(full, [f"{one}:{other}" for one, other in store.tags.with_history()])
+        raise NoSuchTag(full, [":".join(pair) for pair in store.tags.with_history()])
     current = store.tags.image_of(name, tag)
     entry: HistoryEntry | None
     if to is None:
@@ -61,21 +61,21 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
         if image is None:
             raise ImageGone(full, entry.image or "")
     else:
-        image = _meant(store, name, tag, to)
-        entry = next((one for one in store.tags.history(name, tag) if one.image == image.digest), None)
+        image = _image_named(store, name, tag, to)
+        entry = next((move for move in store.tags.history(name, tag) if move.image == image.digest), None)
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
         store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
     built = build_of(store, image.digest)
     if built is None:
         return RolledBack(full, current, image.digest)
-    with Commits() as commits:
+    with BuildCommits() as commits:
         commit, committed = commits.of(built)
     return RolledBack(full, current, image.digest, commit if committed else "", built.known["file"])
 
 
 def _before(store: Store, name: str, tag: str, current: Digest | None) -> HistoryEntry:
-    """The entry before the one that the tag stands at, where a rollback stands at the entry that it went back to."""
+    """Return the entry before the current one; after a rollback, the current one is the entry that it went back to."""
     at: int | None = None
     for entry in store.tags.history(name, tag):
         if at is None:
@@ -86,13 +86,13 @@ def _before(store: Store, name: str, tag: str, current: Digest | None) -> Histor
     raise NothingEarlier(f"{name}:{tag}")
 
 
-def _meant(store: Store, name: str, tag: str, to: str) -> Image:
+def _image_named(store: Store, name: str, tag: str, to: str) -> Image:
     which = to[2:-1] if to.startswith("@{") and to.endswith("}") else to
     if is_count(which) and int(which) < store.tags.length(name, tag):
         return store.images.past(name, tag, which)
-    other = store.tags.image_of(name, which) if not which.startswith("sha256:") else None
-    if other is not None:
-        image = store.images.get(other)
+    tagged = store.tags.image_of(name, which) if not which.startswith("sha256:") else None
+    if tagged is not None:
+        image = store.images.get(tagged)
         if image is not None:
             return image
     parsed = parse_reference(which)

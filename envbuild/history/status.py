@@ -1,4 +1,4 @@
-"""How the recipes of a folder stand: their locks, the images that these name, and the tags."""
+"""The status of recipes: their locks, the images that these name, and the tags."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from envbuild.store.store import Store
 
 
 class Status(Record):
-    """One recipe. `in_store` is whether the store has the image that the lock names and made it so, `tag` the tag that
-    should name it and `tagged` the digest that it names; `error` is what keeps the recipe from being read at all."""
+    """The status of a recipe. `in_store` says whether this store built and has the image that the lock names, `tag`
+    is the tag that should name it, and `tagged` the digest that the tag names. `error` says why the recipe can't be
+    read."""
 
     path: str
     lock: LockState | None
@@ -23,7 +24,7 @@ class Status(Record):
 
     @property
     def well(self) -> bool:
-        """Whether there is nothing to do: lock, image and tag are what the recipe says."""
+        """Whether there is nothing to do: lock, image and tag match the recipe."""
         return self.lock is not None and self.lock.state == "up to date" and self.in_store and self.at_tag
 
     @property
@@ -33,7 +34,7 @@ class Status(Record):
 
 
 def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
-    """The status of the recipe at `path`."""
+    """Return the status of the recipe at `path`."""
     try:
         state = lock_state(path, store, epoch)
     except EnvbuildError as error:

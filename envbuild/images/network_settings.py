@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.sandbox.spec import Bind
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class NetworkSettings(Record):
@@ -40,6 +37,8 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
         text = ""
     # It goes into apt's sources.
     named = release_fields(text).get("VERSION_CODENAME", "")
+    import re  # only for a networked step: 3 ms of a start
+
     suite = named if re.fullmatch(_SUITE, named) else None
 
     def has(path: str) -> bool:

@@ -49,7 +49,7 @@ class Background:
         self._opened = opened
 
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
-        """Has the instance run; returns when its command was started, with what the user is to be warned of.
+        """Have the instance run; return when its command was started, with what the user is to be warned of.
 
         `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
         """
@@ -57,7 +57,7 @@ class Background:
         return self.finish()
 
     def begin(self, task: Task, lock: int) -> None:
-        """The first half of `start`: several may be begun before any is waited for."""
+        """Do the first half of `start`: several may be begun before any is waited for."""
         self._folder = task.folder
         try:
             payload = (task.identity, task.name, task.folder, to_plain(task.settings), len(self._opened))
@@ -70,7 +70,7 @@ class Background:
             pass  # it is gone, as will be seen when it is waited for
 
     def finish(self) -> tuple[str, ...]:
-        """The second half of `start`."""
+        """Do the second half of `start`."""
         try:
             answer = receive(self._link)
         except OSError:
@@ -87,8 +87,9 @@ class Background:
 def in_background(
     network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = (), *, again: bool = True
 ) -> Iterator[Background]:
-    """A supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it goes if
-    it is given no task. This process has one thread yet. `again` is whether the command may be run more than once.
+    """Yield a supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it
+    goes if it is given no task. This process has one thread yet. `again` is whether the command may be run more than
+    once.
 
     It enters a user namespace first, if it is in none, which the supervisor shares. Not so for a named network: the
     supervisor enters that one's, which could not be done from within another; so those come first if there are several.
@@ -116,8 +117,8 @@ def in_background(
 
 @contextmanager
 def in_backgrounds(store_path: str, configs: Sequence[Settings]) -> Iterator[list[Background]]:
-    """Supervisors in waiting, one for each of these configurations, with the configured ports open. This process has
-    one thread yet, and the rights of the user; afterwards it is root of its user namespace.
+    """Yield supervisors in waiting, one for each of these configurations, with the configured ports open. This process
+    has one thread yet, and the rights of the user; afterwards it is root of its user namespace.
 
     Raises PortTaken, BadName and MachineLacks, before anything runs.
     """
@@ -175,7 +176,7 @@ def _look_after(link: socket, network: str, store_path: str, again: bool) -> Non
 
 
 def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
-    """What makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
+    """Return what makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
     if again:
         from envbuild.sandbox.helper_client import Helper
 
@@ -186,7 +187,7 @@ def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
 
 
 def _refuse(link: socket, error: EnvbuildError) -> None:
-    """Waits to be given the task, and says why it can't be done."""
+    """Wait to be given the task, and say why it can't be done."""
     if receive(link) is not None:
         receive_request(link)
         _answer(link, "failed", (error.message, error.hint))
@@ -203,7 +204,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
     task = Task(identity, name, folder, from_plain(plain), receive_request(link))
     opened: list[socket] = []
     while len(opened) < ports and (more := receive(link)) is not None:
-        opened += [socket(fileno=one) for one in more[2]]
+        opened += [socket(fileno=descriptor) for descriptor in more[2]]
 
     def tell(notes: tuple[str, ...]) -> None:
         _answer(link, "started", notes)
@@ -226,7 +227,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
 
 
 def _remove_temporary(identity: str, folder: str) -> None:
-    """Takes an instance away that was to be kept only as long as it runs (--rm)."""
+    """Take an instance away that was to be kept only as long as it runs (--rm)."""
     instances = Instances(os.path.dirname(folder))
     instance = instances.get(identity)
     if instance is not None and instance.temporary:

@@ -28,7 +28,7 @@ class _MadeByAnother(Exception):
 
 
 def fold_behind(store: Store, tree: Digest) -> None:
-    """Has a checkout of `tree` made (stacks.py) while this process goes on, if nobody else does so.
+    """Have a checkout of `tree` made (stacks.py) while this process goes on, if nobody else does so.
 
     This process uses the store, and is root of its user namespace; the other one uses the store as long as it lives.
     What that has begun when it is killed is removed by a later command.
@@ -58,7 +58,7 @@ def _become(*words: str) -> None:
 
 
 def main(path: str, tree: Digest, owners: str) -> None:
-    """The other process."""
+    """Run the other process."""
     try:
         with Store.open(path, create=False, writable=True) as store:
             store.share()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
 from envbuild.sandbox.codec import BadMessage
@@ -26,18 +26,24 @@ _ANSWERS: dict[str, Shape] = {ENDED: (int,), FAILED: (str, str), TERMINAL: (), D
 _NEVER: Shape = (int, bytes)  # what no answer says
 
 
+@fields
 class NotRunning(WorkFailed):
     """The instance is over."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is not running", f"start it again: envbuild start {self.name}"
 
 
+@fields
 class NotAnswering(WorkFailed):
     """The supervisor of an instance lives, and does not answer."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} runs, but its supervisor does not answer", f"end it: envbuild kill {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} runs, but its supervisor does not answer", f"end it: envbuild kill {self.name}"
 
 
 class Refused(WorkFailed):
@@ -45,7 +51,7 @@ class Refused(WorkFailed):
 
 
 def _hear(link: socket) -> Message | None:
-    """The next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
+    """Return the next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
     message = receive(link)
     if message is not None and not fits(message[1], _ANSWERS.get(message[0], _NEVER)):
         close_all(message[2])
@@ -54,7 +60,7 @@ def _hear(link: socket) -> Message | None:
 
 
 def connect(instance: Instance | DamagedInstance) -> socket:
-    """A connection to the supervisor. Raises NotRunning and NotAnswering."""
+    """Return a connection to the supervisor. Raises NotRunning and NotAnswering."""
     link = socket(AF_UNIX, SOCK_STREAM)
     latest = time.monotonic() + PATIENCE
     try:
@@ -79,7 +85,7 @@ def connect(instance: Instance | DamagedInstance) -> socket:
 
 
 def _connected(link: socket, path: str) -> bool:
-    """False where as many wait already as may (unix(7), listen(2))."""
+    """Connect; return False where as many wait already as may (unix(7), listen(2))."""
     try:
         link.connect(path)
     except BlockingIOError:
@@ -90,8 +96,10 @@ def _connected(link: socket, path: str) -> bool:
 def ask(
     instance: Instance | DamagedInstance, kind: str, payload: tuple[object, ...] = (), *, seconds: float | None = None
 ) -> tuple[object, ...]:
-    """Asks for something and waits until it is done, at most so long; the answer. Raises NotRunning, NotAnswering and
-    Refused."""
+    """Ask for something and wait until it is done, at most so long; the answer.
+
+    Raises NotRunning, NotAnswering and Refused.
+    """
     with connect(instance) as link:
         try:
             link.settimeout(seconds)
@@ -109,7 +117,7 @@ def ask(
 
 
 def root_of(instance: Instance) -> int:
-    """A descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
+    """Return a descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
     with connect(instance) as link:
         try:
             send(link, ROOT, ())
@@ -147,7 +155,7 @@ def enter(
     terminal: Callable[[int], None] = os.close,
     running: Callable[[Callable[[int], None]], None] = lambda send_signal: None,
 ) -> int:
-    """Runs another command in a running instance; returns its exit code.
+    """Run another command in a running instance; return its exit code.
 
     `terminal` is called with the master side of its terminal, `running` with a function that sends it a signal. Raises
     NotRunning and SandboxFailure.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def wait(self) -> int: ...
 
 
-LONGEST_WAIT = 1e9
+MAX_WAIT = 1e9
 PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
@@ -61,11 +61,11 @@ class ControlServer:
         self._listen(folder)
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begin to answer."""
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def end(self) -> None:
-        """Answers no more, once who asked before was told how it ended."""
+        """Answer no more, once who asked before was told how it ended."""
         self._over = True
         try:
             os.unlink(self._path)
@@ -196,22 +196,22 @@ class ControlServer:
 
 
 def _is_question(kind: str, payload: tuple[Any, ...]) -> bool:
-    """Whether a message asks for something as commands do."""
+    """Tell whether a message asks for something as commands do."""
     if kind == control_client.ENTER:
         pairs = payload[1] if len(payload) > 1 and isinstance(payload[1], tuple) else ("",)
         return fits(payload, (TEXTS, tuple, str, str, bool)) and all(
-            isinstance(one, tuple) and fits(one, (str, str)) for one in pairs
+            isinstance(pair, tuple) and fits(pair, (str, str)) for pair in pairs
         )
     if kind == control_client.SIGNAL:
         return fits(payload, (int,)) and 0 < payload[0] < signal.NSIG
     if kind == control_client.STOP:
         given = fits(payload, (int,)) or fits(payload, (float,))
-        return payload == (None,) or (given and 0 <= payload[0] < LONGEST_WAIT)
+        return payload == (None,) or (given and 0 <= payload[0] < MAX_WAIT)
     return payload == ()
 
 
 def _is_readable(link: socket, over: threading.Event) -> bool:
-    """Waits for who asked to say more; False if he says nothing after it is over."""
+    """Wait for who asked to say more; False if he says nothing after it is over."""
     poller = select.poll()
     poller.register(link, select.POLLIN)
     while not poller.poll(PATIENCE * 1000):

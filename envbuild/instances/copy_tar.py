@@ -57,7 +57,7 @@ def read_tar(
     skipped: Skipped,
     number: Callable[[int], int] = int,
 ) -> None:
-    """Puts the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
+    """Put the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
     `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError and
     InTheWay."""
     # Holes stay such, and cost nothing here.
@@ -91,7 +91,7 @@ def read_tar(
 
 
 def _parent(folder: int, parent: str, path: str) -> int:
-    """The directory that a member lies in, made where it is missing."""
+    """Return the directory that a member lies in, made where it is missing."""
     held = os.dup(folder)
     for name in filter(None, parent.split("/")):
         try:
@@ -173,7 +173,7 @@ def write_tar(
     leave_out: tuple[str, ...] = (),
     number: Callable[[int], int] = int,
 ) -> None:
-    """Writes what was found as a tar archive (pax), with its owners' numbers inside, which `number` makes of those that
+    """Write what was found as a tar archive (pax), with its owners' numbers inside, which `number` makes of those that
     this process sees; the contents of a folder without a name under `.`."""
     import tarfile  # only here; written with, never read (docs/security.md)
 
@@ -239,8 +239,8 @@ class _Writer:
             self._linked[identity] = info.name
 
     def _sparse(self, descriptor: int, status: os.stat_result, info: TarInfo) -> None:
-        """A file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX Format,
-        Version 1.0")."""
+        """Yield a file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX
+        Format, Version 1.0")."""
         found = list(data_of(descriptor, status.st_size))
         if not found or sum(found[-1]) < status.st_size:
             found.append((status.st_size, 0))
@@ -292,7 +292,7 @@ class _Pieces:
         self._found = found[::-1]
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as are asked for; tarfile never asks for more than there are."""
+        """Return as many bytes as are asked for; tarfile never asks for more than there are."""
         read = b""
         while size and (self._head or self._found):
             if self._head:

@@ -16,7 +16,7 @@ from envbuild.sandbox.user_namespace import enter_user_namespace
 
 
 def probe_instances() -> tuple[Finding, ...]:
-    """Tries what an instance can have beside its sandbox: a way out, a network with others, limits."""
+    """Try what an instance can have beside its sandbox: a way out, a network with others, limits."""
     return _outgoing(), _networks(), _limits()
 
 

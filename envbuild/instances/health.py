@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
+from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
 from envbuild.linux import signals as signal
 from envbuild.sandbox.exec_client import Ended, Session
 from envbuild.sandbox.spec import Entry
@@ -18,8 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
-_MOST_OUTPUT = 4096
+_MAX_OUTPUT = 4096
 _CHUNK = 1 << 16
 
 
@@ -37,7 +37,7 @@ class HealthMonitor:
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
 
     def start(self) -> None:
-        """Begins to check."""
+        """Begin to check."""
         self._thread.start()
 
     def begin(self) -> None:
@@ -46,7 +46,7 @@ class HealthMonitor:
         self._changed(STARTING, "")
 
     def end(self) -> None:
-        """No more checks."""
+        """End the checks."""
         self._over.set()
 
     def _watch(self) -> None:
@@ -72,7 +72,7 @@ class HealthMonitor:
                 self._changed(state, printed)
 
     def _ask(self) -> tuple[bool, str]:
-        """Whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
+        """Tell whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
         try:
             with _Output() as output:
                 return self._run(output)
@@ -125,7 +125,7 @@ class _Output:
             self._over = -1
 
     def close_writing(self) -> None:
-        """Leaves the writing end to the check."""
+        """Leave the writing end to the check."""
         if self.writing >= 0:
             os.close(self.writing)
             self.writing = -1
@@ -137,7 +137,7 @@ class _Output:
                 os.eventfd_write(self._over, 1)
 
     def read(self, seconds: float) -> str:
-        """Returns when the check is over, or so many seconds have passed: the beginning of what was printed."""
+        """Return when the check is over, or so many seconds have passed: the beginning of what was printed."""
         kept = b""
         latest = time.monotonic() + seconds
         poller = select.poll()
@@ -149,11 +149,11 @@ class _Output:
                 over = over or descriptor == self._over
                 if descriptor == self._reading:
                     chunk = self._chunk()
-                    kept += chunk[: _MOST_OUTPUT - len(kept)]
+                    kept += chunk[: _MAX_OUTPUT - len(kept)]
                     if not chunk:
                         poller.unregister(descriptor)
         # What it left in the pipe; something that it started may print without end.
-        kept += self._chunk()[: _MOST_OUTPUT - len(kept)]
+        kept += self._chunk()[: _MAX_OUTPUT - len(kept)]
         return kept.decode(errors="replace")
 
     def _chunk(self) -> bytes:

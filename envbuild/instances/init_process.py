@@ -13,8 +13,10 @@ from envbuild.linux import signals as signal
 
 
 def start_time(pid: int, folder: int | None = None) -> int:
-    """When a process was started, in ticks since the machine was (proc(5), /proc/PID/stat); 0 if it is gone. `folder`
-    is its own in /proc, where that is open."""
+    """Return when a process was started, in ticks since the machine was (proc(5), /proc/PID/stat); 0 if it is gone.
+
+    `folder` is its own in /proc, where that is open.
+    """
     try:
         opened = os.open(
             "stat" if folder is not None else f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder
@@ -32,7 +34,7 @@ def start_time(pid: int, folder: int | None = None) -> int:
 
 
 def kill_first(state: State) -> bool:
-    """Kills process 1 of an instance, and with it all that runs there (pid_namespaces(7)); False if it is gone."""
+    """Kill process 1 of an instance, and with it all that runs there (pid_namespaces(7)); False if it is gone."""
     if not state.pid:
         return False
     try:

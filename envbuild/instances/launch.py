@@ -52,7 +52,7 @@ class Origin(Record):
     facts: Facts
 
     def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """`argv`, or the image's start command if that is empty. Raises NothingToRun."""
+        """Return `argv`, or the image's start command if that is empty. Raises NothingToRun."""
         argv = argv or (self.facts.start.argv if self.facts.start is not None else ())
         if not argv:
             raise NothingToRun(self.reference)
@@ -217,7 +217,7 @@ def _task(store: Store, instance: Instance, config: Settings, facts: Facts, mach
 
 
 def _seen(store: Store, instance: Instance, config: Settings, machine: Machine) -> NetworkSettings:
-    """What the instance sees of the machine's network settings."""
+    """Return what the instance sees of the machine's network settings."""
     if config.network not in (HOST_NETWORK, PRIVATE_NETWORK):
         return NetworkSettings()
     settings = network_settings(store, instance.tree, machine.variables, machine.home)

@@ -60,28 +60,28 @@ class Group:
         return tuple(path for _, path in self._paths)
 
     def add(self, pid: int) -> None:
-        """Puts a sandbox in: its process 1, and that which will become its command."""
+        """Put a sandbox in: its process 1, and that which will become its command."""
         if not self._paths:
             return
         try:
             # Process 1 first: what it forks from then on is in the groups already.
             for path in self.paths:
                 _write(f"{path}/cgroup.procs", str(pid))
-            for one in _children(pid):
+            for child in _children(pid):
                 for path in self.paths:
-                    _write(f"{path}/cgroup.procs", str(one))
+                    _write(f"{path}/cgroup.procs", str(child))
                 if self._limits_memory():
-                    _perform([Deed(f"/proc/{one}/oom_score_adj", GOES_FIRST, optional=True)])
+                    _perform([Deed(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
         except OSError as error:
             self.warnings = (*self.warnings, f"the limits have no effect: {error.strerror}; {_DELEGATE}")
         self._killed = self._kills()
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel has ended something in it for want of memory since `add`."""
+        """Tell whether the kernel has ended something in it for want of memory since `add`."""
         return self._kills() > self._killed
 
     def remove(self) -> None:
-        """Takes the groups away; nothing is left in them."""
+        """Take the groups away; nothing is left in them."""
         remove_groups(self._folder)
 
     def _limits_memory(self) -> bool:
@@ -99,7 +99,7 @@ class Group:
 
 
 def make_group(limits: Limits, identity: str, folder: str) -> Group:
-    """The groups that hold an instance to its limits, as far as this machine lets us make them."""
+    """Return the groups that hold an instance to its limits, as far as this machine lets us make them."""
     remove_groups(folder)
     wanted = files_of(limits)
     if not wanted:
@@ -108,7 +108,7 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
     warnings = []
     places = hierarchies(_read(_MOUNTS), _read(_OWN), lambda path: _words(f"{path}/cgroup.controllers"))
     for controller, files in wanted.items():
-        place = next((one for one in places if controller in one.controllers), None)
+        place = next((place for place in places if controller in place.controllers), None)
         reason = "no control group has it"
         if place is not None:
             path = group_in(place, identity)
@@ -126,7 +126,7 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
 
 
 def files_of(limits: Limits) -> dict[str, dict[int, tuple[Deed, ...]]]:
-    """For each controller that a limit needs what to write to files of a group, in each version."""
+    """Return for each controller that a limit needs what to write to files of a group, in each version."""
     found: dict[str, dict[int, tuple[Deed, ...]]] = {}
     if limits.memory:
         most = str(limits.memory)
@@ -150,7 +150,7 @@ def files_of(limits: Limits) -> dict[str, dict[int, tuple[Deed, ...]]]:
 
 
 def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str]]) -> list[Hierarchy]:
-    """Those that are mounted and that a process is in, version 2 first.
+    """Return those that are mounted and that a process is in, version 2 first.
 
     `mounts` and `own` are its /proc/PID/mountinfo and /proc/PID/cgroup (proc(5), cgroups(7)); `controllers` gives those
     of a directory of version 2.
@@ -176,7 +176,7 @@ def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str
 
 
 def group_in(place: Hierarchy, identity: str) -> str:
-    """The directory of an instance's group."""
+    """Return the directory of an instance's group."""
     return f"{place.path}/envbuild-{identity}"
 
 
@@ -188,7 +188,7 @@ def deeds(
     given: Sequence[str] = (),
     members: Sequence[str] = (),
 ) -> list[Deed]:
-    """What makes a group of an instance with what `files` say of one controller.
+    """Return what makes a group of an instance with what `files` say of one controller.
 
     `given` are the controllers that `place` gives to groups in it already, `members` the processes that it has: in
     version 2 a group with processes of its own can't give any (cgroup-v2, "no internal processes"), so they move into
@@ -201,7 +201,7 @@ def deeds(
         if members:
             found += [Deed(own), *(Deed(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
         found.append(Deed(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
-    return [*found, Deed(group), *(one.replace(path=f"{group}/{one.path}") for one in files)]
+    return [*found, Deed(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
 
 
 def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed]) -> None:
@@ -230,7 +230,7 @@ def _perform(what: Sequence[Deed]) -> None:
 
 
 def _below(target: str, root: str, path: str) -> str:
-    """Where the group `path` is, in a mount at `target` that shows the hierarchy from `root` on."""
+    """Return where the group `path` is, in a mount at `target` that shows the hierarchy from `root` on."""
     inner = path.removeprefix(root if root != "/" else "")
     return (target + "/" + inner.strip("/")).rstrip("/")
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.control_client import NotRunning, root_of
 from envbuild.instances.records import EXITED, LOST, Instance, hold
 from envbuild.linux import syscalls
@@ -28,26 +28,32 @@ class Inside(Record):
     ids: IdMap
 
     def open(self, path: str, flags: int) -> int:
-        """Opens what is there. No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to
-        the instance itself (openat2(2), RESOLVE_IN_ROOT)."""
+        """Open what is there.
+
+        No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to the instance itself
+        (openat2(2), RESOLVE_IN_ROOT).
+        """
         return syscalls.openat2(self.root, path, flags, _WITHIN)
 
     def create_as_root(self) -> None:
-        """Has what this process creates in it belong to the instance's root."""
+        """Have what this process creates in it belong to the instance's root."""
         if self.ids.kind == SHIFTED:
             syscalls.create_files_as(self.ids.outside(0), self.ids.outside(0))
 
 
+@fields
 class Between(WorkFailed):
-    """The instance just starts or ends."""
+    """The instance is just starting or ending."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is just starting or ending", "run the same command again")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is just starting or ending", "run the same command again"
 
 
 @contextmanager
 def inside(store: Store, instance: Instance) -> Iterator[Inside]:
-    """The instance's files. One that is over can't be started or removed meanwhile.
+    """Yield the instance's files. One that is over can't be started or removed meanwhile.
 
     The process is root of the user namespace, with one thread, and uses the store (`share`); it gets a mount namespace
     of its own if the instance is over. Raises Between and CannotMountOverlay.

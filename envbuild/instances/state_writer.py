@@ -23,25 +23,25 @@ class KeptState:
         self.now = state
 
     def hold(self, **changed: object) -> None:
-        """Changes it without writing: it is written with the next change."""
+        """Change it without writing: it is written with the next change."""
         with self._lock:
             self.now = self.now.replace(**changed)
 
     def put(self, **changed: object) -> None:
-        """Changes it, and writes it now or as soon as that is possible. Nothing after `finish`."""
+        """Change it, and write it now or as soon as that is possible. Nothing after `finish`."""
         with self._lock:
             if not self._closed:
                 self.now = self.now.replace(**changed)
                 self._write()
 
     def finish(self, **changed: object) -> None:
-        """Changes it for the last time."""
+        """Change it for the last time."""
         self.put(**changed)
         with self._lock:
             self._closed = True
 
     def wait(self, seconds: float) -> None:
-        """Waits at most so long for all of it to be written."""
+        """Wait at most so long for all of it to be written."""
         self._written.wait(seconds)
 
     def _write(self) -> None:

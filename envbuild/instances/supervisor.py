@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Sandboxes = Helper | OwnSandbox
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+FIRST_PAUSE, MAX_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
 STEADY = 10.0
 CANNOT_START = 127
@@ -70,7 +70,7 @@ class Supervisor:
         network: Network | None = None,
         opened: Sequence[socket] = (),
     ) -> None:
-        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts.
+        """Open the ports and make the group for its limits: raises PortTaken before anything starts.
 
         `network` is the one that was entered for it, if that had to be done; `opened` are the sockets of its first
         ports, where those were opened already.
@@ -80,7 +80,7 @@ class Supervisor:
         self._helper = helper
         self._streams = streams
         self._tell = tell
-        self._told = False
+        self._reported = False
         self._session = Session()
         self._stopping = threading.Event()
         self._over = threading.Event()
@@ -117,7 +117,7 @@ class Supervisor:
             self._health = HealthMonitor(check, entry, self._session, self._took_health)
 
     def run(self) -> int:
-        """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
+        """Run it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
         gc.freeze()
         gc.enable()
         if self._ports is not None:
@@ -142,7 +142,7 @@ class Supervisor:
                 self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
                 if self._stopping.wait(pause):
                     break
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
                 restarts += 1
             self._state.finish(
                 status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
@@ -169,17 +169,17 @@ class Supervisor:
         return self._state.now.error
 
     def wait(self) -> int:
-        """Returns when the instance is over: its exit code."""
+        """Return when the instance is over: its exit code."""
         self._over.wait()
         return self.code
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the command."""
+        """Send a signal to the command."""
         if self._number:
             self._helper.signal(self._number, number)
 
     def stop(self, seconds: float | None = None) -> None:
-        """Ends the command: by its own stop signal, and if it does not go in time, for certain."""
+        """End the command: by its own stop signal, and if it does not go in time, for certain."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -193,7 +193,7 @@ class Supervisor:
         threading.Thread(target=kill, name="stop", daemon=True).start()
 
     def kill(self) -> None:
-        """Ends the command at once, and for good."""
+        """End the command at once, and for good."""
         self._stopping.set()
         self._helper.cancel_all()
 
@@ -215,8 +215,8 @@ class Supervisor:
             self._state.put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
             if self._health is not None:
                 self._health.begin()
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 self._tell(self._group.warnings if self._group is not None else ())
 
         def made(pid: int) -> None:
@@ -248,7 +248,7 @@ class Supervisor:
 
 
 def quietly(work: Callable[[str], None], folder: str) -> None:
-    """Does what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
+    """Do what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
     try:
         work(folder)
     except OSError:

@@ -44,7 +44,7 @@ class TerminalBridge:
             os.close(self._master)
 
     def connect(self, master: int) -> None:
-        """Begins to pass bytes. The user's terminal passes keys on unread from here: Ctrl-C is the command's."""
+        """Begin to pass bytes. The user's terminal passes keys on unread from here: Ctrl-C is the command's."""
         self._master = master
         # In this order: a change of size between the two would else be lost.
         signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())

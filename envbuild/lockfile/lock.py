@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 from envbuild.text import json
 
 TYPE_CHECKING = False
@@ -23,7 +23,6 @@ MOST_CHARACTERS = 16_000_000
 MOST_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
 _MOST_DIGITS = 18
-Pairs = tuple[tuple[str, str], ...]
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _LONGEST_FIELD = 2048
 

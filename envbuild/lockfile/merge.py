@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _name(manager: str, package: Package) -> Named:
     return manager, package.name, package.origin.startswith("build/")
 
 
-def _pairs(base: locks.Pairs, ours: locks.Pairs, theirs: locks.Pairs) -> locks.Pairs:
+def _pairs(base: Pairs, ours: Pairs, theirs: Pairs) -> Pairs:
     before, left, right = dict(base), dict(ours), dict(theirs)
     found = {}
     for name in left.keys() | right.keys():

@@ -7,7 +7,7 @@ tree's digest and this form, so an equal tree with other facts is another image.
 from __future__ import annotations
 
 from envbuild.digest import sha256_of
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.text import json
 
 DEFAULT_ENVIRONMENT = (
@@ -16,8 +16,6 @@ DEFAULT_ENVIRONMENT = (
     ("TZ", "UTC"),
 )
 """What every command finds unless the recipe says otherwise: the C locale, UTC, and Debian's search path."""
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class Program(Record):

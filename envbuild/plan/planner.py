@@ -7,9 +7,9 @@ from posixpath import join, normpath
 from envbuild.errors import UsageError
 from envbuild.language import model
 from envbuild.plan import step as actions
-from envbuild.plan.image_config import Facts, HealthCheck, Pairs, Program
+from envbuild.plan.image_config import Facts, HealthCheck, Program
 from envbuild.plan.step import Step
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 STEP_SHELL = ("/bin/sh", "-eu")
 INSTANCE_SHELL = ("/bin/sh",)

@@ -7,9 +7,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 from __future__ import annotations
 
 from envbuild.language.model import Place
-from envbuild.record import Record
-
-Pairs = tuple[tuple[str, str], ...]
+from envbuild.record import Pairs, Record
 
 
 class Origin(Record):

@@ -10,10 +10,11 @@ import os
 import struct
 
 from envbuild.linux import syscalls
+from envbuild.linux.native import DATA, DATA_SIZE
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.child import MOST_PROCESSES
-from envbuild.sandbox.launcher import DATA, DATA_SIZE, REPORTS
+from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.user_lookup import Identity
 
 _NUMBERS = {

@@ -9,11 +9,10 @@ process becomes this program first, which lies in sealed memory (memfd_create(2)
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import struct
 
 from envbuild.errors import MachineLacks
+from envbuild.linux.native import elf, open_program
 
 _CODE = {
     "x86_64": bytes.fromhex(
@@ -50,14 +49,6 @@ number as a byte to descriptor 3, and a zero when it gives up. It tries the next
 it may not be executed; ELIBACC stands for a program that is there and lacks its interpreter."""
 REPORTS, ORDERS = 3, 4
 """The descriptors that it writes to and reads from."""
-_MACHINES = {"x86_64": 62, "aarch64": 183}
-"""e_machine of these (elf(5), linux/elf-em.h)."""
-ADDRESS = 0x400000
-DATA, DATA_SIZE = 0x600000, 0x10000
-"""Where the orders are read to."""
-_HEADERS = 64 + 2 * 56
-_MFD_EXEC = 0x10
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class NoLauncher(MachineLacks):
@@ -72,33 +63,15 @@ class NoLauncher(MachineLacks):
 
 def open_launcher() -> int:
     """A descriptor of the program, to be executed and never to be changed. Raises NoLauncher."""
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    content = program(os.uname().machine)
     try:
-        opened = os.memfd_create("envbuild", flags | _MFD_EXEC)
+        return open_program(content)
     except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise NoLauncher from error
-        opened = os.memfd_create("envbuild", flags)  # before Linux 6.3 there is no such flag, and all can be executed
-    os.write(opened, program(os.uname().machine))
-    fcntl.fcntl(opened, fcntl.F_ADD_SEALS, _SEALS)
-    return opened
+        raise NoLauncher from error
 
 
 def program(machine: str) -> bytes:
     """The program for a machine. Raises OSError where there is no code for it."""
     if machine not in _CODE:
         raise OSError(errno.ENOSYS, f"no launcher for {machine}")
-    return elf(machine, _CODE[machine], ADDRESS)
-
-
-def elf(machine: str, code: bytes, address: int) -> bytes:
-    """Return a file that is loaded at `address` and begins with the first byte of `code` (elf(5)); beside it there is
-    memory for data."""
-    size = _HEADERS + len(code)
-    identity = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH", identity, 2, _MACHINES[machine], 1, address + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0
-    )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 0x10000)
-    data = struct.pack("<IIQQQQQQ", 1, 6, 0, DATA, DATA, 0, DATA_SIZE, 0x10000)
-    return header + segment + data + code
+    return elf(machine, _CODE[machine])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
@@ -257,8 +258,12 @@ def _restrict(stage: str, network: bool) -> None:
             syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
             _attach(held, path)
     for path in (f"{stage}{path}" for path in (*MASKED, *(MASKED_OF_HOST if network else ()))):
-        if os.path.isdir(path):
+        try:
+            mode = os.stat(path).st_mode  # once: most are not there, and /proc is slow to say so
+        except OSError:
+            continue
+        if stat.S_ISDIR(mode):
             flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
             syscalls.mount("masked", path, "tmpfs", flags, "size=0")
-        elif os.path.exists(path):
+        else:
             _attach(syscalls.open_tree(f"{stage}/dev/null", recursive=False), path)

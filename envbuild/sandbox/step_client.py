@@ -18,7 +18,7 @@ from envbuild.sandbox.idmapped_mounts import shifted_sources
 from envbuild.sandbox.messages import STARTED
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import receive, send_descriptors, send_more, send_request
+from envbuild.sandbox.wire import MOST_OF_A_STEP, receive, send_step
 
 _CHUNK = 1 << 16
 _FAILED = 0xFF
@@ -44,7 +44,8 @@ class StepRunner:
     @staticmethod
     def takes(request: Request) -> bool:
         """Whether a request can be run here; all others are the helper's."""
-        return not (request.network or request.terminal or request.serve or request.attached or request.unfiltered)
+        special = request.network or request.terminal or request.serve or request.attached or request.unfiltered
+        return not special and len(request.binds) < MOST_OF_A_STEP - 10
 
     def close(self) -> None:
         """Ends the step servers that wait for steps."""
@@ -139,13 +140,10 @@ class _Run:
         link, namespace = self._server.link, self._helper.namespace
         try:
             if namespace is None:
-                send_request(link, self._request)
-                send_descriptors(link, (output, result))
+                send_step(link, self._request, (output, result))
                 return
             with shifted_sources(self._request, namespace) as sources:
-                send_request(link, self._request)
-                send_descriptors(link, (output, result))
-                send_more(link, sources)
+                send_step(link, self._request, (output, result, *sources))
         except SandboxFailure:
             raise
         except OSError:

@@ -25,7 +25,7 @@ from envbuild.sandbox.launcher import ORDERS, REPORTS
 from envbuild.sandbox.messages import STARTED
 from envbuild.sandbox.spec import Request
 from envbuild.sandbox.user_lookup import Identity
-from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
+from envbuild.sandbox.wire import receive_step, receive_with_descriptors, send
 
 _OF_A_STEP = (
     syscalls.CLONE_NEWNS
@@ -35,6 +35,8 @@ _OF_A_STEP = (
     | syscalls.CLONE_NEWCGROUP
     | syscalls.CLONE_NEWNET
 )
+_OWN = 2
+"""The descriptors that come with every request: where its output goes, and where its process 1 says how it ended."""
 _FIRST_FREE = 10
 """Above the descriptors that a step's process 1 has."""
 
@@ -108,9 +110,11 @@ class _StepServer:
 
     def run_one(self, link: socket) -> None:
         """Takes one request and starts it. Raises EOFError when there is none, SandboxFailure and OSError."""
-        request = receive_request(link)
-        output, result = (_above(one) for one in _exactly(link, 2))
-        sources = received_sources(request, receive_more(link)) if self._shifted else open_sources(request)
+        request, descriptors = receive_step(link)
+        if len(descriptors) < _OWN:
+            raise SandboxFailure("what the step was to have did not arrive", "run the same command again")
+        output, result = (_above(one) for one in descriptors[:_OWN])
+        sources = received_sources(request, descriptors[_OWN:]) if self._shifted else open_sources(request)
         if self._pid:
             # Gone with it are its mounts, which the new ones stand on.
             os.waitpid(self._pid, 0)
@@ -171,14 +175,6 @@ def _above(descriptor: int) -> int:
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
     os.close(descriptor)
     return moved
-
-
-def _exactly(link: socket, count: int) -> tuple[int, ...]:
-    """The descriptors that come with a request. Raises EOFError where they are fewer."""
-    _, descriptors = receive_with_descriptors(link, 1)
-    if len(descriptors) != count:
-        raise EOFError("a request without its descriptors")
-    return descriptors
 
 
 def _give(output: int, identity: Identity) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("=I")
 MOST_DESCRIPTORS = 8
 """So many can come with one message."""
+MOST_OF_A_STEP = 250
+"""So many can come with what a step server is asked for: the kernel takes 253 at a time (unix(7), SCM_MAX_FD)."""
 MOST_BYTES = 16 << 20
 """A message may be this long: several times the words and the environment that execve(2) takes."""
 Message = tuple[str, "tuple[Any, ...]", "tuple[int, ...]"]
@@ -71,10 +73,10 @@ def close_all(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
-def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
-    """`size` bytes (fewer at the end) and the descriptors that came with them."""
+def receive_with_descriptors(link: socket, size: int, most: int = MOST_DESCRIPTORS) -> tuple[bytes, tuple[int, ...]]:
+    """`size` bytes (fewer at the end) and the descriptors that came with them, at most so many."""
     try:
-        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * MOST_DESCRIPTORS))
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * most))
     except ConnectionResetError:
         return b"", ()  # the other side is gone and had not read all that it was sent
     descriptors = array.array("i")
@@ -91,12 +93,32 @@ def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int,
 
 def send_request(link: socket, request: Request) -> None:
     """Sends what is to be run."""
+    link.sendall(_request_bytes(request))
+
+
+def _request_bytes(request: Request) -> bytes:
     plain = {name: getattr(request, name) for name in request.__match_args__}
     plain["binds"] = tuple(values(bind) for bind in request.binds)
     plain["scratch"] = tuple(values(one) for one in request.scratch)
     plain["secrets"] = tuple(values(secret) for secret in request.secrets)
     body = marshal.dumps(plain)
-    link.sendall(_LENGTH.pack(len(body)) + body)
+    return _LENGTH.pack(len(body)) + body
+
+
+def send_step(link: socket, request: Request, descriptors: Sequence[int]) -> None:
+    """Sends what is to be run and its descriptors, at most MOST_OF_A_STEP, at once: each message wakes who waits."""
+    content = memoryview(_request_bytes(request))
+    sent = link.sendmsg([content], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))])
+    if sent < len(content):
+        link.sendall(content[sent:])
+
+
+def receive_step(link: socket) -> tuple[Request, tuple[int, ...]]:
+    """What `send_step` sent. Raises EOFError where there is no more."""
+    head, descriptors = receive_with_descriptors(link, _LENGTH.size, MOST_OF_A_STEP)
+    if len(head) < _LENGTH.size:
+        raise EOFError("nobody asks for more steps")
+    return _request_of(_exactly(link, *_LENGTH.unpack(head))), descriptors
 
 
 def send_more(link: socket, descriptors: Sequence[int]) -> None:
@@ -120,7 +142,11 @@ def receive_more(link: socket) -> tuple[int, ...]:
 
 def receive_request(link: socket) -> Request:
     """The request that `send_request` sent."""
-    plain = marshal.loads(_exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0]))
+    return _request_of(_exactly(link, *_LENGTH.unpack(_exactly(link, _LENGTH.size))))
+
+
+def _request_of(body: bytes) -> Request:
+    plain = marshal.loads(body)
     plain["binds"] = tuple(Bind(*bind) for bind in plain["binds"])
     plain["scratch"] = tuple(Scratch(*one) for one in plain["scratch"])
     plain["secrets"] = tuple(Secret(*secret) for secret in plain["secrets"])

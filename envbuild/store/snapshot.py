@@ -10,11 +10,12 @@ from envbuild.linux.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_
 from envbuild.linux.rmtree import remove
 from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
+from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.stacks import Stacks, whiteout
-from envbuild.store.trees import StoredTrees
+from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import root_entry
@@ -37,6 +38,7 @@ def take(
     discard: Matcher | None,
     made: Sequence[str],
     owners_observable: bool,
+    database: Database,
     trees: StoredTrees,
     objects: Objects,
     occurrences: Occurrences,
@@ -50,6 +52,7 @@ def take(
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(path.strip("/") for path in made)
+    batch = TreeBatch(trees)
     scan = _Scan(
         upper,
         epoch * 1_000_000_000,
@@ -57,14 +60,16 @@ def take(
         mounts,
         owners_observable,
         parent,
-        trees,
+        batch,
         objects,
         occurrences,
         allowance or Allowance(),
     )
     tree = scan.root()
-    if tree != parent and not stacks.chain(tree):
-        stacks.adopt(tree, parent, upper)
+    with database.transaction():
+        batch.flush()
+        if tree != parent and not stacks.chain(tree):
+            stacks.adopt(tree, parent, upper)
     return Snapshot(tree, scan.files, scan.size)
 
 
@@ -77,7 +82,7 @@ class _Scan:
         made: frozenset[str],
         owners_observable: bool,
         parent: Digest,
-        trees: StoredTrees,
+        trees: TreeBatch,
         objects: Objects,
         occurrences: Occurrences,
         allowance: Allowance,

@@ -18,6 +18,7 @@ from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
 from envbuild.store.layer_check import CLOCK_STEP, check_layer, put_back_times
+from envbuild.store.layer_walk import LayerWalk
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, Occurrences, mark
@@ -63,6 +64,7 @@ class Stacks:
         self._work = work
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
         self._sound: set[str] = set()
+        self._ahead: LayerWalk | None = None
         self.mended: list[str] = []
         """What was found damaged and put aside, for the user to be told."""
 
@@ -83,25 +85,50 @@ class Stacks:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
 
+    def check_ahead(self, tree: Digest) -> None:
+        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else."""
+        if self._ahead is None:
+            self._ahead = self._start_walk(self.chain(tree))
+
+    def close(self) -> None:
+        """End a check that was begun and is of no use any more."""
+        if self._ahead is not None:
+            self._ahead.end()
+            self._ahead = None
+
+    def _start_walk(self, chain: tuple[tuple[Digest, str], ...]) -> LayerWalk | None:
+        """Start to look for changes in those layers that were checked before and not yet by this process."""
+        times = {layer: self._checked(tree, layer) for tree, layer in chain if layer not in self._sound}
+        return LayerWalk.start(self.path, {layer: since for layer, since in times.items() if since})
+
     def _check(self, chain: tuple[tuple[Digest, str], ...]) -> bool:
         """Whether all layers of a chain are sound; puts aside the first that is not."""
+        walk, self._ahead = self._ahead, None
+        walk = walk or self._start_walk(chain)
+        if walk is not None:
+            self._sound |= walk.sound_layers()
         for (tree, layer), below in zip(chain, (*(tree for tree, _ in chain[1:]), None), strict=True):
             if layer not in self._sound and not self._check_layer(tree, below, layer):
                 return False
         return True
 
-    def _check_layer(self, tree: Digest, below: Digest | None, layer: str) -> bool:
+    def _checked(self, tree: Digest, layer: str) -> int | None:
+        """When a layer was checked last, in nanoseconds; 0 if all of it is to be read, None if it is not on record."""
         row = self._database.row("SELECT checked, boot, synced FROM stacks WHERE tree = ? AND layer = ?", (tree, layer))
         if row is None:
-            self.forget()  # another process put it aside
-            return False
+            return None
         checked, boot, synced = row
         # What was not on disk for sure when the machine stopped is read in full.
         since = checked if synced or boot == boot_id() else 0
-        now = time.time_ns()
         # The clock went back: what was changed after the check may have an earlier time than that, so all is read.
-        if since > now + CLOCK_STEP:
-            since = 0
+        return 0 if since > time.time_ns() + CLOCK_STEP else since
+
+    def _check_layer(self, tree: Digest, below: Digest | None, layer: str) -> bool:
+        since = self._checked(tree, layer)
+        if since is None:
+            self.forget()  # another process put it aside
+            return False
+        now = time.time_ns()
         folder = f"{self.path}/{layer}"
         found = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
         if not found.reason:

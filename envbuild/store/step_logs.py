@@ -10,6 +10,10 @@ from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
 from envbuild.tree.entry import EMPTY_CONTENT, FILE, Digest, Entry, object_id
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 _KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
 
 
@@ -24,7 +28,7 @@ class OutputWriter:
     def __init__(self, path: str, objects: Objects, tail: int = 1 << 16, most: int = MOST) -> None:
         self._path = path
         self._objects = objects
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by finish(), which every owner calls
+        self._file: BinaryIO | None = None
         self._state = sha256()
         self._tail = b""
         self._keep = tail
@@ -49,15 +53,17 @@ class OutputWriter:
             lost = self.size - self._most
             line = f"[envbuild: cut here: {lost} bytes more were printed; {self._most} are kept (--output-limit)]\n"
             self._put((b"" if self._last == b"\n" else b"\n") + line.encode())
-        self._file.close()
-        if self.size == 0:
+        if self._file is None:
             return EMPTY_CONTENT
+        self._file.close()
         digest = self._state.hexdigest()
         self._objects.put(self._path, self._objects.where(output_object(digest)))
         return digest
 
     def _put(self, data: bytes) -> None:
         if data:
+            if self._file is None:  # most steps print nothing
+                self._file = open(self._path, "wb")  # noqa: SIM115 - closed by finish(), which every owner calls
             self._file.write(data)
             self._state.update(data)
             self._last = data[-1:]

@@ -93,6 +93,7 @@ class Store:
 
     def close(self) -> None:
         """Ends the use of the store by this process."""
+        self.stacks.close()
         self.work.release()
         self.database.close()
         if self._lock >= 0:
@@ -168,6 +169,7 @@ class Store:
             discard=discard,
             made=made,
             owners_observable=self.owners_observable,
+            database=self.database,
             trees=self.trees,
             objects=self.objects,
             occurrences=self._occurrences,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
@@ -56,9 +56,20 @@ class StoredTrees:
             self._database.row("SELECT 1 FROM trees WHERE digest = ?", (digest,)) is not None
         )
 
+    def knows(self, digest: Digest) -> bool:
+        """Whether this directory was kept or loaded lately."""
+        return digest in self._decoded
+
     def forget(self) -> None:
         """Drops what is held in memory, after rows were removed."""
         self._decoded.clear()
+
+    def save_all(self, directories: Mapping[Digest, tuple[Entry, ...]], bodies: Mapping[Digest, bytes]) -> None:
+        """Keeps several directories; all of them, if it is called in a transaction."""
+        failpoints.at(failpoints.TREES)
+        self._database.write_many("INSERT OR IGNORE INTO trees VALUES (?, ?)", list(bodies.items()))
+        for digest, listed in directories.items():
+            self._remember(digest, listed)
 
     def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         if len(self._decoded) >= CACHED_DIRECTORIES:
@@ -66,3 +77,32 @@ class StoredTrees:
             self._decoded.clear()
         self._decoded[digest] = entries
         return entries
+
+
+class TreeBatch:
+    """Directories that are kept together, when all of them are known: one write to the disk instead of many."""
+
+    def __init__(self, trees: StoredTrees) -> None:
+        self._trees = trees
+        self._directories: dict[Digest, tuple[Entry, ...]] = {}
+        self._bodies: dict[Digest, bytes] = {}
+
+    def load(self, digest: Digest) -> tuple[Entry, ...]:
+        """Return the entries of a directory that is kept, or is about to be. Raises StoreDamaged."""
+        return self._directories.get(digest) or self._trees.load(digest)
+
+    def save(self, entries: Iterable[Entry]) -> Digest:
+        """Take a directory; return its digest."""
+        listed = tuple(sorted(entries))
+        body = encode(listed)
+        digest = digest_of(body)
+        if not self._trees.knows(digest):
+            self._directories[digest] = listed
+            self._bodies[digest] = body
+        return digest
+
+    def flush(self) -> None:
+        """Keep all that was taken."""
+        if self._bodies:
+            self._trees.save_all(self._directories, self._bodies)
+            self._directories, self._bodies = {}, {}

@@ -21,7 +21,7 @@ class Display:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Shows what is still held back and leaves the terminal as it was. May be called twice."""
+        """Show what is still held back and leave the terminal as it was. May be called twice."""
 
     @property
     def lost(self) -> OSError | None:

@@ -6,7 +6,7 @@ import time
 
 
 def size(count: int) -> str:
-    """Bytes in decimal units with one digit after the point: `999 B`, `1.2 kB`, `3.4 MB`."""
+    """Return bytes in decimal units with one digit after the point: `999 B`, `1.2 kB`, `3.4 MB`."""
     if abs(count) < 1000:
         return f"{count} B"
     value = float(count)
@@ -18,7 +18,10 @@ def size(count: int) -> str:
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of `500MB`, `1.5 GB`, `20G` or a plain number; decimal units, and binary ones as `GiB`. None for others."""
+    """Return bytes of `500MB`, `1.5 GB`, `20G` or a plain number; decimal units, and binary ones as `GiB`.
+
+    None for others.
+    """
     import re
 
     match = re.fullmatch(r"\s*([0-9]{1,19}(?:\.[0-9]{1,19})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
@@ -29,7 +32,7 @@ def parse_size(text: str) -> int | None:
 
 
 def duration(seconds: float) -> str:
-    """`12ms`, `1.2s`, `2m 03s`, `1h 02m`, `3d 04h`: two figures at most, cut to the shorter unit's whole."""
+    """Return `12ms`, `1.2s`, `2m 03s`, `1h 02m`, `3d 04h`: two figures at most, cut to the shorter unit's whole."""
     if seconds < 0.0995:
         return f"{max(seconds, 0) * 1000:.0f}ms"
     if seconds < 59.95:
@@ -43,7 +46,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(then: float, now: float) -> str:
-    """How long `then` is before `now`, both in seconds since 1970: `just now`, `3 minutes ago`.
+    """Return how long `then` is before `now`, both in seconds since 1970: `just now`, `3 minutes ago`.
 
     A time in the future (a clock that was set back, an epoch of a lock) is shown as a date.
     """
@@ -66,7 +69,7 @@ def ago(then: float, now: float) -> str:
 
 
 def iso(moment: float) -> str:
-    """Seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
+    """Return seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
     except (ValueError, OverflowError, OSError):
@@ -74,10 +77,10 @@ def iso(moment: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
+    """Return `1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def amount(number: int, unit: str) -> str:
-    """A number of `unit`, with bytes as a size."""
+    """Return a number of `unit`, with bytes as a size."""
     return size(number) if unit in ("bytes", "B") else f"{number} {unit}".rstrip()

@@ -282,7 +282,7 @@ def test_an_author_does_not_say_when_he_wrote():
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "link/outside", "a/../../outside"])
 def test_a_lock_on_record_is_written_where_it_lay(tmp_path, name):
-    from envbuild.build.kept_sources import SourcesLeadOut, check_out
+    from envbuild.build.source_tree import SourcesLeadOut, check_out
 
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -104,7 +104,7 @@ def test_noise_and_what_cant_be_copied_is_told(hands):
     assert set(hands.rebuilt(done)) == {"/var/log/x.log", "/data/rows", "/srv/pipe"}
     text = (hands.project.folder / "web-one.env").read_text()
     assert "# discard /var/log/*" in text
-    assert "#   /srv/pipe  only files, folders and links can be copied" in text
+    assert "#   /srv/pipe  only files, directories and links can be copied" in text
 
 
 def test_secrets_stay_out_of_the_folder(hands):
@@ -131,7 +131,7 @@ def test_nothing_is_overwritten_unless_asked_for(hands):
     assert "web-one.env exists already" in hands.refused("commit", "one").err
     assert mine.read_text() == "# mine\n"
     assert hands.project.command("show", "web:one").code == 2
-    assert "there is no folder nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
+    assert "there is no directory nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
     hands.commit("--force")
     assert "copy" in mine.read_text()
     assert sorted(one for one in os.listdir(hands.project.folder) if one.startswith((".env", "web-one"))) == [
@@ -302,9 +302,9 @@ def test_an_instance_whose_image_is_gone(hands):
 
 
 def test_noise_patterns():
-    from envbuild.drift.ignore_rules import Noise
+    from envbuild.drift.ignore_rules import IgnoreRules
 
-    noise = Noise(["/srv/data", "/odd[x]"])
+    noise = IgnoreRules(["/srv/data", "/odd[x]"])
     expected = {
         "tmp/x": "temporary",
         "var/log/a/b": "logs",

@@ -215,7 +215,7 @@ def test_recipes_and_locks_are_sides_too(project, tmp_path):
     assert "only what the locks say is compared" in elsewhere.out
     project.write("new.env", "from tar:busybox.tar", "run echo 3")
     unbuilt = project.command("diff", "web", "new.env")
-    assert (unbuilt.code, "new.env is not built, and has no lock" in unbuilt.err) == (2, True)
+    assert (unbuilt.code, "new.env is not built and has no lock" in unbuilt.err) == (2, True)
 
 
 def test_documents_are_whole_and_escape_what_images_hold(upgraded):

@@ -50,7 +50,7 @@ class TestRevisions:
         [
             ("web@nowhere", "git knows no revision 'nowhere'"),
             ("git:main:other.env", "main has no file other.env.lock"),
-            ("other@main", "main has no lock of a recipe named 'other'"),
+            ("other@main", "main has no lock for a recipe named 'other'"),
             ("git:main", "is not git:REV:FILE"),
             ("web@--help", "git knows no revision '--help'"),
         ],
@@ -61,7 +61,7 @@ class TestRevisions:
 
     def test_outside_of_a_repository_that_is_said(self, project):
         project.build("run true")
-        assert "is in no git repository" in project.command("show", "web@main").err
+        assert "is not in a git repository" in project.command("show", "web@main").err
 
     def test_an_image_that_only_git_knows_says_how_to_build_it(self, branches, tmp_path):
         done = branches.command("show", "web@main", ENVBUILD_STORE=str(tmp_path / "empty-but-made"))

@@ -71,7 +71,7 @@ def test_rollback_goes_back_one_each_time_and_is_an_entry_itself(three):
     assert project.command("rollback", "web").code == 0
     assert image(project, "web") == images[0]
     nothing = project.command("rollback", "web")
-    assert (nothing.code, "named nothing else before" in nothing.err) == (2, True)
+    assert (nothing.code, "has no earlier image" in nothing.err) == (2, True)
     actions = [one["action"] for one in json.loads(project.command("log", "web", "--format", "json").out)]
     assert actions == ["rollback", "rollback", "build", "build", "build"]
     # A build of the recipe as it stands moves the name on.
@@ -100,7 +100,7 @@ def test_rollback_takes_a_number_a_tag_a_digest_and_a_date(three, to):
 def test_a_target_that_is_none_is_told(three, to):
     project, images = three
     done = project.command("rollback", "web", "--to", to)
-    assert (done.code, "is neither a number, a tag of web, a digest nor a date" in done.err) == (2, True)
+    assert (done.code, "is not a number, a tag of web, a digest or a date" in done.err) == (2, True)
     assert image(project, "web") == images[2]
 
 

@@ -72,10 +72,10 @@ class TestOut:
         one.write("file", "mine")
         for source, target, message in (
             ("one:/none", ".", "there is no one:/none"),
-            ("one:/d/a", "none/", "there is no folder none/"),
+            ("one:/d/a", "none/", "there is no directory none/"),
             ("one:/d/a", "none/x", "there is no none"),
             ("one:/d", "file", "file is a file"),
-            ("one:/d/a/", ".", "goes through a file"),
+            ("one:/d/a/", ".", "uses a file as a directory"),
             ("nobody:/d", ".", "there is no instance 'nobody'"),
             ("one:/d", "one:/e", "both sides are instances"),
             ("file", "other", "neither side is an instance"),

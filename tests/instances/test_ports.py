@@ -11,7 +11,7 @@ import pytest
 
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, exposed, parse_ports
-from envbuild.instances.network.udp_relay import IDLE, MOST_FLOWS, Datagrams
+from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, Datagrams
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
@@ -273,7 +273,7 @@ class TestDatagrams:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, listening() as nobody:
             listener.bind(("127.0.0.1", 0))
             listener.setblocking(False)
-            monkeypatch.setattr("envbuild.instances.network.udp_relay.MOST_FLOWS", 3)
+            monkeypatch.setattr("envbuild.instances.network.udp_relay.MAX_FLOWS", 3)
             for _ in range(5):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                     sender.sendto(b"x", listener.getsockname())
@@ -286,7 +286,7 @@ class TestDatagrams:
             flows.expire()
             assert (len(flows), len(watched)) == (1, 1)
             flows.clear()
-        assert MOST_FLOWS > 3
+        assert MAX_FLOWS > 3
 
 
 class TestTaken:

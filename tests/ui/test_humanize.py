@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from envbuild.text.width import columns, cut, pad
+from envbuild.ui.build_messages import status_in_words
 from envbuild.ui.humanize import ago, amount, count, duration, iso, size
-from envbuild.ui.status import status_in_words
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Prints files of an image, byte for byte. Nothing is run and nothing mounted."
+DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument("path", nargs="+", metavar="PATH", help="files; links are followed inside the image")
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from envbuild.instances.network.ports import Port
 
 DESCRIPTION = """\
-Makes a second instance with the same files and settings, and starts it. What the two have in common is on disk once:
-only what the first one wrote is looked at. A running one stands still meanwhile. Its volumes are copied, unless --share
-says otherwise, and its ports lead to free ports of this machine, unless -p says to which."""
+Start a second instance with the same files and settings. Files that the two share are on disk once: only what the
+original has written is read. A running instance is paused meanwhile. Its volumes are copied, unless --share is
+given, and its ports are published on free ports of this machine, unless -p names others."""
 
 EXAMPLES = """\
 examples:
@@ -25,17 +25,23 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits; running or over")
-    parser.add_argument("--name", metavar="NAME", help="what the new one is called; default: NAME-2, NAME-3 ...")
+    parser.add_argument(
+        "instance", metavar="INSTANCE", help="a name, or the first digits of an id; it need not be running"
+    )
+    parser.add_argument("--name", metavar="NAME", help="name the new instance (default: NAME-2, NAME-3 ...)")
     parser.add_argument(
         "-p",
         "--publish",
         action="append",
         default=[],
         metavar="PORT:INSIDE",
-        help="its ports, instead of the first one's",
+        help="publish these ports instead of those of the original",
     )
-    parser.add_argument("--share", action="store_true", help="use the same volumes; the programs have to bear that")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="share the volumes instead of copying them; the programs have to support that",
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -69,7 +75,9 @@ def _clone(
         enter_for(store)
         source = store.instances.find(arguments.instance)
         if store.images.get(source.image) is None:
-            raise WorkFailed(f"{source.name} is of no image", "open a shell in an image, and clone that instance")
+            raise WorkFailed(
+                f"{source.name} was not made from an image", "open a shell in an image, and clone that instance"
+            )
         name = arguments.name or name_of_clone(store.instances, source.name)
         config = settings_of_clone(source, ports)
         with paused(source):

@@ -11,7 +11,7 @@ from envbuild.store.store import Store
 from envbuild.ui.humanize import size
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Says what the store takes on disk, and how much of it only one image needs."
+DESCRIPTION = "Show how much disk space the store uses, and how much of it only one image needs."
 
 EXAMPLES = """\
 examples:
@@ -29,15 +29,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
         used = usage(store)
-        names = {one.image: " ".join(tag.full for tag in store.tags.all(one.image)) for one in used.images}
+        names = {row.image: " ".join(tag.full for tag in store.tags.all(row.image)) for row in used.images}
     parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
     if arguments.format == "json":
         plain: dict[str, object] = {part: getattr(used, part) for part in parts}
         plain["files"] = used.files
         plain["total"] = used.total
         plain["images"] = [
-            {"digest": f"sha256:{one.image}", "tags": names[one.image].split(), "size": one.size, "own": one.own}
-            for one in used.images
+            {"digest": f"sha256:{row.image}", "tags": names[row.image].split(), "size": row.size, "own": row.own}
+            for row in used.images
         ]
         for kind, each in (("each_instance", used.each_instance), ("each_volume", used.each_volume)):
             plain[kind] = [{"name": name, "size": count} for name, count in each]
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     rows = [(part, size(getattr(used, part))) for part in parts]
     table(("PART", "ON DISK"), [*rows, ("total", size(used.total))], stream=environment.stdout, right=(1,))
     environment.stdout.write("\n")
-    images = [(names[one.image] or one.image[:12], size(one.size), size(one.own)) for one in used.images]
+    images = [(names[row.image] or row.image[:12], size(row.size), size(row.own)) for row in used.images]
     table(("IMAGE", "FILES", "ITS OWN"), images, stream=environment.stdout, right=(1, 2))
     for head, each in (("INSTANCE", used.each_instance), ("VOLUME", used.each_volume)):
         if each:

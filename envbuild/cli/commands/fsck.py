@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from envbuild.store.fsck import Findings
 
 DESCRIPTION = """\
-Reads the whole store back and says what is damaged. With --repair, damaged files are put aside and the steps that
-need them forgotten, so that the next build makes them again. Exit code 1 if something was wrong."""
+Read the whole store back and report damage. With --repair, damaged files are set aside and the steps that need them
+are forgotten, so that the next build makes them again. Exit code 1 if anything was damaged."""
 
 EXAMPLES = """\
 examples:
@@ -27,7 +27,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="put damaged files aside, and forget what needs them")
+    parser.add_argument(
+        "--repair", action="store_true", help="set damaged files aside, and forget the steps that need them"
+    )
     add_format(parser)
 
 
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     reason = ""
     try:
         found = _check(path, arguments.repair)
-        reason = next((one.reason for one in found.problems if one.kind == "database"), "")
+        reason = next((problem.reason for problem in found.problems if problem.kind == "database"), "")
     except StoreDamaged as error:
         if not arguments.repair:
             raise
@@ -58,7 +60,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
         found = _check(path, repair=True)
     if arguments.format == "json":
-        problems = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in found.problems]
+        problems = [
+            {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in found.problems
+        ]
         print_json(
             {
                 "problems": problems,
@@ -71,7 +75,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stdout,
         )
     else:
-        rows = [(one.kind, one.name[:16], one.reason) for one in found.problems]
+        rows = [(problem.kind, problem.name[:16], problem.reason) for problem in found.problems]
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Lists the images that have a tag, or with --all every image that the store has."
+DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
 
 EXAMPLES = """\
 examples:
@@ -23,7 +23,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also images without a tag")
+    parser.add_argument("--all", "-a", action="store_true", help="list images without a tag, too")
     add_format(parser)
 
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Prints what an instance printed: its output here as output, its errors as errors."
+DESCRIPTION = "Print the output of an instance: its standard output and standard error, each to its own stream."
 
 EXAMPLES = """\
 examples:
@@ -24,10 +24,10 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits")
-    parser.add_argument("--follow", "-f", action="store_true", help="go on until it is over")
-    parser.add_argument("--tail", "-n", type=int, metavar="N", help="only the last N lines of what is there")
-    parser.add_argument("--timestamps", "-t", action="store_true", help="with the time of each line")
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or the first digits of an id")
+    parser.add_argument("--follow", "-f", action="store_true", help="follow the output until the instance ends")
+    parser.add_argument("--tail", "-n", type=int, metavar="N", help="print only the last N lines")
+    parser.add_argument("--timestamps", "-t", action="store_true", help="print the time of each line")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Lists a directory of an image, or what lies at a path. Nothing is run and nothing mounted."
+DESCRIPTION = "List a directory of an image, or one path. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
@@ -38,9 +38,9 @@ _TYPES = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
-    parser.add_argument("path", nargs="?", default="/", metavar="PATH", help="a directory or file (default /)")
-    parser.add_argument("--recursive", "-R", action="store_true", help="all that is below, too")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument("path", nargs="?", default="/", metavar="PATH", help="list this directory or file (default: /)")
+    parser.add_argument("--recursive", "-R", action="store_true", help="list subdirectories, too")
     add_format(parser)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Lists the instances that run, or with --all those that are over, too; and those whose record is damaged, which can be
-removed."""
+List the instances that run, or with --all those that have ended, too. Instances with a damaged record are always
+listed; they can be removed."""
 
 EXAMPLES = """\
 examples:
@@ -28,8 +28,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
-    parser.add_argument("--group", "-g", metavar="NAME", help="only those of this group of services (envbuild up)")
+    parser.add_argument("--all", "-a", action="store_true", help="list instances that have ended, too")
+    parser.add_argument("--group", "-g", metavar="NAME", help="list only the instances of this group (envbuild up)")
     add_format(parser)
 
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         tidy(networks)  # whoever looks has the others know who was killed
     instances = Instances.of(environment.store_path())
     damaged = instances.damaged() if arguments.group is None else []
-    found = [(one, instances.state(one)) for one in instances.all()]
+    found = [(instance, instances.state(instance)) for instance in instances.all()]
     shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
         from envbuild.compose.members import group_of  # only where asked for
@@ -78,22 +78,22 @@ def _standing(state: State, now: float) -> str:
     return f"{state.status} for {duration(max(0.0, now - state.started))}{health}{restarts}"
 
 
-def _plain_damaged(one: DamagedInstance) -> dict[str, Any]:
-    return {"id": one.identity, "name": one.name, "state": DAMAGED, "error": one.reason}
+def _plain_damaged(instance: DamagedInstance) -> dict[str, Any]:
+    return {"id": instance.identity, "name": instance.name, "state": DAMAGED, "error": instance.reason}
 
 
-def _plain(one: Instance, state: State) -> dict[str, Any]:
+def _plain(instance: Instance, state: State) -> dict[str, Any]:
     from envbuild.compose.members import group_of
     from envbuild.instances.config import settings_of  # only where all is to be said
 
-    settings = settings_of(one)
+    settings = settings_of(instance)
     return {
-        "id": one.identity,
-        "name": one.name,
-        "group": group_of(one) or None,
-        "image": f"sha256:{one.image}",
-        "reference": one.reference,
-        "made": iso(one.made),
+        "id": instance.identity,
+        "name": instance.name,
+        "group": group_of(instance) or None,
+        "image": f"sha256:{instance.image}",
+        "reference": instance.reference,
+        "made": iso(instance.made),
         "state": state.status,
         "started": iso(state.started) if state.started else None,
         "ended": iso(state.ended) if state.ended else None,
@@ -102,11 +102,11 @@ def _plain(one: Instance, state: State) -> dict[str, Any]:
         "error": state.error,
         "health": state.health or None,
         "check": state.check,
-        "temporary": one.temporary,
+        "temporary": instance.temporary,
         "command": list(settings.argv),
         "labels": dict(settings.labels),
         "network": settings.network,
         "address": state.address or None,
         "pid": state.pid or None,
-        "ports": [dict(zip(("host", "port", "inside", "protocol"), one, strict=True)) for one in state.ports],
+        "ports": [dict(zip(("host", "port", "inside", "protocol"), port, strict=True)) for port in state.ports],
     }

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
+DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
 
 EXAMPLES = """\
 examples:
@@ -21,7 +21,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument("--force", "-f", action="store_true", help="stop it first if it runs")
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.control_client import STOP, ask
 
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find_any(one) for one in arguments.instance]
+        found = [store.instances.find_any(name) for name in arguments.instance]
         for one in found:
             if _runs(store, one):
                 if not arguments.force:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _runs(store: Store, one: Instance | DamagedInstance) -> bool:
-    if isinstance(one, DamagedInstance):
-        return store.instances.is_supervised(one)
-    return store.instances.state(one).status not in (EXITED, LOST)
+def _runs(store: Store, instance: Instance | DamagedInstance) -> bool:
+    if isinstance(instance, DamagedInstance):
+        return store.instances.is_supervised(instance)
+    return store.instances.state(instance).status not in (EXITED, LOST)

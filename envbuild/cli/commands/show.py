@@ -14,18 +14,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Shows an image: its names, digests, facts, the steps that made it, and how large it is."
+DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
 
 EXAMPLES = """\
 examples:
   envbuild show web
   envbuild show web --format json"""
 
-Pairs = list[tuple[str, str]]
+Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     add_format(parser)
 
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
-    rows: Pairs = [
+    rows: Rows = [
         ("image", plain["digest"]),
         ("tree", plain["tree"]),
         ("tags", " ".join(plain["tags"]) or "-"),
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _fact(name: str, value: object) -> Pairs:
+def _fact(name: str, value: object) -> Rows:
     if isinstance(value, dict):
         return [(name, f"{key}={inner}") for key, inner in value.items()]
     if isinstance(value, list):

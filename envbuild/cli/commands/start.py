@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Starts instances again that are over, in the background, with the files as they left them."
+DESCRIPTION = "Start instances that have ended again, in the background, with the files that they left."
 
 EXAMPLES = """\
 examples:
@@ -19,9 +19,11 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument(
-        "--lost", action="store_true", help="all that a restart of the machine has ended and whose rule is not never"
+        "--lost",
+        action="store_true",
+        help="start all instances that a reboot has ended, unless their restart rule is never",
     )
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Gives an image another name. A name that another image has moves to this one, and where it was stays in its history
-(envbuild log); an immutable one refuses."""
+Give an image another tag. A tag of another image moves to this one, which its history records (envbuild log); an
+immutable tag never moves."""
 
 EXAMPLES = """\
 examples:
@@ -24,9 +24,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, NAME@{N}, or a digest's first digits")
-    parser.add_argument("name", metavar="NAME[:TAG]", help="the new name")
-    parser.add_argument("--immutable", action="store_true", help="a name that never moves again")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, NAME@{N}, or the first digits of a digest")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="the new tag")
+    parser.add_argument("--immutable", action="store_true", help="make a tag that never moves again")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

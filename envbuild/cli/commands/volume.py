@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from envbuild.instances.volume_users import User
 
 DESCRIPTION = """\
-Named volumes: folders of data that outlive the instances that use them. `run -v NAME:DIR` makes one that is not there,
-with what the image has in DIR. Nothing but `volume rm` removes one."""
+Manage named volumes: directories of data that outlive the instances that use them. `run -v NAME:DIR` creates a
+volume if needed, with what the image has in DIR. Only `volume rm` removes a volume."""
 
 EXAMPLES = """\
 examples:
@@ -34,14 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ls|show|create|rm")
     listing = commands.add_parser("ls", help="list the volumes")
     add_format(listing)
-    show = commands.add_parser("show", help="where a volume lies, and which instances use it")
+    show = commands.add_parser("show", help="show the path of a volume, and which instances use it")
     show.add_argument("name", metavar="NAME")
     add_format(show)
-    create = commands.add_parser("create", help="make an empty volume")
+    create = commands.add_parser("create", help="create an empty volume")
     create.add_argument("name", metavar="NAME")
-    remove = commands.add_parser("rm", help="remove volumes with all that is in them")
+    remove = commands.add_parser("rm", help="remove volumes with their data")
     remove.add_argument("name", metavar="NAME", nargs="+")
-    remove.add_argument("--force", "-f", action="store_true", help="also those that instances which are over would use")
+    remove.add_argument(
+        "--force", "-f", action="store_true", help="remove volumes that only stopped instances use, too"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -55,12 +57,13 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
     from envbuild.instances.volume_users import users_of_volumes
 
     users = users_of_volumes(store)
-    found = with_rights(store, lambda: [(one, _size(one)) for one in store.volumes.all()])
+    found = with_rights(store, lambda: [(volume, _size(volume)) for volume in store.volumes.all()])
     if arguments.format == "json":
-        print_json([_plain(one, count, users.get(one.name, [])) for one, count in found], environment.stdout)
+        print_json([_plain(volume, count, users.get(volume.name, [])) for volume, count in found], environment.stdout)
         return
     rows = [
-        (one.name, size(count), ago(one.made, time.time()), _names(users.get(one.name, []))) for one, count in found
+        (volume.name, size(count), ago(volume.made, time.time()), _names(users.get(volume.name, [])))
+        for volume, count in found
     ]
     table(("VOLUME", "ON DISK", "MADE", "USED BY"), rows, stream=environment.stdout, right=(1,))
 
@@ -80,7 +83,7 @@ def _show(store: Store, arguments: argparse.Namespace, environment: Environment)
         ("on disk", size(count)),
         ("made", ago(volume.made, time.time())),
     ]
-    rows += [("used by", f"{one.instance.name} at {one.target}{'' if one.running else ', over'}") for one in users]
+    rows += [("used by", f"{user.instance.name} at {user.target}{'' if user.running else ', over'}") for user in users]
     table(("", ""), rows, stream=environment.stdout)
 
 
@@ -107,7 +110,7 @@ def _size(volume: Volume) -> int:
 
 
 def _names(users: list[User]) -> str:
-    return ", ".join(sorted({one.instance.name for one in users}))
+    return ", ".join(sorted({user.instance.name for user in users}))
 
 
 def _plain(volume: Volume, count: int, users: list[User]) -> dict[str, Any]:
@@ -118,12 +121,12 @@ def _plain(volume: Volume, count: int, users: list[User]) -> dict[str, Any]:
         "size": count,
         "used_by": [
             {
-                "id": one.instance.identity,
-                "name": one.instance.name,
-                "target": one.target,
-                "read_only": one.read_only,
-                "running": one.running,
+                "id": user.instance.identity,
+                "name": user.instance.name,
+                "target": user.target,
+                "read_only": user.read_only,
+                "running": user.running,
             }
-            for one in users
+            for user in users
         ],
     }

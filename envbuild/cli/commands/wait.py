@@ -8,7 +8,7 @@ import signal
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import LOST, Instances
 
-DESCRIPTION = "Waits until instances are over and prints their exit codes; its own is that of the last."
+DESCRIPTION = "Wait until instances end, and print their exit codes; exit with that of the last."
 
 EXAMPLES = """\
 examples:
@@ -16,7 +16,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -8,7 +8,7 @@ from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.image_path import entry_at
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.history.blame import Reasons, why
+from envbuild.history.blame import Blame, blame
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.ui.humanize import iso
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Says why a file of an image is as it is: the statement of the recipe that made it, whether a later one changed it, the
-package that it belongs to, who wrote that statement in which git commit, and since when the name has had it so."""
+Explain why a file of an image is as it is: the statement that made it, whether a later one changed it, the package
+that it belongs to, who wrote that statement in which git commit, and since when the tag has had the file like that."""
 
 EXAMPLES = """\
 examples:
@@ -30,7 +30,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="an image in any form")
-    parser.add_argument("path", metavar="PATH", help="a file, link or folder in it")
+    parser.add_argument("path", metavar="PATH", help="a file, link or directory in it")
     add_format(parser)
 
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
         path, entry = entry_at(store, image, arguments.image, arguments.path, follow=False)
-        reasons = why(store, image, arguments.image, path, entry)
+        reasons = blame(store, image, arguments.image, path, entry)
     shown = "/" + path.decode("utf-8", "backslashreplace")
     if arguments.format == "json":
         print_json(_plain(shown, image, reasons), environment.stdout)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _rows(reasons: Reasons) -> list[tuple[str, str]]:
+def _rows(reasons: Blame) -> list[tuple[str, str]]:
     rows = []
     for touch in reasons.touches:
         maker = touch.maker
@@ -71,7 +71,7 @@ def _rows(reasons: Reasons) -> list[tuple[str, str]]:
     return rows
 
 
-def _plain(path: str, image: Image, reasons: Reasons) -> dict[str, Any]:
+def _plain(path: str, image: Image, reasons: Blame) -> dict[str, Any]:
     owner, author, since = reasons.owner, reasons.author, reasons.since
     return {
         "path": path,

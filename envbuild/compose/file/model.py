@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from envbuild.instances.network.ports import Port
 from envbuild.language.syntax import NOWHERE, Span
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.text.diagnostics import Diagnostic
 
-Pairs = tuple[tuple[str, str], ...]
-STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
-CONDITIONS = (STARTED, HEALTHY, COMPLETED)
+WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
+CONDITIONS = (WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED)
 
 
 class Recipe(Record):
@@ -27,7 +26,7 @@ class Dependency(Record):
     fail. With `restart` the service begins anew, too, when the other one does."""
 
     service: str
-    condition: str = STARTED
+    condition: str = WHEN_STARTED
     required: bool = True
     restart: bool = False
     span: Span = NOWHERE
@@ -120,18 +119,18 @@ class Group(Record):
     lines: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
-        """The service of this name."""
-        return next((one for one in self.services if one.name == name), None)
+        """Return the service of this name."""
+        return next((service for service in self.services if service.name == name), None)
 
     def problem(self, span: Span, message: str, hint: str = "") -> Diagnostic:
-        """What is wrong at a place of the file."""
+        """Return what is wrong at a place of the file."""
         return diagnostic(self.file, self.lines, span, message, hint)
 
 
 def diagnostic(
     file: str, lines: tuple[str, ...], span: Span, message: str, hint: str = "", severity: str = "error"
 ) -> Diagnostic:
-    """A finding with the line that it is about."""
+    """Return a finding with the line that it is about."""
     source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
     # The end of a text that goes on in the next line is not known by its column.
     length = max(1, min(span.length, len(source) - span.column + 1))

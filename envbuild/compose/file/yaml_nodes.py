@@ -22,9 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_NODES = 50_000
+MAX_NODES = 50_000
 """So many values may a file have after its anchors are put in; more is a mistake, or meant to fill the memory."""
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 _STRANGE = re.compile("[\x00\ud800-\udfff]")
 _STANDARD = "tag:yaml.org,2002:"
 
@@ -59,8 +59,8 @@ class Map(Record):
     span: Span
 
     def get(self, name: str) -> Text | List | Map | None:
-        """The value of this key."""
-        return next((one.value for one in self.entries if one.key.text == name), None)
+        """Return the value of this key."""
+        return next((entry.value for entry in self.entries if entry.key.text == name), None)
 
 
 Node = Text | List | Map
@@ -75,8 +75,10 @@ class BadYaml(Exception):
 
 
 def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
-    """The file as nodes, None if there is nothing in it. What is wrong with keys is told to `error`, with the place,
-    what it is and a hint. Raises BadYaml."""
+    """Return the file as nodes, None if there is nothing in it.
+
+    Problems with keys are passed to `error`, with the place, a message and a hint. Raises BadYaml.
+    """
     try:
         root = compose(text, Loader=_Loader)
     except MarkedYAMLError as wrong:
@@ -85,8 +87,8 @@ def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
 
 
 class _Loader(BoundedLoader):
-    max_nodes = MOST_NODES
-    max_depth = MOST_DEPTH
+    max_nodes = MAX_NODES
+    max_depth = MAX_DEPTH
 
 
 class _Reader:
@@ -97,9 +99,9 @@ class _Reader:
     def node(self, found: YamlNode, above: tuple[int, ...]) -> Node:
         self._count += 1
         span = _span(found)
-        if self._count > MOST_NODES:
-            raise BadYaml(span, f"the file comes to more than {MOST_NODES:,} values", "use fewer aliases of aliases")
-        if len(above) > MOST_DEPTH:
+        if self._count > MAX_NODES:
+            raise BadYaml(span, f"the file comes to more than {MAX_NODES:,} values", "use fewer aliases of aliases")
+        if len(above) > MAX_DEPTH:
             raise BadYaml(span, "lists and maps are nested too deep", "")
         if id(found) in above:
             raise BadYaml(span, "an anchor holds an alias of itself", "name another anchor")
@@ -118,7 +120,7 @@ class _Reader:
         return Map(tuple(self._entries(found, above)), span)
 
     def _entries(self, found: YamlMap, above: tuple[int, ...]) -> list[Entry]:
-        """Its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
+        """Return its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         seen: dict[str, int] = {}
@@ -139,7 +141,7 @@ class _Reader:
         return list({**merged, **own}.values())
 
     def _merged(self, value: Node) -> dict[str, Entry]:
-        """What `<<` brings: of several maps the first that has a key gives its value."""
+        """Return what `<<` brings: of several maps the first that has a key gives its value."""
         sources = value.items if isinstance(value, List) else (value,)
         merged: dict[str, Entry] = {}
         for source in sources:

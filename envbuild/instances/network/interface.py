@@ -30,16 +30,16 @@ class Network:
         self.leave()
 
     def attach(self, folder: str, names: tuple[str, ...], request: Request, session: Session) -> Request:
-        """The request of an instance with what it takes to be in this network; `session` connects each start of its
-        command. `folder` is the instance's own, `names` are what others find it by. Raises WorkFailed."""
+        """Return the request of an instance with what it takes to be in this network; `session` connects each start of
+        its command. `folder` is the instance's own, `names` are what others find it by. Raises WorkFailed."""
         raise NotImplementedError
 
     def leave(self) -> None:
-        """Ends what this has started. The sandbox is gone."""
+        """End what this has started. The sandbox is gone."""
         raise NotImplementedError
 
 
 def with_bind(request: Request, bind: Bind) -> Request:
-    """The request with this shown at its target, instead of what was to be there."""
+    """Return the request with this shown at its target, instead of what was to be there."""
     kept = tuple(one for one in request.binds if one.target != bind.target)
     return request.replace(binds=(*kept, bind))

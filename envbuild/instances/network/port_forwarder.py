@@ -57,7 +57,7 @@ class PortMapper:
             self._datagrams = Datagrams(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Begin to serve."""
         if not self._listeners:
             return
         self._session.sockets = self._take
@@ -83,7 +83,7 @@ class PortMapper:
         self._ring()
 
     def close(self) -> None:
-        """Ends it: the ports are free, and every connection is reset."""
+        """End it: the ports are free, and every connection is reset."""
         if self._thread is None:
             for _, one in self._listeners.values():
                 one.close()
@@ -96,7 +96,7 @@ class PortMapper:
     # The stock: sockets inside, which come in the thread that waits for the command.
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-        fitting = [one for one in descriptors if one < self._ceiling]
+        fitting = [descriptor for descriptor in descriptors if descriptor < self._ceiling]
         for one in descriptors:
             if one >= self._ceiling:
                 os.close(one)
@@ -110,7 +110,7 @@ class PortMapper:
             self._ring()
 
     def _ask(self, protocol: str) -> bool:
-        """Asks for what the stock lacks; False if nobody is there who could give it."""
+        """Ask for what the stock lacks; False if nobody is there who could give it."""
         with self._lock:
             count = self._in_stock - len(self._stock[protocol]) - self._asked[protocol]
             self._asked[protocol] += max(0, count)
@@ -120,7 +120,7 @@ class PortMapper:
             return False
 
     def _inner(self, protocol: str) -> socket | None:
-        """A socket inside, None if there is none just now: the bell rings when there is."""
+        """Return a socket inside, None if there is none just now: the bell rings when there is."""
         with self._lock:
             stock = self._stock[protocol]
             descriptor = stock.popleft() if stock else None
@@ -220,7 +220,7 @@ class PortMapper:
         self._epoll.modify(descriptor, 0)
 
     def _is_full(self) -> bool:
-        """Whether all descriptors are taken but those that are kept for control."""
+        """Tell whether all descriptors are taken but those that are kept for control."""
         try:
             lowest = os.dup(self._bell)
         except OSError:

@@ -49,7 +49,7 @@ class Tool(Record):
 
 
 def find_tool() -> Tool:
-    """The program of this machine. Raises MachineLacks if there is none, or it could not work."""
+    """Return the program of this machine. Raises MachineLacks if there is none, or it could not work."""
     tool = None
     if path := find_program("pasta"):
         # Where it finds itself root of all ids it would go on as nobody, who has no right in the instance's namespaces.
@@ -98,7 +98,7 @@ class Outgoing(Network):
 
 
 def _search() -> str:
-    """What of the machine's own settings is true inside, too: where names are searched (resolv.conf(5))."""
+    """Return what of the machine's own settings is true inside, too: where names are searched (resolv.conf(5))."""
     try:
         with open(RESOLV, encoding="utf-8", errors="replace") as file:
             return "".join(line for line in file if line.split()[:1] in (["search"], ["options"]))
@@ -107,7 +107,7 @@ def _search() -> str:
 
 
 def _fork_keeper(tool: Tool) -> tuple[socket, int]:
-    """Starts the process that keeps the program: where to tell it which network to connect, and its pid."""
+    """Start the process that keeps the program: where to tell it which network to connect, and its pid."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     pid = syscalls.clone(syscalls.CLONE_NEWPID | signal.SIGCHLD)
     if pid == 0:
@@ -149,8 +149,8 @@ def _end_others() -> None:
 
 
 def _start(tool: Tool, network: int, user: int) -> str:
-    """Starts the program and returns when the network is up: why it is not, or ""."""
-    ready, told = os.pipe()
+    """Start the program and return when the network is up: why it is not, or ""."""
+    ready, ready_end = os.pipe()
     errors, said = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -159,7 +159,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             # First out of the way of the numbers that the program knows them by.
-            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, told, said)]
+            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, ready_end, said)]
             for place, one in zip((_NET, _USER, _READY, 2), high, strict=True):
                 os.dup2(one, place)
             os.close(_CONTROL)
@@ -167,7 +167,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             os.execv(tool.path, tool.words)
         finally:
             os._exit(127)
-    os.close(told)
+    os.close(ready_end)
     os.close(said)
     up = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 if tool.detaches else os.read(ready, 1) == b"1"
     reason = "" if up else _last_line(errors)

@@ -16,7 +16,7 @@ FOLDER = "networks"
 
 
 def check_network(name: str) -> None:
-    """Raises BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
+    """Raise BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
     anything starts."""
     if name not in RESERVED:
         check_name(name, "a network")
@@ -27,8 +27,11 @@ def check_network(name: str) -> None:
 
 
 def enter_network(name: str, store_path: str) -> Network:
-    """Enters a private or a named one for an instance, with a user namespace. The process has one thread and, for a
-    named network, is in no user namespace of its own. Raises MachineLacks and WorkFailed."""
+    """Enter a private or a named one for an instance, with a user namespace.
+
+    The process has one thread and, for a named network, is in no user namespace of its own. Raises MachineLacks and
+    WorkFailed.
+    """
     if name == PRIVATE_NETWORK:
         from envbuild.instances.network.private import Outgoing
 

@@ -14,7 +14,7 @@ import sys
 
 NEEDS_PIP = 64
 NEEDS_VENV = 65
-OLDEST = (22, 2)
+MIN_PIP = (22, 2)
 
 
 def main(order):
@@ -65,7 +65,7 @@ def find_pip(mounted):
     try:
         import pip
 
-        if version(pip.__version__) >= OLDEST:
+        if version(pip.__version__) >= MIN_PIP:
             return [os.path.dirname(pip.__file__)]
     except ImportError:
         pass
@@ -78,7 +78,7 @@ def find_pip(mounted):
         pass
     for folder in folders:
         for wheel in sorted(glob.glob(folder + "/pip-*.whl")):
-            if version(os.path.basename(wheel).split("-")[1]) >= OLDEST:
+            if version(os.path.basename(wheel).split("-")[1]) >= MIN_PIP:
                 return [wheel + "/pip"]
     return [mounted + "/pip"] if mounted else None
 

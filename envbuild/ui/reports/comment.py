@@ -14,30 +14,31 @@ if TYPE_CHECKING:
 
 FOLDED_BEYOND = 10
 """Rows of a list that a comment shows without a click."""
-MOST_CHARACTERS = 60_000
+MAX_CHARACTERS = 60_000
 """GitHub refuses comments of more than 65,536 characters (its REST API for issue comments)."""
 _SIZES = ((200, 1000, 500), (20, 300, 200), (10, 50, 50))
 """How many paths, rows of tables and lines of diffs are shown: the first that fits."""
 
 
 def comparison_comment(report: dict[str, Any], title: Markdown | None = None) -> Markdown:
-    """What differs between two environments."""
+    """Return what differs between two environments."""
     if title is None:
         title = fill("Environment: {} → {}", code(report["old"]["name"]), code(report["new"]["name"]))
     for sizes in _SIZES:
         text = lines(_comparison(report, title, *sizes), "\n\n")
-        if len(text) <= MOST_CHARACTERS:
+        if len(text) <= MAX_CHARACTERS:
             break
     return text
 
 
 def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
-    """For each recipe whether its lock is up to date, and what changed. What is wrong is never left out for length."""
+    """Return for each recipe whether its lock is up to date, and what changed. What is wrong is never left out for
+    length."""
     parts = [fill("## Environments, {}", code(title))]
     if not found:
         parts.append(fill("No recipe with a lock is concerned."))
     states = [list(_state(one)) for one in found]
-    left = MOST_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
+    left = MAX_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
     for one, state in zip(found, states, strict=True):
         parts += state
         details = _details(one)
@@ -115,7 +116,7 @@ def _comparison(
 
 
 def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
-    verbs = [one["verb"] for one in packages]
+    verbs = [package["verb"] for package in packages]
     counted = [fill("{} " + verb, verbs.count(verb)) for verb in VERBS if verb in verbs]
     s = "s" if len(packages) != 1 else ""
     title = fill("**{} package" + s + "**: {}", len(packages), lines(counted, ", "))
@@ -134,7 +135,7 @@ def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
 
 def _bad_records(bad: list[dict[str, Any]], most: int) -> Markdown:
     title = fill("**Records of packages that can't be read: {}**", len(bad))
-    rows = [fill("- {}: {}", code(one["path"]), code(one["reason"])) for one in bad[:most]]
+    rows = [fill("- {}: {}", code(record["path"]), code(record["reason"])) for record in bad[:most]]
     return _listed(title, rows, len(bad), most)
 
 
@@ -147,9 +148,9 @@ def _version(version: str | None) -> Markdown:
 
 def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
     rows = [fill("| fact | old | new |"), fill("| --- | --- | --- |")]
-    for one in facts[:most]:
-        old, new = cell(fact_text(one["old"])), cell(fact_text(one["new"]))
-        rows.append(fill("| {} | {} | {} |", cell(one["name"]), old, new))
+    for fact in facts[:most]:
+        old, new = cell(fact_text(fact["old"])), cell(fact_text(fact["new"]))
+        rows.append(fill("| {} | {} | {} |", cell(fact["name"]), old, new))
     return lines(rows)
 
 

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def one_line(one: LogEntry, output: Output) -> str:
-    """`web:latest@{1}  8e33e8253967  2026-11-24T14:00:00Z  build of web.env`."""
+    """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`."""
     digest = (one.entry.image or "-")[:12]
     name = output.paint(f"{one.entry.full}@{{{one.back}}}", "note")
     return f"{name}  {digest:12}  {iso(one.entry.moved)}  {visible(_action(one.entry))}"
 
 
 def lines(one: LogEntry, output: Output) -> list[str]:
-    """An entry in full, with an empty line behind it."""
+    """Return an entry in full, with an empty line behind it."""
     known = one.entry.known
     found = [one_line(one, output)]
-    build = one.way[0] if one.way else one.entry
+    build = one.route[0] if one.route else one.entry
     origin = build.known
     if one.commit:
         branch = f" ({visible(origin['branch'])})" if origin.get("branch") else ""
@@ -36,8 +36,8 @@ def lines(one: LogEntry, output: Output) -> list[str]:
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
     if by:
         found.append(f"    by       {by}")
-    if one.way:
-        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.way]
+    if one.route:
+        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.route]
         found.append(f"    way      {' -> '.join(way)}")
     if one.change:
         found.append(f"    changed  {visible(one.change)}")
@@ -47,7 +47,7 @@ def lines(one: LogEntry, output: Output) -> list[str]:
 
 
 def plain(one: LogEntry) -> dict[str, Any]:
-    """The documented JSON form (docs/commands.md)."""
+    """Return the documented JSON form (docs/commands.md)."""
     return {
         "back": one.back,
         "name": one.entry.full,
@@ -59,7 +59,9 @@ def plain(one: LogEntry) -> dict[str, Any]:
         **one.entry.known,
         "commit": one.commit,
         "committed": one.committed,
-        "way": [{"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.way],
+        "way": [
+            {"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.route
+        ],
     }
 
 

@@ -23,7 +23,7 @@ _STYLES = {"+": "good", "-": "error", "@": "note"}
 
 
 def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """The lines of a report; with `everything` no list is cut."""
+    """Return the lines of a report; with `everything` no list is cut."""
     if "statements" in report:
         yield from _diff(report["statements"], output)
         if not report["statements"]:
@@ -47,7 +47,7 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
     if report["facts"]:
         yield from ("", output.paint("facts", "strong"))
         yield from _aligned(
-            [(one["name"], f"{fact_text(one['old'])} -> {fact_text(one['new'])}") for one in report["facts"]]
+            [(fact["name"], f"{fact_text(fact['old'])} -> {fact_text(fact['new'])}") for fact in report["facts"]]
         )
     yield from _unexplained(report, output, everything)
     kept = []
@@ -70,7 +70,7 @@ def _named(side: dict[str, Any]) -> str:
 def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
     if not packages:
         return
-    verbs = [one["verb"] for one in packages]
+    verbs = [package["verb"] for package in packages]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     yield from ("", output.paint(f"packages: {counted}", "strong"))
     packages = sorted(packages, key=lambda one: VERBS.index(one["verb"]))
@@ -90,7 +90,7 @@ def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) ->
         return
     head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
     yield from ("", output.paint(head, "warning"))
-    yield from _aligned([(one["path"], one["reason"]) for one in bad[: None if everything else SHOWN_PATHS]])
+    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_PATHS]])
     if len(bad) > SHOWN_PATHS and not everything:
         yield f"{_GAP}and {len(bad) - SHOWN_PATHS} more (--all)"
 
@@ -105,9 +105,9 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
         yield from _paths(paths, output, len(paths), indent=_GAP)
         return
     rows = []
-    for one in report["folders"]:
-        verbs = ", ".join(f"{one[verb]} {verb}" for verb in ("added", "removed", "changed") if one[verb])
-        rows.append((one["folder"], verbs, f"{size(one['old_size'])} -> {size(one['new_size'])}"))
+    for folder in report["folders"]:
+        verbs = ", ".join(f"{folder[verb]} {verb}" for verb in ("added", "removed", "changed") if folder[verb])
+        rows.append((folder["folder"], verbs, f"{size(folder['old_size'])} -> {size(folder['new_size'])}"))
     yield from _aligned(rows[:SHOWN_PATHS])
     if len(rows) > SHOWN_PATHS:
         yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
@@ -115,10 +115,10 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
 
 def _paths(paths: list[dict[str, Any]], output: Output, most: int, indent: str = "") -> Iterator[str]:
     styles = {"added": "good", "removed": "error", "changed": "note"}
-    for one in paths[:most]:
-        letter = output.paint(_LETTERS[one["verb"]], styles[one["verb"]])
-        about = [*_details(one), *([f"({one['package']})"] if one.get("package") else [])]
-        yield f"{indent}{letter} {visible(one['path'])}" + (f"  {', '.join(about)}" if about else "")
+    for path in paths[:most]:
+        letter = output.paint(_LETTERS[path["verb"]], styles[path["verb"]])
+        about = [*_details(path), *([f"({path['package']})"] if path.get("package") else [])]
+        yield f"{indent}{letter} {visible(path['path'])}" + (f"  {', '.join(about)}" if about else "")
 
 
 def _details(one: dict[str, Any]) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _diff(lines: list[str], output: Output) -> Iterator[str]:
 
 
 def fact_text(value: object) -> str:
-    """A fact as one line."""
+    """Return a fact as one line."""
     if value is None:
         return "-"
     if isinstance(value, dict) and "argv" in value:

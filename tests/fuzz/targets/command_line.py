@@ -15,7 +15,7 @@ from envbuild.git.lock_at_revision import split_git
 from envbuild.instances.network.ports import parse_ports
 from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.store.image_reference import as_tag, digits_of, parse_reference, split_name
 from envbuild.text.dates import moment_of
 from envbuild.ui.humanize import ago, duration, iso, parse_size, size
@@ -29,7 +29,7 @@ def _environment(variables: dict[str, str]) -> Environment:
 def _all(text: str, readers: tuple[Callable[[str], object], ...]) -> None:
     """Gives a text to each of several readers."""
     for reader in readers:
-        with suppress(NotOne, EnvbuildError):
+        with suppress(InvalidValue, EnvbuildError):
             reader(text)
 
 
@@ -122,7 +122,7 @@ def read_words(data: bytes) -> None:
     found = parse_size(text)
     if found is not None:
         size(found)
-    with suppress(NotOne):
+    with suppress(InvalidValue):
         duration(service_words.seconds(text))
 
 

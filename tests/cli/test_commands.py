@@ -14,17 +14,9 @@ import time
 
 import pytest
 
-from envbuild.cli.main import COMMANDS
 from tests.conftest import alive_with, wait_for
 
 pytestmark = pytest.mark.namespaces
-
-
-@pytest.fixture
-def web(project):
-    done = project.build("env A=1", "run echo hello > /greeting", 'start ["cat", "/greeting"]')
-    assert done.code == 0, done.err
-    return project
 
 
 def test_run_gives_the_start_command_or_another_one_and_its_exit_code(web):
@@ -47,35 +39,6 @@ def test_run_options(web):
     )  # fmt: skip
     lines = done.out.splitlines()
     assert lines[:4] == ["12", "data", "/etc", "ro"]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (("run", "nothing"), 2, "there is no image 'nothing'"),
-        (("run", "weB"), 2, "did you mean 'web'?"),
-        (("run", "web", "--", "no-such-program"), 1, "no program 'no-such-program'"),
-        (("run", "web", "-u", "nobody"), 1, "no user 'nobody'"),
-        (("run", "web", "-w", "/nowhere"), 2, "/nowhere is not in the tree"),
-        (("run", "web", "-v", "x"), 2, "not HOST:ENV"),
-        (("cat", "web", "/etc"), 2, "is a directory"),
-        (("cat", "web", "/etc/none"), 2, "envbuild ls web /etc"),
-        (("show", "ffffff"), 2, "no image"),
-        (("tag", "web", "bad name"), 2, "can't name an image"),
-        (("untag", "web:none"), 2, "no image 'web:none'"),
-        (("build", "none.env"), 2, "no recipe 'none.env'"),
-        (("build", "web.env", "--jobs", "0"), 2, "at least one"),
-        (("build", "web.env", "--set", "x"), 2, "a name and a value"),
-        (("build", "web.env", "--stage", "x"), 2, "no stage 'x'"),
-        (("bild",), 2, "did you mean 'build'?"),
-        (("shell", "--failed"), 2, "no build failed"),
-        ((), 2, "usage: envbuild COMMAND"),
-    ],
-)
-def test_mistakes_get_one_clear_error(web, words, code, text):
-    done = web.command(*words)
-    assert done.code == code
-    assert text in done.err
 
 
 def test_images_and_show_have_the_documented_json(web):
@@ -136,19 +99,6 @@ def test_fsck_finds_damage_and_repair_makes_the_steps_run_again(web):
     assert "run echo hello > /greeting" in done.ran
     assert web.command("run", "web").out == "hello\n"
     assert web.command("fsck").code == 0
-
-
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_each_command_has_help_with_an_example(project, command):
-    done = project.command(command, "--help")
-    assert done.code == 0
-    assert f"envbuild {command}" in done.out.split("examples:")[1]
-
-
-def test_help_documents_the_exit_codes(project):
-    out = project.command("--help").out
-    for line in ("0    done", "1    a step", "2    the command", "3    the machine", "130  interrupted"):
-        assert line in out
 
 
 def test_doctor_finds_out_by_trying(project):
@@ -244,25 +194,6 @@ def test_run_on_a_terminal_gives_one_of_its_own(web):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
     assert b"/dev/pts/0" in seen
     assert b"got word" in seen
-
-
-HEAVY = (
-    *("argparse", "asyncio", "dataclasses", "enum", "jinja2", "json", "lark", "logging"),
-    *("re", "rich", "sqlite3", "subprocess", "tarfile", "typing", "yaml"),
-)
-
-
-@pytest.mark.parametrize("words", [["build", "web.env"], ["tag", "web", "web:other"]], ids=["build", "tag"])
-def test_a_short_command_imports_nothing_heavy(web, words):
-    script = (
-        "import sys\n"
-        "from envbuild.cli.main import run\n"
-        f"code = run({words!r})\n"
-        f"print(code, [name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    web.build()
-    done = web.python(script)
-    assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
 
 
 def test_a_first_build_on_a_terminal_makes_its_base_and_draws(project):

@@ -14,8 +14,8 @@ from envbuild.errors import UsageError
 from envbuild.git.git_dir import git_dir_of
 from envbuild.linux.nofollow import inside, read_plain
 
-MOST_RECIPE = 4 << 20
-MOST_LOCK = 16 << 20
+MAX_RECIPE = 4 << 20
+MAX_LOCK = 16 << 20
 
 
 class UnreadableFile(UsageError):
@@ -36,7 +36,7 @@ def project_of(path: str) -> str:
 
 def read_recipe(folder: str, path: str) -> bytes:
     """The bytes of a recipe in the real folder `folder`. Raises OSError, whose `strerror` says why not."""
-    return read_inside(folder, path, MOST_RECIPE)
+    return read_inside(folder, path, MAX_RECIPE)
 
 
 def read_inside(folder: str, path: str, most: int) -> bytes:
@@ -54,7 +54,7 @@ def lock_text(path: str, folder: str = "") -> str:
     """The text of a lock; `folder` is what it has to lie in, by default what a recipe at its place may read of.
     Raises FileNotFoundError and UnreadableFile."""
     try:
-        return read_inside(folder or project_of(path), path, MOST_LOCK).decode("utf-8", "replace")
+        return read_inside(folder or project_of(path), path, MAX_LOCK).decode("utf-8", "replace")
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterator
 
 from envbuild.build.context import IGNORE_FILE
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.job import BuildJob
 from envbuild.build.keep import keep
-from envbuild.build.project import read_recipe
-from envbuild.build.state import RecipeRun, Session
+from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import WorkFailed
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
-from envbuild.tree.apply import Edit, NotADirectory, edit
+from envbuild.tree.apply import Edit, NotADirectory
+from envbuild.tree.apply import edit as edit_tree
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
 from envbuild.tree.lookup import walk
 
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> dict[str, Any]:
-    """`tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
+def sources_of(job: BuildJob, recipe: PlannedRecipe, lock_texts: dict[str, str]) -> dict[str, Any]:
+    """Return what a build was made from, for the record of its image.
+
+    `tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
     there, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
     `epoch` and the names of `secrets`, is there only where it says something.
 
@@ -36,43 +40,43 @@ def sources_of(session: Session, one: RecipeRun, lock_texts: dict[str, str]) -> 
     try:
         # What was copied comes last: the modes that it has there decide.
         edits = [
-            *sorted(_texts(session), key=lambda one: one.path),
-            *sorted(_copied(session), key=lambda one: one.path),
+            *sorted(_texts(job), key=lambda edit: edit.path),
+            *sorted(_copied(job), key=lambda edit: edit.path),
         ]
     except (ContentChanged, OSError):
         return {}
-    root = os.path.commonpath([os.path.dirname(os.fsdecode(one.path)) for one in edits] or ["/"])
-    inside = [Edit(os.fsencode(os.path.relpath(os.fsdecode(one.path), root)), one.entry) for one in edits]
+    root = os.path.commonpath([os.path.dirname(os.fsdecode(edit.path)) for edit in edits] or ["/"])
+    inside = [Edit(os.fsencode(os.path.relpath(os.fsdecode(edit.path), root)), edit.entry) for edit in edits]
     try:
-        tree = edit(session.store.trees, session.store.trees.save(()), inside, 0)
+        tree = edit_tree(job.store.trees, job.store.trees.save(()), inside, 0)
     except NotADirectory:
         return {}
-    found: dict[str, Any] = {
+    known: dict[str, Any] = {
         "tree": tree,
-        "recipe": os.path.relpath(os.path.realpath(one.recipe.path), root),
+        "recipe": os.path.relpath(os.path.realpath(recipe.path), root),
         # Not in the tree: every build has another one, and would add a file to the pool for it.
         # They lie beside their recipes: what a link in that place leads to is none of them.
         "locks": {os.path.relpath(_real_place(path), root): text for path, text in lock_texts.items()},
-        "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in one.recipe.files],
+        "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in recipe.recipe.files],
     }
-    request = session.request
-    if one is session.recipes[-1]:
+    request = job.request
+    if recipe is job.graph.top:
         extra = {
             "settings": dict(request.settings),
             "stage": request.stage,
             "secrets": [name for name, _ in request.secrets],
         }
-        found |= {name: value for name, value in extra.items() if value}
-    return found if request.epoch is None else {**found, "epoch": request.epoch}
+        known |= {name: value for name, value in extra.items() if value}
+    return known if request.epoch is None else {**known, "epoch": request.epoch}
 
 
-def _texts(session: Session) -> Iterator[Edit]:
-    """The recipes, and the files that were read and not copied."""
-    store = session.store
-    for one in session.recipes:
-        for path, _ in one.recipe.files:
-            yield Edit(os.fsencode(os.path.realpath(path)), _file(store, read_recipe(session.project, path)))
-    for context in session.contexts:
+def _texts(job: BuildJob) -> Iterator[Edit]:
+    """Yield the recipes, and the files that were read and not copied."""
+    store = job.store
+    for recipe in job.graph.recipes:
+        for path, _ in recipe.recipe.files:
+            yield Edit(os.fsencode(os.path.realpath(path)), _file(store, read_recipe(job.project, path)))
+    for context in job.sources.contexts():
         ignored = context.ignore_content()
         if ignored is not None:
             yield Edit(os.fsencode(f"{context.folder}/{IGNORE_FILE}"), _file(store, ignored))
@@ -80,11 +84,11 @@ def _texts(session: Session) -> Iterator[Edit]:
             yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
 
 
-def _copied(session: Session) -> Iterator[Edit]:
+def _copied(job: BuildJob) -> Iterator[Edit]:
     with RealFiles() as files:
-        for context in session.contexts:
+        for context in job.sources.contexts():
             for found in context.taken.values():
-                yield Edit(os.fsencode(found.path), keep(session.store, found, (0, 0), None, files))
+                yield Edit(os.fsencode(found.path), keep(job.store, found, (0, 0), None, files))
 
 
 def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
