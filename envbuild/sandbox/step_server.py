@@ -145,7 +145,7 @@ class _StepServer:
             single=confinement.single,
             last_capability=self._last_capability,
         )
-        reading, writing = (_above(one) for one in os.pipe2(os.O_CLOEXEC))
+        reading, writing = (_above(end) for end in os.pipe2(os.O_CLOEXEC))
         wiring = ((self._nothing, 0), (output, 1), (output, 2), (result, REPORTS), (reading, ORDERS))
         try:
             os.write(writing, orders.content[:FIRST_WRITE])

@@ -59,5 +59,5 @@ def digits_of(text: str) -> str | None:
 def as_tag(text: str) -> str:
     """Return a tag that stands for `text`, such as a branch's name: what a tag may not hold becomes `-`. "" if nothing
     is left."""
-    allowed = "".join(one if one in _ALPHANUMERIC or one in "._-" else "-" for one in text)
+    allowed = "".join(character if character in _ALPHANUMERIC or character in "._-" else "-" for character in text)
     return allowed.lstrip("._-")
