@@ -11,7 +11,7 @@ EnvbuildError  exit 2
     NoGit  git.program
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
-    NoRegistry  build.package_sources
+    NoRegistry  packages.npm_servers
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     SomebodyElses(path, uid)  store.owner
     StoreFull(path, reason)  store.database
@@ -19,29 +19,30 @@ EnvbuildError  exit 2
   UsageError
     BadOption(where, value, kind, example)
     FileUnusable(path, reason, mend, where)
-    AmbiguousDigest(reference, matches)  store.images
+    AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     ArchiveError(archive, reason, offset, member)  archive.tar
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
+    BadFileReference(text)  images.reference
     BadLock(path, reason)  lockfile.lock
     BadMoment(text)  text.dates
-    BadName(name, what)  store.image_reference
+    BadName(name, what)  images.reference
     BadPattern(text)  tree.patterns
     BadRecord(problem)  instances.record
-    BadSource(text)  build.package_sources
+    BadSource(text)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
-    ContextError  build.context
+    ContextError  build.context_scan
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
-    ImageGone(reference, digest)  store.images
+    ImageGone(reference, digest)  images.find
     InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
-    LocalRequirement(path, line)  build.requirement_files
+    LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NoBlob(oid)  git.blobs
@@ -56,8 +57,8 @@ EnvbuildError  exit 2
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
-    NoSuchImage(reference, near, any_image)  store.images
-    NoSuchInstance(reference, near)  instances.records
+    NoSuchImage(reference, near, any_image)  images.find
+    NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
@@ -66,7 +67,7 @@ EnvbuildError  exit 2
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names)  store.tags
     NoSuchTarget(name, to)  history.rollback
-    NoSuchVolume(name, near)  instances.volumes
+    NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
@@ -90,7 +91,7 @@ EnvbuildError  exit 2
     RecipeErrors(diagnostics)  text.diagnostics
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
-    StoreInUse  store.alone
+    StoreInUse  store.database
     StoreTooNew(path, found)  store.database
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
@@ -123,7 +124,7 @@ EnvbuildError  exit 2
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
     Refused  instances.control_client
-    SandboxFailure  sandbox.failure
+    SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up

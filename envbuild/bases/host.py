@@ -11,7 +11,7 @@ import os
 from hashlib import md5
 
 from envbuild.bases.programs import prepare_programs
-from envbuild.debian.file_plan import FilePlan
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
@@ -39,7 +39,7 @@ SHOWN_NOTES = 5
 class HostBase:
     """A cut of this machine's packages."""
 
-    def __init__(self, plan: FilePlan, packages: list[InstalledPackage], notes: tuple[str, ...]) -> None:
+    def __init__(self, plan: BaseFiles, packages: list[InstalledPackage], notes: tuple[str, ...]) -> None:
         self._plan = plan
         self.epoch = plan.newest // 1_000_000_000
         release = _release(plan.root)
@@ -65,7 +65,7 @@ def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bo
     wanted = _wanted(database, programs)
     packages = database.closure(wanted)
     merged = {name for name in MERGED if os.path.islink(f"{database.root}/{name}")}
-    plan = FilePlan(database.root, whole_seconds=True)
+    plan = BaseFiles(database.root, whole_seconds=True)
     for name in sorted(merged):
         plan.link(f"/{name}", os.readlink(f"{database.root}/{name}"))
     changed = _take_packages(database, packages, merged, plan)
@@ -100,7 +100,7 @@ def _package_of(database: DpkgDatabase, program: str) -> str:
 
 
 def _take_packages(
-    database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], plan: FilePlan
+    database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], plan: BaseFiles
 ) -> list[str]:
     """Take the packages' files; return the configuration files that were changed by hand."""
     names = {package.name for package in packages}
@@ -144,7 +144,7 @@ def _md5(path: str) -> str:
         return ""
 
 
-def _notes(plan: FilePlan, changed: list[str]) -> tuple[str, ...]:
+def _notes(plan: BaseFiles, changed: list[str]) -> tuple[str, ...]:
     notes = []
     for what, paths in (
         ("left out, as not everybody may read them on this machine", plan.unreadable),

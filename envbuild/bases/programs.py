@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.debian.elf import read_elf
-from envbuild.debian.file_plan import FilePlan
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.errors import UsageError
 from envbuild.tree.target import PreparedBase, TreeTarget
 
@@ -48,7 +48,7 @@ class ProgramsBase:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, plan: FilePlan, programs: list[str]) -> None:
+    def __init__(self, plan: BaseFiles, programs: list[str]) -> None:
         self._plan = plan
         self.epoch = plan.newest // 1_000_000_000
         self.identity = f"{len(programs)} programs of this machine"
@@ -62,7 +62,7 @@ class ProgramsBase:
 
 def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase:
     """Return the base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
-    plan = FilePlan(root.rstrip("/"))
+    plan = BaseFiles(root.rstrip("/"))
     taker = _Taker(plan)
     taken = []
     for name in (*programs, "sh") if programs else PLAIN:
@@ -80,7 +80,7 @@ def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase
 
 
 class _Taker:
-    def __init__(self, plan: FilePlan) -> None:
+    def __init__(self, plan: BaseFiles) -> None:
         self._plan = plan
         self._folders = self._library_folders()
 

@@ -17,7 +17,7 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import is_base, remember_base
 from envbuild.language.model import (
     Base,

@@ -18,16 +18,17 @@ from envbuild.build.package_lock import LockedAnswers
 from envbuild.build.progress import Progress
 from envbuild.build.publish import image_of, publish_all
 from envbuild.build.recipe_files import project_of
-from envbuild.build.recovery import recover
 from envbuild.build.reporter import Reporter
-from envbuild.build.request import BuildRequest, BuildResult, Pairs
+from envbuild.build.request import BuildRequest, BuildResult
 from envbuild.build.sources import Sources
 from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import walk
 from envbuild.linux.subids import has_single_id
 from envbuild.plan.image_config import image_digest
+from envbuild.record import Pairs
 from envbuild.store.database import StoreDamaged, StoreUnusable
 from envbuild.store.images import Image
+from envbuild.store.reboot_check import recover
 from envbuild.store.store import Store
 
 ATTEMPTS = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context import Found
+from envbuild.build.context_scan import Found
 from envbuild.build.inputs import Inputs
 from envbuild.build.walk import PendingStep
 from envbuild.plan.key_parts import Input, Parts, dump, own_differences, parts_of

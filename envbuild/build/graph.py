@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.language import model
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockedStage
+from envbuild.lockfile.lock import Lock, LockedStage, path_of
 from envbuild.plan.step import Origin
 from envbuild.record import Record
 
@@ -66,7 +65,7 @@ class PlannedRecipe(Record):
     @property
     def lock_path(self) -> str:
         """Where its lock lies."""
-        return locks.path_of(self.recipe.path)
+        return path_of(self.recipe.path)
 
     @property
     def target(self) -> Stage:
@@ -99,7 +98,7 @@ class Graph(Record):
     def origin(self, stage: Stage, origin: Origin) -> Stage | None:
         """Return the stage that `copy(from=)` of a stage means, None where it means an image."""
         if origin.kind == "stage":
-            return next(one for one in self.recipe_of(stage).stages if one.written.name == origin.argument)
+            return next(other for other in self.recipe_of(stage).stages if other.written.name == origin.argument)
         if origin.kind == "recipe":
             return self.recipes[self.by_path[os.path.realpath(relative(origin.folder, origin.argument))]].target
         return None

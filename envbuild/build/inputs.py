@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from envbuild.build.context import Context, Found
+from envbuild.build.context import Context
+from envbuild.build.context_scan import Found
 from envbuild.build.fetch import has_content
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import NotKnownYet, StageProgress
@@ -14,7 +15,7 @@ from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Digest, Entry, encode
 from envbuild.tree.lookup import lookup
@@ -38,7 +39,7 @@ class Inputs(Record):
     entries: tuple[tuple[bytes, Entry], ...] = ()
     text: bytes = b""
     mode: int = 0o644
-    binds: tuple[tuple[str, str], ...] = ()
+    binds: Pairs = ()
     contents: Contents = ()
     packages: tuple[Package, ...] = ()
 
@@ -166,6 +167,6 @@ def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple
 
 
 def _line(entry: Entry) -> str:
-    """One entry for a key. Of a folder's name nothing depends when its contents are copied, but much else may."""
+    """Return an entry for a key. Its name counts too: it decides where a copy lies, except for a folder's contents."""
     assert entry.kind in (DIRECTORY, LINK) or entry.digest or entry.target or entry.kind == "p"
     return sha256_of(encode([entry]))

@@ -10,8 +10,7 @@ from envbuild.build.recipe_files import MAX_LOCK, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.errors import UsageError
 from envbuild.language import model
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockOutOfDate
+from envbuild.lockfile.lock import BadLock, Lock, LockOutOfDate, path_of
 from envbuild.plan.graph import stage_number, stages_needed, stages_used
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -70,7 +69,7 @@ class _Loader:
         if real in self.loaded:
             return
         recipe = load(path, () if above else self._request.settings, self._store, self._project)
-        lock_path = locks.path_of(recipe.path)
+        lock_path = path_of(recipe.path)
         lock_text, lock = self._read_lock(lock_path)
         if self._request.locked and lock is None:
             raise LockOutOfDate(lock_path, "there is no lock yet")
@@ -87,8 +86,8 @@ class _Loader:
         except FileNotFoundError:
             return None, None
         except (OSError, UnicodeDecodeError) as error:
-            raise locks.BadLock(path, getattr(error, "strerror", None) or str(error)) from error
-        from envbuild.lockfile.lock_memo import read_lock
+            raise BadLock(path, getattr(error, "strerror", None) or str(error)) from error
+        from envbuild.lockfile.lock_file import read_lock
 
         return text, read_lock(text, path, self._store)
 

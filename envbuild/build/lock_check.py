@@ -5,8 +5,7 @@ from __future__ import annotations
 from envbuild.build.events import Emit, Notice
 from envbuild.build.graph import Stage
 from envbuild.build.progress import BaseTree, StepResult
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import LockOutOfDate
+from envbuild.lockfile.lock import LockOutOfDate, first_line
 
 
 def check_base(stage: Stage, base: BaseTree, path: str, strict: bool, emit: Emit) -> None:
@@ -34,7 +33,7 @@ def check_result(stage: Stage, result: StepResult, path: str, strict: bool, emit
     """Refuse a step whose key or tree is not the lock's if `strict`; else tell of another tree."""
     if result.step.test or stage.locked is None:
         return
-    text = locks.first_line(result.step.text)
+    text = first_line(result.step.text)
     if result.number >= len(stage.locked.steps):
         if strict:
             raise LockOutOfDate(path, f"+ {text}")

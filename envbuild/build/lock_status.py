@@ -10,7 +10,7 @@ import os
 
 from envbuild.build.bases import Bases
 from envbuild.build.cache_miss import Explainer, parts_and_source
-from envbuild.build.context import ContextError
+from envbuild.build.context_scan import ContextError
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
@@ -32,6 +32,7 @@ from envbuild.build.walk import (
     walk,
 )
 from envbuild.errors import EnvbuildError
+from envbuild.images.find import NoSuchImage
 from envbuild.images.lock_attestation import result_of
 from envbuild.language.model import Debian, Host
 from envbuild.lockfile.lock import Lock, LockOutOfDate, first_line
@@ -40,7 +41,6 @@ from envbuild.plan.image_config import image_digest
 from envbuild.plan.step import Origin, Step
 from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
-from envbuild.store.images import NoSuchImage
 from envbuild.store.store import Store
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 

@@ -8,9 +8,8 @@ from envbuild.build.events import Notice
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import StageProgress, StepResult
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_line
-from envbuild.lockfile.lock_memo import remember_lock
+from envbuild.lockfile import lock_file
+from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, LockOutOfDate, difference, first_line
 from envbuild.plan.image_config import image_digest
 from envbuild.store import failpoints as points
 from envbuild.store.fetched import FETCHED, PACKAGE
@@ -55,7 +54,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     Raises LockOutOfDate where it may not change.
     """
     store = job.store
-    path, text = recipe.lock_path, locks.dump(lock)
+    path, text = recipe.lock_path, lock_file.dump(lock)
     stages = [job.progress[stage] for stage in recipe.stages]
     hashes = {package.hash for at in stages for answer in at.answers.values() for package in answer.packages}
     keys = [result.key for at in stages for result in at.all_results]
@@ -63,10 +62,10 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     state = "unchanged"
     if text != recipe.lock_text:
         if job.request.locked:
-            raise LockOutOfDate(path, locks.difference(path, recipe.lock_text or "", text))
+            raise LockOutOfDate(path, difference(path, recipe.lock_text or "", text))
         points.at(points.LOCK)
-        locks.write(path, text)
-        remember_lock(text, lock, store)
+        lock_file.write(path, text)
+        lock_file.remember_lock(text, lock, store)
         state = "written"
         if any(at.answers for at in stages):
             _let_git_merge(job, path)

@@ -12,7 +12,7 @@ from envbuild.build.events import Notice, StepFinished, StepOutput
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import BaseTree
-from envbuild.build.step_failure import Stopped, tell_failure
+from envbuild.build.step_failure import Stopped, report_failure
 from envbuild.errors import EnvbuildError
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ class BaseMaker:
             prepared = self.job.bases.prepare(stage, work, progress)
         except EnvbuildError as error:
             text, place = stage.base_statement, stage.base.place
-            tell_failure(self.reporter.emit, stage.event, stage, text, place, error, started)
+            report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)
             raise
         stack.callback(prepared.close)
         return PreparedStage(stage, prepared, time.monotonic() - started, held)

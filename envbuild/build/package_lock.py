@@ -7,8 +7,7 @@ import json
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
 from envbuild.digest import sha256_of
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package
+from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package, first_line
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.step import InstallPackages
 
@@ -47,7 +46,7 @@ class LockedAnswers:
             return answer
         if self._strict:
             path = self._graph.recipe_of(stage.stage).lock_path
-            text = locks.first_line(stage.steps[number].text)
+            text = first_line(stage.steps[number].text)
             raise LockOutOfDate(path, f"+ {text}  (it asks for more than the lock has)")
         raise NotKnownYet
 

@@ -14,7 +14,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, wi
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, Ended, Machine, Servers, Task, texts_of
+from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task, TaskResult, texts_of
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 class Phases:
     """Resolves, fetches and installs for one build."""
 
-    def __init__(self, store: Store, executor: Executor, machine: Machine, *, own_sources: bool) -> None:
+    def __init__(self, store: Store, executor: Executor, machine: ManagerSettings, *, own_sources: bool) -> None:
         """With `own_sources` nothing in the tree says where packages come from."""
         self._store = store
         self._own_sources = own_sources
@@ -55,7 +55,7 @@ class Phases:
         action = step.action
         assert isinstance(action, InstallPackages)
 
-        def execute(task: Task, out: str) -> Ended:
+        def execute(task: Task, out: str) -> TaskResult:
             outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MAX_SECONDS, sink)
             if outcome.timed_out:
                 raise Unresolved(
@@ -63,7 +63,7 @@ class Phases:
                     f"it had not ended after {MAX_SECONDS / 3600:.0f} hours",
                     "see what it waits for, or name fewer packages in one statement",
                 )
-            return Ended(outcome.status, tail.decode(errors="replace"))
+            return TaskResult(outcome.status, tail.decode(errors="replace"))
 
         def download(wanted: Wanted) -> str:
             self._download([wanted], action.manager, lambda done, total: None)
@@ -135,7 +135,7 @@ class _Resolution:
         action: InstallPackages,
         contents: Contents,
         out: str,
-        execute: Callable[[Task, str], Ended],
+        execute: Callable[[Task, str], TaskResult],
         download: Callable[[Wanted], str],
     ) -> None:
         self.action = action
@@ -144,7 +144,7 @@ class _Resolution:
         self._execute = execute
         self._download = download
 
-    def run(self, task: Task) -> Ended:
+    def run(self, task: Task) -> TaskResult:
         """Run a task on the tree, with the network."""
         return self._execute(task, self._out)
 

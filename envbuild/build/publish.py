@@ -12,14 +12,13 @@ from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
-from envbuild.build.source_tree import sources_of
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
-from envbuild.lockfile import lock as locks
+from envbuild.images.reference import LATEST, as_tag, split_name
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import InstallPackages
-from envbuild.store.image_reference import LATEST, as_tag, split_name
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 
@@ -95,7 +94,9 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
     known = store.images.get(image)
     ran = any(not result.cached for stage in recipe.stages for result in job.progress[stage].all_results)
     if known is None or ran or (known.tree, known.facts) != (target.tree, image_config.dump(target.facts)):
-        sources = sources_of(job, recipe, {path: locks.dump(lock) for path, lock in made.items()})
+        from envbuild.build.source_tree import sources_of  # only where an image is put on record
+
+        sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
         store.images.put(image_of(job, recipe, sources))
     tags = _move_tags(job, recipe, image)
     _note_use(job, recipe)

@@ -1,4 +1,4 @@
-"""The folder that a recipe may read recipes of: those that it includes or starts from, and their locks.
+"""The files that a recipe may read: recipes that it includes or starts from, and their locks.
 
 A recipe may be a stranger's, and what can't be parsed is shown. So files are read only from the repository that the
 recipe lies in, or from its own folder where that is in none. Paths that lead out of it, also through a link, are
@@ -19,7 +19,7 @@ MAX_LOCK = 16 << 20
 
 
 class UnreadableFile(UsageError):
-    """A file that is no plain one, is too large, or lies where no recipe may read."""
+    """A file that is not a plain one, is too large, or lies where no recipe may read."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
@@ -28,30 +28,30 @@ class UnreadableFile(UsageError):
 
 
 def project_of(path: str) -> str:
-    """The real path of the folder that the recipe at `path` may read recipes of."""
+    """Return the real path of the folder that the recipe at `path` may read recipes of."""
     folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     repository = git_dir_of(folder)
     return os.path.dirname(repository) if repository is not None else folder
 
 
 def read_recipe(folder: str, path: str) -> bytes:
-    """The bytes of a recipe in the real folder `folder`. Raises OSError, whose `strerror` says why not."""
+    """Return the bytes of a recipe in the real folder `folder`. Raises OSError, whose `strerror` says why not."""
     return read_inside(folder, path, MAX_RECIPE)
 
 
 def read_inside(folder: str, path: str, most: int) -> bytes:
-    """The bytes of a plain file in the real folder `folder`, at most `most`. Raises OSError, whose `strerror` says
-    why not."""
+    """Return the bytes of a plain file in the real folder `folder`, at most `most` of them. Raises OSError, whose
+    `strerror` says why not."""
     real = inside(path, folder)
     if real is None:
         raise OSError(errno.EXDEV, f"it leads out of {folder}", path)
     if ".git" in real[len(folder) :].lower().split("/"):
-        raise OSError(errno.EXDEV, "it is git's own, and no recipe's", path)
+        raise OSError(errno.EXDEV, "it is git's own, not a recipe's", path)
     return read_plain(real, most)
 
 
 def lock_text(path: str, folder: str = "") -> str:
-    """The text of a lock; `folder` is what it has to lie in, by default what a recipe at its place may read of.
+    """Return the text of a lock; `folder` is what it has to lie in, by default what a recipe at its place may read of.
     Raises FileNotFoundError and UnreadableFile."""
     try:
         return read_inside(folder or project_of(path), path, MAX_LOCK).decode("utf-8", "replace")

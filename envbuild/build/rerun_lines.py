@@ -22,7 +22,7 @@ class NoStepThere(UsageError):
 
 
 def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequence[str]) -> frozenset[Spot]:
-    """The statements that `wanted` names: LINE of the last recipe, or FILE:LINE of any, an included file too.
+    """Return the statements that `wanted` names: LINE of the last recipe, or FILE:LINE of any, an included file too.
 
     `kinds` are the statements that are steps. Raises NoStepThere.
     """

@@ -25,7 +25,7 @@ from envbuild.build.package_lock import LockedAnswers, pins
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
-from envbuild.build.step_failure import StepFailure, Stopped, step_failed, tell_failure
+from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
@@ -86,7 +86,7 @@ class Scheduler:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store))
-            self._tell_single_id()
+            self._report_single_id()
             self._executor = Executor(
                 self.store,
                 self._worker,
@@ -104,7 +104,7 @@ class Scheduler:
         if self._differences:
             raise NotReproducible(self._differences)
 
-    def _tell_single_id(self) -> None:
+    def _report_single_id(self) -> None:
         ids = self._worker.ids
         if ids.kind == "single":
             # It may turn out only now, where newuidmap refuses the range.
@@ -221,13 +221,13 @@ class Scheduler:
                 files, size = amount(self.store.trees, at.tree, tree)
                 output = EMPTY_CONTENT
         except (StepFailure, StoreDamaged):
-            raise  # told already; or the build begins again without what is damaged
+            raise  # reported already; or the build begins again without what is damaged
         except (EnvbuildError, OSError) as caught:
             if isinstance(caught, OSError) and caught.errno not in DISK_TROUBLE:
                 raise
             error = DiskTrouble(caught) if isinstance(caught, OSError) else caught
             if not self._stop.is_set():
-                tell_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
@@ -264,7 +264,7 @@ class Scheduler:
                 packages = self._phases.resolve(at, step, contents, pinned, renewed, sink)
         except EnvbuildError as error:
             if not self._stop.is_set():
-                tell_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise
         seconds = time.monotonic() - started
         sink(f"{action.manager} resolved {len(packages)} packages in {seconds:.1f}s\n".encode())
@@ -284,10 +284,10 @@ class Scheduler:
 
         with self._making_phases:
             if self._made_phases is None:
-                from envbuild.packages.manager import Machine
+                from envbuild.packages.manager import ManagerSettings
 
                 request = self.job.request
-                machine = Machine(request.network, request.home, request.fetch_limit)
+                machine = ManagerSettings(request.network, request.home, request.fetch_limit)
                 self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 

@@ -9,10 +9,10 @@ import errno
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context import IGNORE_FILE
+from envbuild.build.context import keep
+from envbuild.build.context_scan import IGNORE_FILE
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
-from envbuild.build.keep import keep
 from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import WorkFailed
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
@@ -96,7 +96,7 @@ def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
 
 
 def _real_place(path: str) -> str:
-    """Where a file lies, without links on the way to it, whatever it is itself."""
+    """Return where a file lies, without links on the way to it, whatever it is itself."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
 
@@ -112,7 +112,7 @@ class SourcesLeadOut(WorkFailed):
 
 
 def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
-    """Writes what was kept of a build into an empty folder. Links of the recipe's folder are made and never followed,
+    """Write what was kept of a build into an empty folder. Links of the recipe's folder are made and never followed,
     also one that has the place of the lock."""
     with Folder(folder) as top:
         for path, entry in walk(store.trees, sources["tree"]):
@@ -137,7 +137,7 @@ def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
 
 
 def _write(store: Store, entry: Entry, folder: Folder, name: str) -> None:
-    """Writes a file of the store into a folder; holes stay holes."""
+    """Write a file of the store into a folder; holes stay holes."""
     from envbuild.linux.safe_copy import copy_content  # `verify` alone writes them out again
 
     source = store.objects.open(entry)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context import IGNORE_FILE, Context, Found
+from envbuild.build.context import Context
+from envbuild.build.context_scan import IGNORE_FILE, Found
 from envbuild.build.graph import PlannedRecipe
 from envbuild.images.find import Fits, look_up
 from envbuild.images.lock_attestation import pinned_image

@@ -14,11 +14,12 @@ from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.language.model import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.record import Pairs
 from envbuild.store.images import Failure
 
 
 class StepFailure(WorkFailed):
-    """A command of the recipe did not succeed. It was told as an event already."""
+    """A command of the recipe did not succeed. It was reported as an event already."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -42,7 +43,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
     action = step.action
     if isinstance(action, InstallPackages):
         environment, user, workdir = action.environment, "", "/"
-        parameters: tuple[tuple[str, str], ...] = ()
+        parameters: Pairs = ()
     else:
         assert isinstance(action, Execute)
         environment, user, workdir = action.environment, action.user, action.workdir
@@ -74,10 +75,10 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
     return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
 
 
-def tell_failure(
+def report_failure(
     emit: Emit, event: int, stage: Stage, text: str, place: Place, error: EnvbuildError, started: float
 ) -> None:
-    """Tell that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
+    """Report that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
     hint = f"\nhint: {error.hint}" if error.hint else ""
     emit(
         StepFailed(

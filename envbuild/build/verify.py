@@ -59,7 +59,7 @@ class NeedsSecrets(UsageError):
 
 
 def verify(store: Store, image: Image, reference: str, request: BuildRequest, emit: Emit) -> Verified:
-    """Runs every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
+    """Run every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
 
     Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
     Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.

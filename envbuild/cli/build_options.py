@@ -1,4 +1,4 @@
-"""From the options of commands that build to what is built, and how it is shown."""
+"""The options of commands that build: the build that they ask for, and how it is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the process was given: variables, standard streams, and the places that follow from them."""
+"""The environment of the process: variables, standard streams, and the paths that follow from them."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ class Environment:
 
         Raises BadOption for other text.
         """
-        from envbuild.build.request import MOST_FETCHED
+        from envbuild.build.request import MAX_FETCHED
 
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
-            return MOST_FETCHED
+            return MAX_FETCHED
         from envbuild.text.sizes import parse_size
 
         found = parse_size(text)

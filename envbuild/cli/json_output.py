@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
 from envbuild.store.store import Store

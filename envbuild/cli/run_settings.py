@@ -1,4 +1,4 @@
-"""From the options of `run` and `shell` to an instance's configuration; loaded while its sandbox is made."""
+"""The configuration that the options of `run` and `shell` ask for. Loaded while the sandbox is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a group down: its instances end and are removed; what it keeps in volumes stays unless told otherwise."""
+"""Taking a group down: its instances are stopped and removed; volumes stay, unless they are to go as well."""
 
 from __future__ import annotations
 

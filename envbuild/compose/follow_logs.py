@@ -1,4 +1,4 @@
-"""What the services of a group print, as it comes."""
+"""Following the output of the services of a group."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def lines_so_far(found: Sequence[Member]) -> dict[str, int]:
 
 
 class Followers:
-    """Threads that read the logs of instances, each until its instance is over."""
+    """Threads that read the logs of instances, each until its instance ends."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The images of services: those that are named are looked up, those of recipes are built first if they have to be."""
+"""The images of services: named ones are looked up, those of recipes are built first where needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import BUILDING, Emit, Progressed
 from envbuild.errors import EnvbuildError, WorkFailed, fields
+from envbuild.images.reference import LATEST
 from envbuild.linux.forked import call_in_child
 from envbuild.lockfile.lock import path_of
-from envbuild.store.image_reference import LATEST
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic

@@ -1,4 +1,4 @@
-"""From a service and its image to what an instance is started with."""
+"""From a service and its image to the configuration of an instance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
 from envbuild.errors import EnvbuildError, UsageError
-from envbuild.images.home import Homes
-from envbuild.images.image_facts import facts_of
+from envbuild.images.accounts import Homes
+from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
 from envbuild.instances.config import Limits, Restart, Settings, health_of, parameters_of, to_plain
 from envbuild.instances.sandbox_request import check_workdir
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Plan(Record):
-    """How one service is to run: the instance's name, its image and by which name that was found, and its settings.
-    Two plans of one `digest` are the same."""
+    """How a service is to run: the name of the instance, its image and the reference to that, and its configuration.
+    Two plans with the same `digest` are equal."""
 
     service: Service
     name: str

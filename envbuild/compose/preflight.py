@@ -1,4 +1,4 @@
-"""What can be known before anything starts: whether folders, volumes and ports of the host are there to be had."""
+"""Checks before anything starts: whether directories, volumes and ports of the host are available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `up` does for each service: nothing for what runs as the file says; what is over is started again."""
+"""Deciding what `up` does for each service: nothing if it runs as described; start it again if it has ended."""
 
 from __future__ import annotations
 

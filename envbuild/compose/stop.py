@@ -1,4 +1,4 @@
-"""Ending the services of a group: each before those that it depends on, and such as don't at the same time."""
+"""Stopping the services of a group: each before those that it depends on, independent ones in parallel."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def stop_members(instances: Instances, found: Sequence[Member], emit: Emit, seco
     try:
         while left or ending:
             going = [*left, *ending.values()]
-            for one in [one for one in left if not _is_needed(one, going)] or (left if not ending else []):
-                left.remove(one)
-                emit(Progressed(one.service, STOPPING))
-                link = _ask_to_end(one, seconds)
+            for member in [member for member in left if not _is_needed(member, going)] or (left if not ending else []):
+                left.remove(member)
+                emit(Progressed(member.service, STOPPING))
+                link = _ask_to_end(member, seconds)
                 if link is None:
-                    emit(Progressed(one.service, STOPPED))
+                    emit(Progressed(member.service, STOPPED))
                 else:
-                    ending[link] = one
+                    ending[link] = member
             for link in select.select(list(ending), (), ())[0] if ending else ():
                 _hear(link)
                 link.close()
-                one = ending.pop(link)
+                member = ending.pop(link)
                 # Its command is over; its ports are free when its supervisor is gone, too.
-                while instances.is_supervised(one.instance):
+                while instances.is_supervised(member.instance):
                     time.sleep(0.005)
-                emit(Progressed(one.service, STOPPED))
+                emit(Progressed(member.service, STOPPED))
     finally:
         for link in ending:
             link.close()

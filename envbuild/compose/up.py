@@ -1,6 +1,6 @@
-"""Bringing a group up: what is missing or changed is started, each service after those that it waits for.
+"""Bringing a group up: start what is missing or has changed, each service after those that it waits for.
 
-Where one fails, those that were started here are ended again.
+If a service fails, those that were started here are stopped again.
 """
 
 from __future__ import annotations
@@ -86,15 +86,15 @@ class Rollout:
         Raises ServiceFailed, PortTaken and UsageError: then nothing that this started runs any more; and
         StaysUnhealthy, where nothing waits for the service: then the group stays up.
         """
-        for one in decisions:
-            if one.action == KEEP and one.instance is not None:
-                self._running[one.plan.service.name] = one.instance
-                self._emit(Progressed(one.plan.service.name, UNCHANGED))
+        for decision in decisions:
+            if decision.action == KEEP and decision.instance is not None:
+                self._running[decision.plan.service.name] = decision.instance
+                self._emit(Progressed(decision.plan.service.name, UNCHANGED))
         changed = [decision for decision in decisions if decision.action != KEEP]
         try:
             if changed:
                 self._make_room(changed)
-                with Starter.ready(self._store, machine, [one.plan for one in changed]) as starter:
+                with Starter.ready(self._store, machine, [decision.plan for decision in changed]) as starter:
                     self._start_in_order(changed, starter, {decision.plan.service.name for decision in decisions})
             if wait:
                 self._wait_for_health(decisions)
@@ -126,13 +126,13 @@ class Rollout:
 
     def _start_in_order(self, waiting: Sequence[Decision], starter: Starter, chosen: Collection[str]) -> None:
         while waiting:
-            ready = [one for one in waiting if self._is_ready(one, chosen)]
+            ready = [decision for decision in waiting if self._is_ready(decision, chosen)]
             if not ready:
                 time.sleep(_PAUSE)
                 continue
-            waiting = [one for one in waiting if one not in ready]
-            for one in ready:
-                self._emit(Progressed(one.plan.service.name, STARTING))
+            waiting = [decision for decision in waiting if decision not in ready]
+            for decision in ready:
+                self._emit(Progressed(decision.plan.service.name, STARTING))
             started = starter.start(ready)
             for each in started:
                 self._took(each)
@@ -189,18 +189,18 @@ class Rollout:
             if decision.plan.service.name not in self._excused
         }
         while left:
-            for name, one in list(left.items()):
+            for name, decision in list(left.items()):
                 instance = self._running[name]
                 state = self._instances.state(instance)
                 if is_over(state):
                     if (state.code != 0 or state.status != EXITED) and name in self._started:
                         raise self._failed(name, instance, how_it_ended(state), "")
-                elif one.plan.settings.health is not None and state.health != HEALTHY:
+                elif decision.plan.settings.health is not None and state.health != HEALTHY:
                     if state.health == UNHEALTHY:
                         raise self._failed(name, instance, "it is unhealthy", state.check, StaysUnhealthy)
                     self._tell(name, WAITING, "healthy")
                     continue
-                elif one.plan.settings.health is not None:
+                elif decision.plan.settings.health is not None:
                     self._tell(name, HEALTHY)
                 del left[name]
             if left:

@@ -11,7 +11,7 @@ from envbuild.tree.target import TreeTarget
 CAPABILITIES = b"security.capability"
 
 
-class FilePlan:
+class BaseFiles:
     """Entries by path (without a slash at the start), and where each file's content comes from.
 
     `whole_seconds`: the files were unpacked from archives with times in whole seconds, as dpkg does, so that a

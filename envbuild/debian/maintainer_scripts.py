@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from envbuild.debian.deb822 import field_texts
 from envbuild.debian.elf import read_elf
-from envbuild.debian.file_plan import FilePlan
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import ADMIN, Alternative, DpkgDatabase, InstalledPackage
 from envbuild.debian.linker_cache import linker_cache
 from envbuild.debian.pam import FILES, pam_file, parse_profile
@@ -77,7 +77,7 @@ HASH_LINK = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 TruePath = Callable[[str], str]
 
 
-def generate(database: DpkgDatabase, packages: list[InstalledPackage], plan: FilePlan, true_path: TruePath) -> None:
+def generate(database: DpkgDatabase, packages: list[InstalledPackage], plan: BaseFiles, true_path: TruePath) -> None:
     """Add to `plan` all that the packages' scripts would have made."""
     names = {package.name for package in packages}
     for path, mode, gid in DIRECTORIES:
@@ -112,11 +112,11 @@ def generate(database: DpkgDatabase, packages: list[InstalledPackage], plan: Fil
     _linker_cache(plan)
 
 
-def _there(plan: FilePlan, true_path: TruePath, path: str) -> bool:
+def _there(plan: BaseFiles, true_path: TruePath, path: str) -> bool:
     return plan.has(true_path(path))
 
 
-def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], plan: FilePlan) -> None:
+def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], plan: BaseFiles) -> None:
     scripts = [
         _read(f"{database.admin}/info/{name}")
         for package in packages
@@ -138,7 +138,7 @@ def _master(database: DpkgDatabase, name: str) -> str:
     return _read(f"{database.root}/usr/share/base-passwd/{name}.master")
 
 
-def _pam(plan: FilePlan) -> None:
+def _pam(plan: BaseFiles) -> None:
     profiles = [
         parse_profile(os.path.basename(path), _read(source)) for path, source in plan.files_in("/usr/share/pam-configs")
     ]
@@ -148,7 +148,7 @@ def _pam(plan: FilePlan) -> None:
             plan.write(f"/etc/pam.d/{name}", pam_file(name, template, profiles))
 
 
-def _alternatives(database: DpkgDatabase, plan: FilePlan, true_path: TruePath) -> list[tuple[Alternative, list[int]]]:
+def _alternatives(database: DpkgDatabase, plan: BaseFiles, true_path: TruePath) -> list[tuple[Alternative, list[int]]]:
     """Link the alternatives of which a choice was taken; return what dpkg should know of them."""
     kept = []
     for alternative in database.alternatives():
@@ -177,7 +177,7 @@ def _dpkg_database(
     database: DpkgDatabase,
     packages: list[InstalledPackage],
     names: set[str],
-    plan: FilePlan,
+    plan: BaseFiles,
     alternatives: list[tuple[Alternative, list[int]]],
 ) -> None:
     for folder in ("", "/info", "/alternatives", "/parts", "/triggers", "/updates"):
@@ -224,7 +224,7 @@ def _alternative_text(alternative: Alternative, slaves: list[int]) -> str:
     return "\n".join([*lines, "", ""])
 
 
-def _certificates(plan: FilePlan) -> None:
+def _certificates(plan: BaseFiles) -> None:
     """Write the bundle of ca-certificates' own authorities, without this machine's own additions."""
     folder = f"{plan.root}/usr/share/ca-certificates"
     paths = sorted(
@@ -252,7 +252,7 @@ def _certificates(plan: FilePlan) -> None:
     plan.write("/etc/ca-certificates.conf", "".join(f"{path}\n" for path in paths))
 
 
-def _linker_cache(plan: FilePlan) -> None:
+def _linker_cache(plan: BaseFiles) -> None:
     folders = _library_folders(plan)
     libraries = []
     for path, (entry, source) in sorted(plan.entries.items()):
@@ -269,12 +269,12 @@ def _linker_cache(plan: FilePlan) -> None:
     plan.write("/etc/ld.so.cache", linker_cache(libraries))
 
 
-def _unmerged(path: str, plan: FilePlan) -> str:
+def _unmerged(path: str, plan: BaseFiles) -> str:
     """Return a path as ldconfig writes it: through /lib where that is a link."""
     return path.removeprefix("/usr") if path.startswith("/usr/lib/") and plan.has("/lib") else path
 
 
-def _library_folders(plan: FilePlan) -> set[str]:
+def _library_folders(plan: BaseFiles) -> set[str]:
     folders = {"/usr/lib", "/lib", "/usr/lib64", "/lib64"}
     for _, source in plan.files_in("/etc/ld.so.conf.d"):
         folders |= {line.strip() for line in _read(source).splitlines() if line.startswith("/")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.drift.ignore_rules import IgnoreRules, Rule, is_directory
 from envbuild.drift.instance_operand import InstanceOfImage, operand_of_instance, operand_of_instance_image
 from envbuild.history.compare import Comparison, compare
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.instances.records import Instance, Instances, State
 from envbuild.record import Record
 from envbuild.store.store import Store

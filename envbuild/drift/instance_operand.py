@@ -6,9 +6,9 @@ from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.operand import Operand, operand_of_image
+from envbuild.images.reference import digits_of, parse_tag
 from envbuild.instances.records import Instance, InstanceDamaged, Instances
 from envbuild.record import Record
-from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -73,7 +73,7 @@ def operand_of_instance_image(store: Store, instance: Instance, image: Image) ->
 
 def instance_image_name(store: Store, instance: Instance) -> str:
     """Return the name of the image that an instance runs: NAME:TAG if that still names it, else its digest."""
-    parsed = parse_reference(instance.reference)
+    parsed = parse_tag(instance.reference)
     if parsed is None or parsed.which is not None:
         return f"sha256:{instance.image}"
     named = store.tags.image_of(parsed.name, parsed.tag)
@@ -89,7 +89,7 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     instances = Instances.of(store.path).all()
     if reference is None:
         return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
         chosen = [instance for instance in instances if instance.image in past]
@@ -100,7 +100,7 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
 
 def _moved_on(store: Store, reference: str, image: Digest) -> str:
     """Return the NAME:TAG of `reference` if it names another image by now, else ""."""
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is None or parsed.which is not None:
         return ""
     now = store.tags.image_of(parsed.name, parsed.tag)

@@ -21,15 +21,15 @@ class NetworkSettings(Record):
     """
 
     files: tuple[tuple[str, bytes], ...] = ()
-    binds: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
+    binds: Pairs = ()
+    environment: Pairs = ()
 
 
 _SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
 
 
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
-    """The settings for a command on this tree. `variables` are the proxies and the like that the user has set."""
+    """Return the settings for a command on this tree. `variables` are those for proxies that the user has set."""
     from envbuild.images.host_network import settings_for  # reads apt's configuration: only for networked steps
 
     try:
@@ -48,7 +48,7 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
 
 
 def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:
-    """What a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
+    """Return what a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
     binds = [Bind(os.path.realpath(source), target) for source, target in settings.binds]
     for number, (target, content) in enumerate(settings.files):
         path = f"{folder}/network-{number}"

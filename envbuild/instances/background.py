@@ -21,7 +21,7 @@ from envbuild.instances.network import HOST_NETWORK, NO_NETWORK, RESERVED
 from envbuild.instances.network.ports import open_ports
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import EXITED, Instances, State
-from envbuild.instances.state_writer import KeptState
+from envbuild.instances.state_writer import StateWriter
 from envbuild.instances.stdio import LogStreams
 from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
 from envbuild.linux import syscalls
@@ -207,7 +207,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
             # Where it was ended before it was started nobody was told of that.
             _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
-            KeptState(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
+            StateWriter(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
             _answer(link, RequestFailed(error.message, error.hint))
         # Not after a fault of ours: what it was is told in its folder.
         _remove_temporary(assignment.identity, folder)

@@ -1,4 +1,4 @@
-"""Checkouts are made behind an instance's back: by a process of its own, so that no start waits for one.
+"""Making checkouts in the background, in a separate process, so that no start waits for one.
 
 The first instance of an image whose files can't be written has it made, and runs on overlayfs itself; all that are
 started after find it.
@@ -25,7 +25,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 class _MadeByAnother(Exception):
-    """Somebody else makes this checkout now."""
+    """Another process is making this checkout."""
 
 
 def fold_behind(store: Store, tree: Digest) -> None:

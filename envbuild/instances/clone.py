@@ -1,4 +1,4 @@
-"""What a second instance of the same files has that is not the first one's: name, ports, volumes."""
+"""What a clone doesn't share with its source: name, ports, volumes."""
 
 from __future__ import annotations
 

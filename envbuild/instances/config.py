@@ -1,4 +1,4 @@
-"""How an instance is run, as far as its image does not say it: frozen values that are kept beside the instance."""
+"""The configuration of an instance, in addition to its image's: frozen values that are kept beside the instance."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Limits(Record):
 
 
 class Restart(Record):
-    """When an ended command is started again: never, on-failure or always; at most `most` times, None for no end."""
+    """When a command that has ended is restarted: never, on-failure or always; at most `most` times, None for no
+    end."""
 
     when: str = NEVER
     most: int | None = None
@@ -66,8 +67,8 @@ class Health(Record):
 
 
 class Settings(Record):
-    """All of it. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in seconds.
-    `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
+    """The whole configuration. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in
+    seconds. `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
     `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls."""
 
     argv: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The supervisor's side of the control socket: a thread for each who asks."""
+"""The supervisor's side of the control socket: a thread for each client."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from envbuild.errors import UsageError
 from envbuild.instances.config import BIND, TMPFS, VOLUME, Settings
-from envbuild.instances.rootfs import Inside
+from envbuild.instances.rootfs import Rootfs
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
 
@@ -98,7 +98,7 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
     replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
 
     A link at the end of a path of the host is what is replaced, never followed: an earlier copy may have brought it.
-    Inside an instance it is followed as the instance itself would, and leads nowhere else.
+    Rootfs an instance it is followed as the instance itself would, and leads nowhere else.
     """
     follow = opened is not open_on_host
     there = _look(opened, path, shown) if follow else _look_at_end(path, shown)
@@ -213,7 +213,7 @@ def _explained(error: OSError, shown: str) -> UsageError:
     return UsageError(f"{shown} can't be opened: {error.strerror}", "")
 
 
-def left_out(place: Inside, source: Source) -> tuple[str, ...]:
+def left_out(place: Rootfs, source: Source) -> tuple[str, ...]:
     """Return what is not copied of the folder `source` in an instance."""
     held, root = os.fstat(source.held), os.fstat(place.root)
     same = (held.st_dev, held.st_ino) == (root.st_dev, root.st_ino)

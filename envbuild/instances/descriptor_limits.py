@@ -1,4 +1,4 @@
-"""How a supervisor shares out its file descriptors: mapped ports take what they can get, but not those for control.
+"""How a supervisor divides its file descriptors: published ports may use all but those reserved for control.
 
 A new descriptor gets the lowest number that is free (open(2)). So one at `ceiling` or above says that all below are
 taken, and nothing has to be counted.

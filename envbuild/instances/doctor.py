@@ -1,4 +1,4 @@
-"""What this machine can do for instances, found out by trying: for `envbuild doctor`."""
+"""What this machine can do for instances, for `envbuild doctor`: found out by trying."""
 
 from __future__ import annotations
 

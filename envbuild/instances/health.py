@@ -1,4 +1,4 @@
-"""Whether an instance is well: a command that is run in it now and then."""
+"""The health of an instance: a command that is run in it at intervals."""
 
 from __future__ import annotations
 

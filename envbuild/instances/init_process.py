@@ -1,4 +1,4 @@
-"""Process 1 of an instance, by the number that the host knows it by: held on to before anything is done with it.
+"""Process 1 of an instance, by its pid on the host: pinned before anything is done with it.
 
 A number may be another process's by now. A pidfd (pidfd_open(2)) and an open folder of /proc stay with the process
 that they were opened for; and whether that is the one that was meant is told by the time when it was started.

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.images.home import Homes
+from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, network_settings
 from envbuild.instances.config import NothingToRun, Settings, settings_of
 from envbuild.instances.config import dump as dump_settings

@@ -35,9 +35,9 @@ class Hierarchy(Record):
     path: str
 
 
-class Deed(Record):
-    """Something to be done for a group: a directory to be made (with `text` None), or a text to be written to a file of
-    one. What is `optional` may fail: not every kernel has the file."""
+class Change(Record):
+    """A change to the file system of control groups: a directory to make (`text` is None), or a text to write to a file
+    of one. What is `optional` may fail: not every kernel has the file."""
 
     path: str
     text: str | None = None
@@ -71,7 +71,7 @@ class Group:
                 for path in self.paths:
                     _write(f"{path}/cgroup.procs", str(child))
                 if self._limits_memory():
-                    _perform([Deed(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
+                    _perform([Change(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
         except OSError as error:
             self.warnings = (*self.warnings, f"the limits have no effect: {error.strerror}; {_DELEGATE}")
         self._killed = self._kills()
@@ -125,26 +125,26 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
     return Group(folder, tuple(warnings), tuple((version, path) for version, path in made if os.path.isdir(path)))
 
 
-def files_of(limits: Limits) -> dict[str, dict[int, tuple[Deed, ...]]]:
+def files_of(limits: Limits) -> dict[str, dict[int, tuple[Change, ...]]]:
     """Return for each controller that a limit needs what to write to files of a group, in each version."""
-    found: dict[str, dict[int, tuple[Deed, ...]]] = {}
+    found: dict[str, dict[int, tuple[Change, ...]]] = {}
     if limits.memory:
         most = str(limits.memory)
         # Without swap, where that is counted: else a limit only makes everything slow.
         found["memory"] = {
-            2: (Deed("memory.max", most), Deed("memory.swap.max", "0", optional=True)),
-            1: (Deed("memory.limit_in_bytes", most), Deed("memory.swappiness", "0", optional=True)),
+            2: (Change("memory.max", most), Change("memory.swap.max", "0", optional=True)),
+            1: (Change("memory.limit_in_bytes", most), Change("memory.swappiness", "0", optional=True)),
         }
     if limits.cpus:
         # The kernel takes no less than a millisecond of each period.
         quota = max(1000, round(limits.cpus * PERIOD))
         found["cpu"] = {
-            2: (Deed("cpu.max", f"{quota} {PERIOD}"),),
-            1: (Deed("cpu.cfs_period_us", str(PERIOD)), Deed("cpu.cfs_quota_us", str(quota))),
+            2: (Change("cpu.max", f"{quota} {PERIOD}"),),
+            1: (Change("cpu.cfs_period_us", str(PERIOD)), Change("cpu.cfs_quota_us", str(quota))),
         }
     if limits.pids:
         # Process 1 counts, too, and is not the user's.
-        pids = (Deed("pids.max", str(limits.pids + 1)),)
+        pids = (Change("pids.max", str(limits.pids + 1)),)
         found["pids"] = {2: pids, 1: pids}
     return found
 
@@ -180,14 +180,14 @@ def group_in(place: Hierarchy, identity: str) -> str:
     return f"{place.path}/envbuild-{identity}"
 
 
-def deeds(
+def changes(
     place: Hierarchy,
     identity: str,
     controller: str,
-    files: Sequence[Deed],
+    files: Sequence[Change],
     given: Sequence[str] = (),
     members: Sequence[str] = (),
-) -> list[Deed]:
+) -> list[Change]:
     """Return what makes a group of an instance with what `files` say of one controller.
 
     `given` are the controllers that `place` gives to groups in it already, `members` the processes that it has: in
@@ -195,21 +195,21 @@ def deeds(
     one beside the instance's.
     """
     group = group_in(place, identity)
-    found: list[Deed] = []
+    found: list[Change] = []
     if place.version == 2 and controller not in given:
         own = f"{place.path}/{SELF}"
         if members:
-            found += [Deed(own), *(Deed(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
-        found.append(Deed(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
-    return [*found, Deed(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
+            found += [Change(own), *(Change(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
+        found.append(Change(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
+    return [*found, Change(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
 
 
-def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed]) -> None:
+def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Change]) -> None:
     for left in reversed(range(_TRIES)):
         given = _words(f"{place.path}/cgroup.subtree_control") if place.version == 2 else []
         members = _words(f"{place.path}/cgroup.procs") if place.version == 2 else []
         try:
-            _perform(deeds(place, identity, controller, files, given, members))
+            _perform(changes(place, identity, controller, files, given, members))
             return
         except OSError as error:
             # One of them has forked meanwhile: look again.
@@ -217,7 +217,7 @@ def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed
                 raise
 
 
-def _perform(what: Sequence[Deed]) -> None:
+def _perform(what: Sequence[Change]) -> None:
     for one in what:
         try:
             if one.text is None:

@@ -1,4 +1,4 @@
-"""What an instance printed: lines with their time and stream, in files that take turns."""
+"""The log of an instance: lines with their time and stream, in rotating files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of an instance in its folder: `config.json`, which never changes, and `state.json`, its last state.
+"""The record of an instance in its directory: `config.json`, which never changes, and `state.json`, its last state.
 
 A loss of power must not leave half a record of something that counts. So an instance is `fresh` until its record is on
 disk, and what a loss of power leaves of a fresh one is nobody's. A record that cannot be read all the same is a
@@ -50,8 +50,8 @@ class Instance(Record):
 
 
 class State(Record):
-    """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
+    """The state of an instance. `status` is starting, running, restarting, exited or lost (its supervisor was killed,
+    or the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
 
     `health` is starting, healthy, unhealthy or "" without a check, and `check` what the last check printed; `error` is
     why it could not run, or what ended it; `ports` are (address, port, port inside, protocol) as they were opened on

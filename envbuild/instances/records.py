@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.images.reference import BadName
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
     DAMAGED,
@@ -38,7 +39,6 @@ from envbuild.instances.record import (
     write_state,
 )
 from envbuild.linux.rmtree import remove
-from envbuild.store.image_reference import BadName
 from envbuild.store.owner import refuse_others
 from envbuild.tree.entry import Digest
 
@@ -189,9 +189,9 @@ class Instances:
 
     def damaged(self) -> list[DamagedInstance]:
         """Return those whose records cannot be read, by name; not those that the next command tidies up."""
-        found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
+        found = [record for record in map(self._read, self._identities()) if isinstance(record, DamagedInstance)]
         kept = [instance for instance in found if not self._is_nobodys(instance)]
-        return sorted(kept, key=lambda one: one.name)
+        return sorted(kept, key=lambda record: record.name)
 
     def has_name(self, name: str) -> bool:
         """Tell whether an instance is called exactly so."""
@@ -211,8 +211,10 @@ class Instances:
             return named
         everything: list[Instance | DamagedInstance] = [*self.all(), *self.damaged()]
         # A loss of power may have taken the link that stands for a name.
-        fitting = [one for one in everything if one.name == reference]
-        fitting = fitting or [one for one in everything if reference and one.identity.startswith(reference)]
+        fitting = [instance for instance in everything if instance.name == reference]
+        fitting = fitting or [
+            instance for instance in everything if reference and instance.identity.startswith(reference)
+        ]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -252,7 +254,7 @@ class Instances:
             for identity in self._identities()
             if self._is_marked(identity, TEMPORARY) or self._is_marked(identity, FRESH)
         ]
-        found = [one for one in map(self._read, marked) if one is not None]
+        found = [instance for instance in map(self._read, marked) if instance is not None]
         return [instance for instance in found if self._is_nobodys(instance)]
 
     def tidy(self) -> None:

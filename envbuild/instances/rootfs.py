@@ -1,4 +1,4 @@
-"""The files of an instance, as one sees them inside: through a running one's own root, else on a mount made for it."""
+"""The files of an instance as seen from inside: through the root of a running one, else on a temporary mount."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN = IdMap(CONTAINED, 0)
 _WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
-class Inside(Record):
+class Rootfs(Record):
     """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it;
     `ids` are what owners in it are for this process."""
 
@@ -52,7 +52,7 @@ class Between(WorkFailed):
 
 
 @contextmanager
-def inside(store: Store, instance: Instance) -> Iterator[Inside]:
+def open_rootfs(store: Store, instance: Instance) -> Iterator[Rootfs]:
     """Yield the instance's files. One that is over can't be started or removed meanwhile.
 
     The process is root of the user namespace, with one thread, and uses the store (`share`); it gets a mount namespace
@@ -74,7 +74,7 @@ def inside(store: Store, instance: Instance) -> Iterator[Inside]:
             except NotRunning as error:
                 raise Between(instance.name) from error
         try:
-            yield Inside(root, lock < 0, ids)
+            yield Rootfs(root, lock < 0, ids)
         finally:
             os.close(root)
     finally:

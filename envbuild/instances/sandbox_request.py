@@ -1,4 +1,4 @@
-"""From an instance on record to what its sandbox is asked for: the only part of running one that needs the store."""
+"""From the record of an instance to the request for its sandbox: the only part of a start that needs the store."""
 
 from __future__ import annotations
 

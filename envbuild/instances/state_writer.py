@@ -1,4 +1,4 @@
-"""The state of an instance as its supervisor knows it, and puts it down for others as well as the disk allows."""
+"""The state of an instance, as its supervisor knows it and writes it down, as well as the disk allows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ PAUSE = 0.25
 """Seconds between two trials to write what could not be written."""
 
 
-class KeptState:
-    """The truth is in memory. What cannot be written, as the disk is full or broken, is written when it can be: a
+class StateWriter:
+    """A state that is kept in memory. If it can't be written, as the disk is full or broken, that is retried: a
     supervisor goes on meanwhile."""
 
     def __init__(self, folder: str, state: State) -> None:

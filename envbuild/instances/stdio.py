@@ -1,4 +1,4 @@
-"""Where a command's standard streams lead: to the log of a background instance, or to who runs it in the foreground."""
+"""The standard streams of a command: to the log in the background, or to the user in the foreground."""
 
 from __future__ import annotations
 

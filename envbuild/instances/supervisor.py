@@ -1,4 +1,4 @@
-"""What looks after one instance as long as it runs: starts its command, restarts it, checks its health, answers.
+"""Supervising one instance as long as it runs: start and restart its command, check its health, answer commands.
 
 A background instance has a process of its own for this, and there is none for all; one in the foreground is looked
 after by the process that the user started. Either lives in the user namespace that it made, as root of it.
@@ -20,7 +20,7 @@ from envbuild.instances.control_server import ControlServer
 from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
-from envbuild.instances.state_writer import KeptState
+from envbuild.instances.state_writer import StateWriter
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.spec import ExecCommand, Outcome, Request
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network
-    from envbuild.instances.network.port_forwarder import PortMapper
+    from envbuild.instances.network.port_forwarder import PortForwarder
     from envbuild.instances.stdio import Streams
     from envbuild.sandbox.direct import DirectSandbox
     from envbuild.sandbox.helper_client import Helper
@@ -48,7 +48,7 @@ OUT_OF_MEMORY = "it was ended for using more memory than it may"
 
 
 class Task(Record):
-    """What is to be looked after: an instance, by its id, name and folder, and what its sandbox is asked for."""
+    """What to supervise: an instance, by its id, name and directory, and the request for its sandbox."""
 
     identity: str
     name: str
@@ -58,7 +58,8 @@ class Task(Record):
 
 
 class Supervisor:
-    """One instance's. `tell` is called once, with what the user is to be warned of, when the command was started."""
+    """The supervisor of one instance. `tell` is called once, with warnings for the user, when the command was
+    started."""
 
     def __init__(
         self,
@@ -93,15 +94,15 @@ class Supervisor:
             names = (task.name, *task.settings.aliases)
             self._request = network.attach(task.folder, names, task.request, self._session)
             address = network.address
-        self._state = KeptState(task.folder, State(RUNNING, address=address))
-        # What an instance does not have costs neither the time to load it nor the memory to keep it.
-        self._ports: PortMapper | None = None
+        self._state = StateWriter(task.folder, State(RUNNING, address=address))
+        # Optional parts are imported only when the instance uses them; this saves start-up time and memory.
+        self._ports: PortForwarder | None = None
         if task.settings.ports:
-            from envbuild.instances.network.port_forwarder import PortMapper
+            from envbuild.instances.network.port_forwarder import PortForwarder
             from envbuild.instances.network.ports import opened_ports
 
             mapping = opened_ports(task.settings.ports, opened)
-            self._ports = PortMapper(mapping, self._session)
+            self._ports = PortForwarder(mapping, self._session)
             self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
         if task.settings.limits != Limits():

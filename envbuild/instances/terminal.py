@@ -1,4 +1,4 @@
-"""Joins the user's terminal with that of a command: keys in, output out, the size kept the same."""
+"""Connecting the user's terminal with that of a command: keys in, output out, and the same size."""
 
 from __future__ import annotations
 

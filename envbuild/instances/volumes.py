@@ -1,4 +1,4 @@
-"""Named volumes: folders of data that outlive the instances that use them. `volumes/NAME/data` is what is mounted.
+"""Named volumes: directories of data that outlive the instances that use them. `volumes/NAME/data` is what is mounted.
 
 One is made, and taken away, in `work/`: so a half is never seen, and what a crash leaves is tidied up.
 """

@@ -8,7 +8,7 @@ import os
 import struct
 
 ADDRESS = 0x400000
-DATA, DATA_SIZE = 0x600000, 0x10000
+DATA, DATA_SIZE = 0x600000, 0x800000
 """Memory that a program may write to."""
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 """e_machine of these (elf(5), linux/elf-em.h)."""

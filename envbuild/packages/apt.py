@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.debian.names import DebianName, DebianOrigin, DebianVersion
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import Contents, Machine, Servers, Task
+from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task
 from envbuild.plan.step import InstallPackages
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class Apt:
+class AptManager:
     """The package manager of `apt` statements."""
 
     name = "apt"
@@ -45,7 +45,7 @@ class Apt:
 
         return install_task(action, packages)
 
-    def servers(self, machine: Machine) -> Servers:
+    def servers(self, machine: ManagerSettings) -> Servers:
         """Return this machine's Debian sources."""
         from envbuild.packages.apt_servers import AptServers  # only where something is resolved or fetched
 

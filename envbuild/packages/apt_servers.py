@@ -14,7 +14,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks
 from envbuild.packages.cache import Address, Transport
 from envbuild.packages.credentials import headers_of
-from envbuild.packages.manager import MAX_ATTEMPTS, Contents, Machine, Resolution, fewer_pins
+from envbuild.packages.manager import MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, fewer_pins
 from envbuild.plan.step import InstallPackages
 
 AUTH_FILE, AUTH_FOLDER = "/etc/apt/auth.conf", "/etc/apt/auth.conf.d"
@@ -34,7 +34,7 @@ class BadSource(UsageError):
 class AptServers:
     """The servers of apt's sources."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ManagerSettings) -> None:
         self._machine = machine
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:

@@ -63,7 +63,7 @@ class Task(Record):
         return self.replace(environment=(*silent, *variables), files=(*self.files, *files))
 
 
-class Machine(Record):
+class ManagerSettings(Record):
     """What the user has set for package managers: `variables` about proxies, indexes and certificates, the `home`
     folder, and `max_file`, the bytes of one file that is fetched at most."""
 
@@ -72,7 +72,7 @@ class Machine(Record):
     max_file: int
 
 
-class Ended(Record):
+class TaskResult(Record):
     """How a task that resolves ended, and the last that it printed."""
 
     status: int
@@ -94,7 +94,7 @@ class Resolution(Protocol):
     earlier: tuple[Package, ...]
     own_sources: bool
 
-    def run(self, task: Task) -> Ended:
+    def run(self, task: Task) -> TaskResult:
         """Run a task on the tree, with the network. Raises Unresolved if it does not end in time."""
 
     def answer(self, name: str) -> bytes:
@@ -129,7 +129,7 @@ class PackageManager(Protocol):
     ) -> Task:
         """Return what installs the locked packages, which are given with the paths of their files."""
 
-    def servers(self, machine: Machine) -> Servers:
+    def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
 
 

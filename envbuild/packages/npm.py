@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import BUILD, Contents, Machine, Servers, Task
+from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Servers, Task
 from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
 from envbuild.plan.step import InstallPackages
 
@@ -16,7 +16,7 @@ LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
 """npm's own locks, the one first that goes before the other."""
 
 
-class Npm:
+class NpmManager:
     """The package manager of `npm` statements."""
 
     name = "npm"
@@ -59,7 +59,7 @@ class Npm:
 
         return install_task(action, contents, packages)
 
-    def servers(self, machine: Machine) -> Servers:
+    def servers(self, machine: ManagerSettings) -> Servers:
         """Return the registry that the user has set for npm."""
         from envbuild.packages.npm_servers import NpmServers  # only where something is resolved or fetched
 

@@ -17,7 +17,7 @@ from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import fields_of
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, Machine, Resolution
+from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution
 from envbuild.plan.step import InstallPackages
 
 ACCEPT = "application/vnd.npm.install-v1+json"
@@ -38,7 +38,7 @@ class NoRegistry(MachineLacks):
 class NpmServers:
     """The server of npm's registry."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ManagerSettings) -> None:
         self._machine = machine
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:

@@ -9,7 +9,7 @@ from envbuild.errors import UsageError
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address
-from envbuild.packages.manager import BUILD, Contents, Machine, Servers, Task, texts_of
+from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
     TREE,
@@ -41,7 +41,7 @@ class LocalRequirement(UsageError):
         )
 
 
-class Pip:
+class PipManager:
     """The package manager of `pip` statements."""
 
     name = "pip"
@@ -89,7 +89,7 @@ class Pip:
 
         return install_task(action, packages)
 
-    def servers(self, machine: Machine) -> Servers:
+    def servers(self, machine: ManagerSettings) -> Servers:
         """Return the indexes that the user has set for pip."""
         from envbuild.packages.pip_servers import PipServers  # only where something is resolved or fetched
 

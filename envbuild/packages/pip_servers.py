@@ -19,7 +19,7 @@ from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.download import cause
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, Machine, Resolution, fewer_pins, texts_of
+from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, fewer_pins, texts_of
 from envbuild.packages.python_names import INDEX, WheelName
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
@@ -30,7 +30,7 @@ _PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
 class PipServers:
     """The servers of pip's indexes."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ManagerSettings) -> None:
         self._machine = machine
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:

@@ -14,17 +14,17 @@ def manager_of(name: str) -> PackageManager:
     """Return the package manager of this name; each is imported only where a recipe uses it."""
     match name:
         case "apt":
-            from envbuild.packages.apt import Apt
+            from envbuild.packages.apt import AptManager
 
-            return Apt()
+            return AptManager()
         case "pip":
-            from envbuild.packages.pip import Pip
+            from envbuild.packages.pip import PipManager
 
-            return Pip()
+            return PipManager()
         case "npm":
-            from envbuild.packages.npm import Npm
+            from envbuild.packages.npm import NpmManager
 
-            return Npm()
+            return NpmManager()
     raise AssertionError(f"no package manager is called {name!r}")
 
 

@@ -51,12 +51,12 @@ class Facts(Record):
     labels: Pairs = ()
 
     def environment_of_commands(self) -> dict[str, str]:
-        """What a command in this environment finds set, HOME excepted."""
+        """Return what a command in this environment finds set, HOME excepted."""
         return {**dict(DEFAULT_ENVIRONMENT), **dict(self.environment)}
 
 
 def to_plain(facts: Facts) -> dict[str, object]:
-    """The facts as JSON types, as `show --format json` documents them. Facts not set are left out."""
+    """Return the facts as JSON types, as `show --format json` documents them. Facts not set are left out."""
     plain: dict[str, object] = {"arch": facts.arch, "epoch": facts.epoch}
     if facts.environment:
         plain["env"] = dict(facts.environment)
@@ -103,7 +103,7 @@ def from_plain(plain: dict[str, object]) -> Facts:
 
 
 def dump(facts: Facts) -> str:
-    """The canonical form."""
+    """Return the canonical form."""
     return json.dumps(to_plain(facts), sort_keys=True, separators=(",", ":"))
 
 
@@ -113,7 +113,7 @@ def load(text: str) -> Facts:
 
 
 def image_digest(tree: str, facts: Facts) -> str:
-    """The digest that names the image made of this tree and these facts (64 hexadecimal digits)."""
+    """Return the digest that names the image made of this tree and these facts (64 hexadecimal digits)."""
     return sha256_of(f"envbuild image 1\n{tree}\n{dump(facts)}".encode())
 
 

@@ -119,7 +119,7 @@ class InstallPackages(Record):
     folder: str
 
     def option(self, name: str) -> str | None:
-        """An option's value, "" for one that only stands there, None without it."""
+        """Return an option's value, "" for one that only stands there, None without it."""
         return dict(self.options).get(name)
 
 

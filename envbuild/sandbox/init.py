@@ -12,6 +12,7 @@ import signal
 import socket as socket_module
 import struct
 import sys
+from collections.abc import Callable
 from socket import AF_INET, SOCK_DGRAM, socket
 
 from envbuild.errors import EnvbuildError
@@ -102,11 +103,11 @@ def begin(hand: int) -> socket:
     return orders
 
 
-def prepare(*, network: bool) -> tuple[mounts.Detached, ...]:
+def prepare(*, network: bool, mount_proc: Callable[[str], None] = mounts.mount_proc) -> tuple[mounts.Detached, ...]:
     """Do all that can be done before it is known what will run."""
     if not network:
         _raise_loopback()
-    return mounts.prepare(STAGE, network=network)
+    return mounts.prepare(STAGE, network=network, mount_proc=mount_proc)
 
 
 def failed(error: EnvbuildError | OSError) -> Failed:

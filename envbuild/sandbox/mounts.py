@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
@@ -60,21 +61,21 @@ class Detached(Record):
     directory: bool = True
 
 
-def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
+def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> tuple[Detached, ...]:
     """Return the mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
+    `mount_proc` mounts the sandbox's /proc at a path.
 
     `stage` is a directory of the host that is covered for this, in this mount namespace only; it has two empty
     directories then, `skeleton` and `root`.
     """
-    proc = _file_system("proc", {}, _QUIET)
     sys = _sys(network)
     devices = [(name, syscalls.open_tree(f"/dev/{name}", recursive=False)) for name in DEVICES]
     syscalls.mount("stage", stage, "tmpfs", syscalls.MS_NODEV, "mode=755")
     for name in ("skeleton", "root", "proc", "sys", "dev", "layers"):
         os.mkdir(f"{stage}/{name}", 0o755)
     make_skeleton(f"{stage}/skeleton", tuple((path, True) for path in ("/proc", "/sys", "/dev", "/tmp")))
-    for held, name in ((proc, "proc"), (sys, "sys")):
-        _attach(held, f"{stage}/{name}")
+    mount_proc(f"{stage}/proc")
+    _attach(sys, f"{stage}/sys")
     syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
     _fill_dev(f"{stage}/dev", devices)
     _restrict(stage, network)
@@ -155,6 +156,11 @@ def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tup
 def _attach(held: int, target: str) -> None:
     syscalls.move_mount(held, target)
     os.close(held)
+
+
+def mount_proc(target: str) -> None:
+    """Mounts the /proc of this process's own namespace."""
+    _attach(_file_system("proc", {}, _QUIET), target)
 
 
 def _sys(network: bool) -> int:

@@ -96,8 +96,8 @@ class Failed(Message):
 
 
 class Run(Message):
-    """The command to run. For a step server the pipe of its output and the socket of its result come with it, and the
-    sources of its mounts (idmapped_mounts.py)."""
+    """The command to run. For a step server the pipe of its output comes with it, and the sources of its mounts
+    (idmapped_mounts.py)."""
 
     max_descriptors = MAX_RUN_DESCRIPTORS
     request: Request
@@ -216,9 +216,10 @@ class Root(Message):
 
 
 class StepStarted(Message):
-    """The step's process 1 was started; `made` as in Outcome, `chdir` is the number of the order that changes into the
-    working directory (child_orders.py)."""
+    """The step's process 1 has its orders; the socket comes with it on which that says how the command ended. `made` as
+    in Outcome, `chdir` is the number of the order that changes into the working directory (child_orders.py)."""
 
+    max_descriptors = 1
     made: tuple[str, ...]
     chdir: int
 

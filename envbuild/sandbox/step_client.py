@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from socket import socket
 
 from envbuild.record import assert_never
 from envbuild.sandbox.await_result import SandboxBug
@@ -102,6 +102,7 @@ class _Run:
         self._told = b""
         self._status: int | None = None
         self._chdir = -1
+        self._result: socket | None = None
         self._made: tuple[str, ...] | None = None
         self._timed_out = False
         self.is_over = False
@@ -112,16 +113,15 @@ class _Run:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.set_blocking(writing, True)
-            result, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-            with result:
-                with theirs:
-                    give_to_sandbox((writing,), self._helper.ids)
-                    self._ask(writing, theirs.fileno())
-                os.close(writing)
-                writing = -1
-                deadline = None if self._request.timeout is None else began + self._request.timeout
-                self._wait(reading, result, deadline)
+            give_to_sandbox((writing,), self._helper.ids)
+            self._ask(writing)
+            os.close(writing)
+            writing = -1
+            deadline = None if self._request.timeout is None else began + self._request.timeout
+            self._wait(reading, deadline)
         finally:
+            if self._result is not None:
+                self._result.close()
             os.close(reading)
             if writing >= 0:
                 os.close(writing)
@@ -135,31 +135,30 @@ class _Run:
         code, number = (ended, 0) if ended >= 0 else (128 - ended, -ended)
         return Outcome(code, number, False, seconds, self._made)
 
-    def _ask(self, output: int, result: int) -> None:
+    def _ask(self, output: int) -> None:
         """Send the request, with all that goes with it."""
         link, namespace = self._server.link, self._helper.namespace
         try:
             if namespace is None:
-                send(link, Run(self._request), (output, result))
+                send(link, Run(self._request), (output,))
                 return
             with shifted_sources(self._request, namespace) as sources:
-                send(link, Run(self._request), (output, result, *sources))
+                send(link, Run(self._request), (output, *sources))
         except SandboxFailure:
             raise
         except OSError:
             pass  # it is gone; why comes as an answer, if it is known
 
-    def _wait(self, output: int, result: socket, deadline: float | None) -> None:
+    def _wait(self, output: int, deadline: float | None) -> None:
         """Take what comes until the step is over: the command's output, how it ended, and what the server says."""
         link = self._server.link
         poller = select.poll()
-        for descriptor in (output, result.fileno(), link.fileno()):
+        for descriptor in (output, link.fileno()):
             poller.register(descriptor, select.POLLIN)
-        told_result = False
-        while not (told_result and self._made is not None):
+        while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000 + 1
             events = poller.poll(left)
-            if not events and not self._timed_out:
+            if not events:
                 self._timed_out, deadline = True, None
                 self._helper.signal(self._server.number, signal.SIGKILL)
             for descriptor, _ in events:
@@ -171,10 +170,11 @@ class _Run:
                         self._made = None
                         self._drain(output)
                         return  # the server is gone, and so is all that it ran
-                elif not self._take_result(result):
-                    poller.unregister(result)
-                    told_result = True
-        self._drain(output)
+                    if self._result is not None:
+                        poller.register(self._result.fileno(), select.POLLIN)
+                elif self._result is not None and not self._take_result(self._result):
+                    self._drain(output)
+                    return
 
     def _drain(self, output: int, *, once: bool = False) -> bool:
         """Take what the command printed, as far as it is there; False at the end of it."""
@@ -201,10 +201,13 @@ class _Run:
         received = receive(link, STEP_ANSWERS)
         if received is None:
             return False
-        answer = received[0]
+        answer, descriptors = received
         match answer:
             case StepStarted(made, chdir):
+                if not descriptors:
+                    raise SandboxBug("a step's result has no socket")
                 self._made, self._chdir = made, chdir
+                self._result = socket(fileno=descriptors[0])
             case Failed(reason, hint):
                 raise SandboxFailure(reason, hint)
             case Bug(traceback):

@@ -51,7 +51,7 @@ class Store:
         self.memo = Memo(database)
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
-        self.images = Images(database, self.tags)
+        self.images = Images(database)
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)

@@ -1,4 +1,4 @@
-"""A group that comes up or goes down, in lines: what becomes of each service, and what they print."""
+"""A group that comes up or goes down, as lines: the progress of each service, and their output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every display is: something that takes events from any thread, and is closed at the end."""
+"""The interface of displays, which take events from any thread and are closed at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as the user sees them: one that is theirs to mend, and one that is a bug of ours."""
+"""Errors as the user sees them: those that the user can mend, and bugs of ours."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from envbuild.bases.tarball import prepare_tar
 from envbuild.debian.deb import BadArchive, control_of
 from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
+from envbuild.images.find import resolve
 from envbuild.instances.network.ports import parse_ports
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.codec import MAX_VALUES, BadMessage, decode, decode_plain, encode, encode_plain
@@ -330,7 +331,7 @@ def damaged(tmp_path):
 )
 def test_a_text_of_the_database_is_not_relied_upon(damaged, value, how):
     with damaged(f"UPDATE images SET detail = {how}", value) as store, pytest.raises(StoreDamaged):
-        store.images.resolve("web").known  # noqa: B018 - reading it is what is tried
+        resolve(store, "web").known  # noqa: B018 - reading it is what is tried
 
 
 def test_a_tree_of_a_foreign_store_leads_nowhere(damaged):

@@ -11,7 +11,7 @@ import pytest
 
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, exposed, parse_ports
-from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, Datagrams
+from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
@@ -269,7 +269,7 @@ class TestDatagrams:
         now = [1000.0]
         monkeypatch.setattr("time.monotonic", lambda: now[0])
         watched = []
-        flows = Datagrams(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
+        flows = UdpRelay(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, listening() as nobody:
             listener.bind(("127.0.0.1", 0))
             listener.setblocking(False)

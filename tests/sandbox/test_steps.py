@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from envbuild.sandbox import child_orders, launcher
+from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 from tests.conftest import BUSYBOX
 from tests.sandbox.test_sandbox import DRIVER, Box
@@ -118,15 +119,17 @@ def test_a_server_holds_no_more_files_after_many_steps(box):
 
 
 class TestOrders:
-    def test_the_largest_that_fit_are_told_apart(self):
-        assert child_orders.fits("/", (0,), b"")
-        assert not child_orders.fits("/", tuple(range(65_536)), b"")
-
-    def test_orders_have_room_before_their_data(self):
+    def test_they_have_room_before_their_data(self):
+        request = Request(("/layer",), ("sh",), (("PATH", "/bin"),), directory="/" * 4000)
         identity = Identity(1, 2, tuple(range(1000)))
-        orders = child_orders.orders_for(identity, "/" * 4000, program=bytes(8), single=False, last_capability=63)
-        assert orders.content[4096:].find(b"envbuild-init") == 0
+        orders = child_orders.orders_for(request, identity, program=bytes(8), single=False, last_capability=63)
+        assert len(orders.content) < 20_000
 
-    def test_each_machine_has_a_program(self):
-        for machine in ("x86_64", "aarch64"):
-            assert launcher.program(machine).startswith(b"\x7fELF")
+    def test_more_words_than_the_launcher_takes_are_refused(self):
+        request = Request(("/layer",), ("sh", "x" * (9 << 20)))
+        with pytest.raises(SandboxFailure):
+            child_orders.orders_for(request, Identity(0, 0, (0,)), program=b"", single=False, last_capability=40)
+
+    @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+    def test_each_machine_has_a_program(self, machine):
+        assert launcher.program(machine).startswith(b"\x7fELF")

@@ -260,17 +260,17 @@ def test_files_keep_owner_mode_time_and_attributes(inside):
 
 def test_images_are_found_by_name_tag_and_unique_beginning(inside):
     inside("""
-        from envbuild.store.images import NoSuchImage, AmbiguousDigest
+        from envbuild.images.find import NoSuchImage, AmbiguousDigest, resolve
         digest = tree(a="1")
         for name in ("aaaa1" + "0" * 59, "aaaa2" + "0" * 59):
             store.images.put(Image(name, digest, "{}", "{}", 1.0))
         store.tags.move([("web", "latest")], "aaaa1" + "0" * 59, "test")
         store.tags.move([("web", "latest")], "aaaa2" + "0" * 59, "test")
-        assert store.images.resolve("web").digest.startswith("aaaa2")
-        assert store.images.resolve("web:latest").digest.startswith("aaaa2")
-        assert store.images.resolve("sha256:aaaa1").digest.startswith("aaaa1")
+        assert resolve(store, "web").digest.startswith("aaaa2")
+        assert resolve(store, "web:latest").digest.startswith("aaaa2")
+        assert resolve(store, "sha256:aaaa1").digest.startswith("aaaa1")
         for reference, kind in (("aaaa", AmbiguousDigest), ("bbbb", NoSuchImage), ("weg", NoSuchImage)):
-            try: store.images.resolve(reference)
+            try: resolve(store, reference)
             except kind as error: found = error
             else: raise AssertionError
         assert "'web:latest'" in found.hint or "'web'" in found.hint

@@ -10,9 +10,9 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.errors import UsageError
+from envbuild.images.reference import parse_tag, split_name
 from envbuild.instances.control_client import paused
 from envbuild.instances.records import Instance, Instances
-from envbuild.store.image_reference import parse_reference, split_name
 from envbuild.store.store import Store
 from envbuild.ui.reports.drift import commit_lines, commit_plain
 from envbuild.ui.sanitize import visible
@@ -123,7 +123,7 @@ def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]
     if given is not None:
         name, tag = split_name(given)
         return name, tag if ":" in given else instance.name
-    parsed = parse_reference(instance.reference.partition("@")[0])
+    parsed = parse_tag(instance.reference.partition("@")[0])
     if parsed is not None and store.tags.length(parsed.name, parsed.tag):
         return parsed.name, instance.name
     image = store.images.get(instance.image)

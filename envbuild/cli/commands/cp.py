@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbuild.instances.copy import Place
-    from envbuild.instances.rootfs import Inside
+    from envbuild.instances.rootfs import Rootfs
     from envbuild.linux.safe_copy import Copier, Rules
 
 DESCRIPTION = """\
@@ -62,12 +62,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.cli.user_namespace import enter_for
         from envbuild.instances.config import settings_of
         from envbuild.instances.copy import check_mounts
-        from envbuild.instances.rootfs import inside
+        from envbuild.instances.rootfs import open_rootfs
 
         store.share()
         enter_for(store)
         os.umask(0o022)
-        with _user_errors(), inside(store, instance) as within:
+        with _user_errors(), open_rootfs(store, instance) as within:
             if not within.running:
                 settings = settings_of(instance)
                 check_mounts(settings, source.path if source.instance else target.path, instance.name)
@@ -106,7 +106,7 @@ def _user_errors() -> Iterator[None]:
 
 
 def _out(
-    within: Inside,
+    within: Rootfs,
     source: Place,
     target: Place,
     arguments: argparse.Namespace,
@@ -134,7 +134,7 @@ def _out(
 
 
 def _in(
-    within: Inside,
+    within: Rootfs,
     source: Place,
     target: Place,
     arguments: argparse.Namespace,

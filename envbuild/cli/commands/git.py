@@ -80,7 +80,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stdout.write(f"check before each commit: {visible(hook)}\n")
     else:
         environment.stderr.write(
-            f"warning: {visible(hook)} exists already, or git is configured to use it: it is left as it is\n"
+            f"warning: {visible(hook)} exists already, or git is configured to use it: it stays as it is\n"
             f"hint: add to it: {program} git pre-commit || exit 1\n"
         )
     return 0
@@ -127,8 +127,8 @@ def _pre_commit(environment: Environment) -> int:
 
 
 def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.lockfile.lock import BadLock, parse
-    from envbuild.lockfile.lock_text import readable
+    from envbuild.lockfile.lock import BadLock, readable
+    from envbuild.lockfile.lock_file import parse
     from envbuild.ui.sanitize import visible
 
     text = _read(arguments.file)
@@ -142,7 +142,7 @@ def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.lockfile.lock import parse, write
+    from envbuild.lockfile.lock_file import parse, write
     from envbuild.lockfile.merge import dump, merge
     from envbuild.ui.sanitize import visible
 

@@ -43,21 +43,30 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     instances = Instances.of(environment.store_path())
     damaged = instances.damaged() if arguments.group is None else []
     found = [(instance, instances.state(instance)) for instance in instances.all()]
-    shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    shown = [(instance, state) for instance, state in found if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
         from envbuild.compose.members import group_of  # only where asked for
 
-        shown = [(one, state) for one, state in shown if group_of(one) == arguments.group]
+        shown = [(instance, state) for instance, state in shown if group_of(instance) == arguments.group]
     if arguments.format == "json":
-        plain = [_plain(one, state) for one, state in shown] + [_plain_damaged(one) for one in damaged]
+        plain = [_plain(instance, state) for instance, state in shown] + [
+            _plain_damaged(instance) for instance in damaged
+        ]
         print_json(plain, environment.stdout)
         return 0
     now = time.time()
     rows = [
-        (one.identity, one.name, one.reference, _standing(state, now), _ports(state), ago(one.made, now))
-        for one, state in shown
+        (
+            instance.identity,
+            instance.name,
+            instance.reference,
+            _standing(state, now),
+            _ports(state),
+            ago(instance.made, now),
+        )
+        for instance, state in shown
     ]
-    rows += [(one.identity, one.name, "-", f"{DAMAGED}: {one.reason}", "", "-") for one in damaged]
+    rows += [(instance.identity, instance.name, "-", f"{DAMAGED}: {instance.reason}", "", "-") for instance in damaged]
     table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
     return 0
 

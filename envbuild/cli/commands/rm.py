@@ -30,18 +30,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         instances = Instances.of(store.path)
         found = [instances.find_any(name) for name in arguments.instance]
-        for one in found:
-            if _runs(instances, one):
+        for instance in found:
+            if _runs(instances, instance):
                 if not arguments.force:
                     raise WorkFailed(
-                        f"{one.name} is running", f"stop it first: envbuild stop {one.name}; or rm --force"
+                        f"{instance.name} is running", f"stop it first: envbuild stop {instance.name}; or rm --force"
                     )
-                ask(one, StopRequest(None))
+                ask(instance, StopRequest(None))
         # What it wrote belongs to users of its own.
         enter_for(store)
-        for one in found:
-            instances.remove(one)
-            environment.stdout.write(f"{one.name}\n")
+        for instance in found:
+            instances.remove(instance)
+            environment.stdout.write(f"{instance.name}\n")
     return 0
 
 

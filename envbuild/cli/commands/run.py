@@ -72,7 +72,7 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
         image = find_image(store, arguments.image)
         store.stacks.check_ahead(image.tree)  # while the rest is loaded
         from envbuild.cli.run_settings import run_with_options
-        from envbuild.images.image_facts import facts_of
+        from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
@@ -90,7 +90,7 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
         image = find_image(store, arguments.image)
         store.stacks.check_ahead(image.tree)
         from envbuild.cli.run_settings import machine_of, settings_from
-        from envbuild.images.image_facts import facts_of
+        from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin, launch_in_background
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))

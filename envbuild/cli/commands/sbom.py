@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.packages.inventory.tree import packages_of
 
     with Store.open(environment.store_path(), create=False) as store:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
     from envbuild.cli.run_settings import run_with_options
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.instances.launch import Origin
     from envbuild.instances.sandbox_request import shell_of
     from envbuild.store.store import Store

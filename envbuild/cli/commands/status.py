@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.format == "json":
         print_json([_plain(recipe) for recipe in found], environment.stdout)
     else:
-        for one in found:
-            environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(one))
+        for recipe in found:
+            environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(recipe))
     return 1 if arguments.exit_code and not all(recipe.well for recipe in found) else 0
 
 

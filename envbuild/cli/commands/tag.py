@@ -6,7 +6,7 @@ import argparse
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.store.image_reference import split_name
+from envbuild.images.reference import split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
 

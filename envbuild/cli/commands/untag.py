@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.store.image_reference import split_name
+from envbuild.images.reference import split_name
 from envbuild.store.store import Store
 
 DESCRIPTION = """\

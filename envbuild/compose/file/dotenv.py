@@ -1,4 +1,4 @@
-"""Files of variables: `.env` beside the file of services, and those that `env_file` names."""
+"""Files of variables: `.env` beside the compose file, and those that `env_file` names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BYTES = 1_000_000
 
 
 class BadVariables(Exception):
-    """What is wrong with line `line` of such a file, or with all of it (0)."""
+    """An error in line `line` of such a file, or in all of it (0)."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Variables in a text, as compose has them: `$NAME`, `${NAME}`, `${NAME:-default}` and their kin."""
+"""Variables in a text, as compose has them: `$NAME`, `${NAME}`, `${NAME:-default}` and the like."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPERATORS = (":-", "-", ":?", "?", ":+", "+")
 
 
 class BadReference(Exception):
-    """A `$` that is no reference, or one that asks for a variable that is not there: from `start` on, so long."""
+    """An invalid reference, or one to a required variable that is not set: `length` characters from `start` on."""
 
     def __init__(self, start: int, length: int, message: str, hint: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The keys of a service that need nothing but their own value: for each, the fields of Service that it gives."""
+"""The keys of a service that depend on nothing but their own value, and the fields of Service that they set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole file of services: from bytes to the model, with all that is wrong told at once."""
+"""Loading a compose file: from bytes to the model, reporting all errors together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of services says, understood: values as they will be used, with their places for errors that come later.
+"""The model of a compose file: values as they will be used, with their places for later errors.
 
 Everything here is frozen. Paths of the host are absolute, names of volumes and networks are the real ones.
 """
@@ -22,8 +22,8 @@ class Recipe(Record):
 
 
 class Dependency(Record):
-    """That a service waits for another to be started, healthy or done. One that is not `required` may be missing or
-    fail. With `restart` the service begins anew, too, when the other one does."""
+    """The condition that another service has to meet first. A service that is not `required` may be missing or
+    fail. With `restart` the service is recreated when the other one is."""
 
     service: str
     condition: str = WHEN_STARTED
@@ -33,7 +33,7 @@ class Dependency(Record):
 
 
 class Mount(Record):
-    """Something that shows at `target`: `kind` is bind, volume or tmpfs; `source` a path of the host, or a volume's
+    """Something mounted at `target`: `kind` is bind, volume or tmpfs; `source` a path of the host, or a volume's
     real name. A folder to bind that is not there is made if `create`. `size` in bytes, 0 for no limit."""
 
     kind: str
@@ -46,7 +46,7 @@ class Mount(Record):
 
 
 class Health(Record):
-    """What the file says of a health check; None means: as the image says. Times in seconds. `off` takes away the
+    """A health check; None means: as in the image. Times in seconds. `off` takes away the
     image's. `argv` is what is run."""
 
     argv: tuple[str, ...] | None = None
@@ -58,7 +58,7 @@ class Health(Record):
 
 
 class Service(Record):
-    """One service. None means: as the image says.
+    """One service. None means: as in the image.
 
     `network` is none, host, private or the real name of a network, `aliases` are the service's names in it.
     `restart` is never, on-failure or always, `restarts` how often at most. `memory` in bytes, `stop_timeout` in
@@ -99,7 +99,7 @@ class Service(Record):
 
 
 class Resource(Record):
-    """A volume or a network: how the file calls it, its real name, and whether it is somebody else's."""
+    """A volume or a network: its key in the file, its real name, and whether it is external."""
 
     key: str
     name: str
@@ -108,7 +108,7 @@ class Resource(Record):
 
 
 class Group(Record):
-    """A whole file. `lines` are its text, for errors that are found later; `notes` are what its reader should know."""
+    """A whole file. `lines` are its text, for later errors; `notes` are for the user."""
 
     name: str
     file: str

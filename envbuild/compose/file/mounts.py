@@ -1,4 +1,4 @@
-"""`volumes`, `tmpfs`, `secrets` and `configs` of a service: what shows in its files that is not the image's."""
+"""`volumes`, `tmpfs`, `secrets` and `configs` of a service: what is mounted over the image's files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_MEANING = ("z", "Z", "cached", "consistent", "delegated", "nocopy")
 
 
 class Volumes:
-    """The volumes that a service may name, and those that get their names from it."""
+    """The volumes that a service may name, and its anonymous ones."""
 
     def __init__(self, group: str, service: str, declared: Mapping[str, Resource]) -> None:
         self._prefix = f"{group}_{service}_"

@@ -1,4 +1,4 @@
-"""`ports` of a service: each form comes to mappings of one port of the host to one of the instance."""
+"""`ports` of a service: each form is turned into mappings of single ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading values out of nodes: each with its check, and each mistake with its place; reading goes on after one."""
+"""Reading values out of nodes, with checks. An error is recorded with its place, and reading goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_DIAGNOSTICS = 100
 
 
 class ServiceErrors(UsageError):
-    """All that is wrong with a file of services. The message is the rendered text."""
+    """All errors in a compose file. The message is the rendered text."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -34,7 +34,7 @@ class ServiceErrors(UsageError):
 
 
 class Reader:
-    """One file while it is read. `variables` are the user's and those of `.env`."""
+    """A compose file while it is read. `variables` are the user's and those of `.env`."""
 
     def __init__(self, file: str, text: str, variables: Mapping[str, str], home: str) -> None:
         self.file = file

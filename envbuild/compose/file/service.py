@@ -1,4 +1,4 @@
-"""One service of a file: what each key says, with docker-compose's meaning."""
+"""Reading one service: each key has the meaning that docker-compose gives it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEYS = (
 
 
 class Declared:
-    """What the rest of the file says that a service may name."""
+    """The declarations in the rest of the file that a service may name."""
 
     def __init__(
         self,

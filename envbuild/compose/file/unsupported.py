@@ -1,4 +1,4 @@
-"""Keys of compose that we know of and do not have: what to do instead."""
+"""Keys of compose that are not supported, and what to do instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of services as YAML has it: texts, lists and maps with their places, nothing understood yet.
+"""A compose file as YAML: texts, lists and maps with their places, before they are interpreted.
 
 Plain words stay texts here: what is a number, a yes or nothing at all is for those to say who read a key. So neither
 `22:22` nor `no` nor `1.10` ever turns into something else than what was written.
@@ -30,7 +30,7 @@ _STANDARD = "tag:yaml.org,2002:"
 
 
 class Text(Record):
-    """One word or text. `plain` is whether it stands without quotes."""
+    """A scalar. `plain` says whether it is written without quotes."""
 
     text: str
     plain: bool
@@ -67,7 +67,7 @@ Node = Text | List | Map
 
 
 class BadYaml(Exception):
-    """The text is not YAML, or no file of services by its form; nothing more can be said of it."""
+    """An error in the YAML, or in the form of the file, after which nothing more can be read."""
 
     def __init__(self, span: Span, message: str, hint: str) -> None:
         super().__init__(message)

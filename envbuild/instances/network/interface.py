@@ -1,4 +1,4 @@
-"""What the network of an instance can be connected to: a way out, or others of its kind.
+"""The interface of networks that an instance can be connected to.
 
 Each start of an instance's command has a network namespace of its own, which is connected before the command runs.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Network:
-    """One that has to be entered."""
+    """A network that a process has to enter."""
 
     address = ""
     """The instance's own, where others reach it."""

@@ -1,4 +1,4 @@
-"""Who is in a named network: one file for each member in `networks/NAME/`, locked as long as the member lives.
+"""The members of a named network: a file for each in `networks/NAME/`, locked as long as the member lives.
 
 So nothing has to be running to know it, and what a crash leaves is seen to be left over by whoever looks next. The
 file `hosts` there is shown as /etc/hosts in all members.
@@ -25,7 +25,7 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 class Entry(Record):
     """A member: the process that looks after it, its network's number (10.89.SUBNET.0/24), its own number there (0
     while it has none yet), its names, the ids of its user namespace, and when the process was started
-    (first_process.py)."""
+    (init_process.py)."""
 
     pid: int
     subnet: int

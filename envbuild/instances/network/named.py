@@ -1,4 +1,4 @@
-"""A network that instances of one name share: they reach each other, by name, and nothing else.
+"""A named network, which instances share: they reach each other, by name, and nothing else.
 
 No daemon and no right is needed for it. The first member makes a network namespace with a bridge, in its user
 namespace; later ones enter both instead of making their own, which whoever made a user namespace may (setns(2)). Each
@@ -27,7 +27,7 @@ _FIRST, _LAST = 2, 254
 
 
 class NamedNetwork(Network):
-    """One, as one of its members sees it: this process is in its namespaces."""
+    """A named network, as one of its members sees it: this process is in its namespaces."""
 
     def __init__(self, ids: IdMap, folder: str, name: str, entry: Entry, path: str, held: int) -> None:
         super().__init__(ids)

@@ -1,4 +1,4 @@
-"""Serves the mapped ports of one instance, in a thread of its own.
+"""The published ports of one instance, served by a thread.
 
 The sockets inside are made by the instance's process 1, and a socket belongs to the network that it was made in
 whoever uses it (network_namespaces(7)): so nobody has to enter that network. Some are asked for ahead.
@@ -17,7 +17,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from envbuild.instances.descriptor_limits import allowance, raise_limit
 from envbuild.instances.network.ports import Port
 from envbuild.instances.network.tcp_relay import EDGES, Connection, Direction, Places, reset
-from envbuild.instances.network.udp_relay import Datagrams
+from envbuild.instances.network.udp_relay import UdpRelay
 from envbuild.sandbox.exec_client import Session, drop
 
 IN_STOCK = 32
@@ -32,7 +32,7 @@ _SWEEP = 10.0
 """Seconds between looks at which senders of datagrams were silent for long."""
 
 
-class PortMapper:
+class PortForwarder:
     """The ports of one instance, over all restarts of its command."""
 
     def __init__(self, opened: list[tuple[Port, socket]], session: Session) -> None:
@@ -54,7 +54,7 @@ class PortMapper:
         if self._listeners:
             self._epoll = select.epoll()
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._datagrams = Datagrams(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
+            self._datagrams = UdpRelay(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
 
     def start(self) -> None:
         """Begin to serve."""

@@ -1,6 +1,6 @@
-"""Ports of an instance on the host: how they are written, and the sockets that are opened for them.
+"""Published ports of an instance: their syntax, and the sockets that are opened for them.
 
-No right is needed for it and no address of the host's: what arrives is passed on to sockets inside (port_mapper.py).
+No right is needed for it and no address of the host's: what arrives is passed on to sockets inside (port_forwarder.py).
 """
 
 from __future__ import annotations

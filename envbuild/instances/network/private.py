@@ -1,4 +1,4 @@
-"""A network of an instance's own with a way out, through a program of this machine: pasta(1) or slirp4netns(1).
+"""A private network with a way out, through a program of this machine: pasta(1) or slirp4netns(1).
 
 Nothing of the machine's loopback is reached through it, and nobody reaches the instance but by its mapped ports. The
 program runs in a process namespace whose process 1 ends with whoever looks after the instance: so it can't stay behind.
@@ -67,8 +67,8 @@ def find_tool() -> Tool:
     return tool
 
 
-class Outgoing(Network):
-    """One instance's way out."""
+class PrivateNetwork(Network):
+    """The private network of one instance."""
 
     def __init__(self, ids: IdMap) -> None:
         super().__init__(ids)

@@ -33,9 +33,9 @@ def enter_network(name: str, store_path: str) -> Network:
     WorkFailed.
     """
     if name == PRIVATE_NETWORK:
-        from envbuild.instances.network.private import Outgoing
+        from envbuild.instances.network.private import PrivateNetwork
 
-        return Outgoing(enter_user_namespace())
+        return PrivateNetwork(enter_user_namespace())
     from envbuild.instances.network.named import NamedNetwork
 
     return NamedNetwork.join(f"{store_path}/{FOLDER}", name)

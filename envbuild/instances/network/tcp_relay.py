@@ -1,4 +1,4 @@
-"""One connection to a mapped port: what comes in at either of its two sockets goes out at the other.
+"""One connection to a published port: what arrives at either of its two sockets is sent on at the other.
 
 Both are watched edge-triggered (epoll(7)), so nothing has to be told to the kernel while data flows. A message that
 fits a buffer is read and written, two calls; where much is on its way it goes through a pipe (splice(2)), which moves
@@ -40,7 +40,7 @@ def reset(one: socket) -> None:
 
 
 class Direction:
-    """From one socket to the other. What was read and could not be written yet waits in `left` or in the pipe."""
+    """One direction of a connection. What was read and could not be written yet waits in `left` or in the pipe."""
 
     __slots__ = ("_bulk", "_ceiling", "_held", "_left", "_pipe", "ending", "over", "source", "target")
 

@@ -1,4 +1,4 @@
-"""Datagrams to a mapped port: each sender has a socket inside of its own, so that answers find their way back."""
+"""Datagrams to a published port: each sender gets its own socket inside, so that answers find their way back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_FLOWS = 1024
 IDLE = 60.0
 """Seconds without a datagram either way after which a sender is forgotten."""
 MAX_WAITING = 256
-"""Datagrams that wait for a socket inside; more are lost."""
+"""UdpRelay that wait for a socket inside; more are lost."""
 _MAX_DATAGRAM = 65_536
 _ROUNDS = 64
 Key = tuple[int, object]
@@ -28,7 +28,7 @@ class _Flow:
         self.used = 0.0
 
 
-class Datagrams:
+class UdpRelay:
     """The flows of all UDP ports of one instance."""
 
     def __init__(

@@ -49,7 +49,7 @@ def main(order):
 
 
 def environment_at(into):
-    """The Python of the virtual environment, which is made if it isn't there."""
+    """Return the Python of the virtual environment, which is made if it isn't there."""
     program = into + "/bin/python3"
     if not os.path.exists(into + "/pyvenv.cfg"):
         try:
@@ -61,7 +61,7 @@ def environment_at(into):
 
 
 def find_pip(mounted):
-    """The words that run pip with any Python, None without one."""
+    """Return the words that run pip with any Python, None without one."""
     try:
         import pip
 
@@ -93,7 +93,7 @@ def load(path):
 
 
 def entry(item, build):
-    """What envbuild wants to know of one distribution."""
+    """Return what envbuild wants to know of one distribution."""
     download = item["download_info"]
     url = download["url"]
     archive = download.get("archive_info") or {}

@@ -37,34 +37,36 @@ def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
     parts = [fill("## Environments, {}", code(title))]
     if not found:
         parts.append(fill("No recipe with a lock is concerned."))
-    states = [list(_state(one)) for one in found]
+    states = [list(_state(finding)) for finding in found]
     left = MAX_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
-    for one, state in zip(found, states, strict=True):
+    for finding, state in zip(found, states, strict=True):
         parts += state
-        details = _details(one)
+        details = _details(finding)
         left -= len(details) + 2
-        parts.append(details if left >= 0 else fill("### {}: too much changed for a comment", code(one["recipe"])))
+        parts.append(details if left >= 0 else fill("### {}: too much changed for a comment", code(finding["recipe"])))
     return lines((*parts, fill("")), "\n\n")
 
 
-def _state(one: dict[str, Any]) -> Iterator[Markdown]:
-    recipe = code(one["recipe"])
-    reasons = one["reasons"][:20]
-    if one["outdated"]:
-        if one["state"] == "unreadable":
+def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
+    recipe = code(finding["recipe"])
+    reasons = finding["reasons"][:20]
+    if finding["outdated"]:
+        if finding["state"] == "unreadable":
             first = fill("> **{} can't be read.**", recipe)
         else:
             words = "> **The lock of {} is {}.** `envbuild build` of it renews it; commit it with the recipe."
-            first = fill(words, recipe, fill(one["state"]) if one["state"] in _STATES else code(one["state"]))
+            first = fill(
+                words, recipe, fill(finding["state"]) if finding["state"] in _STATES else code(finding["state"])
+            )
         yield lines((first, *(fill("> - {}", code(reason)) for reason in reasons)))
-    elif one["state"] == "unknown":
+    elif finding["state"] == "unknown":
         yield lines(
             (
                 fill("> Whether the lock of {} is up to date could not be told here:", recipe),
                 *(fill("> - {}", code(reason)) for reason in reasons),
             )
         )
-    elif one["state"] == "up to date" and not one["proven"]:
+    elif finding["state"] == "up to date" and not finding["proven"]:
         words = "> The lock of {} fits its recipe. Its results were not built here: that they are true is its own word."
         yield fill(words, recipe)
 
@@ -72,14 +74,14 @@ def _state(one: dict[str, Any]) -> Iterator[Markdown]:
 _STATES = ("out of date", "missing")
 
 
-def _details(one: dict[str, Any]) -> Markdown:
-    recipe = code(one["recipe"])
-    if one["report"] is not None:
-        return comparison_comment(one["report"], recipe)
-    if one["added"] and not one["removed"]:
+def _details(finding: dict[str, Any]) -> Markdown:
+    recipe = code(finding["recipe"])
+    if finding["report"] is not None:
+        return comparison_comment(finding["report"], recipe)
+    if finding["added"] and not finding["removed"]:
         return fill("### {} is new", recipe)
-    if one["removed"]:
-        return fill("### {} is removed" if one["state"] == "removed" else "### {} has no lock", recipe)
+    if finding["removed"]:
+        return fill("### {} is removed" if finding["state"] == "removed" else "### {} has no lock", recipe)
     return fill("### {}", recipe)
 
 
@@ -121,14 +123,21 @@ def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
     s = "s" if len(packages) != 1 else ""
     title = fill("**{} package" + s + "**: {}", len(packages), lines(counted, ", "))
     rows = [fill("| | package | old | new | paths |"), fill("| --- | --- | --- | --- | --- |")]
-    for one in packages[:most]:
-        about = [cell(one["kind"])] if one["kind"] not in _KINDS else [fill(one["kind"])]
-        about += [cell(one["where"])] if one["where"] else []
-        verb = fill(one["verb"] if one["verb"] in VERBS else "changed")
-        files = one["files"] or fill("")
-        named = cell(one["name"]), lines(about, ", ")
+    for package in packages[:most]:
+        about = [cell(package["kind"])] if package["kind"] not in _KINDS else [fill(package["kind"])]
+        about += [cell(package["where"])] if package["where"] else []
+        verb = fill(package["verb"] if package["verb"] in VERBS else "changed")
+        files = package["files"] or fill("")
+        named = cell(package["name"]), lines(about, ", ")
         rows.append(
-            fill("| {} | {} ({}) | {} | {} | {} |", verb, *named, _version(one["old"]), _version(one["new"]), files)
+            fill(
+                "| {} | {} ({}) | {} | {} | {} |",
+                verb,
+                *named,
+                _version(package["old"]),
+                _version(package["new"]),
+                files,
+            )
         )
     return _listed(title, rows, len(packages), most)
 
@@ -159,14 +168,14 @@ def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
     which = "that no package explains" if report["packages"] else "that differ"
     title = fill("**{} path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
-    for one in report["folders"][:most_rows]:
-        counts = one["added"], one["removed"], one["changed"]
-        sizes = fill(format_size(one["old_size"])), fill(format_size(one["new_size"]))
-        rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(one["folder"]), *counts, *sizes))
+    for folder in report["folders"][:most_rows]:
+        counts = folder["added"], folder["removed"], folder["changed"]
+        sizes = fill(format_size(folder["old_size"])), fill(format_size(folder["new_size"]))
+        rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(folder["folder"]), *counts, *sizes))
     listed = []
-    for one in paths[:most]:
-        what = fill(f" ({', '.join(one['what'])})") if one["what"] else fill("")
-        listed.append(fill("- " + one["verb"] + " {}{}", code(one["path"]), what))
+    for path in paths[:most]:
+        what = fill(f" ({', '.join(path['what'])})") if path["what"] else fill("")
+        listed.append(fill("- " + path["verb"] + " {}{}", code(path["path"]), what))
     if len(paths) > most:
         listed.append(fill("- and {} more", len(paths) - most))
     body = lines((lines(rows), lines(listed)), "\n\n")

@@ -42,7 +42,7 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield "the same image"
         return
     if not report["whole"]:
-        missing = " and ".join(visible(one["name"]) for one in (old, new) if not one["in_store"])
+        missing = " and ".join(visible(side["name"]) for side in (old, new) if not side["in_store"])
         yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
     yield from _packages(report["packages"], output, everything)
     if report["facts"]:
@@ -74,13 +74,19 @@ def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) 
     verbs = [package["verb"] for package in packages]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     yield from ("", output.paint(f"packages: {counted}", "strong"))
-    packages = sorted(packages, key=lambda one: VERBS.index(one["verb"]))
+    packages = sorted(packages, key=lambda package: VERBS.index(package["verb"]))
     shown = packages if everything else packages[:SHOWN_PACKAGES]
     rows = []
-    for one in shown:
-        versions = f"{one['old']} -> {one['new']}" if one["old"] and one["new"] else f"{one['new'] or one['old']}"
-        files = f"{count(one['files'], 'path')}, {format_size(one['size'])}" if one["files"] else ""
-        rows.append((one["kind"], one["name"].removesuffix(":all"), one["verb"], versions, files, one["where"]))
+    for package in shown:
+        versions = (
+            f"{package['old']} -> {package['new']}"
+            if package["old"] and package["new"]
+            else f"{package['new'] or package['old']}"
+        )
+        files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
+        rows.append(
+            (package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"])
+        )
     yield from _aligned(rows)
     if len(packages) > len(shown):
         yield f"{_GAP}and {len(packages) - len(shown)} more (--all)"
@@ -124,15 +130,15 @@ def _paths(paths: list[dict[str, Any]], output: Output, most: int, indent: str =
         yield f"{indent}{letter} {visible(path['path'])}" + (f"  {', '.join(about)}" if about else "")
 
 
-def _details(one: dict[str, Any]) -> Iterator[str]:
-    old, new = one.get("old", {}), one.get("new", {})
-    if one["verb"] != "changed":
-        if one["kind"] != "file":
-            yield one["kind"]
+def _details(difference: dict[str, Any]) -> Iterator[str]:
+    old, new = difference.get("old", {}), difference.get("new", {})
+    if difference["verb"] != "changed":
+        if difference["kind"] != "file":
+            yield difference["kind"]
         else:
             yield format_size((new or old)["size"])
         return
-    for what in one["what"]:
+    for what in difference["what"]:
         if what == "content":
             same = old["size"] == new["size"]
             yield (

@@ -23,7 +23,7 @@ from envbuild.packages.inventory.licences import of_copyright
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.owner import owner_of
 from envbuild.packages.inventory.python import python_packages
-from envbuild.packages.manager import Machine
+from envbuild.packages.manager import ManagerSettings
 from envbuild.packages.npm_servers import NpmServers
 from envbuild.packages.pip_servers import PipServers
 from envbuild.packages.reach import Level
@@ -48,7 +48,7 @@ class _Answers:
 
 
 _SETTINGS = (("npm_config_registry", "https://registry.test"), ("PIP_INDEX_URL", "https://index.test/simple"))
-_MACHINE = Machine(_SETTINGS, "/nonexistent", 1 << 30)
+_MACHINE = ManagerSettings(_SETTINGS, "/nonexistent", 1 << 30)
 
 
 def read_simple_index(data: bytes) -> None:

@@ -24,7 +24,7 @@ CHECKED = "checked in boot"
 
 
 def recover(store: Store) -> None:
-    """Looks once after each start of the machine. What is lost then is told when it is needed again."""
+    """Look once after each start of the machine. What is lost is reported when it is needed again."""
     boot = stacks.boot_id().encode()
     if store.database.read_only or store.memo.get(CHECKED, "") == boot:
         return
@@ -34,7 +34,7 @@ def recover(store: Store) -> None:
     newer = store.objects.changed_since(synced)
 
     def damaged() -> list[str]:
-        return [one for one in newer if not is_itself(one, owners=store.owners_observable)]
+        return [path for path in newer if not is_itself(path, owners=store.owners_observable)]
 
     for path in _in_namespace(store, damaged) if newer else ():
         store.lost.add(identity_at(path))
@@ -44,7 +44,7 @@ def recover(store: Store) -> None:
 
 
 def _find_missing(store: Store, synced: int) -> None:
-    """Remembers as lost what results of after the last sync, and bases, lead to and the store does not have."""
+    """Remember as lost what results of after the last sync, and bases, lead to and the store does not have."""
     pending = [row[0] for row in store.database.rows("SELECT tree FROM steps WHERE made > ?", (synced / 1e9 - 1,))]
     if not pending:
         return
