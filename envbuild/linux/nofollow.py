@@ -216,10 +216,10 @@ class Folder:
 
     def inner(self, name: str) -> Folder:
         """Return the directory of this name, which is there. Raises NotPlain, and OSError for anything else."""
-        found = Folder.__new__(Folder)
+        folder = Folder.__new__(Folder)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        found._held = os.open(Component(name), flags, dir_fd=self._held)
-        return found
+        folder._held = os.open(Component(name), flags, dir_fd=self._held)
+        return folder
 
     def read(self, name: str, most: int) -> bytes:
         """Return the content of a plain file. Raises FileNotFoundError, NotAFile, TooMuch and NotPlain; never waits."""

@@ -86,36 +86,36 @@ class Copier:
                 continue
             shown = f"{path}/{name}"
             try:
-                found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+                source_entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
             except FileNotFoundError:
                 continue  # removed meanwhile
             try:
-                self.copy(found, target, name, shown)
+                self.copy(source_entry, target, name, shown)
             finally:
-                os.close(found)
+                os.close(source_entry)
 
-    def copy(self, found: int, target: int, name: str, path: str) -> None:
-        """Copy what the descriptor `found` (of O_PATH) stands for to `name` in the directory `target`."""
+    def copy(self, source: int, target: int, name: str, path: str) -> None:
+        """Copy what the descriptor `source` (of O_PATH) stands for to `name` in the directory `target`."""
         if not self._trail:
             self._top = target
-        status = os.fstat(found)
+        status = os.fstat(source)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
-            self._directory(found, status, target, name, path)
+            self._directory(source, status, target, name, path)
             return
         if kind == stat.S_IFREG and status.st_nlink > 1 and self._link_again(status, target, name):
             return
         temporary = temporary_name()
         try:
             if kind == stat.S_IFREG:
-                self._file(found, status, target, temporary)
+                self._file(source, status, target, temporary)
             elif kind == stat.S_IFLNK:
-                os.symlink(os.readlink("", dir_fd=found), temporary, dir_fd=target)
+                os.symlink(os.readlink("", dir_fd=source), temporary, dir_fd=target)
                 self._finish_link(status, target, temporary)
             elif kind == stat.S_IFIFO and self._rules.pipes:
                 os.mkfifo(temporary, 0o600, dir_fd=target)
                 with opened_at(temporary, os.O_PATH, target) as made:
-                    self._attributes(f"/proc/self/fd/{made}", found, status)
+                    self._attributes(f"/proc/self/fd/{made}", source, status)
             else:
                 self._skipped(path, _WORDS.get(kind, "not a file"))
                 return
@@ -126,11 +126,11 @@ class Copier:
         if kind == stat.S_IFREG and status.st_nlink > 1:
             self._linked[status.st_dev, status.st_ino] = "/".join((*self._trail, name))
 
-    def attributes(self, made: int, found: int) -> None:
-        """Give the directory `made` what the rules say of those of `found`."""
-        self._attributes(made, found, os.fstat(found))
+    def attributes(self, made: int, source: int) -> None:
+        """Give the directory `made` what the rules say of those of `source`."""
+        self._attributes(made, source, os.fstat(source))
 
-    def _directory(self, found: int, status: os.stat_result, target: int, name: str, path: str) -> None:
+    def _directory(self, source: int, status: os.stat_result, target: int, name: str, path: str) -> None:
         if (status.st_dev, status.st_ino) in self._targets:
             # A directory that an instance shows is copied into that instance.
             self._skipped(path, "the copy itself")
@@ -141,12 +141,12 @@ class Copier:
             self._targets.add((there.st_dev, there.st_ino))
             self._trail.append(name)
             try:
-                self.contents(found, inner, path)
+                self.contents(source, inner, path)
             finally:
                 self._trail.pop()
                 self._targets.discard((there.st_dev, there.st_ino))
             if made:
-                self._attributes(inner, found, status)
+                self._attributes(inner, source, status)
 
     def _file(self, found: int, status: os.stat_result, target: int, name: str) -> None:
         # By way of what is held: that is a file, whatever has its name by now.
@@ -189,13 +189,13 @@ class Copier:
             return self._rules.owner
         return self._rules.number(status.st_uid), self._rules.number(status.st_gid)
 
-    def _attributes(self, made: int | str, found: int, status: os.stat_result) -> None:
+    def _attributes(self, made: int | str, source: int, status: os.stat_result) -> None:
         owner = self._owner(status)
         if owner is not None:
             os.chown(made, *owner)
         # After chown, which clears the set-user-id bit.
         os.chmod(made, stat.S_IMODE(status.st_mode) & ~(0 if self._rules.special else _SET_ID))
-        for name, value in _attributes_of(found):
+        for name, value in _attributes_of(source):
             if name.startswith("user.") or self._rules.special:
                 if name.startswith(_ACCESS_LIST):
                     value = _renumbered(value, self._rules.number)
@@ -268,8 +268,8 @@ def copy_content(source: int, target: int, status: os.stat_result) -> None:
     os.ftruncate(target, copied)
 
 
-def _attributes_of(found: int) -> list[tuple[str, bytes]]:
-    path = f"/proc/self/fd/{found}"
+def _attributes_of(source: int) -> list[tuple[str, bytes]]:
+    path = f"/proc/self/fd/{source}"
     try:
         names = os.listxattr(path)
         return [
@@ -287,7 +287,7 @@ def _renumbered(value: bytes, number: Callable[[int], int]) -> bytes:
     """Return an access list with its ids as another side shows them: a version, then tag, rights and id of each entry
     (linux/posix_acl_xattr.h); named users and groups have one."""
     entries = [struct.unpack_from("<HHI", value, at) for at in range(_ACL_HEAD, len(value) - 7, 8)]
-    named = [(tag, rights, number(one) if tag in _ACL_NAMED else one) for tag, rights, one in entries]
+    named = [(tag, rights, number(identity) if tag in _ACL_NAMED else identity) for tag, rights, identity in entries]
     return value[:_ACL_HEAD] + b"".join(struct.pack("<HHI", *entry) for entry in named)
 
 

@@ -114,22 +114,22 @@ def candidates(request: Request | ExecCommand) -> tuple[str, ...]:
 
 def problem_of(command: Command, request: Request | ExecCommand) -> OSError | None:
     """Wait until the command was executed; return why it could not be, if so, with the path that this is about."""
-    told = b""
+    report = b""
     while part := os.read(command.failed, 4096):
-        told += part
-    if told.startswith(_OURS):
-        words = told[1:].decode(errors="replace").split("\0", 2)
+        report += part
+    if report.startswith(_OURS):
+        words = report[1:].decode(errors="replace").split("\0", 2)
         return OSError(int(words[0]), words[2], words[1])
-    return launch_problem(told, request)
+    return launch_problem(report, request)
 
 
-def launch_problem(told: bytes, request: Request | ExecCommand) -> OSError | None:
+def launch_problem(report: bytes, request: Request | ExecCommand) -> OSError | None:
     """Return why the launcher executed nothing, None if it did: from what it said."""
-    if not told.endswith(b"\0"):
+    if not report.endswith(b"\0"):
         return None  # it did not give up
     name = request.argv[0]
     problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    for path, number in zip(candidates(request), told[:-1], strict=False):
+    for path, number in zip(candidates(request), report[:-1], strict=False):
         if number == errno.ELIBACC:
             problem = OSError(number, "its interpreter or loader is missing", path)
         elif number not in (errno.ENOENT, errno.ENOTDIR):

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 def family(*classes: type[M]) -> dict[str, type[M]]:
     """Return all messages that one side may send, by their names on the wire."""
-    return {one.kind or one.__name__: one for one in classes}
+    return {message.kind or message.__name__: message for message in classes}
 
 
 def encode(message: Message) -> bytes:

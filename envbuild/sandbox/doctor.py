@@ -148,9 +148,9 @@ def _overlay(folder: str) -> Finding:
                 raise OSError(5, "it mounts, but removing a file does not work as it should")
         return "mounts in the user namespace on the file system of the store, with whiteouts"
 
-    found = tried(trial)
-    mend = "" if found.ok else (found.mend or "put the store on ext4, xfs or btrfs: ENVBUILD_STORE=DIR")
-    return Finding("overlayfs", found.ok, found.text, mend, True, "layers: each step and each instance")
+    result = tried(trial)
+    mend = "" if result.ok else (result.mend or "put the store on ext4, xfs or btrfs: ENVBUILD_STORE=DIR")
+    return Finding("overlayfs", result.ok, result.text, mend, True, "layers: each step and each instance")
 
 
 def _overlay_interface(folder: str) -> Finding:
@@ -165,22 +165,24 @@ def _overlay_interface(folder: str) -> Finding:
                 os.close(context)
         return "stacks of up to 500 layers"
 
-    found = tried(trial)
-    mend = "" if found.ok else "use Linux 6.8 or later; until then stacks are limited by the length of one mount option"
-    return Finding("overlayfs lowerdir+", found.ok, found.text, mend, False, "recipes of many steps")
+    result = tried(trial)
+    mend = (
+        "" if result.ok else "use Linux 6.8 or later; until then stacks are limited by the length of one mount option"
+    )
+    return Finding("overlayfs lowerdir+", result.ok, result.text, mend, False, "recipes of many steps")
 
 
 def _sandbox(folder: str) -> Finding:
-    found = tried(lambda: _run_in_sandbox(folder, single=False))
-    mend = "" if found.ok else (found.mend or "run outside of a container, or give it a full /proc and /sys")
+    result = tried(lambda: _run_in_sandbox(folder, single=False))
+    mend = "" if result.ok else (result.mend or "run outside of a container, or give it a full /proc and /sys")
     purpose = "running steps: namespaces, mounts, /proc, /dev, the filter"
-    return Finding("sandbox", found.ok, found.text, mend, True, purpose)
+    return Finding("sandbox", result.ok, result.text, mend, True, purpose)
 
 
 def _single_sandbox(folder: str) -> Finding:
-    found = tried(lambda: _run_in_sandbox(folder, single=True))
+    result = tried(lambda: _run_in_sandbox(folder, single=True))
     purpose = "users without a range of ids"
-    return Finding("sandbox with a single id", found.ok, found.text, found.mend, False, purpose)
+    return Finding("sandbox with a single id", result.ok, result.text, result.mend, False, purpose)
 
 
 def _run_in_sandbox(folder: str, *, single: bool) -> str:
@@ -190,7 +192,7 @@ def _run_in_sandbox(folder: str, *, single: bool) -> str:
         binds: list[Bind] = []
         # The interpreter that runs this is the one program that is surely here; what it loads comes as binds.
         for path in ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix):
-            if os.path.isdir(path) and not any(path.startswith(one.target + "/") for one in binds):
+            if os.path.isdir(path) and not any(path.startswith(bind.target + "/") for bind in binds):
                 binds.append(Bind(os.path.realpath(path), path))
         nothing = os.open(os.devnull, os.O_RDWR)
         program = os.path.realpath(sys.executable)
@@ -220,9 +222,9 @@ def _seccomp() -> Finding:
         syscalls.set_filter(program)
         return f"the filter of {len(program) // 8} rules is accepted"
 
-    found = tried(trial)
-    mend = "" if found.ok else "use a kernel with CONFIG_SECCOMP_FILTER=y on x86-64 or AArch64"
-    return Finding("seccomp", found.ok, found.text, mend, False, "keeping dangerous system calls from steps")
+    result = tried(trial)
+    mend = "" if result.ok else "use a kernel with CONFIG_SECCOMP_FILTER=y on x86-64 or AArch64"
+    return Finding("seccomp", result.ok, result.text, mend, False, "keeping dangerous system calls from steps")
 
 
 def _links(folder: str) -> Finding:
@@ -232,9 +234,9 @@ def _links(folder: str) -> Finding:
             os.link(f"{where}/lower/a", f"{where}/upper/b")
         return "equal files are kept once"
 
-    found = tried(trial)
-    mend = "" if found.ok else "put the store on a file system with hard links: ENVBUILD_STORE=DIR"
-    return Finding("hard links", found.ok, found.text, mend, True, "the store")
+    result = tried(trial)
+    mend = "" if result.ok else "put the store on a file system with hard links: ENVBUILD_STORE=DIR"
+    return Finding("hard links", result.ok, result.text, mend, True, "the store")
 
 
 def _space(folder: str) -> Finding:

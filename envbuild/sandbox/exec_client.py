@@ -126,10 +126,10 @@ class Session:
             self._next += 1
             self._roots[self._next] = answer
             send(self._link, OpenRoot(self._next))
-        found = answer.get()
-        if found < 0:
+        root = answer.get()
+        if root < 0:
             raise SandboxFailure("the instance is not running")
-        return found
+        return root
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -217,8 +217,8 @@ class Session:
         if count == 0:
             close_all(descriptors)
             return
-        good = [one for one in descriptors if _is_socket(one, protocol)][:count]
-        close_all([one for one in descriptors if one not in good])
+        good = [descriptor for descriptor in descriptors if _is_socket(descriptor, protocol)][:count]
+        close_all([descriptor for descriptor in descriptors if descriptor not in good])
         self.sockets(protocol, count, tuple(good))
 
     def _connect(self, descriptors: tuple[int, ...]) -> None:
@@ -263,10 +263,10 @@ def _is_socket(descriptor: int, protocol: str) -> bool:
 def socket_family(descriptor: int, kind: int | None = None) -> int:
     """Return the family of a socket (of this kind, if one is given); -1 for anything else."""
     try:
-        one = socket(fileno=descriptor)
+        opened = socket(fileno=descriptor)
     except OSError:
         return -1
     try:
-        return int(one.family) if kind is None or one.type == kind else -1
+        return int(opened.family) if kind is None or opened.type == kind else -1
     finally:
-        one.detach()
+        opened.detach()

@@ -220,35 +220,35 @@ class _Server:
             self._confinement = confinement_for(self._ids)
         return make_sandbox(self._confinement, self._ids, network=network, steps=steps)
 
-    def _reap(self, one: _Running) -> None:
-        self._poller.unregister(one.descriptor)
-        os.waitpid(one.pid, 0)
-        os.close(one.descriptor)
-        if one.link is not None:
-            one.link.close()
+    def _reap(self, sandbox: _Running) -> None:
+        self._poller.unregister(sandbox.descriptor)
+        os.waitpid(sandbox.pid, 0)
+        os.close(sandbox.descriptor)
+        if sandbox.link is not None:
+            sandbox.link.close()
 
     def _milliseconds(self) -> float | None:
         """Return the time until the next deadline, None if there is none."""
-        deadlines = [one.deadline for one in self._running.values() if one.deadline is not None]
+        deadlines = [sandbox.deadline for sandbox in self._running.values() if sandbox.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
 
     def _end_late(self) -> None:
         now = time.monotonic()
-        for one in self._running.values():
-            if one.deadline is not None and one.deadline <= now:
+        for sandbox in self._running.values():
+            if sandbox.deadline is not None and sandbox.deadline <= now:
                 try:
-                    if one.link is not None:
-                        send(one.link, TimedOut())
+                    if sandbox.link is not None:
+                        send(sandbox.link, TimedOut())
                 except OSError:
                     pass
-                one.kill()
-                one.deadline = None
+                sandbox.kill()
+                sandbox.deadline = None
 
     def _end(self) -> None:
-        for one in self._running.values():
-            one.kill()
-        for one in self._running.values():
-            os.waitpid(one.pid, 0)
+        for sandbox in self._running.values():
+            sandbox.kill()
+        for sandbox in self._running.values():
+            os.waitpid(sandbox.pid, 0)
         if self._waiting is not None:
             self._waiting.end()
 
@@ -303,7 +303,7 @@ def _keep_only(hand: int, launcher: int) -> None:
     """Close all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
     closed."""
     # Out of the way first, as each may have the other's number.
-    above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for one in (hand, launcher)]
+    above = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for descriptor in (hand, launcher)]
     for source, target in zip(above, (CONTROL, _LAUNCHER), strict=True):
         os.dup2(source, target, inheritable=False)
     syscalls.close_range(_LAUNCHER + 1, on_exec=False)

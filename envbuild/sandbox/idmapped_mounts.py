@@ -112,12 +112,12 @@ def _open_folder(folder: str, namespace: int) -> int:
 def _open_bind(bind: Bind, namespace: int | None) -> Source:
     try:
         # Without following links: the source was resolved when it was allowed, and may have been swapped since.
-        found = open_real(bind.source, os.O_PATH)
+        opened = open_real(bind.source, os.O_PATH)
         try:
-            directory = stat.S_ISDIR(os.fstat(found).st_mode)
-            held = syscalls.open_tree_at(found, recursive=True)
+            directory = stat.S_ISDIR(os.fstat(opened).st_mode)
+            held = syscalls.open_tree_at(opened, recursive=True)
         finally:
-            os.close(found)
+            os.close(opened)
     except OSError as error:
         raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
     try:

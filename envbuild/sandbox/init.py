@@ -62,8 +62,8 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
             held = prepare(network=network)
         except (OSError, EnvbuildError) as error:
             failure = error  # for whoever wants something run: told when there is somebody to tell
-        found, descriptors = receive_with_descriptors(orders, 1)
-        if not found:
+        hail, descriptors = receive_with_descriptors(orders, 1)
+        if not hail:
             os._exit(1)
         orders.close()
         stdin, output, errors, answer = descriptors

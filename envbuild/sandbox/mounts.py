@@ -92,7 +92,7 @@ def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[st
     """Return the paths that a request wants something mounted on, and whether each is a directory. `held` are its binds
     and scratch directories."""
     points = [(SECRETS, True)] if request.secrets else []
-    return (*points, *((one.target, one.directory) for one in held))
+    return (*points, *((mount.target, mount.directory) for mount in held))
 
 
 def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
@@ -112,11 +112,11 @@ def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[De
         Detached(source.descriptor, bind.target, source.directory)
         for bind, source in zip(request.binds, sources, strict=True)
     ]
-    for one in request.scratch:
-        options = {"mode": "1777", **({"size": str(one.size)} if one.size else {})}
+    for scratch in request.scratch:
+        options = {"mode": "1777", **({"size": str(scratch.size)} if scratch.size else {})}
         quiet = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
-        held.append(Detached(_file_system("tmpfs", options, quiet), one.target))
-    return tuple(sorted(held, key=lambda one: one.target.rstrip("/").count("/")))
+        held.append(Detached(_file_system("tmpfs", options, quiet), scratch.target))
+    return tuple(sorted(held, key=lambda scratch: scratch.target.rstrip("/").count("/")))
 
 
 def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) -> Request:
@@ -144,9 +144,9 @@ def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) ->
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
     """Attach the mounts inside the new root, and return the mount points that had to be made there."""
     made: list[str] = []
-    for one in mounts:
-        made += _ensure(one.target, one.directory)
-        _attach(one.descriptor, one.target)
+    for mount in mounts:
+        made += _ensure(mount.target, mount.directory)
+        _attach(mount.descriptor, mount.target)
     if secrets:
         made += _ensure(SECRETS, True)
         _secrets(secrets, owner)

@@ -40,7 +40,7 @@ class FixedParts:
 
     def held(self, directories: Sequence[str]) -> tuple[Detached, ...]:
         """Return these directories, held open. Raises SandboxFailure for one that is not in the tree."""
-        return tuple(Detached(self._open(one), one) for one in directories)
+        return tuple(Detached(self._open(directory), directory) for directory in directories)
 
     def mount_root(self, target: str) -> None:
         """Mount the whole tree at `target`: a small tmpfs like its top directory, and on it all that lies there."""
@@ -81,15 +81,15 @@ class FixedParts:
             if os.path.normpath(path) != path:
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
             # Without following links: those of a tree lead anywhere.
-            found = open_real(f"{folder}/{path.strip('/')}", os.O_PATH)
+            opened = open_real(f"{folder}/{path.strip('/')}", os.O_PATH)
         except OSError as error:
             raise SandboxFailure(
                 f"{path} can't be kept as it is: {error.strerror}", "name a directory of the image, and no link"
             ) from error
         try:
-            return _read_only(syscalls.open_tree_at(found, recursive=False))
+            return _read_only(syscalls.open_tree_at(opened, recursive=False))
         finally:
-            os.close(found)
+            os.close(opened)
 
     def _lacks(self, path: str, point: str, directory: bool) -> bool:
         """Tell whether a mount point lies in `path` and is not in the checkout. What a link of the tree leads to is not

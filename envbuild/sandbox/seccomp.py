@@ -195,7 +195,7 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     verdicts[special["fcntl"]] = _on_argument(1, _refuse_any(F_SETLEASE))
     verdicts[special["socket"]] = _on_argument(0, _refuse_any(AF_VSOCK, AF_XDP))
     known = len(PERSONALITIES)
-    allowed = [_jump(_JUMP_EQUAL, one, known - place, 0) for place, one in enumerate(PERSONALITIES)]
+    allowed = [_jump(_JUMP_EQUAL, persona, known - place, 0) for place, persona in enumerate(PERSONALITIES)]
     verdicts[special["personality"]] = _on_argument(0, [*allowed, _refuse()])
     return b"".join([*rules, *_search(sorted(verdicts.items()))])
 
@@ -215,7 +215,7 @@ def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
 
 
 def _refuse_any(*values: int) -> list[bytes]:
-    return [rule for one in values for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
+    return [rule for value in values for rule in (_jump(_JUMP_EQUAL, value, 0, 1), _refuse())]
 
 
 def _on_argument(argument: int, body: list[bytes]) -> list[bytes]:

@@ -215,14 +215,14 @@ def _unshare_with(write: object) -> None:
                 os.write(go_write, b"g")
         finally:
             os.close(go_write)
-        told = os.read(told_read, 4096)
+        answer = os.read(told_read, 4096)
     finally:
         os.close(told_read)
         os.waitpid(child, 0)
-    if not told or ENDED.encode() in told:
-        raise IdsNotMapped(told.decode(errors="replace"))
-    if told != b"ok":
-        raise OSError(errno.EPERM, f"refused: {told.decode(errors='replace')}")
+    if not answer or ENDED.encode() in answer:
+        raise IdsNotMapped(answer.decode(errors="replace"))
+    if answer != b"ok":
+        raise OSError(errno.EPERM, f"refused: {answer.decode(errors='replace')}")
 
 
 def _unshare() -> None:

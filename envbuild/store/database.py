@@ -101,9 +101,9 @@ _CHANGES = {
 class StoreTooNew(UsageError):
     """The store was written by a later envbuild."""
 
-    def __init__(self, path: str, found: int) -> None:
+    def __init__(self, path: str, format: int) -> None:
         super().__init__(
-            f"the store {path} has format {found}; this envbuild knows formats up to {FORMAT}",
+            f"the store {path} has format {format}; this envbuild knows formats up to {FORMAT}",
             "use the envbuild that wrote it, or another store: ENVBUILD_STORE=DIR",
         )
 
@@ -165,8 +165,8 @@ class Database:
     def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row that a query gives."""
         with self._lock, self._told_apart():
-            found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
-            return found
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return row
 
     def write(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Run one statement that changes something; return how many rows it changed."""
@@ -229,10 +229,10 @@ class Database:
             else:
                 connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA synchronous=NORMAL")
-            (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found > FORMAT:
-                raise StoreTooNew(path, found)
-            if found < FORMAT:
+            (format,) = connection.execute("PRAGMA user_version").fetchone()
+            if format > FORMAT:
+                raise StoreTooNew(path, format)
+            if format < FORMAT:
                 self._make(connection, path)
             return connection
         except (sqlite3.OperationalError, OSError) as error:
@@ -257,9 +257,9 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("BEGIN EXCLUSIVE")
         # Another process may have made it while we waited.
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        later = (statement for number in sorted(_CHANGES) if number > found for statement in _CHANGES[number])
-        for statement in later if found else _SCHEMA.split(";"):
+        (format,) = connection.execute("PRAGMA user_version").fetchone()
+        later = (statement for number in sorted(_CHANGES) if number > format for statement in _CHANGES[number])
+        for statement in later if format else _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")

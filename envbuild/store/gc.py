@@ -85,17 +85,17 @@ def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes:
 
     Cache are the results of steps, also those that made images that are kept, files of packages, and the directories
     that steps keep caches in."""
-    found = needed(store, policy, pins, cache=False)
+    kept = needed(store, policy, pins, cache=False)
     packages, caches = _packages(store), _caches(store)
-    found.caches = set()
-    total = _FIXED + sum(sizes.get(one, 0) for one in found.objects)
-    total += sum(size for name, (_, size) in packages.items() if name in found.packages)
-    total += sum(100 * len(store.trees.load(one)) for one in found.trees)
+    kept.caches = set()
+    total = _FIXED + sum(sizes.get(digest, 0) for digest in kept.objects)
+    total += sum(size for name, (_, size) in packages.items() if name in kept.packages)
+    total += sum(100 * len(store.trees.load(digest)) for digest in kept.trees)
     steps = store.database.rows("SELECT used, key, tree, output FROM steps")
     candidates: list[tuple[float, str, str, str, int]] = [
-        (used, key, tree, output, 0) for used, key, tree, output in steps if key not in found.keys
+        (used, key, tree, output, 0) for used, key, tree, output in steps if key not in kept.keys
     ]
-    candidates += [(used, name, "", "", size) for name, (used, size) in packages.items() if name not in found.packages]
+    candidates += [(used, name, "", "", size) for name, (used, size) in packages.items() if name not in kept.packages]
     candidates += [(used, name, "", "cache", size) for name, (used, size) in caches.items()]
     for _, name, tree, output, size in sorted(candidates, reverse=True):
         if total > budget:
@@ -103,48 +103,48 @@ def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes:
         if not tree:
             total += size
             if total <= budget:
-                (found.caches if output else found.packages).add(name)
+                (kept.caches if output else kept.packages).add(name)
             continue
         if not store.trees.has(tree):
             continue
-        was_root = tree in found.roots
-        found.roots.add(tree)
-        added, directories, records = found.follow(store, stacks=False)
+        was_root = tree in kept.roots
+        kept.roots.add(tree)
+        added, directories, records = kept.follow(store, stacks=False)
         printed = output_object(output)
-        total += records + sum(sizes.get(one, 0) for one in (*added, printed))
+        total += records + sum(sizes.get(digest, 0) for digest in (*added, printed))
         if total > budget:
-            found.objects -= added
-            found.trees -= directories
+            kept.objects -= added
+            kept.trees -= directories
             if not was_root:
-                found.roots.discard(tree)
+                kept.roots.discard(tree)
             break
-        found.objects.add(printed)
-        found.keys.add(name)
-    found.keep_whole_stacks(store)
-    return found
+        kept.objects.add(printed)
+        kept.keys.add(name)
+    kept.keep_whole_stacks(store)
+    return kept
 
 
 def _caches(store: Store) -> dict[str, tuple[float, int]]:
     """Return the directories of caches: when each was changed last at its top, and the bytes of its files."""
-    found = {}
+    caches = {}
     root = f"{store.path}/caches"
     for name in os.listdir(root):
         size = 0
         for where, _, names in os.walk(f"{root}/{name}"):
-            size += sum(os.lstat(f"{where}/{one}").st_blocks * 512 for one in names)
-        found[name] = os.lstat(f"{root}/{name}").st_mtime, size
-    return found
+            size += sum(os.lstat(f"{where}/{inner}").st_blocks * 512 for inner in names)
+        caches[name] = os.lstat(f"{root}/{name}").st_mtime, size
+    return caches
 
 
 def _packages(store: Store) -> dict[str, tuple[float, int]]:
     """Return the files of packages: when each was used last, as far as the file system says, and its bytes on disk."""
     if not os.path.isdir(store.packages_path):
         return {}
-    found = {}
+    packages = {}
     for name in os.listdir(store.packages_path):
         status = os.lstat(f"{store.packages_path}/{name}")
-        found[name] = max(status.st_atime, status.st_mtime), status.st_blocks * 512
-    return found
+        packages[name] = max(status.st_atime, status.st_mtime), status.st_blocks * 512
+    return packages
 
 
 def _remove(store: Store, kept: Needed, pins: Callable[[], Pins]) -> Freed:
@@ -213,11 +213,11 @@ def _delete(store: Store, table: str, column: str, kept: Iterable[str]) -> None:
 
 def _pooled(store: Store) -> list[tuple[str, Digest]]:
     """Return every inode of the pool, with the id of its object."""
-    found = []
+    inodes = []
     for folder in sorted(os.listdir(store.objects.path)):
         for name in os.listdir(f"{store.objects.path}/{folder}"):
-            found.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
-    return found
+            inodes.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
+    return inodes
 
 
 def _unneeded_packages(store: Store, kept: Needed) -> list[str]:

@@ -181,8 +181,8 @@ def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) ->
     kept, _ = read_xattrs(path)
     # Without the ids that it names a file capability can't be set.
     capability = CAPABILITY.encode()
-    return {one for one in kept if owners or one[0] != capability} == {
-        one for one in own(entry).xattrs if owners or one[0] != capability
+    return {attribute for attribute in kept if owners or attribute[0] != capability} == {
+        attribute for attribute in own(entry).xattrs if owners or attribute[0] != capability
     }
 
 

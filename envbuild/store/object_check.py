@@ -26,5 +26,5 @@ def is_itself(path: str, *, owners: bool) -> bool:
         return True
     status = os.lstat(path)
     kept, _ = read_xattrs(path)
-    found = with_attributes(Entry(b"", FILE, 0, 0, 0, 0), status, kept, status.st_mtime_ns)
-    return object_id(found._replace(digest=digest)) == identity or (not owners and status.st_size > 0)
+    entry = with_attributes(Entry(b"", FILE, 0, 0, 0, 0), status, kept, status.st_mtime_ns)
+    return object_id(entry._replace(digest=digest)) == identity or (not owners and status.st_size > 0)

@@ -124,11 +124,11 @@ class Objects:
 
     def changed_since(self, nanoseconds: int) -> list[str]:
         """Return the paths of all inodes of the pool that were changed after this time."""
-        found = []
+        changed = []
         for folder in os.listdir(self.path):
             with os.scandir(f"{self.path}/{folder}") as items:
-                found += [one.path for one in items if one.stat(follow_symlinks=False).st_ctime_ns > nanoseconds]
-        return found
+                changed += [item.path for item in items if item.stat(follow_symlinks=False).st_ctime_ns > nanoseconds]
+        return changed
 
     def _reason(self, entry: Entry, path: str) -> str:
         """Return what is wrong with an inode of the pool, "" if nothing is."""

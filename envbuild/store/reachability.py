@@ -104,21 +104,21 @@ def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> N
     Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
     and compared, and mounted after some linking.
     """
-    found = Needed()
-    found.images |= pins.images
-    found.roots |= pins.trees
+    kept = Needed()
+    kept.images |= pins.images
+    kept.roots |= pins.trees
     for tag in store.tags.all():
-        found.images.add(tag.image)
-        found.images |= _past(store, tag.name, tag.tag, policy)
-    for digest in found.images:
-        _add_image(store, found, digest, cache)
-    _add_locks(store, found)
+        kept.images.add(tag.image)
+        kept.images |= _past(store, tag.name, tag.tag, policy)
+    for digest in kept.images:
+        _add_image(store, kept, digest, cache)
+    _add_locks(store, kept)
     for failure in store.images.failures():
-        found.roots.add(failure.tree)
-        found.objects.add(output_object(failure.known["output"]))
-    found.add_steps(store)
-    found.follow(store, stacks=cache)
-    return found
+        kept.roots.add(failure.tree)
+        kept.objects.add(output_object(failure.known["output"]))
+    kept.add_steps(store)
+    kept.follow(store, stacks=cache)
+    return kept
 
 
 def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
@@ -136,31 +136,31 @@ def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
     return images
 
 
-def _add_image(store: Store, found: Needed, digest: Digest, steps: bool) -> None:
+def _add_image(store: Store, kept: Needed, digest: Digest, steps: bool) -> None:
     image = store.images.get(digest)
     if image is None:
         return
-    found.roots.add(image.tree)
+    kept.roots.add(image.tree)
     detail = image.known
     if "tree" in detail.get("sources", {}):
-        found.roots.add(detail["sources"]["tree"])
+        kept.roots.add(detail["sources"]["tree"])
     for stage in detail.get("stages", []):
-        found.roots.add(stage["tree"])
+        kept.roots.add(stage["tree"])
         for step in stage["steps"] if steps else ():
-            found.keys.add(step["key"])
-            found.roots.add(step["tree"])
-            found.objects.add(output_object(step["output"]))
+            kept.keys.add(step["key"])
+            kept.roots.add(step["tree"])
+            kept.objects.add(output_object(step["output"]))
 
 
-def _add_locks(store: Store, found: Needed) -> None:
+def _add_locks(store: Store, kept: Needed) -> None:
     for path, keys, trees in store.database.rows("SELECT path, keys, trees FROM locks"):
         if not os.path.exists(path):
             continue
-        found.keys.update(keys.split())
+        kept.keys.update(keys.split())
         for name in trees.split():
             if name.startswith(PACKAGE):
-                found.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
+                kept.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
             elif name.startswith(FETCHED):
-                found.objects.add(fetched_object(name.removeprefix(FETCHED)))
+                kept.objects.add(fetched_object(name.removeprefix(FETCHED)))
             else:
-                found.roots.add(name)
+                kept.roots.add(name)

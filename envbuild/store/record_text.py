@@ -91,11 +91,11 @@ def fits(value: object, shape: Shape) -> bool:
             return number and -_MAX_INTEGER < value < _MAX_INTEGER  # type: ignore[operator]  # no NaN is
         return isinstance(value, shape)
     if isinstance(shape, list):
-        return isinstance(value, list | tuple) and all(fits(one, shape[0]) for one in value)
+        return isinstance(value, list | tuple) and all(fits(item, shape[0]) for item in value)
     if isinstance(shape, tuple):
         return isinstance(value, list | tuple) and len(value) == len(shape) and all(map(fits, value, shape))
     if isinstance(shape, frozenset):
-        return any(fits(value, one) for one in shape)
+        return any(fits(value, item) for item in shape)
     if isinstance(shape, dict):
         return isinstance(value, dict) and _has_fields(value, shape)
     return value is shape
@@ -104,7 +104,7 @@ def fits(value: object, shape: Shape) -> bool:
 def _has_fields(value: dict[str, object], shape: dict[str, Shape]) -> bool:
     """Tell whether an object has the fields of a shape; another version of envbuild may have given it more."""
     if "*" in shape:
-        return all(fits(one, shape["*"]) for one in value.values())
+        return all(fits(item, shape["*"]) for item in value.values())
     for name, inner in shape.items():
         plain = name.removesuffix("?")
         if plain in value:

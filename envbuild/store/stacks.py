@@ -164,22 +164,24 @@ class Stacks:
             return False
         now = time.time_ns()
         folder = f"{self.path}/{layer}"
-        found = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
-        if not found.reason:
+        result = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
+        if not result.reason:
             self._sound.add(layer)
-            put_back_times(found.later)
-            if found.reread and not self._database.read_only:
+            put_back_times(result.later)
+            if result.reread and not self._database.read_only:
                 self._database.write(
                     "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",
                     (now, boot_id(), tree, layer),
                 )
             return True
         if self._database.read_only:
-            raise StoreDamaged(f"layer {layer}: {found.reason}", "the store may only be read: mend it where it is made")
+            raise StoreDamaged(
+                f"layer {layer}: {result.reason}", "the store may only be read: mend it where it is made"
+            )
         self._put_aside(layer)
-        for entry in found.files:
+        for entry in result.files:
             self._objects.check_all(entry)
-        self.mended.append(f"a layer was changed by something else ({found.reason}): it was put aside and made again")
+        self.mended.append(f"a layer was changed by something else ({result.reason}): it was put aside and made again")
         return False
 
     def _put_aside(self, layer: str) -> None:

@@ -176,7 +176,9 @@ class Store:
         lost = self.lost.identities()
         if not lost:
             return False
-        self.lost.forget_found(lambda one: os.path.exists(self.objects.where(one)) or self.trees.has(one))
+        self.lost.forget_found(
+            lambda identity: os.path.exists(self.objects.where(identity)) or self.trees.has(identity)
+        )
         if not lost:
             return False
         pending = [tree]

@@ -149,21 +149,21 @@ class Tags:
     ) -> None:
         """Take a tag away; its history stays. Raises NoSuchTag, and TagRefuses without `force`."""
         with self._database.transaction():
-            found = self.get(name, tag)
-            if found is None:
+            current = self.get(name, tag)
+            if current is None:
                 raise NoSuchTag(f"{name}:{tag}", [one.full for one in self.all()])
-            if found.immutable and not force:
-                raise TagRefuses(found)
+            if current.immutable and not force:
+                raise TagRefuses(current)
             self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag))
             detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
             self._record(name, tag, None, time.time(), action, detail)
 
     def refuse_if_immutable(self, name: str, tag: str, image: Digest) -> Tag | None:
         """Return the tag as it is, if it may come to name `image`. Raises TagRefuses."""
-        found = self.get(name, tag)
-        if found is not None and found.immutable and found.image != image:
-            raise TagRefuses(found)
-        return found
+        current = self.get(name, tag)
+        if current is not None and current.immutable and current.image != image:
+            raise TagRefuses(current)
+        return current
 
     def history(self, name: str, tag: str) -> Iterator[HistoryEntry]:
         """Return the moves of a tag, the newest first, read as they are asked for."""

@@ -71,9 +71,9 @@ class WorkArea:
         failures: list[OSError] = []
 
         def clear() -> None:
-            while (one := behind.get()) is not None:
+            while (path := behind.get()) is not None:
                 try:
-                    _remove(*one)
+                    _remove(*path)
                 except OSError as failure:
                     failures.append(failure)
 

@@ -45,10 +45,10 @@ class RecipeErrors(UsageError):
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
     """Return the diagnostics as a user reads them, with an empty line between two; no newline at the end."""
-    found = list(diagnostics)
-    parts = [_render_one(diagnostic) for diagnostic in found[:MAX_SHOWN]]
-    if len(found) > MAX_SHOWN:
-        parts.append(f"error: and {len(found) - MAX_SHOWN} more like these")
+    shown = list(diagnostics)
+    parts = [_render_one(diagnostic) for diagnostic in shown[:MAX_SHOWN]]
+    if len(shown) > MAX_SHOWN:
+        parts.append(f"error: and {len(shown) - MAX_SHOWN} more like these")
     return "\n\n".join(parts)
 
 

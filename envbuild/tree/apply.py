@@ -47,9 +47,9 @@ def edit(trees: Trees, root: Digest, edits: Iterable[Edit], mtime: int) -> Diges
     in nanoseconds). Raises NotADirectory."""
     node = _Node(trees, root)
     parent = Entry(b"", DIRECTORY, 0o755, 0, 0, mtime)
-    for one in edits:
-        path = one.path or ROOT_NAME
-        node.place(path.split(b"/"), one.entry, parent, contents=True, whole=one.replace_whole)
+    for change in edits:
+        path = change.path or ROOT_NAME
+        node.place(path.split(b"/"), change.entry, parent, contents=True, whole=change.replace_whole)
     return node.save()
 
 

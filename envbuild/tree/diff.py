@@ -77,9 +77,9 @@ def aspects(change: Change) -> tuple[str, ...]:
         return ()
     if before.kind != after.kind:
         return ("kind",)
-    found = []
+    different = []
     if before.kind == FILE and before.digest != after.digest:
-        found.append("content")
+        different.append("content")
     for name, differs in (
         ("target", before.target != after.target),
         ("mode", before.mode != after.mode),
@@ -88,8 +88,8 @@ def aspects(change: Change) -> tuple[str, ...]:
         ("xattrs", before.xattrs != after.xattrs),
     ):
         if differs:
-            found.append(name)
-    return tuple(found)
+            different.append(name)
+    return tuple(different)
 
 
 def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:

@@ -68,8 +68,8 @@ def lookup(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> E
 
     Links on the way are followed within the tree, and the last one too if `follow`. Raises LinkCircle.
     """
-    found = resolve(trees, root, path, follow=follow)
-    return None if found is None else found[1]
+    resolved = resolve(trees, root, path, follow=follow)
+    return None if resolved is None else resolved[1]
 
 
 def resolve(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> tuple[bytes, Entry] | None:
