@@ -125,7 +125,7 @@ def display_of(progress: str, environment: Environment) -> Display:
     from envbuild.ui.select_display import display
 
     stream = environment.stdout if progress == "json" else environment.stderr
-    terminal = stream.isatty() and environment.variables.get("TERM") != "dumb"
+    terminal = environment.moves_cursor(stream)
     return display(progress, stream, terminal, environment.colour(stream))
 
 

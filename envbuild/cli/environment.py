@@ -105,9 +105,13 @@ class Environment:
             )
         )
 
+    def moves_cursor(self, stream: TextIO) -> bool:
+        """Tell whether a stream is a terminal on which a line can be drawn again."""
+        return stream.isatty() and self.variables.get("TERM") != "dumb"
+
     def colour(self, stream: TextIO) -> bool:
         """Tell whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""
-        return stream.isatty() and not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
+        return self.moves_cursor(stream) and not self.variables.get("NO_COLOR")
 
     def warn(self, messages: Sequence[str], kind: str = "warning") -> None:
         """Write each message to the standard error, as a line of its own."""

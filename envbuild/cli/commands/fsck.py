@@ -33,10 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_format(parser)
 
 
-def _check(path: str, repair: bool) -> Findings:
+def _check(path: str, environment: Environment, *, repair: bool) -> Findings:
     from envbuild.instances.records import Instances
     from envbuild.instances.store_needs import check_instances
     from envbuild.store.fsck import check
+    from envbuild.ui.progress_line import ProgressLine
 
     with Store.open(path, create=False) as store:
         enter_for(store)
@@ -44,14 +45,15 @@ def _check(path: str, repair: bool) -> Findings:
         if not store.database.read_only:
             store.tidy()
             instances.tidy()
-        return check(store, lambda repairs: check_instances(instances, repairs), repair=repair)
+        with ProgressLine(environment.stderr, shown=environment.moves_cursor(environment.stderr)) as line:
+            return check(store, lambda repairs: check_instances(instances, repairs), line, repair=repair)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     path = environment.store_path()
     reason = ""
     try:
-        found = _check(path, arguments.repair)
+        found = _check(path, environment, repair=arguments.repair)
         reason = next((problem.reason for problem in found.problems if problem.kind == "database"), "")
     except StoreDamaged as error:
         if not arguments.repair:
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         saved = salvage(path)
         environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
-        found = _check(path, repair=True)
+        found = _check(path, environment, repair=True)
     if arguments.format == "json":
         problems = [
             {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in found.problems
