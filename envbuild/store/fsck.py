@@ -46,9 +46,7 @@ class Findings(Record):
     repaired: bool
 
 
-def check(
-    store: Store, check_instances: Callable[[bool], list[Problem]] = lambda repair: [], *, repair: bool = False
-) -> Findings:
+def check(store: Store, check_instances: Callable[[bool], list[Problem]], *, repair: bool = False) -> Findings:
     """Read the whole store. The process should be in its user namespace, to read what belongs to others.
 
     `check_instances` finds and, if it is told to, mends what is wrong with instances.
