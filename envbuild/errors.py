@@ -92,7 +92,7 @@ EnvbuildError  exit 2
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     StoreInUse  store.database
-    StoreTooNew(path, found)  store.database
+    StoreTooNew(path, format)  store.database
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
     WasCommitted(reference, instance)  build.verify

@@ -6,7 +6,6 @@ the root of the user namespace and writes the tree.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
@@ -33,6 +32,7 @@ from envbuild.language.model import (
 from envbuild.plan.image_config import Facts
 from envbuild.record import assert_never
 from envbuild.store.store import Store
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
 import time
@@ -122,6 +121,8 @@ class Context:
             return [path]
         if not any(mark in source for mark in "*?["):
             raise self._missing(source)
+        import fnmatch  # only where there is a pattern
+
         head, _, pattern = source.rstrip("/").rpartition("/")
         parents = self._expand(head) if head else [self.folder]
         matches = []

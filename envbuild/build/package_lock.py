@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package, first_line
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.step import InstallPackages
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

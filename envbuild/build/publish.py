@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -21,6 +20,7 @@ from envbuild.plan import image_config
 from envbuild.plan.step import InstallPackages
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from envbuild.build.events import Emit, StepFailed
@@ -16,6 +15,7 @@ from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import Pairs
 from envbuild.store.images import Failure
+from envbuild.text import json
 
 
 class StepFailure(WorkFailed):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
 
 from envbuild.build.request import BuildRequest
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption, FileUnusable, UsageError
+from envbuild.linux import signals as signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.build.request import BuildResult
     from envbuild.ui.display import Display
 

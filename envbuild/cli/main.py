@@ -7,15 +7,20 @@ what follows `--` is in `arguments.command`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 from envbuild import __version__
+from envbuild.cli import options
 from envbuild.cli.environment import Environment
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from types import ModuleType
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -94,28 +99,19 @@ def run(words: Sequence[str]) -> int:
         return _report_bug(bug, environment)
 
 
-# argparse looks for translations of its own few words, of which there are none, and loads locale to do so: 1 ms.
-vars(argparse)["_"] = str
-
-
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
         module_name, _ = COMMANDS[words[0]]
         module = import_module(f"envbuild.cli.commands.{module_name}")
-        parser = argparse.ArgumentParser(
-            prog=f"envbuild {words[0]}",
-            description=module.DESCRIPTION,
-            epilog=module.EXAMPLES,
-            formatter_class=_help,
-        )
-        module.configure(parser)
         own, command = _split_command(words[1:])
         if command and not hasattr(module, "TAKES_COMMAND"):
             own, command = words[1:], []
-        try:
-            arguments = parser.parse_args(own)
-        except SystemExit as end:
-            return int(end.code or 0)
+        arguments = options.read(module.configure, own)
+        if arguments is None:
+            try:
+                arguments = _ask_argparse(f"envbuild {words[0]}", module, own)
+            except SystemExit as end:
+                return int(end.code or 0)
         arguments.command = tuple(command)
         return int(module.run(arguments, environment))
     if words and words[0] in ("--version", "-V"):
@@ -143,14 +139,29 @@ def _reader_went_away() -> bool:
     return any(event & select.POLLERR for _, event in outputs.poll(0))
 
 
-def _help(prog: str) -> argparse.HelpFormatter:
-    """Return help as wide as the terminal. argparse asks for a formatter with every option that is added, and would
-    import shutil each time to learn that width."""
+def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
+    """Return what argparse makes of the words. Raises SystemExit after help, and after what is wrong."""
+    import argparse  # only for help, mistakes and the few commands that options.read leaves to it
+
+    # It looks for translations of its own few words, of which there are none, and loads locale to do so.
+    vars(argparse)["_"] = str
     try:
         width = os.get_terminal_size(1).columns
     except OSError:
         width = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
+
+    def help_formatter(prog: str) -> argparse.HelpFormatter:
+        """As wide as the terminal. One is asked for with every option, and would import shutil to learn that width."""
+        return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
+
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=module.DESCRIPTION,
+        epilog=module.EXAMPLES,
+        formatter_class=help_formatter,
+    )
+    module.configure(parser)
+    return parser.parse_args(words)
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:

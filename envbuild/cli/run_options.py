@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from socket import socket
 
 from envbuild.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
@@ -28,6 +27,8 @@ from envbuild.plan.image_config import Facts, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.foreground import Ahead
     from envbuild.instances.launch import Machine, Origin
     from envbuild.store.store import Store

@@ -3,13 +3,13 @@ the store does not say that it is what this lock's recipe gives."""
 
 from __future__ import annotations
 
-import json
 import os
 
 from envbuild.images.reference import FileReference, PinnedReference, RevisionReference, StoreReference, parse
 from envbuild.record import assert_never
 from envbuild.store.images import Image
 from envbuild.store.store import Store
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from envbuild.instances.records import EXITED, Instances, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.instances.stdio import LogStreams
 from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.forked import run_detached
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 from envbuild.errors import UsageError, fields
@@ -12,6 +11,7 @@ from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.plan.image_config import Facts
 from envbuild.record import Pairs, Record, values
 from envbuild.store.record_text import fits
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

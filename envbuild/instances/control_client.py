@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from envbuild.instances.messages import (
     SignalRequest,
 )
 from envbuild.instances.records import DamagedInstance, Instance
+from envbuild.linux import signals as signal
 from envbuild.record import assert_never, values
 from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive, send

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import struct
 import threading
 import time
@@ -27,6 +26,7 @@ from envbuild.instances.messages import (
     StopRequest,
     WaitRequest,
 )
+from envbuild.linux import signals as signal
 from envbuild.record import assert_never
 from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.spec import STREAMS

@@ -7,11 +7,11 @@ more than that takes.
 from __future__ import annotations
 
 import gc
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
 
+from envbuild.linux import signals as signal
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.user_namespace import enter_user_namespace

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
 from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
+from envbuild.linux import signals as signal
 from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.spec import ExecCommand
 

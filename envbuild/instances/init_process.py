@@ -7,9 +7,9 @@ that they were opened for; and whether that is the one that was meant is told by
 from __future__ import annotations
 
 import os
-import signal
 
 from envbuild.instances.records import State
+from envbuild.linux import signals as signal
 
 
 def start_time(pid: int, folder: int | None = None) -> int:

@@ -6,8 +6,7 @@ of all versions: a supervisor goes on running while envbuild is updated.
 
 from __future__ import annotations
 
-import signal
-
+from envbuild.linux import signals as signal
 from envbuild.record import values
 from envbuild.sandbox.codec import Message, family, field_type
 from envbuild.sandbox.spec import STREAMS, ExecCommand

@@ -8,11 +8,11 @@ DamagedInstance, which can be seen and removed.
 from __future__ import annotations
 
 import errno
-import json
 import os
 
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Record
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
+from envbuild.linux import signals as signal
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.spec import ExecCommand, Outcome, Request

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import struct
 import termios
 import threading
 import tty
+
+from envbuild.linux import signals as signal
 
 _CHUNK = 1 << 16
 

@@ -7,7 +7,6 @@ is remembered in the store, and the same text is not parsed again.
 
 from __future__ import annotations
 
-import json
 import os
 
 from envbuild.digest import sha256_of
@@ -15,6 +14,7 @@ from envbuild.errors import UsageError
 from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
 from envbuild.record import Pairs, values
 from envbuild.store.store import Store
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ tree's digest and this form, so an equal tree with other facts is another image.
 
 from __future__ import annotations
 
-import json
-
 from envbuild.digest import sha256_of
 from envbuild.record import Pairs, Record
+from envbuild.text import json
 
 DEFAULT_ENVIRONMENT = (
     ("LANG", "C.UTF-8"),

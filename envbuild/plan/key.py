@@ -6,12 +6,12 @@ epoch and discards. The form is pinned by tests/plan/keys: a change of it throws
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from envbuild.digest import sha256_of
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import Record, values
+from envbuild.text import json
 
 FORMAT = "envbuild step 1"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Record, values
+from envbuild.text import json
 
 _WORDS = {
     "argv": "command",

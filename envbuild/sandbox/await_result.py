@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.linux import signals as signal
 from envbuild.record import assert_never
 from envbuild.sandbox.codec import BadMessage
 from envbuild.sandbox.exec_client import Session

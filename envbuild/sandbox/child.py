@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 from collections.abc import Sequence
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities

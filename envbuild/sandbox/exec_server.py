@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.record import assert_never
 from envbuild.sandbox.child import Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.protocol import (

@@ -8,7 +8,6 @@ answers. When the last holder of that end is gone, so is every process of the sa
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
 from types import TracebackType
 
 from envbuild.errors import MachineLacks
+from envbuild.linux import signals as signal
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.idmapped_mounts import send_for_run

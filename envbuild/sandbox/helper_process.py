@@ -11,11 +11,11 @@ import fcntl
 import gc
 import os
 import select
-import signal
 import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.record import assert_never
 from envbuild.sandbox import seccomp

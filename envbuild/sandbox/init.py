@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import socket as socket_module
 import struct
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from socket import AF_INET, SOCK_DGRAM, socket
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start

@@ -7,8 +7,7 @@ here, and on nothing else.
 
 from __future__ import annotations
 
-import signal
-
+from envbuild.linux import signals as signal
 from envbuild.sandbox.codec import Message, family, field_type
 from envbuild.sandbox.spec import STREAMS
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.linux import signals as signal
 from envbuild.record import assert_never
 from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 from socket import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import FORWARDED, Confinement

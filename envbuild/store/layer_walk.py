@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from signal import SIGKILL
 
 from envbuild.linux.native import elf, open_program
+from envbuild.linux.signals import SIGKILL
 from envbuild.store.layer_check import CLOCK_STEP
 
 _CODE = {

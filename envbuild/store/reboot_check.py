@@ -6,7 +6,6 @@ Layers are checked when they are mounted (store/stacks.py), directories of trees
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +16,7 @@ from envbuild.store.database import StoreDamaged
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.object_check import identity_at, is_itself
 from envbuild.store.store import SYNCED, Store
+from envbuild.text import json
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 
 CHECKED = "checked in boot"

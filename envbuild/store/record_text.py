@@ -6,9 +6,8 @@ of any form. What does not fit is StoreDamaged, which says what to do.
 
 from __future__ import annotations
 
-import json
-
 from envbuild.store.database import StoreDamaged
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

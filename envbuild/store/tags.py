@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +10,7 @@ from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
 from envbuild.store.record_text import KNOWN, read_text, typed
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False

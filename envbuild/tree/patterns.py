@@ -7,10 +7,13 @@ it fits, which is right for patterns of this kind, and an atomic group keeps the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from envbuild.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 MAX_PATTERN = 4096
 """Bytes of a pattern: no path has more (PATH_MAX)."""
@@ -36,6 +39,8 @@ class Matcher:
         if rules and not any(negated for _, negated, _ in rules):
             for_files = b"|".join(pattern.pattern for pattern, _, only in rules if not only) or b"(?!)"
             for_directories = b"|".join(pattern.pattern for pattern, _, _ in rules)
+            import re  # only where there are patterns: 3 ms of a start
+
             self._plain = re.compile(for_files, re.DOTALL), re.compile(for_directories, re.DOTALL)
 
     def matches(self, path: bytes, is_directory: bool) -> bool:
@@ -77,6 +82,8 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
         if len(plain) > MAX_PATTERN:
             raise BadPattern(text)
         expression = _translate(plain.split("/") if anchored else ["**", plain])
+        import re
+
         rules.append((re.compile(expression.encode("latin-1"), re.DOTALL), negated, only_directories))
     return Matcher(rules, source)
 
@@ -104,6 +111,8 @@ def _folders(parts: list[str]) -> str:
 
 def _translate_part(part: str) -> str:
     """Return the expression of one part: what stands before, between and behind each `*`, which takes no slash."""
+    import re
+
     pieces = [""]
     position = 0
     while position < len(part):
@@ -147,6 +156,8 @@ _CLASSES = {
 def _translate_class(part: str, position: int) -> tuple[str, int]:
     """Return the expression of a bracket that begins before `position`, and the position behind it. An open one matches
     nothing."""
+    import re
+
     negated = part[position : position + 1] in ("!", "^")
     position += negated
     inside = ""

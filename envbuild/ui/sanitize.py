@@ -9,8 +9,11 @@ well: a colour that is never reset would leak into the lines of other steps.
 
 from __future__ import annotations
 
-import re
 from codecs import getincrementaldecoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 LINE_LIMIT = 4096
 """Characters after which a line is broken, so that a step that never ends its line takes no memory."""
@@ -27,6 +30,12 @@ _STRING_END = "[\x07\n\x18\x1a\x1b\x9c]"
 _GROUND, _ESCAPE, _INTERMEDIATE, _CONTROL, _STRING = range(5)
 
 
+def _compile(pattern: str) -> re.Pattern[str]:
+    import re  # only for text that is not plain: 3 ms of a start
+
+    return re.compile(pattern)
+
+
 def clean(text: bytes | str) -> str:
     """Return `text` without anything that a terminal would act on but tabs and newlines.
 
@@ -35,7 +44,7 @@ def clean(text: bytes | str) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    if not re.compile(_SPECIAL).search(text):
+    if text.isprintable() or not _compile(_SPECIAL).search(text):
         return text
     cleaner = LineCleaner(limit=len(text) * 10)
     lines = cleaner.feed_text(text)
@@ -103,7 +112,7 @@ class LineCleaner:
         position, end = 0, len(text)
         while position < end:
             if self._state == _GROUND:
-                special = re.compile(_SPECIAL).search(text, position)
+                special = _compile(_SPECIAL).search(text, position)
                 stop = special.start() if special else end
                 if stop > position:
                     self._append(text[position:stop], lines)
@@ -168,7 +177,7 @@ class LineCleaner:
 
         A newline ends it too, for the reason that `_skip_one` gives.
         """
-        end = re.compile(_STRING_END).search(text, position)
+        end = _compile(_STRING_END).search(text, position)
         if not end:
             return len(text)
         self._state = _ESCAPE if end[0] == "\x1b" else _GROUND

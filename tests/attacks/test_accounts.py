@@ -14,6 +14,8 @@ from envbuild.sandbox.user_lookup import identity_of
 from tests.attacks.limited import limited
 from tests.conftest import Project
 
+pytestmark = pytest.mark.user
+
 ODD = (
     "sup:x:\u00b2:0::/:/bin/sh\n"
     "many:x:" + "9" * 10_000 + ":0::/:/bin/sh\n"

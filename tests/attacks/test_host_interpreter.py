@@ -16,7 +16,7 @@ from tests.attacks.programs import TELL_EXECUTABLE, assembled
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state, with_single_id
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 """What the host's interpreter is loaded with (Linux Standard Base, x86-64): here, the image's own."""
 HOST = os.path.realpath(sys.executable)

@@ -242,6 +242,8 @@ user_namespace._unshare_with = killed
 single = lambda: user_namespace._unshare_with(lambda: None)
 user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single
 from envbuild.cli.main import run
+
+pytestmark = pytest.mark.user
 sys.exit(run(sys.argv[1:]))
 """
     project.write("web.env", "from tar:busybox.tar", "run true")

@@ -12,6 +12,8 @@ from envbuild.bases.tarball import prepare_tar
 from tests.bases.tar_bytes import END, body, file, gnu_long, header, pax, record
 from tests.bases.targets import in_memory
 
+pytestmark = pytest.mark.user
+
 SPARSE = (record(b"GNU.sparse.major", b"1"), record(b"GNU.sparse.minor", b"0"))
 HOSTILE = {
     # what is wrong: (the archive, what the message says)

@@ -12,6 +12,7 @@ def test_a_rebuild_with_nothing_to_do_imports_nothing_heavy(web):
         "from envbuild.cli.main import run\n"
         "code = run(['build', 'web.env'])\n"
         "heavy = ('lark', 'rich', 'jinja2', 'yaml', 'asyncio', 'logging', 'subprocess', 'dataclasses', 'tarfile')\n"
+        "heavy += ('argparse', 're', 'enum', 'json', 'typing', 'sqlite3')\n"
         "print(code, [name for name in heavy if name in sys.modules])"
     )
     web.build()

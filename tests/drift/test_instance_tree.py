@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def test_each_kind_of_change_shows(hands):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 # Runs a build in which `act` is called when the function NAME of MODULE is entered for the n-th time.
 DRIVER = """

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture(params=["running", "over"])

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, with_single_id
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def sh(project, script: str, *options: str, code: int = 0) -> str:

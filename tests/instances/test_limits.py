@@ -13,6 +13,8 @@ from envbuild.instances.limits import SELF, Change, Hierarchy, changes, files_of
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
+pytestmark = pytest.mark.user
+
 SPINNING = "while :; do :; done"
 
 

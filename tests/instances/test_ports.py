@@ -15,7 +15,7 @@ from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 SERVER = """
 import socket, sys, threading
 def echo(link):

@@ -11,6 +11,8 @@ import pytest
 
 from envbuild.linux.safe_copy import MAX_DEPTH, Copier, InTheWay, Rules, TooDeep
 
+pytestmark = pytest.mark.user
+
 
 @contextmanager
 def held(*paths: Path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.build_options import add_options, build, request_from
 from envbuild.cli.environment import Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Compile a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged

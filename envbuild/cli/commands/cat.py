@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.build.named_image import find_image
@@ -11,6 +10,10 @@ from envbuild.cli.image_path import entry_at
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, KIND_WORDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 

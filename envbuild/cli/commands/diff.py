@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.user_namespace import with_rights
@@ -12,6 +10,7 @@ from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
 DESCRIPTION = """\

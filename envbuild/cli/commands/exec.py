@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Run another command in a running instance, by default with the user, directory and environment of the instance. The

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 
 from envbuild.cli.environment import Environment
@@ -11,6 +10,10 @@ from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption
 from envbuild.instances.records import Instances
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Send a signal to the command of instances, by default KILL."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from itertools import islice
 
@@ -11,6 +10,10 @@ from envbuild.cli.user_namespace import with_rights
 from envbuild.history.log import LogEntry, log
 from envbuild.history.oneline import change_between
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Show the history of a tag, the newest entry first: when it moved, by which build of which recipe and git commit or by

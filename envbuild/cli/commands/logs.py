@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections import deque
 from collections.abc import Iterable
@@ -12,6 +11,10 @@ from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
 from envbuild.ui.sanitize import LineCleaner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Print the output of an instance: its standard output and standard error, each to its own stream."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import stat
 
 from envbuild.build.named_image import find_image
@@ -15,6 +14,10 @@ from envbuild.tree.entry import DIRECTORY, KIND_WORDS, LINK, ROOT_NAME, TYPE_BIT
 from envbuild.tree.lookup import walk
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "List a directory of an image, or one path. Nothing is run and nothing mounted."
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import WorkFailed
 from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance, Instances
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.history.rollback import roll_back
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Move a tag back to its previous image; run it again to go one further back. The move is an entry in the history of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
@@ -11,6 +10,8 @@ from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.background import Background
     from envbuild.instances.foreground import Ahead
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
@@ -12,6 +11,8 @@ from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.foreground import Ahead
     from envbuild.instances.launch import Origin
     from envbuild.store.store import Store

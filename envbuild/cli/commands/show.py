@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
@@ -12,6 +10,10 @@ from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import LOST, Instance, Instances
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = "Start instances that have ended again, in the background, with the files that they left."
 

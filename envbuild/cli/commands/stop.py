@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instances
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Stop instances: their command gets the image's stop signal. If it does not end in time, it is killed with all

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.images.reference import split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Give an image another tag. A tag of another image moves to this one, which its history records (envbuild log); an

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.images.reference import split_name
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = """\
 Remove a tag from its image. The history of the tag stays (envbuild log), and so does the image, until `envbuild gc`

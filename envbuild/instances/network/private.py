@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import MachineLacks, WorkFailed
 from envbuild.instances.messages import CONNECT_REQUESTS, CONNECT_RESULTS, ConnectRequest, ConnectResult
 from envbuild.instances.network.interface import Network, with_bind
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.subids import find_program
 from envbuild.record import Record
