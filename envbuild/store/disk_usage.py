@@ -57,7 +57,7 @@ def measure_folder(path: str) -> int:
     return _measure(path, set())
 
 
-def usage(store: Store, instances: Iterable[tuple[str, str]] = (), volumes: Iterable[tuple[str, str]] = ()) -> Usage:
+def usage(store: Store, instances: Iterable[tuple[str, str]], volumes: Iterable[tuple[str, str]]) -> Usage:
     """Measure the store, with the names and paths of its `instances` and `volumes`. Files that are in the pool and in
     layers count once, for the pool."""
     seen: set[tuple[int, int]] = set()

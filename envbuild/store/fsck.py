@@ -49,8 +49,8 @@ class Findings(Record):
 
 def check(
     store: Store,
-    check_instances: Callable[[bool], list[Problem]] = lambda repair: [],
-    report: Callable[[str, int, int], None] = lambda what, done, total: None,
+    check_instances: Callable[[bool], list[Problem]],
+    report: Callable[[str, int, int], None],
     *,
     repair: bool = False,
 ) -> Findings:

@@ -24,11 +24,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.instances.records import Instances
+    from envbuild.instances.volumes import Volumes
     from envbuild.store.disk_usage import usage
 
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
-        used = usage(store)
+        instances = Instances.of(store.path)
+        folders = [(instance.name, instance.path) for instance in instances.all()]
+        folders += [(damaged.name, damaged.path) for damaged in instances.damaged()]
+        used = usage(store, folders, [(volume.name, volume.path) for volume in Volumes.of(store).all()])
         names = {row.image: " ".join(tag.full for tag in store.tags.all(row.image)) for row in used.images}
     parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
     if arguments.format == "json":
