@@ -16,25 +16,25 @@ _UNITS = {
 
 
 class BadMoment(UsageError):
-    """A text that says no point in time."""
+    """A text that is not a point in time."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"'{text}' is no date that envbuild understands",
+            f"'{text}' is not a valid date",
             "as in: yesterday, '3 days ago', 2026-11-20, '2026-11-20 14:00', 2026-11-20T14:00Z",
         )
 
 
 def is_count(text: str) -> bool:
-    """Whether a text is the N of `@{N}`; more digits than nine are none, however many there are."""
+    """Return whether a text is the N of `@{N}`: at most nine digits."""
     return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def moment_of(text: str, now: float) -> float:
-    """Seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
+    """Return a point in time as seconds since 1970; relative texts count from `now`. Raises BadMoment.
 
-    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points, and a date
-    without a zone is local. A date without a time means the end of that day: what was so at the last.
+    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by dots, and a date without
+    a zone is local. A date without a time means the end of that day.
     """
     words = text.lower().replace(".", " ").split() if text.lower().endswith("ago") else text.lower().split()
     if words in (["now"], ["yesterday"]):

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, with its place; and the text that shows it."""
+"""Errors in a recipe with their places, and the text that shows them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from unicodedata import category, combining, east_asian_width
 from envbuild.errors import UsageError
 from envbuild.record import Record
 
-MOST_SHOWN = 1_000
-"""Diagnostics that are shown of one file; the others are counted."""
-LONGEST_MESSAGE = 2_000
-LONGEST_LINE = 400
+MAX_SHOWN = 1_000
+"""Diagnostics that are shown; the others are counted."""
+MAX_MESSAGE = 2_000
+MAX_LINE = 400
 """Characters of a line that are shown."""
 
 
 class Diagnostic(Record):
-    """One finding.
+    """An error at a place.
 
-    `line` and `column` count from 1; a line of 0 means the file as a whole. `length` is how many characters the
+    `line` and `column` count from 1; line 0 means the file as a whole. `length` is how many characters the
     caret underlines. `chain` are the includes that led to the file, as `FILE:LINE`, the innermost first.
     `source` is the line itself.
     """
@@ -35,7 +35,7 @@ class Diagnostic(Record):
 
 
 class RecipeErrors(UsageError):
-    """All that is wrong with a recipe and the files that it includes. The message is the rendered text."""
+    """All errors of a recipe and the files that it includes. The message is the rendered text."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -43,11 +43,11 @@ class RecipeErrors(UsageError):
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """The diagnostics as a user reads them, with an empty line between two; no newline at the end."""
-    found = list(diagnostics)
-    parts = [_render_one(diagnostic) for diagnostic in found[:MOST_SHOWN]]
-    if len(found) > MOST_SHOWN:
-        parts.append(f"error: and {len(found) - MOST_SHOWN} more like these")
+    """Return the diagnostics as text for a user, separated by empty lines; no newline at the end."""
+    every = list(diagnostics)
+    parts = [_render_one(diagnostic) for diagnostic in every[:MAX_SHOWN]]
+    if len(every) > MAX_SHOWN:
+        parts.append(f"error: and {len(every) - MAX_SHOWN} more errors")
     return "\n\n".join(parts)
 
 
@@ -75,23 +75,22 @@ def _render_one(diagnostic: Diagnostic) -> str:
 
 
 def _cut(diagnostic: Diagnostic) -> Diagnostic:
-    """The diagnostic with what it shows of a message or line that no screen holds: of this the part around the
-    place."""
-    if len(diagnostic.message) > LONGEST_MESSAGE:
-        diagnostic = diagnostic.replace(message=diagnostic.message[:LONGEST_MESSAGE] + "...")
-    if len(diagnostic.source) <= LONGEST_LINE:
+    """Return the diagnostic with a very long message cut, and a very long line cut to the part around the place."""
+    if len(diagnostic.message) > MAX_MESSAGE:
+        diagnostic = diagnostic.replace(message=diagnostic.message[:MAX_MESSAGE] + "...")
+    if len(diagnostic.source) <= MAX_LINE:
         return diagnostic
-    start = max(0, diagnostic.column - 1 - LONGEST_LINE // 4)
+    start = max(0, diagnostic.column - 1 - MAX_LINE // 4)
     head = "..." if start else ""
     return diagnostic.replace(
-        source=head + diagnostic.source[start : start + LONGEST_LINE] + "...",
+        source=head + diagnostic.source[start : start + MAX_LINE] + "...",
         column=diagnostic.column - start + len(head),
-        length=min(diagnostic.length, LONGEST_LINE // 4),
+        length=min(diagnostic.length, MAX_LINE // 4),
     )
 
 
 def _blank(text: str) -> str:
-    """White space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
+    """Return white space as wide as `text`; tabs stay tabs, so that the caret is aligned whatever their width."""
     return "".join("\t" if character == "\t" else " " * _width(character) for character in text)
 
 
@@ -102,7 +101,7 @@ def _width(character: str) -> int:
 
 
 def _printable(line: str) -> str:
-    """The line with what would move the cursor or can't be seen replaced."""
+    """Return the line with invisible characters, and those that move the cursor, replaced."""
     return "".join(
         character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in line

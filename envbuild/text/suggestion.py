@@ -1,36 +1,36 @@
-"""The nearest of some names, for "did you mean"."""
+"""The nearest of several names, for "did you mean"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-LONGEST = 100
-"""Letters of a name beyond which no known one is near."""
+MAX_NAME = 100
+"""Letters of a name that is compared."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that takes the fewest slips of the hand to become `name`; None if none is near.
+    """Return the known name with the fewest typos from `name`; None if none is near.
 
-    A slip is a letter left out, put in, exchanged, or swapped with its neighbour. A third of the name may be
-    wrong, at least one letter and at most three. Equal distances go to the first in alphabetical order.
+    A typo is a letter left out, added, replaced, or swapped with its neighbour. A third of the name may be wrong, at
+    least one letter and at most three. Of equal distances, the first in alphabetical order wins.
     """
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME:
         return None
     allowed = min(3, max(1, len(name) // 3))
-    ranked = sorted((slips(name.lower(), candidate.lower()), candidate) for candidate in set(known))
+    ranked = sorted((distance(name.lower(), candidate.lower()), candidate) for candidate in set(known))
     if ranked and ranked[0][0] <= allowed and ranked[0][0] < len(name):
         return ranked[0][1]
     return None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A hint that names the nearest; `otherwise` if none is near."""
+    """Return a hint with the nearest name; `otherwise` if none is near."""
     near = nearest(name, known)
     return f"did you mean '{near}'?" if near else otherwise
 
 
-def slips(a: str, b: str) -> int:
-    """The distance of two names, with a swap of neighbours counted as one (optimal string alignment)."""
+def distance(a: str, b: str) -> int:
+    """Return the number of typos between two names (optimal string alignment distance)."""
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, 1):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envbuild.text.suggestion import nearest, slips
+from envbuild.text.suggestion import nearest, distance
 
 
 @pytest.mark.parametrize(
@@ -14,4 +14,4 @@ def test_the_nearest_name(name, meant):
 
 
 def test_slips():
-    assert (slips("abc", "abc"), slips("abc", "acb"), slips("abc", "ab"), slips("", "ab")) == (0, 1, 1, 2)
+    assert (distance("abc", "abc"), distance("abc", "acb"), distance("abc", "ab"), distance("", "ab")) == (0, 1, 1, 2)
