@@ -77,7 +77,7 @@ def _write_context(bench: Bench) -> None:
 def _copy_packages(bench: Bench) -> None:
     """The files that the build fetched, as a folder of packages and one of wheels."""
     from envbuild.debian.deb import index_of
-    from envbuild.lockfile import lock
+    from envbuild.lockfile import lock_file as lock
 
     path = bench.folder / "app.env.lock"
     (stage,) = lock.parse(path.read_text(), str(path)).stages

@@ -20,8 +20,10 @@ def main() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
+    except BrokenPipeError:
+        pass  # the reader had enough: `envbuild images | head`
     except OSError:
-        code = code or 1  # the reader went away, or its disk is full
+        code = code or 1  # the reader's disk is full
     # All that has to be undone was undone when `run` came back. Taking the interpreter apart costs 3 ms more.
     os._exit(code)
 

@@ -1,30 +1,241 @@
-"""What can go wrong that a user can act on: the root of the closed family of errors.
+"""What can go wrong that a user can act on: a closed family of errors.
 
-Each part of envbuild derives its own kinds from these four, which are the documented exit codes. A message says
-what is wrong; the hint, shown in a line of its own, says how to mend it. An exception of any other type that
-reaches the command line is a bug of ours, and is shown as one.
+EnvbuildError  exit 2
+  Interrupted  exit 130
+  MachineLacks  exit 3
+    DiskTrouble(error)
+    CannotMakeDevice(path)  store.stacks
+    CannotMountOverlay(reason)  sandbox.overlay
+    IdsNotMapped(reason)  sandbox.user_namespace
+    NeedsIdRange(reason)  bases.debian
+    NoGit  git.program
+    NoLauncher  sandbox.launcher
+    NoMmdebstrap  bases.debian
+    NoRegistry  packages.npm_servers
+    NoUserNamespace(reason, mend)  sandbox.user_namespace
+    SomebodyElses(path, uid)  store.owner
+    StoreFull(path, reason)  store.database
+    StoreUnusable(path, reason)  store.database
+  UsageError
+    BadOption(where, value, kind, example)
+    FileUnusable(path, reason, mend, where)
+    AmbiguousDigest(reference, matches)  images.find
+    AmbiguousInstance(reference, identities)  instances.records
+    ArchiveError(archive, reason, offset, member)  archive.tar
+    BadAddress(url)  packages.addresses
+    BadDatabase(reason)  debian.host_dpkg
+    BadFileReference(text)  images.reference
+    BadLock(path, reason)  lockfile.lock
+    BadMoment(text)  text.dates
+    BadName(name, what)  images.reference
+    BadPattern(text)  tree.patterns
+    BadRecord(problem)  instances.record
+    BadSource(text)  packages.apt_servers
+    BadTemplate(path, line, reason)  build.template
+    BadTree(reason)  git.tracked_files
+    BaseNotSupported(base)  build.bases
+    BlobTooLarge(size, limit)  git.blobs
+    ContextError  build.context_scan
+    GitFailed(words, errors)  git.program
+    GitTooMuch(words, limit)  git.program
+    GitTooSlow(words, seconds)  git.program
+    ImageGone(reference, digest)  images.find
+    InTheWay(path)  drift.recipe_text
+    LinkCircle(path)  tree.lookup
+    LocalRequirement(path, line)  packages.pip
+    ManyRecipes(name, revision, paths)  git.lock_at_revision
+    NeedsSecrets(names)  build.verify
+    NoBlob(oid)  git.blobs
+    NoFile(directory)  compose.file.load
+    NoFolder(path)  drift.commit
+    NoLockOf(name, revision)  git.lock_at_revision
+    NoRange(text)  history.review
+    NoRepository(folder)  git.repository
+    NoShell(reference)  instances.sandbox_request
+    NoSource(suite)  bases.debian
+    NoSources(reference)  build.verify
+    NoStepThere(wanted, lines)  build.rerun_lines
+    NoSuchAccount(kind, name)  images.accounts
+    NoSuchEntry(full, which, reason)  store.tags
+    NoSuchImage(reference, near, any_image)  images.find
+    NoSuchInstance(reference, names)  instances.records
+    NoSuchPackage(name, known)  debian.host_dpkg
+    NoSuchPath(reference, path, exists)  cli.image_path
+    NoSuchProgram(name)  bases.programs
+    NoSuchRevision(revision)  git.repository
+    NoSuchSecret(name)  build.sandbox_actions
+    NoSuchStage(recipe, name)  plan.graph
+    NoSuchTag(full, names)  store.tags
+    NoSuchTarget(name, to)  history.rollback
+    NoSuchVolume(name, names)  instances.volumes
+    NoSuite(suite)  bases.debian
+    NoWorkingDirectory(path)  instances.sandbox_request
+    NotAFile(revision, path)  git.repository
+    NotAsBuilt(reference, digest, path, revision, reason)  images.find
+    NotBuiltHere(reference, digest, path, revision)  images.find
+    NotInRevision(revision, path)  git.repository
+    NotInStore(label)  history.file_diff
+    NotInTree(source, origin)  build.inputs
+    NotLocked(name, path, near)  build.lock_changes
+    NotOurs(path, error)  git.install
+    NothingEarlier(full)  history.rollback
+    NothingFailed(recipe)  cli.commands.shell
+    NothingInCommon(old, new)  git.repository
+    NothingThere  instances.copy
+    NothingToCompare(path)  history.operand
+    NothingToDrop(place, name)  plan.planner
+    NothingToRun(reference)  instances.config
+    OtherDigest(reference, name, found)  images.find
+    OtherWorkTree(folder, worktree)  git.repository
+    RecipeCycle(paths)  build.loader
+    RecipeErrors(diagnostics)  text.diagnostics
+    SameThere(path)  history.file_diff
+    ServiceErrors(diagnostics)  compose.file.reader
+    StoreInUse  store.database
+    StoreTooNew(path, format)  store.database
+    UndefinedVariable(place, reference)  plan.planner
+    UnreadableFile(path, reason)  build.recipe_files
+    WasCommitted(reference, instance)  build.verify
+  WorkFailed  exit 1
+    AccountTaken(what)  images.accounts
+    AccountsTooLarge(path, size)  images.accounts
+    AlreadyRunning(name)  instances.lock
+    BadArchive(path, reason)  debian.deb
+    BadDocument(what, reason)  packages.documents
+    BadName(what, text)  lockfile.checked_name
+    Between(name)  instances.rootfs
+    ChildKilled(status)  linux.forked
+    ContentChanged(path)  store.objects
+    FetchFailed(url, reason)  build.fetch
+    ImageOfInstanceGone(instance)  drift.instance_operand
+    InTheWay  linux.safe_copy
+    InstanceDamaged(instance, reason)  instances.record
+    LockOutOfDate(path, difference)  lockfile.lock
+    MemberDamaged(path)  instances.network.members
+    MirrorFailed(suite, what, output)  bases.debian
+    NameTaken(name)  instances.records
+    NoManager  packages.errors
+    NotADirectory(path, is_kind)  tree.apply
+    NotAnswering(name)  instances.control_client
+    NotBuilt(path)  compose.images
+    NotReproducible(findings)  build.sandbox_actions
+    NotRunning(name)  instances.control_client
+    NotToBeHad(package, reasons)  packages.errors
+    PathTooLong  build.sandbox_actions
+    PortTaken(port, error)  instances.network.ports
+    Refused  instances.control_client
+    SandboxFailure  sandbox.spec
+      BadMessage(reason)  sandbox.codec
+    ServiceFailed(service, instance, reason, printed, mend)  compose.up
+      StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
+    SourcesLeadOut(path)  build.source_tree
+    StartFailed  instances.background
+    StepFailure  build.step_failure
+    TagRefuses(tag)  store.tags
+    TooDeep(path)  linux.safe_copy
+    TooLargeToFetch(url, most)  packages.errors
+    TooLargeToRead(entry, most)  store.objects
+    TooMuchCopied(source)  build.tree_actions
+    TooSparse(path, limit)  linux.sparse_files
+    TookTooLong  linux.sparse_files
+    Unresolved(manager, reason)  packages.errors
+    VolumeExists(name)  instances.volumes
+    VolumeInUse(name, users)  instances.volume_users
+    WrongDigest(url, expected, actual, source)  build.fetch
+    WrongHash(package, actual, where)  packages.errors
+  ChildError(exit_code, reported)  linux.forked
+  Stopped  build.step_failure
+  StoreDamaged(what)  exit 1  store.database
+
+Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
+codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the
+hint from them; the hint, shown in a line of its own, is the way out. Only the command line shows them (ui/errors.py).
+An exception of any other type that reaches the command line is a bug of ours, and is shown as one.
 """
 
 from __future__ import annotations
 
 import errno
 
+from envbuild.record import dataclass_transform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Kind = TypeVar("Kind", bound="type[EnvbuildError]")
+
 
 class EnvbuildError(Exception):
-    """An error that is the user's to mend."""
+    """An error that the user can mend."""
 
     exit_code = 2
+    __match_args__: tuple[str, ...] = ()
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.told = False
-        """Whether the user has been told of it while it happened, so that the end need not repeat it."""
+        self.reported = False
+        """Whether a display has shown it while it happened, so that it isn't shown again at the end."""
+
+    def text(self) -> tuple[str, str]:
+        """Return the message and the hint, made from the fields."""
+        return self.message, self.hint
+
+
+@dataclass_transform()
+def fields(kind: Kind) -> Kind:
+    """Turn the annotations of an error's class into fields, which are given by position or by name.
+
+    The class defines `text`. Its module has `from __future__ import annotations`.
+    """
+    # Type checkers make both of the fields themselves.
+    setattr(kind, "__match_args__", (*kind.__match_args__, *kind.__annotations__))  # noqa: B010
+    setattr(kind, "__init__", _set_fields)  # noqa: B010
+    return kind
+
+
+def _set_fields(error: EnvbuildError, *positional: Any, **named: Any) -> None:
+    names = error.__match_args__
+    values = {**dict(zip(names, positional, strict=False)), **named}
+    for name in names:
+        # A default is an attribute of the class.
+        setattr(error, name, values.pop(name) if name in values else getattr(type(error), name))
+    if values or len(positional) > len(names):
+        raise TypeError(f"{type(error).__name__} has the fields {names}, not {(*positional, *named)}")
+    EnvbuildError.__init__(error, *error.text())
 
 
 class UsageError(EnvbuildError):
     """The recipe or the command line asks for something that isn't there or makes no sense (exit 2)."""
+
+
+@fields
+class BadOption(UsageError):
+    """A value that an option or a variable (`where`) can't have; `kind` is what it takes, `example` shows it."""
+
+    where: str
+    value: str
+    kind: str
+    example: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.where}: '{self.value}' is not a valid {self.kind}", f"as in: {self.example}"
+
+
+@fields
+class FileUnusable(UsageError):
+    """A file that the user named can't be read or written, for a `reason` that the system gives."""
+
+    path: str
+    reason: str
+    mend: str
+    where: str = ""
+
+    def text(self) -> tuple[str, str]:
+        where = f"{self.where}: " if self.where else ""
+        return f"{where}{self.path}: {self.reason}", self.mend
 
 
 class WorkFailed(EnvbuildError):
@@ -39,16 +250,19 @@ class MachineLacks(EnvbuildError):
     exit_code = 3
 
 
+@fields
 class DiskTrouble(MachineLacks):
-    """A file could not be read or written, and not for want of a right: the disk is full, broken or read-only, or too
-    many files are open."""
+    """A file can't be read or written, although it may be: the disk is full, broken or read-only, or too many files are
+    open."""
 
-    def __init__(self, error: OSError) -> None:
-        named = f"{error.filename}: " if error.filename else ""
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
         hint = "free some space on its disk (envbuild gc), or mend the disk; then run the same command again"
-        if error.errno in (errno.EMFILE, errno.ENFILE):
+        if self.error.errno in (errno.EMFILE, errno.ENFILE):
             hint = "raise the limit on open files (ulimit -n), or build with --jobs 1; then run the same command again"
-        super().__init__(f"{named}{error.strerror or error}", f"{hint}: what had finished is kept")
+        path = f"{self.error.filename}: " if self.error.filename else ""
+        return f"{path}{self.error.strerror or self.error}", f"{hint}: what had finished is kept"
 
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)

@@ -35,7 +35,10 @@ else:
         """typing.NamedTuple for classes without generic parameters: importing typing takes 2 ms of every start."""
 
 
-__all__ = ["NamedTuple", "Record", "assert_never", "values"]
+__all__ = ["NamedTuple", "Pairs", "Record", "assert_never", "dataclass_transform", "values"]
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values, in an order that counts."""
 
 
 class _RecordType(type):

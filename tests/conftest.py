@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,8 @@ from random import SystemRandom
 import pytest
 from hypothesis import settings
 
-from tests.forked import ForkServer, can_be_forked
+from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
+from tests.in_namespace import copy, own
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
 settings.register_profile("envbuild", database=None, deadline=None)
@@ -55,7 +58,11 @@ def _mirror_works() -> str:
     return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
     reasons = {"root": "" if os.geteuid() == 0 else "needs to run as root"}
     for name, find in (("namespaces", _namespaces_work), ("mirror", _mirror_works)):
         if any(item.get_closest_marker(name) for item in items):
@@ -70,6 +77,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fork_server() -> ForkServer:
     """The process that this session's commands are forked from."""
     return ForkServer()
+
+
+def pytest_configure() -> None:
+    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
+        from tests import measured
+
+        measured.start()
 
 
 def pytest_sessionfinish() -> None:
@@ -127,23 +141,36 @@ class Project:
 
     def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
         """Runs a command of envbuild to its end."""
-        environment = {**self.environment, **variables}
-        if can_be_forked(environment):
-            done = fork_server().run(words, self.folder, environment, stdin, timeout)
-        else:
-            done = subprocess.run(
-                [sys.executable, "-m", "envbuild", *words],
-                cwd=self.folder,
-                env=environment,
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
+        done = self._run(ENVBUILD, words, stdin, timeout, variables)
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert "Traceback" not in err, err
         return Done(done.returncode, out, err)
+
+    def call(
+        self, function: Callable[[], int], *words: str, timeout: float = 300, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a function of a module in a process of its own that has envbuild loaded, such as one that makes a call
+        fail and goes on as envbuild. It finds the words in sys.argv, and returns the exit code."""
+        entry = f"{function.__module__}:{function.__name__}"
+        done = self._run(entry, words, None, timeout, variables)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def _run(
+        self, entry: str, words: tuple[str, ...], stdin: bytes | None, timeout: float, variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {**self.environment, **variables}
+        if can_be_forked(environment):
+            return fork_server().run(words, self.folder, environment, stdin, timeout, entry)
+        return subprocess.run(
+            [*started(entry), *words],
+            cwd=self.folder,
+            env=environment,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def build(self, *lines: str, options: tuple[str, ...] = (), name: str = "web.env", **variables: str) -> Done:
         """Builds a recipe with these lines (or the one that is there) on busybox, unless it says its own base."""
@@ -213,19 +240,7 @@ def removable(tmp_path_factory: pytest.TempPathFactory):
     """Stores of an ordinary user hold files of an image's users, and folders that nobody may enter: gives all of them
     to the user in the end, so that a later session of pytest can remove them."""
     yield
-    if os.geteuid() == 0:
-        return
-    script = (
-        "import os, sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
-        "def own(path):\n"
-        "    os.chown(path, 0, 0, follow_symlinks=False); os.chmod(path, 0o700)\n"
-        "    with os.scandir(path) as items:\n"
-        "        inner = [item.path for item in items if item.is_dir(follow_symlinks=False)]\n"
-        "    for folder in inner: own(folder)\n"
-        "sys.setrecursionlimit(9999); own(sys.argv[1])"
-    )
-    base = str(tmp_path_factory.getbasetemp())
-    subprocess.run([sys.executable, "-c", script, base], capture_output=True, check=False)
+    own(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
@@ -248,13 +263,28 @@ def project(tmp_path: Path, busybox: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that has Debian with Python already, for all tests that need one."""
-    folder = tmp_path_factory.mktemp("debian")
-    store = folder / "store"
-    first = Project(folder, store)
-    done = first.build(*PYTHON, name="python.env")
-    assert done.code == 0, done.err
+def debian_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has Debian with Python, made once for all processes that share the tests. Nothing else goes in."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    base = folder / "debian-base"
+    with open(folder / "debian-base.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "made").exists():
+            shutil.rmtree(base, ignore_errors=True)  # left by a process that failed
+            base.mkdir()
+            done = Project(base, base / "store").build(*PYTHON, name="python.env")
+            assert done.code == 0, done.out + done.err
+            (base / "made").touch()
+    return base / "store"
+
+
+@pytest.fixture(scope="session")
+def debian_store(tmp_path_factory: pytest.TempPathFactory, debian_base: Path) -> Path:
+    """A store that has Debian with Python already, for all tests of this process that need no other."""
+    store = tmp_path_factory.mktemp("debian") / "store"
+    copy(debian_base, store)
     return store
 
 
@@ -264,6 +294,11 @@ def debian(tmp_path: Path, debian_store: Path) -> Project:
     folder = tmp_path / "project"
     folder.mkdir()
     return Project(folder, debian_store)
+
+
+def first_then_nightly(count: int, daily: int) -> list:
+    """Numbers from 0 for `parametrize`, of which all but the first `daily` are left to the nightly run."""
+    return [pytest.param(n, marks=pytest.mark.nightly if n >= daily else ()) for n in range(count)]
 
 
 @pytest.fixture

@@ -29,10 +29,20 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
-READ_AT_START = ("PYTHON", "COVERAGE", "LANG", "LC_", "LD_", "TZ", "MALLOC", "GLIBC", "FAKETIME")
+READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "TZ", "MALLOC", "GLIBC", "FAKETIME")
 """How the names of variables begin that count before the first line of envbuild runs."""
+ENVBUILD = "envbuild.__main__:main"
 ROOM = 64 << 10
 """Bytes of the server's command line that a command may have for its own."""
+
+
+def started(entry: str) -> list[str]:
+    """The first words of a command that calls this without a fork server."""
+    return (
+        [sys.executable, "-m", "envbuild"]
+        if entry == ENVBUILD
+        else [sys.executable, "-m", "tests.forked", "call", entry]
+    )
 
 
 def can_be_forked(variables: Mapping[str, str]) -> bool:
@@ -67,8 +77,13 @@ class ForkServer:
         variables: Mapping[str, str],
         stdin: bytes | None = None,
         timeout: float = 300,
+        entry: str = ENVBUILD,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Runs `envbuild WORDS` and collects what it prints, as subprocess.run does. Raises TimeoutExpired."""
+        """Runs `envbuild WORDS` and collects what it prints, as subprocess.run does. Raises TimeoutExpired.
+
+        `entry`, "MODULE:FUNCTION", is called instead of envbuild's main function; it finds the words in sys.argv and
+        returns the exit code.
+        """
         ours: list[int] = []
         theirs: list[int] = []
 
@@ -80,7 +95,8 @@ class ForkServer:
         state, their_state = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked = os.memfd_create("command")
         os.write(
-            asked, json.dumps([list(words), str(folder), dict(variables), _umask()]).encode("utf-8", "surrogateescape")
+            asked,
+            json.dumps([entry, list(words), str(folder), dict(variables), _umask()]).encode("utf-8", "surrogateescape"),
         )
         try:
             pipe(True) if stdin is not None else theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
@@ -154,6 +170,10 @@ def _converse(descriptors: list[int], stdin: bytes | None, timeout: float) -> tu
 
 def serve(control: int) -> None:
     """Forks a command for each message, until nobody is left who could send one."""
+    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
+        from tests import measured
+
+        measured.start()
     _load()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     previous = signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -200,14 +220,12 @@ def _report(states: dict[int, socket.socket]) -> None:
 
 
 def _load() -> None:
-    """Loads all of envbuild, and the grammar, but not the large libraries that few commands need."""
+    """Loads all of envbuild, with the tables of its grammar, but not the large libraries that few commands need."""
     import envbuild
-    from envbuild.language import parse
 
     for module in pkgutil.walk_packages(envbuild.__path__, "envbuild."):
         if not module.name.startswith(("envbuild.__main__", "envbuild.packages.inside", "envbuild.packages.sbom")):
             import_module(module.name)
-    parse._parser()
     gc.collect()
     gc.freeze()
 
@@ -218,7 +236,7 @@ def _become(asked: int, stdin: int, stdout: int, stderr: int, state: int) -> NoR
     try:
         with open(asked, "rb") as file:
             file.seek(0)
-            words, folder, variables, umask = json.loads(file.read().decode("utf-8", "surrogateescape"))
+            entry, words, folder, variables, umask = json.loads(file.read().decode("utf-8", "surrogateescape"))
         for number, descriptor in enumerate((stdin, stdout, stderr)):
             os.dup2(descriptor, number)
         os.closerange(3, 1 << 16)
@@ -230,15 +248,22 @@ def _become(asked: int, stdin: int, stdout: int, stderr: int, state: int) -> NoR
         sys.argv = ["envbuild", *words]
         sys.path[0] = os.getcwd()
         _open_streams()
-        from envbuild.__main__ import main
-
-        main()
+        code = call(entry)
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
+
+
+def call(entry: str) -> int:
+    """Calls "MODULE:FUNCTION" and returns its exit code; output is written out by then."""
+    module, _, function = entry.partition(":")
+    code = getattr(import_module(module), function)()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return int(code or 0)
 
 
 def _open_streams() -> None:
@@ -270,4 +295,7 @@ def _show_as(words: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "call":
+        _, _, wanted, *sys.argv[1:] = sys.argv
+        sys.exit(call(wanted))
     serve(int(sys.argv[1]))

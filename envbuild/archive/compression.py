@@ -1,19 +1,16 @@
-"""Uncompresses what an archive is packed in, told by its first bytes and not by its name."""
+"""Uncompresses archives, whose compression is recognized by their first bytes and not by their names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import IO, Any
 
 from envbuild.archive.tar import ArchiveError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
 VERIFIED = ("gzip", "xz", "bzip2")
 """Forms whose reader refuses a stream that is cut short; zstandard's takes it for the end."""
-MOST_WINDOW = 256 << 20
+MAX_WINDOW = 256 << 20
 """Bytes that an xz stream may have this process keep; the largest of xz's own settings needs 65 MiB."""
 RATIO = 2000
 """More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
@@ -22,7 +19,8 @@ _CHUNK = 1 << 16
 
 
 def open_compressed(path: str) -> Uncompressed:
-    """The content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be read."""
+    """Return the content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be
+    read."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed with the Uncompressed that is returned
     except OSError as error:
@@ -31,7 +29,7 @@ def open_compressed(path: str) -> Uncompressed:
 
 
 def uncompressed(file: IO[bytes], name: str) -> Uncompressed:
-    """The content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
+    """Return the content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
     head = file.read(8)
     file.seek(0)
     kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
@@ -49,7 +47,7 @@ class Uncompressed:
         self._out = 0
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end. Raises ArchiveError."""
+        """Return at most `size` bytes; b"" at the end. Raises ArchiveError."""
         try:
             data: bytes = self._stream.read(size)
         except (OSError, EOFError, ValueError) as error:
@@ -95,12 +93,12 @@ class _Xz:
 
         self._file = file
         self._new: Callable[[], lzma.LZMADecompressor] = lambda: lzma.LZMADecompressor(
-            lzma.FORMAT_XZ, memlimit=MOST_WINDOW
+            lzma.FORMAT_XZ, memlimit=MAX_WINDOW
         )
         self._stream = self._new()
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end. Raises LZMAError and EOFError."""
+        """Return at most `size` bytes; b"" at the end. Raises LZMAError and EOFError."""
         while True:
             if self._stream.eof:
                 # What may follow a stream is another one, and zeros in fours before it (xz's file format, 2.2).

@@ -8,24 +8,25 @@ to lead. Format: POSIX.1-2017 pax, and GNU tar's manual, "Basic Tar Format".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from envbuild.errors import UsageError
-from envbuild.record import Record
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
 HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2", b"3", b"4", b"5", b"6"
 PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 LATEST = 1 << 33
-"""Times after this one (in the year 2242) can't be told in nanoseconds by a file system."""
-MOST_XATTR = 1 << 16
-MOST_HEADER = 1 << 20
+"""Times after this one (in the year 2242) can't be kept in nanoseconds by a file system."""
+MAX_XATTR = 1 << 16
+MAX_HEADER = 1 << 20
 """Long names and PAX records larger than this many bytes are refused."""
 KINDS = {HARD_LINK: "hard link", SYMBOLIC_LINK: "l", CHARACTER: "c", BLOCK_DEVICE: "b", DIRECTORY: "d", FIFO: "p"}
 
 
-class Limits(Record):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """How much an archive may hold: members, bytes in one and in all, folders in a path, bytes of a path, and bytes of
     holes and of further names of files, which it need not hold."""
 
@@ -48,7 +49,7 @@ class ArchiveError(UsageError):
 
 
 def printable(name: bytes) -> str:
-    """A name from an archive for a message: without control characters, which a terminal would obey."""
+    """Return a name from an archive for a message: without control characters, which a terminal would obey."""
     text = name.decode(errors="backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
@@ -63,11 +64,12 @@ class Source(Protocol):
     def verified(self) -> bool: ...
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end."""
+        """Return at most `size` bytes; b"" at the end."""
         ...
 
 
-class Member(Record):
+@dataclass(frozen=True, slots=True)
+class Member:
     """One member. `kind` is a letter as in tree entries, or "hard link" with its `target`; `mtime` is in
     nanoseconds; `sparse` are (offset, length) of the parts that the archive holds of a file with holes."""
 
@@ -101,7 +103,7 @@ class TarReader:
         self._unwritten = 0
 
     def members(self) -> Iterator[Member]:
-        """All members in order. Raises ArchiveError."""
+        """Yield all members in order. Raises ArchiveError."""
         globals_: dict[str, bytes] = {}
         local: dict[str, bytes] = {}
         count = 0
@@ -145,7 +147,7 @@ class TarReader:
             yield member
 
     def read(self, size: int) -> bytes:
-        """Some of the current member's stored content; b"" at its end."""
+        """Return some of the current member's stored content; b"" at its end."""
         wanted = min(size, self._left)
         if wanted == 0:
             return b""
@@ -157,7 +159,7 @@ class TarReader:
         return data
 
     def count_unwritten(self, size: int, offset: int, path: bytes) -> None:
-        """Counts bytes that files get without the archive holding them. Raises ArchiveError."""
+        """Count bytes that files get without the archive holding them. Raises ArchiveError."""
         self._unwritten += size
         if self._unwritten > self._limits.holes:
             reason = f"more than {self._limits.holes} bytes that it does not hold: holes, or further names of files"
@@ -195,7 +197,7 @@ class TarReader:
         xattrs = tuple(
             sorted((k[len("SCHILY.xattr.") :].encode(), v) for k, v in pax.items() if k.startswith("SCHILY.xattr."))
         )
-        if any(len(value) > MOST_XATTR or not 0 < len(key) <= 255 or b"\0" in key for key, value in xattrs):
+        if any(len(value) > MAX_XATTR or not 0 < len(key) <= 255 or b"\0" in key for key, value in xattrs):
             raise self._error("an attribute whose name or value is too long", start, path)
         clean = self._path(path, start)
         target = pax.get("linkpath", header[157:257].split(b"\0")[0])
@@ -224,7 +226,7 @@ class TarReader:
         )
 
     def _path(self, path: bytes, start: int) -> bytes:
-        """A path below the root: without slashes at its ends, `.` parts or empty ones. `..` is refused."""
+        """Return a path below the root: without slashes at its ends, `.` parts or empty ones. `..` is refused."""
         if b"\0" in path:
             raise self._error("a name with a NUL byte", start, path)
         parts = [part for part in path.split(b"/") if part not in (b"", b".")]
@@ -240,13 +242,13 @@ class TarReader:
             return int.from_bytes(field[1:], "big", signed=False) if field[0] == 0x80 else -1
         digits = field.split(b"\0")[0].strip()
         if digits.strip(b"01234567"):
-            raise self._error(f"a number that is none: {field!r}", start)
+            raise self._error(f"not a number: {field!r}", start)
         return int(digits or b"0", 8)
 
     def _pax_number(self, pax: dict[str, bytes], key: str, start: int) -> int:
         text = pax[key]
         if not text.isdigit() or len(text) > 20:
-            raise self._error(f"a PAX record {key} that is no number: {text[:40]!r}", start)
+            raise self._error(f"a PAX record {key} that is not a number: {text[:40]!r}", start)
         return int(text)
 
     def _id(self, pax: dict[str, bytes], key: str, field: bytes, start: int) -> int:
@@ -262,7 +264,7 @@ class TarReader:
         if whole.startswith(b"-"):
             return 0
         if not whole.isdigit() or len(whole) > 11 or int(whole) > LATEST or (part and not part.isdigit()):
-            raise self._error(f"a time that is none: {pax['mtime'][:40]!r}", start)
+            raise self._error(f"not a time: {pax['mtime'][:40]!r}", start)
         return int(whole) * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0")
 
     def _old_sparse(self, header: bytes, start: int, path: bytes) -> tuple[tuple[int, int], ...]:
@@ -272,7 +274,7 @@ class TarReader:
         while more:
             block = self._read_block()
             blocks += 1
-            if block is None or blocks > MOST_HEADER // BLOCK:
+            if block is None or blocks > MAX_HEADER // BLOCK:
                 raise self._error("a map of holes that does not end", start, path)
             pieces += self._pieces(block[:504], start)
             more = block[504] == 1
@@ -295,7 +297,7 @@ class TarReader:
                 raise self._error("a map of holes without the size of its file", start, path)
             size = self._pax_number(pax, "GNU.sparse.realsize", start)
             count = self._line_number(start, path)
-            if count > MOST_HEADER // 4:
+            if count > MAX_HEADER // 4:
                 raise self._error("a map of holes that is too long", start, path)
             numbers = [self._line_number(start, path) for _ in range(2 * count)]
             # The map fills whole blocks.
@@ -306,7 +308,7 @@ class TarReader:
             size = self._pax_number(pax, key, start) if key in pax else size
             texts = pax.get("GNU.sparse.map", b"").split(b",") if pax.get("GNU.sparse.map") else []
             if any(not text.isdigit() or len(text) > 20 for text in texts):
-                raise self._error("a map of holes that is no list of numbers", start, path)
+                raise self._error("a map of holes that is not a list of numbers", start, path)
             numbers = [int(text) for text in texts]
         if size > self._limits.size:
             raise self._error(f"a file of {size} bytes, more than the limit", start, path)
@@ -316,7 +318,7 @@ class TarReader:
         digits = b""
         while (letter := self.read(1)) != b"\n":
             if not letter.isdigit() or len(digits) > 20:
-                raise self._error("a map of holes that is no list of numbers", start, path)
+                raise self._error("a map of holes that is not a list of numbers", start, path)
             digits += letter
         return int(digits or b"0")
 
@@ -335,7 +337,7 @@ class TarReader:
 
     def _read_header_body(self, header: bytes, start: int) -> bytes:
         size = self._number(header[124:136], start)
-        if not 0 <= size <= MOST_HEADER:
+        if not 0 <= size <= MAX_HEADER:
             raise self._error(f"a header of {size} bytes", start)
         self._left, self._padding = size, -size % BLOCK
         body = b""

@@ -1,7 +1,7 @@
 """Zip archives as entries of a tree, trusting nothing that they say (format: PKWARE's APPNOTE.TXT).
 
-zipfile reads the directory of the archive and unpacks members as streams, checksums included. What it believes and
-must not be believed is held against limits and against what the archive can hold at all.
+zipfile reads the directory of the archive and unpacks members as streams, checksums included. What it trusts
+and must not be trusted is checked against limits, and against what the archive can hold at all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from envbuild.store.tree_builder import TreeBuilder
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
 
-MOST_RATIO = 1100
+MAX_RATIO = 1100
 """Deflate makes at most 1,032 bytes of one (zlib's technical details); the rest is for small headers."""
-MOST_TARGET = 4095
+MAX_TARGET = 4095
 _CHUNK = 1 << 20
 _DAMAGES = (
     BadZipFile,
@@ -38,7 +38,7 @@ _DAMAGES = (
 def unzip(
     path: str, builder: TreeBuilder, work: WorkArea, mtime: int, owner: tuple[int, int], limits: Limits | None = None
 ) -> None:
-    """Adds all members to `builder`; `mtime` is in nanoseconds. Raises ArchiveError."""
+    """Add all members to `builder`; `mtime` is in nanoseconds. Raises ArchiveError."""
     try:
         with ZipFile(path) as archive:
             _Unzip(path, archive, builder, work, limits or Limits()).run(mtime, owner)
@@ -84,14 +84,14 @@ class _Unzip:
                 raise self._error("a member that is neither a file, a folder nor a link", info)
 
     def _check_sizes(self, members: list[ZipInfo]) -> None:
-        """Refuses what the archive can't hold: members that share bytes, or that grow beyond all measure."""
+        """Refuse what the archive can't hold: members that share bytes, or that grow beyond all measure."""
         total = 0
         offsets = set()
         for info in members:
             total += info.file_size
             if info.file_size > self._limits.size or total > self._limits.total:
                 raise self._error("more bytes than the limit", info)
-            if info.file_size > MOST_RATIO * info.compress_size:
+            if info.file_size > MAX_RATIO * info.compress_size:
                 raise self._error(f"{info.file_size} bytes out of {info.compress_size}", info)
             if info.header_offset in offsets:
                 raise self._error("members in the same place", info)
@@ -109,7 +109,7 @@ class _Unzip:
         return b"/".join(parts)
 
     def _target(self, info: ZipInfo) -> bytes:
-        if not 0 < info.file_size <= MOST_TARGET:
+        if not 0 < info.file_size <= MAX_TARGET:
             raise self._error(f"a link of {info.file_size} bytes", info)
         target = self._archive.read(info)
         if b"\0" in target:

@@ -17,33 +17,21 @@ from envbuild.archive.tar import LATEST
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
+from envbuild.debian.left_behind import MACHINE_ID, is_left_out_of_base
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
 from envbuild.linux.subids import find_program, why_not_range
-from envbuild.tree.entry import DIRECTORY, FILE, Entry
+from envbuild.tree.entry import DIRECTORY, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
-LEFT_OUT = (
+OF_THIS_MACHINE = (
     b"etc/apt/sources.list",
-    b"etc/apt/sources.list.d/",
     b"etc/apt/apt.conf.d/99mmdebstrap",
     b"etc/hostname",
     b"etc/resolv.conf",
-    b"var/cache/apt/",
-    b"var/cache/ldconfig/",
-    b"var/lib/apt/lists/",
-    b"var/log/",
-    b"var/lib/dpkg/lock",
-    b"var/lib/dpkg/lock-frontend",
-    b"var/lib/dpkg/triggers/Lock",
-    b"run/",
-    b"tmp/",
-    b"dev/",
-    b"proc/",
-    b"sys/",
 )
-"""What differs from run to run or tells of this machine; of a path with a slash at its end, what lies in it."""
-REMOVED_SUFFIXES = (b"-old", b".dpkg-old")
-EMPTIED = (b"etc/machine-id",)
+"""Settings of the machine on which the base is made."""
+EMPTY = (b"etc/apt/sources.list.d/", b"run/", b"tmp/", b"dev/", b"proc/", b"sys/")
+"""Directories whose content is about this machine, or about this run."""
 KEPT_DIRECTORIES = (
     (b"run/lock", 0o1777),
     (b"var/cache/apt/archives/partial", 0o755),
@@ -54,7 +42,7 @@ SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 PATIENCE = 10
 """Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
-_MOST_RELEASE = 16 << 20
+_MAX_RELEASE = 16 << 20
 
 
 class NoMmdebstrap(MachineLacks):
@@ -88,7 +76,7 @@ class NoSuite(UsageError):
     """The name can't be a suite's: it would be an option or a path to the tools."""
 
     def __init__(self, suite: str) -> None:
-        super().__init__(f"debian:{suite}: that is no name of a suite", "a suite is named like debian:bookworm")
+        super().__init__(f"debian:{suite}: that is not the name of a suite", "a suite is named like debian:bookworm")
 
 
 class MirrorFailed(WorkFailed):
@@ -125,7 +113,7 @@ class DebianBase:
 
 
 def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) -> PreparedBase:
-    """Makes a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
+    """Make a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
     tools' lines. Raises NoSuite, NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
     if not SUITE.fullmatch(suite):
         raise NoSuite(suite)
@@ -163,7 +151,8 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
 
 
 def _release_date(suite: str, sources: list[AptSource], work: str, progress: Callable[[str], None]) -> tuple[int, str]:
-    """The date in the suite's Release file, in seconds, and what it says of itself; apt fetches and verifies it."""
+    """Return the date in the suite's Release file, in seconds, and what it says of itself; apt fetches and verifies
+    it."""
     state = f"{work}/apt-{suite}"
     for folder in ("lists/partial", "cache/archives/partial"):
         os.makedirs(f"{state}/{folder}", exist_ok=True)
@@ -190,9 +179,9 @@ def _release_date(suite: str, sources: list[AptSource], work: str, progress: Cal
     for name in sorted(os.listdir(f"{state}/lists")):
         if name.endswith(("_InRelease", "_Release")):
             with open(f"{state}/lists/{name}", encoding="utf-8", errors="replace") as file:
-                found = release_of(file.read(_MOST_RELEASE), suite)
-            if found is not None:
-                return found
+                date = release_of(file.read(_MAX_RELEASE), suite)
+            if date is not None:
+                return date
     raise MirrorFailed(suite, "apt got no Release file with a date", "")
 
 
@@ -215,7 +204,7 @@ def _run(
     progress: Callable[[str], None],
     failure: Callable[[str], Exception],
 ) -> None:
-    """Runs a tool to its end. It is of a session of its own, and ends with us whatever happens."""
+    """Run a tool to its end. It is of a session of its own, and ends with us whatever happens."""
     if find_program("setpriv") is not None:
         words = ["setpriv", "--pdeathsig", "TERM", *words]
     lines: list[str] = []
@@ -261,11 +250,12 @@ class _Cleaned:
         self._target = target
 
     def add(self, path: bytes, entry: Entry, source: bytes | int | None = None) -> None:
-        if path in LEFT_OUT or any(path.startswith(one) for one in LEFT_OUT if one.endswith(b"/")):
+        name = path.decode("utf-8", "surrogateescape")
+        if path in OF_THIS_MACHINE or path.startswith(EMPTY):
             return
-        if entry.kind == FILE and path.startswith(b"var/") and path.endswith(REMOVED_SUFFIXES):
+        if is_left_out_of_base(name, is_directory=entry.kind == DIRECTORY):
             return
-        self._target.add(path, entry, b"" if path in EMPTIED else source)
+        self._target.add(path, entry, b"" if name == MACHINE_ID else source)
 
     def get(self, path: bytes) -> Entry | None:
         return self._target.get(path)

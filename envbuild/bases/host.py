@@ -1,8 +1,8 @@
 """The base `host`: a minimal system cut from the packages that are installed on this machine.
 
-Package files come from dpkg's own lists; what packages' scripts would have made is made anew (generated.py), so that
-nothing of this machine's users, addresses or settings gets in. No network and no privilege are needed, and root and
-an ordinary user make the same tree.
+Package files come from dpkg's own lists; what packages' scripts would have made is made anew
+(debian/maintainer_scripts.py), so that nothing of this machine's users, addresses or settings gets in. No network and
+no privilege are needed, and root and an ordinary user make the same tree.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from hashlib import md5
 
 from envbuild.bases.programs import prepare_programs
-from envbuild.debian.file_plan import Collected
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
@@ -39,22 +39,22 @@ SHOWN_NOTES = 5
 class HostBase:
     """A cut of this machine's packages."""
 
-    def __init__(self, collected: Collected, packages: list[InstalledPackage], notes: tuple[str, ...]) -> None:
-        self._collected = collected
-        self.epoch = collected.newest // 1_000_000_000
-        release = _release(collected.root)
+    def __init__(self, plan: BaseFiles, packages: list[InstalledPackage], notes: tuple[str, ...]) -> None:
+        self._plan = plan
+        self.epoch = plan.newest // 1_000_000_000
+        release = _release(plan.root)
         self.identity = f"{release}, {len(packages)} packages of this machine"
         self.notes = notes
 
     def write(self, target: TreeTarget) -> None:
-        self._collected.write_to(target, self.epoch)
+        self._plan.write_to(target, self.epoch)
 
     def close(self) -> None:
         pass
 
 
 def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bool = False) -> PreparedBase:
-    """The base of the essential packages and apt, the named packages (or programs), and what all these need.
+    """Return the base of the essential packages and apt, the named packages (or programs), and what all these need.
 
     On a machine without dpkg: the programs and the libraries that they load. Raises NoSuchPackage or, there,
     NoSuchProgram.
@@ -65,16 +65,16 @@ def prepare_host(programs: tuple[str, ...], root: str = "/", *, without_dpkg: bo
     wanted = _wanted(database, programs)
     packages = database.closure(wanted)
     merged = {name for name in MERGED if os.path.islink(f"{database.root}/{name}")}
-    collected = Collected(database.root, whole_seconds=True)
+    plan = BaseFiles(database.root, whole_seconds=True)
     for name in sorted(merged):
-        collected.link(f"/{name}", os.readlink(f"{database.root}/{name}"))
-    changed = _take_packages(database, packages, merged, collected)
-    generate(database, packages, collected, lambda path: true_path(path, merged))
-    return HostBase(collected, packages, _notes(collected, changed))
+        plan.link(f"/{name}", os.readlink(f"{database.root}/{name}"))
+    changed = _take_packages(database, packages, merged, plan)
+    generate(database, packages, plan, lambda path: true_path(path, merged))
+    return HostBase(plan, packages, _notes(plan, changed))
 
 
 def true_path(path: str, merged: set[str]) -> str:
-    """Where a path lies when usr is merged: /bin/ls is /usr/bin/ls."""
+    """Return where a path lies when usr is merged: /bin/ls is /usr/bin/ls."""
     first, _, rest = path.lstrip("/").partition("/")
     return f"/usr/{first}/{rest}".rstrip("/") if first in merged and rest else path
 
@@ -87,7 +87,7 @@ def _wanted(database: DpkgDatabase, programs: tuple[str, ...]) -> list[str]:
 
 
 def _package_of(database: DpkgDatabase, program: str) -> str:
-    """The package that brings a program of this name."""
+    """Return the package that brings a program of this name."""
     for folder in SEARCH:
         path = f"{folder}/{program}"
         if os.path.lexists(f"{database.root}{path}"):
@@ -100,9 +100,9 @@ def _package_of(database: DpkgDatabase, program: str) -> str:
 
 
 def _take_packages(
-    database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], collected: Collected
+    database: DpkgDatabase, packages: list[InstalledPackage], merged: set[str], plan: BaseFiles
 ) -> list[str]:
-    """Takes the packages' files; returns the configuration files that were changed by hand."""
+    """Take the packages' files; return the configuration files that were changed by hand."""
     names = {package.name for package in packages}
     moved: dict[str, Diversion] = {}
     undone: dict[str, Diversion] = {}
@@ -126,7 +126,7 @@ def _take_packages(
                 continue
             edited = path in conffiles and _md5(f"{database.root}{source}") not in ("", conffiles[path])
             # The day of an edit must not become the date of the base.
-            if collected.take(place, source, timeless=edited) and edited:
+            if plan.take(place, source, timeless=edited) and edited:
                 changed.append(path)
     return changed
 
@@ -144,10 +144,10 @@ def _md5(path: str) -> str:
         return ""
 
 
-def _notes(collected: Collected, changed: list[str]) -> tuple[str, ...]:
+def _notes(plan: BaseFiles, changed: list[str]) -> tuple[str, ...]:
     notes = []
     for what, paths in (
-        ("left out, as not everybody may read them on this machine", collected.unreadable),
+        ("left out, as not everybody may read them on this machine", plan.unreadable),
         ("taken as they are on this machine, though changed since their package was installed", changed),
     ):
         if paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.debian.elf import read_elf
-from envbuild.debian.file_plan import Collected
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.errors import UsageError
 from envbuild.tree.target import PreparedBase, TreeTarget
 
@@ -48,22 +48,22 @@ class ProgramsBase:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, collected: Collected, programs: list[str]) -> None:
-        self._collected = collected
-        self.epoch = collected.newest // 1_000_000_000
+    def __init__(self, plan: BaseFiles, programs: list[str]) -> None:
+        self._plan = plan
+        self.epoch = plan.newest // 1_000_000_000
         self.identity = f"{len(programs)} programs of this machine"
 
     def write(self, target: TreeTarget) -> None:
-        self._collected.write_to(target, self.epoch)
+        self._plan.write_to(target, self.epoch)
 
     def close(self) -> None:
         pass
 
 
 def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase:
-    """The base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
-    collected = Collected(root.rstrip("/"))
-    taker = _Taker(collected)
+    """Return the base of these programs and a shell; of PLAIN without names. Raises NoSuchProgram."""
+    plan = BaseFiles(root.rstrip("/"))
+    taker = _Taker(plan)
     taken = []
     for name in (*programs, "sh") if programs else PLAIN:
         path = taker.find(name)
@@ -73,31 +73,31 @@ def prepare_programs(programs: tuple[str, ...], root: str = "/") -> PreparedBase
         elif programs:
             raise NoSuchProgram(name)
     for path, text in ACCOUNTS:
-        collected.write(path, text)
+        plan.write(path, text)
     for path, mode in (("/tmp", 0o1777), ("/root", 0o700), ("/proc", 0o555), ("/sys", 0o555), ("/dev", 0o755)):
-        collected.directory(path, mode)
-    return ProgramsBase(collected, taken)
+        plan.directory(path, mode)
+    return ProgramsBase(plan, taken)
 
 
 class _Taker:
-    def __init__(self, collected: Collected) -> None:
-        self._collected = collected
+    def __init__(self, plan: BaseFiles) -> None:
+        self._plan = plan
         self._folders = self._library_folders()
 
     def find(self, name: str) -> str | None:
         if name.startswith("/"):
-            return name if os.path.exists(self._collected.root + name) else None
+            return name if os.path.exists(self._plan.root + name) else None
         for folder in SEARCH:
-            if os.access(f"{self._collected.root}{folder}/{name}", os.X_OK):
+            if os.access(f"{self._plan.root}{folder}/{name}", os.X_OK):
                 return f"{folder}/{name}"
         return None
 
     def take(self, path: str) -> None:
-        """Takes a file with the links that lead to it, and all that it loads."""
+        """Take a file with the links that lead to it, and all that it loads."""
         path = self._through_links(path)
-        if self._collected.has(path) or not self._collected.take(path):
+        if self._plan.has(path) or not self._plan.take(path):
             return
-        real = self._collected.root + path
+        real = self._plan.root + path
         elf = read_elf(real)
         if elf is None:
             interpreter = _interpreter(real)
@@ -107,18 +107,18 @@ class _Taker:
         if elf.interpreter:
             self.take(elf.interpreter)
         origins = [
-            one.replace("$ORIGIN", os.path.dirname(path)).replace("${ORIGIN}", os.path.dirname(path))
-            for one in elf.paths
+            folder.replace("$ORIGIN", os.path.dirname(path)).replace("${ORIGIN}", os.path.dirname(path))
+            for folder in elf.paths
         ]
         for library in elf.needed:
             for folder in (*origins, *self._folders):
                 candidate = f"{folder}/{library}"
-                if (other := read_elf(self._collected.root + candidate)) is not None and other.bits == elf.bits:
+                if (linked := read_elf(self._plan.root + candidate)) is not None and linked.bits == elf.bits:
                     self.take(candidate)
                     break
 
     def _through_links(self, path: str) -> str:
-        """Follows links one at a time, taking each; the path at which the file itself lies."""
+        """Follow links one at a time, taking each; return the path at which the file itself lies."""
         done = ""
         pending = [part for part in reversed(path.split("/")) if part]
         for _ in range(200):
@@ -131,10 +131,10 @@ class _Taker:
             if part == ".":
                 continue
             step = f"{done}/{part}"
-            if os.path.islink(self._collected.root + step):
-                target = os.readlink(self._collected.root + step)
-                self._collected.link(step, target)
-                pending += [one for one in reversed(target.split("/")) if one]
+            if os.path.islink(self._plan.root + step):
+                target = os.readlink(self._plan.root + step)
+                self._plan.link(step, target)
+                pending += [part for part in reversed(target.split("/")) if part]
                 done = "" if target.startswith("/") else done
             else:
                 done = step
@@ -142,7 +142,7 @@ class _Taker:
 
     def _library_folders(self) -> list[str]:
         folders = list(LIBRARIES)
-        configuration = f"{self._collected.root}/etc/ld.so.conf.d"
+        configuration = f"{self._plan.root}/etc/ld.so.conf.d"
         names = sorted(os.listdir(configuration)) if os.path.isdir(configuration) else []
         for name in names:
             with open(f"{configuration}/{name}", encoding="utf-8", errors="replace") as file:
@@ -151,7 +151,7 @@ class _Taker:
 
 
 def _interpreter(path: str) -> str:
-    """The program in a script's first line, "" if there is none."""
+    """Return the program in a script's first line, "" if there is none."""
     try:
         with open(path, "rb") as file:
             first = file.readline(256)

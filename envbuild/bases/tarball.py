@@ -1,4 +1,5 @@
-"""The base `tar:`, and what `fetch(unpack)` unpacks: a tar archive as a tree."""
+"""The base `tar:`, and what `fetch(unpack)` unpacks: a tar archive as a tree. And the base `scratch`: a root directory
+and nothing in it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,24 @@ OVERLAY = b"user.overlay."
 _KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.E2BIG, errno.ERANGE, errno.EPERM)
 _CHUNK = 1 << 20
-_MOST_IN_MEMORY = 64 << 20
+_MAX_IN_MEMORY = 64 << 20
+EPOCH = 315_532_800
+"""The date of `scratch`, 1980-01-01: the first day that every archive format can write."""
+
+
+class ScratchBase:
+    """Nothing at all."""
+
+    identity = "nothing"
+    epoch = EPOCH
+    notes: tuple[str, ...] = ()
+
+    def write(self, target: TreeTarget) -> None:
+        """Add the root."""
+        target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, EPOCH * 1_000_000_000))
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class TarBase:
@@ -34,8 +52,13 @@ class TarBase:
         pass
 
 
+def prepare_scratch() -> PreparedBase:
+    """Return the base of nothing, which takes no preparing."""
+    return ScratchBase()
+
+
 def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
-    """Reads the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
+    """Read the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
     source = open_compressed(path)
     try:
         newest = 0
@@ -50,7 +73,7 @@ def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
 def write_archive(
     path: str, target: TreeTarget, epoch: int, owner: tuple[int, int] | None = None, limits: Limits | None = None
 ) -> None:
-    """Adds all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
+    """Add all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
     given. Raises ArchiveError."""
     latest = epoch * 1_000_000_000
     name = os.path.basename(path)
@@ -64,11 +87,11 @@ def write_archive(
             if member.kind in "cb" and member.path.startswith(b"dev/"):
                 continue  # a sandbox has a /dev of its own
             if member.kind == "hard link":
-                other = target.get(member.target)
-                if other is None or other.kind == DIRECTORY:
+                linked = target.get(member.target)
+                if linked is None or linked.kind == DIRECTORY:
                     raise ArchiveError(name, "a hard link to what did not come before", member.offset, member.path)
                 # In a tree each name is a copy of its own.
-                reader.count_unwritten(other.size, member.offset, member.path)
+                reader.count_unwritten(linked.size, member.offset, member.path)
                 # Names of one file have its attributes, whatever the header says.
                 target.link(member.path, member.target)
             elif entry.kind == FILE:
@@ -80,13 +103,13 @@ def write_archive(
 
 
 def check_member(member: Member, archive: str) -> None:
-    """Refuses what a tree can't hold or what would be something else in a layer. Raises ArchiveError."""
+    """Refuse what a tree can't hold or what would be something else in a layer. Raises ArchiveError."""
     if member.kind == "c" and member.device == (0, 0):
         raise ArchiveError(archive, "a device 0:0, which removes files in a layer", member.offset, member.path)
     if any(key.startswith((OVERLAY, b"trusted.")) for key, _ in member.xattrs):
         raise ArchiveError(archive, "an attribute that belongs to overlayfs", member.offset, member.path)
     if not member.path and member.kind != "d":
-        raise ArchiveError(archive, "a root that is no directory", member.offset, member.path)
+        raise ArchiveError(archive, "a root that is not a directory", member.offset, member.path)
 
 
 def _entry(member: Member, latest: int, owner: tuple[int, int] | None) -> Entry:
@@ -111,7 +134,7 @@ def _add(target: TreeTarget, member: Member, entry: Entry, source: int | None, a
 
 
 def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget, name: str) -> None:
-    """Passes the content on through a file without a name, which small members have in memory."""
+    """Pass the content on through a file without a name, which small members have in memory."""
     descriptor = _nameless(member.size)
     try:
         if member.sparse is None:
@@ -134,7 +157,7 @@ def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarge
 
 
 def _nameless(size: int) -> int:
-    if size > _MOST_IN_MEMORY:
+    if size > _MAX_IN_MEMORY:
         try:
             return os.open("/var/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError:

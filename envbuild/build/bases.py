@@ -1,4 +1,4 @@
-"""Where stages start: finds a base that the store has, or has it made.
+"""The bases of stages: found in the store, or made.
 
 Making is in two parts. `prepare` runs as the user, where the owners of the host's files are true; `finish` runs as
 the root of the user namespace and writes the tree.
@@ -6,21 +6,33 @@ the root of the user namespace and writes the tree.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
-from envbuild.build.context import Context
+from envbuild.build.graph import Graph, Stage
+from envbuild.build.progress import BaseTree
 from envbuild.build.recipe_cache import arch
-from envbuild.build.stage import BaseTree, StageRun
+from envbuild.build.request import BuildRequest
+from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.images.find import Fits, look_up
-from envbuild.images.image_facts import facts_of
-from envbuild.images.lock_attestation import is_base, pinned_image, remember_base
-from envbuild.language.model import Base
+from envbuild.images.find import facts_of
+from envbuild.images.lock_attestation import is_base, remember_base
+from envbuild.language.model import (
+    Base,
+    Debian,
+    Host,
+    ImageBase,
+    RecipeBase,
+    ReservedBase,
+    Scratch,
+    StageBase,
+    Tarball,
+)
 from envbuild.plan.image_config import Facts
+from envbuild.record import assert_never
 from envbuild.store.store import Store
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,120 +43,114 @@ BASES_FORMAT = 2
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 
-class BaseNotYet(UsageError):
+class BaseNotSupported(UsageError):
     """A kind of base that the language has and this version can't make."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: ReservedBase) -> None:
         super().__init__(
             f"{base.place.file}:{base.place.line}: bases of the kind '{base.kind}:' can't be used yet in this version",
             "unpack the image and use tar:FILE, or start from debian:SUITE, host, image: or recipe:",
         )
 
 
+def is_made(base: Base) -> bool:
+    """Return whether a base is made from this machine or the network, and not from another stage or image."""
+    return not isinstance(base, (StageBase, RecipeBase, ImageBase))
+
+
 class Bases:
-    """The bases of one build."""
+    """The bases of one build, but for those that are other stages."""
 
-    def __init__(
-        self,
-        store: Store,
-        epoch: int | None,
-        *,
-        refresh: bool,
-        locked: bool,
-        context: Callable[[str], Context],
-        pinned_image: Callable[[str], str | None],
-        fits: Fits,
-    ) -> None:
-        """`epoch` is $SOURCE_DATE_EPOCH; `refresh` ignores what is pinned, `locked` takes each
-        base as the lock has it; `pinned_image` is what the lock says of
-        an image reference, and `fits` as `look_up` has it."""
+    def __init__(self, store: Store, graph: Graph, sources: Sources, request: BuildRequest) -> None:
         self._store = store
-        self._epoch = epoch
-        self._refresh = refresh
-        self._locked = locked
-        self._context = context
-        self._pinned_image = pinned_image
-        self._fits = fits
+        self._graph = graph
+        self._sources = sources
+        self._epoch = request.epoch
+        self._refresh = request.refresh
+        self._only_locked = not request.record
 
-    def find(self, run: StageRun) -> BaseTree | None:
-        """The stage's base if the store has it, None if it has to be made. The stages and recipes that it needs
-        are done. Raises NoSuchImage, BaseNotYet and ContextError."""
-        base = run.stage.base
-        if base.kind in ("stage", "recipe"):
-            below = run.needs[0]
-            return BaseTree(below.tree, self._with_epoch(below.facts), f"{base.kind} {base.argument}")
-        if base.kind == "image":
-            return self._image(base.argument, base.folder)
-        if base.kind in ("oci", "registry"):
-            raise BaseNotYet(base)
-        if run.locked is not None and not self._refresh and base.kind in ("host", "debian"):
-            return self.as_locked(run) if self.is_here(run) else None
-        if self._refresh and base.kind in ("host", "debian"):
-            return None
-        if self._locked and run.locked is not None and self._store.trees.has(run.locked.digest):
-            return self.as_locked(run)
-        remembered = self._store.memo.get("base", self._memo_key(base))
+    def find(self, stage: Stage) -> BaseTree | None:
+        """Return the base of a stage if the store has it, None if it has to be made. Raises NoSuchImage,
+        BaseNotSupported and ContextError."""
+        match stage.base:
+            case ImageBase(reference=reference, folder=folder):
+                image = self._sources.image(self._graph.recipe_of(stage), reference, folder)
+                return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
+            case ReservedBase() as base:
+                raise BaseNotSupported(base)
+            case Host() | Debian():
+                if self._refresh:
+                    return None
+                if stage.locked is not None:
+                    return self.as_locked(stage) if self.is_here(stage) else None
+            case _:
+                pass
+        if self._only_locked and stage.locked is not None and self._store.trees.has(stage.locked.digest):
+            return self.as_locked(stage)
+        return self._remembered(stage)
+
+    def _remembered(self, stage: Stage) -> BaseTree | None:
+        remembered = self._store.memo.get("base", self._memo_key(stage))
         if remembered is None:
             return None
         plain = json.loads(remembered)
         if not self._store.trees.has(plain["tree"]):
             return None
-        epoch = run.locked.epoch if run.locked is not None else plain["epoch"]
+        epoch = stage.locked.epoch if stage.locked is not None else plain["epoch"]
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
 
-    def is_here(self, run: StageRun) -> bool:
-        """Whether the store has the tree that the lock names for the stage's base, and made it for that."""
-        assert run.locked is not None
-        tree = run.locked.digest
+    def is_here(self, stage: Stage) -> bool:
+        """Return whether the store has the tree that the lock names for a stage's base, and made it for that."""
+        assert stage.locked is not None
+        tree = stage.locked.digest
         # What is built again from the record of an image is the store's own lock.
-        return self._store.trees.has(tree) and (self._locked or is_base(self._store, run.base_text, tree))
+        return self._store.trees.has(tree) and (self._only_locked or is_base(self._store, stage.base_text, tree))
 
-    def as_locked(self, run: StageRun) -> BaseTree:
-        """The base that the stage's lock names, whether the store has it or not."""
-        assert run.locked is not None
-        return BaseTree(run.locked.digest, self._facts(run.locked.epoch), run.locked.origin)
+    def as_locked(self, stage: Stage) -> BaseTree:
+        """Return the base that a stage's lock names, whether the store has it or not."""
+        assert stage.locked is not None
+        return BaseTree(stage.locked.digest, self._facts(stage.locked.epoch), stage.locked.origin)
 
-    def key(self, run: StageRun) -> str:
-        """The name of the stage's base among all that are made; two stages with one key have the same base."""
-        return sha256_of(self._memo_key(run.stage.base).encode("utf-8", "surrogateescape"))
+    def key(self, stage: Stage) -> str:
+        """Return the name of a stage's base among all that are made; stages with one key have the same base."""
+        return sha256_of(self._memo_key(stage).encode("utf-8", "surrogateescape"))
 
-    def prepare(self, run: StageRun, work: str, progress: Callable[[str], None]) -> PreparedBase:
-        """Begins to make the base, as the user. `work` is a folder for what is only needed meanwhile."""
-        base = run.stage.base
+    def prepare(self, stage: Stage, work: str, progress: Callable[[str], None]) -> PreparedBase:
+        """Begin to make a base, as the user. `work` is a folder for what is only needed meanwhile."""
         # Each kind is imported only where it is made.
-        if base.kind == "scratch":
-            from envbuild.bases.scratch import prepare_scratch
+        match stage.base:
+            case Scratch():
+                from envbuild.bases.tarball import prepare_scratch
 
-            return prepare_scratch()
-        if base.kind == "host":
-            from envbuild.bases.host import prepare_host
+                return prepare_scratch()
+            case Host(programs=programs):
+                from envbuild.bases.host import prepare_host
 
-            return prepare_host(base.programs)
-        if base.kind == "debian":
-            from envbuild.bases.debian import prepare_debian
+                return prepare_host(programs)
+            case Debian(suite=suite):
+                from envbuild.bases.debian import prepare_debian
 
-            return prepare_debian(base.argument, work, progress=progress)
-        from envbuild.bases.tarball import prepare_tar
+                return prepare_debian(suite, work, progress=progress)
+            case Tarball(path=path, folder=folder):
+                from envbuild.bases.tarball import prepare_tar
 
-        return prepare_tar(self._context(base.folder).real_path(base.argument))
+                context = self._sources.context(self._graph.recipe_of(stage), folder)
+                return prepare_tar(context.real_path(path))
+            case ImageBase() | StageBase() | RecipeBase() | ReservedBase():
+                raise AssertionError(f"{stage.base_text} is not made")
+            case _ as base:
+                return assert_never(base)
 
-    def finish(self, run: StageRun, prepared: PreparedBase) -> BaseTree:
-        """Writes the prepared base into the store and remembers it."""
+    def finish(self, stage: Stage, prepared: PreparedBase) -> BaseTree:
+        """Write a prepared base into the store and remember it."""
         builder = self._store.builder()
         prepared.write(builder)
         tree = builder.finish(prepared.epoch * 1_000_000_000)
         plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
-        self._store.memo.put("base", self._memo_key(run.stage.base), json.dumps(plain).encode())
-        remember_base(self._store, run.base_text, tree)
-        epoch = run.locked.epoch if run.locked is not None and not self._refresh else prepared.epoch
+        self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
+        remember_base(self._store, stage.base_text, tree)
+        epoch = stage.locked.epoch if stage.locked is not None and not self._refresh else prepared.epoch
         return BaseTree(tree, self._facts(epoch), prepared.identity)
-
-    def _image(self, reference: str, folder: str) -> BaseTree:
-        pinned = None if self._refresh else self._pinned_image(reference)
-        image = pinned_image(self._store, reference, pinned) if pinned else None
-        if image is None:
-            image = look_up(self._store, reference, folder, self._fits)
-        return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
 
     def _facts(self, epoch: int) -> Facts:
         return self._with_epoch(Facts(arch(), epoch))
@@ -152,19 +158,26 @@ class Bases:
     def _with_epoch(self, facts: Facts) -> Facts:
         return facts if self._epoch is None else facts.replace(epoch=self._epoch)
 
-    def _memo_key(self, base: Base) -> str:
-        """What the base is made from, as far as a look can tell, and which version of envbuild makes it."""
-        return f"{BASES_FORMAT} {self._source_of(base)}"
+    def _memo_key(self, stage: Stage) -> str:
+        """Return what a base is made from, as far as a look can tell, and which version of envbuild makes it."""
+        return f"{BASES_FORMAT} {self._source_of(stage)}"
 
-    def _source_of(self, base: Base) -> str:
-        if base.kind == "host":
-            try:
-                status = os.stat(DPKG_STATUS)
-                machine = f"{status.st_mtime_ns} {status.st_size}"
-            except FileNotFoundError:
-                machine = "without dpkg"
-            return f"host {' '.join(base.programs)} {machine}"
-        if base.kind == "tar":
-            (found,) = self._context(base.folder).select(base.argument, None, 0, keep=False)
-            return f"tar {found.entry.digest}"
-        return f"{base.kind} {base.argument} {arch()}"
+    def _source_of(self, stage: Stage) -> str:
+        match stage.base:
+            case Host(programs=programs):
+                try:
+                    status = os.stat(DPKG_STATUS)
+                    machine = f"{status.st_mtime_ns} {status.st_size}"
+                except FileNotFoundError:
+                    machine = "without dpkg"
+                return f"host {' '.join(programs)} {machine}"
+            case Tarball(path=path, folder=folder):
+                context = self._sources.context(self._graph.recipe_of(stage), folder)
+                (found,) = context.select(path, None, 0, keep=False)
+                return f"tar {found.entry.digest}"
+            case Scratch():
+                return f"scratch  {arch()}"
+            case Debian(suite=suite):
+                return f"debian {suite} {arch()}"
+            case _:
+                raise AssertionError(f"{stage.base_text} is not made")

@@ -1,4 +1,4 @@
-"""One build, whole: loads the recipes, goes along what is cached, runs what is missing, publishes what came out.
+"""One build, whole: loads the recipes, walks along what is cached, runs what is missing, publishes what came out.
 
 First all stages go as far as the cache reaches, in one thread and without the machine: a build with nothing to do
 ends there. Only then is the namespace entered and a thread started for each stage that is left.
@@ -6,16 +6,29 @@ ends there. Only then is the namespace entered and a thread started for each sta
 
 from __future__ import annotations
 
+import os
+
+from envbuild.build.bases import Bases
 from envbuild.build.events import Emit, Notice
-from envbuild.build.loader import STEP_STATEMENTS, load_all
+from envbuild.build.inputs import Gatherer, known_file
+from envbuild.build.job import BuildJob
+from envbuild.build.loader import STEP_STATEMENTS, load_graph
 from envbuild.build.named_image import fits
-from envbuild.build.publish import publish_all
-from envbuild.build.recovery import recover
+from envbuild.build.package_lock import LockedAnswers
+from envbuild.build.progress import Progress
+from envbuild.build.publish import image_of, publish_all
+from envbuild.build.recipe_files import project_of
+from envbuild.build.reporter import Reporter
 from envbuild.build.request import BuildRequest, BuildResult
-from envbuild.build.state import Session
-from envbuild.lockfile.lock import path_of
+from envbuild.build.sources import Sources
+from envbuild.build.store_cache import StoreCache
+from envbuild.build.walk import walk
+from envbuild.linux.subids import has_single_id
 from envbuild.plan.image_config import image_digest
+from envbuild.record import Pairs
 from envbuild.store.database import StoreDamaged, StoreUnusable
+from envbuild.store.images import Image
+from envbuild.store.reboot_check import recover
 from envbuild.store.store import Store
 
 ATTEMPTS = 3
@@ -23,7 +36,7 @@ ATTEMPTS = 3
 
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
-    """Builds a recipe and returns the image that it came to.
+    """Build a recipe and return the image that it came to.
 
     `emit` is called with each event, also from other threads. What is found damaged in the store is put aside, told,
     and made again. Raises EnvbuildError kinds; one with `told` was reported as an event already.
@@ -43,34 +56,69 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     raise AssertionError("the last attempt raises or returns")
 
 
+def built_image(path: str, store: Store, epoch: int | None = None, settings: Pairs = ()) -> Image | None:
+    """Return the image of the recipe at `path` as it is now, with these parameters; None if a part of it was not built
+    yet. Nothing runs, and nothing is written.
+
+    Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
+    """
+    job = _prepare(BuildRequest(path=path, settings=settings, epoch=epoch), store, lambda event: None)
+    _walk_cached(job)
+    if not job.progress.complete:
+        return None
+    image = image_of(job, job.graph.top)
+    return store.images.get(image.digest) or image
+
+
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
-    session = Session(request, store, emit, fits)
-    load_all(session)
+    job = _prepare(request, store, emit)
+    progress, reporter = job.progress, job.reporter
     if request.renew:
         from envbuild.build.lock_changes import refuse_unknown
 
-        top = session.recipes[-1]
-        refuse_unknown(top, request.renew, path_of(top.recipe.path))
-    if request.rerun:
-        from envbuild.build.rerun import spots  # only where it is asked for
-
-        session.rerun = spots([one.recipe for one in session.recipes], STEP_STATEMENTS, request.rerun)
-    if not session.go_along_cache():
+        refuse_unknown(job.graph.top, request.renew)
+    _walk_cached(job)
+    if not progress.complete:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
-        from envbuild.build.scheduler import MissingRunner  # sandbox and threads: only when something runs
+        from envbuild.build.scheduler import Scheduler  # sandbox and threads: only when something runs
 
-        MissingRunner(session).run()
+        Scheduler(job).run()
     if request.dry_run:
-        result = BuildResult("", "", (), session.counts["ran"], session.counts["cached"])
+        result = BuildResult("", "", (), reporter.ran, reporter.cached)
     elif not (request.record and request.publish):
-        target = session.recipes[-1].target
+        target = progress[job.graph.top.target]
         image = image_digest(target.tree, target.facts)
-        result = BuildResult(image, target.tree, (), session.counts["ran"], session.counts["cached"])
+        result = BuildResult(image, target.tree, (), reporter.ran, reporter.cached)
     else:
-        result = publish_all(session)
+        result = publish_all(job)
     if request.dry_run or request.refresh or request.renew:
         from envbuild.build.lock_changes import moves  # only `update` shows them
 
-        result = result.replace(moves=tuple(move for one in session.recipes for move in moves(one)))
+        result = result.replace(moves=tuple(move for recipe in job.graph.recipes for move in moves(recipe, progress)))
     return result
+
+
+def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
+    """Return the build that is asked for, with its recipes loaded and nothing done yet."""
+    reporter = Reporter(emit)
+    project = request.project or project_of(request.path)
+    graph = load_graph(request, store, project)
+    reporter.begin_build(graph)
+    rerun: frozenset[tuple[str, int]] = frozenset()
+    if request.rerun:
+        from envbuild.build.rerun_lines import spots  # only where it is asked for
+
+        rerun = spots([recipe.recipe for recipe in graph.recipes], STEP_STATEMENTS, request.rerun)
+    sources = Sources(store, fits, pinned=not request.refresh)
+    bases = Bases(store, graph, sources, request)
+    cache = StoreCache(store, bases, request, rerun, owners_kept=not has_single_id(os.geteuid()))
+    return BuildJob(request, store, project, graph, sources, bases, cache, Progress(graph), reporter)
+
+
+def _walk_cached(job: BuildJob) -> None:
+    """Take every stage as far as the store has results."""
+    answers = LockedAnswers(job.graph, renew=bool(job.request.renew), strict=job.request.locked)
+    inputs = Gatherer(job.store, job.graph, job.sources, job.progress.ended, known_file)
+    for met in walk(job.graph.stages, job.progress, job.cache, answers, inputs):
+        job.take(met)

@@ -1,14 +1,16 @@
-"""Why a step runs: what of its key differs from that of the nearest earlier result, down to the file."""
+"""The explanation of a cache miss: what of a step's key differs from that of the nearest earlier result, by file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context import Found
+from envbuild.build.context_scan import Found
 from envbuild.build.inputs import Inputs
-from envbuild.plan.key_parts import Input, Parts, own_differences
+from envbuild.build.walk import PendingStep
+from envbuild.plan.key_parts import Input, Parts, dump, own_differences, parts_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
+from envbuild.store.step_cache import Source
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
@@ -18,13 +20,20 @@ SHOWN = 5
 """Paths that are named for one input; more are counted."""
 
 
+def parts_and_source(pending: PendingStep, recipe_path: str, *, owners_kept: bool) -> tuple[Parts, Source]:
+    """Return what the key of a step is made of, and where the step stands, for the record of its result."""
+    named = named_inputs(pending.step, pending.inputs)
+    parts = parts_of(pending.step, pending.parent, named, pending.epoch, owners_kept=owners_kept)
+    return parts, Source(os.path.abspath(recipe_path), pending.stage.name, pending.number, dump(parts))
+
+
 def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
-    """The inputs of a step with the names that a user knows them by."""
+    """Return the inputs of a step with the names that a user knows them by."""
     match step.action:
         case CopyIn(origin=None, sources=sources):
             whole = len(sources) == len(inputs.found)
-            names = sources if whole else [os.fsdecode(one.entry.name) for one in inputs.found]
-            entries = [one.entry for one in inputs.found]
+            names = sources if whole else [os.fsdecode(found.entry.name) for found in inputs.found]
+            entries = [found.entry for found in inputs.found]
         case CopyIn(origin=origin):
             assert origin is not None
             names = [f"/{os.fsdecode(path)} of {origin.argument}" for path, _ in inputs.entries]
@@ -48,7 +57,7 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
     )
 
 
-class _Both:
+class _AllTrees:
     """The store's trees and, in memory, those of a context that nothing has stored yet."""
 
     def __init__(self, store: Store) -> None:
@@ -66,28 +75,28 @@ class _Both:
 
 
 class Explainer:
-    """Explains for one store."""
+    """Explains cache misses of one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def reasons(self, before: Parts | None, after: Parts, inputs: Inputs) -> tuple[str, ...]:
-        """One text for each part that differs. `before` is what the nearest earlier result was made from."""
+        """Return a text for each part that differs. `before` is what the nearest earlier result was made from."""
         if before is None:
             return ("it has not run before",)
-        found = [*own_differences(before, after), *self._parent(before, after), *self._inputs(before, after, inputs)]
-        return tuple(found) or ("the attributes of a folder that it copies changed",)
+        reasons = [*own_differences(before, after), *self._parent(before, after), *self._inputs(before, after, inputs)]
+        return tuple(reasons) or ("the attributes of a folder that it copies changed",)
 
     def _parent(self, before: Parts, after: Parts) -> Iterator[str]:
         if before.parent != after.parent:
-            yield from self._trees(_Both(self._store), "parent tree", before.parent, after.parent, "/")
+            yield from self._trees(_AllTrees(self._store), "parent tree", before.parent, after.parent, "/")
 
     def _inputs(self, before: Parts, after: Parts, inputs: Inputs) -> Iterator[str]:
-        trees = _Both(self._store)
-        for one in inputs.found:
-            _remember(trees.memory, one)
+        trees = _AllTrees(self._store)
+        for found in inputs.found:
+            _remember(trees.memory, found)
         what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
-        old = {one.name: one for one in before.inputs}
+        old = {taken.name: taken for taken in before.inputs}
         for new in after.inputs:
             was = old.pop(new.name, None)
             if was is None:
@@ -98,7 +107,7 @@ class Explainer:
         for name in old:
             yield f"{what} {name} is gone"
 
-    def _input(self, trees: _Both, what: str, was: Input, new: Input) -> Iterator[str]:
+    def _input(self, trees: _AllTrees, what: str, was: Input, new: Input) -> Iterator[str]:
         if was.kind == new.kind == DIRECTORY and was.digest != new.digest:
             prefix = new.name.rstrip("/") + "/"
             yield from self._trees(trees, f"{what} folder {new.name}", was.digest, new.digest, prefix, f"{what} file")
@@ -106,7 +115,7 @@ class Explainer:
             yield f"{what} {'file ' if new.kind == 'f' else ''}{new.name} changed"
 
     def _trees(
-        self, trees: _Both, what: str, old: Digest, new: Digest, prefix: str, each: str | None = None
+        self, trees: _AllTrees, what: str, old: Digest, new: Digest, prefix: str, each: str | None = None
     ) -> Iterator[str]:
         if not trees.has(old):
             yield f"{what} changed (what it was is no longer in the store)"
@@ -134,7 +143,7 @@ def _verb(change: Change) -> str:
 def _remember(memory: MemoryTrees, found: Found) -> None:
     pending = [found]
     while pending:
-        one = pending.pop()
-        if one.entry.kind == DIRECTORY:
-            memory.save([child.entry for child in one.children])
-            pending += one.children
+        item = pending.pop()
+        if item.entry.kind == DIRECTORY:
+            memory.save([child.entry for child in item.children])
+            pending += item.children

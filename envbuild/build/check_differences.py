@@ -17,7 +17,7 @@ _WIDTH = 100
 
 
 def differences(store: Store, first: Digest, second: Digest, names: tuple[str, str]) -> list[str]:
-    """What differs between two trees: a line for each path, and indented lines that say how.
+    """Return what differs between two trees: a line for each path, and indented lines that say how.
 
     `names` are what the two trees are called, for paths that only one of them has.
     """
@@ -70,30 +70,30 @@ def _time(nanoseconds: int) -> str:
 
 
 def _content(store: Store, before: Entry, after: Entry) -> list[str]:
-    """The first lines that differ of two texts, or the first byte of other files."""
+    """Return the first lines that differ of two texts, or the first byte of other files."""
     old, new = store.objects.open(before), store.objects.open(after)
     try:
         offset = 0
         line = 1
         while True:
-            one, two = os.read(old, _CHUNK), os.read(new, _CHUNK)
-            if one != two or not one:
+            left, right = os.read(old, _CHUNK), os.read(new, _CHUNK)
+            if left != right or not left:
                 break
-            offset += len(one)
-            line += one.count(b"\n")
+            offset += len(left)
+            line += left.count(b"\n")
     finally:
         os.close(old)
         os.close(new)
-    shorter = min(len(one), len(two))
-    same = next((at for at in range(shorter) if one[at] != two[at]), shorter)
+    shorter = min(len(left), len(right))
+    same = next((at for at in range(shorter) if left[at] != right[at]), shorter)
     sizes = f", size {before.size} -> {after.size}" if before.size != after.size else ""
-    if b"\0" in one or b"\0" in two:
+    if b"\0" in left or b"\0" in right:
         return [f"from byte {offset + same} on{sizes}"]
-    begin = one.rfind(b"\n", 0, same) + 1
-    line += one.count(b"\n", 0, begin)
-    gone, come = one[begin:].split(b"\n"), two[begin:].split(b"\n")
+    begin = left.rfind(b"\n", 0, same) + 1
+    line += left.count(b"\n", 0, begin)
+    removed, added = left[begin:].split(b"\n"), right[begin:].split(b"\n")
     shown = [f"line {line}{sizes}"]
-    for old_line, new_line in list(zip(gone, come, strict=False))[:SHOWN_LINES]:
+    for old_line, new_line in list(zip(removed, added, strict=False))[:SHOWN_LINES]:
         if old_line != new_line:
             shown += [f"- {_short(old_line)}", f"+ {_short(new_line)}"]
     return shown

@@ -1,58 +1,28 @@
-"""Files of the recipe's folder: which ones a `copy`, a `render` or a mount means, and their digests.
-
-Reading is relative to directory descriptors and never follows a link, so that a link that is put in place while
-we read can't lead out of the folder. Digests of files that did not change since come from the stat cache.
-"""
+"""Files of the recipe's folder: which ones a `copy`, a `render` or a mount means, and how they get into the store."""
 
 from __future__ import annotations
 
-import errno
-import fnmatch
-import marshal
 import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
 
-from envbuild.digest import sha256
-from envbuild.errors import UsageError
-from envbuild.linux.nofollow import inside, open_real, read_plain
-from envbuild.record import Record
+from envbuild.build.context_scan import IGNORE_FILE, ContextError, Found, Scan
+from envbuild.linux.nofollow import RealFiles, inside, open_real, read_plain
 from envbuild.store.objects import ContentChanged
-from envbuild.store.step_cache import Stats
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
+from envbuild.text.suggestion import did_you_mean
+from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.patterns import Matcher, compile_patterns
 
-IGNORE_FILE = ".envignore"
-RACY_NANOSECONDS = 100_000_000
-"""A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
-MOST_IGNORED = 1 << 20
-MOST_TEXT = 64 << 20
+MAX_IGNORED = 1 << 20
+"""Bytes of a file of patterns."""
+MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
-MAXIMUM_DEPTH = 400
 ATTEMPTS = 4
 """How often a source is read when it changes meanwhile, before that is an error."""
 WAIT = 0.2
 """Seconds to wait before the second attempt; twice as many before the third, and so on."""
-_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""What opening something says that was there a moment ago as another kind of thing."""
-_CHUNK = 1 << 20
-
-
-class ContextError(UsageError):
-    """A path of the recipe's folder can't be used."""
-
-
-class Found(Record):
-    """A file, link or folder as it will be in a tree. `path` is where it lies; `children` only for folders.
-
-    `read` is the (device, inode, size, mtime, ctime) when its digest was taken.
-    """
-
-    entry: Entry
-    path: str
-    children: tuple[Found, ...] = ()
 
 
 class Context:
@@ -73,7 +43,7 @@ class Context:
         """What statements read, by its path, with its mode."""
 
     def select(self, source: str, exclude: Matcher | None, epoch: int, *, keep: bool = True) -> tuple[Found, ...]:
-        """What `source` means: one path, or all that its wildcards match, sorted.
+        """Return what `source` means: one path, or all that its wildcards match, sorted.
 
         Times become the epoch and group and other lose the right to write, so that two clones give one digest
         whatever the umask. Without `keep` it is not among what is kept beside the image. Raises ContextError.
@@ -82,7 +52,7 @@ class Context:
             try:
                 found = tuple(self._select(source, exclude, epoch))
                 if keep:
-                    self.taken |= {f"{one.path}\0{source}": one for one in found}
+                    self.taken |= {f"{item.path}\0{source}": item for item in found}
                 return found
             except ContentChanged:
                 if attempt == ATTEMPTS:
@@ -93,17 +63,17 @@ class Context:
     def _select(self, source: str, exclude: Matcher | None, epoch: int) -> Iterator[Found]:
         for path in self._expand(source):
             name = os.fsencode(os.path.basename(path))
-            scan = _Scan(exclude, self._ignore, self.folder, self._hidden, self._stats, epoch * 1_000_000_000)
-            one = scan.take(path, name, self._shown(path))
-            if one is None:
+            scan = Scan(exclude, self._ignore, self.folder, self._hidden, self._stats, epoch * 1_000_000_000)
+            found = scan.take(path, name, self._shown(path))
+            if found is None:
                 raise ContextError(
                     f"copy: '{source}' is left out by {os.path.join(self.shown, IGNORE_FILE)} or by exclude=",
                     "change the pattern, or drop the path from the statement",
                 )
-            yield one
+            yield found
 
     def read(self, source: str, what: str) -> tuple[bytes, int]:
-        """The bytes of one file and its mode. Raises ContextError."""
+        """Return the bytes of one file and its mode. Raises ContextError."""
         path = self._inside(source)
         try:
             descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -111,10 +81,10 @@ class Context:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
-                content, mode = file.read(MOST_TEXT + 1), stat.S_IMODE(status.st_mode)
-                if len(content) > MOST_TEXT:
+                content, mode = file.read(MAX_TEXT + 1), stat.S_IMODE(status.st_mode)
+                if len(content) > MAX_TEXT:
                     raise ContextError(
-                        f"{what}: {self._shown(path)} is larger than {MOST_TEXT >> 20} MiB", "name a smaller file"
+                        f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
                     )
                 self.texts[path] = content, mode
                 return content, mode
@@ -124,7 +94,7 @@ class Context:
             ) from error
 
     def real_path(self, source: str) -> str:
-        """The absolute path of an existing file or folder, for a mount. Raises ContextError."""
+        """Return the absolute path of an existing file or folder, for a mount. Raises ContextError."""
         path = self._inside(source)
         if not os.path.exists(path):
             raise self._missing(source)
@@ -151,6 +121,8 @@ class Context:
             return [path]
         if not any(mark in source for mark in "*?["):
             raise self._missing(source)
+        import fnmatch  # only where there is a pattern
+
         head, _, pattern = source.rstrip("/").rpartition("/")
         parents = self._expand(head) if head else [self.folder]
         matches = []
@@ -163,11 +135,9 @@ class Context:
         return sorted(matches)
 
     def _missing(self, source: str) -> ContextError:
-        from difflib import get_close_matches  # only on a mistake
-
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
-        near = get_close_matches(name, os.listdir(folder), 1) if os.path.isdir(folder) else []
-        hint = f"did you mean '{near[0]}'?" if near else f"paths are relative to {self.shown}"
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
         return ContextError(f"'{source}' is not in the folder of the recipe, {self.shown}", hint)
 
     def _shown(self, path: str) -> str:
@@ -182,7 +152,7 @@ class Context:
             raise ContextError(f"{shown}: {error}") from error
 
     def ignore_content(self) -> bytes | None:
-        """The bytes of the folder's file of patterns, None if it has none. Raises ContextError."""
+        """Return the bytes of the folder's file of patterns, None if it has none. Raises ContextError."""
         path = f"{self.folder}/{IGNORE_FILE}"
         if not os.path.lexists(path):
             return None
@@ -191,202 +161,43 @@ class Context:
         if real is None:
             raise ContextError(f"{shown} leads out of the folder of the recipe", "make it a file of that folder")
         try:
-            return read_plain(real, MOST_IGNORED)
+            return read_plain(real, MAX_IGNORED)
         except OSError as error:
             raise ContextError(f"{shown}: {error.strerror}", "make it a plain file, or remove it") from error
 
 
-class _Scan:
-    """Reads one source, a folder at a time."""
-
-    def __init__(
-        self,
-        exclude: Matcher | None,
-        ignore: Matcher | None,
-        folder: str,
-        hidden: frozenset[str],
-        stats: Stats,
-        mtime: int,
-    ) -> None:
-        self._exclude = exclude
-        self._ignore = ignore
-        self._folder = folder
-        self._hidden = hidden
-        self._stats = stats
-        self._mtime = mtime
-
-    def take(self, path: str, name: bytes, shown: str) -> Found | None:
-        """The file, link or folder at a real path; None if it is left out. Raises ContextError and ContentChanged."""
-        try:
-            return self._take(path, name, shown)
-        except OSError as error:
-            if error.errno in _SWAPPED:
-                raise ContentChanged(shown) from error
-            raise ContextError(f"{shown}: {error.strerror}") from error
-
-    def _take(self, path: str, name: bytes, shown: str) -> Found | None:
-        status = os.lstat(path)
-        outer = os.path.relpath(path, self._folder)
-        ignored = "" if outer == "." or outer.startswith("..") else outer
-        if ignored and self._ignore is not None and self._left_out(self._ignore, ignored, status):
-            return None
-        if stat.S_ISDIR(status.st_mode):
-            descriptor = open_real(path, os.O_RDONLY | os.O_DIRECTORY)
-            return self._folder_of(descriptor, path, name, shown, ignored, "", status, 0)
-        parent = open_real(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            rows = _Rows(self._stats, os.path.dirname(path))
-            found = self._item(parent, os.path.basename(path), path, name, shown, status, rows)
-            rows.save()
-            return found
-        finally:
-            os.close(parent)
-
-    def _folder_of(
-        self,
-        descriptor: int,
-        path: str,
-        name: bytes,
-        shown: str,
-        ignored: str,
-        excluded: str,
-        status: os.stat_result,
-        depth: int,
-    ) -> Found:
-        if depth > MAXIMUM_DEPTH:
-            raise ContextError(f"{shown}: folders nested deeper than {MAXIMUM_DEPTH} are not copied")
-        children = []
-        rows = _Rows(self._stats, path)
-        try:
-            with os.scandir(descriptor) as items:
-                listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
-            for child, child_status in listed:
-                inner_path = f"{path}/{child}"
-                inner_ignored = f"{ignored}/{child}" if ignored else child
-                inner_excluded = f"{excluded}/{child}" if excluded else child
-                if (
-                    (self._hidden and inner_path in self._hidden)
-                    or (self._ignore is not None and self._matches(self._ignore, inner_ignored, child_status))
-                    or (self._exclude is not None and self._matches(self._exclude, inner_excluded, child_status))
-                ):
-                    continue
-                child_name = os.fsencode(child)
-                inner_shown = f"{shown}/{child}"
-                if stat.S_ISDIR(child_status.st_mode):
-                    inner = os.open(
-                        child, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
-                    )
-                    children.append(
-                        self._folder_of(
-                            inner,
-                            inner_path,
-                            child_name,
-                            inner_shown,
-                            inner_ignored,
-                            inner_excluded,
-                            child_status,
-                            depth + 1,
-                        )
-                    )
-                else:
-                    children.append(
-                        self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)
-                    )
-        except OSError as error:
-            if error.errno in _SWAPPED:
-                raise ContentChanged(shown) from error
-            raise ContextError(f"{shown}: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        rows.save()
-        body = encode([child.entry for child in children])
-        entry = Entry(name, DIRECTORY, _mode(status), 0, 0, self._mtime, 0, digest_of(body))
-        return Found(entry, path, tuple(children))
-
-    def _item(
-        self,
-        parent: int,
-        child: str,
-        path: str,
-        name: bytes,
-        shown: str,
-        status: os.stat_result,
-        rows: _Rows,
-    ) -> Found:
-        if stat.S_ISREG(status.st_mode):
-            digest, size = rows.digest(child, status, parent)
-            return Found(Entry(name, FILE, _mode(status), 0, 0, self._mtime, size, digest), path)
-        if stat.S_ISLNK(status.st_mode):
-            target = os.fsencode(os.readlink(child, dir_fd=parent))
-            return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
-        raise ContextError(
-            f"{shown} is neither a file, a folder nor a link",
-            f"leave it out with exclude= or a line in {IGNORE_FILE}",
-        )
-
-    def _matches(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
-        return matcher.matches(os.fsencode(path), stat.S_ISDIR(status.st_mode))
-
-    def _left_out(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
-        """Whether the path or a folder above it is matched: what lies in an ignored folder is ignored."""
-        parts = path.split("/")
-        above = ("/".join(parts[:count]) for count in range(1, len(parts)))
-        return any(matcher.matches(os.fsencode(folder), True) for folder in above) or self._matches(
-            matcher, path, status
-        )
+def keep(store: Store, found: Found, owner: tuple[int, int], mode: int | None, files: RealFiles) -> Entry:
+    """Put a file or folder of the context into the store with this owner and, unless None, this mode for its files and
+    folders; return its entry. Raises ContentChanged where it is not what it was when it was found."""
+    entry = found.entry._replace(uid=owner[0], gid=owner[1])
+    if entry.kind == FILE:
+        if mode is not None:
+            entry = entry._replace(mode=mode)
+        return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
+    if entry.kind == LINK:
+        return entry
+    if mode is None and owner == (0, 0) and store.trees.has(entry.digest) and not store.lost.identities():
+        return entry
+    children = [keep(store, child, owner, mode, files) for child in found.children]
+    return with_mode(entry._replace(digest=store.trees.save(children)), mode)
 
 
-class _Rows:
-    """The remembered digests of one folder's files."""
-
-    def __init__(self, stats: Stats, folder: str) -> None:
-        self._stats = stats
-        self._folder = os.fsencode(folder)
-        self._known: dict[str, tuple[int, int, int, int, Digest]] = {}
-        stored = stats.get(self._folder)
-        if stored is not None:
-            try:
-                self._known = marshal.loads(stored)
-            except (ValueError, EOFError, TypeError):
-                self._known = {}
-        self._changed = False
-        self._now = time.time_ns()
-
-    def digest(self, name: str, status: os.stat_result, parent: int) -> tuple[Digest, int]:
-        """The digest and size of a file whose lstat gave `status`."""
-        known = self._known.get(name)
-        if known is not None and known[:4] == _mark(status):
-            return known[4], status.st_size
-        digest, read = hash_file(name, parent)
-        if self._now - max(read.st_mtime_ns, read.st_ctime_ns) > RACY_NANOSECONDS:
-            self._known[name] = (*_mark(read), digest)
-            self._changed = True
-        return digest, read.st_size
-
-    def save(self) -> None:
-        if self._changed:
-            self._stats.put(self._folder, marshal.dumps(self._known))
+def with_mode(entry: Entry, mode: int | None) -> Entry:
+    """Return a folder whose files get `mode`: it may be entered wherever `mode` gives the right to read."""
+    return entry if mode is None else entry._replace(mode=mode | (mode & 0o444) >> 2)
 
 
-def hash_file(name: str, parent: int) -> tuple[Digest, os.stat_result]:
-    """The digest of a file in the folder open as `parent`, and its status as it was read."""
-    # O_NONBLOCK: should the file have been swapped for a FIFO, opening it must not wait for a writer.
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+def _read(store: Store, entry: Entry, path: str, files: RealFiles) -> Entry:
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ContentChanged(name)
-        state = sha256()
-        while chunk := os.read(descriptor, _CHUNK):
-            state.update(chunk)
-        return state.hexdigest(), status
+        # O_NONBLOCK: should it have been swapped for a FIFO, opening it must not wait for a writer.
+        descriptor = files.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise ContentChanged(path) from error
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return store.objects.add(entry, descriptor)
+    except ContentChanged:
+        pass
     finally:
         os.close(descriptor)
-
-
-def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _mode(status: os.stat_result) -> int:
-    return stat.S_IMODE(status.st_mode) & 0o755
+    raise ContentChanged(path)

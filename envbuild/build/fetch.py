@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
-from envbuild.build.request import MOST_FETCHED
+from envbuild.build.request import MAX_FETCHED
 from envbuild.digest import sha256
 from envbuild.errors import WorkFailed
 from envbuild.store.fetched import fetched_object
@@ -45,12 +45,12 @@ class WrongDigest(WorkFailed):
 
 
 def content_of(store: Store, digest: Digest) -> str:
-    """The path of a fetched file in the store; the caller has seen to it that it is there."""
+    """Return the path of a fetched file in the store; the caller has seen to it that it is there."""
     return _pooled(store.objects, digest)
 
 
 def has_content(store: Store, digest: Digest) -> bool:
-    """Whether the file of this digest was fetched before."""
+    """Return whether the file of this digest was fetched before."""
     return os.path.exists(_pooled(store.objects, digest))
 
 
@@ -60,11 +60,10 @@ def fetch(
     expected: Digest | None,
     source: str,
     progress: Callable[[int, int], None],
-    most: int = MOST_FETCHED,
+    most: int = MAX_FETCHED,
 ) -> Digest:
-    """Fetches `url` into the store and returns its sha256. `source` is who said `expected`; `progress` is told
-    bytes so far and in all (0 where unknown). A broken connection is taken up again where it broke. It may have `most`
-    bytes.
+    """Fetch `url` into the store and return its sha256. `source` is who said `expected`; `progress` gets
+    the bytes so far and in all (0 where unknown). A broken connection is resumed. The file may have `most` bytes.
 
     Raises FetchFailed, TooLargeToFetch, WrongDigest and BadAddress.
     """

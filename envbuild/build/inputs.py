@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from envbuild.build.context import Context, Found
-from envbuild.build.declared_files import Contents, files_of
+from envbuild.build.context import Context
+from envbuild.build.context_scan import Found
+from envbuild.build.fetch import has_content
+from envbuild.build.graph import Graph, Stage
+from envbuild.build.progress import NotKnownYet, StageProgress
+from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
+from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, LINK, Entry, encode
+from envbuild.tree.entry import DIRECTORY, LINK, Digest, Entry, encode
 from envbuild.tree.lookup import lookup
 from envbuild.tree.patterns import compile_patterns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import Contents
 
 
 class Inputs(Record):
@@ -30,7 +39,7 @@ class Inputs(Record):
     entries: tuple[tuple[bytes, Entry], ...] = ()
     text: bytes = b""
     mode: int = 0o644
-    binds: tuple[tuple[str, str], ...] = ()
+    binds: Pairs = ()
     contents: Contents = ()
     packages: tuple[Package, ...] = ()
 
@@ -46,79 +55,93 @@ class NotInTree(UsageError):
 
 
 class Gatherer:
-    """Finds inputs for the steps of one recipe."""
+    """Finds what the steps of one build take from elsewhere."""
 
     def __init__(
         self,
         store: Store,
-        context: Callable[[str], Context],
-        tree_of: Callable[[Origin], str],
-        fetched: Callable[[FetchFile], str],
-        packages: Callable[[Step, Contents], tuple[Package, ...]],
+        graph: Graph,
+        sources: Sources,
+        ended: Callable[[int], StageProgress],
+        fetch: Callable[[str, Digest | None, str], Digest],
     ) -> None:
-        """`context` gives the folder that paths of a statement are relative to, `tree_of` the tree that an
-        origin means, `fetched` the sha256 of a URL's file (fetching it if nothing knows it), `packages` what a
-        statement about packages comes to (resolving it if nothing knows that)."""
+        """`ended` gives the stage of a number at its end, or raises NotKnownYet. `fetch` gives the sha256 of a URL's
+        file that the store lacks, if it is known and who says so; or raises NotKnownYet."""
         self._store = store
-        self._context = context
-        self._tree_of = tree_of
-        self._fetched = fetched
-        self._packages = packages
+        self._graph = graph
+        self._sources = sources
+        self._ended = ended
+        self._fetch = fetch
 
-    def gather(self, step: Step, epoch: int) -> Inputs:
-        """The inputs of `step`. Raises UsageError kinds for what is missing or may not be used."""
+    def gather(self, stage: Stage, step: Step, epoch: int) -> Inputs:
+        """Return the inputs of a step. Raises NotKnownYet, and UsageError kinds for what is missing or forbidden."""
         match step.action:
             case CopyIn(origin=None) as action:
-                return self._from_context(action, epoch)
-            case CopyIn(origin=Origin()) as action:
-                return self._from_tree(action)
+                return self._from_context(stage, action, epoch)
+            case CopyIn(origin=Origin() as origin) as action:
+                return self._from_tree(action, origin, self.tree_of(stage, origin))
             case Render() as action:
-                text, mode = self._context(action.folder).read(action.template, "render")
+                text, mode = self._context(stage, action.folder).read(action.template, "render")
                 return Inputs((sha256_of(text), f"{mode & 0o755:o}"), text=text, mode=mode & 0o755)
             case FetchFile() as action:
-                return Inputs((self._fetched(action),))
+                return Inputs((self._fetched(stage, action),))
             case Execute() as action:
-                return self._mounts(action, epoch)
-            case InstallPackages() as action:
-                return self._declared(step, action)
+                return self._mounts(stage, action, epoch)
             case _:
                 return Inputs()
 
-    def _from_context(self, action: CopyIn, epoch: int) -> Inputs:
+    def contents(self, stage: Stage, action: InstallPackages) -> Contents:
+        """Return the files of the recipe's folder that a statement about packages names."""
+        context = self._context(stage, action.folder)
+        return manager_of(action.manager).files_of(action, lambda path, option: context.read(path, option)[0])
+
+    def tree_of(self, stage: Stage, origin: Origin) -> Digest:
+        """Return the tree that `copy(from=)` of a stage means. Raises NotKnownYet and NoSuchImage."""
+        other = self._graph.origin(stage, origin)
+        if other is not None:
+            return self._ended(other.number).tree
+        return self._sources.image(self._graph.recipe_of(stage), origin.argument, origin.folder).tree
+
+    def _context(self, stage: Stage, folder: str) -> Context:
+        return self._sources.context(self._graph.recipe_of(stage), folder)
+
+    def _fetched(self, stage: Stage, action: FetchFile) -> Digest:
+        recipe = self._graph.recipe_of(stage)
+        fetched = self._sources.fetched(recipe)
+        expected, source = action.sha256, "the recipe"
+        if expected is None:
+            expected, source = self._sources.pinned_file(recipe, action.url), "the lock"
+        if expected is None:
+            expected = fetched.get(action.url)
+        if expected is None or not has_content(self._store, expected):
+            expected = self._fetch(action.url, expected, source)
+        fetched[action.url] = expected
+        return expected
+
+    def _from_context(self, stage: Stage, action: CopyIn, epoch: int) -> Inputs:
         exclude = compile_patterns(action.exclude) if action.exclude else None
-        context = self._context(action.folder)
+        context = self._context(stage, action.folder)
         found: list[Found] = []
         for source in action.sources:
             found += context.select(source, exclude, epoch)
-        return Inputs(tuple(_line(one.entry) for one in found), found=tuple(found))
+        return Inputs(tuple(_line(item.entry) for item in found), found=tuple(found))
 
-    def _from_tree(self, action: CopyIn) -> Inputs:
-        assert action.origin is not None
-        tree = self._tree_of(action.origin)
+    def _from_tree(self, action: CopyIn, origin: Origin, tree: Digest) -> Inputs:
         entries = []
         for source in action.sources:
             path = source.strip("/").encode()
             # The last part too: copying a link that was named means copying what it shows, as for the context.
             entry = lookup(self._store.trees, tree, path, follow=True)
             if entry is None:
-                raise NotInTree(source, action.origin.argument)
+                raise NotInTree(source, origin.argument)
             name = path.rpartition(b"/")[2]
             entries.append((path, entry._replace(name=name)))
         return Inputs(tuple(_line(entry) for _, entry in entries), entries=tuple(entries))
 
-    def _declared(self, step: Step, action: InstallPackages) -> Inputs:
-        contents = files_of(action, lambda path, option: self._context(action.folder).read(path, option)[0])
-        packages = self._packages(step, contents)
-        digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-        if action.manager == "npm":
-            # They are installed too, and say more than which packages there are.
-            digests += [sha256_of(content) for _, content in contents]
-        return Inputs(tuple(digests), contents=contents, packages=packages)
-
-    def _mounts(self, action: Execute, epoch: int) -> Inputs:
+    def _mounts(self, stage: Stage, action: Execute, epoch: int) -> Inputs:
         if not action.mounts:
             return Inputs()
-        context = self._context(action.folder)
+        context = self._context(stage, action.folder)
         digests, binds = [], []
         for source, target in action.mounts:
             (found,) = context.select(source, None, epoch)
@@ -127,7 +150,23 @@ class Gatherer:
         return Inputs(tuple(digests), binds=tuple(binds))
 
 
+def known_file(url: str, expected: Digest | None, source: str) -> Digest:
+    """Return the sha256 of a URL's file, as far as it is known without the network. Raises NotKnownYet."""
+    if expected is None:
+        raise NotKnownYet
+    return expected
+
+
+def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Inputs:
+    """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names."""
+    digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
+    if manager_of(action.manager).installs_files:
+        # They say more than which packages there are.
+        digests += [sha256_of(content) for _, content in contents]
+    return Inputs(tuple(digests), contents=contents, packages=packages)
+
+
 def _line(entry: Entry) -> str:
-    """One entry for a key. Of a folder's name nothing depends when its contents are copied, but much else may."""
+    """Return an entry for a key. Its name counts too: it decides where a copy lies, except for a folder's contents."""
     assert entry.kind in (DIRECTORY, LINK) or entry.digest or entry.target or entry.kind == "p"
     return sha256_of(encode([entry]))

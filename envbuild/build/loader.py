@@ -1,21 +1,19 @@
-"""Loads the recipe of a build and those that it needs, and lays out their stages."""
+"""Loads the recipe of a build and those that it needs, and lays out their stages as a graph."""
 
 from __future__ import annotations
 
 import os
 
-from envbuild.build.bases import Bases
-from envbuild.build.events import BuildStarted
-from envbuild.build.inputs import Gatherer
-from envbuild.build.project import MOST_LOCK, read_inside
+from envbuild.build.graph import Graph, PlannedRecipe, Stage, relative
 from envbuild.build.recipe_cache import load
-from envbuild.build.stage import StageRun
-from envbuild.build.state import RecipeRun, Session, relative
+from envbuild.build.recipe_files import MAX_LOCK, read_inside
+from envbuild.build.request import BuildRequest
 from envbuild.errors import UsageError
 from envbuild.language import model
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockOutOfDate
-from envbuild.plan.graph import stage_named, stages_needed
+from envbuild.lockfile.lock import BadLock, Lock, LockOutOfDate, path_of
+from envbuild.plan.graph import stage_number, stages_needed, stages_used
+from envbuild.record import Record
+from envbuild.store.store import Store
 
 STEP_STATEMENTS = (
     model.Apt,
@@ -33,109 +31,109 @@ STEP_STATEMENTS = (
 )
 
 
-class RecipeCircle(UsageError):
+RECIPE = "recipe:"
+
+
+class RecipeCycle(UsageError):
     """Recipes that are each other's bases."""
 
     def __init__(self, paths: list[str]) -> None:
         super().__init__(f"recipes that need each other: {' -> '.join(paths)}", "one of them has to start elsewhere")
 
 
+class _Loaded(Record):
+    """A recipe with its lock; `needed` are the numbers of the stages that are built."""
+
+    real_path: str
+    recipe: model.Recipe
+    lock_text: str | None
+    lock: Lock | None
+    needed: tuple[int, ...]
+
+
 class _Loader:
-    """Loads the recipes of one session, each once."""
+    """Loads the recipes of one build, each once."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, request: BuildRequest, store: Store, project: str) -> None:
+        self._request = request
+        self._store = store
+        self._project = project
+        self.loaded: dict[str, _Loaded] = {}
+        """By their real paths, each after those that it needs."""
 
-    def load_all(self) -> None:
-        """Loads the recipe that was asked for, and those that it needs, these first."""
-        top = self._load(self.session.request.path, [])
-        number = 1
-        for recipe in self.session.recipes:
-            for run in recipe.runs:
-                self.session.numbers[id(run)] = number
-                number += 1 + sum(isinstance(item, STEP_STATEMENTS) for item in run.stage.statements)
-        self.session.emit(BuildStarted(top.recipe.name, top.recipe.path, number - 1))
-
-    def _load(self, path: str, above: list[str]) -> RecipeRun:
+    def load(self, path: str, above: tuple[str, ...] = ()) -> None:
+        """Load a recipe, after those that it needs. `above` are the real paths of those that need it."""
         real = os.path.realpath(path)
         if real in above:
-            raise RecipeCircle([os.path.relpath(one) for one in [*above[above.index(real) :], real]])
-        if real in self.session.by_path:
-            return self.session.by_path[real]
-        top = not above
-        settings = self.session.request.settings if top else ()
-        recipe = load(path, settings, self.session.store, self.session.project)
-        lock_path = locks.path_of(recipe.path)
+            raise RecipeCycle([os.path.relpath(recipe) for recipe in (*above[above.index(real) :], real)])
+        if real in self.loaded:
+            return
+        recipe = load(path, () if above else self._request.settings, self._store, self._project)
+        lock_path = path_of(recipe.path)
         lock_text, lock = self._read_lock(lock_path)
-        if self.session.request.locked and lock is None:
+        if self._request.locked and lock is None:
             raise LockOutOfDate(lock_path, "there is no lock yet")
-        one = RecipeRun(recipe, lock_text, lock)
-        one.bases = Bases(
-            self.session.store,
-            self.session.request.epoch,
-            refresh=self.session.request.refresh,
-            locked=not self.session.request.record,
-            context=lambda folder: self.session.context(one, folder),
-            pinned_image=lambda reference: dict(lock.images).get(reference) if lock is not None else None,
-            fits=self.session.fits,
-        )
-        one.gatherer = Gatherer(
-            self.session.store,
-            lambda folder: self.session.context(one, folder),
-            lambda origin: self.session.tree_of(one, origin),
-            lambda action: self.session.fetched(one, action),
-            lambda step, contents: self.session.packages(one, step, contents),
-        )
-        target = stage_named(recipe, self.session.request.stage if top else None)
-        names = frozenset(stage.name for stage in recipe.stages if stage.name)
-        made: dict[int, StageRun] = {}
-        for number, stage in enumerate(recipe.stages, 1):
-            if stage not in stages_needed(recipe, target):
-                continue
-            needs = self._needs(stage, made, recipe, [*above, real])
-            name = stage.name or str(number)
-            run = StageRun(recipe.name, number, stage, None, needs, names)
-            run.locked = (
-                lock.stage(name, run.base_text) if lock is not None and not self.session.request.refresh else None
-            )
-            made[id(stage)] = run
-            self.session.owners[id(run)] = one
-        one.runs = tuple(made.values())
-        self.session.by_path[real] = one
-        self.session.recipes.append(one)
-        return one
-
-    def _needs(
-        self, stage: model.Stage, made: dict[int, StageRun], recipe: model.Recipe, above: list[str]
-    ) -> tuple[StageRun, ...]:
-        """The runs of what a stage starts from and copies from; the base first, if it is one of them."""
-        by_name = {one.name: made[id(one)] for one in recipe.stages if one.name and id(one) in made}
-        needs = []
-        if stage.base.kind == "stage":
-            needs.append(by_name[stage.base.argument])
-        elif stage.base.kind == "recipe":
-            needs.append(self._load(relative(stage.base.folder, stage.base.argument), above).target)
-        for statement in stage.statements:
-            if isinstance(statement, model.Copy) and statement.origin is not None:
-                if statement.origin in by_name:
-                    needs.append(by_name[statement.origin])
-                elif statement.origin.startswith("recipe:"):
-                    path = relative(statement.folder, statement.origin.removeprefix("recipe:"))
-                    needs.append(self._load(path, above).target)
-        return tuple(needs)
+        target = stage_number(recipe, None if above else self._request.stage)
+        needed = stages_needed(recipe, target)
+        for number in needed:
+            for other in _recipes_used(recipe.stages[number]):
+                self.load(other, (*above, real))
+        self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed)
 
     def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
         try:
-            text = read_inside(self.session.project, path, MOST_LOCK).decode()
+            text = read_inside(self._project, path, MAX_LOCK).decode()
         except FileNotFoundError:
             return None, None
         except (OSError, UnicodeDecodeError) as error:
-            raise locks.BadLock(path, getattr(error, "strerror", None) or str(error)) from error
-        from envbuild.lockfile.lock_memo import read_lock
+            raise BadLock(path, getattr(error, "strerror", None) or str(error)) from error
+        from envbuild.lockfile.lock_file import read_lock
 
-        return text, read_lock(text, path, self.session.store)
+        return text, read_lock(text, path, self._store)
 
 
-def load_all(session: Session) -> None:
-    """Loads the recipe that was asked for, and those that it needs, these first."""
-    _Loader(session).load_all()
+def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
+    """Load the recipe that a build is asked for and those that it needs, all of which lie in the real folder `project`.
+
+    Raises what is wrong with any of them: RecipeErrors, UnreadableFile, RecipeCycle, NoSuchStage, BadLock, and
+    LockOutOfDate where a lock has to be there.
+    """
+    loader = _Loader(request, store, project)
+    loader.load(request.path)
+    recipes: list[PlannedRecipe] = []
+    stages: list[Stage] = []
+    by_path: dict[str, int] = {}
+    event = 1
+    for loaded in loader.loaded.values():
+        recipe = loaded.recipe
+        names = frozenset(stage.name for stage in recipe.stages if stage.name)
+        first = len(stages)
+        for number in loaded.needed:
+            written = recipe.stages[number]
+            name = written.name or str(number + 1)
+            locked = None
+            if loaded.lock is not None and not request.refresh:
+                locked = loaded.lock.stage(name, model.base_text(written.base))
+            by_name = {stage.written.name: stage.number for stage in stages[first:] if stage.written.name}
+            siblings = [by_name[used] for used in stages_used(written) if used in by_name]
+            others = [recipes[by_path[os.path.realpath(path)]].target.number for path in _recipes_used(written)]
+            starts_elsewhere = isinstance(written.base, model.RecipeBase)
+            # What it starts from comes first.
+            needs = (*others, *siblings) if starts_elsewhere else (*siblings, *others)
+            stage = Stage(len(stages), len(recipes), recipe.name, name, written, names, needs, locked, event)
+            stages.append(stage)
+            event += 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in written.statements)
+        by_path[loaded.real_path] = len(recipes)
+        recipes.append(PlannedRecipe(len(recipes), recipe, loaded.lock_text, loaded.lock, tuple(stages[first:])))
+    return Graph(tuple(recipes), tuple(stages), by_path, event - 1)
+
+
+def _recipes_used(stage: model.Stage) -> list[str]:
+    """Return the paths of the recipes that a stage starts from or copies from, its base's first."""
+    paths = []
+    if isinstance(stage.base, model.RecipeBase):
+        paths.append(relative(stage.base.folder, stage.base.path))
+    for statement in stage.statements:
+        if isinstance(statement, model.Copy) and statement.origin is not None and statement.origin.startswith(RECIPE):
+            paths.append(relative(statement.folder, statement.origin.removeprefix(RECIPE)))
+    return paths

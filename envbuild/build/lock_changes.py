@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from envbuild.build.package_lock import manager_of, plain_name
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.package_lock import manager_name
+from envbuild.build.progress import Progress
 from envbuild.build.request import Move
-from envbuild.build.state import RecipeRun
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import LockedStep, Package
+from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
+from envbuild.text.suggestion import nearest
 
 
 class NotLocked(UsageError):
@@ -20,36 +23,34 @@ class NotLocked(UsageError):
         )
 
 
-def moves(one: RecipeRun) -> tuple[Move, ...]:
-    """What is different between a recipe's lock as it was and what its stages came to."""
-    found = []
-    stages = {stage.name: stage.steps for stage in one.lock.stages} if one.lock is not None else {}
-    for run in one.runs:
-        old = _named(stages.get(run.name, ()))
+def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
+    """Return what is different between a recipe's lock as it was and what its stages came to."""
+    moved = []
+    stages = {stage.name: stage.steps for stage in recipe.lock.stages} if recipe.lock is not None else {}
+    for stage in recipe.stages:
+        old = _by_name(stages.get(stage.name, ()))
         new: dict[tuple[str, str], Package] = {}
-        for number, answer in run.answers.items():
-            action = run.plan.steps[number].action
+        at = progress[stage]
+        for number, answer in at.answers.items():
+            action = at.plan.steps[number].action
             assert isinstance(action, InstallPackages)
             new.update({(action.manager, package.name): package for package in answer.packages})
         for key in sorted(old.keys() | new.keys()):
             before, after = old.get(key), new.get(key)
             if before is None or after is None or before.hash != after.hash:
                 versions = [package.version if package is not None else "" for package in (before, after)]
-                found.append(Move(run.recipe, run.name, *key, *versions))
-    return tuple(found)
+                moved.append(Move(stage.recipe_name, stage.name, *key, *versions))
+    return tuple(moved)
 
 
-def refuse_unknown(one: RecipeRun, names: tuple[str, ...], path: str) -> None:
-    """Raises NotLocked for names of packages that a recipe's lock doesn't have."""
-    stages = one.lock.stages if one.lock is not None else ()
-    known = {plain_name(p.name) for stage in stages for step in stage.steps for p in step.packages}
+def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
+    """Raise NotLocked for names of packages that a recipe's lock doesn't have."""
+    stages = recipe.lock.stages if recipe.lock is not None else ()
+    known = {plain_name(package.name) for stage in stages for step in stage.steps for package in step.packages}
     for name in names:
         if name not in known:
-            import difflib  # only for an error
-
-            near = difflib.get_close_matches(name, sorted(known), 1)
-            raise NotLocked(name, path, near[0] if near else "")
+            raise NotLocked(name, recipe.lock_path, nearest(name, known) or "")
 
 
-def _named(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(manager_of(step), package.name): package for step in steps if step.installs for package in step.packages}
+def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
+    return {(manager_name(step), package.name): package for step in steps if step.installs for package in step.packages}

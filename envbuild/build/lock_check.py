@@ -1,45 +1,44 @@
-"""Obeying the lock: with --locked another base, step or tree is refused, without it the user is told."""
+"""The check of a build against its lock: with --locked another base, step or tree is refused, else the user is told."""
 
 from __future__ import annotations
 
 from envbuild.build.events import Emit, Notice
-from envbuild.build.stage import StageRun, StepResult
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import LockOutOfDate
+from envbuild.build.graph import Stage
+from envbuild.build.progress import BaseTree, StepResult
+from envbuild.lockfile.lock import LockOutOfDate, first_line
 
 
-def check_base(run: StageRun, path: str, strict: bool, emit: Emit) -> None:
-    """Refuses a base that is not the one in the lock at `path` if `strict`; else tells when it differs."""
-    assert run.base is not None
-    if run.locked is None:
+def check_base(stage: Stage, base: BaseTree, path: str, strict: bool, emit: Emit) -> None:
+    """Refuse a base that is not the one in the lock at `path` if `strict`; else tell when it differs."""
+    locked = stage.locked
+    if locked is None:
         if strict:
-            raise LockOutOfDate(path, f"+ stage {run.name}: from {run.base_text}  (not in the lock)")
+            raise LockOutOfDate(path, f"+ stage {stage.name}: {_from(stage)}  (not in the lock)")
         return
-    if run.locked.digest == run.base.tree or (not run.locked.digest and not strict):
+    if locked.digest == base.tree or (not locked.digest and not strict):
         return
-    what = f"stage {run.name}: from {run.base_text}"
+    what = f"stage {stage.name}: {_from(stage)}"
     if strict:
-        raise LockOutOfDate(path, f"  {what}\n- {run.locked.digest}\n+ {run.base.tree}")
+        raise LockOutOfDate(path, f"  {what}\n- {locked.digest}\n+ {base.tree}")
     emit(
         Notice(
             "warning",
-            f"{what} is not what the lock has (lock {run.locked.digest[:12]}, now {run.base.tree[:12]})",
+            f"{what} is not what the lock has (lock {locked.digest[:12]}, now {base.tree[:12]})",
             "the lock is renewed; look at its diff before you commit it",
         )
     )
 
 
-def check_step(run: StageRun, result: StepResult, path: str, strict: bool, emit: Emit) -> None:
-    """Refuses a step whose key or tree is not the lock's if `strict`; else tells of another tree."""
-    if result.step.test or run.locked is None:
+def check_result(stage: Stage, result: StepResult, path: str, strict: bool, emit: Emit) -> None:
+    """Refuse a step whose key or tree is not the lock's if `strict`; else tell of another tree."""
+    if result.step.test or stage.locked is None:
         return
-    number = next(i for i, step in enumerate(run.plan.steps) if step is result.step)
-    text = locks.first_line(result.step.text)
-    if number >= len(run.locked.steps):
+    text = first_line(result.step.text)
+    if result.number >= len(stage.locked.steps):
         if strict:
             raise LockOutOfDate(path, f"+ {text}")
         return
-    locked = run.locked.steps[number]
+    locked = stage.locked.steps[result.number]
     if strict and locked.key != result.key:
         raise LockOutOfDate(path, f"- {locked.text}\n+ {text}" if locked.text != text else _changed(text))
     if locked.key == result.key and result.tree and locked.tree != result.tree:
@@ -52,6 +51,10 @@ def check_step(run: StageRun, result: StepResult, path: str, strict: bool, emit:
                 "the step is not reproducible: `envbuild build --check` shows which files differ",
             )
         )
+
+
+def _from(stage: Stage) -> str:
+    return f"from {stage.base_text}"
 
 
 def _changed(text: str) -> str:

@@ -1,31 +1,46 @@
-"""Whether a lock is what its recipe gives, found without running anything and without the images that it names.
+"""The state of a lock: whether it is what its recipe gives, found without running anything and without the images that
+it names.
 
-The recipe is gone along as a build would, with the lock for a cache: a step whose key is the lock's has the lock's
-tree.
+The walk is that of a build with the lock for a cache: a step whose key is the lock's has the lock's tree.
 """
 
 from __future__ import annotations
 
 import os
 
-from envbuild.build.cache_miss import Explainer, named_inputs
-from envbuild.build.context import ContextError
-from envbuild.build.files_read import files_read
-from envbuild.build.inputs import Gatherer, Inputs
-from envbuild.build.loader import load_all
+from envbuild.build.bases import Bases
+from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.context_scan import ContextError
+from envbuild.build.graph import Graph, PlannedRecipe, Stage
+from envbuild.build.inputs import Gatherer, known_file
+from envbuild.build.loader import load_graph
+from envbuild.build.package_lock import LockedAnswers
+from envbuild.build.progress import BaseTree, NotKnownYet, Progress, StageProgress, StepResult
+from envbuild.build.recipe_files import project_of
 from envbuild.build.request import BuildRequest
-from envbuild.build.stage import StageRun, StepResult
-from envbuild.build.state import NotYet, RecipeRun, Session
+from envbuild.build.sources import Sources
+from envbuild.build.walk import (
+    BaseFound,
+    BaseMissing,
+    InputsMissing,
+    Met,
+    PendingStep,
+    StageEnded,
+    StepFound,
+    StepMissing,
+    pending_step,
+    walk,
+)
 from envbuild.errors import EnvbuildError
+from envbuild.images.find import NoSuchImage
 from envbuild.images.lock_attestation import result_of
+from envbuild.language.model import Debian, Host
 from envbuild.lockfile.lock import Lock, LockOutOfDate, first_line
 from envbuild.plan import key_parts
 from envbuild.plan.image_config import image_digest
-from envbuild.plan.key import key_of
 from envbuild.plan.step import Origin, Step
-from envbuild.record import Record
+from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
-from envbuild.store.images import NoSuchImage
 from envbuild.store.store import Store
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
@@ -51,7 +66,7 @@ class LockState(Record):
 
 
 def state_of(path: str, store: Store, project: str) -> LockState:
-    """The state of a recipe's lock, also of one that can't be read."""
+    """Return the state of a recipe's lock, also of one that can't be read."""
     try:
         return lock_state(path, store, project=project)
     except EnvbuildError as error:
@@ -60,8 +75,8 @@ def state_of(path: str, store: Store, project: str) -> LockState:
 
 
 def reason_in_commit(store: Store, folder: str, commit: str, path: str) -> str:
-    """Why the lock of the recipe at `path` of the repository that `folder` lies in is not what the recipe gives, as the
-    commit has both; "" if it is."""
+    """Return why the lock of a recipe is not what the recipe gives, as a commit has both; "" if it is. `path` is the
+    recipe's in the repository that `folder` lies in."""
     from envbuild.git.checkout import checked_out  # git: only where a revision is named
     from envbuild.git.repository import Repository
 
@@ -70,165 +85,202 @@ def reason_in_commit(store: Store, folder: str, commit: str, path: str) -> str:
     return "" if state.state == CURRENT else "; ".join(state.reasons[:3]) or f"its lock is {state.state}"
 
 
-class _Unknown(Exception):
+class _NotInStore(Exception):
     """Something of the store is needed to tell."""
 
 
 def lock_state(path: str, store: Store, epoch: int | None = None, project: str = "") -> LockState:
-    """The state of the lock of the recipe at `path`; `project` is as a build's request has it.
+    """Return the state of the lock of the recipe at `path`; `project` is as a build's request has it.
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    request = BuildRequest(path=path, locked=True, epoch=epoch, project=project)
-    session = Session(request, store, lambda event: None, reason_in_commit)
-    name = os.path.basename(path).removesuffix(".env")
+    request = BuildRequest(path=path, locked=True, epoch=epoch)
     try:
-        load_all(session)
+        graph = load_graph(request, store, project or project_of(path))
     except LockOutOfDate:
+        name = os.path.basename(path).removesuffix(".env")
         return LockState(name, path, MISSING, ("there is no lock: envbuild build makes it",))
-    top = session.recipes[-1]
+    top = graph.top
     assert top.lock is not None
-    walk = _Walk(session)
+    comparison = _Comparison(request, store, graph)
     state, reasons = CURRENT, list[str]()
     try:
-        for one in session.recipes:
-            reasons += walk.recipe(one)
+        for recipe in graph.recipes:
+            reasons += comparison.recipe(recipe)
         if reasons:
             state = OUTDATED
-    except (_Unknown, NotYet, NoSuchImage, StoreDamaged) as error:
+    except (_NotInStore, NotKnownYet, NoSuchImage, StoreDamaged) as error:
         state = UNKNOWN
         needed = getattr(error, "message", "") or str(error) or "an image that it needs is not in the store"
         reasons = [f"{needed}; build it here to know"]
-    read = tuple(files_read(session, top))
-    proven = walk.proven and state == CURRENT
-    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(walk.changed), top.lock, read, proven)
+    read = tuple(comparison.sources.files_read(top))
+    proven = comparison.proven and state == CURRENT
+    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(comparison.changed), top.lock, read, proven)
 
 
-def _place(step: Step) -> str:
-    return f"{step.place.file}:{step.place.line}"
+class LockCache:
+    """The locks of a graph as a cache: a step whose key is the locked one has the locked tree."""
+
+    def __init__(self, bases: Bases) -> None:
+        self._bases = bases
+
+    def base(self, stage: Stage) -> BaseTree:
+        """Return the base of a stage: as it is now, if the store has it, else as the lock has it."""
+        try:
+            return self._bases.find(stage) or self._bases.as_locked(stage)
+        except ContextError:
+            return self._bases.as_locked(stage)  # an archive that is not kept with the recipe
+
+    def result(self, pending: PendingStep) -> StepResult | None:
+        """Return the result that the lock has for a step, whether it was made where owners are kept or not."""
+        locked = pending.stage.locked
+        if locked is None or pending.number >= len(locked.steps):
+            return None
+        step = locked.steps[pending.number]
+        if step.key not in (pending.key(owners_kept=True), pending.key(owners_kept=False)):
+            return None
+        return StepResult(pending.number, pending.step, step.key, step.tree, EMPTY_CONTENT, 0.0, True)
 
 
-class _Walk:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._explainer = Explainer(session.store)
+class _TreesInStore(Gatherer):
+    """Looks into trees of other stages only if the store has them: the lock names them without it."""
+
+    def tree_of(self, stage: Stage, origin: Origin) -> Digest:
+        tree = super().tree_of(stage, origin)
+        if not self._store.trees.has(tree):
+            raise _NotInStore(f"{origin.argument or origin.kind} is not in the store")
+        return tree
+
+
+class _Comparison:
+    """What the recipes of a graph give, compared with their locks."""
+
+    def __init__(self, request: BuildRequest, store: Store, graph: Graph) -> None:
+        self._store = store
+        self._graph = graph
+        self._explainer = Explainer(store)
+        self._progress = Progress(graph, tests=False)
+        self.sources = Sources(store, reason_in_commit, pinned=True)
+        self._bases = Bases(store, graph, self.sources, request)
+        self._cache = LockCache(self._bases)
+        self._answers = LockedAnswers(graph, renew=False, strict=True)
+        self._inputs = _TreesInStore(store, graph, self.sources, self._progress.ended, known_file)
         self.changed: list[str] = []
         self.proven = True
 
-    def recipe(self, one: RecipeRun) -> list[str]:
-        """What of this recipe differs from its lock."""
-        assert one.lock is not None
-        session = self._session
-        one.gatherer = Gatherer(
-            session.store,
-            lambda folder: session.context(one, folder),
-            lambda origin: self._tree_of(one, origin),
-            lambda action: session.fetched(one, action),
-            lambda step, contents: session.packages(one, step, contents),
-        )
-        reasons: list[str] = []
-        for run in one.runs:
+    def recipe(self, recipe: PlannedRecipe) -> list[str]:
+        """Return what of this recipe differs from its lock."""
+        lock = recipe.lock
+        assert lock is not None
+        for stage in recipe.stages:
             try:
-                reasons += self._stage(one, run)
+                reason = self._stage(stage)
             except LockOutOfDate as error:
-                reasons.append(error.message.partition("\n")[2].strip() or error.message)
-            if reasons:
-                return reasons
-            run.done.set()
-        names = {run.name for run in one.runs}
-        gone = [stage.name for stage in one.lock.stages if stage.name not in names]
-        reasons += [f"stage {name} is no longer in the recipe" for name in gone]
-        if tuple(sorted(one.recipe.parameters)) != one.lock.parameters:
+                reason = error.message.partition("\n")[2].strip() or error.message
+            if reason:
+                return [reason]
+        names = {stage.name for stage in recipe.stages}
+        gone = [stage.name for stage in lock.stages if stage.name not in names]
+        reasons = [f"stage {name} is no longer in the recipe" for name in gone]
+        target = self._progress[recipe.target]
+        if tuple(sorted(recipe.recipe.parameters)) != lock.parameters:
             reasons.append("the recipe's parameters changed")
-        elif one.target.tree != one.lock.tree and not reasons:
-            reasons.append(f"the lock's tree {one.lock.tree[:12]} is not what its own steps come to")
-        elif image_digest(one.target.tree, one.target.facts) != one.lock.image and not reasons:
+        elif target.tree != lock.tree and not reasons:
+            reasons.append(f"the lock's tree {lock.tree[:12]} is not what its own steps come to")
+        elif image_digest(target.tree, target.facts) != lock.image and not reasons:
             reasons.append("what the image says beside its files changed (env, user, start, expose ...)")
         return reasons
 
-    def _stage(self, one: RecipeRun, run: StageRun) -> list[str]:
-        session = self._session
-        locked = run.locked
-        if locked is None:
-            return [f"stage {run.name} from {run.base_text} is not in the lock"]
-        try:
-            base = one.bases.find(run) or one.bases.as_locked(run)
-        except ContextError:
-            base = one.bases.as_locked(run)  # an archive that is not kept with the recipe
-        if run.stage.base.kind in ("host", "debian") and not one.bases.is_here(run):
+    def _stage(self, stage: Stage) -> str:
+        """Return the first difference of a stage, "" for none."""
+        if stage.locked is None:
+            return f"stage {stage.name} from {stage.base_text} is not in the lock"
+        for met in walk((stage,), self._progress, self._cache, self._answers, self._inputs):
+            reason = self._reason(met)
+            if reason:
+                return reason
+        return ""
+
+    def _reason(self, met: Met) -> str:
+        match met:
+            case BaseFound(stage=stage, base=base):
+                return self._base(stage, base)
+            case StepFound(result=result):
+                return self._result(result)
+            case BaseMissing(stage=stage):
+                return f"its base {stage.base_text} is not what its own lock has"
+            case InputsMissing(step=step):
+                return f"{_place(step)}: '{first_line(step.text)}' asks for something that the lock does not have"
+            case StepMissing(pending=pending):
+                reason = self._difference(pending)
+                self._look_at_later(self._progress[pending.stage], pending.number + 1)
+                return reason
+            case StageEnded(stage=stage):
+                return self._end(stage)
+            case _:
+                return assert_never(met)
+
+    def _base(self, stage: Stage, base: BaseTree) -> str:
+        assert stage.locked is not None
+        if isinstance(stage.base, (Host, Debian)) and not self._bases.is_here(stage):
             self.proven = False
-        run.start_from(base, cached=True)
-        if run.stage.base.kind == "image":
-            one.images[run.stage.base.argument] = base.origin.rpartition(":")[2]
-        if base.tree != locked.digest:
-            return [f"its base {run.base_text} is another one ({locked.digest[:12]} in the lock, now {base.tree[:12]})"]
-        for number, step in enumerate(run.plan.steps):
-            try:
-                inputs = one.gatherer.gather(step, run.facts.epoch)
-            except NotYet:
-                return [f"{_place(step)}: '{first_line(step.text)}' asks for something that the lock does not have"]
-            key = locked.steps[number].key if number < len(locked.steps) else ""
-            if key not in self._keys(run, step, inputs):
-                reason = self._difference(run, step, number, inputs)
-                self._look_at_later(one, run, number + 1)
-                return [reason]
-            tree = locked.steps[number].tree
-            made = result_of(session.store, key)
-            if made is None:
-                self.proven = False
-            elif made != tree:
-                return [
-                    f"{_place(step)}: '{first_line(step.text)}' gave {made[:12]} here, and the lock has {tree[:12]}"
-                ]
-            result = StepResult(step, key, tree, EMPTY_CONTENT, 0.0, True)
-            run.finish_step(result)
-        if len(locked.steps) > len(run.plan.steps):
-            return [f"'{locked.steps[len(run.plan.steps)].text}' is no longer in the recipe"]
-        return []
+        if base.tree == stage.locked.digest:
+            return ""
+        here, now = stage.locked.digest[:12], base.tree[:12]
+        return f"its base {stage.base_text} is another one ({here} in the lock, now {now})"
 
-    def _keys(self, run: StageRun, step: Step, inputs: Inputs) -> tuple[str, str]:
-        """The step's key where owners are kept, and where not: the lock may come from either kind of machine."""
-        epoch = run.facts.epoch
-        kept = key_of(step, run.tree, inputs.digests, epoch, owners_kept=True)
-        return kept, key_of(step, run.tree, inputs.digests, epoch, owners_kept=False)
+    def _result(self, result: StepResult) -> str:
+        made = result_of(self._store, result.key)
+        if made is None:
+            self.proven = False
+        elif made != result.tree:
+            text = first_line(result.step.text)
+            return f"{_place(result.step)}: '{text}' gave {made[:12]} here, and the lock has {result.tree[:12]}"
+        return ""
 
-    def _difference(self, run: StageRun, step: Step, number: int, inputs: Inputs) -> str:
-        assert run.locked is not None
-        place = _place(step)
-        text = first_line(step.text)
-        locked = run.locked.steps[number].text if number < len(run.locked.steps) else None
-        if locked is None:
+    def _end(self, stage: Stage) -> str:
+        assert stage.locked is not None
+        steps = len(self._progress[stage].plan.steps)
+        return (
+            f"'{stage.locked.steps[steps].text}' is no longer in the recipe" if len(stage.locked.steps) > steps else ""
+        )
+
+    def _difference(self, pending: PendingStep) -> str:
+        locked = pending.stage.locked
+        assert locked is not None
+        place = _place(pending.step)
+        text = first_line(pending.step.text)
+        if pending.number >= len(locked.steps):
             return f"{place}: '{text}' is new"
-        if locked != text:
-            return f"{place}: '{text}' where the lock has '{locked}'"
-        why = self._why(run, step, inputs)
-        self.changed += [one for one in why if one not in self.changed]
+        before = locked.steps[pending.number].text
+        if before != text:
+            return f"{place}: '{text}' where the lock has '{before}'"
+        why = self._why(pending)
+        self.changed += [reason for reason in why if reason not in self.changed]
         return f"{place}: '{text}': {'; '.join(why) or 'its files, base or environment changed'}"
 
-    def _look_at_later(self, one: RecipeRun, run: StageRun, number: int) -> None:
-        """Files of the folder that changed for later statements, whatever their parent tree will be."""
-        for step in run.plan.steps[number:]:
+    def _look_at_later(self, at: StageProgress, number: int) -> None:
+        """Note files of the folder that changed for later statements, whatever their parent tree will be."""
+        for later in range(number, len(at.plan.steps)):
             try:
-                inputs = one.gatherer.gather(step, run.facts.epoch)
-            except (EnvbuildError, NotYet, _Unknown):
+                pending = pending_step(at, later, at.steps[later], self._answers, self._inputs)
+            except (EnvbuildError, NotKnownYet, _NotInStore):
                 continue
+            inputs = pending.inputs
             if inputs.found or inputs.text or inputs.contents:
-                self.changed += [text for text in self._why(run, step, inputs) if text not in self.changed]
+                self.changed += [reason for reason in self._why(pending) if reason not in self.changed]
 
-    def _why(self, run: StageRun, step: Step, inputs: Inputs) -> list[str]:
-        """What changed of a step's own, as far as the store remembers what it was made from."""
-        session = self._session
-        now = key_parts.parts_of(step, run.tree, named_inputs(step, inputs), run.facts.epoch)
-        source = session.source(run, step, now)
-        remembered = session.store.steps.nearest(step.text, source, frozenset())
+    def _why(self, pending: PendingStep) -> list[str]:
+        """Return what changed of a step's own, as far as the store remembers what it was made from."""
+        path = self._graph.recipe_of(pending.stage).path
+        now, source = parts_and_source(pending, path, owners_kept=True)
+        remembered = self._store.steps.nearest(pending.step.text, source, frozenset())
         before = key_parts.load(remembered) if remembered is not None else None
         if before is None:
             return []
         before = before.replace(parent=now.parent, owners_kept=now.owners_kept)
-        return list(self._explainer.reasons(before, now, inputs)) if before != now else []
+        return list(self._explainer.reasons(before, now, pending.inputs)) if before != now else []
 
-    def _tree_of(self, one: RecipeRun, origin: Origin) -> Digest:
-        tree = self._session.tree_of(one, origin)
-        if not self._session.store.trees.has(tree):
-            raise _Unknown(f"{origin.argument or origin.kind} is not in the store")
-        return tree
+
+def _place(step: Step) -> str:
+    return f"{step.place.file}:{step.place.line}"

@@ -5,85 +5,84 @@ from __future__ import annotations
 import os
 
 from envbuild.build.events import Notice
-from envbuild.build.stage import StageRun, StepResult
-from envbuild.build.state import RecipeRun, Session
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, LockOutOfDate, first_line
-from envbuild.lockfile.lock_memo import remember_lock
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.job import BuildJob
+from envbuild.build.progress import StageProgress, StepResult
+from envbuild.lockfile import lock_file
+from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, LockOutOfDate, difference, first_line
 from envbuild.plan.image_config import image_digest
 from envbuild.store import failpoints as points
 from envbuild.store.fetched import FETCHED, PACKAGE
-from envbuild.store.store import Store
 
 
-def lock_of(one: RecipeRun, store: Store) -> Lock:
-    """The lock of a recipe whose stages are done."""
-    target = one.target
+def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
+    """Return the lock of a recipe whose stages are done."""
+    target = job.progress[recipe.target]
     return Lock(
-        recipe=one.recipe.name,
+        recipe=recipe.recipe.name,
         image=image_digest(target.tree, target.facts),
         tree=target.tree,
-        size=store.size(target.tree)[1],
+        size=job.store.size(target.tree)[1],
         epoch=target.facts.epoch,
-        stages=tuple(_locked_stage(run) for run in one.runs),
-        parameters=tuple(sorted(one.recipe.parameters)),
-        fetched=tuple(sorted(one.fetched.items())),
-        images=tuple(sorted(one.images.items())),
+        stages=tuple(_locked_stage(job.progress[stage]) for stage in recipe.stages),
+        parameters=tuple(sorted(recipe.recipe.parameters)),
+        fetched=tuple(sorted(job.sources.fetched(recipe).items())),
+        images=tuple(sorted(job.sources.images(recipe).items())),
     )
 
 
-def _locked_stage(run: StageRun) -> LockedStage:
-    """What the lock says of one stage."""
-    assert run.base is not None
+def _locked_stage(at: StageProgress) -> LockedStage:
     return LockedStage(
-        name=run.name,
-        base=run.base_text,
-        digest=run.base.tree,
-        origin=run.base.origin,
-        epoch=run.facts.epoch,
-        steps=tuple(_locked_step(run, number, result) for number, result in enumerate(run.results)),
+        name=at.stage.name,
+        base=at.stage.base_text,
+        digest=at.base.tree,
+        origin=at.base.origin,
+        epoch=at.facts.epoch,
+        steps=tuple(_locked_step(at, result) for result in at.results),
     )
 
 
-def _locked_step(run: StageRun, number: int, result: StepResult) -> LockedStep:
-    answer = run.answers.get(number)
+def _locked_step(at: StageProgress, result: StepResult) -> LockedStep:
+    answer = at.answers.get(result.number)
     asks, packages = (answer.asks, answer.packages) if answer is not None else ("", ())
     return LockedStep(first_line(result.step.text), result.key, result.tree, asks, packages)
 
 
-def write_lock(session: Session, one: RecipeRun, lock: Lock) -> str:
-    """Writes the lock beside its recipe if its text changed, and registers it; returns `written` or `unchanged`.
+def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
+    """Write the lock beside its recipe if its text changed, and register it; return `written` or `unchanged`.
 
     Raises LockOutOfDate where it may not change.
     """
-    path, text = locks.path_of(one.recipe.path), locks.dump(lock)
-    hashes = {p.hash for run in one.runs for answer in run.answers.values() for p in answer.packages}
-    keys = [result.key for run in one.runs for result in (*run.results, *run.tests)]
-    trees = [tree for run in one.runs if run.base for tree in (run.base.tree, *(r.tree for r in run.results))]
+    store = job.store
+    path, text = recipe.lock_path, lock_file.dump(lock)
+    stages = [job.progress[stage] for stage in recipe.stages]
+    hashes = {package.hash for at in stages for answer in at.answers.values() for package in answer.packages}
+    keys = [result.key for at in stages for result in at.all_results]
+    trees = [tree for at in stages for tree in (at.base.tree, *(result.tree for result in at.results))]
     state = "unchanged"
-    if text != one.lock_text:
-        if session.request.locked:
-            raise LockOutOfDate(path, locks.difference(path, one.lock_text or "", text))
+    if text != recipe.lock_text:
+        if job.request.locked:
+            raise LockOutOfDate(path, difference(path, recipe.lock_text or "", text))
         points.at(points.LOCK)
-        locks.write(path, text)
-        remember_lock(text, lock, session.store)
+        lock_file.write(path, text)
+        lock_file.remember_lock(text, lock, store)
         state = "written"
-        if any(run.answers for run in one.runs):
-            _let_git_merge(session, path)
-    if state == "written" or not session.store.is_registered(os.path.abspath(path), keys):
+        if any(at.answers for at in stages):
+            _let_git_merge(job, path)
+    if state == "written" or not store.is_registered(os.path.abspath(path), keys):
         named = [
             *trees,
             *(f"{FETCHED}{digest}" for _, digest in lock.fetched),
-            *(f"{PACKAGE}{h}" for h in sorted(hashes)),
+            *(f"{PACKAGE}{digest}" for digest in sorted(hashes)),
         ]
-        session.store.register_lock(os.path.abspath(path), keys, named)
+        store.register_lock(os.path.abspath(path), keys, named)
     return state
 
 
-def _let_git_merge(session: Session, path: str) -> None:
+def _let_git_merge(job: BuildJob, path: str) -> None:
     from envbuild.git.install import let_git_merge  # only where a lock is written
 
     written = let_git_merge(path)
     if written:
         shown = os.path.relpath(written)
-        session.emit(Notice("note", f"{shown} tells git how to merge locks: commit it with the lock"))
+        job.reporter.emit(Notice("note", f"{shown} tells git how to merge locks: commit it with the lock"))

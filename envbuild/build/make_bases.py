@@ -7,10 +7,12 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.events import Notice, StepFinished, StepOutput, StepStarted
-from envbuild.build.stage import StageRun
-from envbuild.build.state import RecipeRun, Session
-from envbuild.build.step_failure import Stopped, tell_failure
+from envbuild.build.bases import is_made
+from envbuild.build.events import Notice, StepFinished, StepOutput
+from envbuild.build.graph import Stage
+from envbuild.build.job import BuildJob
+from envbuild.build.progress import BaseTree
+from envbuild.build.step_failure import Stopped, report_failure
 from envbuild.errors import EnvbuildError
 
 TYPE_CHECKING = False
@@ -18,96 +20,91 @@ if TYPE_CHECKING:
     from envbuild.tree.target import PreparedBase
 
 
-def tell_waiting(session: Session, text: str) -> None:
-    """Tells that another build does what this one needs."""
-    line = text.splitlines()[0]
-    session.emit(Notice("note", f"another build is running '{line}': waiting for its result"))
+class PreparedStage:
+    """The base that a stage makes, also for others that start from it. `held` keeps other builds from making it."""
 
-
-class Maker:
-    """The stage that makes a base which others may start from, too; `held` is what keeps other builds from it."""
-
-    def __init__(self, run: StageRun, held: ExitStack) -> None:
-        self.run = run
+    def __init__(self, stage: Stage, prepared: PreparedBase, seconds: float, held: ExitStack) -> None:
+        self.stage = stage
+        self.prepared = prepared
+        self.seconds = seconds
         self.held = held
         self.done = threading.Event()
+        self.base: BaseTree | None = None
+        """None until it is done, and after a failure."""
 
 
 class BaseMaker:
     """Makes the bases of one build. First the part that needs the user's own view of the machine, then, in the
     user namespace and the stages' threads, the trees."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.store = session.store
+    def __init__(self, job: BuildJob) -> None:
+        self.job = job
+        self.store = job.store
+        self.reporter = job.reporter
         self._keys: dict[int, str] = {}
-        self._prepared: dict[str, PreparedBase] = {}
-        self._makers: dict[str, Maker] = {}
+        """The keys of bases by the numbers of stages."""
+        self._prepared: dict[str, PreparedStage] = {}
 
-    def prepare(self, left: list[tuple[RecipeRun, StageRun]], work: str, stack: ExitStack) -> None:
-        """Begins to make the bases that are missing, each once, whichever builds and stages start from it."""
-        makers: dict[str, tuple[RecipeRun, StageRun]] = {}
-        for one, run in left:
-            if run.base is None and run.stage.base.kind not in ("stage", "recipe", "image"):
-                key = one.bases.key(run)
-                makers.setdefault(key, (one, run))
-                self._keys[id(run)] = key
+    def prepare(self, stages: list[Stage], work: str, stack: ExitStack) -> None:
+        """Begin to make the bases of these stages that are missing, each once, whichever builds start from it."""
+        makers: dict[str, Stage] = {}
+        for stage in stages:
+            if is_made(stage.base):
+                key = self.job.bases.key(stage)
+                makers.setdefault(key, stage)
+                self._keys[stage.number] = key
         # In one order for all builds: else two could wait for each other.
-        for key, (one, run) in sorted(makers.items(), key=lambda pair: pair[0]):
+        for key, stage in sorted(makers.items()):
             held = stack.enter_context(ExitStack())
-            line = self.session.base_statement(run)
-            held.enter_context(self.store.work.exclusive(f"base-{key}", partial(tell_waiting, self.session, line)))
+            waiting = partial(self.reporter.waiting, stage.base_statement)
+            held.enter_context(self.store.work.exclusive(f"base-{key}", waiting))
             # Another build may have made it while this one waited.
-            if one.bases.find(run) is None or self.store.lost.identities():
-                self._prepared[key] = self._prepare_one(one, run, work, stack)
-                self._makers[key] = Maker(run, held)
+            if self.job.bases.find(stage) is None or self.store.lost.identities():
+                self._prepared[key] = self._prepare(stage, work, stack, held)
             else:
                 held.close()
 
-    def _prepare_one(self, one: RecipeRun, run: StageRun, work: str, stack: ExitStack) -> PreparedBase:
-        number = self.session.numbers[id(run)]
-        place = run.stage.base.place
-        text = self.session.base_statement(run)
-        self.session.emit(StepStarted(number, run.recipe, run.name, text, place.file, place.line))
+    def _prepare(self, stage: Stage, work: str, stack: ExitStack, held: ExitStack) -> PreparedStage:
+        self.reporter.begin_base(stage)
         started = time.monotonic()
 
         def progress(line: str) -> None:
-            self.session.emit(StepOutput(number, line.rstrip("\n").encode() + b"\n"))
+            self.reporter.emit(StepOutput(stage.event, line.rstrip("\n").encode() + b"\n"))
 
         try:
-            prepared = one.bases.prepare(run, work, progress)
+            prepared = self.job.bases.prepare(stage, work, progress)
         except EnvbuildError as error:
-            tell_failure(self.session, number, run, text, place, error, started)
+            text, place = stage.base_statement, stage.base.place
+            report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)
             raise
         stack.callback(prepared.close)
-        run.base_seconds = time.monotonic() - started
-        return prepared
+        return PreparedStage(stage, prepared, time.monotonic() - started, held)
 
-    def finish(self, one: RecipeRun, run: StageRun) -> None:
-        """Gives a stage its base: writes it, or waits for the stage that does. Raises Stopped if that failed."""
-        session = self.session
-        key = self._keys.get(id(run), "")
-        maker = self._makers.get(key)
-        if maker is None or maker.run is not run:
-            if maker is not None:
-                maker.done.wait()
-            base = one.bases.find(run) or (maker.run.base if maker is not None else None)
+    def finish(self, stage: Stage) -> None:
+        """Give a stage its base: write it, or wait for the stage that does. Raises Stopped if that failed."""
+        made = self._prepared.get(self._keys.get(stage.number, ""))
+        if made is None or made.stage is not stage:
+            if made is not None:
+                made.done.wait()
+            base = self.job.bases.find(stage) or (made.base if made is not None else None)
             if base is None:
                 raise Stopped("")  # whoever makes it failed
-            session.use_base(one, run, base, cached=True)
+            self.job.progress.begin(stage, base)
+            self.job.check_base(stage, base)
+            self.reporter.base_cached(stage, base)
             return
-        prepared = self._prepared[key]
         started = time.monotonic()
         try:
             with self.store.database.transaction():
-                base = one.bases.finish(run, prepared)
-            seconds = run.base_seconds + time.monotonic() - started
-            session.count("ran")
+                made.base = base = self.job.bases.finish(stage, made.prepared)
+            seconds = made.seconds + time.monotonic() - started
+            self.reporter.count_run()
             files, size = self.store.size(base.tree)
-            session.emit(StepFinished(session.numbers[id(run)], base.tree, seconds, files, size))
-            for note in prepared.notes:
-                session.emit(Notice("note", note))
-            session.use_base(one, run, base, cached=False, seconds=seconds)
+            self.reporter.emit(StepFinished(stage.event, base.tree, seconds, files, size))
+            for note in made.prepared.notes:
+                self.reporter.emit(Notice("note", note))
+            self.job.progress.begin(stage, base)
+            self.job.check_base(stage, base)
         finally:
-            maker.done.set()
-            maker.held.close()
+            made.done.set()
+            made.held.close()

@@ -8,12 +8,12 @@ from envbuild.store.store import Store
 
 
 def find_image(store: Store, reference: str, folder: str = ".") -> Image:
-    """The image that `reference` names: by a name, a digest or a revision of git, as `look_up` says."""
+    """Return the image that `reference` names: by a name, a digest or a revision of git, as `look_up` says."""
     return look_up(store, reference, folder, fits)
 
 
 def fits(store: Store, folder: str, commit: str, path: str) -> str:
-    """Why a lock in a commit is not what its recipe gives, as `look_up` asks for it."""
+    """Return why a lock in a commit is not what its recipe gives, as `look_up` asks for it."""
     from envbuild.build.lock_status import reason_in_commit  # only where the recipe was written anew since
 
     return reason_in_commit(store, folder, commit, path)

@@ -6,19 +6,21 @@ import os
 import time
 
 from envbuild.build.events import BuildFinished, Notice
-from envbuild.build.files_read import files_read
-from envbuild.build.image_record import image_of
-from envbuild.build.kept_sources import sources_of
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
+from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
-from envbuild.build.state import RecipeRun, Session
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
-from envbuild.lockfile import lock as locks
+from envbuild.images.reference import LATEST, as_tag, split_name
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
-from envbuild.plan import image_config as plan_facts
-from envbuild.store.image_reference import LATEST, as_tag, split_name
+from envbuild.plan import image_config
+from envbuild.plan.step import InstallPackages
+from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,81 +31,130 @@ USED = "used"
 USE_NOTED_EVERY = 3600.0
 
 
-def publish_all(session: Session) -> BuildResult:
-    """Records the images, moves the tags, and writes the locks, the needed recipes' first."""
-    made = {locks.path_of(one.recipe.path): lock_of(one, session.store) for one in session.recipes}
-    results = [_publish(session, one, made) for one in session.recipes]
+def publish_all(job: BuildJob) -> BuildResult:
+    """Record the images, move the tags, and write the locks, the needed recipes' first."""
+    made = {recipe.lock_path: lock_of(job, recipe) for recipe in job.graph.recipes}
+    results = [_publish(job, recipe, made) for recipe in job.graph.recipes]
     return results[-1]
 
 
-def _publish(session: Session, one: RecipeRun, made: dict[str, Lock]) -> BuildResult:
-    top = one is session.recipes[-1]
-    recipe, target = one.recipe, one.target
-    lock_path = locks.path_of(recipe.path)
-    image = made[lock_path].image
-    known = session.store.images.get(image)
-    ran = any(not result.cached for run in one.runs for result in (*run.results, *run.tests))
-    if known is None or ran or (known.tree, known.facts) != (target.tree, plan_facts.dump(target.facts)):
-        sources = sources_of(session, one, {path: locks.dump(lock) for path, lock in made.items()})
-        session.store.images.put(image_of(recipe, one.runs, target, sources))
-    tags = _move_tags(session, one, image)
-    _note_use(session, one)
-    session.store.images.succeed(recipe.name)
+def image_of(job: BuildJob, recipe: PlannedRecipe, sources: dict[str, Any] | None = None) -> Image:
+    """Return the image that a recipe came to, with the detail of its build (docs/commands.md, `show`) and what it was
+    built from (source_tree.py)."""
+    target = job.progress[recipe.target]
+    digest = image_config.image_digest(target.tree, target.facts)
+    stages = []
+    for at in map(job.progress.__getitem__, recipe.stages):
+        stages.append(
+            {
+                "stage": at.stage.name,
+                "base": at.stage.base_text,
+                "origin": at.base.origin,
+                "tree": at.base.tree,
+                "steps": [_step_detail(result, at.answers.get(result.number)) for result in at.all_results],
+            }
+        )
+    detail = {
+        "recipe": recipe.recipe.name,
+        "path": recipe.path,
+        "parameters": dict(recipe.recipe.parameters),
+        "stages": stages,
+        **({"sources": sources} if sources else {}),
+    }
+    text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
+    return Image(digest, target.tree, image_config.dump(target.facts), text, time.time())
+
+
+def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]:
+    step = result.step
+    detail: dict[str, object] = {
+        "text": step.text,
+        "file": step.place.file,
+        "line": step.place.line,
+        "kind": "test" if step.test else type(step.action).__name__,
+        "key": result.key,
+        "tree": result.tree,
+        "output": result.output,
+        "seconds": round(result.seconds, 3),
+        "owners_kept": result.owners_kept,
+    }
+    if answer is not None:
+        action = step.action
+        assert isinstance(action, InstallPackages)
+        detail["packages"] = [
+            [action.manager, package.name, package.version, package.hash] for package in answer.packages
+        ]
+    return detail
+
+
+def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> BuildResult:
+    store, reporter, target = job.store, job.reporter, job.progress[recipe.target]
+    top = recipe is job.graph.top
+    image = made[recipe.lock_path].image
+    known = store.images.get(image)
+    ran = any(not result.cached for stage in recipe.stages for result in job.progress[stage].all_results)
+    if known is None or ran or (known.tree, known.facts) != (target.tree, image_config.dump(target.facts)):
+        from envbuild.build.source_tree import sources_of  # only where an image is put on record
+
+        sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
+        store.images.put(image_of(job, recipe, sources))
+    tags = _move_tags(job, recipe, image)
+    _note_use(job, recipe)
+    store.images.succeed(recipe.recipe.name)
     state = "none"
-    if not (top and (session.request.stage is not None or session.request.settings)):
-        state = write_lock(session, one, made[lock_path])
+    if not (top and (job.request.stage is not None or job.request.settings)):
+        state = write_lock(job, recipe, made[recipe.lock_path])
     if top:
-        session.emit(
+        reporter.emit(
             BuildFinished(
-                recipe.name,
+                recipe.recipe.name,
                 image,
                 tags,
                 target.tree,
-                time.monotonic() - session.started,
-                session.counts["ran"],
-                session.counts["cached"],
-                lock_path,
+                time.monotonic() - reporter.started,
+                reporter.ran,
+                reporter.cached,
+                recipe.lock_path,
                 state,
             )
         )
-    return BuildResult(image, target.tree, tags, session.counts["ran"], session.counts["cached"])
+    return BuildResult(image, target.tree, tags, reporter.ran, reporter.cached)
 
 
-def _provenance(session: Session, one: RecipeRun) -> dict[str, Any]:
-    """Where in git's history the recipe stands; tells of files that only git's filters could say that of."""
-    found = provenance(
-        one.recipe.path, files_read(session, one), [context.folder for context in session.contexts_of(one)]
-    )
+def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
+    """Return where in git's history the recipe stands; tell of files that only git's filters could say that of."""
+    folders = [context.folder for context in job.sources.contexts(recipe)]
+    found = provenance(recipe.path, job.sources.files_read(recipe), folders)
     if found.converted:
         paths = ", ".join(path for path, _ in found.converted[:3])
         more = f" and {len(found.converted) - 3} more" if len(found.converted) > 3 else ""
         text = f"{paths}{more} may be as committed: git's own conversions ({found.converted[0][1]}) are not run"
-        session.emit(Notice("note", text, "the build is on record as made from changed files"))
+        job.reporter.emit(Notice("note", text, "the build is on record as made from changed files"))
     return found.known
 
 
-def _note_use(session: Session, one: RecipeRun) -> None:
-    """Notes that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
-    store, now = session.store, time.time()
-    path = os.path.abspath(one.recipe.path)
+def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
+    """Note that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
+    store, now = job.store, time.time()
+    path = os.path.abspath(recipe.path)
     before = store.memo.get(USED, path)
     if store.database.read_only or (before is not None and float(before) > now - USE_NOTED_EVERY):
         return
-    store.steps.touch([result.key for run in one.runs for result in (*run.results, *run.tests)])
+    store.steps.touch([result.key for stage in recipe.stages for result in job.progress[stage].all_results])
     store.memo.put(USED, path, str(now).encode())
 
 
-def _move_tags(session: Session, one: RecipeRun, image: str) -> tuple[str, ...]:
-    """Has the recipe's tags name the image; returns them."""
-    request, tags = session.request, session.store.tags
-    top = one is session.recipes[-1]
+def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str) -> tuple[str, ...]:
+    """Have the recipe's tags name the image; return them."""
+    request, tags, reporter = job.request, job.store.tags, job.reporter
+    top = recipe is job.graph.top
     if top and request.tag is not None:
         names = [split_name(request.tag)]
     elif top and request.stage is not None:
         return ()
     else:
-        branch = branch_of(os.path.dirname(one.recipe.path))
-        names = [(one.recipe.name, tag) for tag in dict.fromkeys((LATEST, as_tag(branch or LATEST) or LATEST))]
+        branch = branch_of(os.path.dirname(recipe.path))
+        names = [(recipe.recipe.name, tag) for tag in dict.fromkeys((LATEST, as_tag(branch or LATEST) or LATEST))]
     moving = []
     for name, tag in names:
         was = tags.get(name, tag)
@@ -112,11 +163,11 @@ def _move_tags(session: Session, one: RecipeRun, image: str) -> tuple[str, ...]:
     if moving:
         known = {
             "user": request.user,
-            "recipe": one.recipe.path,
-            "seconds": round(time.monotonic() - session.started, 3),
-            "ran": session.counts["ran"],
-            "cached": session.counts["cached"],
-            **_provenance(session, one),
+            "recipe": recipe.path,
+            "seconds": round(time.monotonic() - reporter.started, 3),
+            "ran": reporter.ran,
+            "cached": reporter.cached,
+            **_provenance(job, recipe),
         }
         tags.move(moving, image, BUILD, known, immutable=request.immutable and top)
     return tuple(f"{name}:{tag}" for name, tag in names)

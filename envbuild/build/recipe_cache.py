@@ -11,17 +11,16 @@ import sys
 from functools import partial
 
 from envbuild import __version__
-from envbuild.build.project import UnreadableFile, read_recipe
+from envbuild.build.recipe_files import UnreadableFile, read_recipe
 from envbuild.digest import sha256_of
 from envbuild.language import model_cache
 from envbuild.language.model import Recipe
+from envbuild.record import Pairs
 from envbuild.store.store import Store
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
-    """The model of the recipe at `path`; it and what it includes have to lie in `folder` (project.py).
+    """Return the model of the recipe at `path`; it and what it includes have to lie in `folder` (recipe_files.py).
 
     Raises language.diagnostics.RecipeErrors with all that is wrong.
     """
@@ -46,7 +45,7 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
 
 
 def arch() -> str:
-    """This machine's architecture in Debian's words, which recipes see as ${arch}."""
+    """Return this machine's architecture in Debian's words, which recipes see as ${arch}."""
     machine = os.uname().machine
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}.get(machine, machine)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.record import Record
-from envbuild.store.step_logs import MOST
+from envbuild.record import Pairs, Record
+from envbuild.store.step_logs import MAX_OUTPUT
 
-Pairs = tuple[tuple[str, str], ...]
-MOST_FETCHED = 8 << 30
+MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
 
@@ -24,7 +23,7 @@ class BuildRequest(Record):
     `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
     prints. With `own_sources` package managers are asked with the user's own settings alone: those of the tree and of
     the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
-    folder that recipes may read recipes of (project.py); "" finds it from the recipe's path.
+    folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path.
     """
 
     path: str
@@ -48,9 +47,9 @@ class BuildRequest(Record):
     record: bool = True
     publish: bool = True
     epoch: int | None = None
-    fetch_limit: int = MOST_FETCHED
+    fetch_limit: int = MAX_FETCHED
     own_sources: bool = False
-    output_limit: int = MOST
+    output_limit: int = MAX_OUTPUT
     project: str = ""
 
 

@@ -12,11 +12,11 @@ from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.images.home import Homes
+from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
-from envbuild.packages.task import OUT, PACKAGES, Task
+from envbuild.packages.manager import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.spec import Bind, Outcome, Request, Secret
@@ -26,7 +26,7 @@ from envbuild.store.work_area import Workspace
 from envbuild.tree.entry import Digest
 from envbuild.tree.patterns import compile_patterns
 
-LEAST_READING = 10.0
+MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
 
 
@@ -91,7 +91,7 @@ class Executor:
         epoch: int,
         sink: Callable[[bytes], None],
     ) -> Execution:
-        """Runs the step's command on `parent`; `sink` gets what it prints, with secrets masked.
+        """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked.
 
         A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
         and what the sandbox raises when the command can't be started at all.
@@ -143,7 +143,7 @@ class Executor:
         epoch: int,
         sink: Callable[[bytes], None],
     ) -> Execution:
-        """Runs a package manager's task on `parent`, without network."""
+        """Run a package manager's task on `parent`, without network."""
 
         def request(space: Workspace, layers: tuple[str, ...]) -> Request:
             return Request(
@@ -166,9 +166,10 @@ class Executor:
         timeout: float,
         sink: Callable[[bytes], None],
     ) -> tuple[Outcome, bytes]:
-        """Runs a package manager's task on `parent` with the network and throws away what it does to the tree; how it
-        ended, after `timeout` seconds at the latest, and the end of its output. What it writes to `task.OUT` lies in
-        the folder `out` afterwards."""
+        """Run a package manager's task on `parent` with the network, and throw away what it does to the tree.
+
+        Return how it ended, after `timeout` seconds at the latest, and the end of its output. What it writes to
+        `task.OUT` lies in the folder `out` afterwards."""
         settings = self._network(parent)
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
@@ -226,7 +227,7 @@ class Executor:
             deadline = None
             if step.timeout is not None:
                 now = time.monotonic()
-                deadline = max(started + step.timeout, now + LEAST_READING)
+                deadline = max(started + step.timeout, now + MIN_READING_SECONDS)
             try:
                 shot = self._store.snapshot(
                     space, parent, epoch=epoch, discard=discard, made=outcome.made, deadline=deadline
@@ -268,7 +269,7 @@ class Executor:
 
 
 def _task_binds(task: Task, folder: str) -> list[Bind]:
-    """What a task mounts; its files are written into `folder`, which outlives the sandbox."""
+    """Return what a task mounts; its files are written into `folder`, which outlives the sandbox."""
     binds = []
     with Folder(folder) as held:
         for number, (target, content) in enumerate(task.files):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from envbuild.instances.records import Instances
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
@@ -34,7 +35,7 @@ class Worker:
 
     @classmethod
     def start(cls, store: Store) -> Worker:
-        """Enters the user namespace, starts the helper, and removes what dead builds left in the store.
+        """Enter the user namespace, start the helper, and remove what dead builds left in the store.
 
         Raises MachineLacks kinds where the kernel or its settings refuse.
         """
@@ -42,6 +43,7 @@ class Worker:
         store.owners_observable = ids.kind != "single"
         helper = Helper.start(ids, steps=True)
         store.tidy()
+        Instances.of(store.path).tidy()
         return cls(ids, helper)
 
     def __enter__(self) -> Self:
@@ -54,7 +56,7 @@ class Worker:
         self._helper.close()
 
     def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
-        """Runs one command without input; `sink` gets its output and errors as they come, from another thread where the
+        """Run one command without input; `sink` gets its output and errors as they come, from another thread where the
         command shares the machine's network.
 
         Returns when the command has ended and all its output is in the sink.
@@ -87,5 +89,5 @@ class Worker:
         return outcome
 
     def cancel(self) -> None:
-        """Ends all that runs now, for a build that is interrupted."""
+        """End all that runs now, for a build that is interrupted."""
         self._helper.cancel_all()

@@ -1,6 +1,6 @@
 """The second half of a build: makes the bases and runs the steps that the cache does not have.
 
-A thread for each stage that is left; as many commands at once as the build has jobs. When one stage fails the
+Each stage that is left has a thread; as many commands run in parallel as the build has jobs. When one stage fails the
 others end the step that they are at, which is kept, and start no other.
 """
 
@@ -12,22 +12,25 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.cache_miss import Explainer
+from envbuild.build.cache_miss import Explainer, parts_and_source
 from envbuild.build.check_differences import differences
 from envbuild.build.context import ATTEMPTS, WAIT
-from envbuild.build.declared_files import Contents
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
-from envbuild.build.inputs import Inputs
-from envbuild.build.make_bases import BaseMaker, tell_waiting
-from envbuild.build.package_lock import pins
+from envbuild.build.fetch import fetch
+from envbuild.build.graph import Stage
+from envbuild.build.inputs import Gatherer
+from envbuild.build.job import BuildJob
+from envbuild.build.make_bases import BaseMaker
+from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
-from envbuild.build.stage import StageRun, StepResult, cached_result
-from envbuild.build.state import NotYet, RecipeRun, Session
-from envbuild.build.step_failure import StepFailure, Stopped, step_failed, tell_failure
+from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
+from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
+from envbuild.language.model import RecipeBase, StageBase
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
@@ -40,17 +43,33 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases
+    from envbuild.packages.manager import Contents
 
 
-class MissingRunner:
+class StageThread:
+    """The thread of a stage. `ended` is set when it will do no more; `error` is what stopped it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+
+
+class Scheduler:
     """Runs what one build lacks."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.store = session.store
-        self._slots = threading.Semaphore(max(1, session.request.jobs))
+    def __init__(self, job: BuildJob) -> None:
+        self.job = job
+        self.store = job.store
+        self.progress = job.progress
+        self.reporter = job.reporter
+        self._cache = job.cache
+        self._slots = threading.Semaphore(max(1, job.request.jobs))
         self._stop = threading.Event()
-        self._bases = BaseMaker(session)
+        self._bases = BaseMaker(job)
+        self._threads: dict[int, StageThread] = {}
+        self._locked = LockedAnswers(job.graph, renew=bool(job.request.renew), strict=job.request.locked)
+        self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
         self._worker: Worker
         self._executor: Executor
@@ -60,15 +79,14 @@ class MissingRunner:
         self._explainer = Explainer(self.store)
 
     def run(self) -> None:
-        """Brings all stages of the build to their end. Raises the first failure."""
-        session = self.session
-        left = [(one, run) for one in session.recipes for run in one.runs if not run.done.is_set()]
+        """Bring all stages of the build to their end. Raises the first failure."""
+        request = self.job.request
+        left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
-            self._bases.prepare(left, space.path, stack)
+            self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store))
-            self._tell_single_id()
-            request = session.request
+            self._report_single_id()
             self._executor = Executor(
                 self.store,
                 self._worker,
@@ -76,23 +94,22 @@ class MissingRunner:
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
                 request.output_limit,
             )
-            session.waiting = True
-            session.resolve = self._resolve
+            self._threads = {stage.number: StageThread(stage) for stage in left}
             with self.store.work.removing_behind():
-                self._run_threads(left)
-        failures = [run.error for _, run in left if run.error is not None]
-        real = [error for error in failures if not isinstance(error, (Stopped, NotYet))]
+                self._run_threads()
+        failures = [thread.error for thread in self._threads.values() if thread.error is not None]
+        real = [error for error in failures if not isinstance(error, Stopped)]
         if real:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
 
-    def _tell_single_id(self) -> None:
+    def _report_single_id(self) -> None:
         ids = self._worker.ids
         if ids.kind == "single":
             # It may turn out only now, where newuidmap refuses the range.
-            self.session.owners_kept = False
-            self.session.emit(
+            self._cache = self._cache.without_owners()
+            self.reporter.emit(
                 Notice(
                     "note",
                     f"what steps write belongs to root of the image, whatever they ask for: {ids.reason}",
@@ -101,9 +118,10 @@ class MissingRunner:
                 )
             )
 
-    def _run_threads(self, left: list[tuple[RecipeRun, StageRun]]) -> None:
+    def _run_threads(self) -> None:
         threads = [
-            threading.Thread(target=self._stage, args=pair, name=f"stage {pair[1].name}", daemon=True) for pair in left
+            threading.Thread(target=self._run_stage, args=(thread,), name=f"stage {thread.stage.name}", daemon=True)
+            for thread in self._threads.values()
         ]
         try:
             for thread in threads:
@@ -119,190 +137,218 @@ class MissingRunner:
 
     # Stages
 
-    def _stage(self, one: RecipeRun, run: StageRun) -> None:
+    def _run_stage(self, thread: StageThread) -> None:
+        stage = thread.stage
         try:
-            if run.stage.base.kind in ("stage", "recipe"):
-                run.needs[0].done.wait()
-                if run.needs[0].error is not None:
-                    raise Stopped("")
-            if run.base is None:
-                self._bases.finish(one, run)
-            self._steps(one, run)
+            if isinstance(stage.base, (StageBase, RecipeBase)):
+                self._wait_for(stage.needs[0])
+            elif self.progress.get(stage) is None:
+                self._bases.finish(stage)
+            self._run_steps(stage)
         except BaseException as error:
-            run.error = error
+            thread.error = error
             self._stop.set()
         finally:
-            run.done.set()
+            thread.ended.set()
 
-    def _steps(self, one: RecipeRun, run: StageRun) -> None:
-        session = self.session
-        while True:
-            missing = run.advance(one.gatherer, session.on_cached, session.look_up, owners_kept=session.owners_kept)
-            if missing is None:
-                return
+    def _wait_for(self, number: int) -> StageProgress:
+        """Return the stage of this number when it has ended. Raises Stopped if it failed."""
+        thread = self._threads.get(number)
+        if thread is not None:
+            thread.ended.wait()
+            if thread.error is not None:
+                raise Stopped("")
+        return self.progress.ended(number)
+
+    def _run_steps(self, stage: Stage) -> None:
+        while (pending := self._next_missing(stage)) is not None:
             if self._stop.is_set():
                 raise Stopped("")
-            if session.request.dry_run and self._is_resolved(run):
+            at = self.progress[stage]
+            if self.job.request.dry_run and self._is_resolved(at):
                 return
-            step, key, inputs = missing
-            session.check_step(run, StepResult(step, key, "", "", 0.0, False))
-            with self._slots, self.store.work.exclusive(f"step-{key}", partial(tell_waiting, session, step.text)):
+            step, key = pending.step, self._key(pending)
+            self.job.check_result(stage, StepResult(pending.number, step, key, "", "", 0.0, False))
+            waiting = partial(self.reporter.waiting, step.text)
+            with self._slots, self.store.work.exclusive(f"step-{key}", waiting):
                 # Another build may have run the same step while this one waited for it.
-                record = session.look_up(step, key)
-                if record is not None:
-                    result = cached_result(step, key, record)
-                    run.finish_step(result)
-                    session.on_cached(run, result)
+                result = self._cache.result(pending)
+                if result is not None:
+                    at.take(result)
+                    self.job.take_cached(stage, result)
                     continue
-                result = self._step(run, step, key, inputs)
-            run.finish_step(result)
-            session.count("ran")
-            session.check_step(run, result)
+                result = self._run_step(at, pending, key)
+            at.take(result)
+            self.reporter.count_run()
+            self.job.check_result(stage, result)
 
-    def _is_resolved(self, run: StageRun) -> bool:
-        """Whether all that a stage installs is known, and nobody waits for its tree."""
-        needed = any(other is run for one in self.session.recipes for each in one.runs for other in each.needs)
-        steps = enumerate(run.plan.steps)
-        return not needed and all(n in run.answers for n, step in steps if isinstance(step.action, InstallPackages))
+    def _next_missing(self, stage: Stage) -> PendingStep | None:
+        """Take what the cache has of a stage; return the first step that it lacks, None at the end of the stage."""
+        for met in walk((stage,), self.progress, self._cache, self, self._inputs):
+            if isinstance(met, StepMissing):
+                return met.pending
+            assert not isinstance(met, (BaseMissing, InputsMissing)), "threads wait for what they need"
+            self.job.take(met)
+        return None
 
-    def _step(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> StepResult:
-        session = self.session
-        number = session.step_number(run, step)
+    def _key(self, pending: PendingStep) -> str:
+        return pending.key(owners_kept=self._cache.owners_kept)
+
+    def _is_resolved(self, at: StageProgress) -> bool:
+        """Return whether all that a stage installs is known, and no other stage needs its tree."""
+        if any(at.stage.number in stage.needs for stage in self.job.graph.stages):
+            return False
+        steps = enumerate(at.plan.steps)
+        return all(number in at.answers for number, step in steps if isinstance(step.action, InstallPackages))
+
+    def _run_step(self, at: StageProgress, pending: PendingStep, key: str) -> StepResult:
+        request, step = self.job.request, pending.step
         started = time.monotonic()
-        place = step.place
-        session.begin(run, step)
-        made_of = session.parts(run, step, inputs)
-        source = session.source(run, step, made_of)
-        if session.request.explain:
-            session.emit(StepExplained(number, self._reasons(run, step, key, source, made_of, inputs)))
+        event = self.reporter.begin_step(at.stage, pending.number, step)
+        parts, source = self._parts_and_source(pending)
+        if request.explain:
+            self.reporter.emit(StepExplained(event, self._reasons(at, pending, key, parts, source)))
         try:
             if isinstance(step.action, InstallPackages):
-                self._fetch(step.action, inputs, number)
+                self._fetch_packages(step.action, pending, event)
             if isinstance(step.action, (Execute, InstallPackages)):
-                done = self._execute(run, step, inputs, number)
+                done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
             else:
-                tree, key, inputs = self._perform(run, step, key, inputs)
-                source = session.source(run, step, session.parts(run, step, inputs))
-                files, size = amount(self.store.trees, run.tree, tree)
+                tree, pending = self._perform(at, pending)
+                key = self._key(pending)
+                _, source = self._parts_and_source(pending)
+                files, size = amount(self.store.trees, at.tree, tree)
                 output = EMPTY_CONTENT
         except (StepFailure, StoreDamaged):
-            raise  # told already; or the build begins again without what is damaged
+            raise  # reported already; or the build begins again without what is damaged
         except (EnvbuildError, OSError) as caught:
             if isinstance(caught, OSError) and caught.errno not in DISK_TROUBLE:
                 raise
             error = DiskTrouble(caught) if isinstance(caught, OSError) else caught
             if not self._stop.is_set():
-                tell_failure(session, number, run, step.text, place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
-        if session.request.record:
+        if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
-        session.emit(StepFinished(number, tree, seconds, files, size))
-        return StepResult(step, key, tree, output, seconds, False, owners_kept)
+        self.reporter.emit(StepFinished(event, tree, seconds, files, size))
+        return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
 
-    def _resolve(self, one: RecipeRun, run: StageRun, step: Step, contents: Contents) -> tuple[Package, ...]:
-        """Asks the package manager what a statement means, since the lock does not say."""
-        session = self.session
-        number = session.step_number(run, step)
+    def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
+        path = self.job.graph.recipe_of(pending.stage).path
+        return parts_and_source(pending, path, owners_kept=self._cache.owners_kept)
+
+    # Packages and files from the network
+
+    def find(self, stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer:
+        """Return the packages that step `number` of a stage asks for: as the lock says, else as its package manager
+        does."""
+        try:
+            return self._locked.find(stage, number, asks, contents)
+        except NotKnownYet:
+            return Answer(asks, self._resolve(stage, number, contents), from_lock=False)
+
+    def _resolve(self, at: StageProgress, number: int, contents: Contents) -> tuple[Package, ...]:
+        step = at.steps[number]
         action = step.action
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
-        session.begin(run, step)
-        renewed = frozenset(session.request.renew)
-        pinned = pins(run, action.manager, renewed)
-
-        def sink(data: bytes) -> None:
-            session.emit(StepOutput(number, data))
-
+        event = self.reporter.begin_step(at.stage, number, step)
+        renewed = frozenset(self.job.request.renew)
+        pinned = pins(at.stage, action.manager, renewed)
+        sink = self._sink(event)
         try:
             with self._slots:
-                found = self._phases.resolve(run, step, contents, pinned, renewed, sink)
+                packages = self._phases.resolve(at, step, contents, pinned, renewed, sink)
         except EnvbuildError as error:
             if not self._stop.is_set():
-                tell_failure(session, number, run, step.text, step.place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise
         seconds = time.monotonic() - started
-        sink(f"{action.manager} resolved {len(found)} packages in {seconds:.1f}s\n".encode())
-        return found
+        sink(f"{action.manager} resolved {len(packages)} packages in {seconds:.1f}s\n".encode())
+        return packages
+
+    def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
+        limit = self.job.request.fetch_limit
+        return fetch(self.store, url, expected, source, lambda done, total: None, limit)
+
+    def _sink(self, event: int) -> Callable[[bytes], None]:
+        return lambda data: self.reporter.emit(StepOutput(event, data))
 
     @property
     def _phases(self) -> Phases:
-        """Made only for statements about packages: its imports are more than a small build takes."""
+        """The package managers, loaded only where packages are declared: the imports take longer than a small build."""
         from envbuild.build.package_phases import Phases
 
         with self._making_phases:
             if self._made_phases is None:
-                from envbuild.build.package_sources import PackagesNetwork
+                from envbuild.packages.manager import ManagerSettings
 
-                request = self.session.request
-                network = PackagesNetwork(request.network, request.home, request.fetch_limit)
-                self._made_phases = Phases(self.store, self._executor, network, own_sources=request.own_sources)
+                request = self.job.request
+                machine = ManagerSettings(request.network, request.home, request.fetch_limit)
+                self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 
-    def _fetch(self, action: InstallPackages, inputs: Inputs, number: int) -> None:
+    def _fetch_packages(self, action: InstallPackages, pending: PendingStep, event: int) -> None:
         def progress(done: int, total: int) -> None:
             if self._stop.is_set():
                 raise Stopped("")
-            self.session.emit(StepProgress(number, done, total, "bytes"))
+            self.reporter.emit(StepProgress(event, done, total, "bytes"))
 
-        self._phases.fetch(action, inputs.contents, inputs.packages, progress)
+        self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
 
-    def _perform(self, run: StageRun, step: Step, key: str, inputs: Inputs) -> tuple[Digest, str, Inputs]:
-        """The tree that an action makes, and the key and inputs that it had: files that change while they are
-        copied are looked at again, and are other inputs then."""
+    # Steps
+
+    def _perform(self, at: StageProgress, pending: PendingStep) -> tuple[Digest, PendingStep]:
+        """Return the tree that an action makes, and the step with the inputs that it had: files that change while they
+        are copied are looked at again, and are other inputs then."""
+        step = pending.step
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._performer.perform(step, inputs, run.tree, run.facts.epoch), key, inputs
+                return self._performer.perform(step, pending.inputs, at.tree, pending.epoch), pending
             except ContentChanged as error:
                 if attempt == ATTEMPTS:
                     raise
-                self.session.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
+                self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)
-                key, inputs = run.key_and_inputs(
-                    step, self.session.owners[id(run)].gatherer, owners_kept=self.session.owners_kept
-                )
+                pending = pending_step(at, pending.number, step, self, self._inputs)
         raise AssertionError("the last attempt raises or returns")
 
     def _reasons(
-        self, run: StageRun, step: Step, key: str, source: Source, made_of: key_parts.Parts, inputs: Inputs
+        self, at: StageProgress, pending: PendingStep, key: str, parts: key_parts.Parts, source: Source
     ) -> tuple[str, ...]:
-        told = self.session.why_not_cached(step, key)
-        if told:
-            return (told,)
-        texts = [one.text for one in (*run.plan.steps, *run.plan.tests)]
-        before = self.store.steps.nearest(step.text, source, texts)
-        return self._explainer.reasons(key_parts.load(before) if before else None, made_of, inputs)
+        reason = self._cache.why_not_used(pending.step, key)
+        if reason:
+            return (reason,)
+        before = self.store.steps.nearest(pending.step.text, source, [step.text for step in at.steps])
+        return self._explainer.reasons(key_parts.load(before) if before else None, parts, pending.inputs)
 
-    def _execute(self, run: StageRun, step: Step, inputs: Inputs, number: int) -> Execution:
-        session = self.session
-
-        def sink(data: bytes) -> None:
-            session.emit(StepOutput(number, data))
+    def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
+        step, inputs = pending.step, pending.inputs
 
         def once(sink: Callable[[bytes], None]) -> Execution:
-            parent, near, epoch = run.tree, run.near, run.facts.epoch
             if isinstance(step.action, InstallPackages):
-                task = self._phases.installation(step.action, inputs.contents, inputs.packages)
-                return self._executor.install(step, task, parent, near, epoch, sink)
-            return self._executor.execute(step, inputs, parent, near, epoch, sink)
+                task = self._phases.install_task(step.action, inputs.contents, inputs.packages)
+                return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
+            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, sink)
 
-        done = once(sink)
+        done = once(self._sink(event))
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
             raise Stopped("")
         if done.outcome.status:
-            raise step_failed(session, run, step, done, number)
-        if session.request.check and not step.test:
+            raise step_failed(self.job, at, step, done, event)
+        if self.job.request.check and not step.test:
             again = once(lambda data: None)
             if again.outcome.status:
-                raise step_failed(session, run, step, again, number)
+                raise step_failed(self.job, at, step, again, event)
             if again.tree != done.tree:
                 self._differences += self._difference(step, done.tree, again.tree)
         return done
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
-        found = differences(self.store, first, second, ("the first run", "the second run"))
+        lines = differences(self.store, first, second, ("the first run", "the second run"))
         head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
-        return [head, *(f"    {line}" for line in found)]
+        return [head, *(f"    {line}" for line in lines)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 MASK = b"********"
-SHORTEST = 4
+MIN_LENGTH = 4
 """Values shorter than this many bytes are not masked: they would occur by chance."""
 
 
@@ -24,7 +24,7 @@ class Redactor:
         self._sink = sink
 
     def write(self, data: bytes) -> None:
-        """Takes some output; up to the length of the longest secret is held back until more comes."""
+        """Take some output; up to the length of the longest secret is held back until more comes."""
         if not self._secrets:
             self._sink(data)
             return
@@ -32,11 +32,11 @@ class Redactor:
         self._pass_on(len(self._held) - (self._longest - 1))
 
     def close(self) -> None:
-        """Passes on what was held back."""
+        """Pass on what was held back."""
         self._pass_on(len(self._held))
 
     def _pass_on(self, end: int) -> None:
-        """Passes on what lies before `end`: each occurrence that begins there is in what is held, as a whole."""
+        """Pass on what lies before `end`: each occurrence that begins there is in what is held, as a whole."""
         if end <= 0:
             return
         parts = []
@@ -55,7 +55,7 @@ class Redactor:
             self._sink(passed)
 
     def _occurrences(self) -> list[tuple[int, int]]:
-        """Where something is to be replaced, in order; what overlaps is one."""
+        """Return where something is to be replaced, in order; what overlaps is one."""
         found = [(0, self._covered)] if self._covered else []
         for secret in self._secrets:
             at = self._held.find(secret)
@@ -72,10 +72,10 @@ class Redactor:
 
 
 def _values(secret: bytes) -> list[bytes]:
-    """What is masked for a secret: itself, or if it has several lines, each of them. One with lines that are too short
-    for that is masked as a whole, too."""
+    """Return what is masked for a secret: itself, or each of its lines if it has several. A secret with lines that are
+    too short for that is masked as a whole, too."""
     lines = [line for line in map(bytes.strip, secret.splitlines()) if line]
-    values = [line for line in lines if len(line) >= SHORTEST]
+    values = [line for line in lines if len(line) >= MIN_LENGTH]
     if len(lines) < 2 or len(values) < len(lines):
         values.append(secret.strip())
-    return [value for value in values if len(value) >= SHORTEST]
+    return [value for value in values if len(value) >= MIN_LENGTH]

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-from envbuild.build.events import StepFailed
+from envbuild.build.events import Emit, StepFailed
+from envbuild.build.graph import Stage
+from envbuild.build.job import BuildJob
+from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
-from envbuild.build.stage import StageRun
-from envbuild.build.state import Session
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.language.model import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.record import Pairs
 from envbuild.store.images import Failure
+from envbuild.text import json
 
 
 class StepFailure(WorkFailed):
-    """A command of the recipe did not succeed. It was told as an event already."""
+    """A command of the recipe did not succeed. It was reported as an event already."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.told = True
+        self.reported = True
 
 
 class Stopped(EnvbuildError):
-    """A stage was given up because another one failed. Never leaves the engine."""
+    """A stage was given up because another one failed. Never leaves the build."""
 
 
-def step_failed(session: Session, run: StageRun, step: Step, done: Execution, number: int) -> StepFailure:
-    """Keeps where the step failed for `shell --failed`, tells of it, and returns the error to raise."""
+def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, event: int) -> StepFailure:
+    """Keep where the step failed for `shell --failed`, tell of it, and return the error to raise."""
+    recipe = at.stage.recipe_name
     outcome = done.outcome
     if outcome.timed_out:
         message = f"the command took longer than timeout={step.timeout:g}s and was ended"
@@ -40,12 +43,12 @@ def step_failed(session: Session, run: StageRun, step: Step, done: Execution, nu
     action = step.action
     if isinstance(action, InstallPackages):
         environment, user, workdir = action.environment, "", "/"
-        parameters: tuple[tuple[str, str], ...] = ()
+        parameters: Pairs = ()
     else:
         assert isinstance(action, Execute)
         environment, user, workdir = action.environment, action.user, action.workdir
         parameters = action.parameters
-    facts = run.facts.replace(environment=environment, user=user, workdir=workdir, start=None, health=None)
+    facts = at.facts.replace(environment=environment, user=user, workdir=workdir, start=None, health=None)
     detail = {
         "text": step.text,
         "file": step.place.file,
@@ -53,12 +56,12 @@ def step_failed(session: Session, run: StageRun, step: Step, done: Execution, nu
         "output": done.output,
         "parameters": dict(parameters),
     }
-    session.store.images.fail(Failure(run.recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
-    session.emit(
+    job.store.images.fail(Failure(recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
+    job.reporter.emit(
         StepFailed(
-            number,
-            run.recipe,
-            run.name,
+            event,
+            recipe,
+            at.stage.name,
             step.text,
             step.place.file,
             step.place.line,
@@ -66,22 +69,22 @@ def step_failed(session: Session, run: StageRun, step: Step, done: Execution, nu
             outcome.status,
             done.seconds,
             done.tail,
-            f"envbuild shell --failed {run.recipe}",
+            f"envbuild shell --failed {recipe}",
         )
     )
     return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
 
 
-def tell_failure(
-    session: Session, number: int, run: StageRun, text: str, place: Place, error: EnvbuildError, started: float
+def report_failure(
+    emit: Emit, event: int, stage: Stage, text: str, place: Place, error: EnvbuildError, started: float
 ) -> None:
-    """Tells that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
+    """Report that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
     hint = f"\nhint: {error.hint}" if error.hint else ""
-    session.emit(
+    emit(
         StepFailed(
-            number,
-            run.recipe,
-            run.name,
+            event,
+            stage.recipe_name,
+            stage.name,
             text,
             place.file,
             place.line,
@@ -92,4 +95,4 @@ def tell_failure(
             "",
         )
     )
-    error.told = True
+    error.reported = True

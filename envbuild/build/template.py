@@ -12,20 +12,20 @@ import subprocess
 import sys
 
 from envbuild.errors import UsageError
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Pairs = tuple[tuple[str, str], ...]
-MOST_BYTES = 4 << 20
+MAX_BYTES = 4 << 20
 """Of a template."""
-MOST_FILLED = 16 << 20
+MAX_FILLED = 16 << 20
 """Characters of what a template comes to."""
-MOST_MEMORY = 512 << 20
+MAX_MEMORY = 512 << 20
 """Bytes of addresses that the process may have, a sixth of which are the interpreter's."""
-MOST_SECONDS = 10
-"""Of computing, for what is one long call; the lines that a template runs through are counted (filling.py)."""
+MAX_SECONDS = 10
+"""Of computing, for what is one long call; the lines that a template runs through are counted (template_process.py)."""
 _WAIT = 120.0
 """Seconds to wait for it on a machine that is busy otherwise."""
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,20 +50,20 @@ class BadTemplate(UsageError):
 
 
 def render(source: bytes, path: str, variables: Pairs, environment: Pairs) -> bytes:
-    """The text of the template `source`, filled in. `path` is for messages. Raises BadTemplate."""
+    """Return the text of the template `source`, filled in. `path` is for messages. Raises BadTemplate."""
     try:
         text = source.decode()
     except UnicodeDecodeError as error:
         raise BadTemplate(path, None, f"not UTF-8 text (byte {error.start})") from error
-    if len(source) > MOST_BYTES:
-        raise BadTemplate(path, None, f"more than {MOST_BYTES:,} bytes")
+    if len(source) > MAX_BYTES:
+        raise BadTemplate(path, None, f"more than {MAX_BYTES:,} bytes")
     order = {
         "path": [_ROOT, *sys.path],
         "text": text,
         "variables": {**dict(variables), "env": dict(environment)},
-        "characters": MOST_FILLED,
-        "memory": MOST_MEMORY,
-        "seconds": MOST_SECONDS,
+        "characters": MAX_FILLED,
+        "memory": MAX_MEMORY,
+        "seconds": MAX_SECONDS,
     }
     answer = _filled(json.dumps(order).encode(), path)
     if "filled" not in answer:
@@ -96,6 +96,6 @@ def _filled(order: bytes, path: str) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        reason = f"it takes more than {MOST_SECONDS} seconds or {MOST_MEMORY:,} bytes of memory, or is nested too deep"
+        reason = f"it takes more than {MAX_SECONDS} seconds or {MAX_MEMORY:,} bytes of memory, or is nested too deep"
         raise BadTemplate(path, None, reason)
     return answer

@@ -18,11 +18,11 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
-MOST_LINES = 1_000_000
+MAX_LINES = 1_000_000
 """Lines that a template may run through, each pass of a loop anew."""
-MOST_BITS = 4_000
+MAX_BITS = 4_000
 """Of a whole number."""
-MOST_DEPTH = 20
+MAX_DEPTH = 20
 """Lists and maps within each other that are printed."""
 _LONGEST_REASON = 300
 _NAME = "<template>"
@@ -44,25 +44,25 @@ class _Environment(SandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
-            if abs(right) * max(1, left.bit_length()) > MOST_BITS:
+            if abs(right) * max(1, left.bit_length()) > MAX_BITS:
                 raise TooMuch("a number that is too large")
         elif operator == "*":
-            for one, other in ((left, right), (right, left)):
-                if isinstance(one, (str, bytes, list, tuple)) and isinstance(other, int):
-                    if len(one) * other > self._characters:
+            for value, factor in ((left, right), (right, left)):
+                if isinstance(value, (str, bytes, list, tuple)) and isinstance(factor, int):
+                    if len(value) * factor > self._characters:
                         raise TooMuch(f"a text or list of more than {self._characters:,} parts")
-                elif isinstance(one, int) and isinstance(other, int) and one.bit_length() > MOST_BITS:
+                elif isinstance(value, int) and isinstance(factor, int) and value.bit_length() > MAX_BITS:
                     raise TooMuch("a number that is too large")
         return super().call_binop(context, operator, left, right)
 
 
 def _plain_value(value: Any, depth: int = 0) -> Any:
-    """The value, if it is one that prints the same each time."""
+    """Return the value, if it is one that prints the same each time."""
     if isinstance(value, (str, int, float, bool, Undefined)) or value is None:
         return value
-    if isinstance(value, (list, tuple, dict)) and depth < MOST_DEPTH:
-        for one in [*value.keys(), *value.values()] if isinstance(value, dict) else value:
-            _plain_value(one, depth + 1)
+    if isinstance(value, (list, tuple, dict)) and depth < MAX_DEPTH:
+        for item in [*value.keys(), *value.values()] if isinstance(value, dict) else value:
+            _plain_value(item, depth + 1)
         return value
     raise TooMuch(f"a {type(value).__name__} can't be printed: name one of its parts, or use a filter such as list")
 
@@ -71,7 +71,7 @@ class _Counter:
     """Counts lines of the template as they are run (sys.settrace)."""
 
     def __init__(self) -> None:
-        self._left = MOST_LINES
+        self._left = MAX_LINES
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
         return self._line if frame.f_code.co_filename == _NAME else None
@@ -80,7 +80,7 @@ class _Counter:
         if event == "line":
             self._left -= 1
             if self._left < 0:
-                raise TooMuch(f"its loops run through more than {MOST_LINES:,} lines")
+                raise TooMuch(f"its loops run through more than {MAX_LINES:,} lines")
         return self._line
 
 
@@ -140,7 +140,7 @@ def _too_long(_number: int, _frame: FrameType | None) -> None:
 
 
 def _line_of(step: TracebackType | None) -> int | None:
-    """The template's line: jinja2 puts frames named <template> with true line numbers into the traceback."""
+    """Return the template's line: jinja2 puts frames named <template> with true line numbers into the traceback."""
     line = None
     while step is not None:
         if step.tb_frame.f_code.co_filename == _NAME:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from envbuild.build.context import keep, with_mode
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
-from envbuild.build.keep import keep, with_mode
 from envbuild.errors import WorkFailed
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles
@@ -32,7 +32,7 @@ from envbuild.tree.lookup import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 
 NANOSECONDS = 1_000_000_000
-MOST_COPIED = 2_000_000
+MAX_COPIED = 2_000_000
 """As many as an archive may have members."""
 
 
@@ -41,7 +41,7 @@ class TooMuchCopied(WorkFailed):
 
     def __init__(self, source: str) -> None:
         super().__init__(
-            f"{source} has more than {MOST_COPIED:,} files and folders", "copy a part of it, or fewer copies of copies"
+            f"{source} has more than {MAX_COPIED:,} files and folders", "copy a part of it, or fewer copies of copies"
         )
 
 
@@ -52,7 +52,7 @@ class Performer:
         self._store = store
 
     def perform(self, step: Step, inputs: Inputs, parent: Digest, epoch: int) -> Digest:
-        """The tree that the action makes of `parent`; what it adds has the time `epoch` (seconds).
+        """Return the tree that the action makes of `parent`; what it adds has the time `epoch` (seconds).
 
         Raises UsageError and WorkFailed kinds.
         """
@@ -124,13 +124,13 @@ class _Performance:
         return edits
 
     def _sources(self, action: CopyIn, inputs: Inputs) -> list[str]:
-        """The source that each of the found files was named by; with wildcards one source gives several."""
+        """Return the source that each of the found files was named by; with wildcards one source gives several."""
         if not inputs.found or len(inputs.found) == len(action.sources):
             return list(action.sources)
         return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
 
     def _placed(self, path: bytes, entry: Entry) -> Edit:
-        """An edit for the true place that `path` leads to. A directory that is there keeps its own attributes."""
+        """Return an edit for the true place that `path` leads to. A directory there keeps its own attributes."""
         real, rest = real_path(self._trees, self._parent, path, follow=entry.kind == DIRECTORY)
         place = b"/".join(filter(None, (real, rest)))
         if entry.kind == DIRECTORY:
@@ -142,7 +142,7 @@ class _Performance:
     def _adopt(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
     ) -> Entry:
-        """An entry of another tree as it will be in this one; times later than the epoch become the epoch."""
+        """Return an entry of another tree as it will be in this one; times later than the epoch become the epoch."""
         if entry.kind == DIRECTORY:
             self._check_amount(entry, source)
             if exclude is None and owner is None and mode is None and self._epoch_fits(entry):
@@ -151,20 +151,20 @@ class _Performance:
         return self._adopt_leaf(entry, owner, mode)
 
     def _check_amount(self, entry: Entry, source: str) -> None:
-        """Raises TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
+        """Raise TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
         take no room in the store, until somebody walks over them or mounts them."""
         amounts: dict[Digest, int] = {}
         pending = [entry.digest]
         while pending:
             digest = pending[-1]
-            inner = [one.digest for one in self._trees.load(digest) if one.kind == DIRECTORY and one.digest]
-            missing = [one for one in inner if one not in amounts]
+            inner = [child.digest for child in self._trees.load(digest) if child.kind == DIRECTORY and child.digest]
+            missing = [folder for folder in inner if folder not in amounts]
             if missing:
                 pending += missing
                 continue
             pending.pop()
-            amounts[digest] = len(self._trees.load(digest)) + sum(amounts[one] for one in inner)
-            if amounts[digest] > MOST_COPIED:
+            amounts[digest] = len(self._trees.load(digest)) + sum(amounts[folder] for folder in inner)
+            if amounts[digest] > MAX_COPIED:
                 raise TooMuchCopied(source)
 
     def _adopt_directory(
@@ -195,7 +195,7 @@ class _Performance:
         return entry._replace(uid=uid, gid=gid, mtime=min(entry.mtime, self._mtime))
 
     def _epoch_fits(self, entry: Entry) -> bool:
-        """Whether nothing in the subtree is later than the epoch, and the root's own entry is not in it."""
+        """Return whether nothing in the subtree is later than the epoch, and the root's own entry is not in it."""
         if entry.name in (b"", b".") or any(child.name == b"." for child in self._trees.load(entry.digest)):
             return False
         return all(inner.mtime <= self._mtime for _, inner in walk(self._trees, entry.digest))
@@ -274,14 +274,14 @@ class _Performance:
         return edits
 
     def _rewritten(self, path: bytes, text: str, mode: int) -> Edit:
-        """A file of the tree with other content: the rest of it stays as it is."""
+        """Return a file of the tree with other content: the rest of it stays as it is."""
         old = lookup(self._trees, self._parent, path)
         entry = Entry(b"", FILE, mode, 0, 0, 0) if old is None else old
         entry = entry._replace(digest="", size=0, mtime=self._mtime)
         return self._placed(path, self._store.objects.add(entry, text.encode("utf-8", "surrogateescape")))
 
     def databases(self) -> Databases:
-        """The account files of the parent tree."""
+        """Return the account files of the parent tree."""
         return read_databases(self._store, self._parent)
 
     # Discarding

@@ -11,7 +11,7 @@ from envbuild.tree.entry import Digest
 
 
 def unpack(store: Store, path: str, epoch: int, owner: tuple[int, int] | None) -> Digest:
-    """The tree of a tar or zip archive; its files belong to `owner`, or to root. Raises ArchiveError."""
+    """Return the tree of a tar or zip archive; its files belong to `owner`, or to root. Raises ArchiveError."""
     builder = store.builder()
     # An archive from elsewhere knows nothing of this image's users.
     belongs = owner or (0, 0)

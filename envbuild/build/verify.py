@@ -8,8 +8,8 @@ import tempfile
 from envbuild.build.build import build
 from envbuild.build.check_differences import differences
 from envbuild.build.events import Emit
-from envbuild.build.kept_sources import check_out
 from envbuild.build.request import BuildRequest
+from envbuild.build.source_tree import check_out
 from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -59,7 +59,7 @@ class NeedsSecrets(UsageError):
 
 
 def verify(store: Store, image: Image, reference: str, request: BuildRequest, emit: Emit) -> Verified:
-    """Runs every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
+    """Run every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
 
     Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
     Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.

@@ -1,17 +1,17 @@
-"""What the process was given: variables, standard streams, and the places that follow from them."""
+"""The environment of the process: variables, standard streams, and the paths that follow from them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-_MOST_DIGITS = 11
+_MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
@@ -27,7 +27,7 @@ class Environment:
         self.stderr = stderr
 
     def store_path(self) -> str:
-        """`$ENVBUILD_STORE`, or `envbuild` in the user's data folder (XDG base directory specification)."""
+        """Return `$ENVBUILD_STORE`, or `envbuild` in the user's data folder (XDG base directory specification)."""
         if chosen := self.variables.get("ENVBUILD_STORE"):
             return os.path.abspath(chosen)
         data = self.variables.get("XDG_DATA_HOME", "")
@@ -37,7 +37,7 @@ class Environment:
         return os.path.join(data, "envbuild")
 
     def home(self) -> str:
-        """The user's home folder."""
+        """Return the user's home folder."""
         if home := self.variables.get("HOME"):
             return home
         import pwd
@@ -45,7 +45,7 @@ class Environment:
         return pwd.getpwuid(os.getuid()).pw_dir
 
     def user(self) -> str:
-        """The user's name, for the record; the number where nobody has it."""
+        """Return the user's name, for the record; the number where nobody has it."""
         import pwd
 
         try:
@@ -54,52 +54,49 @@ class Environment:
             return str(os.getuid())
 
     def epoch(self) -> int | None:
-        """`$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises UsageError for other text."""
+        """Return `$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None
-        if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
-            raise UsageError(
-                f"SOURCE_DATE_EPOCH is '{text}', which is not a number of seconds since 1970",
-                "unset it, or give it a whole number: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-            )
+        if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+            kind, example = "number of seconds since 1970", "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"
+            raise BadOption("SOURCE_DATE_EPOCH", text, kind, example)
         return int(text)
 
     def sparse_limit(self) -> int:
-        """`$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may leave.
-        Raises UsageError for other text."""
-        from envbuild.linux.sparse_files import MOST_UNWRITTEN
+        """Return `$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may
+        leave. Raises BadOption for other text."""
+        from envbuild.linux.sparse_files import MAX_UNWRITTEN
 
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
-            return MOST_UNWRITTEN
-        from envbuild.ui.humanize import parse_size
+            return MAX_UNWRITTEN
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if found is None:
-            raise UsageError(
-                f"ENVBUILD_SPARSE_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_SPARSE_LIMIT=100GB"
-            )
+            raise BadOption("ENVBUILD_SPARSE_LIMIT", text, "size", "ENVBUILD_SPARSE_LIMIT=100GB")
         return found
 
     def fetch_limit(self) -> int:
-        """`$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most. Raises UsageError for other text."""
-        from envbuild.build.request import MOST_FETCHED
+        """Return `$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most.
+
+        Raises BadOption for other text.
+        """
+        from envbuild.build.request import MAX_FETCHED
 
         text = self.variables.get("ENVBUILD_FETCH_LIMIT", "")
         if not text:
-            return MOST_FETCHED
-        from envbuild.ui.humanize import parse_size
+            return MAX_FETCHED
+        from envbuild.text.sizes import parse_size
 
         found = parse_size(text)
         if not found:
-            raise UsageError(
-                f"ENVBUILD_FETCH_LIMIT is {text!r}, which is not a size", "as in: ENVBUILD_FETCH_LIMIT=20GB"
-            )
+            raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20GB")
         return found
 
     def network(self) -> tuple[tuple[str, str], ...]:
-        """What the user has set about proxies and package indexes, for commands with a network."""
+        """Return what the user has set about proxies and package indexes, for commands with a network."""
         return tuple(
             sorted(
                 (name, value)
@@ -108,9 +105,13 @@ class Environment:
             )
         )
 
+    def moves_cursor(self, stream: TextIO) -> bool:
+        """Tell whether a stream is a terminal on which a line can be drawn again."""
+        return stream.isatty() and self.variables.get("TERM") != "dumb"
+
     def colour(self, stream: TextIO) -> bool:
-        """Whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""
-        return stream.isatty() and not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
+        """Tell whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""
+        return self.moves_cursor(stream) and not self.variables.get("NO_COLOR")
 
     def warn(self, messages: Sequence[str], kind: str = "warning") -> None:
         """Write each message to the standard error, as a line of its own."""
@@ -123,7 +124,7 @@ class Environment:
         self.stderr.flush()
 
     def save_report(self, text: str) -> str:
-        """Keeps a traceback for a bug report and returns its path, or "" if nothing can be written."""
+        """Keep a traceback for a bug report and return its path, or "" if nothing can be written."""
         import tempfile
 
         try:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Entry
 from envbuild.tree.lookup import real_path, resolve
 
 
+@fields
 class NoSuchPath(UsageError):
-    """The image has nothing at this path."""
+    """The image has nothing at this path; `exists` is the part of it that is there."""
 
-    def __init__(self, reference: str, path: str, exists: bytes) -> None:
-        folder = "/" + exists.decode(errors="backslashreplace")
-        super().__init__(f"{reference} has no {path}", f"see what there is: envbuild ls {reference} {folder}")
+    reference: str
+    path: str
+    exists: bytes
+
+    def text(self) -> tuple[str, str]:
+        directory = "/" + self.exists.decode(errors="backslashreplace")
+        return f"{self.reference} has no {self.path}", f"see what is there: envbuild ls {self.reference} {directory}"
 
 
 def entry_at(store: Store, image: Image, reference: str, path: str, *, follow: bool) -> tuple[bytes, Entry]:
-    """The true path and the entry of `path` in an image. Raises NoSuchPath."""
+    """Return the true path and the entry of `path` in an image. Raises NoSuchPath."""
     encoded = os.fsencode(path)
     found = resolve(store.trees, image.tree, encoded, follow=follow)
     if found is None:

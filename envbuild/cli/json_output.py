@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def describe(store: Store, image: Image) -> dict[str, Any]:
-    """The documented form (docs/commands.md). Digests begin with `sha256:`; sizes in bytes, times in ISO 8601."""
+    """Return the documented form (docs/commands.md).
+
+    Digests begin with `sha256:`; sizes in bytes, times in ISO 8601.
+    """
     detail = image.known
     files, size = store.size(image.tree)
     steps = [
@@ -56,13 +59,13 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
 
 
 def add_format(parser: Any) -> None:
-    """The option `--format`, the same for each command that lists or shows."""
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+    """Add the option `--format`, the same for each command that lists or shows."""
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or JSON")
 
 
 def print_json(value: object, stream: Any) -> None:
-    """One JSON document, indented, names in a fixed order. Characters that can't be seen, which a terminal may act on
-    and a stream may not take, are escaped as JSON has it."""
+    """Write one JSON document, indented, names in a fixed order. Characters that can't be seen, which a terminal may
+    act on and a stream may not take, are escaped as JSON has it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not text.replace("\n", "").isprintable():
         text = "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)

@@ -7,57 +7,62 @@ what follows `--` is in `arguments.command`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 from envbuild import __version__
+from envbuild.cli import options
 from envbuild.cli.environment import Environment
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from types import ModuleType
+
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
-    "run": ("run", "run an image's start command, or another one, in an instance"),
+    "run": ("run", "run an image's start command, or another one, in a new instance"),
     "shell": ("shell", "open a shell in an image or an instance, or where the last build failed"),
-    "up": ("up", "start a group of services that a file describes"),
-    "down": ("down", "end a group of services and remove its instances"),
+    "up": ("up", "start a group of services that a compose file describes"),
+    "down": ("down", "stop a group of services and remove its instances"),
     "ps": ("ps", "list the instances"),
     "exec": ("exec", "run another command in a running instance"),
     "cp": ("cp", "copy files out of an instance, or into one"),
-    "stats": ("stats", "what running instances use: processors, memory, disk"),
-    "logs": ("logs", "what an instance printed"),
-    "stop": ("stop", "end instances"),
-    "start": ("start", "start instances again that are over"),
+    "stats": ("stats", "show what running instances use: processors, memory, disk"),
+    "logs": ("logs", "print the output of an instance"),
+    "stop": ("stop", "stop instances"),
+    "start": ("start", "start instances that have ended again"),
     "kill": ("kill", "send a signal to instances"),
-    "wait": ("wait", "wait until instances are over"),
-    "rm": ("rm", "remove instances that are over"),
+    "wait": ("wait", "wait until instances end"),
+    "rm": ("rm", "remove instances that have ended"),
     "clone": ("clone", "make a second instance with the same files"),
     "images": ("images", "list the images"),
-    "show": ("show", "an image's facts, steps and sizes"),
+    "show": ("show", "show an image's configuration, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),
     "cat": ("cat", "print a file of an image"),
     "packages": ("packages", "list an image's Debian, Python and Node packages"),
-    "sbom": ("sbom", "an image's bill of materials, as CycloneDX or SPDX"),
-    "output": ("output", "print the whole output of a build's steps"),
-    "status": ("status", "how the recipes of this folder stand: locks, images, tags"),
-    "log": ("log", "where a name has been: when, by which build, what changed"),
-    "rollback": ("rollback", "move a name back to what it was"),
-    "diff": ("diff", "what differs between two environments"),
-    "drift": ("drift", "what was changed by hand in the instances of an image"),
-    "commit": ("commit", "make an image of an instance, and write the recipe that gives the same"),
-    "why": ("why", "why a file of an image is as it is: statement, package, commit, since when"),
-    "verify": ("verify", "build an image again and say whether the same comes out"),
-    "git": ("git", "diffs, merges and checks of locks in git"),
-    "tag": ("tag", "give an image a name"),
-    "untag": ("untag", "take a name away"),
+    "sbom": ("sbom", "write an image's bill of materials, as CycloneDX or SPDX"),
+    "output": ("output", "print the whole output of the steps of a build"),
+    "status": ("status", "show whether the recipes of this directory are locked, built and tagged"),
+    "log": ("log", "show the history of a tag: when it moved, by which build, what changed"),
+    "rollback": ("rollback", "move a tag back to an earlier image"),
+    "diff": ("diff", "show what differs between two environments"),
+    "drift": ("drift", "show what was changed by hand in the instances of an image"),
+    "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
+    "why": ("why", "explain a file of an image: statement, package, commit, since when"),
+    "verify": ("verify", "rebuild an image and compare the result"),
+    "git": ("git", "diff, merge and check locks in git"),
+    "tag": ("tag", "give an image a tag"),
+    "untag": ("untag", "remove a tag"),
     "update": ("update", "renew what a recipe's lock pins, and build"),
-    "volume": ("volume", "list, make and remove the folders of data that instances share"),
+    "volume": ("volume", "list, create and remove named volumes"),
     "gc": ("gc", "remove what no tag, lock or instance needs"),
-    "fsck": ("fsck", "re-hash the store and say what is damaged"),
-    "du": ("du", "what the store takes on disk"),
-    "doctor": ("doctor", "what this machine can do, found out by trying"),
+    "fsck": ("fsck", "check the whole store for damage"),
+    "du": ("du", "show how much disk space the store uses"),
+    "doctor": ("doctor", "try what this machine can do, and say how to fix what it can't"),
 }
 
 EXIT_CODES = """\
@@ -72,7 +77,7 @@ exit codes:
 
 
 def run(words: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code. Never lets an exception out."""
+    """Run one command line and return its exit code. Never lets an exception out."""
     # Folders of a tree are gone through by functions that call themselves, as deep as a path can be long.
     sys.setrecursionlimit(20_000)
     environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
@@ -81,7 +86,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report(Interrupted(), environment)
     except EnvbuildError as error:
-        return _report(error, environment)
+        return error.exit_code if error.reported else _report(error, environment)
     except BrokenPipeError as error:
         if not _reader_went_away():
             return _report_bug(error, environment)
@@ -94,28 +99,19 @@ def run(words: Sequence[str]) -> int:
         return _report_bug(bug, environment)
 
 
-# argparse looks for translations of its own few words, of which there are none, and loads locale to do so: 1 ms.
-vars(argparse)["_"] = str
-
-
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
         module_name, _ = COMMANDS[words[0]]
         module = import_module(f"envbuild.cli.commands.{module_name}")
-        parser = argparse.ArgumentParser(
-            prog=f"envbuild {words[0]}",
-            description=module.DESCRIPTION,
-            epilog=module.EXAMPLES,
-            formatter_class=_help,
-        )
-        module.configure(parser)
         own, command = _split_command(words[1:])
         if command and not hasattr(module, "TAKES_COMMAND"):
             own, command = words[1:], []
-        try:
-            arguments = parser.parse_args(own)
-        except SystemExit as end:
-            return int(end.code or 0)
+        arguments = options.read(module.configure, own)
+        if arguments is None:
+            try:
+                arguments = _ask_argparse(f"envbuild {words[0]}", module, own)
+            except SystemExit as end:
+                return int(end.code or 0)
         arguments.command = tuple(command)
         return int(module.run(arguments, environment))
     if words and words[0] in ("--version", "-V"):
@@ -131,7 +127,10 @@ def _dispatch(words: list[str], environment: Environment) -> int:
 
 
 def _reader_went_away() -> bool:
-    """Whether nobody reads stdout or stderr any more. Any other broken pipe is a fault, not the end of the output."""
+    """Tell whether nobody reads stdout or stderr any more.
+
+    Any other broken pipe is a fault, not the end of the output.
+    """
     import select
 
     outputs = select.poll()
@@ -140,18 +139,33 @@ def _reader_went_away() -> bool:
     return any(event & select.POLLERR for _, event in outputs.poll(0))
 
 
-def _help(prog: str) -> argparse.HelpFormatter:
-    """Help as wide as the terminal. argparse asks for a formatter with every option that is added, and would import
-    shutil each time to learn that width."""
+def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
+    """Return what argparse makes of the words. Raises SystemExit after help, and after what is wrong."""
+    import argparse  # only for help, mistakes and the few commands that options.read leaves to it
+
+    # It looks for translations of its own few words, of which there are none, and loads locale to do so.
+    vars(argparse)["_"] = str
     try:
         width = os.get_terminal_size(1).columns
     except OSError:
         width = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
+
+    def help_formatter(prog: str) -> argparse.HelpFormatter:
+        """As wide as the terminal. One is asked for with every option, and would import shutil to learn that width."""
+        return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
+
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=module.DESCRIPTION,
+        epilog=module.EXAMPLES,
+        formatter_class=help_formatter,
+    )
+    module.configure(parser)
+    return parser.parse_args(words)
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the first `--`, and what after it: a command with options of its own."""
+    """Return what stands before the first `--`, and what after it: a command with options of its own."""
     if "--" not in words:
         return words, []
     at = words.index("--")
@@ -173,10 +187,9 @@ def _overview() -> str:
 
 
 def _nearest(word: str) -> str:
-    from difflib import get_close_matches  # only on a mistake
+    from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
-    near = get_close_matches(word, COMMANDS, 1)
-    return f"hint: did you mean '{near[0]}'?\n" if near else "hint: `envbuild --help` lists the commands\n"
+    return f"hint: {did_you_mean(word, COMMANDS, '`envbuild --help` lists the commands')}\n"
 
 
 def _report(error: EnvbuildError, environment: Environment) -> int:

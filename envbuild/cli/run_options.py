@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from socket import socket
 
 from envbuild.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `run` and `shell` share."""
-    parser.add_argument("--name", metavar="NAME", help="what the instance is called")
+    """Add the options that `run` and `shell` share."""
+    parser.add_argument("--name", metavar="NAME", help="name the instance")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
     parser.add_argument(
         "-v",
@@ -18,33 +21,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST:ENV[:ro]",
-        help="show a host path, or the named volume HOST, inside (may repeat)",
+        help="mount a path of this machine, or the named volume HOST (may repeat)",
     )
     parser.add_argument(
-        "--here", action="store_true", help="show the working folder inside, at the same path, as yours"
+        "--here", action="store_true", help="mount the current directory at the same path, and work in it"
     )
     parser.add_argument(
-        "--tmpfs", action="append", default=[], metavar="DIR[:SIZE]", help="an empty folder in memory (may repeat)"
+        "--tmpfs",
+        action="append",
+        default=[],
+        metavar="DIR[:SIZE]",
+        help="mount an empty directory in memory (may repeat)",
     )
-    parser.add_argument("--read-only", action="store_true", help="the image's files can't be written")
+    parser.add_argument("--read-only", action="store_true", help="make the files of the image read-only")
     parser.add_argument(
         "--fixed",
         action="append",
         default=[],
         metavar="DIR",
-        help="the image's files in this directory can't be written, and are read as quickly as outside (may repeat)",
+        help="make the image's files in this directory read-only, and as fast to read as outside (may repeat)",
     )
     parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
     parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
     parser.add_argument(
-        "--hostname", metavar="NAME", help="what the host is called inside; default: the instance's name"
+        "--hostname", metavar="NAME", help="set the host name inside (default: the name of the instance)"
     )
     parser.add_argument(
         "--network",
         default="none",
         metavar="NETWORK",
-        help="none: a loopback only (default); private: a way out, of its own; host: this machine's; or the name of a"
-        " network, in which instances reach each other by name",
+        help="none: loopback only (default); private: its own, with a way out; host: the network of this machine; or"
+        " the name of a network in which instances reach each other by name",
     )
     parser.add_argument(
         "-p",
@@ -52,21 +59,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[[ADDRESS:]PORT:]INSIDE[/udp]",
-        help="a port of this machine that leads into the instance, or a range of them (may repeat)",
+        help="publish a port of the instance, or a range of ports, on this machine (may repeat)",
     )
     parser.add_argument(
-        "-P", "--publish-all", action="store_true", help="a free port of this machine for each that the image exposes"
+        "-P",
+        "--publish-all",
+        action="store_true",
+        help="publish each port that the image exposes on a free port of this machine",
     )
-    parser.add_argument("--memory", metavar="SIZE", help="most memory, as in 512m")
-    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="most processors, as in 1.5")
-    parser.add_argument("--pids", type=int, default=0, metavar="N", help="most processes and threads")
-    parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="for you to find it by")
-    parser.add_argument("--stop-timeout", type=float, default=10.0, metavar="SECONDS", help="how long `stop` waits")
-    parser.add_argument("--no-health", action="store_true", help="without the image's own check of its health")
+    parser.add_argument("--memory", metavar="SIZE", help="limit memory, as in 512m")
+    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="limit processors, as in 1.5")
+    parser.add_argument("--pids", type=int, default=0, metavar="N", help="limit the number of processes and threads")
     parser.add_argument(
-        "--unfiltered", action="store_true", help="without the filter of system calls: for programs that you trust"
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="attach a label (may repeat)"
     )
-    parser.add_argument("--no-tty", action="store_true", help="no terminal of its own, even on a terminal")
+    parser.add_argument(
+        "--stop-timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="let `stop` wait this long before it kills the command (default: 10)",
+    )
+    parser.add_argument("--no-health", action="store_true", help="disable the health check of the image")
+    parser.add_argument(
+        "--unfiltered", action="store_true", help="do not filter system calls: for programs that you trust"
+    )
+    parser.add_argument("--no-tty", action="store_true", help="allocate no terminal, even on a terminal")
 
 
 def open_published(arguments: argparse.Namespace) -> list[socket]:
@@ -86,4 +104,4 @@ def open_published(arguments: argparse.Namespace) -> list[socket]:
     if arguments.network == "host":
         raise UsageError(*MAPPING_MEANS_NOTHING)
     ports = [port for text in arguments.publish for port in parse_ports(text)]
-    return [one for _, one in open_ports(ports)]
+    return [listener for _, listener in open_ports(ports)]

@@ -1,12 +1,11 @@
-"""From the options of `run` and `shell` to an instance's configuration; loaded while its sandbox is made."""
+"""The configuration that the options of `run` and `shell` ask for. Loaded while the sandbox is made."""
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption, UsageError
 from envbuild.instances.config import (
     ALWAYS,
     BIND,
@@ -20,19 +19,22 @@ from envbuild.instances.config import (
     Settings,
     health_of,
     parameters_of,
+    settings_of,
 )
 from envbuild.instances.network.ports import exposed, parse_ports
-from envbuild.instances.records import check_name
-from envbuild.plan.image_config import Facts
+from envbuild.instances.records import Instance, Instances, check_name
+from envbuild.plan.image_config import Facts, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.foreground import Ahead
     from envbuild.instances.launch import Machine, Origin
     from envbuild.store.store import Store
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-MOST_PROCESSORS = 10_000
+MAX_PROCESSORS = 10_000
+_VOLUME_EXAMPLE = "-v ./data:/srv/data, -v data:/srv/data"
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
 
@@ -65,6 +67,44 @@ def run_with_options(
     )
 
 
+def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Namespace, environment: Environment) -> int:
+    """Run a command, or a shell if none is given, beside that of a running instance; return its exit code."""
+    from envbuild.instances.control_client import enter, forward_signals
+    from envbuild.sandbox.spec import ExecCommand
+
+    instance = Instances.of(environment.store_path()).find(name)
+    settings = settings_of(instance)
+    terminal = not arguments.no_tty and environment.stdin.isatty() and environment.stdout.isatty()
+    variables = {
+        **settings.variables(load(instance.facts)),
+        **dict(variable(text, environment) for text in arguments.env),
+    }
+    if terminal:
+        variables.setdefault("TERM", environment.variables.get("TERM", "xterm"))
+    entry = ExecCommand(
+        command or (_shell(instance, environment),),
+        tuple(variables.items()),
+        arguments.workdir or settings.workdir,
+        settings.user if arguments.user is None else arguments.user,
+        terminal,
+    )
+    environment.stdout.flush()
+    if terminal:
+        from envbuild.instances.terminal import TerminalBridge
+
+        with TerminalBridge(0, 1) as bridge:
+            return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
+    return enter(instance, entry, (0, 1, 2), running=forward_signals)
+
+
+def _shell(instance: Instance, environment: Environment) -> str:
+    from envbuild.instances.sandbox_request import shell_of
+    from envbuild.store.store import Store  # only to look into the tree
+
+    with Store.open(environment.store_path(), create=False) as store:
+        return shell_of(store, instance.tree, instance.name)
+
+
 def machine_of(environment: Environment) -> Machine:
     """Return what an instance may see of the user's settings."""
     from envbuild.instances.launch import Machine
@@ -75,7 +115,7 @@ def machine_of(environment: Environment) -> Machine:
 def settings_from(
     arguments: argparse.Namespace, environment: Environment, facts: Facts, argv: tuple[str, ...]
 ) -> Settings:
-    """What the options say of an instance that runs `argv`. Raises UsageError."""
+    """Return what the options say of an instance that runs `argv`. Raises UsageError."""
     mounts = [_mount(text, environment) for text in arguments.volume]
     mounts += [_scratch(text) for text in arguments.tmpfs]
     user, workdir = facts.user, facts.workdir
@@ -83,14 +123,14 @@ def settings_from(
         mounts.append(_here())
         # Who works in the user's own folder is the user: root inside.
         user, workdir = "", mounts[-1].target
-    targets = [one.target for one in mounts]
+    targets = [mount.target for mount in mounts]
     for target in targets:
         if targets.count(target) > 1:
-            raise UsageError(f"two things are to be mounted at {target}", "choose another place for one of them")
+            raise UsageError(f"two mounts have the target {target}", "choose another target for one of them")
     if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
         raise UsageError("a limit can't be negative", "leave it out for none")
-    if not arguments.cpus < MOST_PROCESSORS:  # what is no number at all is not less either
-        raise UsageError(f"--cpus {arguments.cpus} is no number of processors", "as in: --cpus 1.5")
+    if not arguments.cpus < MAX_PROCESSORS:  # what is no number at all is not less either
+        raise BadOption("--cpus", str(arguments.cpus), "number of processors", "--cpus 1.5")
     if arguments.hostname:
         check_name(arguments.hostname, "a host")
     ports = [port for text in arguments.publish for port in parse_ports(text)]
@@ -118,35 +158,28 @@ def settings_from(
 
 
 def variable(text: str, environment: Environment) -> tuple[str, str]:
-    """The variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
+    """Return the variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not name or "\0" in text:
-        raise UsageError(f"-e {text}: a name is needed", "as in: -e DEBUG=1")
+        raise BadOption("-e", text, "NAME or NAME=VALUE", "-e DEBUG=1")
     return name, value if equals else environment.variables.get(name, "")
 
 
 def size(text: str, option: str) -> int:
-    """The bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
-    number, unit = text.strip().lower(), ""
-    number = number.removesuffix("ib") if number.endswith("ib") else number
-    if number and number[-1] in _UNITS:
-        number, unit = number[:-1], number[-1]
-    if number and number[-1] in "kmg" and unit == "b":
-        number, unit = number[:-1], number[-1]
-    try:
-        found = round(float(number) * _UNITS[unit]) if number.isascii() else 0
-    except (ValueError, OverflowError):
-        found = 0
-    if not 0 < found < 1 << 63:
-        raise UsageError(f"{option} {text}: not a size", "as in: 512m, 2g")
-    return found
+    """Return the bytes of `512m`, `2g`, `1.5g`, `100k`. Raises UsageError."""
+    from envbuild.text.sizes import MAX_SIZE, parse_size  # few instances have limits
+
+    count = parse_size(text)
+    if not count or count >= MAX_SIZE:
+        raise BadOption(option, text, "size", f"{option} 512m, {option} 2g")
+    return count
 
 
 def restart(text: str) -> Restart:
-    """The rule of `--restart`. Raises UsageError."""
+    """Return the rule of `--restart`. Raises UsageError."""
     when, colon, most = text.partition(":")
     if when not in (NEVER, ALWAYS, ON_FAILURE) or (colon and (when != ON_FAILURE or not _is_count(most))):
-        raise UsageError(f"--restart {text}: no such rule", "never, always, on-failure or on-failure:N")
+        raise BadOption("--restart", text, "rule", "never, always, on-failure or on-failure:3")
     return Restart(when, int(most) if colon else None)
 
 
@@ -156,10 +189,10 @@ def _is_count(text: str) -> bool:
 
 def _mount(text: str, environment: Environment) -> Mount:
     if "\0" in text:
-        raise UsageError(f"-v {text}: a path can't hold the character U+0000", "as in: -v ./data:/srv/data")
+        raise BadOption("-v", text, "HOST:ENV or HOST:ENV:ro", _VOLUME_EXAMPLE)
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[1].startswith("/") or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise UsageError(f"-v {text}: not HOST:ENV or HOST:ENV:ro", "as in: -v ./data:/srv/data, -v data:/srv/data")
+        raise BadOption("-v", text, "HOST:ENV or HOST:ENV:ro", _VOLUME_EXAMPLE)
     name, target = parts[0], _target(parts[1], f"-v {text}")
     read_only = len(parts) == 3 and parts[2] == "ro"
     if "/" not in name and not name.startswith((".", "~")):
@@ -169,7 +202,7 @@ def _mount(text: str, environment: Environment) -> Mount:
         name = environment.home() + name[1:]
     source = os.path.realpath(name)
     if not os.path.exists(source):
-        raise UsageError(f"-v {text}: there is no {source}", "make it first")
+        raise UsageError(f"-v {text}: {source} does not exist", "create it first")
     return Mount(BIND, source, target, read_only)
 
 
@@ -181,9 +214,7 @@ def _scratch(text: str) -> Mount:
 def _target(path: str, option: str) -> str:
     target = os.path.normpath("/" + path.lstrip("/"))
     if not path.startswith("/") or target == "/" or "\0" in path:
-        raise UsageError(
-            f"{option}: '{path}' can't be mounted on", "a path inside that begins with /, as in: /srv/data"
-        )
+        raise BadOption(option, path, "mount target", "/srv/data")
     return target
 
 
@@ -199,5 +230,5 @@ def _here() -> Mount:
 def _label(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or "\0" in text:
-        raise UsageError(f"--label {text}: a name is needed", "as in: --label team=web")
+        raise BadOption("--label", text, "NAME=VALUE", "--label team=web")
     return name, value

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 
 
 def enter_for(store: Store) -> None:
-    """Enters the user namespace, and tells the store whether owners show."""
+    """Enter the user namespace, and tell the store whether owners show."""
     from envbuild.sandbox.user_namespace import enter_user_namespace
 
     store.owners_observable = enter_user_namespace().kind != "single"
 
 
 def with_rights(store: Store, work: Callable[[], Result]) -> Result:
-    """What `work` returns. Where it comes upon a file that its owner keeps to itself, and that owner is a user of an
-    image, it is begun again as root of the user namespace: most work needs none, which takes time to enter."""
+    """Do `work` and return its result.
+
+    Where it comes upon a file that its owner keeps to itself, and that owner is a user of an image, it is begun again
+    as root of the user namespace: most work needs none, which takes time to enter.
+    """
     try:
         return work()
     except PermissionError:

@@ -1,12 +1,12 @@
-"""Taking a group down: its instances end and are removed; what it keeps in volumes stays unless told otherwise."""
+"""Taking a group down: its instances are stopped and removed; volumes stay, unless they are to go as well."""
 
 from __future__ import annotations
 
-from envbuild.compose.events import REMOVED, Emit, Told, Warned
 from envbuild.compose.file.model import Group
-from envbuild.compose.members import Member, groups, is_over
+from envbuild.compose.members import REMOVED, Emit, Member, Progressed, Warned, groups, is_over
 from envbuild.instances.config import settings_of
 from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 
@@ -15,38 +15,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def unknown(instances: Instances, name: str) -> Warned:
-    """What to say of a group that has no instances."""
+def no_such_group(instances: Instances, name: str) -> Warned:
+    """Return what to say of a group that has no instances."""
     known = groups(instances)
     otherwise = f"up are: {', '.join(known)}" if known else ""
     return Warned(f"no group '{name}' is up", did_you_mean(name, known, otherwise))
 
 
 def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
-    """Removes instances that are over, and the volumes that go with them. The process is root of the namespace."""
-    for one in found:
-        store.instances.remove(one.instance)
-        for volume in one.anonymous:
-            known = store.volumes.get(volume)
+    """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
+    volumes = Volumes.of(store)
+    for member in found:
+        Instances.of(store.path).remove(member.instance)
+        for volume in member.anonymous:
+            known = volumes.get(volume)
             if known is not None:
-                store.volumes.remove(known)
-        emit(Told(one.service, REMOVED))
+                volumes.remove(known)
+        emit(Progressed(member.service, REMOVED))
 
 
 def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
-    """Removes the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    """Remove the volumes that a file declares, but for external ones and those that somebody else has in use."""
+    instances = Instances.of(store.path)
     used = {
         mount.source: one.name
-        for one in store.instances.all()
+        for one in instances.all()
         for mount in settings_of(one).mounts
-        if mount.kind == "volume" and not is_over(store.instances.state(one))
+        if mount.kind == "volume" and not is_over(instances.state(one))
     }
     for declared in group.volumes:
-        known = None if declared.external else store.volumes.get(declared.name)
+        known = None if declared.external else Volumes.of(store).get(declared.name)
         if known is None:
             continue
         if declared.name in used:
             emit(Warned(f"the volume {declared.name} stays: {used[declared.name]} uses it"))
         else:
-            store.volumes.remove(known)
-            emit(Told(declared.name, REMOVED))
+            Volumes.of(store).remove(known)
+            emit(Progressed(declared.name, REMOVED))

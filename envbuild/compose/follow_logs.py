@@ -1,4 +1,4 @@
-"""What the services of a group print, as it comes."""
+"""Following the output of the services of a group."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def lines_so_far(found: Sequence[Member]) -> dict[str, int]:
-    """How many lines each instance has printed until now, by its id."""
-    return {one.instance.identity: sum(1 for _ in entries(f"{one.instance.path}/log")) for one in found}
+    """Return how many lines each instance has printed until now, by its id."""
+    return {member.instance.identity: sum(1 for _ in entries(f"{member.instance.path}/log")) for member in found}
 
 
 class Followers:
-    """Threads that read the logs of instances, each until its instance is over."""
+    """Threads that read the logs of instances, each until its instance ends."""
 
     def __init__(
         self,
@@ -35,29 +35,29 @@ class Followers:
         self._instances = instances
         self._skipped = skipped
         self._show = show
-        self._over = {one: threading.Event() for one in found}
+        self._over = {member: threading.Event() for member in found}
 
     def start(self) -> None:
-        """Starts them."""
-        for one in self._over:
-            threading.Thread(target=self._read, args=(one,), daemon=True, name=f"log {one.service}").start()
+        """Start them."""
+        for member in self._over:
+            threading.Thread(target=self._read, args=(member,), daemon=True, name=f"log {member.service}").start()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Returns when all are over, or `seconds` have passed for one."""
+        """Return when all are over, or `seconds` have passed for one."""
         # Not by joining the threads: a join that Ctrl-C interrupts takes its thread for ended (Python 3.11).
         for over in self._over.values():
             if not over.wait(seconds):
                 return
 
-    def _read(self, one: Member) -> None:
-        path, skip = f"{one.instance.path}/log", self._skipped.get(one.instance.identity, 0)
+    def _read(self, member: Member) -> None:
+        path, skip = f"{member.instance.path}/log", self._skipped.get(member.instance.identity, 0)
 
         def alive() -> bool:
-            return self._instances.is_supervised(one.instance)
+            return self._instances.is_supervised(member.instance)
 
         while not os.path.exists(path) and alive():
             time.sleep(0.05)
         for number, (_, stream, line) in enumerate(entries(path, follow=True, alive=alive)):
             if number >= skip:
-                self._show(one.service, stream, line)
-        self._over[one].set()
+                self._show(member.service, stream, line)
+        self._over[member].set()

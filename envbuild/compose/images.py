@@ -1,17 +1,18 @@
-"""The images of services: those that are named are looked up, those of recipes are built first if they have to be."""
+"""The images of services: named ones are looked up, those of recipes are built first where needed."""
 
 from __future__ import annotations
 
 import os
 
-from envbuild.build.built_image import built_image
+from envbuild.build.build import built_image
 from envbuild.build.named_image import find_image
-from envbuild.compose.events import BUILDING, Emit, Told
 from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.compose.members import BUILDING, Emit, Progressed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
+from envbuild.images.reference import LATEST
+from envbuild.linux.forked import call_in_child
 from envbuild.lockfile.lock import path_of
-from envbuild.store.image_reference import LATEST
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+@fields
 class NotBuilt(WorkFailed):
-    """A recipe would have to be built, and that was not wanted."""
+    """A recipe has changed since it was built, and --no-build was given."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is not built as it is", f"leave out --no-build, or: envbuild build {path}")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} has changed since it was built", f"leave out --no-build, or: envbuild build {self.path}"
 
 
 def find_images(
@@ -36,31 +40,33 @@ def find_images(
     emit: Emit,
     epoch: int | None = None,
 ) -> dict[str, tuple[Image, str]]:
-    """(image, how it was named) of each service, by its name.
+    """Return (image, reference) of each service, by its name.
 
-    `build` builds a recipe in a process of its own, None if nothing is to be built. All images are looked up before the
-    first build. Raises ServiceErrors, NotBuilt and the errors of loading a recipe.
+    `build` builds a recipe and is called in a child process; None if nothing is to be built. All images are looked up
+    before the first build. Raises ServiceErrors, NotBuilt, and the errors of loading and building a recipe.
     """
     found: dict[str, tuple[Image, str]] = {}
     wrong: list[Diagnostic] = []
-    for one in services:
+    for service in services:
         try:
-            if one.recipe is not None and not os.path.isfile(one.recipe.path):
-                wrong.append(group.problem(one.origin, f"there is no recipe {one.recipe.path}", "write it first"))
-            elif one.image is not None:
+            if service.recipe is not None and not os.path.isfile(service.recipe.path):
+                wrong.append(
+                    group.problem(service.origin, f"there is no recipe {service.recipe.path}", "write it first")
+                )
+            elif service.image is not None:
                 folder = os.path.dirname(group.file) or "."
-                found[one.name] = find_image(store, one.image, folder), one.image
+                found[service.name] = find_image(store, service.image, folder), service.image
         except EnvbuildError as error:
-            wrong.append(group.problem(one.origin, error.message, error.hint))
+            wrong.append(group.problem(service.origin, error.message, error.hint))
     if wrong:
         raise ServiceErrors(wrong)
     made: dict[Recipe, Image] = {}
-    for one in services:
-        if one.recipe is None:
+    for service in services:
+        if service.recipe is None:
             continue
-        if one.recipe not in made:
-            made[one.recipe] = _built(store, one.name, one.recipe, build, emit, epoch)
-        found[one.name] = made[one.recipe], _tag(store, made[one.recipe])
+        if service.recipe not in made:
+            made[service.recipe] = _built(store, service.name, service.recipe, build, emit, epoch)
+        found[service.name] = made[service.recipe], _tag(store, made[service.recipe])
     return found
 
 
@@ -71,8 +77,9 @@ def _built(
     if image is None or store.images.get(image.digest) is None or not os.path.exists(path_of(recipe.path)):
         if build is None:
             raise NotBuilt(recipe.path)
-        emit(Told(service, BUILDING, recipe.path))
-        build(recipe)
+        emit(Progressed(service, BUILDING, recipe.path))
+        # A build enters its namespace and has threads; instances are started from a process that has neither.
+        call_in_child(lambda: build(recipe))
         image = built_image(recipe.path, store, epoch, recipe.settings)
     if image is None:
         raise WorkFailed(f"{recipe.path} changed while it was built", "run the same command again")
@@ -80,6 +87,6 @@ def _built(
 
 
 def _tag(store: Store, image: Image) -> str:
-    tags = [one.full for one in store.tags.all(image.digest)]
-    latest = [one for one in tags if one.endswith(f":{LATEST}")]
+    tags = [tag.full for tag in store.tags.all(image.digest)]
+    latest = [tag for tag in tags if tag.endswith(f":{LATEST}")]
     return [*latest, *tags, image.digest[:12]][0]

@@ -1,16 +1,16 @@
-"""From a service and its image to what an instance is started with."""
+"""From a service and its image to the configuration of an instance."""
 
 from __future__ import annotations
 
 import json
 
-from envbuild.compose.file.model import HEALTHY, Group, Health, Service
+from envbuild.compose.file.model import WHEN_HEALTHY, Group, Health, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
 from envbuild.errors import EnvbuildError, UsageError
-from envbuild.images.home import Homes
-from envbuild.images.image_facts import facts_of
+from envbuild.images.accounts import Homes
+from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
 from envbuild.instances.config import Limits, Restart, Settings, health_of, parameters_of, to_plain
 from envbuild.instances.sandbox_request import check_workdir
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Plan(Record):
-    """How one service is to run: the instance's name, its image and by which name that was found, and its settings.
-    Two plans of one `digest` are the same."""
+    """How a service is to run: the name of the instance, its image and the reference to that, and its configuration.
+    Two plans with the same `digest` are equal."""
 
     service: Service
     name: str
@@ -41,7 +41,10 @@ class Plan(Record):
 def plan_all(
     store: Store, group: Group, services: Sequence[Service], images: Mapping[str, tuple[Image, str]]
 ) -> tuple[Plan, ...]:
-    """The plans of these services; `images` are (image, reference) by the names of services. Raises ServiceErrors."""
+    """Return the plans of these services; `images` are (image, reference) by the names of services.
+
+    Raises ServiceErrors.
+    """
     wrong: list[Diagnostic] = []
     plans = []
     for service in services:
@@ -50,12 +53,18 @@ def plan_all(
             plans.append(_plan(store, group, service, image, reference))
         except EnvbuildError as error:
             wrong.append(group.problem(service.span, f"{service.name}: {error.message}", error.hint))
-    checked = {one.service.name for one in plans if one.settings.health is not None}
+    checked = {plan.service.name for plan in plans if plan.settings.health is not None}
     for plan in plans:
-        for one in plan.service.depends:
-            if one.condition == HEALTHY and one.service not in checked and group.service(one.service) in services:
-                message = f"{one.service} has no health check that {plan.service.name} could wait for"
-                wrong.append(group.problem(one.span, message, "add a healthcheck to it, or health to its recipe"))
+        for dependency in plan.service.depends:
+            if (
+                dependency.condition == WHEN_HEALTHY
+                and dependency.service not in checked
+                and group.service(dependency.service) in services
+            ):
+                message = f"{dependency.service} has no health check that {plan.service.name} could wait for"
+                wrong.append(
+                    group.problem(dependency.span, message, "add a healthcheck to it, or health to its recipe")
+                )
     if wrong:
         raise ServiceErrors(wrong)
     return tuple(plans)
@@ -94,7 +103,7 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
         SERVICE: service.name,
         NAME: name,
         SETTINGS: digest,
-        AFTER: " ".join(one.service for one in service.depends),
+        AFTER: " ".join(dependency.service for dependency in service.depends),
         ANONYMOUS: " ".join(service.anonymous),
     }
     settings = settings.replace(labels=(*service.labels, *own.items()))
@@ -102,7 +111,8 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
 
 
 def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
-    """As compose has it: an entrypoint takes away what the image runs, a command follows it or stands for it."""
+    """Return the command, as compose has it: an entrypoint takes away what the image runs, a command follows it or
+    stands for it."""
     if service.entrypoint is not None:
         return (*service.entrypoint, *(service.command or ()))
     if service.command is not None:
@@ -111,7 +121,7 @@ def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
 
 
 def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
-    """The image's check with what the file says of it, or the file's own."""
+    """Return the image's check with what the file says of it, or the file's own."""
     if wanted is None:
         return health_of(facts)
     if wanted.off:

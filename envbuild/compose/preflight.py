@@ -1,16 +1,17 @@
-"""What can be known before anything starts: whether folders, volumes and ports of the host are there to be had."""
+"""Checks before anything starts: whether directories, volumes and ports of the host are available."""
 
 from __future__ import annotations
 
 import os
 
-from envbuild.compose.events import Emit, Warned
 from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.instance_plan import Plan
-from envbuild.compose.members import members
+from envbuild.compose.members import Emit, Warned, members
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, open_ports
+from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
 from envbuild.text.diagnostics import Diagnostic
 
@@ -20,24 +21,27 @@ if TYPE_CHECKING:
 
 
 def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple[Service, ...]:
-    """The services with the real paths of what they bind. Folders that are not there are made where compose makes
-    them. The process acts for the user and has no other rights. Raises ServiceErrors."""
+    """Return the services with the real paths of what they bind.
+
+    Folders that are not there are made where compose makes them. The process acts for the user and has no other rights.
+    Raises ServiceErrors.
+    """
     wrong: list[Diagnostic] = []
     found = []
     for service in services:
         mounts = []
-        for one in service.mounts:
-            source = os.path.realpath(one.source) if one.kind == "bind" else one.source
-            if one.kind == "bind" and not os.path.exists(source):
-                if not one.create:
-                    wrong.append(group.problem(one.span, f"there is no {source}", "make it first"))
+        for mount in service.mounts:
+            source = os.path.realpath(mount.source) if mount.kind == "bind" else mount.source
+            if mount.kind == "bind" and not os.path.exists(source):
+                if not mount.create:
+                    wrong.append(group.problem(mount.span, f"{source} does not exist", "create it first"))
                     continue
                 try:
                     os.makedirs(source)
-                    emit(Warned(f"the folder {source} was made, as {service.name} binds it"))
+                    emit(Warned(f"the directory {source} was created, as {service.name} binds it"))
                 except OSError as error:
-                    wrong.append(group.problem(one.span, f"{source} can't be made: {error.strerror}"))
-            mounts.append(one.replace(source=source))
+                    wrong.append(group.problem(mount.span, f"{source} can't be created: {error.strerror}"))
+            mounts.append(mount.replace(source=source))
         found.append(service.replace(mounts=tuple(mounts)))
     if wrong:
         raise ServiceErrors(wrong)
@@ -45,20 +49,27 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
 
 
 def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> None:
-    """Raises ServiceErrors where a volume that is somebody else's is not there."""
+    """Raise ServiceErrors where a volume that is somebody else's is not there."""
     used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
     missing = [
-        one for one in group.volumes if one.external and one.name in used and store.volumes.get(one.name) is None
+        volume
+        for volume in group.volumes
+        if volume.external and volume.name in used and Volumes.of(store).get(volume.name) is None
     ]
     if missing:
-        hint = "it is external: make it first, or leave out external"
-        raise ServiceErrors(group.problem(one.span, f"there is no volume '{one.name}'", hint) for one in missing)
+        hint = "it is external: create it first, or leave out external"
+        raise ServiceErrors(
+            group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing
+        )
 
 
 def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
-    """Raises ServiceErrors where an instance of something else, or of another service, has the name of one."""
-    own = {one.instance.name for one in members(store.instances, group.name)}
-    taken = dict.fromkeys({one.name for one in store.instances.all()} - own, "an instance that is not of this group")
+    """Raise ServiceErrors where an instance of something else, or of another service, has the name of one."""
+    instances = Instances.of(store.path)
+    own = {member.instance.name for member in members(instances, group.name)}
+    taken = dict.fromkeys(
+        {instance.name for instance in instances.all()} - own, "an instance that is not of this group"
+    )
     wrong = []
     for plan in plans:
         if plan.name in taken:
@@ -70,8 +81,10 @@ def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
 
 
 def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> None:
-    """Raises PortTaken or UsageError where the ports of these plans can't all be opened. `held` are those of
-    instances that make place for them, as (address, port, inside, protocol)."""
+    """Raise PortTaken or UsageError where the ports of these plans can't all be opened.
+
+    `held` are those of instances that make place for them, as (address, port, inside, protocol).
+    """
     asked: dict[tuple[str, int, str], str] = {}
     for plan in plans:
         for port in plan.settings.ports:

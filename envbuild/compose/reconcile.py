@@ -1,11 +1,11 @@
-"""What `up` does for each service: nothing for what runs as the file says; what is over is started again."""
+"""Deciding what `up` does for each service: nothing if it runs as described; start it again if it has ended."""
 
 from __future__ import annotations
 
 from envbuild.compose.file.model import Group
 from envbuild.compose.instance_plan import Plan
 from envbuild.compose.members import is_over, members
-from envbuild.instances.records import Instance
+from envbuild.instances.records import Instance, Instances
 from envbuild.record import Record
 from envbuild.store.store import Store
 
@@ -27,20 +27,23 @@ class Decision(Record):
 
 
 def decide(store: Store, group: Group, plans: Sequence[Plan], *, force: bool = False) -> tuple[Decision, ...]:
-    """The decisions, in the order of the plans. With `force` all is made anew."""
-    there = {one.service: one for one in members(store.instances, group.name)}
+    """Return the decisions, in the order of the plans. With `force` all is made anew."""
+    instances = Instances.of(store.path)
+    there = {member.service: member for member in members(instances, group.name)}
     decisions: dict[str, Decision] = {}
     for plan in plans:
         known = there.get(plan.service.name)
         if known is None:
             decisions[plan.service.name] = Decision(plan, CREATE)
             continue
-        state = store.instances.state(known.instance)
+        state = instances.state(known.instance)
         if (
             force
             or known.digest != plan.digest
             or known.instance.name != plan.name
-            or any(one.restart and _is_new(decisions.get(one.service)) for one in plan.service.depends)
+            or any(
+                dependency.restart and _is_new(decisions.get(dependency.service)) for dependency in plan.service.depends
+            )
         ):
             action = RECREATE
         else:

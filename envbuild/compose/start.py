@@ -10,7 +10,7 @@ from envbuild.compose.reconcile import RESUME, Decision
 from envbuild.errors import EnvbuildError
 from envbuild.instances.background import Background, in_backgrounds
 from envbuild.instances.launch import Launch, Machine, Origin, launch, relaunch
-from envbuild.instances.records import Instance
+from envbuild.instances.records import Instance, Instances
 from envbuild.record import Record
 from envbuild.sandbox.user_namespace import enter_user_namespace
 from envbuild.store.store import Store
@@ -69,7 +69,7 @@ class Starter:
         if instance is not None and decision.action == RESUME:
             return relaunch(self._store, instance, self._machine)
         if instance is not None:
-            self._store.instances.remove(instance)
+            Instances.of(self._store.path).remove(instance)
         origin = Origin(plan.image.digest, plan.reference, plan.image.tree, plan.facts)
         return launch(self._store, origin, plan.settings, self._machine, name=plan.name)
 

@@ -1,4 +1,4 @@
-"""Ending the services of a group: each before those that it depends on, and such as don't at the same time."""
+"""Stopping the services of a group: each before those that it depends on, independent ones in parallel."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import select
 import signal
 import time
 
-from envbuild.compose.events import STOPPED, STOPPING, Emit, Told
-from envbuild.compose.members import Member, is_over
-from envbuild.instances.control_client import SIGNAL, STOP, NotRunning, ask, connect
+from envbuild.compose.members import STOPPED, STOPPING, Emit, Member, Progressed, is_over
+from envbuild.instances.control_client import NotRunning, ask, connect
+from envbuild.instances.messages import CONTROL_ANSWERS, SignalRequest, StopRequest
 from envbuild.instances.records import Instances
 from envbuild.sandbox.wire import receive, send
 
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
     from socket import socket
 
 
-def end(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
-    """Returns when all of them are over; those that are already are not told of.
+def stop_members(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
+    """Return when all of them are over; those that are already are not told of.
 
     `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
     to end goes on ending. No thread is made: who removes an instance has to enter a namespace first.
     """
-    left = [one for one in found if not is_over(instances.state(one.instance))]
+    left = [member for member in found if not is_over(instances.state(member.instance))]
     ending: dict[socket, Member] = {}
     try:
         while left or ending:
             going = [*left, *ending.values()]
-            for one in [one for one in left if not _is_needed(one, going)] or (left if not ending else []):
-                left.remove(one)
-                emit(Told(one.service, STOPPING))
-                link = _ask_to_end(one, seconds)
+            for member in [member for member in left if not _is_needed(member, going)] or (left if not ending else []):
+                left.remove(member)
+                emit(Progressed(member.service, STOPPING))
+                link = _ask_to_end(member, seconds)
                 if link is None:
-                    emit(Told(one.service, STOPPED))
+                    emit(Progressed(member.service, STOPPED))
                 else:
-                    ending[link] = one
+                    ending[link] = member
             for link in select.select(list(ending), (), ())[0] if ending else ():
                 _hear(link)
                 link.close()
-                one = ending.pop(link)
+                member = ending.pop(link)
                 # Its command is over; its ports are free when its supervisor is gone, too.
-                while instances.is_supervised(one.instance):
+                while instances.is_supervised(member.instance):
                     time.sleep(0.005)
-                emit(Told(one.service, STOPPED))
+                emit(Progressed(member.service, STOPPED))
     finally:
         for link in ending:
             link.close()
 
 
-def kill(found: Sequence[Member]) -> None:
-    """Ends all of them at once."""
-    for one in found:
+def kill_members(found: Sequence[Member]) -> None:
+    """End all of them at once."""
+    for member in found:
         try:
-            ask(one.instance, SIGNAL, (int(signal.SIGKILL),))
+            ask(member.instance, SignalRequest(signal.SIGKILL))
         except NotRunning:
             pass
 
 
-def _is_needed(one: Member, going: Sequence[Member]) -> bool:
-    """Whether another one that goes on running depends on it."""
-    return any(one.service in other.after for other in going if other is not one)
+def _is_needed(member: Member, going: Sequence[Member]) -> bool:
+    """Tell whether another one that goes on running depends on it."""
+    return any(member.service in other.after for other in going if other is not member)
 
 
-def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
-    """The connection on which its end will be told, None if it is over."""
+def _ask_to_end(member: Member, seconds: float | None) -> socket | None:
+    """Return the connection on which its end will be told, None if it is over."""
     try:
-        link = connect(one.instance)
+        link = connect(member.instance)
     except NotRunning:
         return None
     try:
-        send(link, STOP, (seconds,))
+        send(link, StopRequest(seconds))
     except OSError:
         link.close()
         return None
@@ -80,6 +80,6 @@ def _ask_to_end(one: Member, seconds: float | None) -> socket | None:
 
 def _hear(link: socket) -> None:
     try:
-        receive(link)
+        receive(link, CONTROL_ANSWERS)
     except OSError:
         pass  # it ended while it was asked

@@ -1,28 +1,38 @@
-"""Bringing a group up: what is missing or changed is started, each service after those that it waits for.
+"""Bringing a group up: start what is missing or has changed, each service after those that it waits for.
 
-Where one fails, those that were started here are ended again.
+If a service fails, those that were started here are stopped again.
 """
 
 from __future__ import annotations
 
 import time
 
-from envbuild.compose import events
-from envbuild.compose.conditions import how_it_ended, standing
-from envbuild.compose.events import Emit, Told, Warned
 from envbuild.compose.file.model import Dependency, Group
-from envbuild.compose.members import is_over, members
+from envbuild.compose.members import (
+    HEALTHY,
+    RECREATING,
+    STARTED,
+    STARTING,
+    UNCHANGED,
+    WAITING,
+    Emit,
+    Progressed,
+    Warned,
+    how_it_ended,
+    is_over,
+    members,
+    standing,
+)
 from envbuild.compose.preflight import check_ports
 from envbuild.compose.reconcile import KEEP, RECREATE, Decision
 from envbuild.compose.start import Started, Starter
-from envbuild.compose.stop import end, kill
-from envbuild.errors import WorkFailed
-from envbuild.instances.health import HEALTHY as WELL
-from envbuild.instances.health import UNHEALTHY
+from envbuild.compose.stop import kill_members, stop_members
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
 from envbuild.instances.network.select import check_network
-from envbuild.instances.records import EXITED, Instance
+from envbuild.instances.record import EXITED, UNHEALTHY, Instance
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -35,49 +45,57 @@ _PAUSE = 0.05
 _WORDS = {"service_healthy": "healthy", "service_completed_successfully": "completed"}
 
 
+@fields
 class ServiceFailed(WorkFailed):
-    """A service could not be brought up; the message ends with what it printed last."""
+    """A service could not be brought up. `printed` are the last lines of its log, `mend` is a hint of the reason's own,
+    or ""."""
 
-    def __init__(self, service: str, instance: str, reason: str, printed: Sequence[str], hint: str = "") -> None:
-        shown = "".join(f"\n  | {line}" for line in printed)
-        super().__init__(
-            f"service {service}: {reason}{shown}", hint or f"all that it printed: envbuild logs {instance}"
-        )
+    service: str
+    instance: str
+    reason: str
+    printed: Sequence[str]
+    mend: str = ""
+
+    def text(self) -> tuple[str, str]:
+        shown = "".join(f"\n  | {line}" for line in self.printed)
+        hint = self.mend or f"its whole log: envbuild logs {self.instance}"
+        return f"service {self.service}: {self.reason}{shown}", hint
 
 
 class StaysUnhealthy(ServiceFailed):
-    """A service runs and is not well."""
+    """A service runs and is unhealthy."""
 
 
-class Ascent:
-    """One `up` of one group."""
+class Rollout:
+    """One `up` of one group: its services are started in order, and stopped again if one of them fails."""
 
     def __init__(self, store: Store, group: Group, emit: Emit) -> None:
         self._store = store
+        self._instances = Instances.of(store.path)
         self._group = group
         self._emit = emit
         self._running: dict[str, Instance] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._excused: set[str] = set()
         self._started: list[str] = []
 
     def run(self, decisions: Sequence[Decision], machine: Machine, *, wait: bool = True) -> None:
-        """Starts what is to be started, and with `wait` returns when all that have a check are healthy. The process has
+        """Start what is to be started, and with `wait` return when all that have a check are healthy. The process has
         one thread, and the rights of the user.
 
         Raises ServiceFailed, PortTaken and UsageError: then nothing that this started runs any more; and
         StaysUnhealthy, where nothing waits for the service: then the group stays up.
         """
-        for one in decisions:
-            if one.action == KEEP and one.instance is not None:
-                self._running[one.plan.service.name] = one.instance
-                self._emit(Told(one.plan.service.name, events.UNCHANGED))
-        changed = [one for one in decisions if one.action != KEEP]
+        for decision in decisions:
+            if decision.action == KEEP and decision.instance is not None:
+                self._running[decision.plan.service.name] = decision.instance
+                self._emit(Progressed(decision.plan.service.name, UNCHANGED))
+        changed = [decision for decision in decisions if decision.action != KEEP]
         try:
             if changed:
                 self._make_room(changed)
-                with Starter.ready(self._store, machine, [one.plan for one in changed]) as starter:
-                    self._start_in_order(changed, starter, {one.plan.service.name for one in decisions})
+                with Starter.ready(self._store, machine, [decision.plan for decision in changed]) as starter:
+                    self._start_in_order(changed, starter, {decision.plan.service.name for decision in decisions})
             if wait:
                 self._wait_for_health(decisions)
         except StaysUnhealthy:
@@ -87,34 +105,34 @@ class Ascent:
             raise
 
     def _make_room(self, changed: Sequence[Decision]) -> None:
-        """Ends what is to be made anew, when all ports can be had that nobody of the group has."""
-        for network in {one.plan.settings.network for one in changed}:
+        """End what is to be made anew, when all ports can be had that nobody of the group has."""
+        for network in {decision.plan.settings.network for decision in changed}:
             check_network(network)
-        check_ports([one.plan for one in changed], [port for one in changed for port in one.holds])
-        old = [one.plan.service.name for one in changed if one.action == RECREATE]
+        check_ports([decision.plan for decision in changed], [port for decision in changed for port in decision.holds])
+        old = [decision.plan.service.name for decision in changed if decision.action == RECREATE]
         for name in old:
-            self._emit(Told(name, events.RECREATING))
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in old]
-        end(self._store.instances, found, lambda event: None)
+            self._emit(Progressed(name, RECREATING))
+        found = [member for member in members(self._instances, self._group.name) if member.service in old]
+        stop_members(self._instances, found, lambda event: None)
 
     def _undo(self) -> None:
-        """Ends what this has started, in the reverse order; for certain and at once if that is interrupted."""
-        found = [one for one in members(self._store.instances, self._group.name) if one.service in self._started]
+        """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
+        found = [member for member in members(self._instances, self._group.name) if member.service in self._started]
         try:
-            end(self._store.instances, found, self._emit)
+            stop_members(self._instances, found, self._emit)
         except KeyboardInterrupt:
-            kill(found)
+            kill_members(found)
             raise
 
     def _start_in_order(self, waiting: Sequence[Decision], starter: Starter, chosen: Collection[str]) -> None:
         while waiting:
-            ready = [one for one in waiting if self._is_ready(one, chosen)]
+            ready = [decision for decision in waiting if self._is_ready(decision, chosen)]
             if not ready:
                 time.sleep(_PAUSE)
                 continue
-            waiting = [one for one in waiting if one not in ready]
-            for one in ready:
-                self._emit(Told(one.plan.service.name, events.STARTING))
+            waiting = [decision for decision in waiting if decision not in ready]
+            for decision in ready:
+                self._emit(Progressed(decision.plan.service.name, STARTING))
             started = starter.start(ready)
             for each in started:
                 self._took(each)
@@ -125,9 +143,11 @@ class Ascent:
                     raise ServiceFailed(plan.service.name, plan.name, error.message, printed, error.hint) from error
 
     def _is_ready(self, decision: Decision, chosen: Collection[str]) -> bool:
-        """Whether all that it depends on is as it wants it. Raises ServiceFailed if that can't come to be."""
+        """Tell whether all that it depends on is as it wants it. Raises ServiceFailed if that can't come to be."""
         service = decision.plan.service
-        return all(self._holds(service.name, one) for one in service.depends if one.service in chosen)
+        return all(
+            self._holds(service.name, dependency) for dependency in service.depends if dependency.service in chosen
+        )
 
     def _holds(self, service: str, dependency: Dependency) -> bool:
         name = dependency.service
@@ -136,11 +156,11 @@ class Ascent:
             return False
         if name in self._excused and not dependency.required:
             return True
-        found = standing(dependency.condition, self._store.instances.state(instance))
+        found = standing(dependency.condition, self._instances.state(instance))
         if found.holds:
             self._tell(name, found.holds)
         elif not found.failed:
-            self._tell(name, events.WAITING, _WORDS[dependency.condition])
+            self._tell(name, WAITING, _WORDS[dependency.condition])
         elif dependency.required:
             reason = f"{found.failed}, and {service} waits for it to be {_WORDS[dependency.condition]}"
             raise self._failed(name, instance, reason, found.check)
@@ -156,36 +176,40 @@ class Ascent:
         if started.error is None and started.instance is not None:
             self._running[name] = started.instance
             self._started.append(name)
-            ports = self._store.instances.state(started.instance).ports
+            ports = self._instances.state(started.instance).ports
             shown = ", ".join(f"{host}:{number} -> {inside}/{kind}" for host, number, inside, kind in ports)
-            self._told.add((name, events.STARTED))
-            self._emit(Told(name, events.STARTED, shown))
+            self._reported.add((name, STARTED))
+            self._emit(Progressed(name, STARTED, shown))
 
     def _wait_for_health(self, decisions: Sequence[Decision]) -> None:
-        """Until each with a check is healthy; one that has ended badly by then is a failure, too."""
-        left = {one.plan.service.name: one for one in decisions if one.plan.service.name not in self._excused}
+        """Wait until each with a check is healthy; one that has ended badly by then is a failure, too."""
+        left = {
+            decision.plan.service.name: decision
+            for decision in decisions
+            if decision.plan.service.name not in self._excused
+        }
         while left:
-            for name, one in list(left.items()):
+            for name, decision in list(left.items()):
                 instance = self._running[name]
-                state = self._store.instances.state(instance)
+                state = self._instances.state(instance)
                 if is_over(state):
                     if (state.code != 0 or state.status != EXITED) and name in self._started:
                         raise self._failed(name, instance, how_it_ended(state), "")
-                elif one.plan.settings.health is not None and state.health != WELL:
+                elif decision.plan.settings.health is not None and state.health != HEALTHY:
                     if state.health == UNHEALTHY:
                         raise self._failed(name, instance, "it is unhealthy", state.check, StaysUnhealthy)
-                    self._tell(name, events.WAITING, "healthy")
+                    self._tell(name, WAITING, "healthy")
                     continue
-                elif one.plan.settings.health is not None:
-                    self._tell(name, events.HEALTHY)
+                elif decision.plan.settings.health is not None:
+                    self._tell(name, HEALTHY)
                 del left[name]
             if left:
                 time.sleep(_PAUSE)
 
     def _tell(self, service: str, what: str, detail: str = "") -> None:
-        if (service, what) not in self._told:
-            self._told.add((service, what))
-            self._emit(Told(service, what, detail))
+        if (service, what) not in self._reported:
+            self._reported.add((service, what))
+            self._emit(Progressed(service, what, detail))
 
     def _failed(
         self, service: str, instance: Instance, reason: str, check: str, kind: type[ServiceFailed] = ServiceFailed

@@ -26,7 +26,7 @@ class AptSource(Record):
     def is_debian(self) -> bool:
         """Whether it looks like one of Debian's own archives: by its components and its key, or without a key
         by its path. Other vendors' sources often have a suite of the same name."""
-        if not self.components or any(one not in DEBIAN_COMPONENTS for one in self.components):
+        if not self.components or any(component not in DEBIAN_COMPONENTS for component in self.components):
             return False
         keys = " ".join(value for name, value in self.options if name.lower() == "signed-by")
         if keys:
@@ -40,24 +40,24 @@ class AptSource(Record):
 
 
 def machine_sources(root: str = "") -> list[AptSource]:
-    """All sources of binary packages that are configured and enabled."""
+    """Return all sources of binary packages that are configured and enabled."""
     paths = [f"{root}{FOLDER}/sources.list"]
     folder = f"{root}{FOLDER}/sources.list.d"
     if os.path.isdir(folder):
         paths += [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith((".list", ".sources"))]
-    found: list[AptSource] = []
+    sources: list[AptSource] = []
     for path in paths:
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 text = file.read()
         except OSError:
             continue
-        found += parse_deb822(text) if path.endswith(".sources") else parse_lines(text)
-    return found
+        sources += parse_deb822(text) if path.endswith(".sources") else parse_lines(text)
+    return sources
 
 
 def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
-    """The sources that make up a Debian suite: itself, its updates and its security updates.
+    """Return the sources that make up a Debian suite: itself, its updates and its security updates.
 
     Where none is configured for this suite, but a Debian archive for another one, that archive is asked for it.
     """
@@ -72,8 +72,8 @@ def sources_for(suite: str, sources: list[AptSource]) -> list[AptSource]:
 
 
 def parse_lines(text: str) -> list[AptSource]:
-    """The one-line form: `deb [option=value ...] URI SUITE COMPONENT ...`."""
-    found = []
+    """Return the sources of a text in the one-line form: `deb [option=value ...] URI SUITE COMPONENT ...`."""
+    sources = []
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if not words or words[0] != "deb":
@@ -87,12 +87,12 @@ def parse_lines(text: str) -> list[AptSource]:
                 options.append((_DEB822.get(name, name), value.replace(",", " ")))
             rest = rest[end + 1 :]
         if len(rest) >= 2:
-            found.append(AptSource(rest[0], rest[1], tuple(rest[2:]), tuple(options)))
-    return found
+            sources.append(AptSource(rest[0], rest[1], tuple(rest[2:]), tuple(options)))
+    return sources
 
 
 def parse_deb822(text: str) -> list[AptSource]:
-    """The form of several lines: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
+    """Return the sources of a text in stanzas: `Types:`, `URIs:`, `Suites:`, `Components:` and options."""
     sources = []
     for stanza in checked_stanzas(text):
         fields = stanza.fields
@@ -107,7 +107,7 @@ def parse_deb822(text: str) -> list[AptSource]:
 
 
 def to_deb822(sources: list[AptSource], types: str = "deb") -> str:
-    """The sources as the text of a `.sources` file."""
+    """Return the sources as the text of a `.sources` file."""
     stanzas = []
     for source in sources:
         lines = [f"Types: {types}", f"URIs: {source.uri}", f"Suites: {source.suite}"]

@@ -14,21 +14,22 @@ from envbuild.lockfile.lock import Package
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
-_MOST_MEMBERS = 20
-_MOST_CONTROL = 16 << 20
+_MAX_MEMBERS = 20
+_MAX_CONTROL = 16 << 20
 """Bytes of the control data, packed: those of Debian's largest packages have one million."""
 _LIMITS = Limits(members=1000, size=8 << 20, total=64 << 20)
 
 
 class BadArchive(WorkFailed):
-    """A file is no Debian package."""
+    """A file that is not a Debian package."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path} is not a Debian package: {reason}", "renew the lock with: envbuild update")
 
 
 def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
-    """A `Packages` index of archives that lie in one folder under the names of their origins; with their paths."""
+    """Return a `Packages` index of archives that lie in one folder under the names of their origins; with their
+    paths."""
     stanzas = []
     for package, path in packages:
         name = DebianOrigin(package.origin).file
@@ -40,13 +41,13 @@ def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
 
 
 def control_of(path: str) -> str:
-    """The control file of an archive. Raises BadArchive."""
+    """Return the control file of an archive. Raises BadArchive."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise BadArchive(path, "it is not an ar archive")
         end = os.fstat(file.fileno()).st_size
         # A package has three members, and vendors add one or two.
-        for _ in range(_MOST_MEMBERS):
+        for _ in range(_MAX_MEMBERS):
             header = file.read(_HEADER)
             if len(header) < _HEADER:
                 break
@@ -54,7 +55,7 @@ def control_of(path: str) -> str:
             if size > end - file.tell():
                 raise BadArchive(path, f"its member {name!a} would reach beyond its end")
             if name.startswith("control.tar"):
-                if size > _MOST_CONTROL:
+                if size > _MAX_CONTROL:
                     raise BadArchive(path, f"its control data have {size:,} bytes")
                 return _control(path, file.read(size))
             file.seek(size + size % 2, os.SEEK_CUR)
@@ -62,7 +63,7 @@ def control_of(path: str) -> str:
 
 
 def _member(path: str, header: bytes) -> tuple[str, int]:
-    """The name and the size that the header of a member says."""
+    """Return the name and the size that the header of a member says."""
     digits = header[48:58].rstrip(b" ")
     if header[58:] != b"`\n" or not digits.isdigit():
         raise BadArchive(path, "a header in it is damaged")
@@ -70,7 +71,8 @@ def _member(path: str, header: bytes) -> tuple[str, int]:
 
 
 def _control(path: str, packed: bytes) -> str:
-    """The control file in the archive of that name. Our own reader of tar has limits, and no faults of tarfile's."""
+    """Return the control file in the archive of that name. Our own reader of tar has limits, and no faults of
+    tarfile's."""
     source = uncompressed(io.BytesIO(packed), path)
     try:
         reader = TarReader(source, path, _LIMITS)

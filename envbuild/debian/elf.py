@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-
-from envbuild.record import Record
+from dataclasses import dataclass
 
 _INTERPRETER, _DYNAMIC, _LOAD = 3, 2, 1
-_LONGEST = 4096
+_MAX_NAME = 4096
 """Bytes of a name."""
-_MOST_TAGS = 10_000
+_MAX_TAGS = 10_000
 _NEEDED, _STRING_TABLE, _NAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 
 
-class Elf(Record):
+@dataclass(frozen=True, slots=True)
+class Elf:
     """`machine` is e_machine; `paths` are RPATH and RUNPATH entries; `bits` is 32 or 64."""
 
     bits: int
@@ -25,7 +25,7 @@ class Elf(Record):
 
 
 def read_elf(path: str) -> Elf | None:
-    """The dynamic section of a file; None for what is not a dynamic ELF file or is damaged."""
+    """Return the dynamic section of a file; None for what is not a dynamic ELF file or is damaged."""
     try:
         with open(path, "rb") as file:
             if file.read(4) != b"\x7fELF":
@@ -37,7 +37,7 @@ def read_elf(path: str) -> Elf | None:
 
 
 def parse_elf(data: bytes) -> Elf | None:
-    """The dynamic section of a file's content; None for what is not a dynamic ELF file or is damaged."""
+    """Return the dynamic section of a file's content; None for what is not a dynamic ELF file or is damaged."""
     if data[:4] != b"\x7fELF":
         return None
     try:
@@ -74,7 +74,7 @@ def _parse(data: bytes) -> Elf | None:
     if dynamic is None:
         return None
     step = 16 if wide else 8
-    if dynamic[1] > _MOST_TAGS * step:
+    if dynamic[1] > _MAX_TAGS * step:
         return None
     tags = [
         struct.unpack_from(order + ("qQ" if wide else "iI"), data, at)
@@ -88,7 +88,7 @@ def _parse(data: bytes) -> Elf | None:
     )
 
     def text(value: int) -> str:
-        return data[base + value : data.index(b"\0", base + value, base + value + _LONGEST)].decode()
+        return data[base + value : data.index(b"\0", base + value, base + value + _MAX_NAME)].decode()
 
     return Elf(
         bits=64 if wide else 32,

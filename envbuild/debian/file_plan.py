@@ -11,7 +11,7 @@ from envbuild.tree.target import TreeTarget
 CAPABILITIES = b"security.capability"
 
 
-class Collected:
+class BaseFiles:
     """Entries by path (without a slash at the start), and where each file's content comes from.
 
     `whole_seconds`: the files were unpacked from archives with times in whole seconds, as dpkg does, so that a
@@ -27,7 +27,7 @@ class Collected:
         self._open: dict[str, bool] = {"": True}
 
     def take(self, path: str, source: str | None = None, *, timeless: bool = False) -> bool:
-        """Takes a file, link or directory of this machine, with its owner, mode and time; False if it isn't there.
+        """Take a file, link or directory of this machine, with its owner, mode and time; False if it isn't there.
 
         Directories get no time, as theirs tells only when something was last installed. A file that not everybody
         may read is noted and left out: root and an ordinary user then make the same base. A `timeless` file gets
@@ -62,35 +62,35 @@ class Collected:
         return True
 
     def write(self, path: str, content: str | bytes, mode: int = 0o644, gid: int = 0) -> None:
-        """A file with this content."""
+        """Add a file with this content."""
         data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         self.entries[os.fsencode(path.strip("/"))] = (Entry(b"", FILE, mode, 0, gid, -1), data)
 
     def link(self, path: str, target: str) -> None:
-        """A symbolic link."""
+        """Add a symbolic link."""
         self.entries[os.fsencode(path.strip("/"))] = (
             Entry(b"", LINK, 0o777, 0, 0, -1, 0, "", os.fsencode(target)),
             None,
         )
 
     def directory(self, path: str, mode: int = 0o755, gid: int = 0) -> None:
-        """A directory; one that is there already stays as it is."""
+        """Add a directory; one that is there already stays as it is."""
         name = os.fsencode(path.strip("/"))
         if name not in self.entries:
             self.entries[name] = (Entry(b"", DIRECTORY, mode, 0, gid, -1), None)
 
     def has(self, path: str) -> bool:
-        """Whether something was taken or made at this path."""
+        """Return whether something was taken or made at this path."""
         return os.fsencode(path.strip("/")) in self.entries
 
     def files_in(self, folder: str) -> list[tuple[str, str]]:
-        """The files of this machine that were taken into a folder, as (path, where it lies here), sorted."""
+        """Return the files of this machine that were taken into a folder, as (path, where it lies here), sorted."""
         start = os.fsencode(folder.strip("/")) + b"/"
-        found = ((path, source) for path, (_, source) in self.entries.items() if path.startswith(start))
-        return sorted((f"/{os.fsdecode(path)}", source) for path, source in found if isinstance(source, str))
+        taken = ((path, source) for path, (_, source) in self.entries.items() if path.startswith(start))
+        return sorted((f"/{os.fsdecode(path)}", source) for path, source in taken if isinstance(source, str))
 
     def _is_open(self, folder: str) -> bool:
-        """Whether everybody may look into this folder of the machine."""
+        """Return whether everybody may look into this folder of the machine."""
         known = self._open.get(folder)
         if known is None:
             try:
@@ -105,7 +105,7 @@ class Collected:
         return known
 
     def write_to(self, target: TreeTarget, epoch: int) -> None:
-        """Copies everything into a tree; what has no time of its own gets `epoch` (seconds)."""
+        """Copy everything into a tree; what has no time of its own gets `epoch` (seconds)."""
         time = epoch * 1_000_000_000
         target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, time))
         for path, (entry, source) in sorted(self.entries.items()):
@@ -121,7 +121,7 @@ class Collected:
 
 
 def _capabilities(path: str) -> Xattrs:
-    """What a program may do beyond its user's rights (capabilities(7)), if anything."""
+    """Return what a program may do beyond its user's rights (capabilities(7)), if anything."""
     try:
         return ((CAPABILITIES, os.getxattr(path, CAPABILITIES)),)
     except OSError:

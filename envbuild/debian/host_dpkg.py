@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError
-from envbuild.record import Record
+from envbuild.text.suggestion import did_you_mean
 
 ADMIN = "/var/lib/dpkg"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
@@ -17,7 +18,8 @@ INSTALLED = (" ok installed", " ok triggers-pending", " ok triggers-awaited")
 """States of a package whose files are all there and configured (dpkg(1)); a wish such as `hold` does not matter."""
 
 
-class InstalledPackage(Record):
+@dataclass(frozen=True, slots=True)
+class InstalledPackage:
     """An installed package. `stanza` is its text in dpkg's status file, `provides` the virtual names it stands for;
     `needs` are its Depends and Pre-Depends: groups of alternatives, by name without versions."""
 
@@ -37,7 +39,8 @@ class InstalledPackage(Record):
         return f"{self.name}:{self.architecture}" if self.multi_arch_same else self.name
 
 
-class Diversion(Record):
+@dataclass(frozen=True, slots=True)
+class Diversion:
     """A path that a package keeps others from; theirs lies at `moved`. `owner` is None for a local one."""
 
     path: str
@@ -45,7 +48,8 @@ class Diversion(Record):
     owner: str | None
 
 
-class Alternative(Record):
+@dataclass(frozen=True, slots=True)
+class Alternative:
     """A name that several programs can stand for (update-alternatives(1)).
 
     `slaves` are (name, link); `choices` are (path, priority, paths of the slaves in their order, "" for none).
@@ -77,11 +81,11 @@ class DpkgDatabase:
 
     @staticmethod
     def exists(root: str = "/") -> bool:
-        """Whether the machine has a dpkg database."""
+        """Return whether the machine has a dpkg database."""
         return os.path.isfile(f"{root.rstrip('/')}{ADMIN}/status")
 
     def closure(self, names: list[str]) -> list[InstalledPackage]:
-        """The packages of these names and all that they need, sorted. Raises NoSuchPackage."""
+        """Return the packages of these names and all that they need, sorted. Raises NoSuchPackage."""
         taken: dict[str, InstalledPackage] = {}
         pending = list(names)
         while pending:
@@ -93,24 +97,24 @@ class DpkgDatabase:
                 continue
             taken[package.name] = package
             for group in package.needs:
-                chosen = next((one for one in group if one in self.packages or one in self._providers), None)
+                chosen = next((name for name in group if name in self.packages or name in self._providers), None)
                 if chosen is not None:
                     pending.append(chosen)
         return [taken[name] for name in sorted(taken)]
 
     def essential(self) -> list[str]:
-        """The names of the essential packages."""
+        """Return the names of the essential packages."""
         return sorted(package.name for package in self.packages.values() if package.essential)
 
     def owner_of(self, path: str) -> str | None:
-        """The package whose list has this path."""
+        """Return the package whose list has this path."""
         for package in self.packages.values():
             if path in self.files(package):
                 return package.name
         return None
 
     def files(self, package: InstalledPackage) -> list[str]:
-        """The paths of a package's files and directories, as dpkg lists them."""
+        """Return the paths of a package's files and directories, as dpkg lists them."""
         for name in (package.info_name, package.name):
             try:
                 with open(f"{self.admin}/info/{name}.list", encoding="utf-8", errors="surrogateescape") as file:
@@ -120,12 +124,12 @@ class DpkgDatabase:
         return []
 
     def info_files(self, package: InstalledPackage) -> list[str]:
-        """The names of a package's files in dpkg's info folder."""
+        """Return the names of a package's files in dpkg's info folder."""
         prefix = package.info_name + "."
         return [name for name in self._info_names if name.startswith(prefix)]
 
     def diversions(self) -> list[Diversion]:
-        """All diversions."""
+        """Return all diversions."""
         lines = self._lines("diversions")
         return [
             Diversion(path, moved, None if owner == ":" else owner)
@@ -133,14 +137,14 @@ class DpkgDatabase:
         ]
 
     def alternatives(self) -> Iterator[Alternative]:
-        """All alternatives, by name."""
+        """Yield all alternatives, by name."""
         folder = f"{self.admin}/alternatives"
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             with open(f"{folder}/{name}", encoding="utf-8", errors="surrogateescape") as file:
                 yield parse_alternative(name, file.read().splitlines())
 
     def triggers(self) -> dict[str, list[str]]:
-        """The lines of each file in dpkg's triggers folder."""
+        """Return the lines of each file in dpkg's triggers folder."""
         folder = f"{self.admin}/triggers"
         names = [name for name in sorted(os.listdir(folder)) if name != "Lock"] if os.path.isdir(folder) else []
         return {name: self._lines(f"triggers/{name}") for name in names}
@@ -180,10 +184,7 @@ class NoSuchPackage(UsageError):
     """`host(...)` names something that this machine has neither as a package nor as a program."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"install it first: apt-get install {name}"
+        hint = did_you_mean(name, known, f"install it first: apt-get install {name}")
         super().__init__(f"host({name}): this machine has no installed package or program of that name", hint)
 
 
@@ -236,6 +237,6 @@ def _package(stanza: Stanza) -> InstalledPackage:
 
 
 def _names(group: str) -> tuple[str, ...]:
-    """`a (>= 1) | b:any` as ("a", "b")."""
-    found = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", one) for one in group.split("|"))
-    return tuple(match[1] for match in found if match)
+    """Return the names in `a (>= 1) | b:any`: ("a", "b")."""
+    matches = (re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", alternative) for alternative in group.split("|"))
+    return tuple(match[1] for match in matches if match)

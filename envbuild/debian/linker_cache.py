@@ -22,11 +22,11 @@ FLAGS = {62: 0x0300 | _LIBC6, 183: 0x0A00 | _LIBC6}
 
 
 def linker_cache(libraries: Iterable[tuple[str, str, int]]) -> bytes:
-    """The cache for (name, path, e_machine); machines that FLAGS lacks are left out."""
+    """Return the cache for (name, path, e_machine); machines that FLAGS lacks are left out."""
     known = [(name, path, FLAGS[machine]) for name, path, machine in libraries if machine in FLAGS]
-    known.sort(key=lambda one: one[1])
+    known.sort(key=lambda library: library[1])
     by_name = cmp_to_key(compare_names)
-    known.sort(key=lambda one: by_name(one[0]), reverse=True)
+    known.sort(key=lambda library: by_name(library[0]), reverse=True)
     start = _HEADER.size + len(known) * _ENTRY.size
     texts = b""
     entries = []
@@ -40,16 +40,17 @@ def linker_cache(libraries: Iterable[tuple[str, str, int]]) -> bytes:
 
 
 def compare_names(a: str, b: str) -> int:
-    """The order in which the loader searches: runs of digits by their number, digits after everything else."""
+    """Compare names in the order in which the loader searches: runs of digits by their number, digits after
+    everything else."""
     left, right = re.findall("[0-9]+|[^0-9]", a), re.findall("[0-9]+|[^0-9]", b)
-    for one, other in zip(left, right, strict=False):
-        if one == other:
+    for run, other_run in zip(left, right, strict=False):
+        if run == other_run:
             continue
-        if one[0] in _DIGITS and other[0] in _DIGITS:
-            if int(one) != int(other):
-                return int(one) - int(other)
+        if run[0] in _DIGITS and other_run[0] in _DIGITS:
+            if int(run) != int(other_run):
+                return int(run) - int(other_run)
             continue
-        if one[0] in _DIGITS or other[0] in _DIGITS:
-            return 1 if one[0] in _DIGITS else -1
-        return ord(one) - ord(other)
+        if run[0] in _DIGITS or other_run[0] in _DIGITS:
+            return 1 if run[0] in _DIGITS else -1
+        return ord(run) - ord(other_run)
     return len(left) - len(right)

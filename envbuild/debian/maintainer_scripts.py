@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from envbuild.debian.deb822 import field_texts
 from envbuild.debian.elf import read_elf
-from envbuild.debian.file_plan import Collected
+from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import ADMIN, Alternative, DpkgDatabase, InstalledPackage
 from envbuild.debian.linker_cache import linker_cache
 from envbuild.debian.pam import FILES, pam_file, parse_profile
@@ -77,48 +77,46 @@ HASH_LINK = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 TruePath = Callable[[str], str]
 
 
-def generate(
-    database: DpkgDatabase, packages: list[InstalledPackage], collected: Collected, true_path: TruePath
-) -> None:
-    """Adds to `collected` all that the packages' scripts would have made."""
+def generate(database: DpkgDatabase, packages: list[InstalledPackage], plan: BaseFiles, true_path: TruePath) -> None:
+    """Add to `plan` all that the packages' scripts would have made."""
     names = {package.name for package in packages}
     for path, mode, gid in DIRECTORIES:
-        collected.directory(path, mode, gid)
+        plan.directory(path, mode, gid)
     for path, target in LINKS:
-        if not collected.has(path):
-            collected.link(path, target)
+        if not plan.has(path):
+            plan.link(path, target)
     for path, source in DEFAULTS:
-        if collected.has(source):
-            collected.take(path, source)
-    collected.write("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-    collected.write("/etc/machine-id", "", 0o444)
-    collected.write(
+        if plan.has(source):
+            plan.take(path, source)
+    plan.write("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+    plan.write("/etc/machine-id", "", 0o444)
+    plan.write(
         "/etc/shells",
-        "".join(f"{s}\n" for s in ("# login shells", *SHELLS) if s[0] == "#" or _there(collected, true_path, s)),
+        "".join(f"{s}\n" for s in ("# login shells", *SHELLS) if s[0] == "#" or _there(plan, true_path, s)),
     )
     if "base-files" in names:
-        collected.link("/etc/dpkg/origins/default", "debian")
+        plan.link("/etc/dpkg/origins/default", "debian")
     if "tzdata" in names:
-        collected.link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
-        collected.write("/etc/timezone", "Etc/UTC\n")
+        plan.link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
+        plan.write("/etc/timezone", "Etc/UTC\n")
     if "apt" in names:
         for path in APT_DIRECTORIES:
-            collected.directory(path)
+            plan.directory(path)
     if "libpam-runtime" in names:
-        _pam(collected)
+        _pam(plan)
     if "ca-certificates" in names:
-        _certificates(collected)
-    _accounts(database, packages, collected)
-    alternatives = _alternatives(database, collected, true_path)
-    _dpkg_database(database, packages, names, collected, alternatives)
-    _linker_cache(collected)
+        _certificates(plan)
+    _accounts(database, packages, plan)
+    alternatives = _alternatives(database, plan, true_path)
+    _dpkg_database(database, packages, names, plan, alternatives)
+    _linker_cache(plan)
 
 
-def _there(collected: Collected, true_path: TruePath, path: str) -> bool:
-    return collected.has(true_path(path))
+def _there(plan: BaseFiles, true_path: TruePath, path: str) -> bool:
+    return plan.has(true_path(path))
 
 
-def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], collected: Collected) -> None:
+def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], plan: BaseFiles) -> None:
     scripts = [
         _read(f"{database.admin}/info/{name}")
         for package in packages
@@ -128,53 +126,50 @@ def _accounts(database: DpkgDatabase, packages: list[InstalledPackage], collecte
     made = accounts(
         (_master(database, "passwd"), _master(database, "group")),
         (_read(f"{database.root}/etc/passwd"), _read(f"{database.root}/etc/group")),
-        asked_for(scripts, [_read(source) for _, source in collected.files_in("/usr/lib/sysusers.d")]),
+        asked_for(scripts, [_read(source) for _, source in plan.files_in("/usr/lib/sysusers.d")]),
     )
-    collected.write("/etc/passwd", made.passwd)
-    collected.write("/etc/group", made.group)
-    collected.write("/etc/shadow", made.shadow, 0o640, SHADOW)
-    collected.write("/etc/gshadow", made.gshadow, 0o640, SHADOW)
+    plan.write("/etc/passwd", made.passwd)
+    plan.write("/etc/group", made.group)
+    plan.write("/etc/shadow", made.shadow, 0o640, SHADOW)
+    plan.write("/etc/gshadow", made.gshadow, 0o640, SHADOW)
 
 
 def _master(database: DpkgDatabase, name: str) -> str:
     return _read(f"{database.root}/usr/share/base-passwd/{name}.master")
 
 
-def _pam(collected: Collected) -> None:
+def _pam(plan: BaseFiles) -> None:
     profiles = [
-        parse_profile(os.path.basename(path), _read(source))
-        for path, source in collected.files_in("/usr/share/pam-configs")
+        parse_profile(os.path.basename(path), _read(source)) for path, source in plan.files_in("/usr/share/pam-configs")
     ]
     for name in FILES:
-        if collected.has(f"/usr/share/pam/{name}"):
-            template = _read(f"{collected.root}/usr/share/pam/{name}")
-            collected.write(f"/etc/pam.d/{name}", pam_file(name, template, profiles))
+        if plan.has(f"/usr/share/pam/{name}"):
+            template = _read(f"{plan.root}/usr/share/pam/{name}")
+            plan.write(f"/etc/pam.d/{name}", pam_file(name, template, profiles))
 
 
-def _alternatives(
-    database: DpkgDatabase, collected: Collected, true_path: TruePath
-) -> list[tuple[Alternative, list[int]]]:
-    """Links for the alternatives of which a choice was taken; returns what dpkg should know of them."""
+def _alternatives(database: DpkgDatabase, plan: BaseFiles, true_path: TruePath) -> list[tuple[Alternative, list[int]]]:
+    """Link the alternatives of which a choice was taken; return what dpkg should know of them."""
     kept = []
-    for one in database.alternatives():
-        choices = [choice for choice in one.choices if _there(collected, true_path, choice[0])]
+    for alternative in database.alternatives():
+        choices = [choice for choice in alternative.choices if _there(plan, true_path, choice[0])]
         if not choices:
             continue
         slaves = [
             number
-            for number in range(len(one.slaves))
-            if any(choice[2][number] and _there(collected, true_path, choice[2][number]) for choice in choices)
+            for number in range(len(alternative.slaves))
+            if any(choice[2][number] and _there(plan, true_path, choice[2][number]) for choice in choices)
         ]
         best = max(choices, key=lambda choice: choice[1])
-        collected.link(true_path(one.link), f"/etc/alternatives/{one.name}")
-        collected.link(f"/etc/alternatives/{one.name}", best[0])
+        plan.link(true_path(alternative.link), f"/etc/alternatives/{alternative.name}")
+        plan.link(f"/etc/alternatives/{alternative.name}", best[0])
         for number in slaves:
-            name, link = one.slaves[number]
+            name, link = alternative.slaves[number]
             if best[2][number]:
-                collected.link(true_path(link), f"/etc/alternatives/{name}")
-                collected.link(f"/etc/alternatives/{name}", best[2][number])
-        kept.append((Alternative(one.name, one.link, one.slaves, tuple(choices)), slaves))
-    collected.directory("/etc/alternatives")
+                plan.link(true_path(link), f"/etc/alternatives/{name}")
+                plan.link(f"/etc/alternatives/{name}", best[2][number])
+        kept.append((Alternative(alternative.name, alternative.link, alternative.slaves, tuple(choices)), slaves))
+    plan.directory("/etc/alternatives")
     return kept
 
 
@@ -182,30 +177,30 @@ def _dpkg_database(
     database: DpkgDatabase,
     packages: list[InstalledPackage],
     names: set[str],
-    collected: Collected,
+    plan: BaseFiles,
     alternatives: list[tuple[Alternative, list[int]]],
 ) -> None:
     for folder in ("", "/info", "/alternatives", "/parts", "/triggers", "/updates"):
-        collected.directory(f"{ADMIN}{folder}")
-    collected.write(f"{ADMIN}/status", "".join(f"{_settled(package.stanza)}\n\n" for package in packages))
-    collected.write(f"{ADMIN}/available", "")
-    collected.write(f"{ADMIN}/statoverride", "")
+        plan.directory(f"{ADMIN}{folder}")
+    plan.write(f"{ADMIN}/status", "".join(f"{_settled(package.stanza)}\n\n" for package in packages))
+    plan.write(f"{ADMIN}/available", "")
+    plan.write(f"{ADMIN}/statoverride", "")
     # Without their times, which tell when a package was installed here.
-    collected.take(f"{ADMIN}/info/format", timeless=True)
+    plan.take(f"{ADMIN}/info/format", timeless=True)
     for package in packages:
         for name in database.info_files(package):
-            collected.take(f"{ADMIN}/info/{name}", timeless=True)
-    diversions = [one for one in database.diversions() if one.owner in names]
-    collected.write(f"{ADMIN}/diversions", "".join(f"{d.path}\n{d.moved}\n{d.owner}\n" for d in diversions))
-    for one, slaves in alternatives:
-        collected.write(f"{ADMIN}/alternatives/{one.name}", _alternative_text(one, slaves))
+            plan.take(f"{ADMIN}/info/{name}", timeless=True)
+    diversions = [diversion for diversion in database.diversions() if diversion.owner in names]
+    plan.write(f"{ADMIN}/diversions", "".join(f"{d.path}\n{d.moved}\n{d.owner}\n" for d in diversions))
+    for alternative, slaves in alternatives:
+        plan.write(f"{ADMIN}/alternatives/{alternative.name}", _alternative_text(alternative, slaves))
     for name, lines in database.triggers().items():
         of_taken = [
             line for line in lines if line.split()[-1:] and line.split()[-1].split("/")[0].split(":")[0] in names
         ]
         if name != "Unincorp" and of_taken:
-            collected.write(f"{ADMIN}/triggers/{name}", "".join(f"{line}\n" for line in of_taken))
-    collected.write(f"{ADMIN}/triggers/Unincorp", "")
+            plan.write(f"{ADMIN}/triggers/{name}", "".join(f"{line}\n" for line in of_taken))
+    plan.write(f"{ADMIN}/triggers/Unincorp", "")
 
 
 def _settled(stanza: str) -> str:
@@ -219,48 +214,48 @@ def _settled(stanza: str) -> str:
     return "\n".join(texts)
 
 
-def _alternative_text(one: Alternative, slaves: list[int]) -> str:
-    lines = ["auto", one.link]
+def _alternative_text(alternative: Alternative, slaves: list[int]) -> str:
+    lines = ["auto", alternative.link]
     for number in slaves:
-        lines += one.slaves[number]
+        lines += alternative.slaves[number]
     lines.append("")
-    for path, priority, own in one.choices:
+    for path, priority, own in alternative.choices:
         lines += [path, str(priority), *(own[number] for number in slaves)]
     return "\n".join([*lines, "", ""])
 
 
-def _certificates(collected: Collected) -> None:
-    """The bundle of ca-certificates' own authorities; this machine's own additions are not among them."""
-    folder = f"{collected.root}/usr/share/ca-certificates"
+def _certificates(plan: BaseFiles) -> None:
+    """Write the bundle of ca-certificates' own authorities, without this machine's own additions."""
+    folder = f"{plan.root}/usr/share/ca-certificates"
     paths = sorted(
         os.path.relpath(os.path.join(where, name), folder)
         for where, _, files in os.walk(folder)
         for name in files
         if name.endswith(".crt")
     )
-    paths = [path for path in paths if collected.has(f"/usr/share/ca-certificates/{path}")]
+    paths = [path for path in paths if plan.has(f"/usr/share/ca-certificates/{path}")]
     texts = []
     names = set()
     for path in paths:
         text = _read(f"{folder}/{path}")
         texts.append(text if text.endswith("\n") else text + "\n")
         name = os.path.basename(path)[: -len(".crt")].replace(" ", "_")
-        collected.link(f"/etc/ssl/certs/{name}.pem", f"/usr/share/ca-certificates/{path}")
+        plan.link(f"/etc/ssl/certs/{name}.pem", f"/usr/share/ca-certificates/{path}")
         names.add(f"{name}.pem")
     # OpenSSL looks authorities up by a hash of their names; this machine's links have it.
-    for name in _folder(f"{collected.root}/etc/ssl/certs"):
-        link = f"{collected.root}/etc/ssl/certs/{name}"
+    for name in _folder(f"{plan.root}/etc/ssl/certs"):
+        link = f"{plan.root}/etc/ssl/certs/{name}"
         if HASH_LINK.fullmatch(name) and os.path.islink(link) and os.readlink(link) in names:
-            collected.link(f"/etc/ssl/certs/{name}", os.readlink(link))
-    collected.directory("/etc/ssl/certs")
-    collected.write("/etc/ssl/certs/ca-certificates.crt", "".join(texts))
-    collected.write("/etc/ca-certificates.conf", "".join(f"{path}\n" for path in paths))
+            plan.link(f"/etc/ssl/certs/{name}", os.readlink(link))
+    plan.directory("/etc/ssl/certs")
+    plan.write("/etc/ssl/certs/ca-certificates.crt", "".join(texts))
+    plan.write("/etc/ca-certificates.conf", "".join(f"{path}\n" for path in paths))
 
 
-def _linker_cache(collected: Collected) -> None:
-    folders = _library_folders(collected)
+def _linker_cache(plan: BaseFiles) -> None:
+    folders = _library_folders(plan)
     libraries = []
-    for path, (entry, source) in sorted(collected.entries.items()):
+    for path, (entry, source) in sorted(plan.entries.items()):
         folder, _, name = os.fsdecode(path).rpartition("/")
         if f"/{folder}" not in folders or ".so" not in name or entry.kind != FILE or not isinstance(source, str):
             continue
@@ -268,20 +263,20 @@ def _linker_cache(collected: Collected) -> None:
         if elf is None or elf.bits != 64:
             continue
         own = elf.name or name
-        found = f"/{folder}/{own}"
-        if collected.has(found):
-            libraries.append((own, _unmerged(found, collected), elf.machine))
-    collected.write("/etc/ld.so.cache", linker_cache(libraries))
+        library = f"/{folder}/{own}"
+        if plan.has(library):
+            libraries.append((own, _unmerged(library, plan), elf.machine))
+    plan.write("/etc/ld.so.cache", linker_cache(libraries))
 
 
-def _unmerged(path: str, collected: Collected) -> str:
-    """As ldconfig writes it, by the way of /lib where that is a link."""
-    return path.removeprefix("/usr") if path.startswith("/usr/lib/") and collected.has("/lib") else path
+def _unmerged(path: str, plan: BaseFiles) -> str:
+    """Return a path as ldconfig writes it: through /lib where that is a link."""
+    return path.removeprefix("/usr") if path.startswith("/usr/lib/") and plan.has("/lib") else path
 
 
-def _library_folders(collected: Collected) -> set[str]:
+def _library_folders(plan: BaseFiles) -> set[str]:
     folders = {"/usr/lib", "/lib", "/usr/lib64", "/lib64"}
-    for _, source in collected.files_in("/etc/ld.so.conf.d"):
+    for _, source in plan.files_in("/etc/ld.so.conf.d"):
         folders |= {line.strip() for line in _read(source).splitlines() if line.startswith("/")}
     return folders | {f"/usr{folder}" for folder in folders if folder.startswith("/lib")}
 

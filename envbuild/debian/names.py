@@ -18,6 +18,11 @@ class DebianName(CheckedName):
     grammar = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9][a-z0-9-]*)?")
     what = "the name of a Debian package"
 
+    @property
+    def without_architecture(self) -> str:
+        """`NAME` alone."""
+        return self.partition(":")[0]
+
 
 class DebianVersion(CheckedName):
     """A version (deb-version(7)). Raises BadName."""

@@ -6,9 +6,9 @@ This machine's own files may name modules for its own directory service, which t
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from envbuild.debian.deb822 import stanzas
-from envbuild.record import Record
 
 FILES = {
     "common-account": "Account",
@@ -21,7 +21,8 @@ FILES = {
 _END = re.compile(r"\bend\b")
 
 
-class Profile(Record):
+@dataclass(frozen=True, slots=True)
+class Profile:
     """One file of /usr/share/pam-configs: its fields by their names in lower case."""
 
     name: str
@@ -46,20 +47,20 @@ def parse_profile(name: str, text: str) -> Profile:
 
 
 def pam_file(name: str, template: str, profiles: list[Profile]) -> str:
-    """The file `name` from its template, with the modules of all profiles that are on by default."""
+    """Return the file `name` from its template, with the modules of all profiles that are on by default."""
     kind = FILES[name]
-    chosen = [one for one in profiles if one.get("Default") == ("yes",)]
+    chosen = [profile for profile in profiles if profile.get("Default") == ("yes",)]
     if name.endswith("noninteractive"):
-        chosen = [one for one in chosen if one.get("Session-Interactive-Only") != ("yes",)]
-    chosen.sort(key=lambda one: (-one.priority, one.name))
+        chosen = [profile for profile in chosen if profile.get("Session-Interactive-Only") != ("yes",)]
+    chosen.sort(key=lambda profile: (-profile.priority, profile.name))
     word = "session_nonint" if name.endswith("noninteractive") else kind.lower()
     blocks = {}
     for block in ("Primary", "Additional"):
-        of_block = [one for one in chosen if (one.get(f"{kind}-Type") or ("Primary",)) == (block,)]
+        of_block = [profile for profile in chosen if (profile.get(f"{kind}-Type") or ("Primary",)) == (block,)]
         lines: list[str] = []
-        for number, one in enumerate(of_block):
-            initial = one.get(f"{kind}-Initial") if number == 0 else ()
-            lines += initial or one.get(kind) or one.get(f"{kind}-Final")
+        for number, profile in enumerate(of_block):
+            initial = profile.get(f"{kind}-Initial") if number == 0 else ()
+            lines += initial or profile.get(kind) or profile.get(f"{kind}-Final")
         # `end` jumps over the modules that are left in the block, and over the refusal that follows it.
         if block == "Primary" and not lines:
             lines = ["[default=end]\t\t\tpam_permit.so"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from envbuild.linux.passwd import Account, Group, read_group, read_passwd
-from envbuild.record import Record
 
 SHADOW = 42
 """The group that may read the shadow files (base-passwd)."""
@@ -21,7 +21,8 @@ _NAME = re.compile(r"(?<![\w./$-])[a-z_][a-z0-9_-]*(?![\w./])")
 Row = TypeVar("Row", bound=Account | Group)
 
 
-class Accounts(Record):
+@dataclass(frozen=True, slots=True)
+class Accounts:
     """The lines of the four files (passwd(5), group(5), shadow(5), gshadow(5))."""
 
     passwd: str
@@ -45,7 +46,7 @@ def accounts(masters: tuple[str, str], machine: tuple[str, str], asked_for: set[
 
 
 def asked_for(scripts: Iterable[str], sysusers: Iterable[str]) -> set[str]:
-    """Names that packages' scripts give to adduser and its like, or that their sysusers.d(5) files list.
+    """Return the names that packages' scripts give to adduser and its like, or that their sysusers.d(5) files list.
 
     Nobody's interpreter: too many words are better than too few, as only accounts that exist are looked at.
     """
@@ -55,10 +56,10 @@ def asked_for(scripts: Iterable[str], sysusers: Iterable[str]) -> set[str]:
         for variable, value in _ASSIGNED.findall(script):
             assigned.setdefault(variable, []).append(value)
         for line in script.replace("\\\n", " ").splitlines():
-            found = None if line.lstrip().startswith("#") else _ADDS.search(line)
-            if found:
-                names.update(_NAME.findall(found[1]))
-                for variable in _VARIABLE.findall(found[1]):
+            command = None if line.lstrip().startswith("#") else _ADDS.search(line)
+            if command:
+                names.update(_NAME.findall(command[1]))
+                for variable in _VARIABLE.findall(command[1]):
                     names.update(assigned.get(variable, ()))
     for text in sysusers:
         names.update(words[1] for words in map(str.split, text.splitlines()) if words[1:] and words[0] in ("u", "g"))

@@ -23,7 +23,7 @@ from envbuild.drift.unexpressed import ExpressionRules
 from envbuild.errors import DISK_TROUBLE, UsageError
 from envbuild.history.compare import compare
 from envbuild.history.operand import operand_of_image
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.instances.records import Instance
 from envbuild.plan.image_config import image_digest
 from envbuild.record import Record

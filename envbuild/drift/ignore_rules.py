@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from envbuild.debian.left_behind import CACHES, IDENTITY, LEFTOVERS, LINKER, LISTS, LOGS, noise_patterns
 from envbuild.record import Record
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import DIRECTORY
@@ -24,20 +25,18 @@ class Rule(Record):
 
 RULES = (
     Rule("temporary", "files of processes that run", ("/tmp/*", "/var/tmp/*", "/run/*", "/var/run/*", "/dev/*")),
-    Rule("logs", "what programs write down while they run", ("/var/log/*", "**/nohup.out")),
-    Rule("caches", "copies of what can be had again", ("/var/cache/*", "**/.cache", "/root/.npm", "/home/*/.npm")),
-    Rule("package lists", "apt's copies of the indexes of its sources", ("/var/lib/apt/lists/*",)),
+    Rule(LOGS, "what programs write down while they run", (*noise_patterns(LOGS), "**/nohup.out")),
     Rule(
-        "package leftovers",
+        CACHES, "copies of what can be had again", (*noise_patterns(CACHES), "**/.cache", "/root/.npm", "/home/*/.npm")
+    ),
+    Rule(LISTS, "apt's copies of the indexes of its sources", noise_patterns(LISTS)),
+    Rule(
+        LEFTOVERS,
         "locks and earlier versions that dpkg, apt and the tools for accounts keep",
-        (
-            *(f"/var/lib/dpkg/{name}" for name in ("*-old", "lock", "lock-frontend", "triggers/Lock")),
-            *("/var/lib/apt/daily_lock", "/var/lib/apt/periodic", "/etc/.pwd.lock"),
-            *(f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")),
-        ),
+        noise_patterns(LEFTOVERS),
     ),
     Rule("compiled Python", "made of the sources beside it when they are imported", ("**/__pycache__", "**/*.pyc")),
-    Rule("linker cache", "made by ldconfig of the libraries that are there", ("/etc/ld.so.cache",), derived=True),
+    Rule(LINKER, "made by ldconfig of the libraries that are there", noise_patterns(LINKER), derived=True),
     Rule(
         "histories",
         "what somebody typed and looked at",
@@ -50,11 +49,7 @@ RULES = (
         ),
     ),
     Rule("process ids", "numbers of processes that run", ("**/*.pid",)),
-    Rule(
-        "machine identity",
-        "drawn anew on each machine",
-        ("/etc/machine-id", "/var/lib/dbus/machine-id", "/var/lib/systemd/random-seed"),
-    ),
+    Rule(IDENTITY, "drawn anew on each machine", noise_patterns(IDENTITY)),
 )
 
 

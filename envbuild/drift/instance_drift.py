@@ -5,8 +5,8 @@ from __future__ import annotations
 from envbuild.drift.ignore_rules import IgnoreRules, Rule, is_directory
 from envbuild.drift.instance_operand import InstanceOfImage, operand_of_instance, operand_of_instance_image
 from envbuild.history.compare import Comparison, compare
-from envbuild.images.image_facts import facts_of
-from envbuild.instances.records import Instance, State
+from envbuild.images.find import facts_of
+from envbuild.instances.records import Instance, Instances, State
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -35,7 +35,7 @@ def drift_of(store: Store, entry: InstanceOfImage, *, everything: bool = False) 
     """Return the drift of an instance; with `everything` nothing is noise. The process must be root of the
     namespace."""
     instance = entry.instance
-    state = store.instances.state(instance)
+    state = Instances.of(store.path).state(instance)
     image = store.images.get(instance.image)
     if image is None or not store.trees.has(image.tree):
         problem = "its image is no longer in the store" if instance.image else "it was not started from an image"

@@ -6,9 +6,9 @@ from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.history.operand import Operand, operand_of_image
-from envbuild.instances.records import Instance, InstanceDamaged
+from envbuild.images.reference import digits_of, parse_tag
+from envbuild.instances.records import Instance, InstanceDamaged, Instances
 from envbuild.record import Record
-from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -38,11 +38,12 @@ def instance_called(store: Store, text: str) -> Instance | None:
     """Return the instance that `text` names where images may be named too: the one with exactly this name or id; or the
     one whose id begins with these four or more digits, if no image has this name. None if there is none. Raises
     UsageError and InstanceDamaged."""
-    instances = store.instances.all()
+    records = Instances.of(store.path)
+    instances = records.all()
     for instance in instances:
         if text in (instance.name, instance.identity):
             return instance
-    for damaged in store.instances.damaged():
+    for damaged in records.damaged():
         if text in (damaged.name, damaged.identity):
             raise InstanceDamaged(damaged)
     if digits_of(text) is None or not any(instance.identity.startswith(text) for instance in instances):
@@ -50,7 +51,7 @@ def instance_called(store: Store, text: str) -> Instance | None:
     try:
         find_image(store, text)
     except UsageError:
-        return store.instances.find(text)
+        return records.find(text)
     return None
 
 
@@ -72,7 +73,7 @@ def operand_of_instance_image(store: Store, instance: Instance, image: Image) ->
 
 def instance_image_name(store: Store, instance: Instance) -> str:
     """Return the name of the image that an instance runs: NAME:TAG if that still names it, else its digest."""
-    parsed = parse_reference(instance.reference)
+    parsed = parse_tag(instance.reference)
     if parsed is None or parsed.which is not None:
         return f"sha256:{instance.image}"
     named = store.tags.image_of(parsed.name, parsed.tag)
@@ -85,10 +86,10 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     A name includes its earlier images: an instance of one of them belongs to it. Any other form means one image. Raises
     UsageError kinds if nothing has this name.
     """
-    instances = store.instances.all()
+    instances = Instances.of(store.path).all()
     if reference is None:
         return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
         chosen = [instance for instance in instances if instance.image in past]
@@ -99,7 +100,7 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
 
 def _moved_on(store: Store, reference: str, image: Digest) -> str:
     """Return the NAME:TAG of `reference` if it names another image by now, else ""."""
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is None or parsed.which is not None:
         return ""
     now = store.tags.image_of(parsed.name, parsed.tag)

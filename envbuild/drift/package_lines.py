@@ -13,8 +13,8 @@ from envbuild.history.package_changes import PackageChange
 from envbuild.lockfile.checked_name import BadName
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.names import DistributionName, NodePath, NodeVersion, PythonVersion
-from envbuild.packages.pip import normal
+from envbuild.packages.node_names import NodePath, NodeVersion
+from envbuild.packages.python_names import DistributionName, PythonVersion, normal_name
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -81,7 +81,7 @@ class PackageLines:
                 continue
             # An instance can claim anything, also a name `x @ http://...`, which pip would fetch.
             if _is(DistributionName, new.name) and _is(PythonVersion, new.version):
-                words.append(f"{normal(new.name)}=={new.version}")
+                words.append(f"{normal_name(new.name)}=={new.version}")
         return [line for folder, words in sorted(wanted.items()) for line in self._environment(folder, words)]
 
     def _environment(self, folder: str, words: list[str]) -> Iterable[Line]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -15,6 +14,7 @@ from envbuild.errors import UsageError
 from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
+from envbuild.text.dates import iso
 from envbuild.tree.entry import FILE, LINK, Digest
 
 _FOLDED = (RECORD, SCRIPT, GIT)
@@ -84,7 +84,7 @@ def _remarks(unexpressed: list[Unexpressed], dropped: list[Dropped]) -> list[str
 
 def head_of(recipe: str, instance: str, reference: str, tag: str, now: float) -> list[str]:
     """Return the first comments of a recipe."""
-    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    day = iso(now).partition("T")[0]
     return [
         f"{recipe} - the changes made by hand in the instance {instance}, which is now the image {tag}",
         f"Written by `envbuild commit {instance}` on {day}. The instance runs {reference}, which was this image:",

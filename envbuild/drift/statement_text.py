@@ -6,7 +6,7 @@ import shlex
 
 from envbuild.language.quoting import format_word
 from envbuild.language.syntax import NOWHERE, Word
-from envbuild.packages.inventory.bad_record import MOST_STATUS
+from envbuild.packages.inventory.bad_record import MAX_STATUS
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -51,7 +51,7 @@ def shell_word(path: bytes) -> str | None:
 def text_of(store: Store, tree: Digest, path: str) -> str | None:
     """Return the text of a file of a tree; None if there is none, or one too large to be a record of packages."""
     try:
-        return store.read_text(tree, path, MOST_STATUS)
+        return store.read_text(tree, path, MAX_STATUS)
     except TooLargeToRead:
         return None
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 
 from envbuild.build.build import build
-from envbuild.build.context import IGNORE_FILE, MOST_IGNORED
+from envbuild.build.context import MAX_IGNORED
+from envbuild.build.context_scan import IGNORE_FILE
 from envbuild.build.events import Emit
-from envbuild.build.project import UnreadableFile, read_inside
+from envbuild.build.recipe_files import UnreadableFile, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import recipe_text, write_files
@@ -32,7 +33,7 @@ class TrialBuild:
         if os.path.lexists(ignore_file):
             above = os.path.realpath(os.path.dirname(ignore_file))
             try:
-                content = read_inside(above, ignore_file, MOST_IGNORED)
+                content = read_inside(above, ignore_file, MAX_IGNORED)
             except OSError as error:
                 raise UnreadableFile(ignore_file, error.strerror or str(error)) from error
             with open(os.path.join(folder, IGNORE_FILE), "xb") as target:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from envbuild.debian.left_behind import is_state
 from envbuild.drift.ignore_rules import IgnoreRules, Rule, is_directory
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.statement_text import text_of
@@ -36,7 +36,6 @@ REASONS = {
     ACCOUNTS: "the same users and groups, in another order or with an empty comment",
     OTHER: "the lines build something else here",
 }
-_RECORDS = re.compile(rb"var/lib/(?:dpkg|apt|ucf|pam)/")
 _PASSWORDS = (b"etc/shadow", b"etc/gshadow")
 _ACCOUNTS = (b"etc/passwd", b"etc/group")
 _PYTHON_RECORDS = (b"/RECORD", b"/INSTALLER", b"/REQUESTED", b"/direct_url.json")
@@ -92,7 +91,7 @@ class ExpressionRules:
             return Unexpressed(change, GIT)
         if set(aspects(change)) - {"time"} == {"xattrs"}:
             return Unexpressed(change, ATTRIBUTES)
-        if self.debian and _RECORDS.match(change.path):
+        if self.debian and is_state(change.path.decode("utf-8", "surrogateescape")):
             return Unexpressed(change, RECORD)
         if change.path in _ACCOUNTS and self._same_accounts(change):
             return Unexpressed(change, ACCOUNTS)

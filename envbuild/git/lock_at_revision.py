@@ -6,8 +6,8 @@ import os
 
 from envbuild.errors import UsageError
 from envbuild.git.repository import NotAFile, NotInRevision, Repository
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock
+from envbuild.lockfile.lock import Lock, path_of
+from envbuild.lockfile.lock_file import parse
 from envbuild.record import Record
 
 GIT = "git:"
@@ -43,16 +43,6 @@ class NoLockOf(UsageError):
         )
 
 
-def split_git(text: str) -> tuple[str, str] | None:
-    """Return (REV, FILE) of `git:REV:FILE`, None for any other text. Raises UsageError if a part is missing."""
-    if not text.startswith(GIT):
-        return None
-    revision, colon, path = text.removeprefix(GIT).partition(":")
-    if not revision or not colon or not path:
-        raise UsageError(f"'{text}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env")
-    return revision, path
-
-
 def locked_at(folder: str, revision: str, path: str) -> LockedRecipe:
     """Return the lock of FILE in `git:REV:FILE`. FILE is relative to `folder`, or with a leading slash to the
     repository.
@@ -85,7 +75,7 @@ def locked_by_name(folder: str, revision: str, name: str) -> LockedRecipe:
 
 
 def _locked(repository: Repository, revision: str, commit: str, path: str) -> LockedRecipe:
-    lock_path = locks.path_of(path)
+    lock_path = path_of(path)
     try:
         text = repository.read(commit, lock_path, revision).decode("utf-8", "replace")
     except NotInRevision as error:
@@ -95,4 +85,4 @@ def _locked(repository: Repository, revision: str, commit: str, path: str) -> Lo
         recipe = repository.read(commit, path, revision).decode("utf-8", "replace")
     except (NotInRevision, NotAFile):
         recipe = ""
-    return LockedRecipe(path, commit, locks.parse(text, f"{revision}:{lock_path}"), text, recipe)
+    return LockedRecipe(path, commit, parse(text, f"{revision}:{lock_path}"), text, recipe)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from envbuild.errors import EnvbuildError
 from envbuild.history.build_commits import BuildCommits, build_of
+from envbuild.images.reference import parse_tag
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
-from envbuild.store.image_reference import parse_reference
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import HistoryEntry
@@ -144,7 +144,7 @@ def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
 
 def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> tuple[HistoryEntry | None, int]:
     """Return the oldest entry of the name's history since which the path has not changed, and how far back it is."""
-    parsed = parse_reference(reference)
+    parsed = parse_tag(reference)
     if parsed is None or store.tags.length(parsed.name, parsed.tag) == 0:
         tag = next(iter(store.tags.all(image.digest)), None)
         if tag is None:

@@ -8,6 +8,7 @@ from envbuild.history.operand import Declared, Operand
 from envbuild.history.package_attribution import attribute
 from envbuild.history.package_changes import Package, PackageChange, package_changes
 from envbuild.packages.inventory.bad_record import BadRecord
+from envbuild.packages.registry import KINDS
 from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
@@ -16,8 +17,6 @@ from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_KINDS = {"apt": "dpkg", "pip": "python", "npm": "node"}
 
 
 class FactChange(Record):
@@ -172,4 +171,4 @@ def _declared(old: Iterable[Declared], new: Iterable[Declared]) -> list[PackageC
 def _package(declared: Declared | None) -> Package | None:
     if declared is None:
         return None
-    return Package(_KINDS.get(declared.manager, declared.manager), declared.name, declared.version, "", "")
+    return Package(KINDS.get(declared.manager, declared.manager), declared.name, declared.version, "", "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from envbuild.history.build_commits import BuildCommits
+from envbuild.images.reference import LATEST, split_name
 from envbuild.record import Record
-from envbuild.store.image_reference import LATEST, split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
 from envbuild.tree.entry import Digest

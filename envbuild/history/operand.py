@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 
 from envbuild.build.named_image import find_image
-from envbuild.build.project import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.build.recipe_cache import load
+from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.errors import UsageError
-from envbuild.images.find import GIT
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
+from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
 from envbuild.lockfile.lock import Lock
 from envbuild.plan.image_config import to_plain
 from envbuild.record import Record
@@ -76,11 +76,11 @@ def operand_of(
     compared. Raises UsageError kinds.
     """
     if text.startswith(GIT):
-        from envbuild.git.lock_at_revision import locked_at, split_git  # git and yaml: only if needed
+        from envbuild.git.lock_at_revision import locked_at  # git and yaml: only if needed
 
-        parts = split_git(text)
-        assert parts is not None
-        locked = locked_at(folder, *parts)
+        file = parse(text)
+        assert isinstance(file, FileReference)
+        locked = locked_at(folder, file.revision, file.path)
         return operand_of_lock(store, text, locked.lock).replace(recipe=((locked.path, locked.recipe),))
     path = os.path.join(folder, text)
     if text.endswith(".lock") and os.path.isfile(path):
@@ -94,11 +94,11 @@ def operand_of(
         if not os.path.isfile(f"{path}.lock"):
             raise NothingToCompare(text)
         return operand_of_lock(store, f"{text}.lock", _read_lock(store, f"{path}.lock"))
-    if "@" in text and "@{" not in text and "@sha256:" not in text:
+    reference = parse(text)
+    if isinstance(reference, RevisionReference):
         from envbuild.git.lock_at_revision import locked_by_name
 
-        name, _, revision = text.partition("@")
-        locked = locked_by_name(folder, revision, name)
+        locked = locked_by_name(folder, reference.revision, reference.name)
         return operand_of_lock(store, text, locked.lock).replace(recipe=((locked.path, locked.recipe),))
     instance = running(text)
     if instance is not None:
@@ -147,6 +147,6 @@ def _recipe_at(store: Store, path: str) -> Texts:
 
 
 def _read_lock(store: Store, path: str) -> Lock:
-    from envbuild.lockfile.lock_memo import read_lock
+    from envbuild.lockfile.lock_file import read_lock
 
     return read_lock(lock_text(path), path, store)

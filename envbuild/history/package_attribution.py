@@ -16,8 +16,9 @@ from hashlib import md5
 from posixpath import dirname, normpath
 
 from envbuild.debian.deb822 import conffiles_of, stanzas
+from envbuild.debian.left_behind import INFO, is_record
 from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.bad_record import MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.bad_record import MAX_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
 from envbuild.store.objects import TooLargeToRead
@@ -32,7 +33,6 @@ trusted."""
 MAX_ALTERNATIVE = 1 << 20
 """Bytes of update-alternatives' record of one name."""
 _CHUNK = 1 << 20
-_INFO = "var/lib/dpkg/info/"
 _MODULES = "node_modules/"
 _INFO_FILES = (
     *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
@@ -40,22 +40,6 @@ _INFO_FILES = (
 )
 _CACHED = re.compile(r"(.*)__pycache__/([^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc$")
 _ALTERNATIVES = "var/lib/dpkg/alternatives/"
-_RECORDS = re.compile(
-    "|".join(
-        (
-            r"var/lib/dpkg/(?!info/)|var/lib/(?:apt|ucf|pam)/|var/lib/systemd/deb-systemd",
-            r"var/cache/(?:apt|debconf|ldconfig|man|fontconfig)/",
-            r"var/log/(?:apt/|dpkg\.log|alternatives\.log|bootstrap\.log)",
-            r"etc/ld\.so\.cache$|etc/\.pwd\.lock$|etc/ssl/certs/(?:ca-certificates\.crt|java/)",
-            r"usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled$",
-            r"usr/share/(?:mime|applications)/[^/]*cache$|usr/share/mime/|usr/share/icons/[^/]+/icon-theme\.cache$",
-            r"usr/lib/(?:[^/]+/)?gconv/gconv-modules\.cache$|usr/lib/[^/]+/gdk-pixbuf-2\.0/",
-            r"usr/lib/locale/locale-archive$",
-        )
-    )
-)
-"""Files that dpkg, apt and the triggers of Debian's packages write for themselves."""
-
 _TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
 """Directories in which maintainer scripts change existing links."""
 
@@ -89,7 +73,7 @@ def attribute(
         if owner is not None:
             attribution.of.setdefault(owner, []).append(change)
             known[path] = owner
-        elif debian and (_RECORDS.match(path) or change.path.startswith(STATUS)):
+        elif debian and is_record(path):
             attribution.records.append(change)
         else:
             pending.append((path, change))
@@ -202,7 +186,7 @@ class _Source:
 
     def text(self, path: str) -> str | None:
         try:
-            return self.store.read_text(self._tree, path, MOST_STATUS)
+            return self.store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead as error:
             self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
             return None
@@ -227,12 +211,12 @@ class _Source:
 def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str, Brought]]:
     plain = name.partition(":")[0]
     for record in (name, plain):
-        listed = source.text(f"{_INFO}{record}.list")
+        listed = source.text(f"{INFO}{record}.list")
         if listed is None:
             continue
-        sums = _sums(source.text(f"{_INFO}{record}.md5sums") or "") if check else {}
+        sums = _sums(source.text(f"{INFO}{record}.md5sums") or "") if check else {}
         sums |= source.conffiles.get(plain, {})
-        yield from ((f"{_INFO}{record}.{suffix}", _anything) for suffix in _INFO_FILES)
+        yield from ((f"{INFO}{record}.{suffix}", _anything) for suffix in _INFO_FILES)
         for line in listed.splitlines():
             path = line.lstrip("/")
             if path and path != ".":

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas
 from envbuild.packages.inventory.bad_record import (
-    MOST_JSON,
-    MOST_RECORD,
-    MOST_STATUS,
+    MAX_JSON,
+    MAX_RECORD,
+    MAX_STATUS,
     BadRecord,
     Unreadable,
     parsed_json,
@@ -192,9 +192,9 @@ def _content(store: Store, entry: Entry | None, reader: _Reader, path: str, bad:
     if entry is None or entry.kind != FILE:
         return None
     kinds: dict[_Reader, tuple[str, int]] = {
-        _debian: (DPKG, MOST_STATUS),
-        _python: (PYTHON, MOST_RECORD),
-        _node: (NODE, MOST_JSON),
+        _debian: (DPKG, MAX_STATUS),
+        _python: (PYTHON, MAX_RECORD),
+        _node: (NODE, MAX_JSON),
     }
     kind, most = kinds[reader]
     if entry.size > most:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError
 from envbuild.history.build_commits import BuildCommits, build_of
+from envbuild.images.find import ImageGone, past_image, resolve
+from envbuild.images.reference import digits_of, parse_tag, split_name
 from envbuild.record import Record
-from envbuild.store.image_reference import digits_of, parse_reference, split_name
-from envbuild.store.images import Image, ImageGone
+from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import ROLLBACK, HistoryEntry, NoSuchTag
 from envbuild.text.dates import BadMoment, is_count
@@ -89,16 +90,16 @@ def _before(store: Store, name: str, tag: str, current: Digest | None) -> Histor
 def _image_named(store: Store, name: str, tag: str, to: str) -> Image:
     which = to[2:-1] if to.startswith("@{") and to.endswith("}") else to
     if is_count(which) and int(which) < store.tags.length(name, tag):
-        return store.images.past(name, tag, which)
+        return past_image(store, name, tag, which)
     tagged = store.tags.image_of(name, which) if not which.startswith("sha256:") else None
     if tagged is not None:
         image = store.images.get(tagged)
         if image is not None:
             return image
-    parsed = parse_reference(which)
+    parsed = parse_tag(which)
     if digits_of(which) is not None or (parsed is not None and store.tags.get(parsed.name, parsed.tag) is not None):
-        return store.images.resolve(which)
+        return resolve(store, which)
     try:
-        return store.images.past(name, tag, which)
+        return past_image(store, name, tag, which)
     except BadMoment as error:
         raise NoSuchTarget(name, to) from error

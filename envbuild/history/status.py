@@ -5,8 +5,8 @@ from __future__ import annotations
 from envbuild.build.lock_status import LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.images.lock_attestation import attested_image
+from envbuild.images.reference import LATEST
 from envbuild.record import Record
-from envbuild.store.image_reference import LATEST
 from envbuild.store.store import Store
 
 

@@ -10,7 +10,8 @@ from envbuild.linux.passwd import Account, Group, account_number, lines_of, read
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
-from envbuild.tree.entry import Digest
+from envbuild.tree.entry import FILE, Digest
+from envbuild.tree.lookup import lookup
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""
@@ -37,7 +38,7 @@ class AccountTaken(WorkFailed):
 
 
 class AccountsTooLarge(WorkFailed):
-    """A file of accounts that is none, by its size."""
+    """A file of accounts that is too large to be one."""
 
     def __init__(self, path: str, size: int) -> None:
         super().__init__(
@@ -80,7 +81,7 @@ def groups(group: str | None) -> Mapping[str, int]:
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
-    """(uid, gid) of `NAME`, `NAME:GROUP` or numbers. A user alone brings its own group.
+    """Return (uid, gid) of `NAME`, `NAME:GROUP` or numbers. A user alone brings its own group.
 
     Raises NoSuchAccount.
     """
@@ -101,7 +102,7 @@ def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:
 
 
 def home_of(user: str, passwd: str | None) -> str:
-    """The home of the user that commands run as ("" is root); `/` where the passwd text doesn't say."""
+    """Return the home of the user that commands run as ("" is root); `/` where the passwd text doesn't say."""
     account = _account(user.partition(":")[0] or "0", passwd)
     if account is not None and account.home:
         return account.home
@@ -130,7 +131,7 @@ def add_account(
     shell: str,
     member_of: tuple[str, ...],
 ) -> tuple[Databases, Account]:
-    """The databases with one more account, locked for passwords, and the account.
+    """Return the databases with one more account, locked for passwords, and the account.
 
     Its group has its name; with a `gid` that a group has already it joins that one. Raises AccountTaken and
     NoSuchAccount.
@@ -185,3 +186,23 @@ def _join_groups(text: str | None, name: str, member_of: tuple[str, ...]) -> str
             fields[3] = ",".join([*filter(None, fields[3].split(",")), name])
         lines.append(":".join(fields))
     return "\n".join(lines) + "\n"
+
+
+class Homes:
+    """The homes that commands find in $HOME, in the trees of one store. One /etc/passwd is read once, in however many
+    trees it is."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[Digest, str], str] = {}
+
+    def of(self, tree: Digest, user: str) -> str:
+        """Return the home of `user` ("" for root, NAME, NAME:GROUP or a number) in a tree; `/` where /etc/passwd
+        doesn't say. Raises AccountsTooLarge."""
+        passwd = lookup(self._store.trees, tree, b"etc/passwd")
+        if passwd is None or passwd.kind != FILE:
+            return home_of(user, None)
+        home = self._known.get((passwd.digest, user))
+        if home is None:
+            home = self._known[passwd.digest, user] = home_of(user, account_text(self._store, tree, "passwd"))
+        return home

@@ -1,22 +1,67 @@
-"""Whatever may stand where an image is named: what the store knows, and what git knows of locks."""
+"""The image that a reference names: from what the store knows, or from what git knows of locks."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from envbuild.errors import UsageError
-from envbuild.store.image_reference import BadName, digits_of, split_name
+from envbuild.images.reference import (
+    FileReference,
+    PinnedReference,
+    RevisionReference,
+    StoreReference,
+    digits_of,
+    parse,
+    parse_tag,
+    split_name,
+)
+from envbuild.record import assert_never
+from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
+from envbuild.store.tags import NoSuchEntry
+from envbuild.text.dates import is_count, moment_of
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.git.lock_at_revision import LockedRecipe
+    from envbuild.plan.image_config import Facts
 
-GIT = "git:"
 Fits = Callable[[Store, str, str, str], str]
-"""Why a lock is not what its recipe gives, "" if it is; of a folder of the repository, a commit, and the recipe's path
-in it."""
+"""Returns why a lock is not what its recipe gives, "" if it is. It is given a folder of the repository, a commit, and
+the path of the recipe in it."""
+
+
+class NoSuchImage(UsageError):
+    """No image has this name or digest."""
+
+    def __init__(self, reference: str, near: str | None, *, any_image: bool) -> None:
+        hint = f"did you mean '{near}'?" if near else "`envbuild images` lists what there is"
+        super().__init__(
+            f"there is no image '{reference}'", hint if any_image else "make one first: envbuild build RECIPE.env"
+        )
+
+
+class ImageGone(UsageError):
+    """History names an image that `gc` has removed."""
+
+    def __init__(self, reference: str, digest: Digest) -> None:
+        super().__init__(
+            f"{reference} was {digest[:12]}, which is no longer in the store",
+            "check the recipe and its lock out as they were (envbuild log has the commit), and build them",
+        )
+
+
+class AmbiguousDigest(UsageError):
+    """A digest was shortened to something that fits several images."""
+
+    def __init__(self, reference: str, matches: list[str]) -> None:
+        super().__init__(
+            f"'{reference}' fits {len(matches)} images",
+            "give more digits: " + ", ".join(m[:16] for m in matches[:5]),
+        )
 
 
 class NotBuiltHere(UsageError):
@@ -49,49 +94,111 @@ class OtherDigest(UsageError):
 
 
 def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
-    """The image that a user means by `NAME`, `NAME:TAG`, `NAME@{N}`, `NAME@{DATE}`, a digest or the beginning of one,
-    `NAME@REV` and `git:REV:FILE`. The last two are those of the lock in that revision of git; `folder` says in which
-    repository, and what FILE is relative to, and `fits` why a lock there is not its recipe's.
+    """Return the image that a reference names (reference.py). For the lock of a revision of git, `folder` says in which
+    repository it is, and what FILE is relative to; and `fits` why it is not what its recipe gives.
 
     Raises UsageError kinds that say what is missing.
     """
-    if reference.startswith(GIT):
-        from envbuild.git.lock_at_revision import locked_at, split_git  # git and yaml: only where asked for
+    match parse(reference):
+        case StoreReference():
+            return resolve(store, reference)
+        case PinnedReference(name=name, digits=digits):
+            image = resolve(store, f"sha256:{digits}")
+            tagged = store.tags.image_of(*split_name(name)) if name else None
+            if tagged is not None and tagged != image.digest:
+                raise OtherDigest(reference, name, tagged)
+            return image
+        case RevisionReference(name=name, revision=revision):
+            from envbuild.git.lock_at_revision import locked_by_name  # git and yaml: only where asked for
 
-        parts = split_git(reference)
-        assert parts is not None
-        return _built(store, reference, locked_at(folder, *parts), parts[0], folder, fits)
-    name, mark, which = reference.partition("@")
-    if not mark or which.startswith("{"):
-        return store.images.resolve(reference)
-    if which.startswith("sha256:") and digits_of(which) is not None:
-        image = store.images.resolve(which)
-        tagged = store.tags.image_of(*split_name(name)) if name else None
-        if tagged is not None and tagged != image.digest:
-            raise OtherDigest(reference, name, tagged)
-        return image
-    if ":" in name:
-        raise BadName(reference)
-    from envbuild.git.lock_at_revision import locked_by_name
+            return _built(store, reference, locked_by_name(folder, revision, name), revision, folder, fits)
+        case FileReference(revision=revision, path=path):
+            from envbuild.git.lock_at_revision import locked_at
 
-    return _built(store, reference, locked_by_name(folder, which, split_name(name)[0]), which, folder, fits)
+            return _built(store, reference, locked_at(folder, revision, path), revision, folder, fits)
+        case _ as other:
+            return assert_never(other)
 
 
-def _built(store: Store, reference: str, found: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:
-    """The image of a lock in a revision. That the store has an image does not make it this recipe's: it has to be what
-    the lock's steps gave here, and these have to be the recipe's."""
-    lock = found.lock
+def resolve(store: Store, reference: str) -> Image:
+    """Return the image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, or of a digest or a unique beginning of
+    one, with or without `sha256:`.
+
+    Raises NoSuchImage, AmbiguousDigest, NoSuchEntry, BadMoment and ImageGone.
+    """
+    tag = parse_tag(reference)
+    if tag is not None and tag.which is not None:
+        return past_image(store, tag.name, tag.tag, tag.which)
+    if tag is not None:
+        tagged = store.tags.image_of(tag.name, tag.tag)
+        image = store.images.get(tagged) if tagged is not None else None
+        if image is not None:
+            return image
+    digits = digits_of(reference)
+    if digits is not None:
+        matches = store.images.starting_with(digits)
+        if len(matches) > 1:
+            raise AmbiguousDigest(reference, matches)
+        image = store.images.get(matches[0]) if matches else None
+        if image is not None:
+            return image
+    raise _missing(store, reference)
+
+
+def past_image(store: Store, name: str, tag: str, which: str) -> Image:
+    """Return what NAME:TAG named `which` moves ago, or at that time. Raises NoSuchEntry, BadMoment and ImageGone."""
+    if is_count(which):
+        entry = store.tags.entry_back(name, tag, int(which))
+    else:
+        entry = store.tags.entry_at(name, tag, moment_of(which, time.time()), which)
+    if entry.image is None:
+        raise NoSuchEntry(f"{name}:{tag}", which, "the tag was taken away then")
+    image = store.images.get(entry.image)
+    if image is None:
+        raise ImageGone(f"{name}:{tag}@{{{which}}}", entry.image)
+    return image
+
+
+def facts_of(image: Image) -> Facts:
+    """Return the facts of an image. Raises StoreDamaged if its record is not what its digest says."""
+    from envbuild.plan.image_config import image_digest, load  # `tag` and its like need no facts
+
+    try:
+        facts = load(image.facts)
+        if image_digest(image.tree, facts) == image.digest:
+            return facts
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
+        pass
+    raise StoreDamaged(
+        f"what is on record of image {image.digest[:12]} is not what its digest says",
+        "build its recipe again, which writes the record anew",
+    )
+
+
+def _missing(store: Store, reference: str) -> NoSuchImage:
+    from difflib import get_close_matches  # only on a mistake
+
+    tags = store.tags.all()
+    names = [tag.full for tag in tags] + [tag.name for tag in tags]
+    near = get_close_matches(reference, names, 1)
+    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
+
+
+def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:
+    """Return the image of a lock in a revision. That the store has an image does not make it this recipe's: it has to
+    be what the lock's steps gave here, and these have to be the recipe's."""
+    lock = locked.lock
     if store.images.get(lock.image) is None:
-        raise NotBuiltHere(reference, lock.image, found.path, revision)
+        raise NotBuiltHere(reference, lock.image, locked.path, revision)
     from envbuild.images.lock_attestation import attested_image, kept_recipe  # only for locks in git
 
     image = attested_image(store, lock)
     if image is None:
-        raise NotAsBuilt(reference, lock.image, found.path, revision, "its steps did not give that here")
+        raise NotAsBuilt(reference, lock.image, locked.path, revision, "its steps did not give that here")
     kept = kept_recipe(store, image)
-    if not kept or kept[0][1] != found.recipe:
+    if not kept or kept[0][1] != locked.recipe:
         # The recipe was written anew since, or another one gives the same image.
-        reason = fits(store, folder, found.commit, found.path)
+        reason = fits(store, folder, locked.commit, locked.path)
         if reason:
-            raise NotAsBuilt(reference, lock.image, found.path, revision, reason)
+            raise NotAsBuilt(reference, lock.image, locked.path, revision, reason)
     return image

@@ -1,7 +1,7 @@
 """What a networked step is given of this machine's network settings: mounted while it runs, kept nowhere.
 
 So a recipe names no mirror, proxy or certificate, and works behind any: names are resolved as here, packages come
-from where this machine gets them, and servers are believed that this machine believes.
+from where this machine gets them, and the sandbox trusts the certificate authorities that the host trusts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.linux.subids import find_program
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 BUNDLE_INSIDE = "/run/envbuild/ca-certificates.crt"
@@ -37,15 +37,15 @@ class MachineNetwork(Record):
     """`files` are (target, content), `binds` (host path, target), `environment` variables."""
 
     files: tuple[tuple[str, bytes], ...]
-    binds: tuple[tuple[str, str], ...]
-    environment: tuple[tuple[str, str], ...]
+    binds: Pairs
+    environment: Pairs
 
 
 def settings_for(
     suite: str | None, has: Callable[[str], bool], variables: Mapping[str, str], home: str
 ) -> MachineNetwork:
-    """The settings for a tree. `suite` is its Debian suite's name if it has one, `has` tells whether a path is in
-    it, `variables` are the user's about proxies and indexes, `home` is the user's folder."""
+    """Return the settings for a tree. `suite` is its Debian suite's name if it has one, `has` tells whether it has a
+    path, `variables` are the user's about proxies and indexes, `home` is the user's folder."""
     binds = [(path, path) for path in ("/etc/resolv.conf", "/etc/hosts") if os.path.exists(path)]
     files: list[tuple[str, bytes]] = []
     environment = {name: value for name, value in variables.items() if name.lower().endswith("_proxy")}
@@ -66,7 +66,7 @@ def settings_for(
 
 
 def _apt(suite: str | None, has: Callable[[str], bool], binds: list[tuple[str, str]]) -> list[tuple[str, bytes]]:
-    sources = [one for one in sources_for(suite, machine_sources()) if not one.is_local] if suite else []
+    sources = [source for source in sources_for(suite, machine_sources()) if not source.is_local] if suite else []
     for key in {value for source in sources for name, value in source.options if name.lower() == "signed-by"}:
         for path in key.split():
             if path.startswith("/") and os.path.exists(path) and not has(path):
@@ -92,8 +92,8 @@ def _apt_settings() -> list[str]:
     return lines + own[: 1 + os.path.exists(BUNDLE)]
 
 
-def apt_proxies(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The proxies that apt uses on this machine, by scheme; () where it has none of its own (apt.conf(5),
+def apt_proxies(variables: Mapping[str, str]) -> Pairs:
+    """Return the proxies that apt uses on this machine, by scheme; () where it has none of its own (apt.conf(5),
     Acquire::http::Proxy)."""
     found: dict[str, str] = {}
     for line in _apt_settings():
@@ -109,12 +109,12 @@ def apt_proxies(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _names_a_file(line: str) -> bool:
-    """Whether the value is a path: a program that finds a proxy, a key. It isn't there in a sandbox."""
+    """Return whether the value is a path: a program that finds a proxy, a key. It isn't there in a sandbox."""
     return line.partition(' "')[2].startswith("/")
 
 
 def pip_settings(variables: Mapping[str, str], home: str) -> dict[str, str]:
-    """pip's index settings (pip's documentation, "Configuration"); files and folders of this machine are left out."""
+    """Return pip's index settings (pip's documentation, "Configuration"), without files and folders of this machine."""
     from configparser import ConfigParser, Error
 
     found: dict[str, str] = {}
@@ -146,7 +146,7 @@ def _pip_file(kept: Mapping[str, str]) -> bytes:
 
 
 def npm_registry(variables: Mapping[str, str], home: str) -> str:
-    """npm's registry (npm's documentation, "npmrc"), "" for its own; tokens stay here."""
+    """Return npm's registry (npm's documentation, "npmrc"), "" for its own; tokens stay here."""
     for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
         if variables.get(name, "").startswith(_WEB):
             return variables[name]
@@ -163,18 +163,18 @@ def npm_registry(variables: Mapping[str, str], home: str) -> str:
 
 
 def default_index() -> str:
-    """The index that pip uses where nothing else is set, as a pip of this machine's Python knows it; "" without one."""
+    """Return the index that this machine's pip uses where nothing else is set, "" without a pip."""
     script = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
     return _said([sys.executable, "-I", "-c", script]) or _said(["python3", "-I", "-c", script])
 
 
 def default_registry() -> str:
-    """The registry that this machine's npm uses, "" without one."""
+    """Return the registry that this machine's npm uses, "" without one."""
     return _said(["npm", "config", "get", "registry"])
 
 
 def _said(words: list[str]) -> str:
-    """The address that a program prints, "" if it prints none."""
+    """Return the address that a program prints, "" if it prints none."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", errors="replace")
     except OSError:

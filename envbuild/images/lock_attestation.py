@@ -3,12 +3,13 @@ the store does not say that it is what this lock's recipe gives."""
 
 from __future__ import annotations
 
-import json
 import os
 
-from envbuild.store.image_reference import digits_of
+from envbuild.images.reference import FileReference, PinnedReference, RevisionReference, StoreReference, parse
+from envbuild.record import assert_never
 from envbuild.store.images import Image
 from envbuild.store.store import Store
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ Texts = tuple[tuple[str, str], ...]
 
 
 def attested_image(store: Store, lock: Lock) -> Image | None:
-    """The image that the lock names, if the store has it and its own records have the lock's result for each of the
+    """Return the image that the lock names, if the store has it and its own records have the result of each of the
     lock's steps; else None."""
     image = store.images.get(lock.image) if lock.image else None
     if image is None or image.tree != lock.tree or not lock.stages:
@@ -41,13 +42,13 @@ def attested_image(store: Store, lock: Lock) -> Image | None:
 
 
 def result_of(store: Store, key: str) -> str | None:
-    """The tree that a step of this key gave here, None if none ran that is still on record."""
+    """Return the tree that a step of this key gave here, None if none ran that is still on record."""
     record = store.steps.get(key)
     return record.tree if record is not None else None
 
 
 def kept_recipe(store: Store, image: Image) -> Texts:
-    """The files of the recipe that an image was built from, as they were kept beside it (sources.py)."""
+    """Return the files of the recipe that an image was built from, as they were kept beside it (source_tree.py)."""
     sources = json.loads(image.detail).get("sources")
     if not sources or not store.trees.has(sources["tree"]):
         return ()
@@ -60,26 +61,32 @@ def kept_recipe(store: Store, image: Image) -> Texts:
 
 
 def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
-    """The image that a lock says a reference means, if the store knows it as one of that name: a name that it had, the
+    """Return the image that a lock says a reference means, if the store knows it by that name: a name that it had, the
     recipe that it was built from, or the digest that the reference is; else None."""
     image = store.images.get(digest)
     if image is None:
         return None
-    if reference.startswith("git:"):
-        name = os.path.basename(reference).removesuffix(".lock").removesuffix(".env")
-    else:
-        name, _, which = reference.partition("@")
-        digits = digits_of(reference) or digits_of(which)
-        if digits is not None and image.digest.startswith(digits):
-            return image
-        name = name.partition(":")[0]
-    if json.loads(image.detail).get("recipe") == name or any(one.name == name for one in store.tags.moves_to(digest)):
+    digits: str | None = None
+    match parse(reference):
+        case StoreReference(tag=tag, digits=digits):
+            name = tag.name if tag is not None else ""
+        case PinnedReference(name=tagged, digits=digits):
+            name = tagged.partition(":")[0]
+        case RevisionReference(name=name):
+            pass
+        case FileReference(path=path):
+            name = os.path.basename(path).removesuffix(".lock").removesuffix(".env")
+        case _ as other:
+            assert_never(other)
+    if digits is not None and image.digest.startswith(digits):
+        return image
+    if json.loads(image.detail).get("recipe") == name or any(move.name == name for move in store.tags.moves_to(digest)):
         return image
     return None
 
 
 def is_base(store: Store, base: str, tree: Digest) -> bool:
-    """Whether the store made this tree for a base of this text (`debian:bookworm`), and not for something else."""
+    """Return whether the store made this tree for a base of this text (`debian:bookworm`)."""
     key = f"{tree} {base}"
     if store.memo.get(MADE, key) is not None:
         return True
@@ -93,6 +100,6 @@ def is_base(store: Store, base: str, tree: Digest) -> bool:
 
 
 def remember_base(store: Store, base: str, tree: Digest) -> None:
-    """Writes down that the store made a tree for a base of this text."""
+    """Write down that the store made a tree for a base of this text."""
     if not store.database.read_only:
         store.memo.put(MADE, f"{tree} {base}", b"1")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.sandbox.spec import Bind
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class NetworkSettings(Record):
@@ -23,15 +20,15 @@ class NetworkSettings(Record):
     """
 
     files: tuple[tuple[str, bytes], ...] = ()
-    binds: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
+    binds: Pairs = ()
+    environment: Pairs = ()
 
 
 _SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
 
 
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
-    """The settings for a command on this tree. `variables` are the proxies and the like that the user has set."""
+    """Return the settings for a command on this tree. `variables` are those for proxies that the user has set."""
     from envbuild.images.host_network import settings_for  # reads apt's configuration: only for networked steps
 
     try:
@@ -40,6 +37,8 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
         text = ""
     # It goes into apt's sources.
     named = release_fields(text).get("VERSION_CODENAME", "")
+    import re  # only for a networked step: 3 ms of a start
+
     suite = named if re.fullmatch(_SUITE, named) else None
 
     def has(path: str) -> bool:
@@ -50,7 +49,7 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
 
 
 def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:
-    """What a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
+    """Return what a sandbox has to mount; files that are made for it are written into `folder`, which outlives it."""
     binds = [Bind(os.path.realpath(source), target) for source, target in settings.binds]
     for number, (target, content) in enumerate(settings.files):
         path = f"{folder}/network-{number}"

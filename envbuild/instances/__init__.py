@@ -1,1 +1,1 @@
-"""Instances: running what an image says, on its tree, with changes kept apart from it."""
+"""Instances: running images, with changes kept apart from the image's tree."""

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError, WorkFailed
-from envbuild.instances.config import HOST_NETWORK, NEVER, NO_NETWORK, RESERVED, Settings, from_plain, to_plain
+from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
+from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
+from envbuild.instances.network import HOST_NETWORK, NO_NETWORK, RESERVED
 from envbuild.instances.network.ports import open_ports
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import EXITED, Instances, State
-from envbuild.instances.state_writer import KeptState
+from envbuild.instances.state_writer import StateWriter
 from envbuild.instances.stdio import LogStreams
 from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.forked import run_detached
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
-from envbuild.sandbox.wire import MOST_DESCRIPTORS, receive, receive_request, send, send_request
+from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class Background:
         self._opened = opened
 
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
-        """Has the instance run; returns when its command was started, with what the user is to be warned of.
+        """Have the instance run; return when its command was started, with what the user is to be warned of.
 
         `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
         """
@@ -57,38 +60,37 @@ class Background:
         return self.finish()
 
     def begin(self, task: Task, lock: int) -> None:
-        """The first half of `start`: several may be begun before any is waited for."""
+        """Do the first half of `start`: several may be begun before any is waited for."""
         self._folder = task.folder
         try:
-            payload = (task.identity, task.name, task.folder, to_plain(task.settings), len(self._opened))
-            send(self._link, "task", payload, (lock,))
-            send_request(self._link, task.request)
-            for first in range(0, len(self._opened), MOST_DESCRIPTORS):
-                some = self._opened[first : first + MOST_DESCRIPTORS]
-                send(self._link, "ports", (), [one.fileno() for one in some])
+            settings = to_plain(task.settings)
+            assignment = Assignment(task.identity, task.name, task.folder, settings, len(self._opened), task.request)
+            send(self._link, assignment, (lock,))
+            send_many_descriptors(self._link, [port.fileno() for port in self._opened])
         except OSError:
             pass  # it is gone, as will be seen when it is waited for
 
     def finish(self) -> tuple[str, ...]:
-        """The second half of `start`."""
+        """Do the second half of `start`."""
         try:
-            answer = receive(self._link)
+            received = receive(self._link, START_ANSWERS)
         except OSError:
-            answer = None
-        if answer is None:
+            received = None
+        if received is None:
             raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
-        kind, payload, _ = answer
-        if kind != "started":
-            raise StartFailed(str(payload[0]), str(payload[1]))
-        return tuple(map(str, payload))
+        answer = received[0]
+        if isinstance(answer, RequestFailed):
+            raise StartFailed(answer.reason, answer.hint)
+        return answer.notes
 
 
 @contextmanager
 def in_background(
     network: str = NO_NETWORK, store_path: str = "", opened: Sequence[socket] = (), *, again: bool = True
 ) -> Iterator[Background]:
-    """A supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it goes if
-    it is given no task. This process has one thread yet. `again` is whether the command may be run more than once.
+    """Yield a supervisor in waiting, for an instance in this network, with `opened` sockets for its first ports; it
+    goes if it is given no task. This process has one thread yet. `again` is whether the command may be run more than
+    once.
 
     It enters a user namespace first, if it is in none, which the supervisor shares. Not so for a named network: the
     supervisor enters that one's, which could not be done from within another; so those come first if there are several.
@@ -96,18 +98,8 @@ def in_background(
     if network in RESERVED:
         enter_user_namespace()
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-    child = os.fork()
-    if child == 0:
-        # Twice: the one between is gone at once, and the supervisor is nobody's child and leads no session that a
-        # terminal could end.
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _become(theirs, network, store_path, again)
-        finally:
-            os._exit(0)
+    run_detached(lambda: _become(theirs, network, store_path, again))
     theirs.close()
-    os.waitpid(child, 0)
     with ours:
         yield Background(ours, opened)
     for one in opened:
@@ -116,8 +108,8 @@ def in_background(
 
 @contextmanager
 def in_backgrounds(store_path: str, configs: Sequence[Settings]) -> Iterator[list[Background]]:
-    """Supervisors in waiting, one for each of these configurations, with the configured ports open. This process has
-    one thread yet, and the rights of the user; afterwards it is root of its user namespace.
+    """Yield supervisors in waiting, one for each of these configurations, with the configured ports open. This process
+    has one thread yet, and the rights of the user; afterwards it is root of its user namespace.
 
     Raises PortTaken, BadName and MachineLacks, before anything runs.
     """
@@ -175,38 +167,36 @@ def _look_after(link: socket, network: str, store_path: str, again: bool) -> Non
 
 
 def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
-    """What makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
+    """Return what makes the sandbox: this process, or where there may be another one, when it has threads, a helper."""
     if again:
         from envbuild.sandbox.helper_client import Helper
 
         return Helper.start(ids, once=True)
-    from envbuild.sandbox.direct import OwnSandbox
+    from envbuild.sandbox.direct import DirectSandbox
 
-    return OwnSandbox(ids, network=network == HOST_NETWORK)
+    return DirectSandbox(ids, network=network == HOST_NETWORK)
 
 
 def _refuse(link: socket, error: EnvbuildError) -> None:
-    """Waits to be given the task, and says why it can't be done."""
-    if receive(link) is not None:
-        receive_request(link)
-        _answer(link, "failed", (error.message, error.hint))
+    """Wait to be given the task, and say why it can't be done."""
+    if receive(link, ASSIGNMENT) is not None:
+        _answer(link, RequestFailed(error.message, error.hint))
 
 
 def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
-    message = receive(link)
-    if message is None:
+    received = receive(link, ASSIGNMENT)
+    if received is None:
         return  # there is nothing to run after all
-    _, (identity, name, folder, plain, ports), (lock,) = message
+    assignment, (lock,) = received
+    folder = assignment.folder
     errors = os.open(f"{folder}/{TRACE}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(errors, 2)
     os.close(errors)
-    task = Task(identity, name, folder, from_plain(plain), receive_request(link))
-    opened: list[socket] = []
-    while len(opened) < ports and (more := receive(link)) is not None:
-        opened += [socket(fileno=one) for one in more[2]]
+    task = Task(assignment.identity, assignment.name, folder, from_plain(assignment.settings), assignment.request)
+    opened = [socket(fileno=port) for port in receive_many_descriptors(link, assignment.sockets)]
 
     def tell(notes: tuple[str, ...]) -> None:
-        _answer(link, "started", notes)
+        _answer(link, InstanceStarted(notes))
 
     try:
         try:
@@ -215,27 +205,27 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
                 signal.signal(number, lambda _number, _frame: supervisor.stop())
             supervisor.run()
             # Where it was ended before it was started nobody was told of that.
-            _answer(link, "failed", (supervisor.error or "its command was ended before it was started", ""))
+            _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
-            KeptState(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
-            _answer(link, "failed", (error.message, error.hint))
+            StateWriter(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
+            _answer(link, RequestFailed(error.message, error.hint))
         # Not after a fault of ours: what it was is told in its folder.
-        _remove_temporary(identity, folder)
+        _remove_temporary(assignment.identity, folder)
     finally:
         os.close(lock)
 
 
 def _remove_temporary(identity: str, folder: str) -> None:
-    """Takes an instance away that was to be kept only as long as it runs (--rm)."""
+    """Take an instance away that was to be kept only as long as it runs (--rm)."""
     instances = Instances(os.path.dirname(folder))
     instance = instances.get(identity)
     if instance is not None and instance.temporary:
         instances.remove(instance)
 
 
-def _answer(link: socket, kind: str, payload: tuple[str, ...]) -> None:
+def _answer(link: socket, answer: InstanceStarted | RequestFailed) -> None:
     try:
-        send(link, kind, payload)
+        send(link, answer)
     except OSError:
         pass  # who started it is gone, or has its answer; it goes on
     link.close()

@@ -10,13 +10,13 @@ KEPT = "cgroups"
 
 
 def keep_groups(folder: str, paths: tuple[str, ...]) -> None:
-    """Puts down which groups the instance in this folder is about to have."""
+    """Put down which groups the instance in this folder is about to have."""
     with open(f"{folder}/{KEPT}", "w", encoding="utf-8") as file:
         file.write("".join(f"{path}\n" for path in paths))
 
 
 def groups_of(folder: str) -> tuple[str, ...]:
-    """The groups of the instance in this folder that are there."""
+    """Return the groups of the instance in this folder that are there."""
     try:
         with open(f"{folder}/{KEPT}", encoding="utf-8") as file:
             return tuple(path for path in file.read().splitlines() if os.path.isdir(path))
@@ -25,8 +25,10 @@ def groups_of(folder: str) -> tuple[str, ...]:
 
 
 def remove_groups(folder: str) -> None:
-    """Takes the groups of an instance away, in which nothing runs any more. One whose last process is just going is
-    tried again for a moment."""
+    """Take the groups of an instance away, in which nothing runs any more.
+
+    One whose last process is just going is tried again for a moment.
+    """
     import time
 
     for path in groups_of(folder):

@@ -1,4 +1,4 @@
-"""Checkouts are made behind an instance's back: by a process of its own, so that no start waits for one.
+"""Making checkouts in the background, in a separate process, so that no start waits for one.
 
 The first instance of an image whose files can't be written has it made, and runs on overlayfs itself; all that are
 started after find it.
@@ -11,6 +11,7 @@ import sys
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.linux.forked import run_detached
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -24,25 +25,17 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 class _MadeByAnother(Exception):
-    """Somebody else makes this checkout now."""
+    """Another process is making this checkout."""
 
 
 def fold_behind(store: Store, tree: Digest) -> None:
-    """Has a checkout of `tree` made (stacks.py) while this process goes on, if nobody else does so.
+    """Have a checkout of `tree` made (stacks.py) while this process goes on, if nobody else does so.
 
     This process uses the store, and is root of its user namespace; the other one uses the store as long as it lives.
     What that has begun when it is killed is removed by a later command.
     """
-    child = os.fork()
-    if child == 0:
-        # Twice: nobody has to wait for it.
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _become(store.path, tree, "owners" if store.owners_observable else "")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    owners = "owners" if store.owners_observable else ""
+    run_detached(lambda: _become(store.path, tree, owners))
 
 
 def _become(*words: str) -> None:
@@ -58,7 +51,7 @@ def _become(*words: str) -> None:
 
 
 def main(path: str, tree: Digest, owners: str) -> None:
-    """The other process."""
+    """Run the other process."""
     try:
         with Store.open(path, create=False, writable=True) as store:
             store.share()

@@ -1,4 +1,4 @@
-"""What a second instance of the same files has that is not the first one's: name, ports, volumes."""
+"""What a clone doesn't share with its source: name, ports, volumes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from envbuild.instances.volumes import Volumes
 
 
 def name_of_clone(instances: Instances, name: str) -> str:
-    """NAME-2, or the next number that is free."""
-    taken = {one.name for one in instances.all()}
+    """Return NAME-2, or the next number that is free."""
+    taken = {instance.name for instance in instances.all()}
     number = 2
     while f"{name}-{number}" in taken:
         number += 1
@@ -18,14 +18,14 @@ def name_of_clone(instances: Instances, name: str) -> str:
 
 
 def settings_of_clone(first: Instance, ports: tuple[Port, ...] = ()) -> Settings:
-    """The first one's settings, with `ports` if there are any, else with its own on free ports of the host."""
+    """Return the settings of `first`, with `ports` if there are any, else with its own on free ports of the host."""
     settings = settings_of(first)
     free = tuple(port.replace(number=0) for port in settings.ports)
     return settings.replace(ports=ports or free, hostname="" if settings.hostname == first.name else settings.hostname)
 
 
 def copied_volumes(volumes: Volumes, settings: Settings, name: str) -> Settings:
-    """The settings with each volume that can be written replaced by a copy of it, VOLUME-NAME."""
+    """Return the settings with each volume that can be written replaced by a copy of it, VOLUME-NAME."""
     mounts = []
     for mount in settings.mounts:
         known = volumes.get(mount.source) if mount.kind == VOLUME and not mount.read_only else None

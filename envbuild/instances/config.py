@@ -1,26 +1,23 @@
-"""How an instance is run, as far as its image does not say it: frozen values that are kept beside the instance."""
+"""The configuration of an instance, in addition to its image's: frozen values that are kept beside the instance."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
+from envbuild.instances.network import NO_NETWORK
 from envbuild.instances.network.ports import Port
 from envbuild.instances.records import Instance, InstanceDamaged
 from envbuild.plan.image_config import Facts
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 from envbuild.store.record_text import fits
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Pairs = tuple[tuple[str, str], ...]
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
-NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK = "none", "host", "private"
-RESERVED = (NO_NETWORK, HOST_NETWORK, PRIVATE_NETWORK)
-"""What is no name of a network."""
 NEVER, ON_FAILURE, ALWAYS = "never", "on-failure", "always"
 
 
@@ -45,13 +42,14 @@ class Limits(Record):
 
 
 class Restart(Record):
-    """When an ended command is started again: never, on-failure or always; at most `most` times, None for no end."""
+    """When a command that has ended is restarted: never, on-failure or always; at most `most` times, None for no
+    end."""
 
     when: str = NEVER
     most: int | None = None
 
     def wants(self, code: int, restarts: int) -> bool:
-        """Whether it is started again after it ended with `code`."""
+        """Tell whether it is started again after it ended with `code`."""
         if self.most is not None and restarts >= self.most:
             return False
         return self.when == ALWAYS or (self.when == ON_FAILURE and code != 0)
@@ -69,8 +67,8 @@ class Health(Record):
 
 
 class Settings(Record):
-    """All of it. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in seconds.
-    `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
+    """The whole configuration. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in
+    seconds. `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
     `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls."""
 
     argv: tuple[str, ...]
@@ -94,12 +92,12 @@ class Settings(Record):
     labels: Pairs = ()
 
     def variables(self, facts: Facts) -> dict[str, str]:
-        """What a command in the instance finds in its environment."""
+        """Return what a command in the instance finds in its environment."""
         return {"HOME": self.home, **facts.environment_of_commands(), **dict(self.environment)}
 
 
 def to_plain(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON types."""
+    """Return the settings as JSON types."""
     plain: dict[str, Any] = {name: getattr(settings, name) for name in settings.__match_args__}
     for name in ("restart", "limits"):
         plain[name] = list(values(plain[name]))
@@ -141,8 +139,8 @@ def from_plain(plain: dict[str, Any]) -> Settings:
         "fixed": tuple,
         "environment": _pairs,
         "labels": _pairs,
-        "mounts": lambda rows: tuple(Mount(*one) for one in rows),
-        "ports": lambda rows: tuple(Port(*one) for one in rows),
+        "mounts": lambda rows: tuple(Mount(*row) for row in rows),
+        "ports": lambda rows: tuple(Port(*row) for row in rows),
         "restart": lambda row: Restart(*row),
         "limits": lambda row: Limits(*row),
         "health": lambda row: None if row is None else Health(tuple(row[0]), *row[1:]),
@@ -156,12 +154,12 @@ def _pairs(rows: Sequence[Sequence[str]]) -> Pairs:
 
 
 def dump(settings: Settings) -> str:
-    """The text that is kept beside an instance."""
+    """Return the text that is kept beside an instance."""
     return json.dumps(to_plain(settings))
 
 
 def settings_of(instance: Instance) -> Settings:
-    """What an instance was started with. Raises InstanceDamaged."""
+    """Return what an instance was started with. Raises InstanceDamaged."""
     try:
         return from_plain(json.loads(instance.settings))
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError) as error:
@@ -169,7 +167,7 @@ def settings_of(instance: Instance) -> Settings:
 
 
 def health_of(facts: Facts) -> Health | None:
-    """The check that an image asks for."""
+    """Return the check that an image asks for."""
     if facts.health is None:
         return None
     check = facts.health
@@ -177,18 +175,22 @@ def health_of(facts: Facts) -> Health | None:
 
 
 def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
-    """The recipe's parameters that the image's own commands mention: those of its start command if that is what runs,
-    and those of its health check."""
+    """Return the recipe's parameters that the image's own commands mention: those of its start command if that is what
+    runs, and those of its health check."""
     found = dict(facts.health.program.parameters) if facts.health is not None else {}
     if facts.start is not None and argv == facts.start.argv:
         found.update(facts.start.parameters)
     return tuple(found.items())
 
 
+@fields
 class NothingToRun(UsageError):
-    """The image says no start command, and none was given."""
+    """The image has no start command, and none was given."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(
-            f"{reference} has no start command", f"give one: envbuild run {reference} -- COMMAND, or envbuild shell"
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} has no start command",
+            f"give one: envbuild run {self.reference} -- COMMAND, or envbuild shell",
         )

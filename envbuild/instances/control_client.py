@@ -3,58 +3,65 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
+from envbuild.instances.messages import (
+    CONTROL_ANSWERS,
+    CommandEnded,
+    Done,
+    ExecRequest,
+    ExecTerminal,
+    PauseRequest,
+    RequestFailed,
+    RootRequest,
+    SignalRequest,
+)
 from envbuild.instances.records import DamagedInstance, Instance
-from envbuild.sandbox.codec import BadMessage
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.messages import Shape, fits
-from envbuild.sandbox.spec import Entry
-from envbuild.sandbox.wire import Message, close_all, receive, send
+from envbuild.linux import signals as signal
+from envbuild.record import assert_never, values
+from envbuild.sandbox.spec import ExecCommand, SandboxFailure
+from envbuild.sandbox.wire import close_all, receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.instances.messages import ControlRequest
 
 SOCKET = "control"
-ENTER, SIGNAL, STOP, WAIT, PAUSE, ROOT = "enter", "signal", "stop", "wait", "pause", "root"
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 PATIENCE = 10.0
 """Seconds until a supervisor that does not answer is taken for one that hangs."""
-ENDED, FAILED, TERMINAL, DONE = "ended", "failed", "terminal", "done"
-_ANSWERS: dict[str, Shape] = {ENDED: (int,), FAILED: (str, str), TERMINAL: (), DONE: ()}
-_NEVER: Shape = (int, bytes)  # what no answer says
 
 
+@fields
 class NotRunning(WorkFailed):
     """The instance is over."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not running", f"start it again: envbuild start {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is not running", f"start it again: envbuild start {self.name}"
 
 
+@fields
 class NotAnswering(WorkFailed):
     """The supervisor of an instance lives, and does not answer."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} runs, but its supervisor does not answer", f"end it: envbuild kill {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} runs, but its supervisor does not answer", f"end it: envbuild kill {self.name}"
 
 
 class Refused(WorkFailed):
     """The supervisor answers that it cannot do this now."""
 
 
-def _hear(link: socket) -> Message | None:
-    """The next answer of a supervisor, None when it is gone. Raises BadMessage for what it never says."""
-    message = receive(link)
-    if message is not None and not fits(message[1], _ANSWERS.get(message[0], _NEVER)):
-        close_all(message[2])
-        raise BadMessage(f"'{message[0][:40]}' does not come so")
-    return message
-
-
 def connect(instance: Instance | DamagedInstance) -> socket:
-    """A connection to the supervisor. Raises NotRunning and NotAnswering."""
+    """Return a connection to the supervisor. Raises NotRunning and NotAnswering."""
     link = socket(AF_UNIX, SOCK_STREAM)
     latest = time.monotonic() + PATIENCE
     try:
@@ -78,8 +85,14 @@ def connect(instance: Instance | DamagedInstance) -> socket:
     return link
 
 
+def forward_signals(send: Callable[[int], None]) -> None:
+    """Forward signals to the command from here on, as if this process did not stand between."""
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _frame: send(number))
+
+
 def _connected(link: socket, path: str) -> bool:
-    """False where as many wait already as may (unix(7), listen(2))."""
+    """Connect; return False where as many wait already as may (unix(7), listen(2))."""
     try:
         link.connect(path)
     except BlockingIOError:
@@ -87,40 +100,54 @@ def _connected(link: socket, path: str) -> bool:
     return True
 
 
-def ask(
-    instance: Instance | DamagedInstance, kind: str, payload: tuple[object, ...] = (), *, seconds: float | None = None
-) -> tuple[object, ...]:
-    """Asks for something and waits until it is done, at most so long; the answer. Raises NotRunning, NotAnswering and
-    Refused."""
+def ask(instance: Instance | DamagedInstance, request: ControlRequest, *, seconds: float | None = None) -> int:
+    """Send a request and wait until it is done, at most so long; return the exit code of the instance's command if
+    that is over. Raises NotRunning, NotAnswering and Refused."""
     with connect(instance) as link:
         try:
             link.settimeout(seconds)
-            send(link, kind, payload)
-            answer = _hear(link)
+            send(link, request)
+            received = receive(link, CONTROL_ANSWERS)
         except TimeoutError as error:
             raise NotAnswering(instance.name) from error
         except OSError as error:
             raise NotRunning(instance.name) from error  # it ended while it was asked
-    if answer is None:
+    if received is None:
         raise NotRunning(instance.name)
-    if answer[0] == FAILED:
-        raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
-    return answer[1]
+    answer, descriptors = received
+    close_all(descriptors)
+    match answer:
+        case RequestFailed():
+            raise _refused(instance, answer)
+        case CommandEnded(code):
+            return code
+        case Done() | ExecTerminal():
+            pass
+        case _:
+            assert_never(answer)
+    return 0
+
+
+def _refused(instance: Instance | DamagedInstance, failed: RequestFailed) -> Refused:
+    return Refused(f"{instance.name}: {failed.reason}", failed.hint)
 
 
 def root_of(instance: Instance) -> int:
-    """A descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
+    """Return a descriptor of a running instance's root directory, for whoever closes it. Raises NotRunning."""
     with connect(instance) as link:
         try:
-            send(link, ROOT, ())
-            answer = _hear(link)
+            send(link, RootRequest())
+            received = receive(link, CONTROL_ANSWERS)
         except OSError as error:
             raise NotRunning(instance.name) from error
-    if answer is not None and answer[0] == FAILED:
-        raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
-    if answer is None or not answer[2]:
+    if received is None:
         raise NotRunning(instance.name)
-    return answer[2][0]
+    answer, descriptors = received
+    if isinstance(answer, RequestFailed):
+        raise _refused(instance, answer)
+    if not descriptors:
+        raise NotRunning(instance.name)
+    return descriptors[0]
 
 
 @contextmanager
@@ -132,36 +159,41 @@ def paused(instance: Instance) -> Iterator[None]:
         yield
         return
     with link:
-        send(link, PAUSE, ())
-        answer = _hear(link)
-        if answer is not None and answer[0] == FAILED:
-            raise Refused(f"{instance.name}: {answer[1][0]}", str(answer[1][1]))
+        send(link, PauseRequest())
+        received = receive(link, CONTROL_ANSWERS)
+        if received is not None and isinstance(received[0], RequestFailed):
+            raise _refused(instance, received[0])
         yield
 
 
 def enter(
     instance: Instance,
-    entry: Entry,
+    entry: ExecCommand,
     streams: Sequence[int],
     *,
     terminal: Callable[[int], None] = os.close,
     running: Callable[[Callable[[int], None]], None] = lambda send_signal: None,
 ) -> int:
-    """Runs another command in a running instance; returns its exit code.
+    """Run another command in a running instance; return its exit code.
 
     `terminal` is called with the master side of its terminal, `running` with a function that sends it a signal. Raises
     NotRunning and SandboxFailure.
     """
     with connect(instance) as link:
-        payload = (entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
-        send(link, ENTER, payload, streams)
-        running(lambda number: send(link, SIGNAL, (number,)))
-        while (answer := _hear(link)) is not None:
-            kind, found, descriptors = answer
-            if kind == TERMINAL and descriptors:
-                terminal(descriptors[0])
-            elif kind == FAILED:
-                raise SandboxFailure(str(found[0]), str(found[1]))
-            elif kind == ENDED:
-                return int(found[0])
+        send(link, ExecRequest(*values(entry)), streams)
+        running(lambda number: send(link, SignalRequest(number)))
+        while (received := receive(link, CONTROL_ANSWERS)) is not None:
+            answer, descriptors = received
+            match answer:
+                case ExecTerminal():
+                    if descriptors:
+                        terminal(descriptors[0])
+                case RequestFailed(reason, hint):
+                    raise SandboxFailure(reason, hint)
+                case CommandEnded(code):
+                    return code
+                case Done():
+                    close_all(descriptors)  # the answer to a signal
+                case _:
+                    assert_never(answer)
     return 128 + signal.SIGKILL

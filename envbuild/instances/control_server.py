@@ -1,10 +1,9 @@
-"""The supervisor's side of the control socket: a thread for each who asks."""
+"""The supervisor's side of the control socket: a thread for each client."""
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import struct
 import threading
 import time
@@ -14,14 +13,30 @@ from socket import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, soc
 from envbuild.errors import EnvbuildError
 from envbuild.instances import control_client
 from envbuild.instances.descriptor_limits import allowance
-from envbuild.sandbox.exec_client import Ended, Session
-from envbuild.sandbox.messages import TEXTS, fits
-from envbuild.sandbox.spec import Entry
-from envbuild.sandbox.wire import receive, send
+from envbuild.instances.messages import (
+    CONTROL_REQUESTS,
+    CommandEnded,
+    Done,
+    ExecRequest,
+    ExecTerminal,
+    PauseRequest,
+    RequestFailed,
+    RootRequest,
+    SignalRequest,
+    StopRequest,
+    WaitRequest,
+)
+from envbuild.linux import signals as signal
+from envbuild.record import assert_never
+from envbuild.sandbox.exec_client import CommandEnd, Session
+from envbuild.sandbox.spec import STREAMS
+from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Protocol
+
+    from envbuild.instances.messages import ControlRequest
 
     class Controlled(Protocol):
         """What can be asked of a supervisor."""
@@ -33,14 +48,12 @@ if TYPE_CHECKING:
         def wait(self) -> int: ...
 
 
-LONGEST_WAIT = 1e9
 PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
 """Descriptors that a supervisor needs besides those of who asks: streams, logs, its sandbox."""
 _LEAST = 8
 _PAUSE = 0.05
-_STREAMS = 3
 
 
 class ControlServer:
@@ -61,11 +74,11 @@ class ControlServer:
         self._listen(folder)
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begin to answer."""
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def end(self) -> None:
-        """Answers no more, once who asked before was told how it ended."""
+        """Answer no more, once who asked before was told how it ended."""
         self._over = True
         try:
             os.unlink(self._path)
@@ -115,103 +128,81 @@ class ControlServer:
         with link:
             try:
                 link.settimeout(PATIENCE)
-                message = receive(link)
+                received = receive(link, CONTROL_REQUESTS)
                 link.settimeout(None)
                 link.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack("ll", PATIENCE, 0))
-                if message is not None:
-                    self._do(link, *message, crowded=crowded)
-            except (OSError, EOFError, ValueError, TypeError, IndexError, EnvbuildError):
+                if received is not None:
+                    self._do(link, *received, crowded=crowded)
+            except (OSError, EnvbuildError):
                 pass  # who asked is gone, hangs or talks nonsense; or the command is gone
 
-    def _do(
-        self, link: socket, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...], *, crowded: bool
-    ) -> None:
-        if not _is_question(kind, payload):
-            for descriptor in descriptors:
-                os.close(descriptor)
-            return
-        if crowded and kind not in (control_client.SIGNAL, control_client.STOP):
-            for descriptor in descriptors:
-                os.close(descriptor)
+    def _do(self, link: socket, request: ControlRequest, descriptors: tuple[int, ...], *, crowded: bool) -> None:
+        if crowded and not isinstance(request, SignalRequest | StopRequest):
+            close_all(descriptors)
             reason = f"{self._most} commands are connected to it already"
-            send(
-                link, control_client.FAILED, (reason, "end some of them, or raise the limit on open files (ulimit -n)")
-            )
-        elif kind == control_client.ENTER:
-            self._enter(link, payload, descriptors)
-        elif kind == control_client.SIGNAL:
-            self._supervisor.signal(payload[0])
-            send(link, control_client.DONE, ())
-        elif kind == control_client.STOP:
-            self._supervisor.stop(payload[0])
-            send(link, control_client.ENDED, (self._supervisor.wait(),))
-        elif kind == control_client.WAIT:
-            send(link, control_client.ENDED, (self._supervisor.wait(),))
-        elif kind == control_client.PAUSE:
-            with self._session.paused():
-                send(link, control_client.DONE, ())
-                receive(link)  # until who asked has enough
-        elif kind == control_client.ROOT:
-            root = self._session.root()
-            try:
-                send(link, control_client.DONE, (), (root,))
-            finally:
-                os.close(root)
+            send(link, RequestFailed(reason, "end some of them, or raise the limit on open files (ulimit -n)"))
+            return
+        match request:
+            case ExecRequest():
+                self._enter(link, request, descriptors)
+            case SignalRequest(number):
+                self._supervisor.signal(number)
+                send(link, Done())
+            case StopRequest(seconds):
+                self._supervisor.stop(seconds)
+                send(link, CommandEnded(self._supervisor.wait()))
+            case WaitRequest():
+                send(link, CommandEnded(self._supervisor.wait()))
+            case PauseRequest():
+                with self._session.paused():
+                    send(link, Done())
+                    receive(link, CONTROL_REQUESTS)  # until the client has enough
+            case RootRequest():
+                root = self._session.root()
+                try:
+                    send(link, Done(), (root,))
+                finally:
+                    os.close(root)
+            case _:
+                assert_never(request)
 
-    def _enter(self, link: socket, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
+    def _enter(self, link: socket, request: ExecRequest, descriptors: tuple[int, ...]) -> None:
         over = threading.Event()
 
-        def ended(how: Ended) -> None:
+        def ended(how: CommandEnd) -> None:
             _quietly(lambda: _tell(link, how))
             over.set()
 
         def terminal(master: int) -> None:
-            _quietly(lambda: send(link, control_client.TERMINAL, (), (master,)))
+            _quietly(lambda: send(link, ExecTerminal(), (master,)))
             os.close(master)
 
         try:
-            if len(descriptors) != _STREAMS:
-                send(
-                    link,
-                    control_client.FAILED,
-                    ("too many files are open", "raise the limit on open files (ulimit -n)"),
-                )
+            if len(descriptors) != STREAMS:
+                send(link, RequestFailed("too many files are open", "raise the limit on open files (ulimit -n)"))
                 return
-            entry = Entry(*payload)
-            number = self._session.enter(entry, (descriptors[0], descriptors[1], descriptors[2]), ended, terminal)
+            number = self._session.enter(
+                request.command, (descriptors[0], descriptors[1], descriptors[2]), ended, terminal
+            )
         except EnvbuildError as error:
-            send(link, control_client.FAILED, (error.message, error.hint))
+            send(link, RequestFailed(error.message, error.hint))
             return
         finally:
             for descriptor in set(descriptors):
                 os.close(descriptor)
         while _is_readable(link, over):
-            message = receive(link)
-            if message is None:
+            received = receive(link, CONTROL_REQUESTS)
+            if received is None:
                 # Who asked is gone: as with a terminal that is closed.
                 self._session.signal(number, int(signal.SIGHUP))
                 return
-            if message[0] == control_client.SIGNAL and _is_question(*message[:2]):
-                self._session.signal(number, message[1][0])
-
-
-def _is_question(kind: str, payload: tuple[Any, ...]) -> bool:
-    """Whether a message asks for something as commands do."""
-    if kind == control_client.ENTER:
-        pairs = payload[1] if len(payload) > 1 and isinstance(payload[1], tuple) else ("",)
-        return fits(payload, (TEXTS, tuple, str, str, bool)) and all(
-            isinstance(one, tuple) and fits(one, (str, str)) for one in pairs
-        )
-    if kind == control_client.SIGNAL:
-        return fits(payload, (int,)) and 0 < payload[0] < signal.NSIG
-    if kind == control_client.STOP:
-        given = fits(payload, (int,)) or fits(payload, (float,))
-        return payload == (None,) or (given and 0 <= payload[0] < LONGEST_WAIT)
-    return payload == ()
+            close_all(received[1])
+            if isinstance(received[0], SignalRequest):
+                self._session.signal(number, received[0].signal)
 
 
 def _is_readable(link: socket, over: threading.Event) -> bool:
-    """Waits for who asked to say more; False if he says nothing after it is over."""
+    """Wait for who asked to say more; False if he says nothing after it is over."""
     poller = select.poll()
     poller.register(link, select.POLLIN)
     while not poller.poll(PATIENCE * 1000):
@@ -220,11 +211,11 @@ def _is_readable(link: socket, over: threading.Event) -> bool:
     return True
 
 
-def _tell(link: socket, how: Ended) -> None:
+def _tell(link: socket, how: CommandEnd) -> None:
     if how.failure is not None:
-        send(link, control_client.FAILED, (how.failure.message, how.failure.hint))
+        send(link, RequestFailed(how.failure.message, how.failure.hint))
     else:
-        send(link, control_client.ENDED, (how.status,))
+        send(link, CommandEnded(how.status))
 
 
 def _quietly(work: Callable[[], None]) -> None:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from envbuild.errors import UsageError
 from envbuild.instances.config import BIND, TMPFS, VOLUME, Settings
-from envbuild.instances.rootfs import Inside
+from envbuild.instances.rootfs import Rootfs
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
 MOUNTED = ("dev", "proc", "sys")
 """What is left out of a running instance's root: nothing of it is a file of the instance."""
@@ -34,7 +34,8 @@ class NothingThere(UsageError):
 
 
 def place(text: str) -> Place:
-    """`INSTANCE:PATH`, or a path of the host: one that begins with `/` or `.`, or has no colon before a slash."""
+    """Return `INSTANCE:PATH`, or a path of the host: one that begins with `/` or `.`, or has no colon before a
+    slash."""
     name, colon, path = text.partition(":")
     if not colon or not name or "/" in name or name.startswith("."):
         return Place(None, text)
@@ -43,19 +44,24 @@ def place(text: str) -> Place:
 
 
 def check_mounts(settings: Settings, path: str, name: str) -> None:
-    """Raises UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
+    """Raise UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
     hidden by it, and one from there is not what the instance saw."""
     path = os.path.normpath(path)
     for mount in settings.mounts:
         if path == mount.target or path.startswith(mount.target.rstrip("/") + "/"):
-            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a folder in memory"}[mount.kind]
+            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a directory in memory"}[
+                mount.kind
+            ]
             hint = f"copy to or from {mount.source}" if mount.kind == BIND else f"start it: envbuild start {name}"
             raise UsageError(f"{name} is not running, and {mount.target} shows {what} only while it runs", hint)
 
 
 def open_on_host(path: str, flags: int) -> int:
-    """Opens a path of the user's own. Links on the way are followed as anywhere; one at the end of where something is
-    written to is not, as the instance may have sent it (`copy`)."""
+    """Open a path of the user's own.
+
+    Links on the way are followed as anywhere; one at the end of where something is written to is not, as the instance
+    may have sent it (`copy`).
+    """
     return os.open(path, flags | os.O_CLOEXEC)
 
 
@@ -70,9 +76,10 @@ class Source(Record):
 
 @contextmanager
 def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[Source]:
-    """What is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a folder."""
+    """Yield what is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a
+    folder."""
     if not path:
-        raise UsageError("an empty path", "as in: envbuild cp web:/etc/motd .")
+        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
     try:
         held = opened(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
@@ -87,11 +94,11 @@ def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[
 
 
 def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, leave_out: tuple[str, ...] = ()) -> None:
-    """Copies to `path`, by docker's rules: a folder that is there takes what is copied in, under its own name; a file
-    is replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
+    """Copy to `path`, by docker's rules: a folder that is there takes what is copied in, under its own name; a file is
+    replaced; what is not there gets the name, in a folder that has to be there. Raises UsageError and InTheWay.
 
     A link at the end of a path of the host is what is replaced, never followed: an earlier copy may have brought it.
-    Inside an instance it is followed as the instance itself would, and leads nowhere else.
+    Rootfs an instance it is followed as the instance itself would, and leads nowhere else.
     """
     follow = opened is not open_on_host
     there = _look(opened, path, shown) if follow else _look_at_end(path, shown)
@@ -108,11 +115,13 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
         kind = os.fstat(there).st_mode
         os.close(there)
         if source.directory:
-            raise UsageError(f"{shown} is a file", f"{source.shown} is a folder: name a folder for it")
+            raise UsageError(f"{shown} is a file", f"{source.shown} is a directory: name a directory for it")
         if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-            raise UsageError(f"{shown} is neither a file nor a folder", "choose another name; `-` is standard output")
+            raise UsageError(
+                f"{shown} is neither a file nor a directory", "choose another name; `-` is standard output"
+            )
     elif path.endswith(("/", "/.")) and not source.directory:
-        raise NothingThere(f"there is no folder {shown}", "make it first, or leave the / at its end out")
+        raise NothingThere(f"there is no directory {shown}", "create it first, or leave out the / at the end")
     folder, name = _end(opened, path.rstrip("/") or "/", shown, follow=follow)
     try:
         if source.directory and not source.name:
@@ -124,7 +133,7 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
 
 
 def folder_of(opened: Open, path: str, shown: str) -> int:
-    """A descriptor of a folder that has to be there."""
+    """Return a descriptor of a folder that has to be there."""
     try:
         return opened(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
@@ -143,7 +152,7 @@ def _new_folder(source: Source, folder: int, name: str, copier: Copier, leave_ou
 
 def _look(opened: Open, path: str, shown: str) -> int | None:
     if not path:
-        raise UsageError("an empty path", "as in: envbuild cp web:/etc/motd .")
+        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
     try:
         return opened(path, os.O_PATH)
     except FileNotFoundError:
@@ -153,7 +162,10 @@ def _look(opened: Open, path: str, shown: str) -> int | None:
 
 
 def _look_at_end(path: str, shown: str) -> int | None:
-    """What of the host is at the end of a path, held open: a link itself. Raises UsageError for a link to a folder."""
+    """Return what of the host is at the end of a path, held open: a link itself.
+
+    Raises UsageError for a link to a folder.
+    """
     end = path.rstrip("/")
     while end.endswith("/."):
         end = end[:-2].rstrip("/")
@@ -163,18 +175,19 @@ def _look_at_end(path: str, shown: str) -> int | None:
     if held is not None and stat.S_ISLNK(os.fstat(held).st_mode) and os.path.isdir(end):
         os.close(held)
         raise UsageError(
-            f"{shown} is a link to a folder, and no link of this machine is followed",
-            f"name the folder itself: {os.path.realpath(end)}",
+            f"{shown} is a link to a directory, and links of this machine are not followed",
+            f"name the directory itself: {os.path.realpath(end)}",
         )
     return held
 
 
 def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str]:
-    """The directory and the name that a path leads to in the end: when links at its end are followed, or as it is."""
-    for _ in range(MOST_LINKS):
+    """Return the directory and the name that a path leads to in the end: when links at its end are followed, or as it
+    is."""
+    for _ in range(MAX_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
-            raise NothingThere(f"{shown} leads nowhere", "name a file or a folder")
+            raise NothingThere(f"{shown} leads nowhere", "name a file or a directory")
         try:
             folder = opened(parent or ".", os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
@@ -187,21 +200,21 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
             return folder, name  # no link, or nothing at all
         os.close(folder)
         path = os.path.join(parent, target).rstrip("/")
-    raise UsageError(f"{shown} leads in a circle of links", "name another place")
+    raise UsageError(f"{shown} is a loop of symbolic links", "name another place")
 
 
 def _explained(error: OSError, shown: str) -> UsageError:
     if error.errno == errno.ENOENT:
         return NothingThere(f"there is no {shown}", "look with: envbuild exec INSTANCE -- ls -l, or ls -l")
     if error.errno == errno.ENOTDIR:
-        return UsageError(f"{shown} goes through a file that is no folder, or is one", "leave the / at its end out")
+        return UsageError(f"{shown} uses a file as a directory", "leave the / at its end out")
     if error.errno in (errno.ELOOP, errno.EXDEV):
-        return UsageError(f"{shown} leads in a circle of links, or out of the instance", "name another place")
+        return UsageError(f"{shown} is a loop of symbolic links, or leads out of the instance", "name another place")
     return UsageError(f"{shown} can't be opened: {error.strerror}", "")
 
 
-def left_out(place: Inside, source: Source) -> tuple[str, ...]:
-    """What is not copied of the folder `source` in an instance."""
+def left_out(place: Rootfs, source: Source) -> tuple[str, ...]:
+    """Return what is not copied of the folder `source` in an instance."""
     held, root = os.fstat(source.held), os.fstat(place.root)
     same = (held.st_dev, held.st_ino) == (root.st_dev, root.st_ino)
     return MOUNTED if place.running and same else ()

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
 from envbuild.instances.copy import Source
 from envbuild.linux.safe_copy import (
-    DEEPEST,
-    MOST_UNTOLD,
+    MAX_DEPTH,
+    MAX_UNANNOUNCED,
     InTheWay,
     TooDeep,
     discard,
@@ -21,6 +21,7 @@ from envbuild.linux.safe_copy import (
 from envbuild.linux.safe_copy import temporary_name as new_name
 from envbuild.linux.sparse_files import data_of, has_holes
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from envbuild.tree.entry import KIND_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_tar(
     skipped: Skipped,
     number: Callable[[int], int] = int,
 ) -> None:
-    """Puts the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
+    """Put the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
     `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError and
     InTheWay."""
     # Holes stay such, and cost nothing here.
@@ -91,7 +92,7 @@ def read_tar(
 
 
 def _parent(folder: int, parent: str, path: str) -> int:
-    """The directory that a member lies in, made where it is missing."""
+    """Return the directory that a member lies in, made where it is missing."""
     held = os.dup(folder)
     for name in filter(None, parent.split("/")):
         try:
@@ -141,7 +142,7 @@ def _put(
             finally:
                 os.close(first)
         else:
-            skipped(path, "a FIFO" if member.kind == "p" else "a device")
+            skipped(path, f"a {KIND_WORDS[member.kind]}")
             return
         into_place(held, temporary, name, path)
     finally:
@@ -173,7 +174,7 @@ def write_tar(
     leave_out: tuple[str, ...] = (),
     number: Callable[[int], int] = int,
 ) -> None:
-    """Writes what was found as a tar archive (pax), with its owners' numbers inside, which `number` makes of those that
+    """Write what was found as a tar archive (pax), with its owners' numbers inside, which `number` makes of those that
     this process sees; the contents of a folder without a name under `.`."""
     import tarfile  # only here; written with, never read (docs/security.md)
 
@@ -231,7 +232,7 @@ class _Writer:
                 from io import BytesIO
 
                 content = b""
-                while len(content) < MOST_UNTOLD and (chunk := file.read(_CHUNK)):
+                while len(content) < MAX_UNANNOUNCED and (chunk := file.read(_CHUNK)):
                     content += chunk
                 info.size = len(content)
                 self._archive.addfile(info, BytesIO(content))
@@ -239,8 +240,8 @@ class _Writer:
             self._linked[identity] = info.name
 
     def _sparse(self, descriptor: int, status: os.stat_result, info: TarInfo) -> None:
-        """A file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX Format,
-        Version 1.0")."""
+        """Yield a file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX
+        Format, Version 1.0")."""
         found = list(data_of(descriptor, status.st_size))
         if not found or sum(found[-1]) < status.st_size:
             found.append((status.st_size, 0))
@@ -262,7 +263,7 @@ class _Writer:
 
     def _folder(self, held: int, path: str) -> None:
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             raise TooDeep(path[:60])
         listed = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -292,7 +293,7 @@ class _Pieces:
         self._found = found[::-1]
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as are asked for; tarfile never asks for more than there are."""
+        """Return as many bytes as are asked for; tarfile never asks for more than there are."""
         read = b""
         while size and (self._head or self._found):
             if self._head:

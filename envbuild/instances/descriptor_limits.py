@@ -1,4 +1,4 @@
-"""How a supervisor shares out its file descriptors: mapped ports take what they can get, but not those for control.
+"""How a supervisor divides its file descriptors: published ports may use all but those reserved for control.
 
 A new descriptor gets the lowest number that is free (open(2)). So one at `ceiling` or above says that all below are
 taken, and nothing has to be counted.
@@ -10,7 +10,7 @@ import os
 
 from envbuild.record import Record
 
-MOST_KEPT = 256
+MAX_KEPT = 256
 
 
 class Allowance(Record):
@@ -21,17 +21,20 @@ class Allowance(Record):
 
 
 def allowance() -> Allowance:
-    """What the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is none)."""
+    """Return what the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is
+    none)."""
     limit = os.sysconf("SC_OPEN_MAX")
     if limit < 0:
         limit = 1 << 20
-    kept = min(MOST_KEPT, limit // 4)
+    kept = min(MAX_KEPT, limit // 4)
     return Allowance(limit - kept, kept)
 
 
 def raise_limit() -> None:
-    """Lets this process have as many descriptors as it may: each connection needs two. Whatever it starts is started
-    by a helper that was forked before, and keeps the limit that the user has set."""
+    """Let this process have as many descriptors as it may: each connection needs two.
+
+    Whatever it starts is started by a helper that was forked before, and keeps the limit that the user has set.
+    """
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

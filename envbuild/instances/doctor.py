@@ -1,4 +1,4 @@
-"""What this machine can do for instances, found out by trying: for `envbuild doctor`."""
+"""What this machine can do for instances, for `envbuild doctor`: found out by trying."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from envbuild.sandbox.user_namespace import enter_user_namespace
 
 
 def probe_instances() -> tuple[Finding, ...]:
-    """Tries what an instance can have beside its sandbox: a way out, a network with others, limits."""
+    """Try what an instance can have beside its sandbox: a way out, a network with others, limits."""
     return _outgoing(), _networks(), _limits()
 
 

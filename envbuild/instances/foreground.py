@@ -7,11 +7,11 @@ more than that takes.
 from __future__ import annotations
 
 import gc
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
 
+from envbuild.linux import signals as signal
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.user_namespace import enter_user_namespace
@@ -20,8 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.instances.network.interface import Network
     from envbuild.instances.supervisor import Supervisor, Task
-
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Ahead(Record):
@@ -62,6 +60,7 @@ def run_in_foreground(
     Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
     Raises SandboxFailure and PortTaken.
     """
+    from envbuild.instances.control_client import forward_signals
     from envbuild.instances.stdio import OwnStreams
     from envbuild.instances.supervisor import Supervisor
 
@@ -79,12 +78,6 @@ def run_in_foreground(
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: supervisor.signal(number))
         return _run(supervisor, tell)
-
-
-def forward_signals(send: Callable[[int], None]) -> None:
-    """Forward signals to the command from here on, as if this process did not stand between."""
-    for number in FORWARDED:
-        signal.signal(number, lambda number, _frame: send(number))
 
 
 def _run(supervisor: Supervisor, tell: Callable[[tuple[str, ...]], None]) -> int:

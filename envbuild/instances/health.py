@@ -1,32 +1,34 @@
-"""Whether an instance is well: a command that is run in it now and then."""
+"""The health of an instance: a command that is run in it at intervals."""
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
-from envbuild.sandbox.exec_client import Ended, Session
-from envbuild.sandbox.spec import Entry
+from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
+from envbuild.linux import signals as signal
+from envbuild.sandbox.exec_client import CommandEnd, Session
+from envbuild.sandbox.spec import ExecCommand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
-_MOST_OUTPUT = 4096
+_MAX_OUTPUT = 4096
 _CHUNK = 1 << 16
 
 
 class HealthMonitor:
     """Checks one instance in a thread of its own, over all restarts of its command."""
 
-    def __init__(self, check: Health, entry: Entry, session: Session, changed: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, check: Health, entry: ExecCommand, session: Session, changed: Callable[[str, str], None]
+    ) -> None:
         """`entry` is the command of the check; `changed` is called with the new state and what the check printed."""
         self._check = check
         self._entry = entry
@@ -37,7 +39,7 @@ class HealthMonitor:
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
 
     def start(self) -> None:
-        """Begins to check."""
+        """Begin to check."""
         self._thread.start()
 
     def begin(self) -> None:
@@ -46,7 +48,7 @@ class HealthMonitor:
         self._changed(STARTING, "")
 
     def end(self) -> None:
-        """No more checks."""
+        """End the checks."""
         self._over.set()
 
     def _watch(self) -> None:
@@ -72,7 +74,7 @@ class HealthMonitor:
                 self._changed(state, printed)
 
     def _ask(self) -> tuple[bool, str]:
-        """Whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
+        """Tell whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
         try:
             with _Output() as output:
                 return self._run(output)
@@ -81,9 +83,9 @@ class HealthMonitor:
 
     def _run(self, output: _Output) -> tuple[bool, str]:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        answer: list[Ended] = []
+        answer: list[CommandEnd] = []
 
-        def tell(how: Ended) -> None:
+        def tell(how: CommandEnd) -> None:
             answer.append(how)
             output.end()
 
@@ -125,7 +127,7 @@ class _Output:
             self._over = -1
 
     def close_writing(self) -> None:
-        """Leaves the writing end to the check."""
+        """Leave the writing end to the check."""
         if self.writing >= 0:
             os.close(self.writing)
             self.writing = -1
@@ -137,7 +139,7 @@ class _Output:
                 os.eventfd_write(self._over, 1)
 
     def read(self, seconds: float) -> str:
-        """Returns when the check is over, or so many seconds have passed: the beginning of what was printed."""
+        """Return when the check is over, or so many seconds have passed: the beginning of what was printed."""
         kept = b""
         latest = time.monotonic() + seconds
         poller = select.poll()
@@ -149,11 +151,11 @@ class _Output:
                 over = over or descriptor == self._over
                 if descriptor == self._reading:
                     chunk = self._chunk()
-                    kept += chunk[: _MOST_OUTPUT - len(kept)]
+                    kept += chunk[: _MAX_OUTPUT - len(kept)]
                     if not chunk:
                         poller.unregister(descriptor)
         # What it left in the pipe; something that it started may print without end.
-        kept += self._chunk()[: _MOST_OUTPUT - len(kept)]
+        kept += self._chunk()[: _MAX_OUTPUT - len(kept)]
         return kept.decode(errors="replace")
 
     def _chunk(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Process 1 of an instance, by the number that the host knows it by: held on to before anything is done with it.
+"""Process 1 of an instance, by its pid on the host: pinned before anything is done with it.
 
 A number may be another process's by now. A pidfd (pidfd_open(2)) and an open folder of /proc stay with the process
 that they were opened for; and whether that is the one that was meant is told by the time when it was started.
@@ -7,14 +7,16 @@ that they were opened for; and whether that is the one that was meant is told by
 from __future__ import annotations
 
 import os
-import signal
 
 from envbuild.instances.records import State
+from envbuild.linux import signals as signal
 
 
 def start_time(pid: int, folder: int | None = None) -> int:
-    """When a process was started, in ticks since the machine was (proc(5), /proc/PID/stat); 0 if it is gone. `folder`
-    is its own in /proc, where that is open."""
+    """Return when a process was started, in ticks since the machine was (proc(5), /proc/PID/stat); 0 if it is gone.
+
+    `folder` is its own in /proc, where that is open.
+    """
     try:
         opened = os.open(
             "stat" if folder is not None else f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder
@@ -32,7 +34,7 @@ def start_time(pid: int, folder: int | None = None) -> int:
 
 
 def kill_first(state: State) -> bool:
-    """Kills process 1 of an instance, and with it all that runs there (pid_namespaces(7)); False if it is gone."""
+    """Kill process 1 of an instance, and with it all that runs there (pid_namespaces(7)); False if it is gone."""
     if not state.pid:
         return False
     try:

@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.images.home import Homes
+from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, network_settings
-from envbuild.instances.config import HOST_NETWORK, PRIVATE_NETWORK, NothingToRun, Settings, settings_of
+from envbuild.instances.config import NothingToRun, Settings, settings_of
 from envbuild.instances.config import dump as dump_settings
+from envbuild.instances.network import HOST_NETWORK, PRIVATE_NETWORK
 from envbuild.instances.records import Instance, Instances, hold
 from envbuild.instances.sandbox_request import check_workdir, prepare
 from envbuild.instances.supervisor import Task
@@ -52,7 +53,7 @@ class Origin(Record):
     facts: Facts
 
     def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """`argv`, or the image's start command if that is empty. Raises NothingToRun."""
+        """Return `argv`, or the image's start command if that is empty. Raises NothingToRun."""
         argv = argv or (self.facts.start.argv if self.facts.start is not None else ())
         if not argv:
             raise NothingToRun(self.reference)
@@ -91,8 +92,9 @@ def launch(
     check_workdir(store, origin.tree, config)
     if not store.database.read_only:
         store.tidy()
+        Instances.of(store.path).tidy()
     if instances is None:
-        instances = store.instances
+        instances = Instances.of(store.path)
     instance, lock = instances.create(
         name,
         origin.image,
@@ -145,7 +147,7 @@ def launch_in_foreground(
     It is removed when it is over, unless `keep` is set. In a store that can only be read the instance is recorded in a
     temporary directory, and its files can't be written. Raises what `launch` raises, SandboxFailure and PortTaken.
     """
-    instances, private = store.instances, None
+    instances, private = Instances.of(store.path), None
     if store.database.read_only:
         import tempfile  # with all that it imports: for this alone
 
@@ -217,7 +219,7 @@ def _task(store: Store, instance: Instance, config: Settings, facts: Facts, mach
 
 
 def _seen(store: Store, instance: Instance, config: Settings, machine: Machine) -> NetworkSettings:
-    """What the instance sees of the machine's network settings."""
+    """Return what the instance sees of the machine's network settings."""
     if config.network not in (HOST_NETWORK, PRIVATE_NETWORK):
         return NetworkSettings()
     settings = network_settings(store, instance.tree, machine.variables, machine.home)

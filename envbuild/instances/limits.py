@@ -35,9 +35,9 @@ class Hierarchy(Record):
     path: str
 
 
-class Deed(Record):
-    """Something to be done for a group: a directory to be made (with `text` None), or a text to be written to a file of
-    one. What is `optional` may fail: not every kernel has the file."""
+class Change(Record):
+    """A change to the file system of control groups: a directory to make (`text` is None), or a text to write to a file
+    of one. What is `optional` may fail: not every kernel has the file."""
 
     path: str
     text: str | None = None
@@ -60,28 +60,28 @@ class Group:
         return tuple(path for _, path in self._paths)
 
     def add(self, pid: int) -> None:
-        """Puts a sandbox in: its process 1, and that which will become its command."""
+        """Put a sandbox in: its process 1, and that which will become its command."""
         if not self._paths:
             return
         try:
             # Process 1 first: what it forks from then on is in the groups already.
             for path in self.paths:
                 _write(f"{path}/cgroup.procs", str(pid))
-            for one in _children(pid):
+            for child in _children(pid):
                 for path in self.paths:
-                    _write(f"{path}/cgroup.procs", str(one))
+                    _write(f"{path}/cgroup.procs", str(child))
                 if self._limits_memory():
-                    _perform([Deed(f"/proc/{one}/oom_score_adj", GOES_FIRST, optional=True)])
+                    _perform([Change(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
         except OSError as error:
             self.warnings = (*self.warnings, f"the limits have no effect: {error.strerror}; {_DELEGATE}")
         self._killed = self._kills()
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel has ended something in it for want of memory since `add`."""
+        """Tell whether the kernel has ended something in it for want of memory since `add`."""
         return self._kills() > self._killed
 
     def remove(self) -> None:
-        """Takes the groups away; nothing is left in them."""
+        """Take the groups away; nothing is left in them."""
         remove_groups(self._folder)
 
     def _limits_memory(self) -> bool:
@@ -99,7 +99,7 @@ class Group:
 
 
 def make_group(limits: Limits, identity: str, folder: str) -> Group:
-    """The groups that hold an instance to its limits, as far as this machine lets us make them."""
+    """Return the groups that hold an instance to its limits, as far as this machine lets us make them."""
     remove_groups(folder)
     wanted = files_of(limits)
     if not wanted:
@@ -108,7 +108,7 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
     warnings = []
     places = hierarchies(_read(_MOUNTS), _read(_OWN), lambda path: _words(f"{path}/cgroup.controllers"))
     for controller, files in wanted.items():
-        place = next((one for one in places if controller in one.controllers), None)
+        place = next((place for place in places if controller in place.controllers), None)
         reason = "no control group has it"
         if place is not None:
             path = group_in(place, identity)
@@ -125,32 +125,32 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
     return Group(folder, tuple(warnings), tuple((version, path) for version, path in made if os.path.isdir(path)))
 
 
-def files_of(limits: Limits) -> dict[str, dict[int, tuple[Deed, ...]]]:
-    """For each controller that a limit needs what to write to files of a group, in each version."""
-    found: dict[str, dict[int, tuple[Deed, ...]]] = {}
+def files_of(limits: Limits) -> dict[str, dict[int, tuple[Change, ...]]]:
+    """Return for each controller that a limit needs what to write to files of a group, in each version."""
+    found: dict[str, dict[int, tuple[Change, ...]]] = {}
     if limits.memory:
         most = str(limits.memory)
         # Without swap, where that is counted: else a limit only makes everything slow.
         found["memory"] = {
-            2: (Deed("memory.max", most), Deed("memory.swap.max", "0", optional=True)),
-            1: (Deed("memory.limit_in_bytes", most), Deed("memory.swappiness", "0", optional=True)),
+            2: (Change("memory.max", most), Change("memory.swap.max", "0", optional=True)),
+            1: (Change("memory.limit_in_bytes", most), Change("memory.swappiness", "0", optional=True)),
         }
     if limits.cpus:
         # The kernel takes no less than a millisecond of each period.
         quota = max(1000, round(limits.cpus * PERIOD))
         found["cpu"] = {
-            2: (Deed("cpu.max", f"{quota} {PERIOD}"),),
-            1: (Deed("cpu.cfs_period_us", str(PERIOD)), Deed("cpu.cfs_quota_us", str(quota))),
+            2: (Change("cpu.max", f"{quota} {PERIOD}"),),
+            1: (Change("cpu.cfs_period_us", str(PERIOD)), Change("cpu.cfs_quota_us", str(quota))),
         }
     if limits.pids:
         # Process 1 counts, too, and is not the user's.
-        pids = (Deed("pids.max", str(limits.pids + 1)),)
+        pids = (Change("pids.max", str(limits.pids + 1)),)
         found["pids"] = {2: pids, 1: pids}
     return found
 
 
 def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str]]) -> list[Hierarchy]:
-    """Those that are mounted and that a process is in, version 2 first.
+    """Return those that are mounted and that a process is in, version 2 first.
 
     `mounts` and `own` are its /proc/PID/mountinfo and /proc/PID/cgroup (proc(5), cgroups(7)); `controllers` gives those
     of a directory of version 2.
@@ -176,40 +176,40 @@ def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str
 
 
 def group_in(place: Hierarchy, identity: str) -> str:
-    """The directory of an instance's group."""
+    """Return the directory of an instance's group."""
     return f"{place.path}/envbuild-{identity}"
 
 
-def deeds(
+def changes(
     place: Hierarchy,
     identity: str,
     controller: str,
-    files: Sequence[Deed],
+    files: Sequence[Change],
     given: Sequence[str] = (),
     members: Sequence[str] = (),
-) -> list[Deed]:
-    """What makes a group of an instance with what `files` say of one controller.
+) -> list[Change]:
+    """Return what makes a group of an instance with what `files` say of one controller.
 
     `given` are the controllers that `place` gives to groups in it already, `members` the processes that it has: in
     version 2 a group with processes of its own can't give any (cgroup-v2, "no internal processes"), so they move into
     one beside the instance's.
     """
     group = group_in(place, identity)
-    found: list[Deed] = []
+    found: list[Change] = []
     if place.version == 2 and controller not in given:
         own = f"{place.path}/{SELF}"
         if members:
-            found += [Deed(own), *(Deed(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
-        found.append(Deed(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
-    return [*found, Deed(group), *(one.replace(path=f"{group}/{one.path}") for one in files)]
+            found += [Change(own), *(Change(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
+        found.append(Change(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
+    return [*found, Change(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
 
 
-def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed]) -> None:
+def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Change]) -> None:
     for left in reversed(range(_TRIES)):
         given = _words(f"{place.path}/cgroup.subtree_control") if place.version == 2 else []
         members = _words(f"{place.path}/cgroup.procs") if place.version == 2 else []
         try:
-            _perform(deeds(place, identity, controller, files, given, members))
+            _perform(changes(place, identity, controller, files, given, members))
             return
         except OSError as error:
             # One of them has forked meanwhile: look again.
@@ -217,7 +217,7 @@ def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Deed
                 raise
 
 
-def _perform(what: Sequence[Deed]) -> None:
+def _perform(what: Sequence[Change]) -> None:
     for one in what:
         try:
             if one.text is None:
@@ -230,7 +230,7 @@ def _perform(what: Sequence[Deed]) -> None:
 
 
 def _below(target: str, root: str, path: str) -> str:
-    """Where the group `path` is, in a mount at `target` that shows the hierarchy from `root` on."""
+    """Return where the group `path` is, in a mount at `target` that shows the hierarchy from `root` on."""
     inner = path.removeprefix(root if root != "/" else "")
     return (target + "/" + inner.strip("/")).rstrip("/")
 

@@ -6,13 +6,22 @@ import fcntl
 import os
 import time
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.record import EXITED, Instance, read_state
 
 
+@fields
+class AlreadyRunning(WorkFailed):
+    """The instance has a supervisor already."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is running already", f"see: envbuild ps; envbuild stop {self.name}"
+
+
 def hold(instance: Instance) -> int:
-    """Takes the lock of an instance for its supervisor, who keeps the descriptor open. Raises WorkFailed if it is
-    supervised already."""
+    """Take the lock of an instance for its supervisor, which keeps the descriptor open. Raises AlreadyRunning."""
     descriptor = os.open(f"{instance.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     tries = 100
     while True:
@@ -31,11 +40,11 @@ def hold(instance: Instance) -> int:
                 time.sleep(0.02)
                 continue
         os.close(descriptor)
-        raise WorkFailed(f"{instance.name} is running already", f"see: envbuild ps; envbuild stop {instance.name}")
+        raise AlreadyRunning(instance.name)
 
 
 def make_lock(folder: str) -> int:
-    """Makes the lock of a folder that is just being made, and takes it. It is held as soon as it has its name."""
+    """Make the lock of a folder that is just being made, and take it. It is held as soon as it has its name."""
     making = f"{folder}/lock.new"
     descriptor = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -44,7 +53,7 @@ def make_lock(folder: str) -> int:
 
 
 def is_held(folder: str) -> bool:
-    """Whether somebody holds the lock of an instance's folder."""
+    """Tell whether somebody holds the lock of an instance's folder."""
     try:
         descriptor = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -56,7 +65,7 @@ def is_held(folder: str) -> bool:
 
 
 def _shares(descriptor: int) -> bool:
-    """Whether nobody holds the lock for himself: it is shared then, so that two who look do not see each other."""
+    """Tell whether nobody holds the lock for himself: it is shared then, so that two who look do not see each other."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What an instance printed: lines with their time and stream, in files that take turns."""
+"""The log of an instance: lines with their time and stream, in rotating files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-LARGEST = 10_000_000
+MAX_BYTES = 10_000_000
 """Bytes of one file; the one before is kept as `log.1`."""
 _CHUNK = 1 << 16
 OUT, ERR = "out", "err"
@@ -33,23 +33,23 @@ class LogWriter:
         self._torn = False
 
     def follow(self, descriptor: int, stream: str) -> None:
-        """Takes over the reading end of a pipe, until its last writer is gone."""
+        """Take over the reading end of a pipe, until its last writer is gone."""
         thread = threading.Thread(target=self._read, args=(descriptor, stream), name=f"log {stream}", daemon=True)
         thread.start()
         self._threads.append(thread)
 
     def finish(self) -> None:
-        """Waits until all that was printed is written."""
+        """Wait until all that was printed is written."""
         for thread in self._threads:
             thread.join()
         self._threads.clear()
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Close the log."""
         self._file.close()
 
     def write(self, stream: str, lines: list[bytes]) -> None:
-        """Appends whole lines."""
+        """Append whole lines."""
         head = f"{time.time():.6f} {stream} ".encode()
         data = b"".join(head + line + b"\n" for line in lines)
         with self._lock:
@@ -64,8 +64,8 @@ class LogWriter:
                 self._reason = error.strerror or str(error)
 
     def _make_room(self, more: int) -> None:
-        """Begins another file where this one would grow too large. The one that is open stays if that fails."""
-        if not self._size or self._size + more <= LARGEST:
+        """Begin another file where this one would grow too large. The one that is open stays if that fails."""
+        if not self._size or self._size + more <= MAX_BYTES:
             return
         self._turn()
 
@@ -105,7 +105,7 @@ class LogWriter:
             *lines, rest = (rest + chunk).split(b"\n")
             if lines:
                 self.write(stream, lines)
-            if len(rest) > LARGEST // 10:
+            if len(rest) > MAX_BYTES // 10:
                 # A line without an end must not fill the memory.
                 self.write(stream, [rest])
                 rest = b""
@@ -120,8 +120,10 @@ def _marker(lines: int, reason: str) -> bytes:
 
 
 def entries(path: str, *, follow: bool = False, alive: object = None) -> Iterator[tuple[float, str, bytes]]:
-    """(time, stream, line) of all that is kept, the oldest first. With `follow` it goes on as long as `alive()`, a
-    function without arguments, says so."""
+    """Return (time, stream, line) of all that is kept, the oldest first.
+
+    With `follow` it goes on as long as `alive()`, a function without arguments, says so.
+    """
     for one in (f"{path}.1", path):
         if os.path.exists(one):
             if one == path:
@@ -159,7 +161,7 @@ def _tail(path: str, follow: bool, alive: object) -> Iterator[tuple[float, str, 
 
 
 def _follows(path: str, descriptor: int) -> bool:
-    """Whether another file has taken the place of the one that is open; a removed instance has none."""
+    """Tell whether another file has taken the place of the one that is open; a removed instance has none."""
     try:
         return os.stat(path).st_ino != os.fstat(descriptor).st_ino
     except FileNotFoundError:
@@ -167,7 +169,10 @@ def _follows(path: str, descriptor: int) -> bool:
 
 
 def _entry(line: bytes) -> tuple[float, str, bytes]:
-    """The parts of a line. One that was cut off, or that a loss of power has damaged, is all text, of no known time."""
+    """Return the parts of a line.
+
+    One that was cut off, or that a loss of power has damaged, is all text, of no known time.
+    """
     whole = line.rstrip(b"\n").lstrip(b"\0")
     try:
         moment, stream, text = whole.split(b" ", 2)

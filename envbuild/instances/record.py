@@ -1,4 +1,4 @@
-"""What is kept of an instance in its folder: `config.json`, which never changes, and `state.json`, its last state.
+"""The record of an instance in its directory: `config.json`, which never changes, and `state.json`, its last state.
 
 A loss of power must not leave half a record of something that counts. So an instance is `fresh` until its record is on
 disk, and what a loss of power leaves of a fresh one is nobody's. A record that cannot be read all the same is a
@@ -8,11 +8,11 @@ DamagedInstance, which can be seen and removed.
 from __future__ import annotations
 
 import errno
-import json
 import os
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Record
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 STARTING, RUNNING, RESTARTING, EXITED, LOST = "starting", "running", "restarting", "exited", "lost"
+HEALTHY, UNHEALTHY = "healthy", "unhealthy"
+"""What a health check has found; STARTING until it is one of them."""
 DAMAGED = "damaged"
 """What stands in the place of a state where the record of an instance cannot be read."""
 LAYERS = "layers"
@@ -48,8 +50,8 @@ class Instance(Record):
 
 
 class State(Record):
-    """How an instance stands. `status` is starting, running, restarting, exited or lost (its supervisor was killed, or
-    the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
+    """The state of an instance. `status` is starting, running, restarting, exited or lost (its supervisor was killed,
+    or the machine went down); times in seconds since 1970, 0 where there is none; `code` is its last exit code.
 
     `health` is starting, healthy, unhealthy or "" without a check, and `check` what the last check printed; `error` is
     why it could not run, or what ended it; `ports` are (address, port, port inside, protocol) as they were opened on
@@ -81,19 +83,30 @@ class DamagedInstance(Record):
     reason: str
 
 
+@fields
 class InstanceDamaged(WorkFailed):
-    """What is asked for needs the record of an instance, and that is damaged."""
+    """A command needs the record of an instance, and that is damaged; a DamagedInstance has the reason itself."""
 
-    def __init__(self, instance: DamagedInstance | Instance, reason: str = "") -> None:
-        why = instance.reason if isinstance(instance, DamagedInstance) else reason
-        super().__init__(
-            f"the record of the instance {instance.name} is damaged: {why}",
+    instance: DamagedInstance | Instance
+    reason: str = ""
+
+    def text(self) -> tuple[str, str]:
+        instance = self.instance
+        reason = instance.reason if isinstance(instance, DamagedInstance) else self.reason
+        return (
+            f"the record of the instance {instance.name} is damaged: {reason}",
             f"what it wrote is in {instance.path}/upper; remove it with: envbuild rm {instance.name}",
         )
 
 
+@fields
 class BadRecord(UsageError):
-    """A record of an instance is not what was once written; the message says how."""
+    """A record of an instance is not as envbuild writes it."""
+
+    problem: str
+
+    def text(self) -> tuple[str, str]:
+        return self.problem, ""
 
 
 _TEXTS = ("name", "image", "reference", "tree", "facts", "settings")
@@ -114,13 +127,13 @@ _STATE_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def read_config(folder: str, identity: str) -> Instance:
-    """The instance of this folder. Raises BadRecord, and FileNotFoundError where it has no record."""
+    """Return the instance of this folder. Raises BadRecord, and FileNotFoundError where it has no record."""
     plain = _read(f"{folder}/{_CONFIG}")
     for name in _TEXTS:
         if not isinstance(plain.get(name), str):
             raise BadRecord(f"{_CONFIG} says no {name}")
     if isinstance(plain.get("made"), bool) or not isinstance(plain.get("made"), (int, float)):
-        raise BadRecord(f"{_CONFIG} says not when it was made")
+        raise BadRecord(f"{_CONFIG} lacks the time when it was made")
     for name in ("facts", "settings"):
         _parse(plain[name], f"{_CONFIG}, {name}")
     # What another version of envbuild knew besides is not for this one.
@@ -129,8 +142,10 @@ def read_config(folder: str, identity: str) -> Instance:
 
 
 def write_config(folder: str, instance: Instance) -> None:
-    """Puts an instance on record in a folder that has not its name yet. Unless it is temporary, it counts when
-    `settle` has been done."""
+    """Put an instance on record in a folder that has not its name yet.
+
+    Unless it is temporary, it counts when `settle` has been done.
+    """
     kept = {name: getattr(instance, name) for name in instance.__match_args__ if name not in ("identity", "path")}
     marker = TEMPORARY if instance.temporary else FRESH
     os.close(os.open(f"{folder}/{marker}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -138,7 +153,7 @@ def write_config(folder: str, instance: Instance) -> None:
 
 
 def settle(folder: str) -> None:
-    """Has the record of an instance on disk, with the names that lead to it; until then it does not count. Nothing to
+    """Have the record of an instance on disk, with the names that lead to it; until then it does not count. Nothing to
     do for a temporary one, and for one that is settled.
 
     It costs a wait for the disk: so it is done while the sandbox is made, and before anybody is told of the instance.
@@ -153,13 +168,13 @@ def settle(folder: str) -> None:
 
 
 def settle_state(folder: str) -> None:
-    """Has the last state on disk: without that, one that has ended may be taken for one that a loss of power ended."""
+    """Have the last state on disk: without that, one that has ended may be taken for one that a loss of power ended."""
     _sync(f"{folder}/{_STATE}")
     _sync(folder)
 
 
 def read_state(folder: str) -> State:
-    """The last state that was written; `lost` where there is none that can be read."""
+    """Return the last state that was written; `lost` where there is none that can be read."""
     try:
         plain = _read(f"{folder}/{_STATE}")
     except (BadRecord, FileNotFoundError):
@@ -174,7 +189,7 @@ def read_state(folder: str) -> State:
 
 
 def write_state(path: str, state: State) -> None:
-    """Puts down how an instance stands; `path` is its folder."""
+    """Put down how an instance stands; `path` is its folder."""
     text = json.dumps({name: getattr(state, name) for name in state.__match_args__})
     try:
         _write(f"{path}/{_STATE}", text)
@@ -185,8 +200,8 @@ def write_state(path: str, state: State) -> None:
 
 
 def write_layers(path: str, layers: tuple[str, ...]) -> None:
-    """Puts down which layers an instance is about to mount."""
-    _write(f"{path}/{LAYERS}", "".join(f"{one}\n" for one in layers))
+    """Put down which layers an instance is about to mount."""
+    _write(f"{path}/{LAYERS}", "".join(f"{layer}\n" for layer in layers))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -213,7 +228,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _overwrite(path: str, text: str) -> None:
-    """Changes a small file in place: the block that it has is enough where the disk has no other one."""
+    """Change a small file in place: the block that it has is enough where the disk has no other one."""
     _remove_half(f"{path}.new")
     opened = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -235,7 +250,7 @@ def _remove_half(path: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """Waits until a file, or the names in a folder, are on disk (fsync(2))."""
+    """Wait until a file, or the names in a folder, are on disk (fsync(2))."""
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(opened)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.images.reference import BadName
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
     DAMAGED,
@@ -38,7 +39,6 @@ from envbuild.instances.record import (
     write_state,
 )
 from envbuild.linux.rmtree import remove
-from envbuild.store.image_reference import BadName
 from envbuild.store.owner import refuse_others
 from envbuild.tree.entry import Digest
 
@@ -66,23 +66,47 @@ __all__ = [
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200
 
 
+@fields
 class NoSuchInstance(UsageError):
     """No instance has this name or id."""
 
-    def __init__(self, reference: str, near: str | None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild ps --all` lists what there is"
-        super().__init__(f"there is no instance '{reference}'", hint)
+    reference: str
+    names: tuple[str, ...]
+
+    def text(self) -> tuple[str, str]:
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
+
+        hint = did_you_mean(self.reference, self.names, "`envbuild ps --all` lists the instances")
+        return f"there is no instance '{self.reference}'", hint
 
 
+@fields
+class AmbiguousInstance(UsageError):
+    """The beginning of an id fits several instances."""
+
+    reference: str
+    identities: tuple[str, ...]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.reference}' fits {len(self.identities)} instances",
+            f"give more digits: {', '.join(self.identities)}",
+        )
+
+
+@fields
 class NameTaken(WorkFailed):
     """Another instance has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"there is an instance '{name}' already", f"choose another --name, or remove it: envbuild rm {name}"
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is an instance '{self.name}' already",
+            f"choose another --name, or remove it: envbuild rm {self.name}",
         )
 
 
@@ -94,7 +118,7 @@ class Instances:
 
     @classmethod
     def of(cls, store_path: str) -> Instances:
-        """Those of the store in this folder, which need not be open: most that is asked of them is not in its
+        """Return those of the store in this folder, which need not be open: most that is asked of them is not in its
         database. Raises SomebodyElses."""
         refuse_others(store_path)
         return cls(f"{store_path}/instances")
@@ -110,7 +134,7 @@ class Instances:
         *,
         temporary: bool = False,
     ) -> tuple[Instance, int]:
-        """Puts a new instance on record, and takes its lock: (instance, the lock's descriptor).
+        """Put a new instance on record, and take its lock: (instance, the lock's descriptor).
 
         Without a `name` it gets one. Unless it is `temporary`, `settle` has to follow. Raises NameTaken and BadName.
         """
@@ -152,68 +176,64 @@ class Instances:
         return made, lock
 
     def get(self, identity: str) -> Instance | None:
-        """The instance with this whole id. Raises InstanceDamaged."""
+        """Return the instance with this whole id. Raises InstanceDamaged."""
         found = self._read(identity)
         if isinstance(found, DamagedInstance):
             raise InstanceDamaged(found)
         return found
 
     def all(self) -> list[Instance]:
-        """All instances whose records can be read, the newest first."""
-        found = [one for one in map(self._read, self._identities()) if isinstance(one, Instance)]
-        return sorted(found, key=lambda one: -one.made)
+        """Return all instances whose records can be read, the newest first."""
+        found = [instance for instance in map(self._read, self._identities()) if isinstance(instance, Instance)]
+        return sorted(found, key=lambda instance: -instance.made)
 
     def damaged(self) -> list[DamagedInstance]:
-        """Those whose records cannot be read, by name; not those that the next command tidies up."""
-        found = [one for one in map(self._read, self._identities()) if isinstance(one, DamagedInstance)]
-        kept = [one for one in found if not self._is_nobodys(one)]
-        return sorted(kept, key=lambda one: one.name)
+        """Return those whose records cannot be read, by name; not those that the next command tidies up."""
+        found = [record for record in map(self._read, self._identities()) if isinstance(record, DamagedInstance)]
+        kept = [instance for instance in found if not self._is_nobodys(instance)]
+        return sorted(kept, key=lambda record: record.name)
 
     def has_name(self, name: str) -> bool:
-        """Whether an instance is called exactly so."""
+        """Tell whether an instance is called exactly so."""
         return self._named(name) is not None
 
     def find(self, reference: str) -> Instance:
-        """The instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
+        """Return the instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
         found = self.find_any(reference)
         if isinstance(found, DamagedInstance):
             raise InstanceDamaged(found)
         return found
 
     def find_any(self, reference: str) -> Instance | DamagedInstance:
-        """As `find`, and one whose record is damaged, too: for what needs no more than its folder."""
+        """Return what `find` does, and one whose record is damaged, too: for what needs no more than its folder."""
         named = self._named(reference)
         if named is not None:
             return named
         everything: list[Instance | DamagedInstance] = [*self.all(), *self.damaged()]
         # A loss of power may have taken the link that stands for a name.
-        fitting = [one for one in everything if one.name == reference]
-        fitting = fitting or [one for one in everything if reference and one.identity.startswith(reference)]
+        fitting = [instance for instance in everything if instance.name == reference]
+        fitting = fitting or [
+            instance for instance in everything if reference and instance.identity.startswith(reference)
+        ]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise UsageError(
-                f"'{reference}' fits {len(fitting)} instances",
-                "give more digits: " + ", ".join(o.identity for o in fitting),
-            )
-        from difflib import get_close_matches  # only on a mistake
-
-        near = get_close_matches(reference, [one.name for one in everything], 1)
-        raise NoSuchInstance(reference, near[0] if near else None)
+            raise AmbiguousInstance(reference, tuple(instance.identity for instance in fitting))
+        raise NoSuchInstance(reference, tuple(instance.name for instance in everything))
 
     def state(self, instance: Instance) -> State:
-        """How it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
+        """Return how it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
         state = read_state(instance.path)
         if state.status != EXITED and not self.is_supervised(instance):
             return state.replace(status=LOST)
         return state
 
     def is_supervised(self, instance: Instance | DamagedInstance) -> bool:
-        """Whether its supervisor lives."""
+        """Tell whether its supervisor lives."""
         return is_held(instance.path)
 
     def layers_in_use(self) -> set[str]:
-        """The paths of all layers that running instances have mounted, also one whose record is damaged."""
+        """Return the paths of all layers that running instances have mounted, also one whose record is damaged."""
         found: set[str] = set()
         for identity in self._identities():
             folder = f"{self.path}/{identity}"
@@ -227,23 +247,27 @@ class Instances:
         return found
 
     def left_over(self) -> list[Instance | DamagedInstance]:
-        """Temporary ones whose supervisor was killed before it could remove them, and what a loss of power left of
-        one that was just being started."""
-        marked = [one for one in self._identities() if self._is_marked(one, TEMPORARY) or self._is_marked(one, FRESH)]
-        found = [one for one in map(self._read, marked) if one is not None]
-        return [one for one in found if self._is_nobodys(one)]
+        """Return temporary instances whose supervisor was killed before it could remove them, and what a loss of power
+        left of one that was just being started."""
+        marked = [
+            identity
+            for identity in self._identities()
+            if self._is_marked(identity, TEMPORARY) or self._is_marked(identity, FRESH)
+        ]
+        found = [instance for instance in map(self._read, marked) if instance is not None]
+        return [instance for instance in found if self._is_nobodys(instance)]
 
     def tidy(self) -> None:
-        """Removes temporary instances whose supervisor was killed, and what was left half made or half removed."""
-        for one in self.left_over():
-            self.remove(one)
+        """Remove temporary instances whose supervisor was killed, and what was left half made or half removed."""
+        for instance in self.left_over():
+            self.remove(instance)
         for name in self._listed():
             # One that is being made or removed right now is let alone.
             if name.endswith((".new", ".gone")) and self._is_left(f"{self.path}/{name}"):
                 remove(f"{self.path}/{name}")
 
     def remove(self, instance: Instance | DamagedInstance) -> None:
-        """Takes an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
+        """Take an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
         over."""
         from envbuild.instances.cgroup_records import remove_groups  # not for a start
 
@@ -257,7 +281,7 @@ class Instances:
         remove(gone)
 
     def put_aside(self, instance: DamagedInstance) -> None:
-        """Moves a damaged instance to the store's folder `damaged`, with all that it wrote."""
+        """Move a damaged instance to the store's folder `damaged`, with all that it wrote."""
         from envbuild.store.missing_objects import put_aside  # for repairs alone
 
         put_aside(instance.path, os.path.dirname(self.path))
@@ -272,9 +296,9 @@ class Instances:
     def _identities(self) -> list[str]:
         return [name for name in self._listed() if "." not in name]
 
-    def _is_nobodys(self, one: Instance | DamagedInstance) -> bool:
-        broken = isinstance(one, DamagedInstance) and self._is_marked(one.identity, FRESH)
-        return (broken or self._is_marked(one.identity, TEMPORARY)) and not self.is_supervised(one)
+    def _is_nobodys(self, instance: Instance | DamagedInstance) -> bool:
+        broken = isinstance(instance, DamagedInstance) and self._is_marked(instance.identity, FRESH)
+        return (broken or self._is_marked(instance.identity, TEMPORARY)) and not self.is_supervised(instance)
 
     def _is_marked(self, identity: str, marker: str) -> bool:
         return os.path.exists(f"{self.path}/{identity}/{marker}")
@@ -294,15 +318,15 @@ class Instances:
         return DamagedInstance(identity, self._name_of(identity), folder, reason)
 
     def _name_of(self, identity: str) -> str:
-        """What the links say of an instance whose own record says nothing; else its id."""
+        """Return what the links say of an instance whose own record says nothing; else its id."""
         try:
             with os.scandir(f"{self.path}/{NAMES}") as items:
-                return next((one.name for one in items if _target(one.path) == identity), identity)
+                return next((item.name for item in items if _target(item.path) == identity), identity)
         except FileNotFoundError:
             return identity
 
     def _is_left(self, path: str) -> bool:
-        """Whether nobody is making or removing this any more."""
+        """Tell whether nobody is making or removing this any more."""
         if path.endswith(".new") and os.path.exists(f"{path}/lock"):
             return not is_held(path)
         try:
@@ -311,7 +335,7 @@ class Instances:
             return False  # just finished
 
     def _link(self, name: str) -> str:
-        """Where a name is taken: a link there says by which instance."""
+        """Return where a name is taken: a link there says by which instance."""
         return f"{self.path}/{NAMES}/{name}"
 
     def _named(self, name: str) -> Instance | DamagedInstance | None:
@@ -336,8 +360,8 @@ class Instances:
                     _unlink(link)
 
     def _is_taken(self, link: str) -> bool:
-        """Whether the name of this link belongs to an instance, also one that is just being made; what a crash left
-        does not."""
+        """Tell whether the name of this link belongs to an instance, also one that is just being made; what a crash
+        left does not."""
         holder = _target(link)
         if holder is None:
             return False
@@ -366,14 +390,14 @@ class Instances:
 
 
 def check_name(name: str, what: str = "an instance") -> None:
-    """Raises BadName for what can't be the name of an instance, or of `what`."""
+    """Raise BadName for what can't be the name of an instance, or of `what`."""
     # A folder has this name, and beside it others that it begins.
-    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _LONGEST_NAME:
+    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _MAX_NAME_LENGTH:
         raise BadName(name, what)
 
 
 def _target(link: str) -> str | None:
-    """The id that a name's link says, None where there is no such link."""
+    """Return the id that a name's link says, None where there is no such link."""
     try:
         target = os.readlink(link)
     except OSError:

@@ -1,4 +1,4 @@
-"""The files of an instance, as one sees them inside: through a running one's own root, else on a mount made for it."""
+"""The files of an instance as seen from inside: through the root of a running one, else on a temporary mount."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.control_client import NotRunning, root_of
-from envbuild.instances.records import EXITED, LOST, Instance, hold
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, hold
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.overlay import mount_overlay
@@ -19,7 +19,7 @@ _PLAIN = IdMap(CONTAINED, 0)
 _WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
-class Inside(Record):
+class Rootfs(Record):
     """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it;
     `ids` are what owners in it are for this process."""
 
@@ -28,33 +28,39 @@ class Inside(Record):
     ids: IdMap
 
     def open(self, path: str, flags: int) -> int:
-        """Opens what is there. No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to
-        the instance itself (openat2(2), RESOLVE_IN_ROOT)."""
+        """Open what is there.
+
+        No link leads out, also one that is put there meanwhile: to whom this root is `/`, as to the instance itself
+        (openat2(2), RESOLVE_IN_ROOT).
+        """
         return syscalls.openat2(self.root, path, flags, _WITHIN)
 
     def create_as_root(self) -> None:
-        """Has what this process creates in it belong to the instance's root."""
+        """Have what this process creates in it belong to the instance's root."""
         if self.ids.kind == SHIFTED:
             syscalls.create_files_as(self.ids.outside(0), self.ids.outside(0))
 
 
+@fields
 class Between(WorkFailed):
-    """The instance just starts or ends."""
+    """The instance is just starting or ending."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is just starting or ending", "run the same command again")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is just starting or ending", "run the same command again"
 
 
 @contextmanager
-def inside(store: Store, instance: Instance) -> Iterator[Inside]:
-    """The instance's files. One that is over can't be started or removed meanwhile.
+def open_rootfs(store: Store, instance: Instance) -> Iterator[Rootfs]:
+    """Yield the instance's files. One that is over can't be started or removed meanwhile.
 
     The process is root of the user namespace, with one thread, and uses the store (`share`); it gets a mount namespace
     of its own if the instance is over. Raises Between and CannotMountOverlay.
     """
     lock = -1
     try:
-        if store.instances.state(instance).status in (EXITED, LOST):
+        if Instances.of(store.path).state(instance).status in (EXITED, LOST):
             try:
                 lock = hold(instance)
             except WorkFailed as error:
@@ -68,7 +74,7 @@ def inside(store: Store, instance: Instance) -> Iterator[Inside]:
             except NotRunning as error:
                 raise Between(instance.name) from error
         try:
-            yield Inside(root, lock < 0, ids)
+            yield Rootfs(root, lock < 0, ids)
         finally:
             os.close(root)
     finally:

@@ -1,12 +1,13 @@
-"""From an instance on record to what its sandbox is asked for: the only part of running one that needs the store."""
+"""From the record of an instance to the request for its sandbox: the only part of a start that needs the store."""
 
 from __future__ import annotations
 
 import os
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.images.network_settings import NetworkSettings, binds_of
-from envbuild.instances.config import BIND, HOST_NETWORK, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.config import BIND, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.network import HOST_NETWORK
 from envbuild.instances.records import Instance, write_layers
 from envbuild.linux.attributes import apply_attributes
 from envbuild.plan.image_config import Facts
@@ -19,15 +20,31 @@ SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
 
 
+@fields
 class NoShell(UsageError):
-    """`shell` on a tree without one."""
+    """The tree has no shell."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"{reference} has no shell", f"run a program that it has: envbuild run {reference} -- PROGRAM")
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} has no shell",
+            f"run a program that it has: envbuild run {self.reference} -- PROGRAM",
+        )
+
+
+@fields
+class NoWorkingDirectory(UsageError):
+    """The working directory of a command does not exist."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the working directory {self.path} does not exist in the tree", "choose another one with --workdir"
 
 
 def shell_of(store: Store, tree: Digest, reference: str) -> str:
-    """The shell that a tree has. Raises NoShell."""
+    """Return the shell that a tree has. Raises NoShell."""
     for path in SHELLS:
         if lookup(store.trees, tree, path.strip("/").encode()) is not None:
             return path
@@ -35,19 +52,19 @@ def shell_of(store: Store, tree: Digest, reference: str) -> str:
 
 
 def check_workdir(store: Store, tree: Digest, settings: Settings, upper: str | None = None) -> None:
-    """Raises UsageError where the working directory can't be there."""
+    """Raise UsageError where the working directory can't be there."""
     workdir = settings.workdir
     entry = lookup(store.trees, tree, workdir.strip("/").encode())
     if entry is not None and entry.kind == DIRECTORY:
         return
-    if any(workdir == one.target or workdir.startswith(one.target.rstrip("/") + "/") for one in settings.mounts):
+    if any(workdir == mount.target or workdir.startswith(mount.target.rstrip("/") + "/") for mount in settings.mounts):
         return
     if upper is None or not os.path.lexists(f"{upper}/{workdir.strip('/')}"):
-        raise UsageError(f"the working directory {workdir} is not in the tree", "choose another one with --workdir")
+        raise NoWorkingDirectory(workdir)
 
 
 def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, machine: NetworkSettings) -> Request:
-    """What to run for an instance, with its layers in place and its volumes made.
+    """Return what to run for an instance, with its layers in place and its volumes made.
 
     The process is root of the user namespace, uses the store (`share`) until the sandbox has mounted the layers, and
     has told it whether owners show. `machine` is what a command with the host's network sees of its settings. Raises
@@ -65,7 +82,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         # The root's own attributes are shown from the topmost directory.
         apply_attributes(upper, root_entry(store.trees, instance.tree), owners=store.owners_observable)
     binds = [*binds_of(machine, instance.path), *_hosts(store, instance, settings)]
-    binds += [_bind(store, instance, one) for one in settings.mounts if one.kind in (BIND, VOLUME)]
+    binds += [_bind(store, instance, mount) for mount in settings.mounts if mount.kind in (BIND, VOLUME)]
     return Request(
         layers=layers,
         argv=settings.argv,
@@ -78,7 +95,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         user=settings.user,
         network=settings.network == HOST_NETWORK,
         binds=tuple(binds),
-        scratch=tuple(Scratch(one.target, one.size) for one in settings.mounts if one.kind == TMPFS),
+        scratch=tuple(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
         # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
@@ -89,12 +106,14 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
 def _bind(store: Store, instance: Instance, mount: Mount) -> Bind:
     if mount.kind == BIND:
         return Bind(mount.source, mount.target, mount.read_only)
-    volume = store.volumes.make(mount.source, instance.tree, mount.target)
+    from envbuild.instances.volumes import Volumes  # few instances have any
+
+    volume = Volumes.of(store).make(mount.source, instance.tree, mount.target)
     return Bind(os.path.realpath(volume.path), mount.target, mount.read_only)
 
 
 def _hosts(store: Store, instance: Instance, settings: Settings) -> list[Bind]:
-    """The file that says who localhost is and who the instance itself, unless the image has its own."""
+    """Return the file that says who localhost is and who the instance itself, unless the image has its own."""
     if settings.network == HOST_NETWORK or lookup(store.trees, instance.tree, HOSTS.strip("/").encode()) is not None:
         return []
     path = os.path.realpath(f"{instance.path}/hosts")

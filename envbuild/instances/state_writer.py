@@ -1,4 +1,4 @@
-"""The state of an instance as its supervisor knows it, and puts it down for others as well as the disk allows."""
+"""The state of an instance, as its supervisor knows it and writes it down, as well as the disk allows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ PAUSE = 0.25
 """Seconds between two trials to write what could not be written."""
 
 
-class KeptState:
-    """The truth is in memory. What cannot be written, as the disk is full or broken, is written when it can be: a
+class StateWriter:
+    """A state that is kept in memory. If it can't be written, as the disk is full or broken, that is retried: a
     supervisor goes on meanwhile."""
 
     def __init__(self, folder: str, state: State) -> None:
@@ -23,25 +23,25 @@ class KeptState:
         self.now = state
 
     def hold(self, **changed: object) -> None:
-        """Changes it without writing: it is written with the next change."""
+        """Change it without writing: it is written with the next change."""
         with self._lock:
             self.now = self.now.replace(**changed)
 
     def put(self, **changed: object) -> None:
-        """Changes it, and writes it now or as soon as that is possible. Nothing after `finish`."""
+        """Change it, and write it now or as soon as that is possible. Nothing after `finish`."""
         with self._lock:
             if not self._closed:
                 self.now = self.now.replace(**changed)
                 self._write()
 
     def finish(self, **changed: object) -> None:
-        """Changes it for the last time."""
+        """Change it for the last time."""
         self.put(**changed)
         with self._lock:
             self._closed = True
 
     def wait(self, seconds: float) -> None:
-        """Waits at most so long for all of it to be written."""
+        """Wait at most so long for all of it to be written."""
         self._written.wait(seconds)
 
     def _write(self) -> None:

@@ -9,12 +9,19 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from envbuild.instances.cgroup_records import groups_of
+from envbuild.instances.config import settings_of
 from envbuild.instances.init_process import start_time
-from envbuild.instances.records import Instance, State
+from envbuild.instances.network import HOST_NETWORK
+from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
+from envbuild.linux.forked import ChildError, call_in_child
 from envbuild.record import Record
+from envbuild.sandbox.user_namespace import enter_user_namespace
+
+DISK_EVERY = 10.0
+"""Seconds between two measurements of the disk, which walk directories."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -46,8 +53,58 @@ class Usage(Record):
     sent: int | None
 
 
+class Measurement(Record):
+    """A running instance at one moment: `processors` in use (1.0 is one of them), and bytes `written` to disk."""
+
+    instance: Instance
+    usage: Usage
+    processors: float
+    written: int
+
+
+def measurements(instances: Instances, identities: Collection[str] = ()) -> Iterator[list[Measurement]]:
+    """Yield, whenever it is asked for, how the running instances stand, by name: those with these ids, or all."""
+    before: dict[str, Usage] = {}
+    disk: dict[str, int] = {}
+    measured_disk_at = 0.0
+    with_own_network: dict[str, bool] = {}
+    while True:
+        running = [
+            (instance, state)
+            for instance in instances.all()
+            if not identities or instance.identity in identities
+            if _runs(state := instances.state(instance))
+        ]
+        for instance, _ in running:
+            if instance.identity not in with_own_network:
+                with_own_network[instance.identity] = settings_of(instance).network != HOST_NETWORK
+        now = usages(running, [identity for identity, own in with_own_network.items() if own])
+        if not disk.keys() >= now.keys() or time.monotonic() - measured_disk_at >= DISK_EVERY:
+            disk, measured_disk_at = written_by([instance for instance, _ in running]), time.monotonic()
+        yield [
+            Measurement(
+                instance,
+                now[instance.identity],
+                share(before.get(instance.identity), now[instance.identity]),
+                disk.get(instance.identity, 0),
+            )
+            for instance in sorted((instance for instance, _ in running), key=lambda instance: instance.name)
+            if instance.identity in now
+        ]
+        before = now
+
+
+def is_running(instances: Instances, instance: Instance) -> bool:
+    """Tell whether there is anything to measure."""
+    return _runs(instances.state(instance))
+
+
+def _runs(state: State) -> bool:
+    return state.status not in (EXITED, LOST)
+
+
 def parse_process(text: str) -> Process:
-    """The fields of /proc/PID/stat. The name in it may hold anything, brackets too."""
+    """Return the fields of /proc/PID/stat. The name in it may hold anything, brackets too."""
     pid = int(text[: text.index(" ")])
     fields = text[text.rindex(")") + 2 :].split()
     user, system, children_user, children_system = map(int, fields[11:15])
@@ -62,7 +119,7 @@ def parse_process(text: str) -> Process:
 
 
 def read_processes() -> dict[int, Process]:
-    """All processes of the machine."""
+    """Return all processes of the machine."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -76,7 +133,7 @@ def read_processes() -> dict[int, Process]:
 
 
 def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict[int, list[Process]]:
-    """For each ancestor its descendants, without itself."""
+    """Return the descendants of each ancestor, without itself."""
     inner: dict[int, list[Process]] = {}
     for one in processes.values():
         inner.setdefault(one.parent, []).append(one)
@@ -86,13 +143,13 @@ def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict
         while pending:
             born = inner.get(pending.pop(), [])
             family += born
-            pending += [one.pid for one in born]
+            pending += [process.pid for process in born]
         found[ancestor] = family
     return found
 
 
 def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str] = ()) -> dict[str, Usage]:
-    """What each instance uses now, by its id; those whose process 1 is not there (any more) are left out.
+    """Return what each instance uses now, by its id; those whose process 1 is not there (any more) are left out.
 
     `own_network` are the ids of those with a network of their own. Memory is what is theirs alone and their share of
     the rest (Pss) where the kernel lets us see it.
@@ -123,15 +180,17 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
 
 
 def share(before: Usage | None, now: Usage) -> float:
-    """Processors that were used between two moments: 1.0 is one of them, all the time."""
+    """Return processors that were used between two moments: 1.0 is one of them, all the time."""
     if before is None or now.at <= before.at:
         return 0.0
     return max(0.0, now.cpu - before.cpu) / (now.at - before.at)
 
 
 def written(folder: str) -> int:
-    """Bytes on disk of what an instance wrote: `upper` in its folder. Raises PermissionError where a user of the image
-    keeps something to itself."""
+    """Return bytes on disk of what an instance wrote: `upper` in its folder.
+
+    Raises PermissionError where a user of the image keeps something to itself.
+    """
     total = 0
     pending = [f"{folder}/upper"]
     while pending:
@@ -150,9 +209,35 @@ def written(folder: str) -> int:
     return total
 
 
+def written_by(instances: Sequence[Instance]) -> dict[str, int]:
+    """Return the bytes on disk that each instance wrote, by its id.
+
+    Where the user can't read them, a child process does that is root of the user namespace: this process has to stay
+    outside, where it can look into the processes of instances.
+    """
+
+    def measure() -> dict[str, int]:
+        return {instance.identity: written(instance.path) for instance in instances}
+
+    def measure_as_root() -> dict[str, int]:
+        enter_user_namespace()
+        return measure()
+
+    try:
+        return measure()
+    except PermissionError:
+        pass
+    try:
+        return dict(call_in_child(measure_as_root))
+    except ChildError:
+        return {}  # this machine has no user namespaces any more: the rest can be shown
+
+
 def _is_first(state: State, processes: Mapping[int, Process]) -> bool:
-    """Whether an instance's process 1 is still there, and its number is not a later one's. An
-    earlier envbuild did not say when it was started."""
+    """Tell whether an instance's process 1 is still there, and its number is not a later one's.
+
+    An earlier envbuild did not say when it was started.
+    """
     found = processes.get(state.pid)
     return found is not None and state.begun in (0, found.begun)
 
@@ -178,7 +263,7 @@ def _fields_of(process: Process, name: str) -> dict[str, list[str]]:
 
 
 def _fields(path: str) -> dict[str, list[str]]:
-    """The lines of a file as first word: other words; nothing where it can't be read."""
+    """Return the lines of a file as first word: other words; nothing where it can't be read."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             rows = [line.split() for line in file]
@@ -188,7 +273,8 @@ def _fields(path: str) -> dict[str, list[str]]:
 
 
 def _memory_of_groups(groups: tuple[str, ...]) -> tuple[int | None, int]:
-    """What the instance's groups say of its memory, without pages of files that nobody needs now, and its limit."""
+    """Return what the instance's groups say of its memory, without pages of files that nobody needs now, and its
+    limit."""
     for path in groups:
         # The names in version 2 and in version 1.
         for used, most, idle in (
@@ -204,7 +290,8 @@ def _memory_of_groups(groups: tuple[str, ...]) -> tuple[int | None, int]:
 
 
 def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
-    """Processor seconds, from version 2 or from version 1 where it counts them in the same place as it limits them."""
+    """Return processor seconds, from version 2 or from version 1 where it counts them in the same place as it limits
+    them."""
     for path in groups:
         used = _fields(f"{path}/cpu.stat").get("usage_usec")
         if used:
@@ -216,7 +303,8 @@ def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
 
 
 def _traffic(process: Process) -> tuple[int, int] | None:
-    """Bytes (received, sent) over all devices of a process's network but the loopback (proc(5), /proc/PID/net/dev)."""
+    """Return bytes (received, sent) over all devices of a process's network but the loopback (proc(5),
+    /proc/PID/net/dev)."""
     received = sent = 0
     rows = _fields_of(process, "net/dev")
     if not rows:

@@ -1,4 +1,4 @@
-"""Where a command's standard streams lead: to the log of a background instance, or to who runs it in the foreground."""
+"""The standard streams of a command: to the log in the background, or to the user in the foreground."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         """What a supervisor asks of them, for each run of the command anew."""
 
         def open(self) -> tuple[int, int, int]:
-            """The command's standard input, output and errors."""
+            """Return the command's standard input, output and errors."""
 
         def started(self) -> None:
             """The command has them."""
@@ -91,8 +91,8 @@ class OwnStreams:
         self._relays = {}
 
     def _through(self, descriptor: int) -> int:
-        """The descriptor, or for a file a pipe that leads to it: of root's files nobody inside could open /dev/stdout
-        again, as sandboxes of root have other ids."""
+        """Return the descriptor, or for a file a pipe that leads to it: of root's files nobody inside could open
+        /dev/stdout again, as sandboxes of root have other ids."""
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return descriptor
@@ -121,7 +121,7 @@ class _Relay:
             self.writing = -1
 
     def finish(self) -> None:
-        """Waits until all has arrived. Raises OSError if it could not."""
+        """Wait until all has arrived. Raises OSError if it could not."""
         self._thread.join()
         os.close(self._reading)
         if self._problem is not None:

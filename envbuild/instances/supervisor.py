@@ -1,4 +1,4 @@
-"""What looks after one instance as long as it runs: starts its command, restarts it, checks its health, answers.
+"""Supervising one instance as long as it runs: start and restart its command, check its health, answer commands.
 
 A background instance has a process of its own for this, and there is none for all; one in the foreground is looked
 after by the process that the user started. Either lives in the user namespace that it made, as root of it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,24 +19,25 @@ from envbuild.instances.control_server import ControlServer
 from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
-from envbuild.instances.state_writer import KeptState
+from envbuild.instances.state_writer import StateWriter
+from envbuild.linux import signals as signal
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.spec import Entry, Outcome, Request
+from envbuild.sandbox.spec import ExecCommand, Outcome, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network
-    from envbuild.instances.network.port_forwarder import PortMapper
+    from envbuild.instances.network.port_forwarder import PortForwarder
     from envbuild.instances.stdio import Streams
-    from envbuild.sandbox.direct import OwnSandbox
+    from envbuild.sandbox.direct import DirectSandbox
     from envbuild.sandbox.helper_client import Helper
 
-    Sandboxes = Helper | OwnSandbox
+    Sandboxes = Helper | DirectSandbox
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+FIRST_PAUSE, MAX_PAUSE = 0.1, 60.0
 """Seconds between restarts: doubled each time, from the first on again after it has run for STEADY seconds."""
 STEADY = 10.0
 CANNOT_START = 127
@@ -48,7 +48,7 @@ OUT_OF_MEMORY = "it was ended for using more memory than it may"
 
 
 class Task(Record):
-    """What is to be looked after: an instance, by its id, name and folder, and what its sandbox is asked for."""
+    """What to supervise: an instance, by its id, name and directory, and the request for its sandbox."""
 
     identity: str
     name: str
@@ -58,7 +58,8 @@ class Task(Record):
 
 
 class Supervisor:
-    """One instance's. `tell` is called once, with what the user is to be warned of, when the command was started."""
+    """The supervisor of one instance. `tell` is called once, with warnings for the user, when the command was
+    started."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Supervisor:
         network: Network | None = None,
         opened: Sequence[socket] = (),
     ) -> None:
-        """Opens the ports and makes the group for its limits: raises PortTaken before anything starts.
+        """Open the ports and make the group for its limits: raises PortTaken before anything starts.
 
         `network` is the one that was entered for it, if that had to be done; `opened` are the sockets of its first
         ports, where those were opened already.
@@ -80,7 +81,7 @@ class Supervisor:
         self._helper = helper
         self._streams = streams
         self._tell = tell
-        self._told = False
+        self._reported = False
         self._session = Session()
         self._stopping = threading.Event()
         self._over = threading.Event()
@@ -93,15 +94,15 @@ class Supervisor:
             names = (task.name, *task.settings.aliases)
             self._request = network.attach(task.folder, names, task.request, self._session)
             address = network.address
-        self._state = KeptState(task.folder, State(RUNNING, address=address))
-        # What an instance does not have costs neither the time to load it nor the memory to keep it.
-        self._ports: PortMapper | None = None
+        self._state = StateWriter(task.folder, State(RUNNING, address=address))
+        # Optional parts are imported only when the instance uses them; this saves start-up time and memory.
+        self._ports: PortForwarder | None = None
         if task.settings.ports:
-            from envbuild.instances.network.port_forwarder import PortMapper
+            from envbuild.instances.network.port_forwarder import PortForwarder
             from envbuild.instances.network.ports import opened_ports
 
             mapping = opened_ports(task.settings.ports, opened)
-            self._ports = PortMapper(mapping, self._session)
+            self._ports = PortForwarder(mapping, self._session)
             self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
         if task.settings.limits != Limits():
@@ -113,11 +114,11 @@ class Supervisor:
             from envbuild.instances.health import HealthMonitor
 
             check = task.settings.health
-            entry = Entry(check.argv, task.request.environment, task.request.directory, task.request.user)
+            entry = ExecCommand(check.argv, task.request.environment, task.request.directory, task.request.user)
             self._health = HealthMonitor(check, entry, self._session, self._took_health)
 
     def run(self) -> int:
-        """Runs it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
+        """Run it to its end; the exit code of its command. Raises SandboxFailure if that could not be started."""
         gc.freeze()
         gc.enable()
         if self._ports is not None:
@@ -142,7 +143,7 @@ class Supervisor:
                 self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
                 if self._stopping.wait(pause):
                     break
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
                 restarts += 1
             self._state.finish(
                 status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
@@ -169,17 +170,17 @@ class Supervisor:
         return self._state.now.error
 
     def wait(self) -> int:
-        """Returns when the instance is over: its exit code."""
+        """Return when the instance is over: its exit code."""
         self._over.wait()
         return self.code
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the command."""
+        """Send a signal to the command."""
         if self._number:
             self._helper.signal(self._number, number)
 
     def stop(self, seconds: float | None = None) -> None:
-        """Ends the command: by its own stop signal, and if it does not go in time, for certain."""
+        """End the command: by its own stop signal, and if it does not go in time, for certain."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -193,7 +194,7 @@ class Supervisor:
         threading.Thread(target=kill, name="stop", daemon=True).start()
 
     def kill(self) -> None:
-        """Ends the command at once, and for good."""
+        """End the command at once, and for good."""
         self._stopping.set()
         self._helper.cancel_all()
 
@@ -215,8 +216,8 @@ class Supervisor:
             self._state.put(status=RUNNING, started=began, ended=0.0, code=None, restarts=restarts)
             if self._health is not None:
                 self._health.begin()
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 self._tell(self._group.warnings if self._group is not None else ())
 
         def made(pid: int) -> None:
@@ -248,7 +249,7 @@ class Supervisor:
 
 
 def quietly(work: Callable[[str], None], folder: str) -> None:
-    """Does what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
+    """Do what makes an instance's record safe; where the disk cannot do that, the instance runs all the same."""
     try:
         work(folder)
     except OSError:

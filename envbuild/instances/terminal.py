@@ -1,15 +1,16 @@
-"""Joins the user's terminal with that of a command: keys in, output out, the size kept the same."""
+"""Connecting the user's terminal with that of a command: keys in, output out, and the same size."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import select
-import signal
 import struct
 import termios
 import threading
 import tty
+
+from envbuild.linux import signals as signal
 
 _CHUNK = 1 << 16
 
@@ -43,7 +44,7 @@ class TerminalBridge:
             os.close(self._master)
 
     def connect(self, master: int) -> None:
-        """Begins to pass bytes. The user's terminal passes keys on unread from here: Ctrl-C is the command's."""
+        """Begin to pass bytes. The user's terminal passes keys on unread from here: Ctrl-C is the command's."""
         self._master = master
         # In this order: a change of size between the two would else be lost.
         signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())

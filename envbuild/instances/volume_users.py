@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.config import VOLUME, settings_of
-from envbuild.instances.records import EXITED, LOST, Instance
-from envbuild.instances.volumes import Volume
+from envbuild.instances.records import EXITED, LOST, Instance, Instances
+from envbuild.instances.volumes import Volume, Volumes
 from envbuild.record import Record
 from envbuild.store.store import Store
 
@@ -19,39 +19,47 @@ class User(Record):
     running: bool
 
 
+@fields
 class VolumeInUse(WorkFailed):
-    """A volume that instances need is not removed."""
+    """A volume that instances use is not removed."""
 
-    def __init__(self, name: str, users: list[User]) -> None:
-        running = [one for one in users if one.running]
-        names = sorted({one.instance.name for one in running or users})
+    name: str
+    users: list[User]
+
+    def text(self) -> tuple[str, str]:
+        running = [user for user in self.users if user.running]
+        names = sorted({user.instance.name for user in running or self.users})
         hint = (
             f"stop and remove them first: envbuild rm --force {' '.join(names)}"
             if running
             else f"remove them first: envbuild rm {' '.join(names)}; or volume rm --force"
         )
-        super().__init__(f"the volume {name} is used by {', '.join(names)}", hint)
+        return f"the volume {self.name} is used by {', '.join(names)}", hint
 
 
 def users_of_volumes(store: Store) -> dict[str, list[User]]:
-    """The users of each volume that has any, by its name."""
+    """Return the users of each volume that has any, by its name."""
+    instances = Instances.of(store.path)
     found: dict[str, list[User]] = {}
-    for one in store.instances.all():
+    for one in instances.all():
         mounts = [mount for mount in settings_of(one).mounts if mount.kind == VOLUME]
         if mounts:
-            running = store.instances.state(one).status not in (EXITED, LOST)
+            running = instances.state(one).status not in (EXITED, LOST)
             for mount in mounts:
                 found.setdefault(mount.source, []).append(User(one, mount.target, mount.read_only, running))
     return found
 
 
 def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:
-    """Removes all of them, or none. Raises VolumeInUse: with `force` only where an instance that runs needs one; what
-    is over finds a fresh one when it is started again."""
+    """Remove all of them, or none.
+
+    Raises VolumeInUse: with `force` only where an instance that runs needs one; what is over finds a fresh one when it
+    is started again.
+    """
     users = users_of_volumes(store)
     for volume in volumes:
-        needed = [one for one in users.get(volume.name, []) if one.running or not force]
+        needed = [user for user in users.get(volume.name, []) if user.running or not force]
         if needed:
             raise VolumeInUse(volume.name, needed)
     for volume in volumes:
-        store.volumes.remove(volume)
+        Volumes.of(store).remove(volume)

@@ -1,4 +1,4 @@
-"""Named volumes: folders of data that outlive the instances that use them. `volumes/NAME/data` is what is mounted.
+"""Named volumes: directories of data that outlive the instances that use them. `volumes/NAME/data` is what is mounted.
 
 One is made, and taken away, in `work/`: so a half is never seen, and what a crash leaves is tidied up.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.instances.records import check_name
 from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
 from envbuild.store.images import sync_file_system
 from envbuild.store.objects import Objects
+from envbuild.store.store import Store
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
+from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import lookup
@@ -29,19 +31,26 @@ class Volume(Record):
     made: float
 
 
+@fields
 class NoSuchVolume(UsageError):
     """No volume has this name."""
 
-    def __init__(self, name: str, near: str | None = None) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild volume ls` lists what there is"
-        super().__init__(f"there is no volume '{name}'", hint)
+    name: str
+    names: tuple[str, ...] = ()
+
+    def text(self) -> tuple[str, str]:
+        hint = did_you_mean(self.name, self.names, "`envbuild volume ls` lists the volumes")
+        return f"there is no volume '{self.name}'", hint
 
 
+@fields
 class VolumeExists(WorkFailed):
-    """There is one of this name."""
+    """Another volume has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is a volume '{name}' already", f"see: envbuild volume show {name}")
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is a volume '{self.name}' already", f"see: envbuild volume show {self.name}"
 
 
 class Volumes:
@@ -53,31 +62,33 @@ class Volumes:
         self._objects = objects
         self._work = work
 
+    @classmethod
+    def of(cls, store: Store) -> Volumes:
+        """Return the volumes of an open store."""
+        return cls(f"{store.path}/volumes", store.trees, store.objects, store.work)
+
     def all(self) -> list[Volume]:
-        """All volumes, sorted by name."""
+        """Return all volumes, sorted by name."""
         if not os.path.isdir(self.path):
             return []
         found = [self._at(name) for name in sorted(os.listdir(self.path))]
         return [one for one in found if one is not None]
 
     def get(self, name: str) -> Volume | None:
-        """The volume of this name."""
+        """Return the volume of this name."""
         check_name(name, "a volume")
         return self._at(name)
 
     def find(self, name: str) -> Volume:
-        """The volume of this name. Raises NoSuchVolume."""
+        """Return the volume of this name. Raises NoSuchVolume."""
         found = self.get(name)
         if found is None:
-            from difflib import get_close_matches  # only on a mistake
-
-            near = get_close_matches(name, [one.name for one in self.all()], 1)
-            raise NoSuchVolume(name, near[0] if near else None)
+            raise NoSuchVolume(name, tuple(volume.name for volume in self.all()))
         return found
 
     def make(self, name: str, tree: Digest | None = None, target: str = "/") -> Volume:
-        """The volume of this name. A new one begins as a copy of what `tree` has at `target`, with its owners, so that
-        what an image prepared there is in place; without that it is an empty folder of root.
+        """Return the volume of this name. A new one begins as a copy of what `tree` has at `target`, with its owners,
+        so that what an image prepared there is in place; without that it is an empty folder of root.
 
         Several may make one at a time: they all get the one that was ready first.
         """
@@ -97,14 +108,16 @@ class Volumes:
             return self.find(name)
 
     def create(self, name: str) -> Volume:
-        """A new, empty volume. Raises VolumeExists."""
+        """Return a new, empty volume. Raises VolumeExists."""
         if self.get(name) is not None:
             raise VolumeExists(name)
         return self._publish(name, lambda data: None)
 
     def copy(self, source: Volume, name: str) -> Volume:
-        """A new volume with what another one holds now: with owners, times, attributes and links. Raises
-        VolumeExists."""
+        """Return a new volume with what another one holds now: with owners, times, attributes and links.
+
+        Raises VolumeExists.
+        """
         from envbuild.linux.safe_copy import Copier, Rules  # not at every start
 
         def fill(data: str) -> None:
@@ -120,7 +133,7 @@ class Volumes:
         return self._publish(name, fill)
 
     def remove(self, volume: Volume) -> None:
-        """Takes a volume away with all that is in it."""
+        """Take a volume away with all that is in it."""
         with self._work.workspace() as space:
             try:
                 os.rename(os.path.dirname(volume.path), f"{space.path}/volume")

@@ -1,12 +1,8 @@
-"""The conversion of lark's tree to our own syntax, which does not depend on the grammar's rules."""
+"""The conversion of the parser's tree to our own syntax, which does not depend on the grammar's rules."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
-from lark import Token, Tree
-
+from envbuild.language.lalr import Node, Token
 from envbuild.language.quoting import NAME, Problem, joined, quoted
 from envbuild.language.syntax import (
     BlockLine,
@@ -20,8 +16,6 @@ from envbuild.language.syntax import (
     Word,
     WordLine,
 )
-
-Node = Tree[Token]
 
 
 def build(tree: Node, lines: list[str], offset: int) -> tuple[list[Item], list[Problem]]:
@@ -63,17 +57,17 @@ class _Builder:
                 continue
             match child.data:
                 case "options" | "command_options":
-                    options = tuple(self.option(cast(Node, option)) for option in child.children)
+                    options = tuple(self.option(option) for option in child.children)
                 case "word":
                     words.append(self.word(child))
                 case "choices":
-                    words.extend(self.word(cast(Node, word)) for word in child.children)
+                    words.extend(self.word(word) for word in child.children)
                 case "stage_name":
-                    words.append(self.word(cast(Node, child.children[0])))
+                    words.append(self.word(child.children[0]))
                 case "destination":
-                    destination = self.word(cast(Node, child.children[0]))
+                    destination = self.word(child.children[0])
                 case "programs":
-                    programs = tuple(self.word(value) for value in child.children if isinstance(value, Tree))
+                    programs = tuple(self.word(value) for value in child.children if isinstance(value, Node))
                 case "line":
                     block.append(self.word_line(child))
                 case "text_block":
@@ -105,7 +99,7 @@ class _Builder:
     def option(self, node: Node) -> Option:
         name, *value = node.children
         assert isinstance(name, Token)
-        return Option(str(name), self.span(name), self.word(cast(Node, value[0])) if value else None)
+        return Option(str(name), self.span(name), self.word(value[0]) if value else None)
 
     def word(self, node: Node) -> Word:
         parts: list[str | Reference] = []
@@ -132,15 +126,15 @@ class _Builder:
         return Word(joined(tuple(parts)), Span(first.line, first.column, length))
 
     def word_line(self, node: Node) -> WordLine:
-        words = [self.word(child) for child in node.children if isinstance(child, Tree)]
+        words = [self.word(child) for child in node.children if isinstance(child, Node)]
         remarks = [child.strip(" \t") for child in node.children if isinstance(child, Token) and child.type == "REMARK"]
         return WordLine(tuple(words), remarks[0] if remarks else "")
 
     def comment(self, node: Node) -> Comment:
-        token = cast(Token, node.children[0])
+        token = node.children[0]
         text = token.strip(" \t")
-        column = (token.column or 1) + len(token) - len(token.lstrip(" \t"))
-        return Comment(text, Span((token.line or 1) + self.offset, column, len(text)))
+        column = token.column + len(token) - len(token.lstrip(" \t"))
+        return Comment(text, Span(token.line + self.offset, column, len(text)))
 
     def text(self, token: Token) -> TextLine:
         text = token.lstrip(" \t")
@@ -149,11 +143,7 @@ class _Builder:
 
     def text_block(self, node: Node) -> list[BlockLine]:
         """Return the lines without their common indentation; lines without text are empty."""
-        texts = [
-            cast(Token, child.children[0])
-            for child in node.children
-            if isinstance(child, Tree) and child.data == "text_line"
-        ]
+        texts = [child.children[0] for child in node.children if isinstance(child, Node) and child.data == "text_line"]
         common = _common_indentation(texts)
         lines: list[BlockLine] = []
         for child in node.children:
@@ -162,20 +152,20 @@ class _Builder:
             elif child.data == "text_comment":
                 lines.append(self.comment(child))
             else:
-                token = cast(Token, child.children[0])
+                token = child.children[0]
                 span = self.span(token)
                 text = token[common:]
                 lines.append(TextLine(text, Span(span.line, span.column + common, len(text))))
         return lines
 
     def span(self, token: Token) -> Span:
-        return Span((token.line or 1) + self.offset, token.column or 1, len(token))
+        return Span(token.line + self.offset, token.column, len(token))
 
 
 _EMPTY = TextLine("", Span(0, 0, 0))
 
 
-def _common_indentation(lines: Sequence[str]) -> int:
+def _common_indentation(lines: list[Token]) -> int:
     """Return the number of white space characters that all lines start with."""
     shortest, longest = (min(lines), max(lines)) if lines else ("", "")
     same = 0

@@ -203,8 +203,8 @@ class _Loader:
             context.error(statement.span, "a stage can't be included under a condition", hint)
         base = read_base(statement, context)
         self._open(name or None, base)
-        if base is not None and base.kind == "stage":
-            self.uses.append(Use(base.argument, len(self.bases) - 1, True, context, statement.words[0].span))
+        if isinstance(base, model.StageBase):
+            self.uses.append(Use(base.name, len(self.bases) - 1, True, context, statement.words[0].span))
 
     def _include(self, statement: StatementSyntax, context: Reader, ancestors: tuple[str, ...], wanted: bool) -> None:
         words = context.words(statement)

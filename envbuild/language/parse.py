@@ -6,13 +6,9 @@ one is reported and the checks that follow know all others.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-
-from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-
 from envbuild.language.build_ast import build
+from envbuild.language.lalr import Misfit
+from envbuild.language.lalr import parse as read_tree
 from envbuild.language.quoting import Problem
 from envbuild.language.source import chunks, decode
 from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, StatementSyntax, SyntaxTree, TextLine
@@ -73,24 +69,17 @@ def place(problem: Problem, tree: SyntaxTree, chain: tuple[str, ...] = ()) -> Di
     )
 
 
-@cache
-def _parser() -> Lark:
-    grammar = (files("envbuild") / "grammar" / "recipe.lark").read_text(encoding="utf-8")
-    return Lark(grammar, start="recipe", parser="lalr", lexer="contextual", maybe_placeholders=False)
-
-
 def _attempt(lines: list[str], first: int) -> list[Item] | tuple[Problem, ...]:
     """Return the items of these lines; a tuple of problems if they don't parse. `first` is the number of the first
     line."""
+    text = "".join(line + "\n" for line in lines)
     try:
-        tree: Tree[Token] = _parser().parse("".join(line + "\n" for line in lines))
-    except UnexpectedInput as error:
-        allowed: set[str] = set()
-        if isinstance(error, UnexpectedToken):
-            allowed = set(error.accepts or error.expected)
-        elif isinstance(error, UnexpectedCharacters):
-            allowed = set(error.allowed or ())
-        return (explain(lines, error.line, error.column, allowed, first - 1),)
+        tree = read_tree(text)
+    except Misfit:
+        from envbuild.language.grammar import locate  # lark: only when there is something to explain
+
+        line, column, allowed = locate(text)
+        return (explain(lines, line, column, allowed, first - 1),)
     items, problems = build(tree, lines, first - 1)
     return tuple(problems) if problems else items
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from os.path import dirname
-from typing import TypeVar
 
 from envbuild.language.model import Command, EnvironmentReference, EnvironmentValue, Place
 from envbuild.language.parse import place
@@ -16,7 +15,11 @@ from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.suggestion import did_you_mean
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 class Reader:

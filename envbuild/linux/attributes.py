@@ -19,8 +19,8 @@ _LENGTH_2 = 20
 
 
 def read_xattrs(path: str | int) -> tuple[Xattrs, tuple[str, ...]]:
-    """The extended attributes that belong to the environment, sorted, and the names of overlayfs' own, of a path (of a
-    link itself) or a descriptor.
+    """Return the extended attributes that belong to the environment, sorted, and the names of overlayfs' own, of a path
+    (of a link itself) or a descriptor.
 
     File capabilities come in their version 2 form: version 3 adds the host's number of the namespace's root
     (capabilities(7)), which would make equal files differ from user to user.
@@ -45,7 +45,7 @@ def read_xattrs(path: str | int) -> tuple[Xattrs, tuple[str, ...]]:
 
 
 def apply_attributes(path: str, entry: Entry, *, owners: bool) -> None:
-    """Gives what lies at `path` the attributes of `entry`. `owners` is False where owners can't be changed."""
+    """Give what lies at `path` the attributes of `entry`. `owners` is False where owners can't be changed."""
     if owners:
         os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
     if entry.kind != LINK:
@@ -57,7 +57,7 @@ def apply_attributes(path: str, entry: Entry, *, owners: bool) -> None:
 
 
 def with_attributes(entry: Entry, status: os.stat_result, xattrs: Xattrs, epoch: int) -> Entry:
-    """`entry` with what lstat(2) says; a time later than `epoch` (nanoseconds) becomes the epoch."""
+    """Return `entry` with what lstat(2) says; a time later than `epoch` (nanoseconds) becomes the epoch."""
     mode = 0o777 if S_ISLNK(status.st_mode) else status.st_mode & 0o7777
     return entry._replace(
         mode=mode,

@@ -31,8 +31,8 @@ class Links:
     """The interfaces of one network namespace. Every method raises OSError."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        """Those of the namespace that `descriptor`, a netlink socket, belongs to; else of our own. A
-        socket stays with its namespace whoever uses it, as long as that one has the right to, too."""
+        """Return those of the namespace that `descriptor`, a netlink socket, belongs to; else of our own. A socket
+        stays with its namespace whoever uses it, as long as that one has the right to, too."""
         self._socket = (
             socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) if descriptor is None else socket(fileno=os.dup(descriptor))
         )
@@ -45,12 +45,12 @@ class Links:
         self._socket.close()
 
     def add_bridge(self, name: str) -> None:
-        """Makes a bridge."""
+        """Make a bridge."""
         info = _attribute(_INFO_KIND, b"bridge\0")
         self._ask(_NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info))
 
     def add_pair(self, name: str, peer: str, peer_network: int, peer_mac: bytes) -> None:
-        """Makes two interfaces that are connected (veth(4)): `name` here, and `peer` in the namespace that the
+        """Make two interfaces that are connected (veth(4)): `name` here, and `peer` in the namespace that the
         descriptor `peer_network` stands for."""
         other = (
             _link()
@@ -62,20 +62,20 @@ class Links:
         self._ask(_NEW_LINK, _CREATE | _EXCLUSIVE, _link() + _attribute(_NAME, _text(name)) + _attribute(_INFO, info))
 
     def raise_up(self, name: str, master: str | None = None) -> None:
-        """Puts an interface to work, as a port of the bridge `master` if one is given."""
+        """Put an interface to work, as a port of the bridge `master` if one is given."""
         body = _link(self._index(name), _UP)
         if master is not None:
             body += _attribute(_MASTER, struct.pack("=I", self._index(master)))
         self._ask(_NEW_LINK, 0, body)
 
     def add_address(self, name: str, address: str, prefix: int) -> None:
-        """Gives an interface an IPv4 address."""
+        """Give an interface an IPv4 address."""
         packed = inet_aton(address)
         head = _ADDRESS_HEADER.pack(AF_INET, prefix, 0, 0, self._index(name))
         self._ask(_NEW_ADDRESS, _CREATE | _EXCLUSIVE, head + _attribute(_LOCAL, packed) + _attribute(_ADDRESS, packed))
 
     def remove(self, name: str) -> None:
-        """Takes an interface away, with its peer; nothing if there is none."""
+        """Take an interface away, with its peer; nothing if there is none."""
         try:
             self._ask(_REMOVE_LINK, 0, _link(self._index(name)))
         except OSError as error:
@@ -87,7 +87,7 @@ class Links:
         return int(struct.unpack("16si20x", answer)[1])
 
     def _ask(self, kind: int, flags: int, body: bytes) -> None:
-        """Sends one request and waits for its acknowledgement."""
+        """Send one request and wait for its acknowledgement."""
         self._number += 1
         head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, self._number, 0)
         self._socket.sendto(head + body, (0, 0))
@@ -112,5 +112,5 @@ def _text(name: str) -> bytes:
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
+    """Return one attribute, padded to four bytes."""
     return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)

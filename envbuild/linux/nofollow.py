@@ -1,6 +1,6 @@
 """Opens paths that have no links in them, and notices if one was put in the way since they were resolved.
 
-Each part is opened relative to the folder before it and never followed, so that nothing that is swapped while we
+Each part is opened relative to the directory before it and never followed, so that nothing that is swapped while we
 look can lead anywhere else.
 """
 
@@ -21,7 +21,8 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_real(path: str, flags: int) -> int:
-    """A descriptor of an absolute path without links or `..` in it. Raises OSError, ELOOP or ENOTDIR for a link."""
+    """Return a descriptor of an absolute path without links or `..` in it. Raises OSError, ELOOP or ENOTDIR for a
+    link."""
     parent, name = os.path.split(path)
     folder = _open_folder(parent)
     try:
@@ -36,7 +37,7 @@ def open_real(path: str, flags: int) -> int:
 
 
 def read_plain(path: str, most: int) -> bytes:
-    """The bytes of a plain file at an absolute path without links or `..` in it, at most `most` of them.
+    """Return the bytes of a plain file at an absolute path without links or `..` in it, at most `most` of them.
 
     Raises OSError, whose `strerror` says it where the path is something else, which is not waited for, or larger.
     """
@@ -61,7 +62,7 @@ def read_plain(path: str, most: int) -> bytes:
 
 
 def inside(path: str, *folders: str) -> str | None:
-    """The path with all links in it resolved, None if it then lies in none of the real folders."""
+    """Return the path with all links in it resolved, None if it then lies in none of the real directories."""
     real = os.path.realpath(path)
     for folder in folders:
         if real == folder or real.startswith(f"{folder.rstrip('/')}/"):
@@ -70,7 +71,7 @@ def inside(path: str, *folders: str) -> str | None:
 
 
 class RealFiles:
-    """Opens many files, most of them in the folder of the one before. Use it as a context manager."""
+    """Opens many files, most of them in the directory of the one before. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._parent = ""
@@ -85,7 +86,7 @@ class RealFiles:
             self._folder = -1
 
     def open(self, path: str, flags: int) -> int:
-        """As `open_real`."""
+        """Open as `open_real` does."""
         parent, name = os.path.split(path)
         if parent != self._parent or self._folder < 0:
             folder = _open_folder(parent)
@@ -110,7 +111,7 @@ class NotPlain(ValueError):
     """A text that is not one plain component of a path."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"{text[:100]!r} is not the name of a file in one folder")
+        super().__init__(f"{text[:100]!r} is not the name of a file in one directory")
 
 
 class Component(str):
@@ -123,12 +124,12 @@ class Component(str):
             encoded = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # JSON can hold halves of characters, which no name of a file is
             raise NotPlain(text) from None
-        if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > LONGEST_COMPONENT:
+        if text in ("", ".", "..") or "/" in text or "\0" in text or len(encoded) > MAX_COMPONENT:
             raise NotPlain(text)
         return super().__new__(cls, text)
 
 
-LONGEST_COMPONENT = 255
+MAX_COMPONENT = 255
 """Bytes (NAME_MAX, limits.h)."""
 
 
@@ -140,14 +141,14 @@ class TooMuch(ValueError):
 
 
 class NotAFile(ValueError):
-    """Something else lies where a file should be: a link, a folder, a FIFO, a socket, a device."""
+    """Something else lies where a file should be: a link, a directory, a FIFO, a socket, a device."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not a plain file")
 
 
 class Folder:
-    """An open folder: what is read, made or linked in it is so by one component, and no link is ever followed, the
+    """An open directory: what is read, made or linked in it is so by one component, and no link is ever followed, the
     last one neither. Use it as a context manager."""
 
     def __init__(self, path: str) -> None:
@@ -160,7 +161,7 @@ class Folder:
         os.close(self._held)
 
     def write(self, name: str, content: bytes, mode: int = 0o644) -> None:
-        """Makes a file that was not there. Raises NotPlain, and OSError (EEXIST, whatever lies there)."""
+        """Make a file that was not there. Raises NotPlain, and OSError (EEXIST, whatever lies there)."""
         descriptor = self.create(name)
         try:
             view = memoryview(content)
@@ -172,16 +173,16 @@ class Folder:
             os.close(descriptor)
 
     def create(self, name: str) -> int:
-        """A descriptor of a file that was not there, to be written. Raises as `write`."""
+        """Return a descriptor of a file that was not there, to be written. Raises as `write`."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(Component(name), flags, 0o600, dir_fd=self._held)
 
     def link(self, source: str, name: str) -> None:
-        """Gives the file at `source`, which is not followed, one more name here. Raises as `write`."""
+        """Give the file at `source`, which is not followed, one more name here. Raises as `write`."""
         os.link(source, Component(name), dst_dir_fd=self._held, follow_symlinks=False)
 
     def remove(self, name: str) -> None:
-        """Takes away a file or a link; nothing happens if nothing is there. Raises NotPlain and OSError."""
+        """Take away a file or a link; nothing happens if nothing is there. Raises NotPlain and OSError."""
         try:
             os.unlink(Component(name), dir_fd=self._held)
         except FileNotFoundError:
@@ -189,8 +190,8 @@ class Folder:
 
     @contextmanager
     def below(self, path: str) -> Iterator[tuple[Folder, str]]:
-        """The folder that a relative path leads to, whose folders are made where they are missing, and the path's last
-        component. Raises NotPlain, and OSError for a link on the way."""
+        """Yield the directory that a relative path leads to, whose directories are made where they are missing, and the
+        path's last component. Raises NotPlain, and OSError for a link on the way."""
         *folders, name = path.split("/")
         with ExitStack() as stack:
             at = self
@@ -199,11 +200,12 @@ class Folder:
             yield at, name
 
     def symlink(self, target: bytes, name: str) -> None:
-        """Makes a symbolic link. Raises as `write`."""
+        """Make a symbolic link. Raises as `write`."""
         os.symlink(target, os.fsencode(Component(name)), dir_fd=self._held)
 
     def folder(self, name: str, mode: int = 0o755) -> Folder:
-        """The folder of this name in here, made if nothing is there. Raises NotPlain, and OSError for a link."""
+        """Return the directory of this name in here, made if nothing is there. Raises NotPlain, and OSError for a
+        link."""
         try:
             os.mkdir(Component(name), dir_fd=self._held)
         except FileExistsError:
@@ -213,14 +215,14 @@ class Folder:
         return made
 
     def inner(self, name: str) -> Folder:
-        """The folder of this name, which is there. Raises NotPlain, and OSError for anything else."""
-        found = Folder.__new__(Folder)
+        """Return the directory of this name, which is there. Raises NotPlain, and OSError for anything else."""
+        folder = Folder.__new__(Folder)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        found._held = os.open(Component(name), flags, dir_fd=self._held)
-        return found
+        folder._held = os.open(Component(name), flags, dir_fd=self._held)
+        return folder
 
     def read(self, name: str, most: int) -> bytes:
-        """The content of a plain file. Raises FileNotFoundError, NotAFile, TooMuch and NotPlain; never waits."""
+        """Return the content of a plain file. Raises FileNotFoundError, NotAFile, TooMuch and NotPlain; never waits."""
         # O_NONBLOCK: a FIFO must not wait for a writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         try:

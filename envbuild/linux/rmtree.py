@@ -6,7 +6,7 @@ import os
 
 
 def remove(path: str) -> None:
-    """Removes a file, or a directory with its contents; nothing where there is nothing. Follows no link.
+    """Remove a file, or a directory with its contents; nothing where there is nothing. Follows no link.
 
     Goes down and up by descriptors, one at a time, so that neither the length of a path nor the number of open
     files limits the depth. Several may remove one directory at a time.
@@ -48,7 +48,7 @@ def _remove_directory(path: str) -> None:
 
 
 def _clear(directory: int) -> list[str]:
-    """Removes all but directories; returns the names of those."""
+    """Remove all but directories; return the names of those."""
     inner = []
     with os.scandir(directory) as items:
         for item in items:

@@ -18,10 +18,11 @@ from envbuild.linux.attributes import CAPABILITY, OVERLAY_PREFIX
 from envbuild.linux.sparse_files import parts
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from envbuild.record import Record
+from envbuild.tree.entry import KIND_WORDS, TYPE_BITS
 
-DEEPEST = 400
-"""Folders within folders: each is held open, on both sides."""
-MOST_UNTOLD = 64 << 20
+MAX_DEPTH = 400
+"""Directories within directories: each is held open, on both sides."""
+MAX_UNANNOUNCED = 64 << 20
 """Bytes that are copied of a file that says it has none."""
 _CHUNK = 1 << 20
 _SET_ID = stat.S_ISUID | stat.S_ISGID
@@ -50,10 +51,10 @@ class InTheWay(WorkFailed):
 
 
 class TooDeep(WorkFailed):
-    """Folders within folders without end."""
+    """Directories within directories without end."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: more than {DEEPEST} folders within each other", "copy a part of it")
+        super().__init__(f"{path}: more than {MAX_DEPTH} directories within each other", "copy a part of it")
 
 
 class Copier:
@@ -69,14 +70,14 @@ class Copier:
         self._targets: set[tuple[int, int]] = set()
 
     def contents(self, source: int, target: int, path: str = "", leave_out: tuple[str, ...] = ()) -> None:
-        """Copies all that the directory `source` has (but for names in `leave_out`) into `target`; what is there of
-        the same name is replaced, directories are joined. `path` is how messages name `source`."""
+        """Copy all that the directory `source` has (but for names in `leave_out`) into `target`; what is there of the
+        same name is replaced, directories are joined. `path` is how messages name `source`."""
         listed = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             names = sorted(os.listdir(listed))
         finally:
             os.close(listed)
-        if len(self._trail) > DEEPEST:
+        if len(self._trail) > MAX_DEPTH:
             raise TooDeep(path[:60])
         if not self._trail:
             self._top = target
@@ -85,38 +86,38 @@ class Copier:
                 continue
             shown = f"{path}/{name}"
             try:
-                found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+                source_entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
             except FileNotFoundError:
                 continue  # removed meanwhile
             try:
-                self.copy(found, target, name, shown)
+                self.copy(source_entry, target, name, shown)
             finally:
-                os.close(found)
+                os.close(source_entry)
 
-    def copy(self, found: int, target: int, name: str, path: str) -> None:
-        """Copies what the descriptor `found` (of O_PATH) stands for to `name` in the directory `target`."""
+    def copy(self, source: int, target: int, name: str, path: str) -> None:
+        """Copy what the descriptor `source` (of O_PATH) stands for to `name` in the directory `target`."""
         if not self._trail:
             self._top = target
-        status = os.fstat(found)
+        status = os.fstat(source)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
-            self._directory(found, status, target, name, path)
+            self._directory(source, status, target, name, path)
             return
         if kind == stat.S_IFREG and status.st_nlink > 1 and self._link_again(status, target, name):
             return
         temporary = temporary_name()
         try:
             if kind == stat.S_IFREG:
-                self._file(found, status, target, temporary)
+                self._file(source, status, target, temporary)
             elif kind == stat.S_IFLNK:
-                os.symlink(os.readlink("", dir_fd=found), temporary, dir_fd=target)
+                os.symlink(os.readlink("", dir_fd=source), temporary, dir_fd=target)
                 self._finish_link(status, target, temporary)
             elif kind == stat.S_IFIFO and self._rules.pipes:
                 os.mkfifo(temporary, 0o600, dir_fd=target)
                 with opened_at(temporary, os.O_PATH, target) as made:
-                    self._attributes(f"/proc/self/fd/{made}", found, status)
+                    self._attributes(f"/proc/self/fd/{made}", source, status)
             else:
-                self._skipped(path, _KINDS.get(kind, "no file"))
+                self._skipped(path, _WORDS.get(kind, "not a file"))
                 return
             into_place(target, temporary, name, path)
         except BaseException:
@@ -125,13 +126,13 @@ class Copier:
         if kind == stat.S_IFREG and status.st_nlink > 1:
             self._linked[status.st_dev, status.st_ino] = "/".join((*self._trail, name))
 
-    def attributes(self, made: int, found: int) -> None:
-        """Gives the directory `made` what the rules say of those of `found`."""
-        self._attributes(made, found, os.fstat(found))
+    def attributes(self, made: int, source: int) -> None:
+        """Give the directory `made` what the rules say of those of `source`."""
+        self._attributes(made, source, os.fstat(source))
 
-    def _directory(self, found: int, status: os.stat_result, target: int, name: str, path: str) -> None:
+    def _directory(self, source: int, status: os.stat_result, target: int, name: str, path: str) -> None:
         if (status.st_dev, status.st_ino) in self._targets:
-            # A folder that an instance shows is copied into that instance.
+            # A directory that an instance shows is copied into that instance.
             self._skipped(path, "the copy itself")
             return
         made = make_directory(target, name, path)
@@ -140,12 +141,12 @@ class Copier:
             self._targets.add((there.st_dev, there.st_ino))
             self._trail.append(name)
             try:
-                self.contents(found, inner, path)
+                self.contents(source, inner, path)
             finally:
                 self._trail.pop()
                 self._targets.discard((there.st_dev, there.st_ino))
             if made:
-                self._attributes(inner, found, status)
+                self._attributes(inner, source, status)
 
     def _file(self, found: int, status: os.stat_result, target: int, name: str) -> None:
         # By way of what is held: that is a file, whatever has its name by now.
@@ -158,7 +159,7 @@ class Copier:
             os.close(source)
 
     def _link_again(self, status: os.stat_result, target: int, name: str) -> bool:
-        """Makes another name for a copy that was made before, if there is one."""
+        """Make another name for a copy that was made before, if there is one."""
         known = self._linked.get((status.st_dev, status.st_ino))
         if known is None:
             return False
@@ -188,13 +189,13 @@ class Copier:
             return self._rules.owner
         return self._rules.number(status.st_uid), self._rules.number(status.st_gid)
 
-    def _attributes(self, made: int | str, found: int, status: os.stat_result) -> None:
+    def _attributes(self, made: int | str, source: int, status: os.stat_result) -> None:
         owner = self._owner(status)
         if owner is not None:
             os.chown(made, *owner)
         # After chown, which clears the set-user-id bit.
         os.chmod(made, stat.S_IMODE(status.st_mode) & ~(0 if self._rules.special else _SET_ID))
-        for name, value in _attributes_of(found):
+        for name, value in _attributes_of(source):
             if name.startswith("user.") or self._rules.special:
                 if name.startswith(_ACCESS_LIST):
                     value = _renumbered(value, self._rules.number)
@@ -219,29 +220,24 @@ class opened_at:
         os.close(self._descriptor)
 
 
-_KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
+_WORDS = {TYPE_BITS[kind]: f"a {word}" for kind, word in KIND_WORDS.items()} | {stat.S_IFSOCK: "a socket"}
 
 
 def make_directory(target: int, name: str, path: str) -> bool:
-    """Makes a directory, or finds that there is one (False). Raises InTheWay for anything else, a link too."""
+    """Make a directory, or find that there is one (False). Raises InTheWay for anything else, a link too."""
     try:
         os.mkdir(name, 0o700, dir_fd=target)
     except FileExistsError:
         status = os.stat(name, dir_fd=target, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             what = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
-            raise InTheWay(f"{path} is a folder, and {what} is in its way", "remove that first") from None
+            raise InTheWay(f"{path} is a directory, and {what} is in its way", "remove that first") from None
         return False
     return True
 
 
 def copy_bytes(source: int, target: int, most: int | None = None) -> None:
-    """Copies from where both stand, to the end or at most so many bytes."""
+    """Copy from where both stand, to the end or at most so many bytes."""
     while most is None or most > 0:
         chunk = os.read(source, _CHUNK if most is None else min(_CHUNK, most))
         if not chunk:
@@ -254,11 +250,11 @@ def copy_bytes(source: int, target: int, most: int | None = None) -> None:
 
 
 def copy_content(source: int, target: int, status: os.stat_result) -> None:
-    """What the file has now and no more, so that one which grows without end has an end. Holes stay holes."""
+    """Return what the file has now and no more, so that one which grows without end has an end. Holes stay holes."""
     size = status.st_size
     if size == 0 or status.st_blocks * 512 >= size:
         # A file of /proc says that it has no bytes; one that is written without end says so at its beginning, too.
-        copy_bytes(source, target, size or MOST_UNTOLD)
+        copy_bytes(source, target, size or MAX_UNANNOUNCED)
         return
     copied = 0
     for piece, hole in parts(source, size):
@@ -272,8 +268,8 @@ def copy_content(source: int, target: int, status: os.stat_result) -> None:
     os.ftruncate(target, copied)
 
 
-def _attributes_of(found: int) -> list[tuple[str, bytes]]:
-    path = f"/proc/self/fd/{found}"
+def _attributes_of(source: int) -> list[tuple[str, bytes]]:
+    path = f"/proc/self/fd/{source}"
     try:
         names = os.listxattr(path)
         return [
@@ -288,32 +284,32 @@ def _attributes_of(found: int) -> list[tuple[str, bytes]]:
 
 
 def _renumbered(value: bytes, number: Callable[[int], int]) -> bytes:
-    """An access list with its ids as another side shows them: a version, then tag, rights and id of each entry
+    """Return an access list with its ids as another side shows them: a version, then tag, rights and id of each entry
     (linux/posix_acl_xattr.h); named users and groups have one."""
     entries = [struct.unpack_from("<HHI", value, at) for at in range(_ACL_HEAD, len(value) - 7, 8)]
-    named = [(tag, rights, number(one) if tag in _ACL_NAMED else one) for tag, rights, one in entries]
+    named = [(tag, rights, number(identity) if tag in _ACL_NAMED else identity) for tag, rights, identity in entries]
     return value[:_ACL_HEAD] + b"".join(struct.pack("<HHI", *entry) for entry in named)
 
 
 def temporary_name() -> str:
-    """What a file is called until it is whole."""
+    """Return what a file is called until it is whole."""
     return f".envbuild-{os.urandom(6).hex()}"
 
 
 def into_place(target: int, temporary: str, name: str, path: str) -> None:
-    """Gives what is finished its name, in the place of a file that may have it. Raises InTheWay."""
+    """Give a finished file its name, in the place of a file that may have it. Raises InTheWay."""
     try:
         os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise InTheWay(f"{path} can't be replaced: it is mounted by itself", "copy it to another place") from error
         if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise InTheWay(f"{path} is a file, and a folder is in its way", "remove that first") from error
+            raise InTheWay(f"{path} is a file, and a directory is in its way", "remove that first") from error
         raise
 
 
 def discard(target: int, name: str) -> None:
-    """Removes a file that may not be there."""
+    """Remove a file that may not be there."""
     try:
         os.unlink(name, dir_fd=target)
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from envbuild.errors import WorkFailed
 
 CHUNK = 1 << 20
 _ZEROS = memoryview(bytes(CHUNK))
-MOST_UNWRITTEN = 16 << 30
+MAX_UNWRITTEN = 16 << 30
 """Bytes of holes and of further names that what is kept may have, where the user says nothing else
 ($ENVBUILD_SPARSE_LIMIT)."""
 
@@ -46,34 +46,34 @@ class Allowance:
     """What may be read of the files that are kept: so many bytes that nobody wrote, until a moment
     (time.monotonic, None for no end)."""
 
-    def __init__(self, unwritten: int = MOST_UNWRITTEN, deadline: float | None = None) -> None:
+    def __init__(self, unwritten: int = MAX_UNWRITTEN, deadline: float | None = None) -> None:
         self._unwritten = self._left = unwritten
         self._deadline = deadline
 
     def take(self, path: str, size: int) -> None:
-        """Counts bytes that nobody wrote. Raises TooSparse."""
+        """Count bytes that nobody wrote. Raises TooSparse."""
         self._left -= size
         if self._left < 0:
             raise TooSparse(path, self._unwritten)
 
     def check_time(self) -> None:
-        """Raises TookTooLong after the moment."""
+        """Raise TookTooLong after the moment."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise TookTooLong
 
 
 def has_holes(status: os.stat_result) -> bool:
-    """Whether a file is worth asking for its holes."""
+    """Tell whether a file is worth asking for its holes."""
     return status.st_blocks * 512 < status.st_size > CHUNK
 
 
 def size_of_holes(descriptor: int, size: int) -> int:
-    """The bytes of a file of this size that nobody wrote. What a file system stores compressed is no hole."""
+    """Return the bytes of a file of this size that nobody wrote. What a file system stores compressed is no hole."""
     return size - sum(length for _, length in data_of(descriptor, size))
 
 
 def data_of(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    """The offset and length of each part of a file of this size that somebody wrote, in order."""
+    """Return the offset and length of each part of a file of this size that somebody wrote, in order."""
     position = 0
     while (data := _sought(descriptor, position, os.SEEK_DATA, size)) < size:
         position = _sought(descriptor, data, os.SEEK_HOLE, size)
@@ -82,7 +82,7 @@ def data_of(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def parts(descriptor: int, size: int) -> Iterator[tuple[bytes | memoryview, bool]]:
-    """The content of a file of this size from its beginning, in pieces, each with whether it is of a hole."""
+    """Return the content of a file of this size from its beginning, in pieces, each with whether it is of a hole."""
     position = 0
     for start, length in data_of(descriptor, size):
         yield from _zeros(start - position)

@@ -8,7 +8,7 @@ MAPPERS = ("newuidmap", "newgidmap")
 
 
 def subordinate_range(path: str, uid: int) -> tuple[int, int] | None:
-    """(first, count) of the user's first range in /etc/subuid or /etc/subgid."""
+    """Return (first, count) of the user's first range in /etc/subuid or /etc/subgid."""
     import pwd  # never for root
 
     try:
@@ -33,7 +33,7 @@ def _is_number(text: str) -> bool:
 
 
 def find_program(name: str) -> str | None:
-    """Where a program lies: in $PATH, or where Debian has those of administrators."""
+    """Return where a program lies: in $PATH, or where Debian has those of administrators."""
     for folder in (*os.get_exec_path(), "/usr/bin", "/usr/sbin", "/bin", "/sbin"):
         path = os.path.join(folder, name)
         if os.access(path, os.X_OK):
@@ -42,7 +42,7 @@ def find_program(name: str) -> str | None:
 
 
 def why_not_range(uid: int) -> str:
-    """What an ordinary user lacks for a range of ids, "" if nothing."""
+    """Return what an ordinary user lacks for a range of ids, "" if nothing."""
     missing = [name for name in MAPPERS if find_program(name) is None]
     if missing:
         return f"{missing[0]} is not installed"
@@ -53,5 +53,5 @@ def why_not_range(uid: int) -> str:
 
 
 def has_single_id(uid: int) -> bool:
-    """Whether a sandbox of this user has one id only, so that changes of owner are answered and not done."""
+    """Tell whether a sandbox of this user has one id only, so that changes of owner are answered and not done."""
     return uid != 0 and why_not_range(uid) != ""

@@ -3,13 +3,12 @@ before anything is named after it."""
 
 from __future__ import annotations
 
-import re
-
 from envbuild.errors import WorkFailed
 from envbuild.linux.nofollow import Component, NotPlain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from typing import Self
 
 MAX_NAME = 300

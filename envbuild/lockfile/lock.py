@@ -1,31 +1,15 @@
 """The lock: `web.env.lock` beside `web.env`, what a build of the recipe came to, for git to keep.
 
-It is YAML that is written in one way only, a fact a line, so that a reviewer can read its diff and git can merge
-it. Writing needs no YAML library; reading takes one, since people and merges may have touched the file.
+How it is written is in lock_file.py.
 """
 
 from __future__ import annotations
 
-import json
-import os
-
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-    from typing import Any
-
-VERSION = 1
-MOST_CHARACTERS = 16_000_000
-"""A lock of two thousand packages has half a million."""
-MOST_VALUES = 250_000
-"""Texts, lists and maps of a lock: nine for each package."""
-_MOST_DIGITS = 18
-Pairs = tuple[tuple[str, str], ...]
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
-_LONGEST_FIELD = 2048
+_MAX_FIELD = 2048
 
 
 class Package(Record):
@@ -48,7 +32,7 @@ class Package(Record):
         if len(digits) != _HASH_DIGITS.get(algorithm) or digits.strip("0123456789abcdef"):
             raise ValueError(f"{hash[:100]!r} is not the hash of a package")
         for text in (name, version, origin):
-            if not text or not text.isprintable() or len(text) > _LONGEST_FIELD:
+            if not text or not text.isprintable() or len(text) > _MAX_FIELD:
                 raise ValueError(f"{text[:100]!r} is nothing that a package's name, version or origin can be")
         super().__init__(name, version, hash, origin)
 
@@ -67,7 +51,7 @@ class LockedStep(Record):
 
     @property
     def installs(self) -> bool:
-        """Whether it is a step that installs packages; of a merged one it may be unknown what it asks for."""
+        """Whether the step installs packages; of a merged one it may be unknown what it asks for."""
         return bool(self.asks or self.packages)
 
 
@@ -102,7 +86,7 @@ class Lock(Record):
     merged: bool = False
 
     def stage(self, name: str, base: str) -> LockedStage | None:
-        """The stage of this name, if it still starts from `base`."""
+        """Return the stage of this name, if it still starts from `base`."""
         for stage in self.stages:
             if stage.name == name and stage.base == base:
                 return stage
@@ -132,181 +116,18 @@ class LockOutOfDate(WorkFailed):
 
 
 def path_of(recipe_path: str) -> str:
-    """Where the lock of a recipe lies."""
+    """Return where the lock of a recipe lies."""
     return recipe_path + ".lock"
 
 
-def dump(lock: Lock) -> str:
-    """The text of a lock: the same lock gives the same bytes."""
-    lines = [
-        "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
-        f"version: {VERSION}",
-        f"recipe: {_quote(lock.recipe)}",
-        f"image: {_shown(lock.image)}",
-        f"tree: {_shown(lock.tree)}",
-        f"size: {lock.size}",
-        f"epoch: {lock.epoch}",
-    ]
-    for title, pairs in (("parameters", lock.parameters), ("fetched", lock.fetched), ("images", lock.images)):
-        if pairs:
-            lines.append(f"{title}:")
-            mark = "" if title == "parameters" else "sha256:"
-            lines += [f"  {_quote(k)}: {mark}{v if mark else _quote(v)}" for k, v in sorted(pairs)]
-    lines.append("stages:")
-    for stage in lock.stages:
-        lines += [
-            f"  - stage: {_quote(stage.name)}",
-            f"    base: {_quote(stage.base)}",
-            f"    digest: {_shown(stage.digest)}",
-            f"    origin: {_quote(stage.origin)}",
-            f"    epoch: {stage.epoch}",
-            "    steps:" if stage.steps else "    steps: []",
-        ]
-        for step in stage.steps:
-            lines += [
-                f"      - step: {_quote(step.text)}",
-                f"        key: {_shown(step.key)}",
-                f"        tree: {_shown(step.tree)}",
-            ]
-            if step.installs:
-                lines.append(f"        asks: {_shown(step.asks)}")
-                lines.append("        packages:" if step.packages else "        packages: []")
-                lines += [package_line(package) for package in sorted(step.packages, key=values)]
-    return "\n".join(lines) + "\n"
-
-
-def read(path: str) -> str:
-    """The text of the lock at `path`. Raises FileNotFoundError, and BadLock for one that can't be read."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            # One more than allowed: `parse` tells.
-            return file.read(MOST_CHARACTERS + 1)
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadLock(path, str(error)) from error
-
-
-def parse(text: str, path: str) -> Lock:
-    """The lock that `text` holds. Raises BadLock, also for conflict markers and for a newer version."""
-    import yaml  # 20 ms; a lock that was read before comes from the store's memo instead
-
-    from envbuild.language.bounded_yaml import BoundedLoader
-
-    if len(text) > MOST_CHARACTERS:
-        raise BadLock(path, f"it has more than {MOST_CHARACTERS:,} characters")
-    # Both sides of a merge may have changed a line that follows from others: such a value is unknown then.
-    twice: list[str] = []
-
-    class Loader(BoundedLoader):
-        max_nodes = MOST_VALUES
-        max_depth = 12
-        aliases = False  # a lock is written without
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-            made = super().construct_mapping(node, deep=deep)
-            if len(made) < len(node.value):
-                seen: set[object] = set()
-                for key, _ in node.value:
-                    if key.value in seen:
-                        twice.append(key.value)
-                        made[key.value] = None
-                    seen.add(key.value)
-            return made
-
-    try:
-        plain = yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
-        raise BadLock(path, reason) from error
-    try:
-        if plain["version"] != str(VERSION):
-            raise BadLock(path, f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}")
-        lock = from_plain({**plain, "merged": bool(twice) or not _digest(plain["image"])})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadLock(path, f"{type(error).__name__}: {str(error)[:200]}") from error
-
-    for stage in lock.stages:
-        for step in stage.steps:
-            _refuse_two_versions(step, path)
-    return lock
-
-
-def _refuse_two_versions(step: LockedStep, path: str) -> None:
-    known: dict[tuple[str, bool], Package] = {}
-    for package in step.packages:
-        other = known.setdefault((package.name, package.origin.startswith("build/")), package)
-        if other != package and not package.origin.startswith("build/"):
-            reason = f"it has {package.name} twice, as {other.version} and as {package.version} ({step.text})"
-            raise BadLock(path, reason, "two branches moved it: keep one of the two lines, and build")
-
-
-def from_plain(plain: dict[str, object]) -> Lock:
-    """The lock from the types that YAML or JSON give."""
-    stages = _listed(plain["stages"])
-    return Lock(
-        recipe=str(plain["recipe"]),
-        image=_digest(plain["image"]),
-        tree=_digest(plain["tree"]),
-        size=_number(plain["size"] or 0),
-        epoch=_number(plain["epoch"] or 0),
-        merged=bool(plain.get("merged")),
-        stages=tuple(_stage(stage) for stage in stages),
-        parameters=_pairs(plain.get("parameters"), digests=False),
-        fetched=_pairs(plain.get("fetched"), digests=True),
-        images=_pairs(plain.get("images"), digests=True),
-    )
-
-
-def to_plain(lock: Lock) -> dict[str, object]:
-    """from_plain(to_plain(lock)) == lock."""
-    return {
-        "recipe": lock.recipe,
-        "image": f"sha256:{lock.image}",
-        "tree": f"sha256:{lock.tree}",
-        "size": lock.size,
-        "epoch": lock.epoch,
-        "merged": lock.merged,
-        "parameters": dict(lock.parameters),
-        "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
-        "images": {name: f"sha256:{digest}" for name, digest in lock.images},
-        "stages": [
-            {
-                "stage": stage.name,
-                "base": stage.base,
-                "digest": f"sha256:{stage.digest}",
-                "origin": stage.origin,
-                "epoch": stage.epoch,
-                "steps": [_plain_step(step) for step in stage.steps],
-            }
-            for stage in lock.stages
-        ],
-    }
-
-
-def write(path: str, text: str) -> None:
-    """Puts the lock in place at once: a reader sees the old one or the new one, never a half."""
-    # In the same folder, as a rename does not cross file systems.
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
-        raise UsageError(
-            f"the lock {path} can't be written: {error.strerror}",
-            "the image is built and tagged; make the folder writable, or free space, and build again",
-        ) from error
+def first_line(text: str) -> str:
+    """Return what a lock shows of a statement: its first line, with dots when there is more."""
+    head, newline, rest = text.strip().partition("\n")
+    return f"{head.rstrip()} ..." if newline and rest.strip() else head
 
 
 def difference(path: str, before: str, after: str) -> str:
-    """A unified diff of two lock texts, for people."""
+    """Return a unified diff of two lock texts, for people."""
     import difflib  # only when there is something to show
 
     lines = difflib.unified_diff(
@@ -315,95 +136,20 @@ def difference(path: str, before: str, after: str) -> str:
     return "\n".join(lines)
 
 
-def first_line(text: str) -> str:
-    """What a lock shows of a statement: its first line, with dots when there is more."""
-    head, newline, rest = text.strip().partition("\n")
-    return f"{head.rstrip()} ..." if newline and rest.strip() else head
+def readable(lock: Lock) -> str:
+    """Return the lock as text whose diff a person reads, with a line for each base, statement and package.
 
-
-def _stage(plain: dict[str, object]) -> LockedStage:
-    steps = _listed(plain["steps"])
-    return LockedStage(
-        name=str(plain["stage"]),
-        base=str(plain["base"]),
-        digest=_digest(plain["digest"]),
-        origin=str(plain["origin"]),
-        epoch=_number(plain["epoch"]),
-        steps=tuple(_step(step) for step in steps),
-    )
-
-
-def _step(plain: dict[str, object]) -> LockedStep:
-    packages = _listed(plain.get("packages"))
-    if not str(plain["step"]).strip():
-        raise ValueError("a step has no text")
-    return LockedStep(
-        text=str(plain["step"]),
-        key=_digest(plain["key"]),
-        tree=_digest(plain["tree"]),
-        asks=_digest(plain["asks"]) if "asks" in plain else "",
-        # Two branches may have added the same line.
-        packages=tuple(dict.fromkeys(Package(*(str(one[field]) for field in _PACKAGE_FIELDS)) for one in packages)),
-    )
-
-
-def _plain_step(step: LockedStep) -> dict[str, object]:
-    plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
-    if step.installs:
-        plain["asks"] = f"sha256:{step.asks}"
-        plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(one), strict=True)) for one in step.packages]
-    return plain
-
-
-_PACKAGE_FIELDS = ("name", "version", "hash", "from")
-"""What the lock calls the fields of a package, in their order."""
-
-
-def package_line(package: Package) -> str:
-    """The line of one package in a lock's text."""
-    pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
-    return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
-
-
-def _digest(value: object) -> str:
-    """A digest without its algorithm; "" for one that a merge left unknown."""
-    if value in (None, "", _UNKNOWN, "sha256:"):
-        return ""
-    algorithm, _, digest = str(value).partition(":")
-    if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise ValueError(f"{value!r} is not a sha256 digest")
-    return digest
-
-
-def _pairs(value: object, *, digests: bool) -> Pairs:
-    if not value:
-        return ()
-    if not isinstance(value, dict):
-        raise ValueError("a map is expected")
-    return tuple(sorted((str(k), _digest(v) if digests else str(v)) for k, v in value.items()))
-
-
-def _listed(value: object) -> list[dict[str, object]]:
-    if not value:
-        return []
-    if not isinstance(value, list):
-        raise ValueError("a list is expected")
-    return value
-
-
-def _number(value: object) -> int:
-    text = str(value)
-    if len(text) > _MOST_DIGITS or not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text[:40]!r} is not a number that a lock has")
-    return int(text)
-
-
-_UNKNOWN = "unknown"
-
-
-def _shown(digest: str) -> str:
-    return f"sha256:{digest}" if digest else _UNKNOWN
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    Of digests it has only the first digits of the image's, so that locks of different environments never look the same.
+    """
+    lines = [f"image {lock.image[:12] or 'not known until a build'} of {lock.recipe}, {lock.size} bytes"]
+    lines += [f"parameter {name} = {value}" for name, value in lock.parameters]
+    lines += [f"fetched {url} {digest[:12]}" for url, digest in lock.fetched]
+    lines += [f"image {reference} = {digest[:12]}" for reference, digest in lock.images]
+    for stage in lock.stages:
+        lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin})"]
+        for step in stage.steps:
+            lines.append(f"  {step.text}")
+            manager = step.text.split()[0].partition("(")[0]
+            packages = sorted(step.packages, key=values)
+            lines += [f"      {manager} {package.name} {package.version}" for package in packages]
+    return "\n".join(lines) + "\n"

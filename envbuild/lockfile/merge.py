@@ -1,4 +1,4 @@
-"""Merges two locks that began as one: what git calls for locks when it merges branches (gitattributes(5)).
+"""The merge of two locks that began as one: what git calls for locks when it merges branches (gitattributes(5)).
 
 Packages are merged one by one: a version that one side moved is taken, one that both sides moved to different versions
 is a conflict. What follows from the rest (keys, trees, the image) is unknown where both sides changed it; the next
@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from envbuild.lockfile import lock as locks
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
-from envbuild.record import Record, values
+from envbuild.record import Pairs, Record, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Merged(Record):
 
 
 def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
-    """The lock that has what either side changed since `base` (None where they began apart)."""
+    """Return the lock that has what either side changed since `base` (None where they began apart)."""
     conflicts: list[Conflict] = []
     stages = [
         _stage(_named(base, name), _named(ours, name), _named(theirs, name), conflicts)
@@ -68,17 +68,17 @@ def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
 
 
 def dump(merged: Merged) -> str:
-    """The text of the merged lock; both lines of a conflict stand between git's markers."""
-    lines = locks.dump(merged.lock).splitlines()
-    for one in merged.conflicts:
-        ours, theirs = locks.package_line(one.ours), locks.package_line(one.theirs)
+    """Return the text of the merged lock; both lines of a conflict stand between git's markers."""
+    lines = lock_file.dump(merged.lock).splitlines()
+    for conflict in merged.conflicts:
+        ours, theirs = lock_file.package_line(conflict.ours), lock_file.package_line(conflict.theirs)
         at = lines.index(ours)
         lines[at : at + 1] = [_OURS, ours, "=======", theirs, _THEIRS]
     return "\n".join(lines) + "\n"
 
 
 def _choose(base: Value, ours: Value, theirs: Value, both: Value) -> Value:
-    """The side that changed; `both` if both did, and differently."""
+    """Return the side that changed; `both` if both did, and differently."""
     if ours == theirs or theirs == base:
         return ours
     return theirs if ours == base else both
@@ -100,7 +100,7 @@ def _stage(
     foundation = _choose(_base(origin), _base(ours), _base(theirs), _base(newer))
     chosen = ours if foundation == _base(ours) else theirs
     decided = _packages(origin, ours, theirs, conflicts)
-    texts = _order(*([step.text for step in one.steps] for one in (origin, ours, theirs)))
+    texts = _order(*([step.text for step in stage.steps] for stage in (origin, ours, theirs)))
     before, left, right = _steps(origin), _steps(ours), _steps(theirs)
     seen: dict[str, int] = {}
     steps = []
@@ -116,7 +116,7 @@ def _base(stage: LockedStage) -> tuple[str, str, str, int]:
 
 
 def _steps(stage: LockedStage) -> dict[tuple[str, int], LockedStep]:
-    """The steps by their text and their number among those of the same text."""
+    """Return the steps by their text and their number among those of the same text."""
     found: dict[tuple[str, int], LockedStep] = {}
     for step in stage.steps:
         number = sum(1 for text, _ in found if text == step.text)
@@ -130,7 +130,9 @@ def _step(
     found = ours or theirs
     assert found is not None
     manager = _manager(found)
-    before, left, right = ({_name(manager, p) for p in one.packages} if one else set() for one in (base, ours, theirs))
+    before, left, right = (
+        {_name(manager, p) for p in step.packages} if step else set() for step in (base, ours, theirs)
+    )
     alone = ours is None or theirs is None
     names = left | right if alone else (left & right) | (left - before) | (right - before)
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
@@ -146,23 +148,27 @@ def _step(
     )
 
 
+def _names(manager: str, step: LockedStep | None) -> set[Named]:
+    return {_name(manager, package) for package in step.packages} if step is not None else set()
+
+
 def _packages(
     base: LockedStage, ours: LockedStage, theirs: LockedStage, conflicts: list[Conflict]
 ) -> dict[Named, Package]:
-    """What each package of the stage comes to, whichever statement names it."""
-    before, left, right = (_of_stage(one) for one in (base, ours, theirs))
+    """Return what each package of the stage comes to, whichever statement names it."""
+    before, left, right = (_of_stage(stage) for stage in (base, ours, theirs))
     found: dict[Named, Package] = {}
     for name in sorted(left.keys() | right.keys()):
-        was, one, other = before.get(name), left.get(name), right.get(name)
-        if one is None or other is None:
-            found[name] = one or other or before[name]
-        elif one == other or other == was:
-            found[name] = one
-        elif one == was:
-            found[name] = other
+        was, ours_now, theirs_now = before.get(name), left.get(name), right.get(name)
+        if ours_now is None or theirs_now is None:
+            found[name] = ours_now or theirs_now or before[name]
+        elif ours_now == theirs_now or theirs_now == was:
+            found[name] = ours_now
+        elif ours_now == was:
+            found[name] = theirs_now
         else:
-            found[name] = one
-            conflicts.append(Conflict(ours.name, one, other))
+            found[name] = ours_now
+            conflicts.append(Conflict(ours.name, ours_now, theirs_now))
     return found
 
 
@@ -178,7 +184,7 @@ def _name(manager: str, package: Package) -> Named:
     return manager, package.name, package.origin.startswith("build/")
 
 
-def _pairs(base: locks.Pairs, ours: locks.Pairs, theirs: locks.Pairs) -> locks.Pairs:
+def _pairs(base: Pairs, ours: Pairs, theirs: Pairs) -> Pairs:
     before, left, right = dict(base), dict(ours), dict(theirs)
     found = {}
     for name in left.keys() | right.keys():

@@ -2,6 +2,7 @@
 
 Resolve asks the stage's own package manager, in a sandbox on the stage's tree with the network, which packages a
 statement means. Fetch brings the files into the store's package cache and checks each against its hash. Install
-runs in a sandbox without network on what was fetched. This folder says what is to be run and reads what came of it;
-it runs nothing itself (the engine does), and knows nothing of builds, caches or events.
+runs in a sandbox without network on what was fetched. manager.py has the one interface to all package managers.
+This folder says what is to be run and reads the result; it runs nothing itself (build/ does), and must not know
+builds, caches of steps or events.
 """

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from envbuild.errors import UsageError
 
 SCHEMES = ("http", "https")
+_IN_TEXT = re.compile(r"https?://[^\s#;\"'<>\\]+")
 
 
 class BadAddress(UsageError):
-    """An address of a kind that can't be fetched."""
+    """An address that is not one of the web."""
 
     def __init__(self, url: str) -> None:
         super().__init__(f"can't fetch {url[:200]!r}", "addresses begin with https:// or http://, and a host follows")
 
 
 class WebAddress(str):
-    """An address with the scheme http or https and a host, and nothing that readers of addresses read differently.
-    Raises BadAddress."""
+    """An address with the scheme http or https and a host, and nothing on which readers of addresses disagree. Raises
+    BadAddress."""
 
     __slots__ = ()
 
@@ -35,6 +38,7 @@ class WebAddress(str):
 
     @property
     def parts(self) -> SplitResult:
+        """The parts of the address."""
         return urlsplit(self)
 
     @property
@@ -47,3 +51,21 @@ class WebAddress(str):
         """Scheme, host and port."""
         parts = self.parts
         return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def without_user(address: str) -> str:
+    """Return an address without the user and password that may be in it."""
+    scheme, separator, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def addresses_in(texts: Iterable[str]) -> list[str]:
+    """Return the addresses that stand in texts, such as those of requirements."""
+    return [address for text in texts for address in _IN_TEXT.findall(text)]
+
+
+def names_address(texts: Iterable[str], address: str) -> bool:
+    """Return whether one of the texts names this address itself (`NAME @ ADDRESS`)."""
+    plain = without_user(address)
+    return any(without_user(named) == plain for named in addresses_in(texts))

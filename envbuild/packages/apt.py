@@ -1,212 +1,52 @@
-"""apt: which Debian packages a statement means, and how they are installed from files alone.
-
-Both phases run the tree's own apt. The resolution mounts this machine's sources and is thrown away. The installation
-sees one source, a folder of exactly the locked packages, so that its choice can only be theirs; it needs no network
-and no keys, since each file was checked against the hash that the signed index gave.
-"""
+"""apt: packages of Debian and its kin."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from urllib.parse import unquote
-
-from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVersion
-from envbuild.lockfile.checked_name import BadName
+from envbuild.debian.names import DebianName, DebianOrigin, DebianVersion
 from envbuild.lockfile.lock import Package
-from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
+from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task
 from envbuild.plan.step import InstallPackages
 
-CONFIGURATION = f"{FOLDER}/apt.conf"
-LISTS = f"{FOLDER}/lists"
-PREFERENCES = "/etc/apt/preferences.d/00-envbuild-lock.pref"
-EXTRA_SOURCE = "/etc/apt/sources.list.d/envbuild-recipe.sources"
-EXTRA_KEY = f"{FOLDER}/recipe-source"
-POLICY = "/usr/sbin/policy-rc.d"
-PIN_PRIORITY = 995
-"""Above all that sources have by themselves (990 at most), below what would install an older version (1001);
-apt_preferences(5)."""
-
-ENVIRONMENT = (
-    ("DEBIAN_FRONTEND", "noninteractive"),
-    ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("LC_ALL", "C.UTF-8"),
-    ("FORCE_SOURCE_DATE", "1"),
-    ("PYTHONHASHSEED", "0"),
-)
-
-NO_APT = 66
-_RESOLVE = f"""\
-set -eu
-command -v apt-get > /dev/null && command -v dpkg > /dev/null || exit {NO_APT}
-"""
-_RESOLVE += """\
-for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
-mkdir -p $OUT/lists/partial
-if [ ! -e $OUT/updated ]; then
-    apt-get -c $CONFIGURATION update -qq
-    : > $OUT/updated
-fi
-dpkg --print-architecture > $OUT/architecture
-if ! apt-get -c $CONFIGURATION install --print-uris -q -- "$@" > $OUT/uris; then
-    # What stands in whose way is said among what else it prints.
-    sed -n '/unmet dependencies/,$p' $OUT/uris
-    exit 1
-fi
-"""
-
-_INSTALL = """\
-set -eu
-for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
-mkdir -p /tmp/apt-log /tmp/lists/partial
-cp $LISTS/* /tmp/lists/
-: > /tmp/begun
-apt-get -c $CONFIGURATION install -qq -- "$@"
-rm -f /var/lib/dpkg/*-old /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend /var/lib/dpkg/triggers/Lock \\
-    /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/daily_lock /var/cache/apt/*.bin \\
-    /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /var/lib/systemd/random-seed \\
-    /var/log/dpkg.log /var/log/alternatives.log /var/log/fontconfig.log /var/lib/dbus/machine-id \\
-    /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
-find /var/log -type f -size +0 -newer /tmp/begun -exec sh -c 'for file; do : > "$file"; done' sh {} +
-if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi
-"""
-
-_CONFIGURATION = """\
-APT::Get::Assume-Yes "true";
-APT::Install-Recommends "%(recommends)s";
-APT::Install-Suggests "false";
-APT::Sandbox::User "root";
-APT::Update::Error-Mode "any";
-APT::Update::Post-Invoke "";
-APT::Update::Post-Invoke-Success "";
-Acquire::Languages "none";
-Acquire::PDiffs "false";
-Acquire::ForceHash "SHA256";
-Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
-Dir::Cache "/tmp/apt";
-Dir::Cache::archives "/tmp/apt/archives";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
-Dir::Log "/tmp/apt-log";
-Dpkg::Use-Pty "false";
-DPkg::Options { "--force-unsafe-io"; "--force-confdef"; "--force-confold"; "--log=/dev/null"; };
-"""
-
-_URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) ?(?P<hash>SHA256:[0-9a-f]{64})?")
-_UNMET = re.compile(r"^ +(\S+) : \S+: (\S+)", re.MULTILINE)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
-def resolve_task(action: InstallPackages, pins: Iterable[Package], source: bytes, key: bytes) -> Task:
-    """Asks the tree's apt what the statement means. `pins` are the packages whose versions stay if they can; `source`
-    is the text of the statement's own source (deb822), `key` that source's key."""
-    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
-    pinned = [(_plain(DebianName(one.name)), DebianVersion(one.version)) for one in pins]
-    stanzas = [f"Package: {name}\nPin: version {version}\nPin-Priority: {PIN_PRIORITY}\n" for name, version in pinned]
-    if stanzas:
-        files.append((PREFERENCES, "\n".join(stanzas).encode()))
-    if source:
-        files.append((EXTRA_SOURCE, source))
-    if key:
-        files.append((key_path(key), key))
-    return Task(("/bin/sh", "-c", _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files))
+class AptManager:
+    """The package manager of `apt` statements."""
 
+    name = "apt"
+    installs_files = False
 
-def key_path(key: bytes) -> str:
-    """Where a source's key is mounted: apt tells the two forms by the name's end (sources.list(5), Signed-By)."""
-    return EXTRA_KEY + (".asc" if key.lstrip().startswith(b"-----BEGIN") else ".gpg")
+    def check(self, package: Package) -> Package:
+        """Return the same package, whose fields are those of a Debian package. Raises BadName."""
+        DebianName(package.name)
+        DebianVersion(package.version)
+        DebianOrigin(package.origin)
+        return package
 
+    def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
+        """Return the key of the statement's own source."""
+        return tuple({path: read(path, f"{self.name} {option}") for option, path in action.files}.items())
 
-def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Package, str], ...]:
-    """The packages that the resolution named, each with its address. `native` is the tree's architecture, `sites` are
-    the addresses that sources begin with."""
-    found = []
-    for line in uris.splitlines():
-        match = _URI.match(line)
-        if match is None:
-            continue
-        fields = unquote(match["file"].removesuffix(".deb")).split("_")
-        if len(fields) != 3:
-            raise BadName("the file name of a Debian package", match["file"])
-        name, version, architecture = fields
-        if architecture not in (native, "all"):
-            name = f"{name}:{architecture}"
-        name, version = DebianName(name), DebianVersion(version)
-        if match["hash"] is None:
-            raise Unresolved("apt", f"the index gives no SHA256 for {name} {version}")
-        digest = "sha256:" + match["hash"].partition(":")[2]
-        found.append((Package(name, version, digest, _origin(match["uri"], sites)), match["uri"]))
-    return tuple(sorted(found, key=lambda pair: pair[0].name))
+    def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
+        """Return True: a lock has no addresses of Debian packages, but places below the user's own sources."""
+        return True
 
+    def is_in_tree(self, package: Package) -> bool:
+        """Return False: archives of packages are not looked for in trees."""
+        return False
 
-def refuse(status: int, output: str) -> None:
-    """Raises what a resolution that ended with `status` means."""
-    if status == NO_APT:
-        raise NoManager("apt: the tree has no apt-get", "start from a base that has it, as in: from debian:bookworm")
-    raise Unresolved("apt", reason(output))
+    def install_task(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> Task:
+        """Return what installs the locked packages from their files."""
+        from envbuild.packages.apt_tasks import install_task  # only where something is installed
 
+        return install_task(action, packages)
 
-def to_unpin(output: str) -> set[str]:
-    """The packages that apt names as standing in each other's way."""
-    return {_plain(name) for pair in _UNMET.findall(output) for name in pair}
+    def servers(self, machine: ManagerSettings) -> Servers:
+        """Return this machine's Debian sources."""
+        from envbuild.packages.apt_servers import AptServers  # only where something is resolved or fetched
 
-
-def reason(output: str) -> str:
-    """apt's own words about a failure, without what it says of its progress."""
-    lines = [line for line in output.splitlines() if line.startswith(("E:", "W:")) or _UNMET.match(line)]
-    return "\n".join(lines) if any(line.startswith(("E:", " ")) for line in lines) else output
-
-
-def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
-    """Installs from files. `packages` are the locked ones with the paths of their files."""
-    from envbuild.debian.deb import index_of  # reads the archives: only where something is installed
-
-    source = f"deb [trusted=yes] file:{PACKAGES} ./\n"
-    # The index stands where `apt-get update` would have put it, so that nothing has to be updated.
-    stem = f"{LISTS}/{PACKAGES.replace('/', '_')}_._"
-    own = f'Dir::Etc::SourceList "{FOLDER}/sources.list";\nDir::Etc::SourceParts "/dev/null";\n'
-    own += 'Dir::State::Lists "/tmp/lists";\nDir::Etc::PreferencesParts "/dev/null";\nAcquire::http::Proxy "";\n'
-    files = (
-        (CONFIGURATION, _configuration(action, own)),
-        (f"{FOLDER}/sources.list", source.encode()),
-        (f"{stem}Packages", index_of(packages)),
-        (POLICY, b"#!/bin/sh\n# Nothing is started while an image is built.\nexit 101\n"),
-    )
-    mounts = tuple((file_name(package), path) for package, path in packages)
-    argv = ("/bin/sh", "-c", _INSTALL, "sh", *action.wanted)
-    return Task(argv, _environment(action), files, mounts, (POLICY,))
-
-
-def file_name(package: Package) -> DebianFile:
-    """What a package's file is called in the folder that is mounted. Raises BadName."""
-    return DebianOrigin(package.origin).file
-
-
-def _environment(action: InstallPackages) -> tuple[tuple[str, str], ...]:
-    foreign = {word.partition("=")[0].partition(":")[2] for word in action.wanted} - {"", "any", "all", "native"}
-    return (
-        *ENVIRONMENT,
-        ("ARCHITECTURES", " ".join(sorted(foreign))),
-        ("CONFIGURATION", CONFIGURATION),
-        ("LISTS", LISTS),
-        ("OUT", OUT),
-    )
-
-
-def _configuration(action: InstallPackages, own: str) -> bytes:
-    recommends = "true" if ("recommends", "") in action.options else "false"
-    return (_CONFIGURATION % {"recommends": recommends} + own).encode()
-
-
-def _plain(name: str) -> str:
-    return name.partition(":")[0]
-
-
-def _origin(uri: str, sites: Sequence[str]) -> DebianOrigin:
-    """Where a file lies in relative terms: the last part of the source's own path, and the path below it. Raises
-    BadName."""
-    fitting = [site.rstrip("/") for site in sites if uri.startswith(site.rstrip("/") + "/")]
-    site = max(fitting, key=len, default=uri.split("/pool/")[0])
-    below = [part for part in unquote(uri.removeprefix(site)).split("/") if part not in ("", ".")]
-    return DebianOrigin("/".join((unquote(site.rpartition("/")[2]), *below)))
+        return AptServers(machine)

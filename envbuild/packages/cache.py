@@ -10,15 +10,16 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from envbuild.lockfile.lock import Package
 from envbuild.packages.reach import Level
-from envbuild.record import Record
 
 _CHUNK = 1 << 18
 
 
-class Address(Record):
+@dataclass(frozen=True, slots=True)
+class Address:
     """Where a file may be. `giver` is where that lies which says so, None for the user's own settings and the
     recipe: packages/reach.py has what follows from it."""
 
@@ -26,7 +27,8 @@ class Address(Record):
     giver: Level | None = None
 
 
-class Wanted(Record):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """A package and the addresses that may have its file, the likeliest first; `problems` are why there are no
     others."""
 
@@ -35,7 +37,8 @@ class Wanted(Record):
     problems: tuple[str, ...] = ()
 
 
-class Transport(Record):
+@dataclass(frozen=True, slots=True)
+class Transport:
     """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
     `headers` by the beginning of addresses (such as those that name a user), `most` the bytes of one file."""
 
@@ -54,14 +57,14 @@ class Cache:
         self._exclusive = exclusive
 
     def where(self, package: Package) -> str:
-        """Where the package's file is, or would be."""
+        """Return where the package's file is, or would be."""
         return f"{self._path}/{package.hash.replace(':', '-')}"
 
     def has(self, package: Package) -> bool:
         return os.path.exists(self.where(package))
 
     def verify(self, package: Package) -> bool:
-        """Whether the file is there and is still what its name says; one that is not is removed."""
+        """Return whether the file is there and is still what its name says; one that is not is removed."""
         path = self.where(package)
         try:
             if hash_of(path, package.hash) == package.hash:
@@ -72,12 +75,12 @@ class Cache:
         return False
 
     def exclusive(self, package: Package) -> AbstractContextManager[None]:
-        """Holds a package's file against all other processes."""
+        """Hold a package's file against all other processes."""
         return self._exclusive(f"package-{package.hash.partition(':')[2][:64]}")
 
 
 def hash_of(path: str, like: str) -> str:
-    """The hash of a file, in the algorithm that the hash `like` has."""
+    """Return the hash of a file, in the algorithm that the hash `like` has."""
     state = hashlib.new(like.partition(":")[0])
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):

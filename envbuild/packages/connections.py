@@ -9,21 +9,21 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from urllib.parse import urljoin
+from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.packages.addresses import BadAddress, WebAddress, without_user
 from envbuild.packages.cache import Transport
-from envbuild.packages.credentials import without_user
 from envbuild.packages.reach import Level, level_of, level_of_name
 
-AT_ONCE = 8
+MAX_PARALLEL = 8
 TIMEOUT = 60.0
-MOST_REDIRECTS = 8
-MOST_PAGE = 64 << 20
+MAX_REDIRECTS = 8
+MAX_PAGE = 64 << 20
 """Bytes of a page of an index or of a registry's document, when it is unpacked."""
 PAGE_SECONDS = 300.0
 _CHUNK = 1 << 18
@@ -69,11 +69,11 @@ class Answer:
         return self._response.headers.get(name) or ""
 
     def stream(self) -> Iterator[bytes]:
-        """The body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
+        """Return the body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
         return self._response.stream(_CHUNK, decode_content=False)
 
-    def page(self, most: int = MOST_PAGE) -> bytes:
-        """The whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
+    def page(self, most: int = MAX_PAGE) -> bytes:
+        """Return the whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
         packing = self.header("Content-Encoding").strip().lower()
         if packing not in ("", "identity", "gzip", "x-gzip"):
             raise HTTPError(f"it is packed as {packing[:40]!r}, which nobody asked for")
@@ -110,9 +110,10 @@ class Connections:
         self._making = threading.Lock()
 
     def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Answer:
-        """The answer to a request, after the redirects that are followed. `giver` is where that lies which named the
-        address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be asked."""
-        for _ in range(MOST_REDIRECTS):
+        """Return the answer to a request, after the redirects that are followed. `giver` is where that lies which
+        named the address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be
+        asked."""
+        for _ in range(MAX_REDIRECTS):
             asked = _checked(without_user(address))
             answer = self._ask(asked, headers, giver)
             location = answer.header("Location") if answer.status in _REDIRECTS else ""
@@ -123,10 +124,10 @@ class Connections:
             address = urljoin(asked, location)
             if asked.startswith("https:") and _checked(address).startswith("http:"):
                 raise Refused(f"it was sent on from https to {_host(address)} without encryption")
-        raise Refused(f"it was sent on more than {MOST_REDIRECTS} times")
+        raise Refused(f"it was sent on more than {MAX_REDIRECTS} times")
 
     def read(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Page:
-        """A small document, such as an index page. Raises urllib3's HTTPError."""
+        """Return a small document, such as an index page. Raises urllib3's HTTPError."""
         with self.open(address, {"Accept-Encoding": "gzip", **headers}, giver) as answer:
             return Page(answer.status, answer.page() if answer.status == 200 else b"", answer.address, answer.level)
 
@@ -149,8 +150,6 @@ class Connections:
         return Answer(response, address, level)
 
     def _proxy(self, address: WebAddress) -> str:
-        from urllib.request import getproxies, proxy_bypass
-
         scheme, host, port = address.server
         proxies = dict(self._transport.proxies) or getproxies()
         known = proxies.get(scheme) or proxies.get("all", "")
@@ -162,9 +161,9 @@ class Connections:
                 context = ssl.create_default_context(cafile=self._transport.bundle or None)
                 timeout = Timeout(TIMEOUT)
                 if proxy:
-                    made: PoolManager = ProxyManager(proxy, maxsize=AT_ONCE, timeout=timeout, ssl_context=context)
+                    made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                 else:
-                    made = PoolManager(maxsize=AT_ONCE, timeout=timeout, ssl_context=context)
+                    made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
                 self._pools[proxy, giver] = made
             return self._pools[proxy, giver]
@@ -198,34 +197,34 @@ def _refusal(host: str, level: Level, giver: Level) -> Refused:
 
 
 def _connect(connection: HTTPConnection, giver: Level | None) -> tuple[socket.socket, Level]:
-    """A connection to the first address of the host that answers, of those that `giver` may send us to. The name is
-    resolved once, so that what was looked at is what is asked."""
+    """Return a connection to the first address of the host that answers, of those that `giver` may send us to. The
+    name is resolved once, so that what was looked at is what is asked."""
     host = connection.host.strip("[]")
     try:
-        found = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
     except UnicodeError:
         raise Refused(f"{host[:100]!r} is not a host") from None
-    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-    admitted = [one for one in addresses if giver is None or giver.admits(level_of(one))]
+    addresses = list(dict.fromkeys(str(row[4][0]) for row in resolved))
+    admitted = [address for address in addresses if giver is None or giver.admits(level_of(address))]
     if not admitted:
         assert giver is not None
         raise _refusal(host, max(map(level_of, addresses)), giver)
     failure: OSError | None = None
-    for one in admitted:
+    for address in admitted:
         try:
             made = create_connection(
-                (one, connection.port), connection.timeout, socket_options=connection.socket_options
+                (address, connection.port), connection.timeout, socket_options=connection.socket_options
             )
-            return made, level_of(one)
+            return made, level_of(address)
         except OSError as error:
             failure = error
     raise NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
 
 
 def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
-    """The kinds of pools whose connections lead only to where `giver` may send us."""
+    """Return the kinds of pools whose connections lead only to where `giver` may send us."""
 
     class Plain(HTTPConnection):
         level = Level.PUBLIC

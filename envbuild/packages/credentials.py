@@ -1,12 +1,11 @@
 """Users and passwords for package servers, as this machine has them: in addresses, in netrc files, in apt's auth.conf.
 
-They go into headers of requests and nowhere else: not into messages, locks, or the store.
+They go into headers of requests and nowhere else: not into messages, locks or the store.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
@@ -15,19 +14,12 @@ Headers = tuple[tuple[str, str, str], ...]
 
 
 def headers_of(addresses: Iterable[str], netrc_paths: Iterable[str]) -> Headers:
-    """The headers for the servers of `addresses` that name a user, and of the files that exist (netrc(5),
+    """Return the headers for the servers of `addresses` that name a user, and of the files that exist (netrc(5),
     apt_auth.conf(5))."""
-    found = [*_of_addresses(addresses)]
+    headers = [*_of_addresses(addresses)]
     for path in netrc_paths:
-        found += _of_file(path)
-    return tuple(found)
-
-
-def without_user(address: str) -> str:
-    """An address without the user and password that may be in it."""
-    scheme, separator, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+        headers += _of_file(path)
+    return tuple(headers)
 
 
 def _of_addresses(addresses: Iterable[str]) -> Iterator[tuple[str, str, str]]:
@@ -60,10 +52,3 @@ def _of_file(path: str) -> Iterator[tuple[str, str, str]]:
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def apt_files() -> list[str]:
-    """apt's own files of users and passwords, those that can be read."""
-    folder = "/etc/apt/auth.conf.d"
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return ["/etc/apt/auth.conf", *(f"{folder}/{name}" for name in names if name.endswith(".conf"))]

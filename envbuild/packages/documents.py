@@ -4,13 +4,10 @@ it, field by field, and what is not as it should be is an error with its place."
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from envbuild.errors import WorkFailed
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 
 class BadDocument(WorkFailed):
@@ -30,7 +27,7 @@ class Fields:
         self._what = what
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A text; with `default` one that may be missing."""
+        """Return a field that is a text; with `default` it may be missing."""
         value = self._plain.get(name)
         if value is None and default is not None:
             return default
@@ -39,27 +36,27 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """Whether it has a value that means yes."""
+        """Return whether a field has a value that means yes."""
         return bool(self._plain.get(name))
 
     def any(self, name: str) -> object:
-        """Whatever it has there, None for nothing."""
+        """Return the value of a field, None if it is missing."""
         return self._plain.get(name)
 
     def fields(self, name: str) -> Fields:
-        """An object in it; an empty one if it is missing."""
+        """Return a field that is an object; an empty one if it is missing."""
         value = self._plain.get(name)
         return Fields({} if value is None else value, self._what)
 
     def objects(self, name: str) -> list[Fields]:
-        """The objects of a list in it."""
+        """Return the objects of a field that is a list."""
         value = self._plain.get(name)
         if not isinstance(value, list):
             raise BadDocument(self._what, f"'{name}' is {_kind(value)} and not a list")
-        return [Fields(one, self._what) for one in value]
+        return [Fields(item, self._what) for item in value]
 
     def items(self) -> Iterator[tuple[str, Fields]]:
-        """Its names, with the object that each has."""
+        """Yield the names of the fields, each with the object that it holds."""
         for name, value in self._plain.items():
             yield str(name), Fields(value, self._what)
 
@@ -68,16 +65,16 @@ class Fields:
 
 
 def fields_of(content: bytes | str, what: str) -> Fields:
-    """The object that a JSON document is. Raises BadDocument."""
+    """Return the object that a JSON document is. Raises BadDocument."""
     return Fields(value_of(content, what), what)
 
 
 def value_of(content: bytes | str, what: str) -> Any:
-    """What a JSON document holds. Raises BadDocument."""
+    """Return what a JSON document holds. Raises BadDocument."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        reason = "it is too deep" if isinstance(error, RecursionError) else f"it is no JSON ({error})"
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else f"it is not JSON ({error})"
         raise BadDocument(what, reason) from None
 
 

@@ -1,4 +1,4 @@
-"""Fetches the files of packages: several at once, taken up again where a connection broke, checked by their hash."""
+"""Fetches the files of packages: several in parallel, continued where a connection broke, checked by their hashes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from urllib3.exceptions import HTTPError
 
 from envbuild.lockfile.lock import Package
+from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
-from envbuild.packages.connections import AT_ONCE, Answer, Connections, Refused, TooLarge
-from envbuild.packages.credentials import without_user
+from envbuild.packages.connections import MAX_PARALLEL, Answer, Connections, Refused, TooLarge
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 ATTEMPTS = 4
 
 
 def fetch(cache: Cache, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
-    """Brings the files of all `wanted` into the cache. `progress` is told bytes so far, and in all as far as is known.
+    """Bring the files of all `wanted` into the cache. `progress` gets the bytes so far, and of all as far as they are
+    known.
 
     Raises NotToBeHad, WrongHash and TooLargeToFetch; what arrived whole by then stays.
     """
@@ -45,13 +47,11 @@ class _Fetching:
         self._stop = threading.Event()
 
     def run(self, wanted: Sequence[Wanted]) -> None:
-        """Fetches all. Raises the first failure, when all that was under way has ended."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(AT_ONCE, "fetch") as pool:
-            running = [pool.submit(self._one, one) for one in wanted]
+        """Fetch all. Raises the first failure, when all that was under way has ended."""
+        with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
+            running = [pool.submit(self._fetch, package) for package in wanted]
             try:
-                failures = [failure for one in running if (failure := one.exception()) is not None]
+                failures = [failure for future in running if (failure := future.exception()) is not None]
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -59,7 +59,7 @@ class _Fetching:
         if failures:
             raise failures[0]
 
-    def _one(self, wanted: Wanted) -> None:
+    def _fetch(self, wanted: Wanted) -> None:
         package = wanted.package
         with self._cache.exclusive(package):
             if self._cache.has(package) or self._stop.is_set():
@@ -90,7 +90,7 @@ class _Fetching:
                 raise NotToBeHad(package, reasons)
 
     def _from(self, address: Address, path: str, package: Package) -> str:
-        """Downloads one file; returns "" or why that failed. Raises TooLarge."""
+        """Download one file; return "" or why that failed. Raises TooLarge."""
         reason = ""
         shown = without_user(address.url)
         for attempt in range(ATTEMPTS):
@@ -122,7 +122,7 @@ class _Fetching:
         return reason
 
     def _receive(self, answer: Answer, path: str, have: int, package: Package) -> bool:
-        """Writes what a server sends behind the first `have` bytes; False if all is to stop."""
+        """Write what a server sends behind the first `have` bytes; False if all is to stop."""
         total = have + answer.length if answer.length else 0
         self._tell(package, have, total)
         got = have
@@ -147,6 +147,6 @@ class _Fetching:
 
 
 def cause(error: BaseException) -> str:
-    """What a user wants to know of an error that was wrapped again and again."""
+    """Return what a user wants to know of an error that was wrapped again and again."""
     reason = getattr(error, "reason", None)
     return cause(reason) if isinstance(reason, BaseException) else str(error).rpartition(">: ")[2]

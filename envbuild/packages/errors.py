@@ -1,4 +1,4 @@
-"""What can be wrong with declared packages, as a user is told of it."""
+"""What can be wrong with declared packages."""
 
 from __future__ import annotations
 

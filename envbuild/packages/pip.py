@@ -1,254 +1,112 @@
-"""pip: which distributions a statement means, and how they are installed into a virtual environment from files alone.
-
-The resolution runs pip with the tree's own Python, so that wheels fit it and its platform. What builds sources is
-found out there too and is locked with the rest. The installation needs pip only to build sources; wheels are
-installed by the library `installer`, which the tree's Python runs.
-"""
+"""pip: distributions of Python, in a virtual environment."""
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import zipfile
-from collections.abc import Iterable, Sequence
-from importlib import resources
-from urllib.parse import unquote
+from posixpath import dirname, join, normpath
 
-from envbuild.linux.nofollow import Component
+from envbuild.errors import UsageError
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.direct_references import names_address
-from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.names import (
-    BUILD,
+from envbuild.packages.addresses import BadAddress, WebAddress, names_address
+from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Servers, Task, texts_of
+from envbuild.packages.python_names import (
     INDEX,
     TREE,
     DistributionName,
     PythonVersion,
-    SourceName,
     TreePath,
-    WheelName,
     distribution_file,
     file_of_address,
 )
-from envbuild.packages.task import FOLDER, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
-FILES = f"{FOLDER}/files"
-CONSTRAINTS = f"{FOLDER}/locked.txt"
-NEEDS_PIP, NEEDS_VENV, NO_PYTHON = 64, 65, 66
-_ORDER = f"{FOLDER}/order.json"
-_SCRIPT = f"{FOLDER}/pip_task.py"
-_HOOKS = f"{FOLDER}/hooks"
-_INSTALLER = f"{FOLDER}/installer.zip"
-_START = f"""\
-for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python; do
-    if program=$(command -v $name); then exec "$program" -I -B {_SCRIPT} {_ORDER}; fi
-done
-exit {NO_PYTHON}
-"""
-_CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)==")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-Contents = tuple[tuple[str, bytes], ...]
-ANSWER = "the answer of pip in the sandbox"
-SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_FILES = 500
+"""Requirement files that one statement reads, with those that they name in turn."""
+_INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)", re.MULTILINE)
+_LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
 
 
-def resolve_task(
-    action: InstallPackages, contents: Contents, pins: Iterable[Package], pip: tuple[Package, str] | None
-) -> Task:
-    """Asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it is if it
-    can, `pip` a wheel of pip with its path, for trees that have none."""
-    words = []
-    for option, path in action.files:
-        words += [option, f"{FILES}/{path}"]
-    for option, value in action.options:
-        if option == "find-links":
-            words += ["--find-links", value]
-    kept = [p for p in pins if not p.origin.startswith(BUILD)]
-    held = "".join(f"{DistributionName(p.name)}=={PythonVersion(p.version)}\n" for p in kept)
-    if held:
-        words += ["-c", CONSTRAINTS]
-    words += ["--", *action.wanted]
-    order = {
-        "into": action.option("into"),
-        "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None,
-        "words": words,
-        "out": OUT,
-        "hooks": _HOOKS,
-        "files": FILES,
-    }
-    files = [
-        (_ORDER, json.dumps(order).encode()),
-        (_SCRIPT, _inside("pip_resolve.py")),
-        (f"{_HOOKS}/sitecustomize.py", _inside("hooks/sitecustomize.py")),
-        (CONSTRAINTS, held.encode()),
-        (f"{FILES}/.keep", b""),
-        *((f"{FILES}/{path}", content) for path, content in contents),
-    ]
-    packages = ((file_name(pip[0]), pip[1]),) if pip else ()
-    return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
+class LocalRequirement(UsageError):
+    """A requirement file names a folder of this machine."""
+
+    def __init__(self, path: str, line: str) -> None:
+        super().__init__(
+            f"{path}: '{line}' is a folder, and only packages with a hash can be locked",
+            "copy it into the image and install it with: run DIR/bin/python3 -m pip install --no-deps PATH",
+        )
 
 
-def refuse(status: int, output: str) -> None:
-    """Raises what a resolution that ended with `status` means; not for NEEDS_PIP."""
-    if status == NO_PYTHON:
-        raise NoManager("pip: the tree has no Python on its PATH", "install one before it, as in: apt python3")
-    if status == NEEDS_VENV:
-        raise NoManager("pip: the tree's Python has no module venv", "install all of it, as in: apt python3")
-    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
-    raise Unresolved("pip", "\n".join(lines[-20:]))
+class PipManager:
+    """The package manager of `pip` statements."""
 
+    name = "pip"
+    installs_files = False
 
-def to_unpin(output: str) -> set[str]:
-    """The distributions whose locked versions pip names as the cause of a conflict."""
-    return {normal(name) for name in _CONSTRAINED.findall(output)}
-
-
-def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:
-    """The distributions that pip named, each with its address. Raises Unresolved for what has no hash and for
-    addresses that nobody asked for, BadName and BadDocument."""
-    found: dict[tuple[str, str], tuple[Package, str]] = {}
-    for one in fields_of(text, ANSWER).objects("found"):
-        name, version = normal(DistributionName(one.text("name"))), PythonVersion(one.text("version"))
-        url, digest = one.text("url"), one.text("sha256")
-        if not digest:
-            raise Unresolved(
-                "pip",
-                f"{name} {version} comes from {url!r}, which has no sha256",
-                "name a file with its hash (NAME @ https://.../FILE#sha256=...), or copy it in and use run",
-            )
-        if SHA256.fullmatch(digest) is None:
-            raise BadDocument(ANSWER, f"{digest[:100]!r} is no sha256")
-        plain = url.partition("#")[0]
-        if url.startswith("file://"):
-            origin: str = TREE + TreePath(unquote(url.removeprefix("file:///")))
-        elif one.flag("direct"):
-            if not names_address(action, contents, plain):
-                raise Unresolved(
-                    "pip",
-                    f"{name} {version} would come from {plain!r}, which a package asks for and this statement does not",
-                    f'if you trust that address, name it here: pip ... "{name} @ {plain}#sha256={digest}"',
-                )
-            file_of_address(address := _address(plain))
-            origin = address
-        else:
-            origin = INDEX + file_of_address(_address(plain))
-        origin = (BUILD if one.flag("build") else "") + origin
-        package = Package(name, version, f"sha256:{digest}", origin)
-        found.setdefault((package.hash, origin), (package, plain))
-    return tuple(sorted(found.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
-
-
-def needs_pip(text: bytes) -> bool:
-    """Whether a resolution's answer has sources, which pip has to build, and used a pip that was mounted."""
-    plain = fields_of(text, ANSWER)
-    found = plain.objects("found")
-    sources = any(not one.flag("build") and not one.text("url").partition("#")[0].endswith(".whl") for one in found)
-    words = plain.any("pip")
-    mounted = isinstance(words, list) and bool(words) and str(words[0]).startswith(f"{PACKAGES}/")
-    return sources and mounted
-
-
-def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
-    """Installs from files. `packages` are the locked ones with the paths of their files (those that lie in the tree
-    are found there)."""
-    install: list[str] = []
-    hashes: dict[str, str] = {}
-    mounted: list[tuple[Component, str]] = []
-    pip = None
-    for package, path in packages:
-        build = package.origin.startswith(BUILD)
+    def check(self, package: Package) -> Package:
+        """Return the same package, whose fields are those of a Python distribution. Raises BadName."""
+        DistributionName(package.name)
+        PythonVersion(package.version)
         origin = package.origin.removeprefix(BUILD)
-        if origin.startswith(TREE):
-            inside = "/" + TreePath(origin.removeprefix(TREE))
-            hashes[inside] = package.hash.partition(":")[2]
+        if origin.startswith(INDEX):
+            distribution_file(origin.removeprefix(INDEX))
+        elif origin.startswith(TREE):
+            TreePath(origin.removeprefix(TREE))
         else:
-            inside = f"{PACKAGES}/{file_name(package)}"
-            mounted.append((file_name(package), path))
-        if build and package.name == "pip" and inside.endswith(".whl"):
-            pip = inside
-        if not build:
-            install.append(inside)
-    order = {
-        "into": action.option("into"),
-        "install": install,
-        "hashes": hashes,
-        "packages": PACKAGES,
-        "installer": _INSTALLER,
-        "pip": pip,
-        "inside": FOLDER,
-        "requested": sorted({normal(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}),
-    }
-    files = [
-        (_ORDER, json.dumps(order).encode()),
-        (_SCRIPT, _inside("pip_install.py")),
-        (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
-        (_INSTALLER, _installer()),
-    ]
-    return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
+            try:
+                file_of_address(WebAddress(origin))
+            except BadAddress:
+                raise BadName("where a Python distribution comes from", package.origin) from None
+        return package
+
+    def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
+        """Return the requirement files, with those that they name in turn. Raises LocalRequirement."""
+        contents: dict[str, bytes] = {}
+        for option, path in action.files:
+            _read_requirements(path, f"{self.name} {option}", read, contents)
+        return tuple(contents.items())
+
+    def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
+        """Return whether the statement itself names each address that a lock has for it."""
+        origins = [package.origin.removeprefix(BUILD) for package in packages]
+        addresses = [origin for origin in origins if not origin.startswith((INDEX, TREE))]
+        texts = texts_of(action, contents)
+        return all(names_address(texts, address) for address in addresses)
+
+    def is_in_tree(self, package: Package) -> bool:
+        """Return whether the package's file lies in the tree itself."""
+        return package.origin.removeprefix(BUILD).startswith(TREE)
+
+    def install_task(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> Task:
+        """Return what installs the locked packages from their files."""
+        from envbuild.packages.pip_tasks import install_task  # only where something is installed
+
+        return install_task(action, packages)
+
+    def servers(self, machine: ManagerSettings) -> Servers:
+        """Return the indexes that the user has set for pip."""
+        from envbuild.packages.pip_servers import PipServers  # only where something is resolved or fetched
+
+        return PipServers(machine)
 
 
-def file_name(package: Package) -> WheelName | SourceName:
-    """The name of a distribution's file: pip reads name, version and tags in it. Raises BadName."""
-    origin = package.origin.removeprefix(BUILD)
-    if origin.startswith(INDEX):
-        return distribution_file(origin.removeprefix(INDEX))
-    if origin.startswith(TREE):
-        return distribution_file(origin.rpartition("/")[2])
-    return file_of_address(_address(origin))
-
-
-def _address(text: str) -> WebAddress:
-    try:
-        return WebAddress(text)
-    except BadAddress:
-        raise BadName("where a Python distribution comes from", text) from None
-
-
-def runs_on(requires: str, python: str) -> bool:
-    """Whether a Requires-Python allows a Python of this version (`3.11`); only lower bounds are looked at."""
-    bounds = [part.strip().removeprefix(">=") for part in requires.split(",") if part.strip().startswith(">=")]
-    return all(version_of(bound) <= version_of(python) for bound in bounds)
-
-
-def is_release(wheel: WheelName) -> bool:
-    """Whether a wheel is a release for all platforms: its version is numbers alone."""
-    return wheel.endswith("-py3-none-any.whl") and wheel.version.replace(".", "").isdigit()
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """The numbers of a version; those that are too long for one are left out."""
-    return tuple(int(part) for part in text.strip().split(".") if part.isascii() and part.isdigit() and len(part) < 19)
-
-
-def is_in_tree(package: Package) -> bool:
-    """Whether the package's file lies in the tree itself, and needs no fetching."""
-    return package.origin.removeprefix(BUILD).startswith(TREE)
-
-
-def normal(name: str) -> str:
-    """A distribution's name in its normal form (Python packaging's "Names and normalization")."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _environment(action: InstallPackages) -> tuple[tuple[str, str], ...]:
-    return (*action.environment, ("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1"))
-
-
-def _inside(name: str) -> bytes:
-    return resources.files("envbuild.packages.inside").joinpath(name).read_bytes()
-
-
-def _installer() -> bytes:
-    """The library `installer` as an archive that Python can import from."""
-    root = resources.files("installer")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        names = [one.name for one in root.iterdir() if one.name.endswith(".py")]
-        for name in sorted([*names, "_scripts/__init__.py"]):
-            archive.writestr(zipfile.ZipInfo(f"installer/{name}"), root.joinpath(name).read_bytes())
-    return packed.getvalue()
+def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], contents: dict[str, bytes]) -> None:
+    path = normpath(path)
+    if path in contents:
+        return
+    if len(contents) == MAX_FILES:
+        raise UsageError(f"{what}: the files name more than {MAX_FILES} others", "put them into fewer files")
+    contents[path] = content = read(path, what)
+    local = _LOCAL.search(content)
+    if local is not None:
+        raise LocalRequirement(path, local[0].decode(errors="replace").strip())
+    for match in _INCLUDED.finditer(content):
+        included = match[1].decode("utf-8", "surrogateescape")
+        if "://" not in included:
+            _read_requirements(join(dirname(path), included), what, read, contents)

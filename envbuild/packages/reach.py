@@ -23,7 +23,7 @@ class Level(enum.IntEnum):
     LOOPBACK = 3
 
     def admits(self, other: Level) -> bool:
-        """Whether who is here may send us there."""
+        """Return whether who is here may send us there."""
         return other in (Level.PUBLIC, self) or (other == Level.PRIVATE and self != Level.PUBLIC)
 
     @property
@@ -33,7 +33,7 @@ class Level(enum.IntEnum):
 
 
 def level_of(address: str) -> Level:
-    """Where an IP address in digits lies; what is of no network at all counts as the innermost."""
+    """Return where an IP address in digits lies; what is of no network at all counts as the innermost."""
     try:
         known: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:
@@ -52,7 +52,7 @@ def level_of(address: str) -> Level:
 
 
 def level_of_name(host: str) -> Level:
-    """Where a host lies as far as its name tells, without asking anybody."""
+    """Return where a host lies as far as its name tells, without asking anybody."""
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return Level.LOOPBACK

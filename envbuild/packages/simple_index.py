@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -12,15 +13,15 @@ from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
 from envbuild.packages.connections import Connections
 from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.names import SourceName, WheelName, distribution_file
+from envbuild.packages.python_names import SourceName, WheelName, distribution_file
 from envbuild.packages.reach import Level
-from envbuild.record import Record
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-MOST_FILES = 200_000
+MAX_FILES = 200_000
 
 
-class IndexFile(Record):
+@dataclass(frozen=True, slots=True)
+class IndexFile:
     """One file of a project; `sha256` is "" where the index does not give it."""
 
     name: WheelName | SourceName
@@ -31,50 +32,50 @@ class IndexFile(Record):
 
 
 def files_on(connections: Connections, address: str) -> list[IndexFile]:
-    """The files that a page links to: a project's, or one of find-links; [] if there is no such page. What is called
-    as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also for a page
-    that is none."""
+    """Return the files that a page links to: a project's, or one of find-links; [] if there is no such page. What is
+    called as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also
+    for a page that is none."""
     page = connections.read(address, {"Accept": ACCEPT})
     if page.status != 200:
         return []
-    found: list[IndexFile] = []
+    files: list[IndexFile] = []
     if page.content.lstrip().startswith(b"{"):
         try:
-            for one in fields_of(page.content, address).objects("files"):
-                sha256 = one.fields("hashes").text("sha256", "")
-                requires, yanked = one.text("requires-python", ""), one.flag("yanked")
-                link = urljoin(page.address, one.text("url"))
-                _add(found, one.text("filename"), link, page.level, sha256, requires, yanked=yanked)
+            for item in fields_of(page.content, address).objects("files"):
+                sha256 = item.fields("hashes").text("sha256", "")
+                requires, yanked = item.text("requires-python", ""), item.flag("yanked")
+                link = urljoin(page.address, item.text("url"))
+                _add(files, item.text("filename"), link, page.level, sha256, requires, yanked=yanked)
         except (BadDocument, ValueError) as error:
             raise HTTPError(str(error)) from error
     else:
         try:
-            _Links(page.address, page.level, found).feed(page.content.decode("utf-8", "replace"))
+            _Links(page.address, page.level, files).feed(page.content.decode("utf-8", "replace"))
         except (AssertionError, RecursionError, ValueError) as error:
-            raise HTTPError(f"it is no index page: {error}") from error
-    return found
+            raise HTTPError(f"it is not an index page: {error}") from error
+    return files
 
 
 def _add(
-    found: list[IndexFile], name: str, address: str, giver: Level, sha256: str, requires: str, *, yanked: bool
+    files: list[IndexFile], name: str, address: str, giver: Level, sha256: str, requires: str, *, yanked: bool
 ) -> None:
     try:
         file = distribution_file(name)
         link = Address(WebAddress(address), giver)
     except (BadName, BadAddress):
         return
-    if len(found) >= MOST_FILES:
-        raise ValueError(f"it names more than {MOST_FILES} files")
+    if len(files) >= MAX_FILES:
+        raise ValueError(f"it names more than {MAX_FILES} files")
     if len(sha256) == 64 and not sha256.strip("0123456789abcdef"):
-        found.append(IndexFile(file, link, sha256, requires, yanked))
+        files.append(IndexFile(file, link, sha256, requires, yanked))
     else:
-        found.append(IndexFile(file, link, "", requires, yanked))
+        files.append(IndexFile(file, link, "", requires, yanked))
 
 
 class _Links(HTMLParser):
-    def __init__(self, address: str, giver: Level, found: list[IndexFile]) -> None:
+    def __init__(self, address: str, giver: Level, files: list[IndexFile]) -> None:
         super().__init__()
-        self._found = found
+        self._files = files
         self._address = address
         self._giver = giver
 
@@ -93,4 +94,4 @@ class _Links(HTMLParser):
         name = unquote(address.partition("?")[0].rpartition("/")[2])
         sha256 = digest if algorithm == "sha256" else ""
         requires, yanked = values.get("data-requires-python") or "", "data-yanked" in values
-        _add(self._found, name, address, self._giver, sha256, requires, yanked=yanked)
+        _add(self._files, name, address, self._giver, sha256, requires, yanked=yanked)

@@ -1,9 +1,9 @@
-"""Which stages of a recipe are built, and in what order."""
+"""The stages of a recipe that are built, and their order."""
 
 from __future__ import annotations
 
 from envbuild.errors import UsageError
-from envbuild.language.model import Copy, Recipe, Stage
+from envbuild.language.model import Copy, Recipe, Stage, StageBase
 
 
 class NoSuchStage(UsageError):
@@ -15,35 +15,35 @@ class NoSuchStage(UsageError):
         super().__init__(f"{recipe.path} has no stage '{name}'", has)
 
 
-def stage_named(recipe: Recipe, name: str | None) -> Stage:
-    """The stage of this name; the last one for None. Raises NoSuchStage."""
+def stage_number(recipe: Recipe, name: str | None) -> int:
+    """Return the number of the stage of this name, from 0; that of the last stage for None. Raises NoSuchStage."""
     if name is None:
-        return recipe.stages[-1]
-    for stage in recipe.stages:
+        return len(recipe.stages) - 1
+    for number, stage in enumerate(recipe.stages):
         if stage.name == name:
-            return stage
+            return number
     raise NoSuchStage(recipe, name)
 
 
-def stages_needed(recipe: Recipe, target: Stage) -> tuple[Stage, ...]:
-    """`target` and the stages that it needs, each after those that it needs itself.
+def stages_needed(recipe: Recipe, target: int) -> tuple[int, ...]:
+    """Return the numbers of stage `target` and of the stages that it needs, each after those that it needs itself.
 
     Stages refer to earlier ones only (the language sees to that), so the recipe's order is a topological one.
     """
-    named = {stage.name: stage for stage in recipe.stages if stage.name}
-    needed = {id(target)}
+    numbers = {stage.name: number for number, stage in enumerate(recipe.stages) if stage.name}
+    needed = {target}
     pending = [target]
     while pending:
-        for name in stages_used(pending.pop()):
-            stage = named.get(name)
-            if stage is not None and id(stage) not in needed:
-                needed.add(id(stage))
-                pending.append(stage)
-    return tuple(stage for stage in recipe.stages if id(stage) in needed)
+        for name in stages_used(recipe.stages[pending.pop()]):
+            number = numbers.get(name)
+            if number is not None and number not in needed:
+                needed.add(number)
+                pending.append(number)
+    return tuple(sorted(needed))
 
 
 def stages_used(stage: Stage) -> tuple[str, ...]:
-    """The names that `stage` starts from or copies from, whether of stages or of images."""
-    names = [stage.base.argument] if stage.base.kind == "stage" else []
-    names += [item.origin for item in stage.statements if isinstance(item, Copy) and item.origin]
+    """Return the names that `stage` starts from or copies from, whether of stages or of images; its base's first."""
+    names = [stage.base.name] if isinstance(stage.base, StageBase) else []
+    names += [statement.origin for statement in stage.statements if isinstance(statement, Copy) and statement.origin]
     return tuple(names)

@@ -6,10 +6,9 @@ tree's digest and this form, so an equal tree with other facts is another image.
 
 from __future__ import annotations
 
-import json
-
 from envbuild.digest import sha256_of
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
+from envbuild.text import json
 
 DEFAULT_ENVIRONMENT = (
     ("LANG", "C.UTF-8"),
@@ -17,8 +16,6 @@ DEFAULT_ENVIRONMENT = (
     ("TZ", "UTC"),
 )
 """What every command finds unless the recipe says otherwise: the C locale, UTC, and Debian's search path."""
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 class Program(Record):
@@ -53,12 +50,12 @@ class Facts(Record):
     labels: Pairs = ()
 
     def environment_of_commands(self) -> dict[str, str]:
-        """What a command in this environment finds set, HOME excepted."""
+        """Return what a command in this environment finds set, HOME excepted."""
         return {**dict(DEFAULT_ENVIRONMENT), **dict(self.environment)}
 
 
 def to_plain(facts: Facts) -> dict[str, object]:
-    """The facts as JSON types, as `show --format json` documents them. Facts not set are left out."""
+    """Return the facts as JSON types, as `show --format json` documents them. Facts not set are left out."""
     plain: dict[str, object] = {"arch": facts.arch, "epoch": facts.epoch}
     if facts.environment:
         plain["env"] = dict(facts.environment)
@@ -105,7 +102,7 @@ def from_plain(plain: dict[str, object]) -> Facts:
 
 
 def dump(facts: Facts) -> str:
-    """The canonical form."""
+    """Return the canonical form."""
     return json.dumps(to_plain(facts), sort_keys=True, separators=(",", ":"))
 
 
@@ -115,7 +112,7 @@ def load(text: str) -> Facts:
 
 
 def image_digest(tree: str, facts: Facts) -> str:
-    """The digest that names the image made of this tree and these facts (64 hexadecimal digits)."""
+    """Return the digest that names the image made of this tree and these facts (64 hexadecimal digits)."""
     return sha256_of(f"envbuild image 1\n{tree}\n{dump(facts)}".encode())
 
 

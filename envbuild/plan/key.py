@@ -6,18 +6,18 @@ epoch and discards. The form is pinned by tests/plan/keys: a change of it throws
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from envbuild.digest import sha256_of
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import Record, values
+from envbuild.text import json
 
 FORMAT = "envbuild step 1"
 
 
 def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners_kept: bool = True) -> str:
-    """The key of `step` on the tree `parent` (64 hexadecimal digits).
+    """Return the key of `step` on the tree `parent` (64 hexadecimal digits).
 
     `inputs` are the digests of what the action takes from elsewhere, in the action's order: trees that it
     copies, a template's bytes, a fetched file, a mounted folder. `owners_kept` is False where a command runs with a

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Record, values
+from envbuild.text import json
 
 _WORDS = {
     "argv": "command",
@@ -45,7 +45,7 @@ class Parts(Record):
 
 
 def parts_of(step: Step, parent: str, inputs: Sequence[Input], epoch: int, *, owners_kept: bool = True) -> Parts:
-    """The parts of a step's key (plan/key.py)."""
+    """Return the parts of a step's key (plan/key.py)."""
     kept = owners_kept or not isinstance(step.action, (Execute, InstallPackages))
     return Parts(type(step.action).__name__, _fields(step.action), step.discard, parent, tuple(inputs), epoch, kept)
 
@@ -57,7 +57,7 @@ def dump(parts: Parts) -> str:
         parts.fields,
         parts.discard,
         parts.parent,
-        [values(one) for one in parts.inputs],
+        [values(taken) for taken in parts.inputs],
         parts.epoch,
         parts.owners_kept,
     ]
@@ -65,7 +65,7 @@ def dump(parts: Parts) -> str:
 
 
 def load(text: str) -> Parts | None:
-    """The parts that `dump` wrote; None for a text that is none, such as a damaged one: it only serves to explain."""
+    """Return the parts that `dump` wrote; None for another text, such as a damaged one: they only serve to explain."""
     try:
         action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
         found = Parts(
@@ -73,7 +73,7 @@ def load(text: str) -> Parts | None:
             tuple((str(name), _frozen(value)) for name, value in fields),
             tuple(discard),
             parent,
-            tuple(Input(*map(str, one)) for one in inputs),
+            tuple(Input(*map(str, taken)) for taken in inputs),
             epoch,
             owners_kept,
         )
@@ -84,7 +84,7 @@ def load(text: str) -> Parts | None:
 
 
 def own_differences(before: Parts, after: Parts) -> Iterator[str]:
-    """What differs that needs no look at trees: the action, what is discarded, the epoch. One text for each."""
+    """Return what differs that needs no look at trees: the action, what is discarded, the epoch. One text for each."""
     if before.action != after.action:
         yield f"it is another statement now ({before.action} before, {after.action} now)"
         return
@@ -124,13 +124,13 @@ def _difference(name: str, old: object, new: object) -> Iterator[str]:
 
 
 def _members(word: str, old: Sequence[object], new: Sequence[object]) -> Iterator[str]:
-    gone = [one for one in old if one not in new]
-    come = [one for one in new if one not in old]
-    for one in gone:
-        yield f"{word}: {_text(one)} is gone"
-    for one in come:
-        yield f"{word}: {_text(one)} is new"
-    if not gone and not come:
+    removed = [member for member in old if member not in new]
+    added = [member for member in new if member not in old]
+    for member in removed:
+        yield f"{word}: {_text(member)} is gone"
+    for member in added:
+        yield f"{word}: {_text(member)} is new"
+    if not removed and not added:
         yield f"{word}: another order"
 
 
@@ -141,7 +141,7 @@ def _change(old: object, new: object) -> str:
 
 
 def _short(value: object) -> str:
-    """A value in one short line."""
+    """Return a value in one short line."""
     text = " ".join(_text(value).split()) or "''"
     return text if len(text) <= 60 else text[:57] + "..."
 

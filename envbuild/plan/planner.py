@@ -7,9 +7,9 @@ from posixpath import join, normpath
 from envbuild.errors import UsageError
 from envbuild.language import model
 from envbuild.plan import step as actions
-from envbuild.plan.image_config import Facts, HealthCheck, Pairs, Program
+from envbuild.plan.image_config import Facts, HealthCheck, Program
 from envbuild.plan.step import Step
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 STEP_SHELL = ("/bin/sh", "-eu")
 INSTANCE_SHELL = ("/bin/sh",)
@@ -45,7 +45,7 @@ class StagePlan(Record):
 
 
 def plan_stage(stage: model.Stage, base: Facts, stages: frozenset[str] = frozenset()) -> StagePlan:
-    """What building `stage` means when its base has the facts `base`.
+    """Return what building `stage` means when its base has the facts `base`.
 
     `stages` are the names that `copy(from=...)` means as stages of this recipe; any other name is an image.
     Raises UndefinedVariable and NothingToDrop.
@@ -179,7 +179,7 @@ class _Planner:
 
 
 def _state(statement: model.Statement, facts: Facts) -> Facts:
-    """The facts after a statement that only changes facts."""
+    """Return the facts after a statement that only changes facts."""
     match statement:
         case model.Env():
             environment = dict(facts.environment)

@@ -7,9 +7,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 from __future__ import annotations
 
 from envbuild.language.model import Place
-from envbuild.record import Record
-
-Pairs = tuple[tuple[str, str], ...]
+from envbuild.record import Pairs, Record
 
 
 class Origin(Record):
@@ -121,7 +119,7 @@ class InstallPackages(Record):
     folder: str
 
     def option(self, name: str) -> str | None:
-        """An option's value, "" for one that only stands there, None without it."""
+        """Return an option's value, "" for one that only stands there, None without it."""
         return dict(self.options).get(name)
 
 

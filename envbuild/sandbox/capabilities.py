@@ -27,12 +27,12 @@ HIGHEST_KNOWN = 63
 
 
 def mask() -> int:
-    """The set as a bit mask."""
+    """Return the set as a bit mask."""
     return sum(1 << number for number in DEFAULT.values())
 
 
 def bound() -> None:
-    """Takes all other capabilities out of the bounding set: no program can bring them back."""
+    """Take all other capabilities out of the bounding set: no program can bring them back."""
     for number in unbound(HIGHEST_KNOWN):
         try:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
@@ -41,17 +41,17 @@ def bound() -> None:
 
 
 def unbound(last: int) -> tuple[int, ...]:
-    """The numbers up to `last` that go from the bounding set."""
+    """Return the numbers up to `last` that go from the bounding set."""
     kept = set(DEFAULT.values())
     return tuple(number for number in range(last + 1) if number not in kept)
 
 
 def last_of_kernel() -> int:
-    """The highest number of a capability that the kernel knows."""
+    """Return the highest number of a capability that the kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
         return int(file.read())
 
 
 def limit() -> None:
-    """Cuts root's own sets to the default ones; needed only for root, as another user has none after setuid."""
+    """Cut root's own sets to the default ones; needed only for root, as another user has none after setuid."""
     syscalls.capset(mask())

@@ -8,18 +8,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
-import signal
-import termios
 from collections.abc import Sequence
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.launcher import REPORTS
-from envbuild.sandbox.spec import Entry, Request
+from envbuild.sandbox.protocol import EXECUTE, Execute
+from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_pipes
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
@@ -28,13 +26,14 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 """Signals that process 1 passes on to the command."""
 
 
-MOST_PROCESSES = 4096
+MAX_PROCESSES = 4096
 """As many processes and threads one user of a sandbox may have. They are counted for each user namespace by itself
 (Linux 5.14); the machine's own root is not held to it."""
 
 
 _OURS = b"\xff"
 """Begins what the process says before it is the launcher: no error has this number."""
+_TIOCSCTTY = 0x540E  # as in the module termios, which takes a quarter of a millisecond to import
 _FIRST_FREE = 10
 """Above the descriptors that the command and the launcher have."""
 
@@ -58,7 +57,7 @@ class Command(Record):
 
 
 def fork_command(confinement: Confinement) -> Command:
-    """Forks the process that waits for its command."""
+    """Fork the process that waits for its command."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -77,24 +76,35 @@ def fork_command(confinement: Confinement) -> Command:
     return Command(pid, ours, reading)
 
 
-def start(command: Command, request: Request, identity: Identity, streams: Sequence[int], terminal: str | None) -> None:
-    """Tells the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
+def start(
+    command: Command,
+    request: Request | ExecCommand,
+    identity: Identity,
+    streams: Sequence[int],
+    terminal: str | None,
+    *,
+    unfiltered: bool,
+) -> None:
+    """Tell the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
     give_pipes(streams, identity.uid, identity.gid)
-    payload = (
-        candidates(request),
-        request.argv,
-        dict(request.environment),
-        request.directory,
-        (identity.uid, identity.gid, identity.groups),
-        terminal,
-        request.unfiltered,
+    message = Execute(
+        paths=candidates(request),
+        argv=request.argv,
+        environment=request.environment,
+        directory=request.directory,
+        uid=identity.uid,
+        gid=identity.gid,
+        groups=identity.groups,
+        terminal=terminal,
+        unfiltered=unfiltered,
     )
-    send(command.orders, "run", payload, streams)
+    send(command.orders, message, streams)
     command.orders.close()
 
 
-def candidates(request: Request | Entry) -> tuple[str, ...]:
-    """The paths where the program of a command may be: on the command's own search path, unless it is a path itself."""
+def candidates(request: Request | ExecCommand) -> tuple[str, ...]:
+    """Return the paths where the program of a command may be: on the command's own search path, unless it is a path
+    itself."""
     name = request.argv[0]
     if "/" in name:
         return (name,)
@@ -102,24 +112,24 @@ def candidates(request: Request | Entry) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" if folder else name for folder in folders) if name else ()
 
 
-def problem_of(command: Command, request: Request | Entry) -> OSError | None:
-    """Waits until the command was executed; why it could not be, if so, with the path that this is about."""
-    told = b""
+def problem_of(command: Command, request: Request | ExecCommand) -> OSError | None:
+    """Wait until the command was executed; return why it could not be, if so, with the path that this is about."""
+    report = b""
     while part := os.read(command.failed, 4096):
-        told += part
-    if told.startswith(_OURS):
-        words = told[1:].decode(errors="replace").split("\0", 2)
+        report += part
+    if report.startswith(_OURS):
+        words = report[1:].decode(errors="replace").split("\0", 2)
         return OSError(int(words[0]), words[2], words[1])
-    return launch_problem(told, request)
+    return launch_problem(report, request)
 
 
-def launch_problem(told: bytes, request: Request | Entry) -> OSError | None:
+def launch_problem(report: bytes, request: Request | ExecCommand) -> OSError | None:
     """Return why the launcher executed nothing, None if it did: from what it said."""
-    if not told.endswith(b"\0"):
+    if not report.endswith(b"\0"):
         return None  # it did not give up
     name = request.argv[0]
     problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    for path, number in zip(candidates(request), told[:-1], strict=False):
+    for path, number in zip(candidates(request), report[:-1], strict=False):
         if number == errno.ELIBACC:
             problem = OSError(number, "its interpreter or loader is missing", path)
         elif number not in (errno.ENOENT, errno.ENOTDIR):
@@ -127,8 +137,8 @@ def launch_problem(told: bytes, request: Request | Entry) -> OSError | None:
     return problem
 
 
-def not_started(request: Request, problem: OSError) -> SandboxFailure:
-    """What is told of a command that could not be executed, and what to do about it."""
+def not_started(request: Request | ExecCommand, problem: OSError) -> SandboxFailure:
+    """Return what is told of a command that could not be executed, and what to do about it."""
     number, name, text = problem.errno, problem.filename, problem.strerror
     if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         return SandboxFailure(
@@ -151,38 +161,38 @@ def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> 
     for number in (signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
+    syscalls.limit_processes(MAX_PROCESSES)
     capabilities.bound()
-    message = receive(orders)
-    if message is None:
+    received = receive(orders, EXECUTE)
+    if received is None:
         return
+    execute, streams = received
     # Process 1 has changed the root of both, but what was the current directory still lies on the host.
     os.chdir("/")
-    _, (paths, argv, environment, directory, (uid, gid, groups), terminal, unfiltered), streams = message
-    if terminal is not None:
-        opened = os.open(terminal, os.O_RDWR)
-        fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
+    if execute.terminal is not None:
+        opened = os.open(execute.terminal, os.O_RDWR)
+        fcntl.ioctl(opened, _TIOCSCTTY, 0)
         streams = (opened, opened, opened)
     launcher = fcntl.fcntl(confinement.launcher, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
     for target, source in enumerate((*streams, reports)):
         os.dup2(source, target)
     if not single:
-        os.setgroups(groups)
-        os.setresgid(gid, gid, gid)
-    if unfiltered:
+        os.setgroups(execute.groups)
+        os.setresgid(execute.gid, execute.gid, execute.gid)
+    if execute.unfiltered:
         # The filter keeps others from the keys of whoever started this (keyrings(7)).
         syscalls.join_new_session_keyring()
-    if program and (single or not unfiltered):
+    if program and (single or not execute.unfiltered):
         # While this process may still do everything in its namespace: else the kernel wants no_new_privs first, and
         # sudo and su would not work inside.
         syscalls.set_filter(program)
-    if uid != 0 and not single:
-        os.setresuid(uid, uid, uid)
+    if execute.uid != 0 and not single:
+        os.setresuid(execute.uid, execute.uid, execute.uid)
     else:
         # Another user loses all capabilities with the change; root, also a pretended one, keeps these.
         capabilities.limit()
-    os.chdir(directory)
+    os.chdir(execute.directory)
     syscalls.close_range(REPORTS + 1, on_exec=True)
-    if not paths:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
-    os.execve(launcher, (*paths, "", *argv), environment)
+    if not execute.paths:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), execute.argv[0])
+    os.execve(launcher, (*execute.paths, "", *execute.argv), dict(execute.environment))

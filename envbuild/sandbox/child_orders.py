@@ -7,13 +7,17 @@ moment on (launcher.py). The order of the calls is that of child.py, and so are 
 from __future__ import annotations
 
 import os
+import socket
 import struct
+from collections.abc import Sequence
 
 from envbuild.linux import syscalls
+from envbuild.linux.native import DATA, DATA_SIZE
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
-from envbuild.sandbox.child import MOST_PROCESSES
-from envbuild.sandbox.launcher import DATA, DATA_SIZE, REPORTS
+from envbuild.sandbox.child import MAX_PROCESSES, candidates
+from envbuild.sandbox.launcher import REPORTS
+from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 
 _NUMBERS = {
@@ -27,6 +31,10 @@ _NUMBERS = {
         "setresuid": 117,
         "capset": 126,
         "chdir": 80,
+        "mount": 165,
+        "write": 1,
+        "recvmsg": 47,
+        "dup3": 292,
         "close_range": syscalls.CLOSE_RANGE,
     },
     "aarch64": {
@@ -39,15 +47,22 @@ _NUMBERS = {
         "setresuid": 147,
         "capset": 91,
         "chdir": 49,
+        "mount": 40,
+        "write": 64,
+        "recvmsg": 212,
+        "dup3": 24,
         "close_range": syscalls.CLOSE_RANGE,
     },
 }
-_EXECUTE, _FORK = -1, -2
+_EXECUTE, _FORK, _READ = -1, -2, -3
 _ORDER = struct.Struct("=7qQ")
 _RLIMIT_NPROC = 6
 _TITLE = b"envbuild-init\0"
-FIRST_WRITE = 4096
-"""Every pipe takes so many bytes before somebody reads (pipe(7))."""
+MORE, OUTPUT = 5, 6
+"""The socket on which a step's process 1 gets the second part of its orders, after the descriptor that takes the
+command's output, which becomes the first free one."""
+READY = b"r"
+"""What process 1 says when the first part is done."""
 
 
 class Orders(Record):
@@ -57,25 +72,40 @@ class Orders(Record):
     chdir: int
 
 
-def fits(directory: str, groups: tuple[int, ...], program: bytes) -> bool:
-    """Whether a command's orders have room where the launcher reads them to."""
-    return len(os.fsencode(directory)) + 4 * len(groups) + len(program) < DATA_SIZE - 8192
+def first_orders(proc: str) -> bytes:
+    """Return the orders for a step's process 1 before it is known what will run: mount its /proc at `proc`, as only a
+    process of its own namespace can, and wait for the others."""
+    script = _Script(16)
+    script.call("close_range", MORE + 1, 0xFFFFFFFF)
+    script.call("prctl", syscalls.PR_SET_DUMPABLE, 0)
+    script.call("prctl", syscalls.PR_SET_NAME, script.put(_TITLE))
+    kind = script.put(b"proc\0")
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    script.call("mount", kind, script.put(os.fsencode(proc) + b"\0"), kind, flags)
+    script.call("write", REPORTS, script.put(READY), len(READY))
+    # struct iovec, the space for one descriptor, and struct msghdr (recvmsg(2)).
+    part = script.put(struct.pack("=2Q", script.put(b"\0"), 1))
+    space = socket.CMSG_SPACE(4)
+    message = struct.pack("=QI4xQQQQI4x", 0, 0, part, 1, script.put(bytes(space)), space, 0)
+    script.call("recvmsg", MORE, script.put(message))
+    script.special(_READ, MORE)
+    return script.content()
 
 
-def orders_for(identity: Identity, directory: str, *, program: bytes, single: bool, last_capability: int) -> Orders:
+def orders_for(request: Request, identity: Identity, *, program: bytes, single: bool, last_capability: int) -> Orders:
     """Return the orders for a step's process 1, which forks its command and reaps.
 
     `program` is the system call filter, `single` whether there is one id only, `last_capability` the highest number
-    of a capability that the kernel knows.
+    of a capability that the kernel knows. Raises SandboxFailure where there are more words than a program can be given.
     """
-    script = _Script()
+    script = _Script(64)
+    for target in (1, 2):
+        script.call("dup3", OUTPUT, target)
     script.call("close_range", REPORTS + 1, 0xFFFFFFFF)
-    script.call("prctl", syscalls.PR_SET_DUMPABLE, 0)
-    script.call("prctl", syscalls.PR_SET_NAME, script.put(_TITLE))
     script.special(_FORK)
     script.call("setsid")
     script.call("umask", 0o022)
-    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MOST_PROCESSES, MOST_PROCESSES)))
+    script.call("setrlimit", _RLIMIT_NPROC, script.put(struct.pack("=2Q", MAX_PROCESSES, MAX_PROCESSES)))
     for number in capabilities.unbound(last_capability):
         script.call("prctl", syscalls.PR_CAPBSET_DROP, number)
     if not single:
@@ -90,19 +120,25 @@ def orders_for(identity: Identity, directory: str, *, program: bytes, single: bo
     else:
         header, data = syscalls.capset_arguments(capabilities.mask())
         script.call("capset", script.put(header), script.put(data))
-    chdir = script.call("chdir", script.put(os.fsencode(directory) + b"\0"))
-    script.special(_EXECUTE)
-    return Orders(script.content(), chdir)
+    chdir = script.call("chdir", script.put(os.fsencode(request.directory) + b"\0"))
+    environment = tuple(f"{name}={value}" for name, value in dict(request.environment).items())
+    words = [script.texts(texts) for texts in ((*candidates(request), ""), request.argv, environment)]
+    script.special(_EXECUTE, *words)
+    content = script.content()
+    if len(content) > DATA_SIZE:
+        raise SandboxFailure("the command and its environment are longer than the system takes")
+    return Orders(content, chdir)
 
 
 class _Script:
     """Orders and the data that they point to, which lie behind them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most` is how many orders there are at most."""
         self._numbers = _NUMBERS[os.uname().machine]
         self._orders: list[tuple[int, ...]] = []
         self._data = bytearray()
-        self._room = 4096
+        self._room = most * _ORDER.size
 
     def put(self, data: bytes) -> int:
         """Keep some data; return the address that it will have."""
@@ -116,8 +152,14 @@ class _Script:
         self._orders.append((self._numbers[name], *arguments, *(0,) * (6 - len(arguments))))
         return len(self._orders) - 1
 
-    def special(self, what: int) -> None:
-        self._orders.append((what, 0, 0, 0, 0, 0, 0))
+    def special(self, what: int, *arguments: int) -> None:
+        """Add what is no system call."""
+        self._orders.append((what, *arguments, *(0,) * (6 - len(arguments))))
+
+    def texts(self, texts: Sequence[str]) -> int:
+        """Keep texts as execve(2) takes them; return the address of their addresses."""
+        places = [self.put(os.fsencode(text) + b"\0") for text in texts]
+        return self.put(struct.pack(f"={len(places) + 1}Q", *places, 0))
 
     def content(self) -> bytes:
         orders = b"".join([_ORDER.pack(*order, 0) for order in self._orders])

@@ -6,28 +6,28 @@ What the helper is for, to go on making sandboxes beside threads, is not needed 
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
 from envbuild.errors import MachineLacks
-from envbuild.sandbox.await_result import answers
+from envbuild.linux import signals as signal
+from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.helper_process import Waiting, confinement_for, make_sandbox
 from envbuild.sandbox.idmapped_mounts import send_for_run
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, explain, why_refused
 from envbuild.sandbox.wire import send_descriptors
 
 
-class OwnSandbox:
+class DirectSandbox:
     """One sandbox, made at once; it ends with this process, or with `close`."""
 
     def __init__(self, ids: IdMap, *, network: bool) -> None:
-        """The process has one thread yet, and is in its user namespace; `network` shares that of this process."""
+        """Make the sandbox. The process has one thread yet, and is in its user namespace; `network` shares that of
+        this process."""
         self.ids = ids
         self._sandbox: Waiting | None = None
         self._problem: OSError | MachineLacks | None = None
@@ -44,7 +44,7 @@ class OwnSandbox:
             self._problem = error  # told when there is a command for it
 
     def close(self) -> None:
-        """Ends it, if it has not run its command to the end."""
+        """End it, if it has not run its command to the end."""
         if self._sandbox is not None:
             self._sandbox.end()
             self._sandbox = None
@@ -62,7 +62,7 @@ class OwnSandbox:
         made: Callable[[int], None],
         running: Callable[[], None],
     ) -> Outcome:
-        """Runs the one command, as Helper.run does. Raises SandboxFailure."""
+        """Run the one command, as Helper.run does. Raises SandboxFailure."""
         began = time.monotonic()
         sandbox = self._sandbox
         if sandbox is None:
@@ -91,7 +91,7 @@ class OwnSandbox:
             session.begin(ours, self.ids)
             started(1)
             try:
-                return answers(ours, failure, terminal, began, session, running, self.cancel_all)
+                return await_result(ours, failure, terminal, began, session, running, self.cancel_all)
             finally:
                 session.end()
                 # Not over before all that was in it is.
@@ -101,7 +101,7 @@ class OwnSandbox:
                 self._sandbox = None
 
     def signal(self, run: int, number: int) -> None:
-        """Sends a signal to the command."""
+        """Send a signal to the command."""
         sandbox = self._sandbox
         if sandbox is not None:
             try:
@@ -110,5 +110,5 @@ class OwnSandbox:
                 pass  # it is over
 
     def cancel_all(self) -> None:
-        """Ends the command and all that it started."""
+        """End the command and all that it started."""
         self.signal(1, signal.SIGKILL)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import syscalls
+from envbuild.linux.forked import ChildKilled, call_in_child
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.record import Record
 from envbuild.sandbox import seccomp
@@ -20,6 +21,7 @@ from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.spec import Bind, Request
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, enter_user_namespace, explain
+from envbuild.text.sizes import format_size
 
 ENOUGH_SPACE = 1 << 30
 
@@ -37,7 +39,7 @@ class Finding(Record):
 
 
 def probe(folder: str) -> tuple[Finding, ...]:
-    """Tries everything. `folder` is an existing, writable folder on the file system of the store."""
+    """Try everything. `folder` is an existing, writable directory on the file system of the store."""
     namespace = tried(_namespace)
     findings = [
         Finding(
@@ -72,24 +74,23 @@ class Result:
 
 
 def tried(trial: Callable[[], str]) -> Result:
-    """Runs a trial in a child of its own. What it returns or raises comes back as text."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
+    """Run a trial in a child of its own. What it returns or raises comes back as text."""
+
+    def describe() -> str:
         try:
-            told = f"ok\0{trial()}\0"
+            described = f"ok\0{trial()}\0"
         except EnvbuildError as error:
-            told = f"no\0{error.message}\0{error.hint}"
+            described = f"no\0{error.message}\0{error.hint}"
         except OSError as error:
-            told = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
+            described = f"no\0{error.strerror or error}{f' ({error.filename})' if error.filename else ''}\0"
         except BaseException as error:
-            told = f"no\0{type(error).__name__}: {error}\0"
-        os.write(writing, told.encode(errors="replace")[:4000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        parts = answer.read().decode(errors="replace").split("\0")
-    os.waitpid(child, 0)
+            described = f"no\0{type(error).__name__}: {error}\0"
+        return described
+
+    try:
+        parts = call_in_child(describe).split("\0")
+    except ChildKilled:
+        parts = []
     verdict, text, mend = (*parts, "", "", "")[:3]
     return Result(verdict == "ok", text or "ended without an answer", mend)
 
@@ -147,9 +148,9 @@ def _overlay(folder: str) -> Finding:
                 raise OSError(5, "it mounts, but removing a file does not work as it should")
         return "mounts in the user namespace on the file system of the store, with whiteouts"
 
-    found = tried(trial)
-    mend = "" if found.ok else (found.mend or "put the store on ext4, xfs or btrfs: ENVBUILD_STORE=DIR")
-    return Finding("overlayfs", found.ok, found.text, mend, True, "layers: each step and each instance")
+    result = tried(trial)
+    mend = "" if result.ok else (result.mend or "put the store on ext4, xfs or btrfs: ENVBUILD_STORE=DIR")
+    return Finding("overlayfs", result.ok, result.text, mend, True, "layers: each step and each instance")
 
 
 def _overlay_interface(folder: str) -> Finding:
@@ -164,22 +165,24 @@ def _overlay_interface(folder: str) -> Finding:
                 os.close(context)
         return "stacks of up to 500 layers"
 
-    found = tried(trial)
-    mend = "" if found.ok else "use Linux 6.8 or later; until then stacks are limited by the length of one mount option"
-    return Finding("overlayfs lowerdir+", found.ok, found.text, mend, False, "recipes of many steps")
+    result = tried(trial)
+    mend = (
+        "" if result.ok else "use Linux 6.8 or later; until then stacks are limited by the length of one mount option"
+    )
+    return Finding("overlayfs lowerdir+", result.ok, result.text, mend, False, "recipes of many steps")
 
 
 def _sandbox(folder: str) -> Finding:
-    found = tried(lambda: _run_in_sandbox(folder, single=False))
-    mend = "" if found.ok else (found.mend or "run outside of a container, or give it a full /proc and /sys")
+    result = tried(lambda: _run_in_sandbox(folder, single=False))
+    mend = "" if result.ok else (result.mend or "run outside of a container, or give it a full /proc and /sys")
     purpose = "running steps: namespaces, mounts, /proc, /dev, the filter"
-    return Finding("sandbox", found.ok, found.text, mend, True, purpose)
+    return Finding("sandbox", result.ok, result.text, mend, True, purpose)
 
 
 def _single_sandbox(folder: str) -> Finding:
-    found = tried(lambda: _run_in_sandbox(folder, single=True))
+    result = tried(lambda: _run_in_sandbox(folder, single=True))
     purpose = "users without a range of ids"
-    return Finding("sandbox with a single id", found.ok, found.text, found.mend, False, purpose)
+    return Finding("sandbox with a single id", result.ok, result.text, result.mend, False, purpose)
 
 
 def _run_in_sandbox(folder: str, *, single: bool) -> str:
@@ -189,7 +192,7 @@ def _run_in_sandbox(folder: str, *, single: bool) -> str:
         binds: list[Bind] = []
         # The interpreter that runs this is the one program that is surely here; what it loads comes as binds.
         for path in ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix):
-            if os.path.isdir(path) and not any(path.startswith(one.target + "/") for one in binds):
+            if os.path.isdir(path) and not any(path.startswith(bind.target + "/") for bind in binds):
                 binds.append(Bind(os.path.realpath(path), path))
         nothing = os.open(os.devnull, os.O_RDWR)
         program = os.path.realpath(sys.executable)
@@ -219,9 +222,9 @@ def _seccomp() -> Finding:
         syscalls.set_filter(program)
         return f"the filter of {len(program) // 8} rules is accepted"
 
-    found = tried(trial)
-    mend = "" if found.ok else "use a kernel with CONFIG_SECCOMP_FILTER=y on x86-64 or AArch64"
-    return Finding("seccomp", found.ok, found.text, mend, False, "keeping dangerous system calls from steps")
+    result = tried(trial)
+    mend = "" if result.ok else "use a kernel with CONFIG_SECCOMP_FILTER=y on x86-64 or AArch64"
+    return Finding("seccomp", result.ok, result.text, mend, False, "keeping dangerous system calls from steps")
 
 
 def _links(folder: str) -> Finding:
@@ -231,14 +234,14 @@ def _links(folder: str) -> Finding:
             os.link(f"{where}/lower/a", f"{where}/upper/b")
         return "equal files are kept once"
 
-    found = tried(trial)
-    mend = "" if found.ok else "put the store on a file system with hard links: ENVBUILD_STORE=DIR"
-    return Finding("hard links", found.ok, found.text, mend, True, "the store")
+    result = tried(trial)
+    mend = "" if result.ok else "put the store on a file system with hard links: ENVBUILD_STORE=DIR"
+    return Finding("hard links", result.ok, result.text, mend, True, "the store")
 
 
 def _space(folder: str) -> Finding:
     free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free for the store"
+    detail = f"{format_size(free)} free for the store"
     mend = "" if free > ENOUGH_SPACE else "envbuild gc, or another disk: ENVBUILD_STORE=DIR"
     return Finding("disk space", free > ENOUGH_SPACE, detail, mend, False, "images")
 
@@ -249,7 +252,7 @@ def _program(name: str, purpose: str, mend: str) -> Finding:
 
 
 class _Folders:
-    """A folder with those that overlayfs needs, removed in the end."""
+    """A directory with those that overlayfs needs, removed in the end."""
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/probe-{os.urandom(4).hex()}"
@@ -261,7 +264,7 @@ class _Folders:
         return self._path
 
     def __exit__(self, *_: object) -> None:
-        # overlayfs leaves a folder without any permission in its work folder.
+        # overlayfs leaves a directory without any permission in its work directory.
         inner = f"{self._path}/work/work"
         if os.path.isdir(inner):
             os.chmod(inner, 0o700)

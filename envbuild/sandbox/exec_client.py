@@ -11,24 +11,23 @@ from contextlib import contextmanager
 from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
-from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.messages import (
-    CONNECTED,
-    ENTER,
-    ENTERED,
-    NETWORK,
-    PAUSE,
-    PAUSED,
-    REFUSED,
-    ROOT,
-    SIGNAL,
-    SOCKET,
-    SOCKETS,
-    TERMINAL,
-    THE_ROOT,
+from envbuild.record import Record, assert_never
+from envbuild.sandbox.protocol import (
+    Connected,
+    Enter,
+    EnteredEnded,
+    EnteredFailed,
+    EnteredTerminal,
+    Network,
+    OpenRoot,
+    OpenSockets,
+    Pause,
+    Paused,
+    Root,
+    Signal,
+    Sockets,
 )
-from envbuild.sandbox.spec import Entry
+from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all, send
@@ -36,18 +35,23 @@ from envbuild.sandbox.wire import close_all, send
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queue import SimpleQueue
-    from typing import Any
+
+    from envbuild.sandbox.protocol import EnteredAnswer, ExecAnswer, Protocol
 
 
-class Ended(Record):
-    """How a command beside ended: its exit status (128 + the signal's number), or why it did not start."""
+_NOT_STARTED = 127
+"""The status of a command that could not be executed, as in a shell."""
+
+
+class CommandEnd(Record):
+    """The end of a command that was entered: its exit status (128 + the signal's number), or why it did not start."""
 
     status: int
     failure: SandboxFailure | None = None
 
 
 def drop(protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-    """Closes sockets that nobody wants any more."""
+    """Close sockets that nobody wants any more."""
     close_all(descriptors)
 
 
@@ -67,7 +71,7 @@ class Session:
         self._pausing = threading.Lock()
         self._pauses = 0
         self._done = threading.Event()
-        self._waiting: dict[int, tuple[Callable[[Ended], None], Callable[[int], None]]] = {}
+        self._waiting: dict[int, tuple[Callable[[CommandEnd], None], Callable[[int], None]]] = {}
         self._roots: dict[int, SimpleQueue[int]] = {}
         self._wanted: dict[str, int] = {}
         """How many sockets were asked for, by their protocol: more are not taken."""
@@ -75,13 +79,13 @@ class Session:
 
     def enter(
         self,
-        entry: Entry,
+        entry: ExecCommand,
         streams: tuple[int, int, int],
-        ended: Callable[[Ended], None],
+        ended: Callable[[CommandEnd], None],
         terminal: Callable[[int], None] = os.close,
     ) -> int:
-        """Starts a command with these streams; returns its number. `ended` is called when it is over, `terminal` with
-        the master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
+        """Start a command with these streams; return its number. `ended` is called when it is over, `terminal` with the
+        master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
         with self._lock:
             if self._link is None:
                 raise SandboxFailure("the instance is not running", "start it again: envbuild start NAME")
@@ -90,29 +94,29 @@ class Session:
             self._waiting[number] = (ended, terminal)
             if self._ids is not None:
                 give_to_sandbox(streams, self._ids)
-            payload = (number, entry.argv, entry.environment, entry.directory, entry.user, entry.terminal)
-            send(self._link, ENTER, payload, streams)
+            send(self._link, Enter(number, entry), streams)
         return number
 
     def signal(self, number: int, what: int) -> None:
-        """Sends a signal to a command beside; nothing if it is over."""
+        """Send a signal to a command that was entered; nothing if it is over."""
         with self._lock:
             if self._link is not None and number in self._waiting:
-                send(self._link, SIGNAL, (number, what))
+                send(self._link, Signal(number, what))
 
-    def ask_sockets(self, protocol: str, count: int) -> bool:
-        """Asks for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
+    def ask_sockets(self, protocol: Protocol, count: int) -> bool:
+        """Ask for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the
         sandbox is gone."""
         with self._lock:
             if self._link is None:
                 return False
-            send(self._link, SOCKETS, (protocol, count))
+            send(self._link, OpenSockets(protocol, count))
             self._wanted[protocol] = self._wanted.get(protocol, 0) + count
             return True
 
     def root(self) -> int:
-        """A descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked up from
-        there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is gone."""
+        """Return a descriptor of the sandbox's root directory, for whoever closes it (open(2), O_PATH). What is looked
+        up from there must not follow a link out: openat2 with RESOLVE_IN_ROOT. Raises SandboxFailure if the sandbox is
+        gone."""
         from queue import SimpleQueue  # only where files are copied
 
         answer: SimpleQueue[int] = SimpleQueue()
@@ -121,15 +125,15 @@ class Session:
                 raise SandboxFailure("the instance is not running")
             self._next += 1
             self._roots[self._next] = answer
-            send(self._link, ROOT, (self._next,))
-        found = answer.get()
-        if found < 0:
+            send(self._link, OpenRoot(self._next))
+        root = answer.get()
+        if root < 0:
             raise SandboxFailure("the instance is not running")
-        return found
+        return root
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Meanwhile every process in the sandbox is stopped (SIGSTOP), and goes on in the end. Several may want it at
+        """Stop every process in the sandbox (SIGSTOP), and let them go on in the end. Several may want it at
         a time. Raises SandboxFailure if the sandbox is gone."""
         with self._pausing:
             self._pauses += 1
@@ -150,41 +154,44 @@ class Session:
                 if stop:
                     raise SandboxFailure("the instance is not running")
                 return
-            send(self._link, PAUSE, (stop,))
+            send(self._link, Pause(stop))
         self._done.wait(5)
 
     def begin(self, link: socket, ids: IdMap) -> None:
-        """The sandbox, which has these ids, can be asked from now on."""
+        """Take the socket of a sandbox, which has these ids and can be asked from now on."""
         with self._lock:
             self._link = link
             self._ids = ids
             self._wanted, self._connected = {}, False
 
-    def take(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        """Takes an answer of the sandbox, which has the shape that messages.py says. What it is a descriptor of is
-        looked at here: process 1 sends what it likes."""
-        if kind == PAUSED:
-            self._done.set()
-        elif kind == SOCKET:
-            self._take_sockets(payload[1], payload[2], descriptors)
-        elif kind == NETWORK:
-            self._connect(descriptors)
-        elif kind == THE_ROOT:
-            root = self._roots.pop(payload[0], None)
-            if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
-                root.put(descriptors[0])
-                return
-            close_all(descriptors)
-            if root is not None:
-                root.put(-1)
-        elif kind in (TERMINAL, ENTERED, REFUSED):
-            self._take_of_command(kind, payload, descriptors)
-        else:
-            close_all(descriptors)
+    def take(self, answer: ExecAnswer, descriptors: tuple[int, ...]) -> None:
+        """Take an answer of the sandbox. What its descriptors are is checked here: process 1 sends what it likes."""
+        match answer:
+            case Paused():
+                self._done.set()
+            case Sockets(protocol, count):
+                self._take_sockets(protocol, count, descriptors)
+            case Network():
+                self._connect(descriptors)
+            case Root(number):
+                self._take_root(number, descriptors)
+            case EnteredTerminal() | EnteredEnded() | EnteredFailed():
+                self._take_of_command(answer, descriptors)
+            case _:
+                assert_never(answer)
 
-    def _take_of_command(self, kind: str, payload: tuple[Any, ...], descriptors: tuple[int, ...]) -> None:
-        number = payload[0]
-        if kind == TERMINAL:
+    def _take_root(self, number: int, descriptors: tuple[int, ...]) -> None:
+        root = self._roots.pop(number, None)
+        if root is not None and descriptors and stat.S_ISDIR(os.fstat(descriptors[0]).st_mode):
+            root.put(descriptors[0])
+            return
+        close_all(descriptors)
+        if root is not None:
+            root.put(-1)
+
+    def _take_of_command(self, answer: EnteredAnswer, descriptors: tuple[int, ...]) -> None:
+        number = answer.number
+        if isinstance(answer, EnteredTerminal):
             if number not in self._waiting or not descriptors or not os.isatty(descriptors[0]):
                 close_all(descriptors)
                 return
@@ -193,13 +200,16 @@ class Session:
             terminal(descriptors[0])
             return
         ended, _ = self._waiting.pop(number, (lambda how: None, os.close))
-        if kind == ENTERED:
-            ended(Ended(payload[1]))
-        else:
-            ended(Ended(127, SandboxFailure(payload[1], payload[2])))
+        match answer:
+            case EnteredEnded(_, status):
+                ended(CommandEnd(status))
+            case EnteredFailed(_, reason, hint):
+                ended(CommandEnd(_NOT_STARTED, SandboxFailure(reason, hint)))
+            case _:
+                assert_never(answer)
 
-    def _take_sockets(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-        """Passes on what was asked for: internet sockets of the right kind, no more than were asked for."""
+    def _take_sockets(self, protocol: Protocol, count: int, descriptors: tuple[int, ...]) -> None:
+        """Pass on what was asked for: internet sockets of the right kind, no more than were asked for."""
         with self._lock:
             wanted = self._wanted.get(protocol, 0)
             count = max(0, min(count, wanted))
@@ -207,8 +217,8 @@ class Session:
         if count == 0:
             close_all(descriptors)
             return
-        good = [one for one in descriptors if _is_socket(one, protocol)][:count]
-        close_all([one for one in descriptors if one not in good])
+        good = [descriptor for descriptor in descriptors if _is_socket(descriptor, protocol)][:count]
+        close_all([descriptor for descriptor in descriptors if descriptor not in good])
         self.sockets(protocol, count, tuple(good))
 
     def _connect(self, descriptors: tuple[int, ...]) -> None:
@@ -217,7 +227,7 @@ class Session:
             if self._connected:
                 return
             self._connected = True
-            if len(descriptors) != 3:
+            if len(descriptors) != Network.max_descriptors:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if socket_family(descriptors[0]) != AF_NETLINK:
                 raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
@@ -230,33 +240,33 @@ class Session:
             close_all(descriptors)
         with self._lock:
             if self._link is not None:
-                send(self._link, CONNECTED, problem)
+                send(self._link, Connected(*problem))
 
     def end(self) -> None:
-        """The sandbox is gone, and every command in it."""
+        """End every command: the sandbox is gone."""
         with self._lock:
             self._link = None
             left, self._waiting = self._waiting, {}
             roots, self._roots = self._roots, {}
         for ended, _ in left.values():
-            ended(Ended(137))
+            ended(CommandEnd(137))
         for answer in roots.values():
             answer.put(-1)
 
 
 def _is_socket(descriptor: int, protocol: str) -> bool:
-    """Whether it is an internet socket for this protocol."""
+    """Tell whether it is an internet socket for this protocol."""
     kind = SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM
     return socket_family(descriptor, kind) in (AF_INET, AF_INET6)
 
 
 def socket_family(descriptor: int, kind: int | None = None) -> int:
-    """The family of a socket (of this kind, if one is given); -1 for anything else."""
+    """Return the family of a socket (of this kind, if one is given); -1 for anything else."""
     try:
-        one = socket(fileno=descriptor)
+        opened = socket(fileno=descriptor)
     except OSError:
         return -1
     try:
-        return int(one.family) if kind is None or one.type == kind else -1
+        return int(opened.family) if kind is None or opened.type == kind else -1
     finally:
-        one.detach()
+        opened.detach()

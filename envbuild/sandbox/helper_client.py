@@ -7,30 +7,39 @@ answers. When the last holder of that end is gone, so is every process of the sa
 
 from __future__ import annotations
 
-import array
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from socket import AF_UNIX, SCM_RIGHTS, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
+from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
 from types import TracebackType
 
 from envbuild.errors import MachineLacks
-from envbuild.sandbox.await_result import answers
+from envbuild.linux import signals as signal
+from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import send_for_run
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, SERVE_STEPS, START, TELL
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.protocol import (
+    ANSWERS,
+    HELPER_ANSWERS,
+    Failed,
+    KillAll,
+    Process,
+    ServeSteps,
+    Signal,
+    Start,
+)
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
-from envbuild.sandbox.wire import receive
+from envbuild.sandbox.wire import receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
+
+    from envbuild.sandbox.protocol import Order
 
 
 class Helper:
@@ -47,12 +56,12 @@ class Helper:
 
     @classmethod
     def start(cls, ids: IdMap, *, once: bool = False, steps: bool = False) -> Helper:
-        """Forks the helper. The process must have one thread and be in its user namespace already.
+        """Fork the helper. The process must have one thread and be in its user namespace already.
 
         With `once` no more than one command is expected, so that no sandbox is made ahead of a second one; with `steps`
         a step server is made ahead instead (serve_steps).
         """
-        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -75,7 +84,7 @@ class Helper:
         self.close()
 
     def close(self) -> None:
-        """Ends the helper and every sandbox that still runs, and waits until those are gone."""
+        """End the helper and every sandbox that still runs, and wait until those are gone."""
         if self._namespace is not None:
             os.close(self._namespace)
             self._namespace = None
@@ -98,7 +107,7 @@ class Helper:
         made: Callable[[int], None] | None = None,
         running: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Runs one command and returns when it and all that it started is gone. Several threads may call it.
+        """Run one command and return when it and all that it started is gone. Several threads may call it.
 
         `output` gets what it prints, and its errors too unless `errors` is given. `terminal` is called with the
         master side of the command's terminal, `started` with the number of the run for `signal`.
@@ -114,8 +123,7 @@ class Helper:
                 self._know_namespace()
                 self._active += 1
                 number = self._number()
-                flags = (HOST_NETWORK if request.network else 0) | (TELL if made is not None else 0)
-                order = ORDER.pack(START, number, flags, request.timeout or 0.0)
+                order = Start(number, request.network, made is not None, request.timeout or 0.0)
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)
             failure = _wait_until_made(ours, made) if made is not None else None
@@ -131,7 +139,7 @@ class Helper:
             if started is not None:
                 started(number)
             try:
-                outcome = answers(
+                outcome = await_result(
                     ours, failure, terminal, began, session, running, lambda: self.signal(number, signal.SIGKILL)
                 )
             finally:
@@ -142,12 +150,12 @@ class Helper:
         return outcome
 
     def serve_steps(self) -> tuple[int, socket]:
-        """Starts a step server; returns its number, for `signal`, and the socket on which steps are asked for."""
+        """Start a step server; return its number, for `signal`, and the socket on which steps are asked for."""
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with theirs, self._sending:
             self._know_namespace()
             number = self._number()
-            self._send(ORDER.pack(SERVE_STEPS, number, 0, 0.0), (theirs.fileno(),))
+            self._send(ServeSteps(number), (theirs.fileno(),))
         return number, ours
 
     @property
@@ -157,7 +165,7 @@ class Helper:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Says that a sandbox runs meanwhile: `close` waits until it is gone."""
+        """Count a sandbox that runs meanwhile: `close` waits until it is gone."""
         with self._sending:
             self._active += 1
         yield
@@ -165,14 +173,14 @@ class Helper:
             self._active -= 1
 
     def signal(self, run: int, number: int) -> None:
-        """Sends a signal to the command of a run."""
+        """Send a signal to the command of a run."""
         with self._sending:
-            self._send(ORDER.pack(KILL, run, number, 0.0), ())
+            self._send(Signal(run, number))
 
     def cancel_all(self) -> None:
-        """Ends all runs at once; each returns as if it had been killed."""
+        """End all runs at once; each returns as if it had been killed."""
         with self._sending:
-            self._send(ORDER.pack(KILL_ALL, 0, 0, 0.0), ())
+            self._send(KillAll())
 
     def _number(self) -> int:
         self._next += 1
@@ -183,28 +191,28 @@ class Helper:
             self._namespace = self._receive_namespace()
 
     def _receive_namespace(self) -> int:
-        """The user namespace that the helper shows at its beginning, when it has made the first sandbox."""
-        message = receive(self._control)
-        if message is None:
+        """Return the user namespace that the helper shows at its beginning, when it has made the first sandbox."""
+        received = receive(self._control, HELPER_ANSWERS)
+        if received is None:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
-        kind, payload, descriptors = message
-        if kind != NAMESPACE:
-            raise MachineLacks(str(payload[0]), str(payload[1]))
+        answer, descriptors = received
+        if isinstance(answer, Failed):
+            raise MachineLacks(answer.reason, answer.hint)
         return descriptors[0]
 
-    def _send(self, order: bytes, descriptors: tuple[int, ...]) -> None:
-        rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    def _send(self, order: Order, descriptors: tuple[int, ...] = ()) -> None:
         try:
-            self._control.sendmsg([order], rights)
+            send(self._control, order, descriptors)
         except OSError as error:
             raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
 
 
 def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
-    """Tells `made` which process the new sandbox's first one is; why there is none, if it could not be made."""
-    answer = receive(link)
-    if answer is not None and answer[0] == PROCESS:
-        made(answer[1][0])
-    elif answer is not None and answer[0] == "failed":
-        return SandboxFailure(str(answer[1][0]), str(answer[1][1]))
+    """Tell `made` which process the new sandbox's first one is; return why there is none, if it could not be made."""
+    received = receive(link, ANSWERS)
+    match received[0] if received is not None else None:
+        case Process(pid):
+            made(pid)
+        case Failed(reason, hint):
+            return SandboxFailure(reason, hint)
     return None

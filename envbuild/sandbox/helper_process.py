@@ -11,19 +11,33 @@ import fcntl
 import gc
 import os
 import select
-import signal
 import time
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.record import assert_never
 from envbuild.sandbox import seccomp
 from envbuild.sandbox.child import Confinement
+from envbuild.sandbox.codec import prepare
 from envbuild.sandbox.init import run_init
 from envbuild.sandbox.launcher import open_launcher
-from envbuild.sandbox.messages import HOST_NETWORK, KILL, KILL_ALL, NAMESPACE, ORDER, PROCESS, SERVE_STEPS, TELL
+from envbuild.sandbox.protocol import (
+    EXECUTE,
+    ORDERS,
+    RUN,
+    Failed,
+    KillAll,
+    Namespace,
+    Process,
+    ServeSteps,
+    Signal,
+    Start,
+    TimedOut,
+)
 from envbuild.sandbox.user_namespace import SHIFTED, SINGLE, IdMap, explain, why_refused
-from envbuild.sandbox.wire import receive_with_descriptors, send, send_descriptors
+from envbuild.sandbox.wire import close_all, receive, send, send_descriptors
 
 CONTROL, _LAUNCHER = 3, 4
 """The descriptor that orders come from, and in a sandbox that of its launcher."""
@@ -36,6 +50,10 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.sandbox.protocol import Order
+
 
 class Waiting:
     """A sandbox without a command: process 1 waits at the other end of `hand` for what to run."""
@@ -46,7 +64,7 @@ class Waiting:
         self.hand = hand
 
     def open_namespace(self) -> int:
-        """A descriptor of its user namespace."""
+        """Return a descriptor of its user namespace."""
         return os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def end(self) -> None:
@@ -74,8 +92,8 @@ class _Running:
 
 
 def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool, steps: bool) -> None:
-    """The helper's life. It goes when the main process does; with `ahead` there is always a sandbox in waiting, with
-    `steps` a first step server."""
+    """Be the helper until the main process ends; with `ahead` there is always a sandbox in waiting, with `steps` a
+    first step server."""
     # Of its own session, so that a terminal's Ctrl-C reaches the main process alone, which then decides.
     os.setsid()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -87,6 +105,8 @@ def serve(control: socket, ids: IdMap, parent: int, *, ahead: bool, steps: bool)
     if kept != CONTROL:
         os.dup2(kept, CONTROL, inheritable=False)
     syscalls.close_range(CONTROL + 1, on_exec=False)
+    prepare(RUN)
+    prepare(EXECUTE)
     gc.freeze()  # what is here is never collected: collecting would copy the pages that forks share
     _Server(socket(fileno=CONTROL), ids, ahead=ahead, steps=steps).run()
 
@@ -111,57 +131,57 @@ class _Server:
         while True:
             for descriptor, _ in self._poller.poll(self._milliseconds()):
                 if descriptor == CONTROL:
-                    order, descriptors = receive_with_descriptors(self._control, ORDER.size)
-                    if not order:
+                    received = receive(self._control, ORDERS)
+                    if received is None:
                         self._end()
                         return
-                    self._obey(order, descriptors)
+                    self._obey(*received)
                 else:
                     self._reap(self._running.pop(descriptor))
             self._end_late()
 
-    def _obey(self, order: bytes, descriptors: tuple[int, ...]) -> None:
-        what, number, argument, limit = ORDER.unpack(order)
-        if what == KILL_ALL:
-            for one in self._running.values():
-                one.kill()
-        elif what == KILL:
-            for one in self._running.values():
-                if one.number == number:
-                    one.kill(argument)
-        elif what == SERVE_STEPS:
-            self._start_step_server(number, descriptors[0])
-        else:
-            deadline = time.monotonic() + limit if limit else None
-            self._start(number, descriptors, argument, deadline)
-            if self._ahead:
-                self._make_waiting()
+    def _obey(self, order: Order, descriptors: tuple[int, ...]) -> None:
+        match order:
+            case Start():
+                self._start(order, descriptors)
+                if self._ahead:
+                    self._make_waiting()
+            case ServeSteps(number):
+                self._start_step_server(number, descriptors[0])
+            case Signal(number, sent):
+                for sandbox in self._running.values():
+                    if sandbox.number == number:
+                        sandbox.kill(sent)
+            case KillAll():
+                for sandbox in self._running.values():
+                    sandbox.kill()
+            case _:
+                assert_never(order)
 
-    def _start(self, number: int, descriptors: tuple[int, ...], flags: int, deadline: float | None) -> None:
+    def _start(self, order: Start, descriptors: tuple[int, ...]) -> None:
+        deadline = time.monotonic() + order.timeout if order.timeout else None
         link = socket(fileno=descriptors[-1])
-        network = bool(flags & HOST_NETWORK)
         try:
             waiting = None
-            if not (network or self._first_is_for_steps):
+            if not (order.network or self._first_is_for_steps):
                 waiting, self._waiting = self._waiting, None
             if waiting is None:
-                waiting = self._make(network)
-            if flags & TELL:
-                send(link, PROCESS, (waiting.pid,))  # before process 1 has the socket, too
+                waiting = self._make(order.network)
+            if order.report_pid:
+                send(link, Process(waiting.pid))  # before process 1 has the socket, too
             send_descriptors(waiting.hand, descriptors)
             waiting.hand.close()
         except (OSError, EnvbuildError) as error:
-            send(link, "failed", _told(error))
+            send(link, _failed(error))
             link.close()
             return
         finally:
-            for descriptor in descriptors[:-1]:
-                os.close(descriptor)
-        self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, deadline)
+            close_all(descriptors[:-1])
+        self._running[waiting.descriptor] = _Running(order.number, waiting.pid, waiting.descriptor, link, deadline)
         self._poller.register(waiting.descriptor, select.POLLIN)
 
     def _start_step_server(self, number: int, descriptor: int) -> None:
-        """Gives a step server the socket on which steps are asked for."""
+        """Give a step server the socket on which steps are asked for."""
         link = socket(fileno=descriptor)
         try:
             waiting, self._waiting = self._waiting, None
@@ -170,7 +190,7 @@ class _Server:
             send_descriptors(waiting.hand, (descriptor,))
             waiting.hand.close()
         except (OSError, EnvbuildError) as error:
-            send(link, "failed", _told(error))
+            send(link, _failed(error))
         else:
             self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, None, None)
             self._poller.register(waiting.descriptor, select.POLLIN)
@@ -185,14 +205,14 @@ class _Server:
                 self._problem = error  # told when a command needs it
 
     def _show_namespace(self) -> None:
-        """Gives the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
+        """Give the main process a user namespace with the sandboxes' map of ids, for what it mounts in them."""
         if self._waiting is None:
             assert self._problem is not None
             reason = self._problem if isinstance(self._problem, EnvbuildError) else explain(self._problem)
-            send(self._control, "failed", (reason.message, reason.hint))
+            send(self._control, Failed(reason.message, reason.hint))
             return
         namespace = self._waiting.open_namespace()
-        send(self._control, NAMESPACE, (), (namespace,))
+        send(self._control, Namespace(), (namespace,))
         os.close(namespace)
 
     def _make(self, network: bool, *, steps: bool = False) -> Waiting:
@@ -200,47 +220,47 @@ class _Server:
             self._confinement = confinement_for(self._ids)
         return make_sandbox(self._confinement, self._ids, network=network, steps=steps)
 
-    def _reap(self, one: _Running) -> None:
-        self._poller.unregister(one.descriptor)
-        os.waitpid(one.pid, 0)
-        os.close(one.descriptor)
-        if one.link is not None:
-            one.link.close()
+    def _reap(self, sandbox: _Running) -> None:
+        self._poller.unregister(sandbox.descriptor)
+        os.waitpid(sandbox.pid, 0)
+        os.close(sandbox.descriptor)
+        if sandbox.link is not None:
+            sandbox.link.close()
 
     def _milliseconds(self) -> float | None:
-        """Until the next deadline."""
-        deadlines = [one.deadline for one in self._running.values() if one.deadline is not None]
+        """Return the time until the next deadline, None if there is none."""
+        deadlines = [sandbox.deadline for sandbox in self._running.values() if sandbox.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
 
     def _end_late(self) -> None:
         now = time.monotonic()
-        for one in self._running.values():
-            if one.deadline is not None and one.deadline <= now:
+        for sandbox in self._running.values():
+            if sandbox.deadline is not None and sandbox.deadline <= now:
                 try:
-                    if one.link is not None:
-                        send(one.link, "timed out", ())
+                    if sandbox.link is not None:
+                        send(sandbox.link, TimedOut())
                 except OSError:
                     pass
-                one.kill()
-                one.deadline = None
+                sandbox.kill()
+                sandbox.deadline = None
 
     def _end(self) -> None:
-        for one in self._running.values():
-            one.kill()
-        for one in self._running.values():
-            os.waitpid(one.pid, 0)
+        for sandbox in self._running.values():
+            sandbox.kill()
+        for sandbox in self._running.values():
+            os.waitpid(sandbox.pid, 0)
         if self._waiting is not None:
             self._waiting.end()
 
 
 def confinement_for(ids: IdMap) -> Confinement:
-    """What holds the commands of sandboxes with these ids. Raises NoLauncher."""
+    """Return what holds the commands of sandboxes with these ids. Raises NoLauncher."""
     single = ids.kind == SINGLE
     return Confinement(seccomp.filter_program(pretend_ownership=single), single, open_launcher())
 
 
 def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool, steps: bool = False) -> Waiting:
-    """A new sandbox without a command, with the caller's `network` or none; or a step server.
+    """Return a new sandbox without a command, with the caller's `network` or none; or a step server.
 
     The process has one thread. Raises OSError.
     """
@@ -273,17 +293,17 @@ def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool, steps: 
     return made
 
 
-def _told(error: OSError | EnvbuildError) -> tuple[str, str]:
+def _failed(error: OSError | EnvbuildError) -> Failed:
     if isinstance(error, EnvbuildError):
-        return error.message, error.hint
-    return f"a sandbox can't be made: {error.strerror}", why_refused(error)
+        return Failed(error.message, error.hint)
+    return Failed(f"a sandbox can't be made: {error.strerror}", why_refused(error))
 
 
 def _keep_only(hand: int, launcher: int) -> None:
-    """Closes all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
+    """Close all but these two of a sandbox's first process: what ends another run is that all ends of its socket are
     closed."""
     # Out of the way first, as each may have the other's number.
-    above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for one in (hand, launcher)]
+    above = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAUNCHER + 1) for descriptor in (hand, launcher)]
     for source, target in zip(above, (CONTROL, _LAUNCHER), strict=True):
         os.dup2(source, target, inheritable=False)
     syscalls.close_range(_LAUNCHER + 1, on_exec=False)

@@ -1,8 +1,8 @@
-"""What a sandbox mounts of the host: the folders that its layers lie in, and the sources of its binds.
+"""What a sandbox mounts of the host: the directories that its layers lie in, and the sources of its binds.
 
 They are opened before the root changes, without following links of a bind's source, as mounts that are attached
 nowhere. Where ids are shifted, the machine's root does that and hands them over: only there can a mount be given other
-ids, and nobody in the sandbox can go through the folders above, which others may not enter.
+ids, and nobody in the sandbox can go through the directories above, which others may not enter.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from socket import socket
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.spec import Bind, Request
-from envbuild.sandbox.wire import send_more, send_request
+from envbuild.sandbox.protocol import Run
+from envbuild.sandbox.spec import Bind, Request, SandboxFailure
+from envbuild.sandbox.wire import receive_many_descriptors, send, send_many_descriptors
 
 _NO_IDS = (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
 """What mount_setattr(2) says of a file system that can't be shown with other ids, or is already."""
@@ -40,20 +40,21 @@ class Sources(Record):
 
 
 def folders_of(request: Request) -> tuple[str, ...]:
-    """The folders that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it wants."""
+    """Return the directories that hold what overlayfs mounts for a request. `upper` and `work` lie in one, as it
+    wants."""
     paths = (*request.layers, *filter(None, (request.upper, request.work)))
     return tuple(dict.fromkeys(os.path.dirname(path) for path in paths))
 
 
 def open_sources(request: Request) -> Sources:
-    """Opens all that a request mounts, with the ids that it has. Raises SandboxFailure for a bind without source."""
+    """Open all that a request mounts, with the ids that it has. Raises SandboxFailure for a bind without source."""
     folders = tuple(Source(syscalls.open_tree(folder, recursive=True), True) for folder in folders_of(request))
     return Sources(folders, tuple(_open_bind(bind, None) for bind in request.binds))
 
 
 @contextmanager
 def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...]]:
-    """All that a request mounts, shown with the ids of a user namespace, as descriptors for `received_sources`.
+    """Yield all that a request mounts, shown with the ids of a user namespace, as descriptors for `arrange_sources`.
 
     `namespace` is a descriptor of one that has the sandbox's map. This process is the machine's root. Raises
     SandboxFailure.
@@ -69,23 +70,29 @@ def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...
 
 
 def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
-    """Sends a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`.
-    Raises SandboxFailure and OSError."""
+    """Send a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`. Raises
+    SandboxFailure and OSError."""
     if namespace is None:
-        send_request(link, request)
+        send(link, Run(request))
         return
     with shifted_sources(request, namespace) as descriptors:
-        send_request(link, request)
-        send_more(link, descriptors)
+        send(link, Run(request))
+        send_many_descriptors(link, descriptors)
 
 
-def received_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
-    """The sources of a request that `shifted_sources` opened."""
-    count = len(folders_of(request))
-    if len(descriptors) != count + len(request.binds):
+def receive_sources(link: socket, request: Request) -> Sources:
+    """Return the sources of a request that `send_for_run` sent behind it. Raises SandboxFailure."""
+    count = len(folders_of(request)) + len(request.binds)
+    return arrange_sources(request, receive_many_descriptors(link, count))
+
+
+def arrange_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
+    """Return the sources of a request that `shifted_sources` opened. Raises SandboxFailure where some are missing."""
+    folders = len(folders_of(request))
+    if len(descriptors) != folders + len(request.binds):
         raise SandboxFailure("what the sandbox was to mount did not arrive", "run the same command again")
-    sources = [Source(one, stat.S_ISDIR(os.fstat(one).st_mode)) for one in descriptors]
-    return Sources(tuple(sources[:count]), tuple(sources[count:]))
+    sources = [Source(descriptor, stat.S_ISDIR(os.fstat(descriptor).st_mode)) for descriptor in descriptors]
+    return Sources(tuple(sources[:folders]), tuple(sources[folders:]))
 
 
 def _open_folder(folder: str, namespace: int) -> int:
@@ -105,12 +112,12 @@ def _open_folder(folder: str, namespace: int) -> int:
 def _open_bind(bind: Bind, namespace: int | None) -> Source:
     try:
         # Without following links: the source was resolved when it was allowed, and may have been swapped since.
-        found = open_real(bind.source, os.O_PATH)
+        opened = open_real(bind.source, os.O_PATH)
         try:
-            directory = stat.S_ISDIR(os.fstat(found).st_mode)
-            held = syscalls.open_tree_at(found, recursive=True)
+            directory = stat.S_ISDIR(os.fstat(opened).st_mode)
+            held = syscalls.open_tree_at(opened, recursive=True)
         finally:
-            os.close(found)
+            os.close(opened)
     except OSError as error:
         raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
     try:
@@ -127,8 +134,8 @@ def _open_bind(bind: Bind, namespace: int | None) -> Source:
 
 
 def _shift_bind(held: int, bind: Bind, namespace: int) -> None:
-    """Shows a bind with the sandbox's ids. Of what is mounted below it, and of a file system that can't be shown so,
-    the files belong to nobody inside: that will do to read them."""
+    """Show a bind with the sandbox's ids. Of what is mounted below it, and of a file system that can't be shown so, the
+    files belong to nobody inside: that will do to read them."""
     for recursive in (True, False):
         try:
             syscalls.shift_ids(held, namespace, recursive=recursive)

@@ -1,36 +1,36 @@
 """Process 1 of a sandbox: mounts the tree, changes into it, starts the command, and reaps.
 
-It answers on the socket of its run with (kind, payload) messages, see wire.py. When it ends the kernel ends all
-other processes of the sandbox, and the mounts go with the namespace.
+It answers on the socket of its run with messages of protocol.ANSWERS. When it ends the kernel ends all other
+processes of the sandbox, and the mounts go with the namespace.
 """
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
-import signal
 import socket as socket_module
 import struct
 import sys
+from collections.abc import Callable
 from socket import AF_INET, SOCK_DGRAM, socket
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
-from envbuild.sandbox.exec_server import Beside
-from envbuild.sandbox.idmapped_mounts import Sources, open_sources, received_sources
-from envbuild.sandbox.messages import RUNNING
+from envbuild.sandbox.exec_server import ExecServer
+from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
+from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
 from envbuild.sandbox.readonly_binds import FixedParts
 from envbuild.sandbox.spec import Request
 from envbuild.sandbox.user_lookup import Identity, identity_of
 from envbuild.sandbox.user_namespace import why_refused
-from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
+from envbuild.sandbox.wire import receive, receive_with_descriptors, send
 
 STAGE = "/sys"
-"""Where the root is put together before it becomes the root: a folder of the host that nothing here reads any
+"""Where the root is put together before it becomes the root: a directory of the host that nothing here reads any
 more, covered in this mount namespace only."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
@@ -40,7 +40,7 @@ _TITLE = b"envbuild: init"
 
 
 def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: bool) -> None:
-    """Does all that process 1 does; never returns.
+    """Do all that process 1 does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then, when there is a command to run, its three
     standard descriptors and the socket of its run. Where ids are `shifted`, the sources of the request come with it.
@@ -62,37 +62,38 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
             held = prepare(network=network)
         except (OSError, EnvbuildError) as error:
             failure = error  # for whoever wants something run: told when there is somebody to tell
-        found, descriptors = receive_with_descriptors(orders, 1)
-        if not found:
+        hail, descriptors = receive_with_descriptors(orders, 1)
+        if not hail:
             os._exit(1)
         orders.close()
         stdin, output, errors, answer = descriptors
         link = socket(fileno=answer)
         if failure is not None:
             raise failure
-        request = receive_request(link)
-        sources = received_sources(request, receive_more(link)) if shifted else open_sources(request)
+        received = receive(link, RUN)
+        if received is None:
+            os._exit(1)  # there is nothing to run after all
+        request = received[0].request
+        sources = receive_sources(link, request) if shifted else open_sources(request)
         if request.unfiltered and not confinement.single:
             confinement = confinement.replace(program=b"")
-        beside = Beside(link, confinement, terminal=_new_terminal, reason=not_started)
-        status = _run(request, sources, held, link, command, (stdin, output, errors), beside)
-    except EOFError:
-        pass  # there is nothing to run after all
+        exec_server = ExecServer(link, confinement, terminal=_new_terminal, unfiltered=request.unfiltered)
+        status = _run(request, sources, held, link, command, (stdin, output, errors), exec_server)
     except (EnvbuildError, OSError) as error:
-        _tell(link, "failed", described(error))
+        _report(link, failed(error))
     except BaseException as error:
-        _tell(link, "bug", (trace(error), ""))
+        _report(link, Bug(trace(error)))
     finally:
         os._exit(status)
 
 
-def _tell(link: socket | None, kind: str, payload: tuple[str, str]) -> None:
+def _report(link: socket | None, problem: Failed | Bug) -> None:
     if link is not None:
-        send(link, kind, payload)
+        send(link, problem)
 
 
 def begin(hand: int) -> socket:
-    """The first that a sandbox's process 1 does; returns the socket of its orders when its id map is written."""
+    """Do what a sandbox's process 1 does first; return the socket of its orders when its id map is written."""
     orders = socket(fileno=hand)
     _load_nothing_more()
     _hide_command_line()
@@ -102,30 +103,30 @@ def begin(hand: int) -> socket:
     return orders
 
 
-def prepare(*, network: bool) -> tuple[mounts.Detached, ...]:
-    """All that can be done before it is known what will run."""
+def prepare(*, network: bool, mount_proc: Callable[[str], None] = mounts.mount_proc) -> tuple[mounts.Detached, ...]:
+    """Do all that can be done before it is known what will run."""
     if not network:
         _raise_loopback()
-    return mounts.prepare(STAGE, network=network)
+    return mounts.prepare(STAGE, network=network, mount_proc=mount_proc)
 
 
-def described(error: EnvbuildError | OSError) -> tuple[str, str]:
-    """What is told of a sandbox that could not be set up, and what to do about it."""
+def failed(error: EnvbuildError | OSError) -> Failed:
+    """Return the message for a sandbox that could not be set up."""
     if isinstance(error, EnvbuildError):
-        return error.message, error.hint
+        return Failed(error.message, error.hint)
     named = f" ({error.filename})" if error.filename else ""
-    return f"the sandbox can't be set up: {error.strerror or error}{named}", why_refused(error)
+    return Failed(f"the sandbox can't be set up: {error.strerror or error}{named}", why_refused(error))
 
 
 def _load_nothing_more() -> None:
-    """Has the interpreter find no further modules: after the root has changed they would be the image's."""
+    """Have the interpreter find no further modules: after the root has changed they would be the image's."""
     for searched in (sys.path, sys.path_hooks, sys.path_importer_cache):
         searched.clear()
 
 
 def _hide_command_line() -> None:
-    """Puts a title over the command line: everybody in the sandbox can read it (proc_pid_cmdline(5)), and it tells
-    where on the host envbuild lies and what it was asked for."""
+    """Put a title over the command line: everybody in the sandbox can read it (proc_pid_cmdline(5)), and it tells where
+    on the host envbuild lies and what it was asked for."""
     with open("/proc/self/stat", "rb") as file:
         # From the third on, as the second may hold anything (proc_pid_stat(5)): arg_start and arg_end are 48 and 49.
         fields = file.read().rpartition(b")")[2].split()
@@ -136,7 +137,7 @@ def _hide_command_line() -> None:
 
 
 def become_root() -> None:
-    """Takes the ids that are root's inside: until then this process has ids that the namespace has not."""
+    """Take the ids that are root's inside: until then this process has ids that the namespace has not."""
     os.setgroups(())
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
@@ -151,37 +152,37 @@ def _run(
     link: socket,
     command: Command,
     streams: tuple[int, int, int],
-    beside: Beside,
+    exec_server: ExecServer,
 ) -> int:
     identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
     if request.attached:
-        beside.wait_for_network()
+        exec_server.wait_for_network()
     for forwarded in FORWARDED:
         signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
-    start(command, request, identity, streams, terminal)
+    start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
     for descriptor in set(streams):
         os.close(descriptor)
     if request.serve:
         # The pipe ends when the command is executed; until then nobody waits for anything else.
         problem = problem_of(command, request)
         if problem is None:
-            send(link, RUNNING, ())
-        code, number = beside.serve_until(command.pid)
+            send(link, Running())
+        code, number = exec_server.serve_until(command.pid)
     else:
         code, number = _reap(command.pid)
         problem = problem_of(command, request)
     if problem is not None:
         raise not_started(request, problem)
-    send(link, "ended", (code, number, made))
+    send(link, Ended(code, number, made))
     return 0
 
 
 def enter_tree(
     request: Request, sources: Sources, prepared: tuple[mounts.Detached, ...]
 ) -> tuple[Identity, tuple[str, ...]]:
-    """Mounts all that a request asks for and makes it this process's root; returns whom its command runs as, and the
-    mount points that had to be made."""
+    """Mount all that a request asks for and make it this process's root; return whom its command runs as, and the mount
+    points that had to be made."""
     binds = mounts.binds_and_scratch(request, sources.binds)
     request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
     root = f"{STAGE}/root"
@@ -199,7 +200,7 @@ def enter_tree(
 
 
 def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...]) -> tuple[mounts.Detached, ...]:
-    """Mounts the request's tree at `root`, with these mount points; returns what is still to be attached in it."""
+    """Mount the request's tree at `root`, with these mount points; return what is still to be attached in it."""
     skeleton = f"{STAGE}/skeleton"
     mounts.make_skeleton(skeleton, points)
     parts = FixedParts(request, STAGE, points)
@@ -211,7 +212,8 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
 
 
 def trace(error: BaseException) -> str:
-    """Where an exception came from. The root has changed: the module that formats them can't be loaded any more."""
+    """Return where an exception came from. The root has changed: the module that formats them can't be loaded any
+    more."""
     lines = [f"{type(error).__name__}: {error}"]
     step = error.__traceback__
     while step is not None:
@@ -221,12 +223,12 @@ def trace(error: BaseException) -> str:
 
 
 def _set_hostname(name: str) -> None:
-    """Sets the host name of the sandbox's own namespace."""
+    """Set the host name of the sandbox's own namespace."""
     socket_module.sethostname(name)
 
 
 def _reap(child: int) -> tuple[int, int]:
-    """Waits for the command while reaping what it left behind; (exit code, signal)."""
+    """Wait for the command while reaping what it left behind; return its (exit code, signal)."""
     while True:
         try:
             pid, status = os.waitpid(-1, 0)
@@ -252,18 +254,16 @@ def _raise_loopback() -> None:
 
 
 def _open_terminal(link: socket) -> str:
-    """A terminal of the sandbox's own; its master side goes to whoever asked for the run."""
+    """Return a terminal of the sandbox's own; its master side goes to whoever asked for the run."""
     master, path = _new_terminal()
-    send(link, "terminal", (), (master,))
+    send(link, Terminal(), (master,))
     os.close(master)
     return path
 
 
 def _new_terminal() -> tuple[int, str]:
-    """A new terminal: its master side, and the path of the other one."""
+    """Return a new terminal: its master side, and the path of the other one."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    unlock = array.array("i", [0])
-    fcntl.ioctl(master, _TIOCSPTLCK, unlock)
-    number = array.array("i", [0])
-    fcntl.ioctl(master, _TIOCGPTN, number)
-    return master, f"/dev/pts/{number[0]}"
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))
+    return master, f"/dev/pts/{number}"

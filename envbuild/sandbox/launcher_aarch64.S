@@ -1,6 +1,6 @@
 // Assembled into launcher.py, where its contract is; `as launcher_aarch64.S`, then `objcopy -O binary -j .text`.
         .set    ORDERS, 0x600000
-        .set    SIZE, 0x10000
+        .set    SIZE, 0x800000
         .globl _start
 _start: add     x19, sp, #8             // the paths to try: argv, up to an empty one
         mov     x20, x19
@@ -13,10 +13,11 @@ _start: add     x19, sp, #8             // the paths to try: argv, up to an empt
         cbnz    x0, 2b                  // x21: its environment
 
         mov     x24, #ORDERS
-        mov     x22, #0                 // the orders: all that comes from descriptor 4, if there is anything
         mov     x25, #SIZE
-1:      mov     x8, #63                 // read(4, ORDERS + length, SIZE - length)
-        mov     x0, #4
+        mov     x26, #4
+orders: mov     x22, #0                 // all that comes from descriptor x26, if there is anything
+1:      mov     x8, #63                 // read(x26, ORDERS + length, SIZE - length)
+        mov     x0, x26
         add     x1, x24, x22
         subs    x2, x25, x22
         b.eq    2f
@@ -36,8 +37,11 @@ _start: add     x19, sp, #8             // the paths to try: argv, up to an empt
         tbnz    x0, #63, 9f
         add     x23, x23, #64
         b       3b
-5:      cmn     x8, #1
-        b.eq    4f                      // -1: execute
+5:      ldr     x26, [x23, #8]
+        cmn     x8, #3
+        b.eq    orders                  // -3: read others from a descriptor
+        cmn     x8, #1
+        b.eq    5f
         mov     x8, #220                // -2: clone(SIGCHLD, 0, 0, 0, 0), which is fork
         mov     x0, #17
         mov     x1, #0
@@ -49,6 +53,10 @@ _start: add     x19, sp, #8             // the paths to try: argv, up to an empt
         cbnz    x0, 6f
         add     x23, x23, #64
         b       3b
+
+5:      ldp     x19, x20, [x23, #8]     // -1: execute; the paths, the argv and the environment are with the orders
+        ldr     x21, [x23, #24]
+        b       4f
 
 6:      mov     x22, x0                 // the parent: reaps until its child is gone, then ends and reaps all others
 1:      mov     x8, #260                // wait4(-1, ORDERS, 0, 0)

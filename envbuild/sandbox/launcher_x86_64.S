@@ -1,6 +1,6 @@
 # Assembled into launcher.py, where its contract is; `as launcher_x86_64.S`, then `objcopy -O binary -j .text`.
         .set    ORDERS, 0x600000
-        .set    SIZE, 0x10000
+        .set    SIZE, 0x800000
         .globl _start
 _start: lea     8(%rsp), %r12           # the paths to try: argv, up to an empty one
         mov     %r12, %r13
@@ -16,9 +16,10 @@ _start: lea     8(%rsp), %r12           # the paths to try: argv, up to an empty
         test    %rax, %rax
         jne     2b                      # %r14: its environment
 
-        xor     %ebp, %ebp              # the orders: all that comes from descriptor 4, if there is anything
-1:      xor     %eax, %eax              # read(4, ORDERS + length, SIZE - length)
-        mov     $4, %edi
+        mov     $4, %r15d
+orders: xor     %ebp, %ebp              # all that comes from descriptor %r15, if there is anything
+1:      xor     %eax, %eax              # read(%r15, ORDERS + length, SIZE - length)
+        mov     %r15d, %edi
         lea     ORDERS(%rbp), %rsi
         mov     $SIZE, %edx
         sub     %ebp, %edx
@@ -45,8 +46,11 @@ _start: lea     8(%rsp), %r12           # the paths to try: argv, up to an empty
         js      9f
         add     $64, %rbx
         jmp     3b
-5:      inc     %rax
-        je      4f                      # -1: execute
+5:      mov     8(%rbx), %r15d
+        add     $3, %rax
+        je      orders                  # -3: read others from a descriptor
+        dec     %rax
+        jne     5f
         mov     $57, %eax               # -2: fork
         syscall
         test    %rax, %rax
@@ -54,6 +58,11 @@ _start: lea     8(%rsp), %r12           # the paths to try: argv, up to an empty
         jne     6f
         add     $64, %rbx
         jmp     3b
+
+5:      mov     8(%rbx), %r12           # -1: execute; the paths, the argv and the environment are with the orders
+        mov     16(%rbx), %r13
+        mov     24(%rbx), %r14
+        jmp     4f
 
 6:      mov     %eax, %ebp              # the parent: reaps until its child is gone, then ends and reaps all others
 1:      mov     $61, %eax               # wait4(-1, ORDERS, 0, 0)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from collections.abc import Callable
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
-from envbuild.sandbox.spec import Request, Secret
+from envbuild.sandbox.spec import Request, SandboxFailure, Secret
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (
@@ -60,21 +61,21 @@ class Detached(Record):
     directory: bool = True
 
 
-def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
-    """The mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
+def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> tuple[Detached, ...]:
+    """Return the mounts that every sandbox has, whatever it runs: /proc, /sys, /dev and /tmp, complete and held open.
+    `mount_proc` mounts the sandbox's /proc at a path.
 
-    `stage` is a folder of the host that is covered for this, in this mount namespace only; it has two empty
-    folders then, `skeleton` and `root`.
+    `stage` is a directory of the host that is covered for this, in this mount namespace only; it has two empty
+    directories then, `skeleton` and `root`.
     """
-    proc = _file_system("proc", {}, _QUIET)
     sys = _sys(network)
     devices = [(name, syscalls.open_tree(f"/dev/{name}", recursive=False)) for name in DEVICES]
     syscalls.mount("stage", stage, "tmpfs", syscalls.MS_NODEV, "mode=755")
     for name in ("skeleton", "root", "proc", "sys", "dev", "layers"):
         os.mkdir(f"{stage}/{name}", 0o755)
     make_skeleton(f"{stage}/skeleton", tuple((path, True) for path in ("/proc", "/sys", "/dev", "/tmp")))
-    for held, name in ((proc, "proc"), (sys, "sys")):
-        _attach(held, f"{stage}/{name}")
+    mount_proc(f"{stage}/proc")
+    _attach(sys, f"{stage}/sys")
     syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
     _fill_dev(f"{stage}/dev", devices)
     _restrict(stage, network)
@@ -88,15 +89,15 @@ def prepare(stage: str, *, network: bool) -> tuple[Detached, ...]:
 
 
 def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[str, bool], ...]:
-    """The paths that a request wants something mounted on, and whether each is a directory. `held` are its binds and
-    scratch folders."""
+    """Return the paths that a request wants something mounted on, and whether each is a directory. `held` are its binds
+    and scratch directories."""
     points = [(SECRETS, True)] if request.secrets else []
-    return (*points, *((one.target, one.directory) for one in held))
+    return (*points, *((mount.target, mount.directory) for mount in held))
 
 
 def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
-    """Makes the mount points as empty files and directories below `folder`: the bottom layer of every sandbox, so
-    that none has to be made in what a snapshot keeps."""
+    """Make the mount points as empty files and directories below `folder`: the bottom layer of every sandbox, so that
+    none has to be made in what a snapshot keeps."""
     for target, directory in points:
         path = f"{folder}/{target.strip('/')}"
         os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -105,21 +106,21 @@ def make_skeleton(folder: str, points: tuple[tuple[str, bool], ...]) -> None:
 
 
 def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[Detached, ...]:
-    """What a request wants mounted beside its tree, held open, the outer before what lies in it. `sources` are those of
-    its binds."""
+    """Return what a request wants mounted beside its tree, held open, the outer before what lies in it. `sources` are
+    those of its binds."""
     held = [
         Detached(source.descriptor, bind.target, source.directory)
         for bind, source in zip(request.binds, sources, strict=True)
     ]
-    for one in request.scratch:
-        options = {"mode": "1777", **({"size": str(one.size)} if one.size else {})}
+    for scratch in request.scratch:
+        options = {"mode": "1777", **({"size": str(scratch.size)} if scratch.size else {})}
         quiet = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
-        held.append(Detached(_file_system("tmpfs", options, quiet), one.target))
-    return tuple(sorted(held, key=lambda one: one.target.rstrip("/").count("/")))
+        held.append(Detached(_file_system("tmpfs", options, quiet), scratch.target))
+    return tuple(sorted(held, key=lambda scratch: scratch.target.rstrip("/").count("/")))
 
 
 def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) -> Request:
-    """Attaches the folders of a request's layers below `stage`; returns the request with its layers there.
+    """Attach the directories of a request's layers below `stage`; return the request with its layers there.
 
     So nothing that a sandbox can read (/proc/mounts has overlayfs' options) tells where on the host they lie.
     """
@@ -141,11 +142,11 @@ def attach_folders(request: Request, stage: str, sources: tuple[Source, ...]) ->
 
 
 def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tuple[int, int]) -> tuple[str, ...]:
-    """Attaches the mounts inside the new root, and returns the mount points that had to be made there."""
+    """Attach the mounts inside the new root, and return the mount points that had to be made there."""
     made: list[str] = []
-    for one in mounts:
-        made += _ensure(one.target, one.directory)
-        _attach(one.descriptor, one.target)
+    for mount in mounts:
+        made += _ensure(mount.target, mount.directory)
+        _attach(mount.descriptor, mount.target)
     if secrets:
         made += _ensure(SECRETS, True)
         _secrets(secrets, owner)
@@ -155,6 +156,11 @@ def attach(mounts: tuple[Detached, ...], secrets: tuple[Secret, ...], owner: tup
 def _attach(held: int, target: str) -> None:
     syscalls.move_mount(held, target)
     os.close(held)
+
+
+def mount_proc(target: str) -> None:
+    """Mounts the /proc of this process's own namespace."""
+    _attach(_file_system("proc", {}, _QUIET), target)
 
 
 def _sys(network: bool) -> int:
@@ -179,7 +185,7 @@ def _file_system(kind: str, options: dict[str, str], attributes: int) -> int:
 
 
 def _ensure(target: str, directory: bool) -> list[str]:
-    """Makes a mount point that the tree hides or has as another kind of thing; says what it made."""
+    """Make a mount point that the tree hides or has as another kind of entry; return what was made."""
     path = "/" + target.strip("/")
     if os.path.exists(path) and os.path.isdir(path) == directory:
         return []
@@ -250,15 +256,19 @@ def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
 
 
 def _restrict(stage: str, network: bool) -> None:
-    """Hides and write-protects what of /proc and /sys tells of the host or reaches it."""
+    """Hide and write-protect what of /proc and /sys tells of the host or reaches it."""
     for path in (f"{stage}{path}" for path in READ_ONLY):
         if os.path.exists(path):
             held = syscalls.open_tree(path, recursive=True)
             syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
             _attach(held, path)
     for path in (f"{stage}{path}" for path in (*MASKED, *(MASKED_OF_HOST if network else ()))):
-        if os.path.isdir(path):
+        try:
+            mode = os.stat(path).st_mode  # once: most are not there, and /proc is slow to say so
+        except OSError:
+            continue
+        if stat.S_ISDIR(mode):
             flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
             syscalls.mount("masked", path, "tmpfs", flags, "size=0")
-        elif os.path.exists(path):
+        else:
             _attach(syscalls.open_tree(f"{stage}/dev/null", recursive=False), path)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
 
-MOST_LAYERS = 500
+MAX_LAYERS = 500
 """As many lower directories as overlayfs takes (Linux 6.18: OVL_MAX_STACK)."""
 
 
@@ -27,7 +27,7 @@ class CannotMountOverlay(MachineLacks):
 def mount_overlay(
     layers: Sequence[str], upper: str | None, work: str | None, target: str, *, lasting: bool = False
 ) -> None:
-    """Mounts `layers` (topmost first) at `target`, writable if `upper` and `work` are given.
+    """Mount `layers` (topmost first) at `target`, writable if `upper` and `work` are given.
 
     Raises CannotMountOverlay with the kernel's own reason.
     """
@@ -80,12 +80,12 @@ def _old_mount(layers: Sequence[str], upper: str | None, work: str | None, targe
 
 
 def _escape(path: str) -> str:
-    """overlayfs' own escapes for a path in an option string."""
+    """Return a path with overlayfs' own escapes for an option string."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
 def _reason(context: int) -> str:
-    """What the kernel wrote about the last failure of a file system context."""
+    """Return what the kernel wrote about the last failure of a file system context."""
     os.set_blocking(context, False)
     messages: list[str] = []
     while True:

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.mounts import Detached
 from envbuild.sandbox.overlay import mount_overlay
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import Request, SandboxFailure
 
 COVERED = ("proc", "sys", "dev", "tmp")
 """What every sandbox mounts over the tree's own."""
@@ -40,11 +39,11 @@ class FixedParts:
         return self._checkout is not None
 
     def held(self, directories: Sequence[str]) -> tuple[Detached, ...]:
-        """These directories, held open. Raises SandboxFailure for one that is not in the tree."""
-        return tuple(Detached(self._open(one), one) for one in directories)
+        """Return these directories, held open. Raises SandboxFailure for one that is not in the tree."""
+        return tuple(Detached(self._open(directory), directory) for directory in directories)
 
     def mount_root(self, target: str) -> None:
-        """Mounts the whole tree at `target`: a small tmpfs like its top directory, and on it all that lies there."""
+        """Mount the whole tree at `target`: a small tmpfs like its top directory, and on it all that lies there."""
         checkout = self._checkout
         assert checkout is not None
         shown = []
@@ -69,7 +68,7 @@ class FixedParts:
             _attach(self._open(f"/{name}"), f"{target}/{name}")
 
     def _open(self, path: str) -> int:
-        """A mount of what lies at a path of the tree, that is attached nowhere yet."""
+        """Return a mount of what lies at a path of the tree, that is attached nowhere yet."""
         if self._checkout is None or any(self._lacks(path, *point) for point in self._points):
             # Seen through overlayfs: the mount points that the tree lacks are in its bottom layer.
             if not os.path.isdir(self._whole):
@@ -82,18 +81,18 @@ class FixedParts:
             if os.path.normpath(path) != path:
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
             # Without following links: those of a tree lead anywhere.
-            found = open_real(f"{folder}/{path.strip('/')}", os.O_PATH)
+            opened = open_real(f"{folder}/{path.strip('/')}", os.O_PATH)
         except OSError as error:
             raise SandboxFailure(
                 f"{path} can't be kept as it is: {error.strerror}", "name a directory of the image, and no link"
             ) from error
         try:
-            return _read_only(syscalls.open_tree_at(found, recursive=False))
+            return _read_only(syscalls.open_tree_at(opened, recursive=False))
         finally:
-            os.close(found)
+            os.close(opened)
 
     def _lacks(self, path: str, point: str, directory: bool) -> bool:
-        """Whether a mount point lies in `path` and is not in the checkout. What a link of the tree leads to is not
+        """Tell whether a mount point lies in `path` and is not in the checkout. What a link of the tree leads to is not
         asked: a mount point is where the link is followed, inside."""
         if not f"{point.rstrip('/')}/".startswith(f"{path.rstrip('/')}/"):
             return False
@@ -110,7 +109,8 @@ class FixedParts:
 
 
 def _is_plain(folder: str) -> bool:
-    """Whether programs in a folder run as they would elsewhere: a bind mount keeps what its file system forbids."""
+    """Tell whether programs in a directory run as they would elsewhere: a bind mount keeps what its file system
+    forbids."""
     return not os.statvfs(folder).f_flag & _RESTRICTED
 
 
@@ -125,7 +125,7 @@ def _attach(held: int, target: str) -> None:
 
 
 def _clear(path: str) -> None:
-    """Takes a mount point away where the tree has something else, as that would hide it in overlayfs, too."""
+    """Take a mount point away where the tree has something else, as that would hide it in overlayfs, too."""
     if os.path.isdir(path):
         for name in os.listdir(path):
             _clear(f"{path}/{name}")

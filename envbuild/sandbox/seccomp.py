@@ -168,7 +168,7 @@ _FEW = 3
 
 
 def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> bytes:
-    """The filter for this machine's architecture, ready for the kernel; b"" where its numbers are not known.
+    """Return the filter for this machine's architecture, ready for the kernel; b"" where its numbers are not known.
 
     With `pretend_ownership` calls that change owners and ids succeed and do nothing: for a namespace with a single
     id, where they could only fail.
@@ -195,13 +195,13 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     verdicts[special["fcntl"]] = _on_argument(1, _refuse_any(F_SETLEASE))
     verdicts[special["socket"]] = _on_argument(0, _refuse_any(AF_VSOCK, AF_XDP))
     known = len(PERSONALITIES)
-    allowed = [_jump(_JUMP_EQUAL, one, known - place, 0) for place, one in enumerate(PERSONALITIES)]
+    allowed = [_jump(_JUMP_EQUAL, persona, known - place, 0) for place, persona in enumerate(PERSONALITIES)]
     verdicts[special["personality"]] = _on_argument(0, [*allowed, _refuse()])
     return b"".join([*rules, *_search(sorted(verdicts.items()))])
 
 
 def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
-    """Rules that find a call's number among these by halving; a number that is not there is allowed.
+    """Return rules that find a call's number among these by halving; a number that is not there is allowed.
 
     The kernel remembers which numbers are allowed whatever their arguments, and asks the program for the others alone
     (Linux 5.11); of those, ioctl and fcntl are called often.
@@ -215,11 +215,11 @@ def _search(verdicts: list[tuple[int, list[bytes]]]) -> list[bytes]:
 
 
 def _refuse_any(*values: int) -> list[bytes]:
-    return [rule for one in values for rule in (_jump(_JUMP_EQUAL, one, 0, 1), _refuse())]
+    return [rule for value in values for rule in (_jump(_JUMP_EQUAL, value, 0, 1), _refuse())]
 
 
 def _on_argument(argument: int, body: list[bytes]) -> list[bytes]:
-    """Rules with the low half of an argument loaded; what none of them refuses is allowed."""
+    """Return rules with the low half of an argument loaded; what none of them refuses is allowed."""
     return [_statement(_LOAD, _ARGUMENTS + 8 * argument), *body, _allow()]
 
 

@@ -1,8 +1,16 @@
-"""What a sandbox is asked for, and what it answers: plain frozen data that crosses a process boundary."""
+"""What a sandbox is asked for and how it ends: plain frozen data that crosses a process boundary."""
 
 from __future__ import annotations
 
+from envbuild.errors import WorkFailed
 from envbuild.record import Record
+
+STREAMS = 3
+"""Standard input, output and errors."""
+
+
+class SandboxFailure(WorkFailed):
+    """The sandbox could not be set up, or the command in it could not be started."""
 
 
 class Bind(Record):
@@ -65,7 +73,7 @@ class Request(Record):
     attached: bool = False
 
 
-class Entry(Record):
+class ExecCommand(Record):
     """Another command beside the one of a running sandbox: the fields are those of Request."""
 
     argv: tuple[str, ...]

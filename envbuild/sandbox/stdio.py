@@ -10,7 +10,7 @@ from envbuild.sandbox.user_namespace import SHIFTED, IdMap
 
 
 def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:
-    """Makes a user the owner of these pipes, as other runtimes do (runc): else nobody but their maker could open
+    """Make a user the owner of these pipes, as other runtimes do (runc): else nobody but their maker could open
     /dev/stdout, which leads to them. A pipe that has a name belongs to whoever made it, as any file does."""
     for stream in set(streams):
         if os.readlink(f"/proc/self/fd/{stream}").startswith("pipe:"):
@@ -22,6 +22,6 @@ def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:
 
 
 def give_to_sandbox(streams: Sequence[int], ids: IdMap) -> None:
-    """Makes a sandbox's root the owner of pipes that the machine's root made."""
+    """Make a sandbox's root the owner of pipes that the machine's root made."""
     if ids.kind == SHIFTED:
         give_pipes(streams, ids.outside(0), ids.outside(0))

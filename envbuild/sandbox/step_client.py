@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from socket import socket
 
+from envbuild.linux import signals as signal
+from envbuild.record import assert_never
 from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
-from envbuild.sandbox.failure import SandboxFailure
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.idmapped_mounts import shifted_sources
-from envbuild.sandbox.messages import STARTED
-from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted
+from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
-from envbuild.sandbox.wire import receive, send_descriptors, send_more, send_request
+from envbuild.sandbox.wire import receive, send
 
 _CHUNK = 1 << 16
 _FAILED = 0xFF
@@ -43,18 +43,19 @@ class StepRunner:
 
     @staticmethod
     def takes(request: Request) -> bool:
-        """Whether a request can be run here; all others are the helper's."""
-        return not (request.network or request.terminal or request.serve or request.attached or request.unfiltered)
+        """Tell whether a request can be run here; all others are the helper's."""
+        special = request.network or request.terminal or request.serve or request.attached or request.unfiltered
+        return not special and len(request.binds) < MAX_RUN_DESCRIPTORS - 10
 
     def close(self) -> None:
-        """Ends the step servers that wait for steps."""
+        """End the step servers that wait for steps."""
         with self._taking:
             for server in self._idle:
                 server.link.close()
             self._idle.clear()
 
     def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
-        """Runs one command without input; `sink` gets its output and errors as they come.
+        """Run one command without input; `sink` gets its output and errors as they come.
 
         Returns when the command and all that it started is gone. Raises SandboxFailure where it could not be started.
         """
@@ -80,7 +81,7 @@ class StepRunner:
         return _Server(*self._helper.serve_steps())
 
     def _end(self, server: _Server) -> None:
-        """Ends a server with all that runs on it, and waits until it is gone."""
+        """End a server with all that runs on it, and wait until it is gone."""
         try:
             self._helper.signal(server.number, signal.SIGKILL)
             while server.link.recv(_CHUNK):
@@ -101,6 +102,7 @@ class _Run:
         self._told = b""
         self._status: int | None = None
         self._chdir = -1
+        self._result: socket | None = None
         self._made: tuple[str, ...] | None = None
         self._timed_out = False
         self.is_over = False
@@ -111,16 +113,15 @@ class _Run:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.set_blocking(writing, True)
-            result, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-            with result:
-                with theirs:
-                    give_to_sandbox((writing,), self._helper.ids)
-                    self._ask(writing, theirs.fileno())
-                os.close(writing)
-                writing = -1
-                deadline = None if self._request.timeout is None else began + self._request.timeout
-                self._wait(reading, result, deadline)
+            give_to_sandbox((writing,), self._helper.ids)
+            self._ask(writing)
+            os.close(writing)
+            writing = -1
+            deadline = None if self._request.timeout is None else began + self._request.timeout
+            self._wait(reading, deadline)
         finally:
+            if self._result is not None:
+                self._result.close()
             os.close(reading)
             if writing >= 0:
                 os.close(writing)
@@ -134,34 +135,30 @@ class _Run:
         code, number = (ended, 0) if ended >= 0 else (128 - ended, -ended)
         return Outcome(code, number, False, seconds, self._made)
 
-    def _ask(self, output: int, result: int) -> None:
-        """Sends the request, with all that goes with it."""
+    def _ask(self, output: int) -> None:
+        """Send the request, with all that goes with it."""
         link, namespace = self._server.link, self._helper.namespace
         try:
             if namespace is None:
-                send_request(link, self._request)
-                send_descriptors(link, (output, result))
+                send(link, Run(self._request), (output,))
                 return
             with shifted_sources(self._request, namespace) as sources:
-                send_request(link, self._request)
-                send_descriptors(link, (output, result))
-                send_more(link, sources)
+                send(link, Run(self._request), (output, *sources))
         except SandboxFailure:
             raise
         except OSError:
             pass  # it is gone; why comes as an answer, if it is known
 
-    def _wait(self, output: int, result: socket, deadline: float | None) -> None:
-        """Takes what comes until the step is over: the command's output, how it ended, and what the server says."""
+    def _wait(self, output: int, deadline: float | None) -> None:
+        """Take what comes until the step is over: the command's output, how it ended, and what the server says."""
         link = self._server.link
         poller = select.poll()
-        for descriptor in (output, result.fileno(), link.fileno()):
+        for descriptor in (output, link.fileno()):
             poller.register(descriptor, select.POLLIN)
-        told_result = False
-        while not (told_result and self._made is not None):
+        while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000 + 1
             events = poller.poll(left)
-            if not events and not self._timed_out:
+            if not events:
                 self._timed_out, deadline = True, None
                 self._helper.signal(self._server.number, signal.SIGKILL)
             for descriptor, _ in events:
@@ -173,13 +170,14 @@ class _Run:
                         self._made = None
                         self._drain(output)
                         return  # the server is gone, and so is all that it ran
-                elif not self._take_result(result):
-                    poller.unregister(result)
-                    told_result = True
-        self._drain(output)
+                    if self._result is not None:
+                        poller.register(self._result.fileno(), select.POLLIN)
+                elif self._result is not None and not self._take_result(self._result):
+                    self._drain(output)
+                    return
 
     def _drain(self, output: int, *, once: bool = False) -> bool:
-        """Takes what the command printed, as far as it is there; False at the end of it."""
+        """Take what the command printed, as far as it is there; False at the end of it."""
         try:
             while data := os.read(output, _CHUNK):
                 self._sink(data)
@@ -190,7 +188,7 @@ class _Run:
         return False
 
     def _take_result(self, result: socket) -> bool:
-        """Takes one word of the step's process 1; False after the last."""
+        """Take one word of the step's process 1; False after the last."""
         word = result.recv(16)
         if len(word) == 4:
             self._status = int.from_bytes(word, "little")
@@ -199,20 +197,27 @@ class _Run:
         return bool(word)
 
     def _take_answer(self, link: socket) -> bool:
-        """Takes one word of the server; False when it is gone. Raises what it says is wrong."""
-        message = receive(link)
-        if message is None:
+        """Take one word of the server; False when it is gone. Raises what it says is wrong."""
+        received = receive(link, STEP_ANSWERS)
+        if received is None:
             return False
-        kind, payload, _ = message
-        if kind == STARTED:
-            self._made, self._chdir = payload
-            return True
-        if kind == "failed":
-            raise SandboxFailure(*payload)
-        raise SandboxBug(str(payload[0]))
+        answer, descriptors = received
+        match answer:
+            case StepStarted(made, chdir):
+                if not descriptors:
+                    raise SandboxBug("a step's result has no socket")
+                self._made, self._chdir = made, chdir
+                self._result = socket(fileno=descriptors[0])
+            case Failed(reason, hint):
+                raise SandboxFailure(reason, hint)
+            case Bug(traceback):
+                raise SandboxBug(traceback)
+            case _:
+                assert_never(answer)
+        return True
 
     def _raise_problem(self) -> None:
-        """Raises SandboxFailure if the command was not executed."""
+        """Raise SandboxFailure if the command was not executed."""
         if self._told[:1] == bytes((_FAILED,)) and len(self._told) > 2:
             place, number = self._told[1:3]
             name = self._request.directory if place == self._chdir else self._request.argv[0]

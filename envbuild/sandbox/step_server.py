@@ -1,31 +1,31 @@
 """The process that runs a build's steps one after the other, each in namespaces of its own.
 
-It is process 1 of a sandbox that nothing is ever run in. For each step it unshares all but the user namespace, mounts
-the step's tree, changes into it and starts the step's own process 1 there, which is the launcher (child_orders.py), and
-goes back to where it was. So a step costs no copy of a process of Python, and what it runs can neither see nor reach
-this one, which lies outside of its namespaces. While a step runs the namespaces of the next are made.
+It is process 1 of a sandbox that nothing is ever run in. For each step it unshares all but the user namespace and
+starts the step's own process 1, which is the launcher (child_orders.py) and mounts its /proc; then it mounts the step's
+tree, changes its root and the launcher's to that, has the launcher start the command, and goes back to where it was. So
+a step costs no copy of a process of Python, and what it runs can neither see nor reach this one, which lies outside of
+its namespaces. While a step runs the namespaces of the next are made.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
-from socket import socket
+from socket import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.sandbox import capabilities, mounts
-from envbuild.sandbox.child import FORWARDED, Confinement, candidates
-from envbuild.sandbox.child_orders import FIRST_WRITE, fits, orders_for
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.idmapped_mounts import open_sources, received_sources
-from envbuild.sandbox.init import become_root, begin, described, enter_tree, prepare, trace
+from envbuild.sandbox.child import FORWARDED, Confinement
+from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for
+from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
+from envbuild.sandbox.init import become_root, begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
-from envbuild.sandbox.messages import STARTED
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
+from envbuild.sandbox.spec import SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
-from envbuild.sandbox.wire import receive_more, receive_request, receive_with_descriptors, send
+from envbuild.sandbox.wire import receive, receive_with_descriptors, send, send_descriptors
 
 _OF_A_STEP = (
     syscalls.CLONE_NEWNS
@@ -40,7 +40,7 @@ _FIRST_FREE = 10
 
 
 def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> None:
-    """Does all that the process does; never returns.
+    """Do all that the process does; never returns.
 
     On the socket `hand` come a byte when the id map is written and then the socket on which steps are asked for. Where
     ids are `shifted`, the sources of a request come with it.
@@ -58,7 +58,7 @@ def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> No
         try:
             server = _StepServer(confinement, shifted)
             server.prepare()
-        except (OSError, EnvbuildError) as error:
+        except Exception as error:
             failure = error  # told when there is somebody to tell
         _, descriptors = receive_with_descriptors(orders, 1)
         if not descriptors:
@@ -73,16 +73,16 @@ def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> No
     except EOFError:
         pass  # nobody wants more
     except (EnvbuildError, OSError) as error:
-        _tell(link, "failed", described(error))
+        _report(link, failed(error))
     except BaseException as error:
-        _tell(link, "bug", (trace(error), ""))
+        _report(link, Bug(trace(error)))
     finally:
         os._exit(0)
 
 
-def _tell(link: socket | None, kind: str, payload: tuple[str, str]) -> None:
+def _report(link: socket | None, problem: Failed | Bug) -> None:
     if link is not None:
-        send(link, kind, payload)
+        send(link, problem)
 
 
 class _StepServer:
@@ -97,67 +97,90 @@ class _StepServer:
         self._nothing = _open(os.devnull)
         self._last_capability = capabilities.last_of_kernel()
         self._held: tuple[mounts.Detached, ...] = ()
+        self._next: _Waiting | None = None
         self._pid = 0
 
     def prepare(self) -> None:
-        """Makes the namespaces of the next step, and what all steps have in them."""
+        """Make the namespaces of the next step, and what all steps have in them."""
         # A process can't have its children in a third process namespace before it has taken back the second.
         syscalls.setns(self._processes, syscalls.CLONE_NEWPID)
         syscalls.unshare(_OF_A_STEP)
-        self._held = prepare(network=False)
+        self._held = prepare(network=False, mount_proc=self._start)
+
+    def _start(self, proc: str) -> None:
+        """Starts the process 1 of the next step, which mounts its /proc: who does that decides whose it is."""
+        reading, writing = (_above(one) for one in os.pipe2(os.O_CLOEXEC))
+        orders, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        result, reports = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        with theirs, reports:
+            os.write(writing, first_orders(proc))  # less than any pipe takes before somebody reads (pipe(7))
+            os.close(writing)
+            wiring = [
+                *((self._nothing, target) for target in range(3)),
+                (_above(os.dup(reports.fileno())), REPORTS),
+                (reading, ORDERS),
+                (_above(os.dup(theirs.fileno())), MORE),
+            ]
+            pid = os.posix_spawn(
+                f"/proc/self/fd/{self._confinement.launcher}",
+                ("envbuild: init", ""),
+                {},
+                file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in wiring],
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED),
+            )
+            for descriptor, _ in wiring[3:]:
+                os.close(descriptor)
+        if result.recv(16) != READY:
+            raise SandboxFailure("a step's first process can't mount its /proc")
+        self._next = _Waiting(pid, orders, result)
 
     def run_one(self, link: socket) -> None:
-        """Takes one request and starts it. Raises EOFError when there is none, SandboxFailure and OSError."""
-        request = receive_request(link)
-        output, result = (_above(one) for one in _exactly(link, 2))
-        sources = received_sources(request, receive_more(link)) if self._shifted else open_sources(request)
+        """Take one request and run it. Raises EOFError when there is none, SandboxFailure and OSError."""
+        received = receive(link, RUN)
+        if received is None:
+            raise EOFError("nobody asks for more steps")
+        request, descriptors = received[0].request, received[1]
+        if not descriptors:
+            raise SandboxFailure("what the step was to have did not arrive", "run the same command again")
+        output, *rest = descriptors
+        sources = arrange_sources(request, tuple(rest)) if self._shifted else open_sources(request)
         if self._pid:
             # Gone with it are its mounts, which the new ones stand on.
             os.waitpid(self._pid, 0)
             self._pid = 0
         held, self._held = self._held, ()
-        identity, made = enter_tree(request, sources, held)
-        try:
-            if identity.uid or identity.gid:
-                _give(output, identity)
-            self._start(request, identity, output, result, made, link)
-        finally:
-            syscalls.setns(self._home, syscalls.CLONE_NEWNS)
-            os.close(output)
-            os.close(result)
+        waiting, self._next = self._next, None
+        assert waiting is not None
+        self._pid = waiting.pid
+        with waiting.orders, waiting.result:
+            identity, made = enter_tree(request, sources, held)
+            try:
+                if identity.uid or identity.gid:
+                    _give(output, identity)
+                orders = orders_for(
+                    request,
+                    identity,
+                    program=self._confinement.program,
+                    single=self._confinement.single,
+                    last_capability=self._last_capability,
+                )
+                send_descriptors(waiting.orders, (output,))
+                waiting.orders.sendall(orders.content)
+            finally:
+                syscalls.setns(self._home, syscalls.CLONE_NEWNS)
+                os.close(output)
+            send(link, StepStarted(made, orders.chdir), (waiting.result.fileno(),))
 
-    def _start(
-        self, request: Request, identity: Identity, output: int, result: int, made: tuple[str, ...], link: socket
-    ) -> None:
-        confinement = self._confinement
-        if not fits(request.directory, identity.groups, confinement.program):
-            raise SandboxFailure(f"the user '{request.user}' is in too many groups for a step")
-        orders = orders_for(
-            identity,
-            request.directory,
-            program=confinement.program,
-            single=confinement.single,
-            last_capability=self._last_capability,
-        )
-        reading, writing = (_above(one) for one in os.pipe2(os.O_CLOEXEC))
-        wiring = ((self._nothing, 0), (output, 1), (output, 2), (result, REPORTS), (reading, ORDERS))
-        try:
-            os.write(writing, orders.content[:FIRST_WRITE])
-            self._pid = os.posix_spawn(
-                f"/proc/self/fd/{confinement.launcher}",
-                (*candidates(request), "", *request.argv),
-                dict(request.environment),
-                file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in wiring],
-                setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED),
-            )
-            rest = memoryview(orders.content)[FIRST_WRITE:]
-            while rest:
-                rest = rest[os.write(writing, rest) :]
-        finally:
-            os.close(reading)
-            os.close(writing)
-        send(link, STARTED, (made, orders.chdir))
+
+class _Waiting:
+    """The process 1 of a step that is not known yet: where it gets its orders, and where it says how its command
+    ended."""
+
+    def __init__(self, pid: int, orders: socket, result: socket) -> None:
+        self.pid = pid
+        self.orders = orders
+        self.result = result
 
 
 def _open(path: str) -> int:
@@ -165,7 +188,7 @@ def _open(path: str) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The same file under a number that no standard descriptor of a step's process 1 has."""
+    """Return the same file under a number that no standard descriptor of a step's process 1 has."""
     if descriptor >= _FIRST_FREE:
         return descriptor
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
@@ -173,16 +196,8 @@ def _above(descriptor: int) -> int:
     return moved
 
 
-def _exactly(link: socket, count: int) -> tuple[int, ...]:
-    """The descriptors that come with a request. Raises EOFError where they are fewer."""
-    _, descriptors = receive_with_descriptors(link, 1)
-    if len(descriptors) != count:
-        raise EOFError("a request without its descriptors")
-    return descriptors
-
-
 def _give(output: int, identity: Identity) -> None:
-    """Makes the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
+    """Make the command's user the owner of the pipe that takes its output: else it could not open /dev/stdout."""
     try:
         os.fchown(output, identity.uid, identity.gid)
     except OSError:

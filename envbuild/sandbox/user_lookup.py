@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from envbuild.linux.passwd import account_number, read_group, read_passwd
 from envbuild.record import Record
-from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.spec import SandboxFailure
 
 PASSWD, GROUP = "/etc/passwd", "/etc/group"
 MAX_BYTES = 16 << 20
@@ -25,7 +25,7 @@ class Identity(Record):
 
 
 def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Identity:
-    """The numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
+    """Return the numbers of "" (root), NAME, NAME:GROUP, or numbers; supplementary groups as /etc/group has them.
 
     `opened` opens a path of the tree, for who has not changed into it. Raises SandboxFailure for a name that
     the tree does not know.

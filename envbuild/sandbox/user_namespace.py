@@ -39,18 +39,18 @@ class IdMap(Record):
     reason: str = ""
 
     def rows(self, kind: str) -> str:
-        """The map of a sandbox's `uid` or `gid`, for a process that is in the namespace above it."""
+        """Return the map of a sandbox's `uid` or `gid`, for a process that is in the namespace above it."""
         if self.kind == SHIFTED:
             return f"0 {FIRST_SHIFTED} {COUNT_SHIFTED}\n"
         # The ids that we have, so that owners look the same inside and outside.
         return _own_map(kind)
 
     def outside(self, number: int) -> int:
-        """What an id inside a sandbox is for this process."""
+        """Return what an id inside a sandbox is for this process."""
         return number + FIRST_SHIFTED if self.kind == SHIFTED else number
 
     def inside(self, number: int) -> int:
-        """What an id that this process sees is inside a sandbox; those that are not there are nobody's."""
+        """Return what an id that this process sees is inside a sandbox; those that are not there are nobody's."""
         if self.kind != SHIFTED:
             return number
         return number - FIRST_SHIFTED if 0 <= number - FIRST_SHIFTED < COUNT_SHIFTED else NOBODY
@@ -85,7 +85,7 @@ _entered: IdMap | None = None
 
 
 def enter_user_namespace(*, force_single: bool = False) -> IdMap:
-    """Makes this process root of a user namespace of its own, unless the machine's root runs it. A second call returns
+    """Make this process root of a user namespace of its own, unless the machine's root runs it. A second call returns
     what the first did.
 
     The process may have one thread only. Raises NoUserNamespace.
@@ -97,8 +97,8 @@ def enter_user_namespace(*, force_single: bool = False) -> IdMap:
 
 
 def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
-    """Makes this process root of a user namespace that is there already, instead of one of its own; `ids` are those
-    that it has. The process may have one thread only, and belong to whoever made it. Raises OSError."""
+    """Make this process root of a user namespace that is there already, instead of one of its own; `ids` are those that
+    it has. The process may have one thread only, and belong to whoever made it. Raises OSError."""
     global _entered
     assert _entered is None, "in a user namespace already"
     if ids.kind != SHIFTED:
@@ -118,7 +118,7 @@ def _enter() -> IdMap:
 
 
 def _is_root_of_machine() -> bool:
-    """Whether this process may give mounts other ids, which only root outside of all user namespaces may
+    """Tell whether this process may give mounts other ids, which only root outside of all user namespaces may
     (mount_setattr(2), MOUNT_ATTR_IDMAP)."""
     if os.stat("/proc/self/ns/user").st_ino != _INITIAL_NAMESPACE:
         return False
@@ -183,7 +183,7 @@ def _map_single(uid: int, gid: int, reason: str) -> IdMap:
 
 
 def _own_map(kind: str) -> str:
-    """An identity map over all ids that exist where this process is."""
+    """Return an identity map over all ids that exist where this process is."""
     # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
     with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
         rows = [line.split() for line in file]
@@ -191,7 +191,7 @@ def _own_map(kind: str) -> str:
 
 
 def _unshare_with(write: object) -> None:
-    """Enters a new user namespace; a child that stays outside calls `write` meanwhile to give it ids."""
+    """Enter a new user namespace; a child that stays outside calls `write` meanwhile to give it ids."""
     assert callable(write)
     go_read, go_write = os.pipe2(os.O_CLOEXEC)
     told_read, told_write = os.pipe2(os.O_CLOEXEC)
@@ -215,14 +215,14 @@ def _unshare_with(write: object) -> None:
                 os.write(go_write, b"g")
         finally:
             os.close(go_write)
-        told = os.read(told_read, 4096)
+        answer = os.read(told_read, 4096)
     finally:
         os.close(told_read)
         os.waitpid(child, 0)
-    if not told or ENDED.encode() in told:
-        raise IdsNotMapped(told.decode(errors="replace"))
-    if told != b"ok":
-        raise OSError(errno.EPERM, f"refused: {told.decode(errors='replace')}")
+    if not answer or ENDED.encode() in answer:
+        raise IdsNotMapped(answer.decode(errors="replace"))
+    if answer != b"ok":
+        raise OSError(errno.EPERM, f"refused: {answer.decode(errors='replace')}")
 
 
 def _unshare() -> None:
@@ -233,7 +233,7 @@ def _unshare() -> None:
 
 
 def why_refused(error: OSError) -> str:
-    """What to do where making a sandbox fails with this error; "" if that is not known."""
+    """Return what to do where making a sandbox fails with this error; "" if that is not known."""
     if error.errno == errno.ENOSYS:
         return "envbuild needs Linux 5.12 or later, with user namespaces and overlayfs"
     if error.errno in (errno.EPERM, errno.EACCES) and _read_setting(APPARMOR) == "1":
@@ -243,7 +243,7 @@ def why_refused(error: OSError) -> str:
 
 
 def explain(error: OSError) -> NoUserNamespace:
-    """Why a user namespace can't be made, and what to do."""
+    """Return why a user namespace can't be made, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EUSERS):
         return NoUserNamespace(
             "the limit on their number is reached", "raise it: sysctl -w user.max_user_namespaces=65536"

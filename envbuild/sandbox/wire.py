@@ -1,130 +1,118 @@
-"""How requests and answers cross the socket of a run: length, then data (codec.py); descriptors beside it.
-
-Requests go into a sandbox only, and nobody in there can send one: they are marshalled.
-"""
+"""Sends messages and descriptors over sockets: the length and the data (codec.py), with the descriptors beside it."""
 
 from __future__ import annotations
 
-import array
-import marshal
 import os
 import struct
 from collections.abc import Sequence
 from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 
-from envbuild.record import values
-from envbuild.sandbox.codec import BadMessage, decode, encode
-from envbuild.sandbox.spec import Bind, Request, Scratch, Secret
+from envbuild.sandbox.codec import BadMessage, Message, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import TypeVar
+
+    M = TypeVar("M", bound=Message)
 
 _LENGTH = struct.Struct("=I")
-MOST_DESCRIPTORS = 8
-"""So many can come with one message."""
-MOST_BYTES = 16 << 20
-"""A message may be this long: several times the words and the environment that execve(2) takes."""
-Message = tuple[str, "tuple[Any, ...]", "tuple[int, ...]"]
-"""What it is, what it says, and the descriptors that came with it."""
+_DESCRIPTOR_SIZE = 4
+BATCH_DESCRIPTORS = 8
+"""How many descriptors of many are sent together."""
+MAX_BYTES = 16 << 20
+"""How long a message may be: several times the words and the environment that execve(2) takes."""
 
 
-def send(link: socket, kind: str, payload: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
-    """Sends one message, with descriptors if there are any."""
-    body = encode((kind, payload))
-    head = _LENGTH.pack(len(body))
-    rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-    link.sendmsg([head], rights)
-    link.sendall(body)
+def send(link: socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """Send one message, with descriptors if there are any."""
+    # At once: each part would wake the peer.
+    body = encode(message)
+    content = memoryview(_LENGTH.pack(len(body)) + body)
+    sent = link.sendmsg([content], _rights(descriptors) if descriptors else [])
+    if sent < len(content):
+        link.sendall(content[sent:])
 
 
 def send_descriptors(link: socket, descriptors: Sequence[int]) -> None:
-    """Hands descriptors over, with one byte that they can travel on."""
-    link.sendmsg([b"d"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", descriptors))])
+    """Send descriptors, with one byte that they can travel on."""
+    link.sendmsg([b"d"], _rights(descriptors))
 
 
-def receive(link: socket) -> Message | None:
-    """The next message and its descriptors, None when the other side is gone. Raises BadMessage."""
-    head, descriptors = receive_with_descriptors(link, _LENGTH.size)
+def _rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Return the ancillary data of a message that carries descriptors (unix(7))."""
+    return [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"={len(descriptors)}i", *descriptors))]
+
+
+def receive(link: socket, expected: Mapping[str, type[M]]) -> tuple[M, tuple[int, ...]] | None:
+    """Return the next message, which is one of the family `expected`, and its descriptors; None when the peer is gone.
+
+    Fewer descriptors than were sent arrive where this process has no room for more. Raises BadMessage.
+    """
+    # One more than may come, to notice that.
+    max_descriptors = 1 + max([message.max_descriptors for message in expected.values()])
+    head, descriptors = receive_with_descriptors(link, _LENGTH.size, max_descriptors)
     if len(head) < _LENGTH.size:
         close_all(descriptors)
         return None
     try:
         (size,) = _LENGTH.unpack(head)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise BadMessage(f"it has {size} bytes")
-        match decode(_exactly(link, size)):
-            case (str(kind), tuple(payload)):
-                return kind, payload, descriptors
-        raise BadMessage("it is no message by its form")
+        message = decode(_exactly(link, size), expected)
+        if len(descriptors) > message.max_descriptors:
+            raise BadMessage(f"{len(descriptors)} descriptors come with it")
+        return message, descriptors
     except (EOFError, ConnectionResetError):
         close_all(descriptors)
-        return None  # it went in the middle of what it said
+        return None  # it ended in the middle of a message
     except BaseException:
         close_all(descriptors)
         raise
 
 
 def close_all(descriptors: Sequence[int]) -> None:
-    """Closes descriptors that came with a message and that nobody wants."""
+    """Close descriptors that came with a message and that nobody wants."""
     for descriptor in descriptors:
         os.close(descriptor)
 
 
-def receive_with_descriptors(link: socket, size: int) -> tuple[bytes, tuple[int, ...]]:
-    """`size` bytes (fewer at the end) and the descriptors that came with them."""
+def receive_with_descriptors(
+    link: socket, size: int, max_descriptors: int = BATCH_DESCRIPTORS
+) -> tuple[bytes, tuple[int, ...]]:
+    """Return `size` bytes (fewer at the end) and the descriptors that came with them, no more than so many."""
     try:
-        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(4 * MOST_DESCRIPTORS))
+        data, ancillary, _, _ = link.recvmsg(size, CMSG_LEN(_DESCRIPTOR_SIZE * max_descriptors))
     except ConnectionResetError:
-        return b"", ()  # the other side is gone and had not read all that it was sent
-    descriptors = array.array("i")
+        return b"", ()  # the peer is gone and had not read all that it was sent
+    descriptors: tuple[int, ...] = ()
     for level, kind, content in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+            count = len(content) // _DESCRIPTOR_SIZE
+            descriptors += struct.unpack_from(f"={count}i", content)
     if data and len(data) < size:
         try:
             data += _exactly(link, size - len(data))
         except (EOFError, ConnectionResetError):
-            pass  # it went in the middle: less than was asked for says so
-    return data, tuple(descriptors)
+            pass  # it ended in the middle: the caller sees that from the length
+    return data, descriptors
 
 
-def send_request(link: socket, request: Request) -> None:
-    """Sends what is to be run."""
-    plain = {name: getattr(request, name) for name in request.__match_args__}
-    plain["binds"] = tuple(values(bind) for bind in request.binds)
-    plain["scratch"] = tuple(values(one) for one in request.scratch)
-    plain["secrets"] = tuple(values(secret) for secret in request.secrets)
-    body = marshal.dumps(plain)
-    link.sendall(_LENGTH.pack(len(body)) + body)
+def send_many_descriptors(link: socket, descriptors: Sequence[int]) -> None:
+    """Send any number of descriptors; the receiver knows how many."""
+    for first in range(0, len(descriptors), BATCH_DESCRIPTORS):
+        send_descriptors(link, descriptors[first : first + BATCH_DESCRIPTORS])
 
 
-def send_more(link: socket, descriptors: Sequence[int]) -> None:
-    """Sends any number of descriptors."""
-    send(link, "descriptors", (len(descriptors),))
-    for first in range(0, len(descriptors), MOST_DESCRIPTORS):
-        send_descriptors(link, descriptors[first : first + MOST_DESCRIPTORS])
-
-
-def receive_more(link: socket) -> tuple[int, ...]:
-    """The descriptors that `send_more` sent; fewer where the other side is gone."""
-    message = receive(link)
-    found: tuple[int, ...] = ()
-    while message is not None and len(found) < message[1][0]:
-        some = receive_with_descriptors(link, 1)[1]
-        if not some:
+def receive_many_descriptors(link: socket, count: int) -> tuple[int, ...]:
+    """Return `count` descriptors that `send_many_descriptors` sent; fewer where the peer is gone."""
+    descriptors: tuple[int, ...] = ()
+    while len(descriptors) < count:
+        arrived = receive_with_descriptors(link, 1)[1]
+        if not arrived:
             break
-        found += some
-    return found
-
-
-def receive_request(link: socket) -> Request:
-    """The request that `send_request` sent."""
-    plain = marshal.loads(_exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0]))
-    plain["binds"] = tuple(Bind(*bind) for bind in plain["binds"])
-    plain["scratch"] = tuple(Scratch(*one) for one in plain["scratch"])
-    plain["secrets"] = tuple(Secret(*secret) for secret in plain["secrets"])
-    return Request(**plain)
+        descriptors += arrived
+    return descriptors
 
 
 def _exactly(link: socket, size: int) -> bytes:
@@ -132,7 +120,7 @@ def _exactly(link: socket, size: int) -> bytes:
     while size:
         part = link.recv(min(size, 1 << 20))
         if not part:
-            raise EOFError("the other side of a sandbox's socket is gone")
+            raise EOFError("the peer of a sandbox's socket is gone")
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""The database of a store: one connection, its schema, and transactions.
+"""The database of a store: one connection, its schema, and transactions; and the lock of the store.
 
 Write-ahead logging with `synchronous=NORMAL`: a commit waits for no disk, so that a step costs none. After a loss
 of power the database is consistent and may lack the last commits; a tag moves only after a checkpoint and a
@@ -38,6 +38,8 @@ NOT_OURS = ("Could not decode", "no such table", "no such column", "has no colum
 """What they say of a database that was damaged, or that something else wrote: our statements fit our schema."""
 
 FILE = "store.db"
+LOCK_FILE = "lock"
+"""Held shared by all who use the store, exclusively by whoever removes or repairs."""
 REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
 
 _SCHEMA = """
@@ -99,11 +101,18 @@ _CHANGES = {
 class StoreTooNew(UsageError):
     """The store was written by a later envbuild."""
 
-    def __init__(self, path: str, found: int) -> None:
+    def __init__(self, path: str, format: int) -> None:
         super().__init__(
-            f"the store {path} has format {found}; this envbuild knows formats up to {FORMAT}",
+            f"the store {path} has format {format}; this envbuild knows formats up to {FORMAT}",
             "use the envbuild that wrote it, or another store: ENVBUILD_STORE=DIR",
         )
+
+
+class StoreInUse(UsageError):
+    """The store is needed exclusively, and somebody else uses it."""
+
+    def __init__(self) -> None:
+        super().__init__("a build or an instance is using the store", "wait for it to end, then run this again")
 
 
 class StoreUnusable(MachineLacks):
@@ -141,7 +150,7 @@ class Database:
     """The connection of one process. Safe to use from several threads, never across a fork."""
 
     def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
-        """See Store.open."""
+        """Open the database; the arguments are those of Store.open."""
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
@@ -149,29 +158,29 @@ class Database:
         self._connection = self._connect(path, create, writable)
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows that a query gives."""
+        """Return all rows that a query gives."""
         with self._lock, self._told_apart():
             return self._connection.execute(statement, values).fetchall()
 
     def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """The first row that a query gives."""
+        """Return the first row that a query gives."""
         with self._lock, self._told_apart():
-            found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
-            return found
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return row
 
     def write(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Runs one statement that changes something; returns how many rows it changed."""
+        """Run one statement that changes something; return how many rows it changed."""
         with self._lock, self._told_apart():
             return self._connection.execute(statement, values).rowcount
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Runs one statement for each row, all or none of them."""
+        """Run one statement for each row, all or none of them."""
         with self.transaction():
             self._connection.executemany(statement, rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside become visible together, or none does."""
+        """Make all writes inside visible together, or none of them."""
         with self._lock, self._told_apart():
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -189,7 +198,7 @@ class Database:
                 self._connection.execute("COMMIT")
 
     def checkpoint(self) -> None:
-        """Writes all commits so far into the database file, synchronously."""
+        """Write all commits so far into the database file, synchronously."""
         with self._lock, self._told_apart():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
@@ -210,7 +219,7 @@ class Database:
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
             if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
-                # Whoever makes a store makes its folders last.
+                # Whoever makes a store makes its directories last.
                 raise StoreDamaged(f"{file} is empty", REPAIR)
             if self.read_only:
                 # Immutable, as even a reader of a write-ahead log has to write beside it.
@@ -220,10 +229,10 @@ class Database:
             else:
                 connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA synchronous=NORMAL")
-            (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found > FORMAT:
-                raise StoreTooNew(path, found)
-            if found < FORMAT:
+            (format,) = connection.execute("PRAGMA user_version").fetchone()
+            if format > FORMAT:
+                raise StoreTooNew(path, format)
+            if format < FORMAT:
                 self._make(connection, path)
             return connection
         except (sqlite3.OperationalError, OSError) as error:
@@ -248,9 +257,9 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("BEGIN EXCLUSIVE")
         # Another process may have made it while we waited.
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        later = (statement for number in sorted(_CHANGES) if number > found for statement in _CHANGES[number])
-        for statement in later if found else _SCHEMA.split(";"):
+        (format,) = connection.execute("PRAGMA user_version").fetchone()
+        later = (statement for number in sorted(_CHANGES) if number > format for statement in _CHANGES[number])
+        for statement in later if format else _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
@@ -272,3 +281,28 @@ class Database:
         except UnicodeDecodeError as error:
             # A name in its schema is no text: SQLite's own message can't be read.
             raise StoreDamaged(f"{self.path}/{FILE}: its schema can't be read", REPAIR) from error
+
+
+def share_store(path: str) -> int:
+    """Wait until nobody holds the store at `path` exclusively; it is shared until the returned descriptor is closed."""
+    descriptor = _open_lock(path)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+@contextmanager
+def lock_store(path: str, *, wait: bool) -> Iterator[None]:
+    """Keep everybody else out, for removal and repair. Raises StoreInUse if others are in and `wait` is False."""
+    descriptor = _open_lock(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise StoreInUse from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: str) -> int:
+    return os.open(f"{path}/{LOCK_FILE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,18 +9,17 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from envbuild.store.alone import alone
-from envbuild.store.database import FILE, Database
+from envbuild.store.database import FILE, Database, lock_store
 
 _FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm")
 
 
 def salvage(path: str) -> int:
-    """Makes the database of the store at `path` anew from its readable rows; returns how many there were.
+    """Make the database of the store at `path` anew from its readable rows; return how many there were.
 
     Waits until nobody else uses the store.
     """
-    with alone(path, wait=True):
+    with lock_store(path, wait=True):
         aside = f"{path}/damaged/{os.urandom(4).hex()}-database"
         os.makedirs(aside)
         for name in _FILES:
@@ -57,7 +56,7 @@ def _copy(old: str, database: Database) -> int:
 
 
 def _columns(source: sqlite3.Connection, database: Database, table: str) -> list[str]:
-    """The columns that the table has in both databases."""
+    """Return the columns that the table has in both databases."""
     try:
         there = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}
     except sqlite3.Error:
@@ -66,7 +65,7 @@ def _columns(source: sqlite3.Connection, database: Database, table: str) -> list
 
 
 def _rows(source: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
-    """The rows from the front up to the first page that can't be read, then those from the back."""
+    """Return the rows from the front up to the first page that can't be read, then those from the back."""
     if not columns:
         return
     order = ", ".join(

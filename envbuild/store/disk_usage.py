@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest, object_id
 from envbuild.tree.lookup import walk
+
+NOT_CACHE = ("instances", "volumes")
+"""The directories of a store whose content can't be made again."""
 
 
 class ImageUsage(Record):
@@ -44,18 +47,19 @@ class Usage(Record):
 
 
 def measure(store: Store) -> int:
-    """Bytes that the store takes on disk for what it can make again: all but instances and volumes."""
+    """Return the bytes that the store takes on disk for what it can make again: all but instances and volumes."""
     seen: set[tuple[int, int]] = set()
-    return _measure(store.path, seen, leave_out=(store.instances.path, store.volumes.path))
+    return _measure(store.path, seen, leave_out=tuple(f"{store.path}/{name}" for name in NOT_CACHE))
 
 
 def measure_folder(path: str) -> int:
-    """Bytes on disk of all that is in a folder."""
+    """Return the bytes on disk of all that is in a directory."""
     return _measure(path, set())
 
 
-def usage(store: Store) -> Usage:
-    """Measures the store. Files that are in the pool and in layers count once, for the pool."""
+def usage(store: Store, instances: Iterable[tuple[str, str]], volumes: Iterable[tuple[str, str]]) -> Usage:
+    """Measure the store, with the names and paths of its `instances` and `volumes`. Files that are in the pool and in
+    layers count once, for the pool."""
     seen: set[tuple[int, int]] = set()
     objects = _measure(store.objects.path, seen)
     files = len(seen)
@@ -63,9 +67,8 @@ def usage(store: Store) -> Usage:
         os.path.getsize(f"{store.path}/{name}") for name in os.listdir(store.path) if name.startswith("store.db")
     )
     layers = _measure(store.stacks.path, seen)
-    kept: tuple[Instance | DamagedInstance, ...] = (*store.instances.all(), *store.instances.damaged())
-    instances = tuple((one.name, _measure(one.path, seen)) for one in kept)
-    volumes = tuple((one.name, _measure(one.path, seen)) for one in store.volumes.all())
+    each_instance = tuple((name, _measure(folder, seen)) for name, folder in instances)
+    each_volume = tuple((name, _measure(folder, seen)) for name, folder in volumes)
     return Usage(
         objects=objects,
         files=files,
@@ -74,11 +77,11 @@ def usage(store: Store) -> Usage:
         caches=_measure(f"{store.path}/caches", seen),
         packages=_measure(store.packages_path, seen),
         work=_measure(store.work.path, seen),
-        instances=sum(size for _, size in instances),
-        volumes=sum(size for _, size in volumes),
+        instances=sum(size for _, size in each_instance),
+        volumes=sum(size for _, size in each_volume),
         images=_images(store),
-        each_instance=instances,
-        each_volume=volumes,
+        each_instance=each_instance,
+        each_volume=each_volume,
     )
 
 
@@ -100,7 +103,7 @@ def _measure(path: str, seen: set[tuple[int, int]], leave_out: tuple[str, ...] =
 
 
 def _unreadable(error: OSError) -> None:
-    """A folder that was removed meanwhile takes nothing; one that may not be read is not to pass for nothing."""
+    """Raise an error for a directory that may not be read; one that was removed meanwhile takes nothing."""
     if isinstance(error, PermissionError):
         raise error
 

@@ -14,5 +14,5 @@ _KIND = Entry(b"fetched", FILE, 0o644, 0, 0, 0)
 
 
 def fetched_object(digest: Digest) -> Digest:
-    """The id of the object that holds the fetched file of this sha256."""
+    """Return the id of the object that holds the fetched file of this sha256."""
     return object_id(_KIND._replace(digest=digest))

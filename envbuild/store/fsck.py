@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 from envbuild.store.fetched import fetched_object
-from envbuild.store.permissions import close_to_others
+from envbuild.store.fsck_index import FsckIndex
+from envbuild.store.owner import close_to_others
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR
-from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry, decode, digest_of, object_id
+from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, decode, digest_of, object_id
 from envbuild.tree.lookup import lookup
 
 DAMAGED = "damaged"
@@ -45,41 +47,52 @@ class Findings(Record):
     repaired: bool
 
 
-def check(store: Store, *, repair: bool = False) -> Findings:
-    """Reads the whole store. The process should be in its user namespace, to read what belongs to others."""
+def check(
+    store: Store,
+    check_instances: Callable[[bool], list[Problem]],
+    report: Callable[[str, int, int], None],
+    *,
+    repair: bool = False,
+) -> Findings:
+    """Read the whole store. The process should be in its user namespace, to read what belongs to others.
+
+    `check_instances` finds and, if it is told to, mends what is wrong with instances. `report` is called often with
+    what is being read, how many of them are read, and how many there are.
+    """
     with store.alone(wait=True):
         if not store.database.read_only:
             close_to_others(store.path, thorough=True)
-        return _Check(store).run(repair)
+        with FsckIndex() as index:
+            return _Check(store, index, report).run(check_instances, repair)
 
 
 class _Check:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, index: FsckIndex, report: Callable[[str, int, int], None]) -> None:
         self._store = store
+        self._index = index
+        self._report = report
         self._problems: list[Problem] = []
         self._bad_trees: set[Digest] = set()
         self._bad_objects: set[Digest] = set()
         self._bad_layers: set[str] = set()
         self._bad_files: list[str] = []
-        self._parents: dict[Digest, set[Digest]] = {}
-        self._files: dict[Digest, tuple[Entry, set[Digest]]] = {}
-        self._inodes: dict[tuple[int, int], Digest] = {}
         self._size = 0
         self._count = {"trees": 0, "objects": 0, "layers": 0}
 
-    def run(self, repair: bool) -> Findings:
+    def run(self, check_instances: Callable[[bool], list[Problem]], repair: bool) -> Findings:
         self._database()
         self._trees()
         self._objects()
-        for identity, (entry, holders) in self._files.items():
-            if identity not in self._present or identity in self._bad_objects:
-                if identity not in self._present:
-                    self._tell("object", identity, f"missing ({entry.name.decode(errors='backslashreplace')})")
-                self._bad_trees |= holders
+        lost = set(self._bad_objects)
+        for identity, name in self._index.missing():
+            self._tell("object", identity, f"missing ({name.decode(errors='backslashreplace')})")
+            lost.add(identity)
+        for identity in lost:
+            self._bad_trees.update(self._index.holders(identity))
         self._spread()
         self._layers()
         self._records()
-        self._instances()
+        self._problems += check_instances(repair)
         if repair and self._problems:
             self._repair()
         return Findings(
@@ -102,6 +115,7 @@ class _Check:
     def _trees(self) -> None:
         known = {row[0] for row in self._store.database.rows("SELECT digest FROM trees")}
         for digest in known:
+            self._report("directories", self._count["trees"], len(known))
             row = self._store.database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
             self._count["trees"] += 1
             if row is None or not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
@@ -114,27 +128,25 @@ class _Check:
                 self._tell("tree", digest, f"no directory: {error}")
                 self._bad_trees.add(digest)
                 continue
+            self._index.add_tree(digest, entries)
             for entry in entries:
-                if entry.kind == DIRECTORY and entry.name != ROOT_NAME:
-                    self._parents.setdefault(entry.digest, set()).add(digest)
-                    if entry.digest not in known:
-                        self._tell("tree", entry.digest, f"missing, and {digest[:12]} names it")
-                        self._bad_trees.add(digest)
-                elif entry.kind == FILE:
-                    self._files.setdefault(object_id(entry), (entry, set()))[1].add(digest)
+                if entry.kind == DIRECTORY and entry.name != ROOT_NAME and entry.digest not in known:
+                    self._tell("tree", entry.digest, f"missing, and {digest[:12]} names it")
+                    self._bad_trees.add(digest)
+        self._index.all_trees_added()
 
     def _objects(self) -> None:
         pool = self._store.objects.path
         self._outputs = {output_object(row[0]) for row in self._store.database.rows("SELECT output FROM steps")}
-        self._present: set[Digest] = set()
-        for folder in sorted(os.listdir(pool)):
+        folders = sorted(os.listdir(pool))
+        for number, folder in enumerate(folders):
             for name in sorted(os.listdir(f"{pool}/{folder}")):
+                self._report("files", number, len(folders))
                 path = f"{pool}/{folder}/{name}"
                 identity = folder + name.partition(".")[0]
                 self._count["objects"] += 1
-                self._present.add(identity)
                 status = os.lstat(path)
-                self._inodes[status.st_dev, status.st_ino] = identity
+                self._index.add_inode(status.st_dev, status.st_ino, identity)
                 reason = self._object_reason(path, identity, status)
                 if reason:
                     self._tell("object", folder + name, reason)
@@ -145,18 +157,17 @@ class _Check:
         if not stat.S_ISREG(status.st_mode):
             return "not a file"
         digest = self._hash(path)
-        held = self._files.get(identity)
-        if held is None:
+        expected = self._index.expected(identity)
+        if expected is None:
             if identity in self._outputs and identity not in (output_object(digest), fetched_object(digest)):
                 return "its content is not what its digest says"
             # Else it is what is left of a command that was killed: gc removes it.
             return ""
-        entry = held[0]
-        if digest != entry.digest:
+        if digest != expected.digest:
             return "its content is not what its digest says"
-        if stat.S_IMODE(status.st_mode) != entry.mode or status.st_mtime_ns != entry.mtime:
+        if stat.S_IMODE(status.st_mode) != expected.mode or status.st_mtime_ns != expected.mtime:
             return "its mode or time was changed"
-        if self._store.owners_observable and (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
+        if self._store.owners_observable and (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
             return "its owner was changed"
         return ""
 
@@ -169,17 +180,19 @@ class _Check:
         return state.hexdigest()
 
     def _spread(self) -> None:
-        """A directory with something damaged in it is damaged itself."""
+        """Mark all directories that something damaged lies in: they are damaged, too."""
         pending = list(self._bad_trees)
         while pending:
-            for parent in self._parents.get(pending.pop(), ()):
+            for parent in self._index.parents(pending.pop()):
                 if parent not in self._bad_trees:
                     self._bad_trees.add(parent)
                     pending.append(parent)
 
     def _layers(self) -> None:
         path = self._store.stacks.path
-        for tree, layer in self._store.database.rows("SELECT tree, layer FROM stacks"):
+        stacks = self._store.database.rows("SELECT tree, layer FROM stacks")
+        for tree, layer in stacks:
+            self._report("layers", self._count["layers"], len(stacks))
             self._count["layers"] += 1
             if not os.path.isdir(f"{path}/{layer}"):
                 self._tell("layer", layer, "missing")
@@ -191,7 +204,8 @@ class _Check:
                     self._bad_layers.add(layer)
 
     def _layer_reason(self, folder: str, tree: Digest) -> str:
-        """Every file of a layer has to be the pool's inode for the tree's entry at its path."""
+        """Return why a layer is damaged, "" if it is not: every file has to be the pool's inode for its tree's
+        entry."""
         for where, _, names in os.walk(folder):
             for name in names:
                 full = f"{where}/{name}"
@@ -203,7 +217,7 @@ class _Check:
                         return f"it hides /{os.fsdecode(inside)}"
                 elif entry is None:
                     return f"/{os.fsdecode(inside)} is not in its tree"
-                elif entry.kind == FILE and self._inodes.get((status.st_dev, status.st_ino)) != object_id(entry):
+                elif entry.kind == FILE and self._index.identity_of(status.st_dev, status.st_ino) != object_id(entry):
                     return f"/{os.fsdecode(inside)} is another file than its tree says"
         return ""
 
@@ -217,10 +231,6 @@ class _Check:
                 self._tell("image", digest, "its tree is damaged or missing")
         for name, tag in database.rows(_TAGS_OF_NOTHING):
             self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
-
-    def _instances(self) -> None:
-        for one in self._store.instances.damaged():
-            self._tell("instance", one.name, one.reason)
 
     def _repair(self) -> None:
         store = self._store
@@ -241,12 +251,9 @@ class _Check:
             os.rename(path, f"{aside}/{os.urandom(4).hex()}-{os.path.basename(path)}")
         for layer in self._bad_layers:
             remove(f"{store.stacks.path}/{layer}")
-        for one in store.instances.damaged():
-            if not store.instances.is_supervised(one):
-                store.instances.put_aside(one)
 
     def _drop_stacks(self) -> None:
-        """Drops the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
+        """Drop the stacks that hold a bad layer or a damaged tree, and all that are built on them."""
         rows = self._store.database.rows("SELECT tree, below, layer FROM stacks")
         dropped = {tree for tree, _, layer in rows if tree in self._bad_trees or layer in self._bad_layers}
         grown = True

@@ -7,19 +7,21 @@ killed, or whose machine stops, leaves some garbage, never a hole: records go be
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
-from envbuild.store.budget import needed_within
 from envbuild.store.disk_usage import measure
 from envbuild.store.missing_objects import KIND as LOST
-from envbuild.store.reachability import Needed, Policy, needed
+from envbuild.store.reachability import Needed, Pins, Policy, needed
+from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
 EVERYTHING = Policy()
 """The policy that keeps all of each tag's history."""
+_FIXED = 1_000_000
+"""Bytes that a store takes whatever it holds: its database's own pages, directories."""
 
 
 class Freed(Record):
@@ -35,6 +37,7 @@ class Freed(Record):
 
 def collect(
     store: Store,
+    pins: Callable[[], Pins],
     policy: Policy = EVERYTHING,
     *,
     budget: int | None = None,
@@ -42,39 +45,109 @@ def collect(
     wait: bool = True,
     going: Callable[[set[Digest]], None] = lambda images: None,
 ) -> Freed:
-    """Removes garbage: what neither tags, nor their history as far as `policy` keeps it, nor locks, nor failures need.
+    """Remove garbage: what neither tags, nor their history as far as `policy` keeps it, nor locks, nor failures, nor
+    instances need.
 
-    With a `budget` in bytes nothing is removed as long as the store takes no more; if it does, first what was not used
-    for the longest time of what is only cache, and what is needed never. `going` is called with the images that will be
-    gone. Raises StoreInUse if others use the store and `wait` is False.
+    `pins` says what instances need; it is called while nobody else uses the store. With a `budget` in bytes nothing is
+    removed as long as the store takes no more; if it does, first what was not used for the longest time of what is only
+    cache, and what is needed never. `going` is called with the images that will be gone. Raises StoreInUse if others
+    use the store and `wait` is False.
     """
     with store.alone(wait=wait):
-        kept = _kept(store, policy, budget)
+        kept = _kept(store, policy, pins(), budget)
         if kept is None:
             return Freed(0, 0, 0, 0, 0, 0)
         if dry_run:
             return _count(store, kept)
         going({digest for (digest,) in store.database.rows("SELECT digest FROM images")} - kept.images)
-        return _remove(store, kept)
+        return _remove(store, kept, pins)
 
 
-def _kept(store: Store, policy: Policy, budget: int | None) -> Needed | None:
-    """What stays; None if all of it does, as there is room."""
+def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None) -> Needed | None:
+    """Return what stays; None if all of it does, as there is room."""
     if budget is None:
-        return needed(store, policy)
+        return needed(store, policy, pins)
     total = measure(store)
     if total <= budget:
         return None
     sizes: dict[Digest, int] = {}
     for path, identity in _pooled(store):
         sizes[identity] = sizes.get(identity, 0) + os.lstat(path).st_blocks * 512
-    # Layers are folders of hard links: what they take themselves is what the rest does not.
+    # Layers are directories of hard links: what they take themselves is what the rest does not.
     counted = sum(sizes.values())
     overhead = max(0.0, (total - counted) / max(1, counted)) if counted else 0.0
-    return needed_within(store, policy, int(budget / (1 + min(overhead, 1.0))), sizes)
+    return _needed_within(store, policy, pins, int(budget / (1 + min(overhead, 1.0))), sizes)
 
 
-def _remove(store: Store, kept: Needed) -> Freed:
+def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes: Mapping[Digest, int]) -> Needed:
+    """Return what is needed, and of the cache what was used last, as long as all of it takes no more than `budget`
+    bytes. `sizes` are the bytes on disk of the pool's objects.
+
+    Cache are the results of steps, also those that made images that are kept, files of packages, and the directories
+    that steps keep caches in."""
+    kept = needed(store, policy, pins, cache=False)
+    packages, caches = _packages(store), _caches(store)
+    kept.caches = set()
+    total = _FIXED + sum(sizes.get(digest, 0) for digest in kept.objects)
+    total += sum(size for name, (_, size) in packages.items() if name in kept.packages)
+    total += sum(100 * len(store.trees.load(digest)) for digest in kept.trees)
+    steps = store.database.rows("SELECT used, key, tree, output FROM steps")
+    candidates: list[tuple[float, str, str, str, int]] = [
+        (used, key, tree, output, 0) for used, key, tree, output in steps if key not in kept.keys
+    ]
+    candidates += [(used, name, "", "", size) for name, (used, size) in packages.items() if name not in kept.packages]
+    candidates += [(used, name, "", "cache", size) for name, (used, size) in caches.items()]
+    for _, name, tree, output, size in sorted(candidates, reverse=True):
+        if total > budget:
+            break
+        if not tree:
+            total += size
+            if total <= budget:
+                (kept.caches if output else kept.packages).add(name)
+            continue
+        if not store.trees.has(tree):
+            continue
+        was_root = tree in kept.roots
+        kept.roots.add(tree)
+        added, directories, records = kept.follow(store, stacks=False)
+        printed = output_object(output)
+        total += records + sum(sizes.get(digest, 0) for digest in (*added, printed))
+        if total > budget:
+            kept.objects -= added
+            kept.trees -= directories
+            if not was_root:
+                kept.roots.discard(tree)
+            break
+        kept.objects.add(printed)
+        kept.keys.add(name)
+    kept.keep_whole_stacks(store)
+    return kept
+
+
+def _caches(store: Store) -> dict[str, tuple[float, int]]:
+    """Return the directories of caches: when each was changed last at its top, and the bytes of its files."""
+    caches = {}
+    root = f"{store.path}/caches"
+    for name in os.listdir(root):
+        size = 0
+        for where, _, names in os.walk(f"{root}/{name}"):
+            size += sum(os.lstat(f"{where}/{inner}").st_blocks * 512 for inner in names)
+        caches[name] = os.lstat(f"{root}/{name}").st_mtime, size
+    return caches
+
+
+def _packages(store: Store) -> dict[str, tuple[float, int]]:
+    """Return the files of packages: when each was used last, as far as the file system says, and its bytes on disk."""
+    if not os.path.isdir(store.packages_path):
+        return {}
+    packages = {}
+    for name in os.listdir(store.packages_path):
+        status = os.lstat(f"{store.packages_path}/{name}")
+        packages[name] = max(status.st_atime, status.st_mtime), status.st_blocks * 512
+    return packages
+
+
+def _remove(store: Store, kept: Needed, pins: Callable[[], Pins]) -> Freed:
     database = store.database
     counted = _count(store, kept)
     layers = {row[0]: row[1] for row in database.rows("SELECT tree, layer FROM stacks")}
@@ -95,7 +168,7 @@ def _remove(store: Store, kept: Needed) -> Freed:
     store.stacks.forget()
     # Else a loss of power could bring the records back, and not what they name.
     store.sync()
-    in_use = store.instances.layers_in_use()
+    in_use = pins().layers
     for name in os.listdir(store.stacks.path):
         if name not in kept_layers and f"{store.stacks.path}/{name}" not in in_use:
             remove(f"{store.stacks.path}/{name}")
@@ -139,16 +212,16 @@ def _delete(store: Store, table: str, column: str, kept: Iterable[str]) -> None:
 
 
 def _pooled(store: Store) -> list[tuple[str, Digest]]:
-    """Every inode of the pool, with the id of its object."""
-    found = []
+    """Return every inode of the pool, with the id of its object."""
+    inodes = []
     for folder in sorted(os.listdir(store.objects.path)):
         for name in os.listdir(f"{store.objects.path}/{folder}"):
-            found.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
-    return found
+            inodes.append((f"{store.objects.path}/{folder}/{name}", folder + name.partition(".")[0]))
+    return inodes
 
 
 def _unneeded_packages(store: Store, kept: Needed) -> list[str]:
-    """The files of packages that no registered lock names."""
+    """Return the files of packages that no registered lock names."""
     if not os.path.isdir(store.packages_path):
         return []
     names = sorted(set(os.listdir(store.packages_path)) - kept.packages)

@@ -1,18 +1,13 @@
-"""Images, how they are found, and where builds failed."""
+"""The records of images, and of where builds failed."""
 
 from __future__ import annotations
 
 import os
-import time
 
-from envbuild.errors import UsageError
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
-from envbuild.store.image_reference import digits_of, parse_reference
 from envbuild.store.record_text import DETAIL, FAILURE, read_text, typed
-from envbuild.store.tags import NoSuchEntry, Tags
-from envbuild.text.dates import is_count, moment_of
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -52,50 +47,19 @@ class Failure(Record):
         return read_text(self.detail, FAILURE, "what is on record of the last build that failed")
 
 
-class NoSuchImage(UsageError):
-    """No image has this name or digest."""
-
-    def __init__(self, reference: str, near: str | None, *, any_image: bool) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild images` lists what there is"
-        super().__init__(
-            f"there is no image '{reference}'", hint if any_image else "make one first: envbuild build RECIPE.env"
-        )
-
-
-class ImageGone(UsageError):
-    """History names an image that `gc` has removed."""
-
-    def __init__(self, reference: str, digest: Digest) -> None:
-        super().__init__(
-            f"{reference} was {digest[:12]}, which is no longer in the store",
-            "check the recipe and its lock out as they were (envbuild log has the commit), and build them",
-        )
-
-
-class AmbiguousDigest(UsageError):
-    """A digest was shortened to something that fits several images."""
-
-    def __init__(self, reference: str, matches: list[str]) -> None:
-        super().__init__(
-            f"'{reference}' fits {len(matches)} images",
-            "give more digits: " + ", ".join(m[:16] for m in matches[:5]),
-        )
-
-
 class Images:
     """The images of one store."""
 
-    def __init__(self, database: Database, tags: Tags) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._tags = tags
 
     def get(self, digest: Digest) -> Image | None:
-        """The image of this whole digest."""
+        """Return the image of this whole digest."""
         row = self._database.row("SELECT * FROM images WHERE digest = ?", (digest,))
         return None if row is None else _image(row)
 
     def put(self, image: Image) -> None:
-        """Records an image; of one that is there already, the detail of its last build is kept."""
+        """Record an image; of one that is there already, the detail of its last build is kept."""
         failpoints.at(failpoints.IMAGE)
         self._database.write(
             "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
@@ -104,82 +68,42 @@ class Images:
         )
 
     def of_tree(self, tree: Digest) -> Image | None:
-        """The newest image with this tree."""
+        """Return the newest image with this tree."""
         row = self._database.row("SELECT * FROM images WHERE tree = ? ORDER BY made DESC LIMIT 1", (tree,))
         return None if row is None else _image(row)
 
     def all(self) -> list[Image]:
-        """All images, the newest first."""
+        """Return all images, the newest first."""
         return [_image(row) for row in self._database.rows("SELECT * FROM images ORDER BY made DESC, digest")]
 
-    def resolve(self, reference: str) -> Image:
-        """The image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, or of a digest or a unique beginning of
-        one, with or without `sha256:`.
-
-        Raises NoSuchImage, AmbiguousDigest, NoSuchEntry, BadMoment and ImageGone.
-        """
-        parsed = parse_reference(reference)
-        if parsed is not None and parsed.which is not None:
-            return self.past(parsed.name, parsed.tag, parsed.which)
-        if parsed is not None:
-            tagged = self._tags.image_of(parsed.name, parsed.tag)
-            image = self.get(tagged) if tagged is not None else None
-            if image is not None:
-                return image
-        digits = digits_of(reference)
-        if digits is not None:
-            rows = self._database.rows(
-                "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 9", (digits, digits + "g")
-            )
-            if len(rows) > 1:
-                raise AmbiguousDigest(reference, [row[0] for row in rows])
-            found = self.get(rows[0][0]) if rows else None
-            if found is not None:
-                return found
-        raise self._missing(reference)
-
-    def past(self, name: str, tag: str, which: str) -> Image:
-        """What NAME:TAG named `which` moves ago, or at that time."""
-        if is_count(which):
-            entry = self._tags.entry_back(name, tag, int(which))
-        else:
-            entry = self._tags.entry_at(name, tag, moment_of(which, time.time()), which)
-        if entry.image is None:
-            raise NoSuchEntry(f"{name}:{tag}", which, "the tag was taken away then")
-        image = self.get(entry.image)
-        if image is None:
-            raise ImageGone(f"{name}:{tag}@{{{which}}}", entry.image)
-        return image
+    def starting_with(self, digits: str) -> list[Digest]:
+        """Return the digests of images that begin with these digits, nine at most."""
+        rows = self._database.rows(
+            "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 9", (digits, digits + "g")
+        )
+        return [row[0] for row in rows]
 
     def fail(self, failure: Failure) -> None:
-        """Keeps where a recipe's last build failed."""
+        """Keep where a recipe's last build failed."""
         self._database.write(
             "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
             (failure.recipe, failure.tree, failure.facts, failure.detail, failure.made),
         )
 
     def succeed(self, recipe: str) -> None:
-        """Drops the failure of a recipe that was built."""
+        """Drop the failure of a recipe that was built."""
         if self._database.row("SELECT 1 FROM failures WHERE recipe = ?", (recipe,)) is not None:
             self._database.write("DELETE FROM failures WHERE recipe = ?", (recipe,))
 
     def failure(self, recipe: str | None) -> Failure | None:
-        """The failure of this recipe, or the last one of all."""
+        """Return the failure of this recipe, or the last one of all."""
         where, values = ("WHERE recipe = ?", (recipe,)) if recipe else ("", ())
         row = self._database.row(f"SELECT * FROM failures {where} ORDER BY made DESC LIMIT 1", values)
         return None if row is None else _failure(row)
 
     def failures(self) -> list[Failure]:
-        """Where the last builds of recipes failed."""
+        """Return where the last builds of recipes failed."""
         return [_failure(row) for row in self._database.rows("SELECT * FROM failures")]
-
-    def _missing(self, reference: str) -> NoSuchImage:
-        from difflib import get_close_matches  # only on a mistake
-
-        tags = self._tags.all()
-        names = [tag.full for tag in tags] + [tag.name for tag in tags]
-        near = get_close_matches(reference, names, 1)
-        return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
 
 
 def _image(row: Sequence[Any]) -> Image:
@@ -191,7 +115,7 @@ def _failure(row: Sequence[Any]) -> Failure:
 
 
 def sync_file_system(path: str) -> None:
-    """Writes all that was changed on the file system of `path` to disk: syncfs(2)."""
+    """Write all that was changed on the file system of `path` to disk: syncfs(2)."""
     import ctypes  # only where something was built
 
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

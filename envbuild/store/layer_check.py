@@ -17,12 +17,13 @@ from envbuild.linux.attributes import CAPABILITY, OPAQUE, read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.record import Record
 from envbuild.tree.diff import own
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, TYPE_BITS, Digest, Entry
 from envbuild.tree.lookup import Trees, root_entry
 
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which a change time may lag behind the clock: the kernel's coarse clock ticks that seldom."""
 _CHUNK = 1 << 20
+_IN_LAYERS = (FILE, DIRECTORY, LINK, FIFO)
 
 
 class LayerCheck(Record):
@@ -39,7 +40,7 @@ class LayerCheck(Record):
 def check_layer(
     folder: str, tree: Digest, below: Digest | None, trees: Trees, *, since: int, owners: bool
 ) -> LayerCheck:
-    """Checks what was changed in `folder` after `since` (nanoseconds; 0 for everything) against `tree`.
+    """Check what was changed in `folder` after `since` (nanoseconds; 0 for everything) against `tree`.
 
     The layer leads from `below` to `tree`. `owners` is False where files can't have the owners of their entries.
     """
@@ -47,8 +48,8 @@ def check_layer(
 
 
 def put_back_times(later: Sequence[str]) -> None:
-    """Gives what was found sound a change time of now, where it has one that is still to come: else it would be read
-    at each check until then."""
+    """Give what was found sound a change time of now, where it has one that is still to come: else it would be read at
+    each check until then."""
     for path in later:
         status = os.lstat(path)
         times = (status.st_atime_ns, status.st_mtime_ns)
@@ -59,7 +60,7 @@ def put_back_times(later: Sequence[str]) -> None:
 
 
 def _anything_after(folder: str, status: os.stat_result, since: int) -> bool:
-    """Whether anything in a folder, or the folder itself, was changed after `since`."""
+    """Tell whether anything in a directory, or the directory itself, was changed after `since`."""
     if status.st_ctime_ns > since:
         return True
     pending = [folder]
@@ -138,7 +139,7 @@ class _Check:
             self._directory(f"{path}/{name}", f"{inside}/{name}", entry.digest, lower, was_changed)
 
     def _names(self, inside: str, there: set[str], entries: dict[str, Entry], old: dict[str, Entry]) -> None:
-        """Whatever differs from the layers below has to be there, or be hidden."""
+        """Check that what differs from the layers below is there or hidden."""
         for name, entry in entries.items():
             if name not in there and old.get(name) != entry:
                 self._wrong(f"{inside}/{name}", "it is missing")
@@ -160,14 +161,14 @@ class _Check:
             self._files.append(entry)
 
     def _matches(self, path: str, entry: Entry, status: os.stat_result) -> bool:
-        """Whether kind, attributes, size and target are those of the entry."""
+        """Tell whether kind, attributes, size and target are those of the entry."""
         return matches(path, entry, status, owners=self._owners)
 
 
 def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) -> bool:
-    """Whether what lies at `path` has the kind and the attributes of `entry`, a file its size, a link its target."""
-    kinds = {stat.S_IFREG: FILE, stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: LINK, stat.S_IFIFO: FIFO}
-    if kinds.get(stat.S_IFMT(status.st_mode)) != entry.kind:
+    """Tell whether what lies at `path` has the kind and the attributes of `entry`, a file its size, a link its
+    target."""
+    if entry.kind not in _IN_LAYERS or TYPE_BITS[entry.kind] != stat.S_IFMT(status.st_mode):
         return False
     if owners and (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
         return False
@@ -180,13 +181,13 @@ def matches(path: str, entry: Entry, status: os.stat_result, *, owners: bool) ->
     kept, _ = read_xattrs(path)
     # Without the ids that it names a file capability can't be set.
     capability = CAPABILITY.encode()
-    return {one for one in kept if owners or one[0] != capability} == {
-        one for one in own(entry).xattrs if owners or one[0] != capability
+    return {attribute for attribute in kept if owners or attribute[0] != capability} == {
+        attribute for attribute in own(entry).xattrs if owners or attribute[0] != capability
     }
 
 
 def hash_of(path: str, allowance: Allowance | None = None, shown: str = "") -> Digest:
-    """The sha256 of a file's bytes. Raises TooSparse and TookTooLong where an `allowance` ends."""
+    """Return the sha256 of a file's bytes. Raises TooSparse and TookTooLong where an `allowance` ends."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         chunk = os.read(descriptor, _CHUNK)

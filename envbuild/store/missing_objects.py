@@ -24,19 +24,19 @@ class Lost:
         self._known: set[Digest] | None = None
 
     def add(self, identity: Digest) -> None:
-        """Remembers that an object or a directory was lost."""
+        """Remember that an object or a directory was lost."""
         self.identities().add(identity)
         if not self._database.read_only:
             self._database.write("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (KIND, identity, b""))
 
     def identities(self) -> set[Digest]:
-        """All that is lost; usually nothing."""
+        """Return all that is lost; usually nothing."""
         if self._known is None:
             self._known = {row[0] for row in self._database.rows("SELECT key FROM memo WHERE kind = ?", (KIND,))}
         return self._known
 
     def forget_found(self, is_there: Callable[[Digest], bool]) -> None:
-        """Drops what is there again."""
+        """Drop what is there again."""
         for identity in [one for one in self.identities() if is_there(one)]:
             self.identities().discard(identity)
             if not self._database.read_only:
@@ -44,7 +44,7 @@ class Lost:
 
 
 def put_aside(path: str, store: str) -> None:
-    """Moves a damaged file or folder of a store to its folder `damaged`."""
+    """Move a damaged file or directory of a store to its directory `damaged`."""
     aside = f"{store}/damaged"
     os.makedirs(aside, mode=0o700, exist_ok=True)
     try:

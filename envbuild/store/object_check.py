@@ -12,13 +12,13 @@ from envbuild.tree.entry import FILE, Digest, Entry, object_id
 
 
 def identity_at(path: str) -> Digest:
-    """The id of the object that an inode of the pool is for."""
+    """Return the id of the object that an inode of the pool is for."""
     folder, name = os.path.split(path)
     return os.path.basename(folder) + name.partition(".")[0]
 
 
 def is_itself(path: str, *, owners: bool) -> bool:
-    """Whether an inode's own content and attributes give its id. With `owners` False its owner can't be seen; then
+    """Tell whether an inode's own content and attributes give its id. With `owners` False its owner can't be seen; then
     only one that lost its content is told from others."""
     digest = hash_of(path)
     identity = identity_at(path)
@@ -26,5 +26,5 @@ def is_itself(path: str, *, owners: bool) -> bool:
         return True
     status = os.lstat(path)
     kept, _ = read_xattrs(path)
-    found = with_attributes(Entry(b"", FILE, 0, 0, 0, 0), status, kept, status.st_mtime_ns)
-    return object_id(found._replace(digest=digest)) == identity or (not owners and status.st_size > 0)
+    entry = with_attributes(Entry(b"", FILE, 0, 0, 0, 0), status, kept, status.st_mtime_ns)
+    return object_id(entry._replace(digest=digest)) == identity or (not owners and status.st_size > 0)

@@ -60,7 +60,7 @@ class Objects:
         self._sound: set[str] = set()
 
     def where(self, identity: Digest, copy: int = 0) -> str:
-        """The path of an object's n-th inode, whether it exists or not."""
+        """Return the path of an object's n-th inode, whether it exists or not."""
         folder = f"{self.path}/{identity[:2]}"
         if folder not in self._folders:
             if not os.path.isdir(folder):
@@ -69,25 +69,25 @@ class Objects:
         return f"{folder}/{identity[2:]}.{copy}" if copy else f"{folder}/{identity[2:]}"
 
     def has(self, entry: Entry) -> bool:
-        """Whether the file `entry` is in the pool."""
+        """Tell whether the file `entry` is in the pool."""
         return os.path.exists(self.where(object_id(entry)))
 
     def open(self, entry: Entry) -> int:
-        """A descriptor of the file's content, verified. Raises StoreDamaged."""
+        """Return a descriptor of the file's content, verified. Raises StoreDamaged."""
         path = self.where(object_id(entry))
         self.check(entry, path)
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, entry: Entry, most: int = MAX_READ) -> bytes:
-        """The file's bytes, verified. Raises StoreDamaged, and TooLargeToRead for more than `most`: a file with holes
-        costs nothing, and would fill the memory."""
+        """Return the file's bytes, verified. Raises StoreDamaged, and TooLargeToRead for more than `most`: a file with
+        holes costs nothing, and would fill the memory."""
         if entry.size > most:
             raise TooLargeToRead(entry, most)
         with os.fdopen(self.open(entry), "rb") as file:
             return file.read()
 
     def check(self, entry: Entry, path: str) -> None:
-        """Sees that the inode of the pool at `path` is what `entry` says, once for each process that uses it.
+        """Make sure that the inode of the pool at `path` is what `entry` says, once for each process that uses it.
 
         Puts it aside and raises StoreDamaged if it is not, or is missing.
         """
@@ -102,7 +102,7 @@ class Objects:
         self._sound.add(path)
 
     def check_all(self, entry: Entry) -> None:
-        """Puts every inode of an object aside that is not what `entry` says."""
+        """Put every inode of an object aside that is not what `entry` says."""
         identity = object_id(entry)
         folder = os.path.dirname(self.where(identity))
         for name in os.listdir(folder):
@@ -114,7 +114,7 @@ class Objects:
             self._lost.add(identity)
 
     def identities(self) -> set[Digest]:
-        """The ids of all objects that have their first inode."""
+        """Return the ids of all objects that have their first inode."""
         return {
             folder + name
             for folder in os.listdir(self.path)
@@ -123,15 +123,15 @@ class Objects:
         }
 
     def changed_since(self, nanoseconds: int) -> list[str]:
-        """The paths of all inodes of the pool that were changed after this time."""
-        found = []
+        """Return the paths of all inodes of the pool that were changed after this time."""
+        changed = []
         for folder in os.listdir(self.path):
             with os.scandir(f"{self.path}/{folder}") as items:
-                found += [one.path for one in items if one.stat(follow_symlinks=False).st_ctime_ns > nanoseconds]
-        return found
+                changed += [item.path for item in items if item.stat(follow_symlinks=False).st_ctime_ns > nanoseconds]
+        return changed
 
     def _reason(self, entry: Entry, path: str) -> str:
-        """What is wrong with an inode of the pool, "" if nothing is."""
+        """Return what is wrong with an inode of the pool, "" if nothing is."""
         try:
             status = os.lstat(path)
         except FileNotFoundError:
@@ -146,7 +146,7 @@ class Objects:
             put_aside(path, os.path.dirname(self.path))
 
     def add(self, entry: Entry, source: bytes | int | None) -> Entry:
-        """Puts a file into the pool and returns its entry with digest and size filled in.
+        """Put a file into the pool and return its entry with digest and size filled in.
 
         `source` is its bytes, or a descriptor that is read to its end from where it stands. With a digest in
         `entry`, other content raises ContentChanged.
@@ -165,7 +165,7 @@ class Objects:
         return entry
 
     def alter(self, old: Entry, new: Entry) -> Entry:
-        """Puts the content of `old` into the pool with the attributes of `new`, and returns that entry."""
+        """Put the content of `old` into the pool with the attributes of `new`, and return that entry."""
         new = new._replace(digest=old.digest, size=old.size)
         if not self.has(new):
             descriptor = self.open(old)
@@ -176,7 +176,7 @@ class Objects:
         return new
 
     def adopt(self, path: str, pooled: str, entry: Entry) -> bool:
-        """Links a finished file into the pool as an inode for `entry`; False if a sound one was there before."""
+        """Link a finished file into the pool as an inode for `entry`; False if a sound one was there before."""
         failpoints.at(failpoints.OBJECT)
         while True:
             try:
@@ -193,12 +193,12 @@ class Objects:
             return True
 
     def put(self, path: str, pooled: str) -> None:
-        """Moves a finished file that no layer has into the pool, in the place of one that may be there."""
+        """Move a finished file that no layer has into the pool, in the place of one that may be there."""
         failpoints.at(failpoints.OBJECT)
         os.replace(path, pooled)
 
     def link(self, entry: Entry, identity: Digest, occurrence: int, target: str) -> None:
-        """Makes `target` a hard link of the inode for this occurrence of a file in its tree (0 for the first)."""
+        """Make `target` a hard link of the inode for this occurrence of a file in its tree (0 for the first)."""
         while True:
             pooled = self.where(identity, occurrence)
             try:
@@ -256,7 +256,7 @@ def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
 
 
 def _write_parts(target: int, source: int, length: int) -> tuple[Digest, int]:
-    """Copies a file with holes, which stay holes."""
+    """Copy a file with holes, which stay holes."""
     state = sha256()
     size = 0
     for piece, hole in parts(source, length):

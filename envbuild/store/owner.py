@@ -1,13 +1,15 @@
-"""Whose a store is. It is its owner's alone: to anybody else, root too, the owners of its files would look changed, and
-all of it damaged."""
+"""The owner of a store. It is for its owner alone: images have set-user-id programs, secrets that a step wrote, and
+others' code; and to anybody else, root too, the owners of its files would look changed, and all of it damaged."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 from envbuild.errors import MachineLacks
 
 DATABASE = "store.db"
+_OTHERS = 0o077
 
 
 class SomebodyElses(MachineLacks):
@@ -22,12 +24,12 @@ class SomebodyElses(MachineLacks):
 
 
 def refuse_others(path: str) -> None:
-    """Raises SomebodyElses for a store in this folder that another user has made."""
+    """Raise SomebodyElses for a store in this directory that another user has made."""
     user = os.geteuid()
     try:
         owner = os.stat(path).st_uid
         if owner != user:
-            # A folder for all may be its place.
+            # A directory for all may be its place.
             owner = os.stat(f"{path}/{DATABASE}").st_uid
     except PermissionError:
         raise SomebodyElses(path, _owner_of(path)) from None
@@ -37,8 +39,30 @@ def refuse_others(path: str) -> None:
         raise SomebodyElses(path, owner)
 
 
+def close_to_others(path: str, *, thorough: bool = False) -> None:
+    """Take from everybody but its owner all rights to a store, and to the directories and files in it, where it is
+    found open: earlier versions made it so. What lies deeper can't be reached then, and has the modes that images say.
+
+    With `thorough` also of what lies in a store that is closed. Somebody else's is left as it is. Raises OSError.
+    """
+    status = os.stat(path)
+    if status.st_uid != os.geteuid():
+        return
+    closed = not status.st_mode & _OTHERS
+    if closed and not thorough:
+        return
+    if not closed:
+        # First, so that nobody opens anything of it meanwhile.
+        os.chmod(path, stat.S_IMODE(status.st_mode) & ~_OTHERS)
+    with os.scandir(path) as items:
+        for item in items:
+            mode = item.stat(follow_symlinks=False).st_mode
+            if not stat.S_ISLNK(mode) and mode & _OTHERS:
+                os.chmod(item.path, stat.S_IMODE(mode) & ~_OTHERS, follow_symlinks=True)
+
+
 def _owner_of(path: str) -> int:
-    """Who owns a path, or the nearest folder above it that can be seen."""
+    """Return who owns a path, or the nearest directory above it that can be seen."""
     while True:
         try:
             return os.stat(path).st_uid

@@ -27,9 +27,18 @@ class Policy(Record):
         return self.entries is None and self.days is None
 
 
+class Pins(Record):
+    """What is needed from outside of the store's own records, by instances: `images`, `trees` that may be no image's,
+    and the paths of `layers` that are mounted."""
+
+    images: frozenset[Digest] = frozenset()
+    trees: frozenset[Digest] = frozenset()
+    layers: frozenset[str] = frozenset()
+
+
 class Needed:
     """What is needed, by kind: `images`, `keys` (of steps), `trees` (directories), `objects`, `packages` (their files'
-    names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of folders that
+    names) and `stacks`; `roots` are the trees that all of it was found from. `caches` are the names of directories that
     steps keep caches in, None for all."""
 
     def __init__(self) -> None:
@@ -43,7 +52,7 @@ class Needed:
         self.caches: set[str] | None = None
 
     def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], set[Digest], int]:
-        """From new roots to all directories and files, and with `stacks` to all that their layers are built on.
+        """Follow new roots to all directories and files, and with `stacks` to all that their layers are built on.
 
         Returns the objects and the directories that were not needed before, and the bytes of the directories' records.
         """
@@ -73,7 +82,7 @@ class Needed:
         return added, directories, size
 
     def keep_whole_stacks(self, store: Store) -> None:
-        """Keeps the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
+        """Keep the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
         mounted."""
         for root in self.roots:
             chain = [tree for tree, _ in store.stacks.chain(root)]
@@ -81,7 +90,7 @@ class Needed:
                 self.stacks.update(chain)
 
     def add_steps(self, store: Store) -> None:
-        """Adds the results of the steps in `keys`."""
+        """Add the results of the steps in `keys`."""
         for key in self.keys:
             record = store.steps.get(key)
             if record is not None:
@@ -89,32 +98,31 @@ class Needed:
                 self.objects.add(output_object(record.output))
 
 
-def needed(store: Store, policy: Policy, *, cache: bool = True) -> Needed:
-    """What tags, their history as far as `policy` keeps it, instances, registered locks and the last failures need.
+def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> Needed:
+    """Return what tags, their history as far as `policy` keeps it, `pins`, registered locks and the last failures need.
 
     Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
     and compared, and mounted after some linking.
     """
-    found = Needed()
-    instances = store.instances.all()
-    found.images |= {instance.image for instance in instances}
-    found.roots |= {instance.tree for instance in instances}  # those of clones are no image's
+    kept = Needed()
+    kept.images |= pins.images
+    kept.roots |= pins.trees
     for tag in store.tags.all():
-        found.images.add(tag.image)
-        found.images |= _past(store, tag.name, tag.tag, policy)
-    for digest in found.images:
-        _add_image(store, found, digest, cache)
-    _add_locks(store, found)
+        kept.images.add(tag.image)
+        kept.images |= _past(store, tag.name, tag.tag, policy)
+    for digest in kept.images:
+        _add_image(store, kept, digest, cache)
+    _add_locks(store, kept)
     for failure in store.images.failures():
-        found.roots.add(failure.tree)
-        found.objects.add(output_object(failure.known["output"]))
-    found.add_steps(store)
-    found.follow(store, stacks=cache)
-    return found
+        kept.roots.add(failure.tree)
+        kept.objects.add(output_object(failure.known["output"]))
+    kept.add_steps(store)
+    kept.follow(store, stacks=cache)
+    return kept
 
 
 def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
-    """The images that the kept entries of a tag's history name."""
+    """Return the images that the kept entries of a tag's history name."""
     oldest = time.time() - policy.days * DAY if policy.days is not None else None
     images = set()
     for back, entry in enumerate(store.tags.history(name, tag)):
@@ -128,31 +136,31 @@ def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
     return images
 
 
-def _add_image(store: Store, found: Needed, digest: Digest, steps: bool) -> None:
+def _add_image(store: Store, kept: Needed, digest: Digest, steps: bool) -> None:
     image = store.images.get(digest)
     if image is None:
         return
-    found.roots.add(image.tree)
+    kept.roots.add(image.tree)
     detail = image.known
     if "tree" in detail.get("sources", {}):
-        found.roots.add(detail["sources"]["tree"])
+        kept.roots.add(detail["sources"]["tree"])
     for stage in detail.get("stages", []):
-        found.roots.add(stage["tree"])
+        kept.roots.add(stage["tree"])
         for step in stage["steps"] if steps else ():
-            found.keys.add(step["key"])
-            found.roots.add(step["tree"])
-            found.objects.add(output_object(step["output"]))
+            kept.keys.add(step["key"])
+            kept.roots.add(step["tree"])
+            kept.objects.add(output_object(step["output"]))
 
 
-def _add_locks(store: Store, found: Needed) -> None:
+def _add_locks(store: Store, kept: Needed) -> None:
     for path, keys, trees in store.database.rows("SELECT path, keys, trees FROM locks"):
         if not os.path.exists(path):
             continue
-        found.keys.update(keys.split())
+        kept.keys.update(keys.split())
         for name in trees.split():
             if name.startswith(PACKAGE):
-                found.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
+                kept.packages.add(name.removeprefix(PACKAGE).replace(":", "-"))
             elif name.startswith(FETCHED):
-                found.objects.add(fetched_object(name.removeprefix(FETCHED)))
+                kept.objects.add(fetched_object(name.removeprefix(FETCHED)))
             else:
-                found.roots.add(name)
+                kept.roots.add(name)

@@ -6,9 +6,8 @@ of any form. What does not fit is StoreDamaged, which says what to do.
 
 from __future__ import annotations
 
-import json
-
 from envbuild.store.database import StoreDamaged
+from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ Shape = object
 the fields that an object has, those with `?` behind their names if they have to be there at all, or of the one field
 `*`, for any number of any name; a set of shapes, any of which will do. None stands for itself."""
 
-_MOST = 1 << 63
+_MAX_INTEGER = 1 << 63
 """Numbers are smaller than this, so that each has a calendar's date or a duration or at least can be shown."""
 
 _STEP = {
@@ -67,7 +66,7 @@ KNOWN = {
 
 
 def read_text(text: str, shape: Shape, what: str) -> dict[str, Any]:
-    """What a text says. Raises StoreDamaged, which says that it was `what`."""
+    """Return what a text says. Raises StoreDamaged, which says that it was `what`."""
     try:
         plain: dict[str, Any] = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
@@ -78,34 +77,34 @@ def read_text(text: str, shape: Shape, what: str) -> dict[str, Any]:
 
 
 def typed(row: Sequence[Any], shapes: Sequence[Shape], what: str) -> Sequence[Any]:
-    """A row whose values fit. Raises StoreDamaged."""
+    """Return a row whose values fit. Raises StoreDamaged."""
     if len(row) != len(shapes) or not all(map(fits, row, shapes)):
         raise StoreDamaged(f"{what} is not as envbuild writes it")
     return row
 
 
 def fits(value: object, shape: Shape) -> bool:
-    """Whether a value has this shape."""
+    """Tell whether a value has this shape."""
     if isinstance(shape, type):
         if shape in (int, float):
             number = isinstance(value, int if shape is int else (int, float)) and not isinstance(value, bool)
-            return number and -_MOST < value < _MOST  # type: ignore[operator]  # no NaN is
+            return number and -_MAX_INTEGER < value < _MAX_INTEGER  # type: ignore[operator]  # no NaN is
         return isinstance(value, shape)
     if isinstance(shape, list):
-        return isinstance(value, list | tuple) and all(fits(one, shape[0]) for one in value)
+        return isinstance(value, list | tuple) and all(fits(item, shape[0]) for item in value)
     if isinstance(shape, tuple):
         return isinstance(value, list | tuple) and len(value) == len(shape) and all(map(fits, value, shape))
     if isinstance(shape, frozenset):
-        return any(fits(value, one) for one in shape)
+        return any(fits(value, item) for item in shape)
     if isinstance(shape, dict):
         return isinstance(value, dict) and _has_fields(value, shape)
     return value is shape
 
 
 def _has_fields(value: dict[str, object], shape: dict[str, Shape]) -> bool:
-    """Whether an object has the fields of a shape; another version of envbuild may have given it more."""
+    """Tell whether an object has the fields of a shape; another version of envbuild may have given it more."""
     if "*" in shape:
-        return all(fits(one, shape["*"]) for one in value.values())
+        return all(fits(item, shape["*"]) for item in value.values())
     for name, inner in shape.items():
         plain = name.removesuffix("?")
         if plain in value:

@@ -10,11 +10,11 @@ from envbuild.linux.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_
 from envbuild.linux.rmtree import remove
 from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
+from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, Occurrences, mark
-from envbuild.store.stacks import Stacks, whiteout
-from envbuild.store.trees import StoredTrees
+from envbuild.store.stacks import Mark, Occurrences, Stacks, mark, whiteout
+from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import root_entry
@@ -37,19 +37,21 @@ def take(
     discard: Matcher | None,
     made: Sequence[str],
     owners_observable: bool,
+    database: Database,
     trees: StoredTrees,
     objects: Objects,
     occurrences: Occurrences,
     stacks: Stacks,
     allowance: Allowance | None = None,
 ) -> Snapshot:
-    """The tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
+    """Return the tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
 
     No time is later than `epoch` (seconds). Paths that `discard` matches are left out, and so are the mount points
     `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(path.strip("/") for path in made)
+    batch = TreeBatch(trees)
     scan = _Scan(
         upper,
         epoch * 1_000_000_000,
@@ -57,14 +59,16 @@ def take(
         mounts,
         owners_observable,
         parent,
-        trees,
+        batch,
         objects,
         occurrences,
         allowance or Allowance(),
     )
     tree = scan.root()
-    if tree != parent and not stacks.chain(tree):
-        stacks.adopt(tree, parent, upper)
+    with database.transaction():
+        batch.flush()
+        if tree != parent and not stacks.chain(tree):
+            stacks.adopt(tree, parent, upper)
     return Snapshot(tree, scan.files, scan.size)
 
 
@@ -77,7 +81,7 @@ class _Scan:
         made: frozenset[str],
         owners_observable: bool,
         parent: Digest,
-        trees: StoredTrees,
+        trees: TreeBatch,
         objects: Objects,
         occurrences: Occurrences,
         allowance: Allowance,
@@ -99,7 +103,7 @@ class _Scan:
         self._hashed: dict[int, Digest] = {}
 
     def root(self) -> Digest:
-        """Reads the whole directory, and returns the tree's digest."""
+        """Read the whole directory, and return the tree's digest."""
         status = os.lstat(self._upper)
         before = root_entry(self._trees, self._parent)
         # Read first: removing what is not kept changes the directory's own time.
@@ -110,7 +114,7 @@ class _Scan:
         return self._trees.save(entries.values())
 
     def _directory(self, path: str, inside: str, below: Digest | None) -> dict[bytes, Entry]:
-        """The entries of the merged directory. `inside` is its path in the tree."""
+        """Return the entries of the merged directory. `inside` is its path in the tree."""
         entries = {entry.name: entry for entry in self._trees.load(below)} if below is not None else {}
         with os.scandir(path) as items:
             listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
@@ -207,7 +211,8 @@ class _Scan:
         self._pool(path, entry, status.st_nlink == 1)
 
     def _hash(self, path: str, inside: str, status: os.stat_result) -> Digest:
-        """The digest of a file, which is read once however many names it has; each of them is a copy of its own."""
+        """Return the digest of a file, which is read once however many names it has; each of them is a copy of its
+        own."""
         known = self._hashed.get(status.st_ino)
         if known is not None:
             self._allowance.take(inside, status.st_size)
@@ -220,7 +225,7 @@ class _Scan:
         return digest
 
     def _pool(self, path: str, entry: Entry, alone: bool) -> None:
-        """Makes the file the pool's inode for it, or the pool's inode this file.
+        """Make the file the pool's inode for it, or the pool's inode this file.
 
         One that the command gave several names (`alone` is False) is copied: in a tree they are separate files, and
         the pool's inodes for them have to be separate, too.
@@ -268,7 +273,7 @@ class _Scan:
 
 
 def _take_overlay_marks(path: str) -> bool:
-    """Whether overlayfs marked the directory opaque; its other marks, good for one mount only, are removed."""
+    """Tell whether overlayfs marked the directory opaque; its other marks, good for one mount only, are removed."""
     opaque = False
     for name in _overlay_names(path):
         if name == OPAQUE and os.getxattr(path, name, follow_symlinks=False) == b"y":

@@ -18,19 +18,23 @@ from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
 from envbuild.store.layer_check import CLOCK_STEP, check_layer, put_back_times
+from envbuild.store.layer_walk import LayerWalk
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, Occurrences, mark
 from envbuild.store.trees import StoredTrees
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.lookup import Trees, root_entry, walk
 
-DEEPEST = 48
+MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Another text after each start of the machine (random(4))."""
+_REMEMBERED_TREES = 4
+
+Mark = tuple[object, ...]
+"""All that makes two files one object: an entry without its name."""
 
 
 class CannotMakeDevice(MachineLacks):
@@ -41,6 +45,36 @@ class CannotMakeDevice(MachineLacks):
             f"{path} is a device node, which can't be made without real root",
             "take it out of the base; /dev in a sandbox has its own devices",
         )
+
+
+def mark(entry: Entry) -> Mark:
+    """Return what `entry` is beside its name."""
+    return entry[2:]
+
+
+class Occurrences:
+    """How often each file occurs in a tree, for the last trees that were asked for: this decides which inode of the
+    pool a layer may use. A tree is walked only when a file that should go into a layer is in the pool already; most
+    steps never ask."""
+
+    def __init__(self, trees: Trees) -> None:
+        self._trees = trees
+        self._counts: dict[Digest, dict[Mark, int]] = {}
+
+    def of(self, tree: Digest | None) -> dict[Mark, int]:
+        """Return the counts of one tree, for the caller to change."""
+        if tree is None:
+            return {}
+        counts = self._counts.get(tree)
+        if counts is None:
+            counts = {}
+            for _, entry in walk(self._trees, tree):
+                if entry.kind == FILE:
+                    counts[mark(entry)] = counts.get(mark(entry), 0) + 1
+            while len(self._counts) >= _REMEMBERED_TREES:
+                self._counts.pop(next(iter(self._counts)))
+            self._counts[tree] = counts
+        return dict(counts)
 
 
 class Stacks:
@@ -63,11 +97,12 @@ class Stacks:
         self._work = work
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
         self._sound: set[str] = set()
+        self._ahead: LayerWalk | None = None
         self.mended: list[str] = []
         """What was found damaged and put aside, for the user to be told."""
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
-        """The layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
+        """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
         `near` are trees like this one, the likest first: the first that has a stack is built upon. A layer that was
         changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
@@ -79,50 +114,78 @@ class Stacks:
                 chain = self._add(tree, below)
             if self._check(chain):
                 break
-        if len(chain) > DEEPEST:
+        if len(chain) > MAX_DEPTH:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
 
+    def check_ahead(self, tree: Digest) -> None:
+        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else."""
+        if self._ahead is None:
+            self._ahead = self._start_walk(self.chain(tree))
+
+    def close(self) -> None:
+        """End a check that was begun and is of no use any more."""
+        if self._ahead is not None:
+            self._ahead.end()
+            self._ahead = None
+
+    def _start_walk(self, chain: tuple[tuple[Digest, str], ...]) -> LayerWalk | None:
+        """Start to look for changes in those layers that were checked before and not yet by this process."""
+        times = {layer: self._checked(tree, layer) for tree, layer in chain if layer not in self._sound}
+        return LayerWalk.start(self.path, {layer: since for layer, since in times.items() if since})
+
     def _check(self, chain: tuple[tuple[Digest, str], ...]) -> bool:
-        """Whether all layers of a chain are sound; puts aside the first that is not."""
+        """Tell whether all layers of a chain are sound, and put the first aside that is not."""
+        walk, self._ahead = self._ahead, None
+        walk = walk or self._start_walk(chain)
+        if walk is not None:
+            self._sound |= walk.sound_layers()
         for (tree, layer), below in zip(chain, (*(tree for tree, _ in chain[1:]), None), strict=True):
             if layer not in self._sound and not self._check_layer(tree, below, layer):
                 return False
         return True
 
-    def _check_layer(self, tree: Digest, below: Digest | None, layer: str) -> bool:
+    def _checked(self, tree: Digest, layer: str) -> int | None:
+        """Return when a layer was checked last, in nanoseconds; 0 if all of it is to be read, None if it is not on
+        record."""
         row = self._database.row("SELECT checked, boot, synced FROM stacks WHERE tree = ? AND layer = ?", (tree, layer))
         if row is None:
-            self.forget()  # another process put it aside
-            return False
+            return None
         checked, boot, synced = row
         # What was not on disk for sure when the machine stopped is read in full.
         since = checked if synced or boot == boot_id() else 0
-        now = time.time_ns()
         # The clock went back: what was changed after the check may have an earlier time than that, so all is read.
-        if since > now + CLOCK_STEP:
-            since = 0
+        return 0 if since > time.time_ns() + CLOCK_STEP else since
+
+    def _check_layer(self, tree: Digest, below: Digest | None, layer: str) -> bool:
+        since = self._checked(tree, layer)
+        if since is None:
+            self.forget()  # another process put it aside
+            return False
+        now = time.time_ns()
         folder = f"{self.path}/{layer}"
-        found = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
-        if not found.reason:
+        result = check_layer(folder, tree, below, self._trees, since=since, owners=self._objects.owners)
+        if not result.reason:
             self._sound.add(layer)
-            put_back_times(found.later)
-            if found.reread and not self._database.read_only:
+            put_back_times(result.later)
+            if result.reread and not self._database.read_only:
                 self._database.write(
                     "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",
                     (now, boot_id(), tree, layer),
                 )
             return True
         if self._database.read_only:
-            raise StoreDamaged(f"layer {layer}: {found.reason}", "the store may only be read: mend it where it is made")
+            raise StoreDamaged(
+                f"layer {layer}: {result.reason}", "the store may only be read: mend it where it is made"
+            )
         self._put_aside(layer)
-        for entry in found.files:
+        for entry in result.files:
             self._objects.check_all(entry)
-        self.mended.append(f"a layer was changed by something else ({found.reason}): it was put aside and made again")
+        self.mended.append(f"a layer was changed by something else ({result.reason}): it was put aside and made again")
         return False
 
     def _put_aside(self, layer: str) -> None:
-        """Takes a layer away, and the records of all stacks that are built on it."""
+        """Take a layer away, and the records of all stacks that are built on it."""
         with self._database.transaction():
             gone = [row[0] for row in self._database.rows("SELECT tree FROM stacks WHERE layer = ?", (layer,))]
             while gone:
@@ -133,7 +196,7 @@ class Stacks:
         put_aside(f"{self.path}/{layer}", os.path.dirname(self.path))
 
     def chain(self, tree: Digest) -> tuple[tuple[Digest, str], ...]:
-        """(tree, layer) from the top to the bottom, () if the tree has no stack."""
+        """Return (tree, layer) from the top to the bottom, () if the tree has no stack."""
         known = self._chains.get(tree)
         if known is not None:
             return known
@@ -153,7 +216,7 @@ class Stacks:
         return self._chains[tree]
 
     def adopt(self, tree: Digest, below: Digest | None, directory: str) -> None:
-        """Makes a finished directory the layer of `tree` over `below`."""
+        """Make a finished directory the layer of `tree` over `below`."""
         name = os.urandom(6).hex()
         failpoints.at(failpoints.LAYER)
         os.rename(directory, f"{self.path}/{name}")
@@ -167,7 +230,7 @@ class Stacks:
         self._chains[tree] = chain
 
     def forget(self) -> None:
-        """Drops what is held in memory, after rows were changed."""
+        """Drop what is held in memory, after rows were changed."""
         self._chains.clear()
 
     def _add(self, tree: Digest, below: Digest | None) -> tuple[tuple[Digest, str], ...]:
@@ -179,7 +242,7 @@ class Stacks:
         return self.chain(tree)
 
     def fold(self, tree: Digest) -> None:
-        """Makes a checkout of `tree`: a stack of one layer, with all files in it.
+        """Make a checkout of `tree`: a stack of one layer, with all files in it.
 
         Other stacks that are built on this tree's stand on the checkout from then on. Raises StoreDamaged. Two that do
         this at once each make a whole one, and the later one counts.
@@ -188,12 +251,12 @@ class Stacks:
             self._add(tree, None)
 
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
-        """A shorter chain of the same tree: one layer over the chain's bottom."""
+        """Return a shorter chain of the same tree: one layer over the chain's bottom."""
         return self._add(chain[0][0], chain[-1][0])
 
 
 def boot_id() -> str:
-    """What tells this start of the machine from others; "" where the kernel does not say."""
+    """Return what tells this start of the machine from others; "" where the kernel does not say."""
     global _boot_id
     if _boot_id is None:
         try:
@@ -253,5 +316,5 @@ class _LayerWriter:
 
 
 def whiteout(path: str) -> None:
-    """Marks a name of the layers below as removed: a character device 0:0 (overlayfs documentation)."""
+    """Mark a name of the layers below as removed: a character device 0:0 (overlayfs documentation)."""
     os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))

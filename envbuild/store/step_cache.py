@@ -43,7 +43,7 @@ class Steps:
         self._database = database
 
     def get(self, key: str) -> StepRecord | None:
-        """The result for this key, if its tree is still kept."""
+        """Return the result for this key, if its tree is still kept."""
         row = self._database.row(
             "SELECT tree, output, seconds, owners_kept FROM steps WHERE key = ? AND tree IN (SELECT digest FROM trees)",
             (key,),
@@ -54,7 +54,7 @@ class Steps:
         return StepRecord(tree, output, seconds, bool(owners_kept))
 
     def put(self, key: str, record: StepRecord, text: str, source: Source) -> None:
-        """Records a result; a later one for the same key replaces it."""
+        """Record a result; a later one for the same key replaces it."""
         failpoints.at(failpoints.STEP)
         now = time.time()
         with self._database.transaction():
@@ -68,11 +68,11 @@ class Steps:
             )
 
     def touch(self, keys: Collection[str]) -> None:
-        """Says that these results were used just now."""
+        """Say that these results were used just now."""
         self._database.write_many("UPDATE steps SET used = ? WHERE key = ?", [(time.time(), key) for key in keys])
 
     def nearest(self, text: str, source: Source, texts: Collection[str]) -> str | None:
-        """The parts of the earlier result that is most like this step, None if nothing is like it.
+        """Return the parts of the earlier result that is most like this step, None if nothing is like it.
 
         That is the last one with the same text in the same stage, else the one that stood in its place there and
         whose text is none of `texts` (those of the stage now: it was not moved but changed), else the last one
@@ -107,7 +107,7 @@ class Memo:
 
 
 class Stats:
-    """The stat cache: what was known of the files of a folder when they were hashed."""
+    """The stat cache: what was known of the files of a directory when they were hashed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

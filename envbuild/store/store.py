@@ -1,4 +1,4 @@
-"""The store: one folder with everything that envbuild keeps, put together from its parts."""
+"""The store: one directory with everything that envbuild keeps, put together from its parts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from envbuild.instances.records import Instances
 from envbuild.linux.attributes import apply_attributes
-from envbuild.linux.sparse_files import MOST_UNWRITTEN, Allowance
-from envbuild.store import alone
-from envbuild.store.database import Database, StoreDamaged, StoreUnusable
+from envbuild.linux.sparse_files import MAX_UNWRITTEN, Allowance
+from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
 from envbuild.store.objects import MAX_READ, Objects
-from envbuild.store.occurrences import Occurrences
-from envbuild.store.permissions import close_to_others
-from envbuild.store.stacks import Stacks
+from envbuild.store.owner import close_to_others
+from envbuild.store.stacks import Occurrences, Stacks
 from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
@@ -30,7 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from envbuild.instances.volumes import Volumes
     from envbuild.store.snapshot import Snapshot
     from envbuild.store.tree_builder import TreeBuilder
     from envbuild.tree.patterns import Matcher
@@ -55,18 +51,17 @@ class Store:
         self.memo = Memo(database)
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
-        self.images = Images(database, self.tags)
-        self.instances = Instances.of(path)
+        self.images = Images(database)
         self.work = WorkArea(f"{path}/work")
         self.objects = Objects(f"{path}/objects", self.work, self.lost)
         self._occurrences = Occurrences(self.trees)
         self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
-        self.sparse_limit = MOST_UNWRITTEN
+        self.sparse_limit = MAX_UNWRITTEN
         self._lock = -1
 
     @classmethod
     def open(cls, path: str, *, create: bool = True, writable: bool | None = None) -> Store:
-        """The store in this folder, made if it isn't there and `create` says so.
+        """Return the store in this directory, made if it isn't there and `create` says so.
 
         `writable` is whether the user may write it, None to find out: for a process that is root of a namespace by
         now, and may write what the user may not. What can't be written is opened for reading. Raises StoreUnusable,
@@ -92,7 +87,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Ends the use of the store by this process."""
+        """End the use of the store by this process."""
+        self.stacks.close()
         self.work.release()
         self.database.close()
         if self._lock >= 0:
@@ -101,7 +97,7 @@ class Store:
 
     @property
     def packages_path(self) -> str:
-        """The folder with the files of packages, each under its hash."""
+        """The directory with the files of packages, each under its hash."""
         return f"{self.path}/packages"
 
     @property
@@ -113,36 +109,28 @@ class Store:
     def owners_observable(self, value: bool) -> None:
         self.objects.owners = value
 
-    @property
-    def volumes(self) -> Volumes:
-        """The named volumes of instances."""
-        from envbuild.instances.volumes import Volumes  # few commands have to do with them
-
-        return Volumes(f"{self.path}/volumes", self.trees, self.objects, self.work)
-
     def share(self) -> None:
-        """Says that this process uses the store until it closes it: nothing is collected meanwhile."""
+        """Say that this process uses the store until it closes it: nothing is collected meanwhile."""
         if self._lock < 0 and not self.database.read_only:
-            self._lock = alone.share(self.path)
+            self._lock = share_store(self.path)
 
     @contextmanager
     def alone(self, *, wait: bool) -> Iterator[None]:
-        """Keeps everybody else out. Raises StoreInUse if others are in and `wait` is False."""
-        with alone.alone(self.path, wait=wait):
+        """Keep everybody else out. Raises StoreInUse if others are in and `wait` is False."""
+        with lock_store(self.path, wait=wait):
             yield
 
     def tidy(self) -> None:
-        """Removes what commands that were killed left behind."""
+        """Remove what commands that were killed left behind."""
         self.work.tidy()
-        self.instances.tidy()
 
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
-        """Directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""
+        """Return directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""
         return self.stacks.layers(tree, near)
 
     @contextmanager
     def workspace(self, tree: Digest) -> Iterator[Workspace]:
-        """A workspace whose `upper` looks like the root of `tree`, for a command that is run on it."""
+        """Yield a workspace whose `upper` looks like the root of `tree`, for a command that is run on it."""
         with self.work.workspace() as space:
             # The root's own attributes are shown from the topmost directory.
             apply_attributes(space.upper, root_entry(self.trees, tree), owners=self.owners_observable)
@@ -158,7 +146,8 @@ class Store:
         made: Sequence[str] = (),
         deadline: float | None = None,
     ) -> Snapshot:
-        """The tree that a command left in a workspace (see snapshot.py), read until `deadline` (time.monotonic)."""
+        """Return the tree that a command left in a workspace (see snapshot.py), read until `deadline`
+        (time.monotonic)."""
         from envbuild.store import snapshot  # only where steps run
 
         return snapshot.take(
@@ -168,6 +157,7 @@ class Store:
             discard=discard,
             made=made,
             owners_observable=self.owners_observable,
+            database=self.database,
             trees=self.trees,
             objects=self.objects,
             occurrences=self._occurrences,
@@ -176,16 +166,19 @@ class Store:
         )
 
     def take_notes(self) -> list[str]:
-        """What was mended since this was last asked, in words."""
+        """Return what was mended since this was last asked, in words."""
         notes, self.stacks.mended = self.stacks.mended, []
         return notes
 
     def leads_to_lost(self, tree: Digest) -> bool:
-        """Whether anything in a tree was found damaged and is not there again: it is as if the tree were not kept."""
+        """Tell whether anything in a tree was found damaged and is not there again: it is as if the tree were not
+        kept."""
         lost = self.lost.identities()
         if not lost:
             return False
-        self.lost.forget_found(lambda one: os.path.exists(self.objects.where(one)) or self.trees.has(one))
+        self.lost.forget_found(
+            lambda identity: os.path.exists(self.objects.where(identity)) or self.trees.has(identity)
+        )
         if not lost:
             return False
         pending = [tree]
@@ -222,13 +215,13 @@ class Store:
         return None if content is None else content.decode("utf-8", errors)
 
     def builder(self) -> TreeBuilder:
-        """For a tree that is put together from entries, such as a base."""
+        """Return a builder for a tree that is put together from entries, such as a base."""
         from envbuild.store.tree_builder import TreeBuilder
 
         return TreeBuilder(self.trees, self.objects)
 
     def size(self, tree: Digest) -> tuple[int, int]:
-        """How many files a tree has, and their bytes together. Remembered, as a tree never changes."""
+        """Return how many files a tree has, and their bytes together. Remembered, as a tree never changes."""
         known = self.memo.get("size", tree)
         if known is not None:
             files, size = known.split()
@@ -243,17 +236,17 @@ class Store:
         return files_counted, total
 
     def register_lock(self, path: str, keys: Sequence[str], trees: Sequence[Digest]) -> None:
-        """Says that a lock file names these steps and trees: they are kept as long as the file is there."""
+        """Say that a lock file names these steps and trees: they are kept as long as the file is there."""
         self.database.write(
             "INSERT OR REPLACE INTO locks VALUES (?, ?, ?)", (path, " ".join(keys), " ".join(dict.fromkeys(trees)))
         )
 
     def is_registered(self, path: str, keys: Sequence[str]) -> bool:
-        """Whether the lock file is registered with these steps."""
+        """Tell whether the lock file is registered with these steps."""
         return self.database.row("SELECT keys FROM locks WHERE path = ?", (path,)) == (" ".join(keys),)
 
     def sync(self) -> None:
-        """Has all that is in the store on disk before it returns."""
+        """Write all that is in the store to disk before it returns."""
         layers = self.database.rows("SELECT tree FROM stacks WHERE synced = 0")
         now = time.time_ns()
         self.database.checkpoint()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +10,7 @@ from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
 from envbuild.store.record_text import KNOWN, read_text, typed
+from envbuild.text import json
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -78,10 +78,9 @@ class NoSuchTag(UsageError):
     """Nothing has this name."""
 
     def __init__(self, full: str, names: Sequence[str]) -> None:
-        from difflib import get_close_matches  # only on a mistake
+        from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
-        near = get_close_matches(full, names, 1)
-        hint = f"did you mean '{near[0]}'?" if near else "`envbuild images` lists what there is"
+        hint = did_you_mean(full, names, "`envbuild images` lists what there is")
         super().__init__(f"there is no image '{full}'", hint)
 
 
@@ -100,19 +99,19 @@ class Tags:
         self._sync = sync
 
     def all(self, image: Digest | None = None) -> list[Tag]:
-        """All tags, or those of one image, by name."""
+        """Return all tags, or those of one image, by name."""
         where, values = ("WHERE image = ?", (image,)) if image is not None else ("", ())
         query = f"SELECT name, tag, image, moved, immutable FROM tags {where} ORDER BY name, tag"
         return [_tag(row) for row in self._database.rows(query, values)]
 
     def get(self, name: str, tag: str) -> Tag | None:
-        """The tag NAME:TAG."""
+        """Return the tag NAME:TAG."""
         query = "SELECT name, tag, image, moved, immutable FROM tags WHERE name = ? AND tag = ?"
         row = self._database.row(query, (name, tag))
         return None if row is None else _tag(row)
 
     def image_of(self, name: str, tag: str) -> Digest | None:
-        """The digest that NAME:TAG names."""
+        """Return the digest that NAME:TAG names."""
         row = self._database.row("SELECT image FROM tags WHERE name = ? AND tag = ?", (name, tag))
         return None if row is None else row[0]
 
@@ -125,7 +124,7 @@ class Tags:
         *,
         immutable: bool = False,
     ) -> None:
-        """Makes each (name, tag) name an image, all or none. What the image needs is on disk before.
+        """Make each (name, tag) name an image, all or none. What the image needs is on disk before.
 
         With `immutable` they refuse to name another from now on. Raises TagRefuses.
         """
@@ -148,26 +147,26 @@ class Tags:
     def remove(
         self, name: str, tag: str, action: str = UNTAG, known: dict[str, Any] | None = None, *, force: bool = False
     ) -> None:
-        """Takes a tag away; its history stays. Raises NoSuchTag, and TagRefuses without `force`."""
+        """Take a tag away; its history stays. Raises NoSuchTag, and TagRefuses without `force`."""
         with self._database.transaction():
-            found = self.get(name, tag)
-            if found is None:
+            current = self.get(name, tag)
+            if current is None:
                 raise NoSuchTag(f"{name}:{tag}", [one.full for one in self.all()])
-            if found.immutable and not force:
-                raise TagRefuses(found)
+            if current.immutable and not force:
+                raise TagRefuses(current)
             self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag))
             detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
             self._record(name, tag, None, time.time(), action, detail)
 
     def refuse_if_immutable(self, name: str, tag: str, image: Digest) -> Tag | None:
-        """The tag as it is, if it may come to name `image`. Raises TagRefuses."""
-        found = self.get(name, tag)
-        if found is not None and found.immutable and found.image != image:
-            raise TagRefuses(found)
-        return found
+        """Return the tag as it is, if it may come to name `image`. Raises TagRefuses."""
+        current = self.get(name, tag)
+        if current is not None and current.immutable and current.image != image:
+            raise TagRefuses(current)
+        return current
 
     def history(self, name: str, tag: str) -> Iterator[HistoryEntry]:
-        """The moves of a tag, the newest first, read as they are asked for."""
+        """Return the moves of a tag, the newest first, read as they are asked for."""
         last = -1
         while True:
             before, values = ("AND number < ?", (last,)) if last >= 0 else ("", ())
@@ -180,17 +179,18 @@ class Tags:
             last = rows[-1][0]
 
     def way_of(self, image: Digest, until: int) -> list[HistoryEntry]:
-        """The moves by which any tag came to name this image, up to the entry numbered `until`, the oldest first."""
+        """Return the moves by which any tag came to name this image, up to the entry numbered `until`, the oldest
+        first."""
         query = f"{_SELECT} WHERE image = ? AND number <= ? ORDER BY number"
         return [_entry(row) for row in self._database.rows(query, (image, until))]
 
     def moves_to(self, image: Digest) -> list[HistoryEntry]:
-        """The moves by which any tag came to name this image, the newest first."""
+        """Return the moves by which any tag came to name this image, the newest first."""
         query = f"{_SELECT} WHERE image = ? ORDER BY number DESC"
         return [_entry(row) for row in self._database.rows(query, (image,))]
 
     def entry_back(self, name: str, tag: str, count: int) -> HistoryEntry:
-        """The entry `count` moves back; 0 is the newest. Raises NoSuchEntry."""
+        """Return the entry `count` moves back; 0 is the newest. Raises NoSuchEntry."""
         query = f"{_SELECT} WHERE name = ? AND tag = ? ORDER BY number DESC LIMIT 1 OFFSET ?"
         row = self._database.row(query, (name, tag, count))
         if row is None:
@@ -200,7 +200,7 @@ class Tags:
         return _entry(row)
 
     def entry_at(self, name: str, tag: str, moment: float, text: str) -> HistoryEntry:
-        """What the tag named at a point in time (seconds since 1970), which the user called `text`.
+        """Return what the tag named at a point in time (seconds since 1970), which the user called `text`.
 
         Raises NoSuchEntry.
         """
@@ -211,18 +211,18 @@ class Tags:
         return _entry(row)
 
     def entry(self, number: int) -> HistoryEntry | None:
-        """The entry of this number, whichever tag's it is."""
+        """Return the entry of this number, whichever tag's it is."""
         row = self._database.row(f"{_SELECT} WHERE number = ?", (number,))
         return None if row is None else _entry(row)
 
     def length(self, name: str, tag: str) -> int:
-        """How many moves a tag's history has."""
+        """Return how many moves a tag's history has."""
         row = self._database.row("SELECT count(*) FROM history WHERE name = ? AND tag = ?", (name, tag))
         assert row is not None
         return int(row[0])
 
     def with_history(self) -> list[tuple[str, str]]:
-        """All (name, tag) that have a history, also those that were taken away."""
+        """Return all (name, tag) that have a history, also those that were taken away."""
         return [(row[0], row[1]) for row in self._database.rows("SELECT DISTINCT name, tag FROM history")]
 
     def _record(self, name: str, tag: str, image: Digest | None, now: float, action: str, detail: str) -> None:

@@ -18,8 +18,8 @@ class TreeBuilder:
         self.size = 0
 
     def add(self, path: bytes, entry: Entry, source: bytes | int | None = None) -> None:
-        """Puts `entry` at `path` (relative to the root, b"" for the root's own attributes). `source` is a file's
-        bytes, or a descriptor that stands at its content. What was at the path before is replaced."""
+        """Put `entry` at `path` (relative to the root, b"" for the root's own attributes). `source` is a file's bytes,
+        or a descriptor that stands at its content. What was at the path before is replaced."""
         if entry.kind == FILE:
             entry = self._objects.add(entry, b"" if source is None else source)
             self.files += 1
@@ -27,15 +27,16 @@ class TreeBuilder:
         self._entries[path] = entry
 
     def get(self, path: bytes) -> Entry | None:
-        """What was added at this path last: what a hard link in an archive refers to."""
+        """Return what was added at this path last: what a hard link in an archive refers to."""
         return self._entries.get(path)
 
     def link(self, path: bytes, other: bytes) -> None:
-        """Puts at `path` what was added at `other`: another name of the same file."""
+        """Put at `path` what was added at `other`: another name of the same file."""
         self._entries[path] = self._entries[other]
 
     def finish(self, mtime: int = 0) -> Digest:
-        """The tree of all that was added. Directories that are missing get 0755, 0:0 and `mtime` (nanoseconds)."""
+        """Return the tree of all that was added. Directories that are missing get 0755, 0:0 and `mtime`
+        (nanoseconds)."""
         children: dict[bytes, dict[bytes, Entry]] = {b"": {}}
         missing = Entry(b"", DIRECTORY, 0o755, 0, 0, mtime)
         root = self._entries.pop(b"", missing)
@@ -55,7 +56,7 @@ class TreeBuilder:
         return self._trees.save(children[b""].values())
 
     def _reach(self, path: bytes, children: dict[bytes, dict[bytes, Entry]], missing: Entry) -> None:
-        """Sees to it that the directory of `path`, and `path` itself if it is one, can hold entries."""
+        """Make sure that the directory of `path`, and `path` itself if it is one, can hold entries."""
         if self._entries[path].kind == DIRECTORY:
             children.setdefault(path, {})
         parent = path.rpartition(b"/")[0]

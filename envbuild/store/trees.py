@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
@@ -21,7 +21,7 @@ class StoredTrees:
         self._decoded: dict[Digest, tuple[Entry, ...]] = {}
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
-        """The entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
+        """Return the entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
         decoded = self._decoded.get(digest)
         if decoded is None:
             row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
@@ -36,11 +36,11 @@ class StoredTrees:
             try:
                 decoded = self._remember(digest, decode(row[0]))
             except ValueError as error:
-                raise StoreDamaged(f"directory {digest[:12]} is no directory: {error}") from error
+                raise StoreDamaged(f"directory {digest[:12]} is not a directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:
-        """Keeps a directory and returns its digest."""
+        """Keep a directory and return its digest."""
         listed = tuple(sorted(entries))
         body = encode(listed)
         digest = digest_of(body)
@@ -51,14 +51,25 @@ class StoredTrees:
         return digest
 
     def has(self, digest: Digest) -> bool:
-        """Whether this directory is kept; all that lies in it is then kept too."""
+        """Tell whether this directory is kept; all that lies in it is then kept too."""
         return digest in self._decoded or (
             self._database.row("SELECT 1 FROM trees WHERE digest = ?", (digest,)) is not None
         )
 
+    def knows(self, digest: Digest) -> bool:
+        """Tell whether this directory was kept or loaded lately."""
+        return digest in self._decoded
+
     def forget(self) -> None:
-        """Drops what is held in memory, after rows were removed."""
+        """Drop what is held in memory, after rows were removed."""
         self._decoded.clear()
+
+    def save_all(self, directories: Mapping[Digest, tuple[Entry, ...]], bodies: Mapping[Digest, bytes]) -> None:
+        """Keep several directories; all of them, if it is called in a transaction."""
+        failpoints.at(failpoints.TREES)
+        self._database.write_many("INSERT OR IGNORE INTO trees VALUES (?, ?)", list(bodies.items()))
+        for digest, listed in directories.items():
+            self._remember(digest, listed)
 
     def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         if len(self._decoded) >= CACHED_DIRECTORIES:
@@ -66,3 +77,32 @@ class StoredTrees:
             self._decoded.clear()
         self._decoded[digest] = entries
         return entries
+
+
+class TreeBatch:
+    """Directories that are kept together, when all of them are known: one write to the disk instead of many."""
+
+    def __init__(self, trees: StoredTrees) -> None:
+        self._trees = trees
+        self._directories: dict[Digest, tuple[Entry, ...]] = {}
+        self._bodies: dict[Digest, bytes] = {}
+
+    def load(self, digest: Digest) -> tuple[Entry, ...]:
+        """Return the entries of a directory that is kept, or is about to be. Raises StoreDamaged."""
+        return self._directories.get(digest) or self._trees.load(digest)
+
+    def save(self, entries: Iterable[Entry]) -> Digest:
+        """Take a directory; return its digest."""
+        listed = tuple(sorted(entries))
+        body = encode(listed)
+        digest = digest_of(body)
+        if not self._trees.knows(digest):
+            self._directories[digest] = listed
+            self._bodies[digest] = body
+        return digest
+
+    def flush(self) -> None:
+        """Keep all that was taken."""
+        if self._bodies:
+            self._trees.save_all(self._directories, self._bodies)
+            self._directories, self._bodies = {}, {}

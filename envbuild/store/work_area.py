@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,7 +32,7 @@ class Workspace(Record):
 
 
 class WorkArea:
-    """The work folder of one store."""
+    """The work directory of one store."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -39,26 +40,30 @@ class WorkArea:
         self._shared_descriptor = -1
         self._owner = 0
         self._claiming = threading.Lock()
+        self._idle: deque[tuple[str, int]] = deque()
         self._behind: SimpleQueue[tuple[str, int] | None] | None = None
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
-        """A fresh workspace, removed in the end with all that is in it."""
-        path, descriptor = self._claim()
+        """Yield a fresh workspace, removed in the end with all that is in it."""
+        path, descriptor = self._take_idle() or self._claim()
         try:
             os.mkdir(f"{path}/upper", 0o755)
-            os.mkdir(f"{path}/work", 0o755)
+            if not os.path.isdir(f"{path}/work"):
+                os.mkdir(f"{path}/work", 0o755)
             yield Workspace(path)
         finally:
             if self._behind is None:
                 _remove(path, descriptor)
+            elif _is_clean(path):
+                self._idle.append((path, descriptor))
             else:
                 self._behind.put((path, descriptor))
 
     @contextmanager
     def removing_behind(self) -> Iterator[None]:
-        """Meanwhile workspaces are removed by a thread of its own, so that nobody waits for that; all are gone in
-        the end."""
+        """Meanwhile workspaces are used again where a step left nothing in them, and removed by a thread of its own
+        where it did, so that nobody waits for that; all are gone in the end."""
         from queue import SimpleQueue  # only where steps run
 
         behind: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
@@ -66,9 +71,9 @@ class WorkArea:
         failures: list[OSError] = []
 
         def clear() -> None:
-            while (one := behind.get()) is not None:
+            while (path := behind.get()) is not None:
                 try:
-                    _remove(*one)
+                    _remove(*path)
                 except OSError as failure:
                     failures.append(failure)
 
@@ -79,14 +84,21 @@ class WorkArea:
             yield
         finally:
             self._behind = None
+            while self._idle:
+                behind.put(self._idle.pop())
             behind.put(None)
             thread.join()
         if failures:
             raise failures[0]
 
+    def _take_idle(self) -> tuple[str, int] | None:
+        """Return a workspace that was used before. Not the last one: it may be mounted for a moment yet."""
+        with self._claiming:
+            return self._idle.popleft() if len(self._idle) > 1 else None
+
     @contextmanager
     def file(self) -> Iterator[str]:
-        """The path of a file that does not exist yet; what was made there is removed in the end."""
+        """Yield the path of a file that does not exist yet; what was made there is removed in the end."""
         with self._claiming:
             if self._owner != os.getpid():
                 self._shared, self._shared_descriptor = self._claim()
@@ -102,7 +114,7 @@ class WorkArea:
 
     @contextmanager
     def exclusive(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Waits until no other thread or process holds `name`, and holds it. `on_wait` is called if it has to wait."""
+        """Wait until no other thread or process holds `name`, and hold it. `on_wait` is called if it has to wait."""
         path = f"{self.path}/{name}.lock"
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -122,7 +134,7 @@ class WorkArea:
             os.close(descriptor)
 
     def tidy(self) -> None:
-        """Removes what processes that are gone have left."""
+        """Remove what processes that are gone have left."""
         for name in os.listdir(self.path):
             path = f"{self.path}/{name}"
             try:
@@ -140,7 +152,7 @@ class WorkArea:
                 os.close(descriptor)
 
     def release(self) -> None:
-        """Gives up what `file` holds between its uses, at the end of a command."""
+        """Give up what `file` holds between its uses, at the end of a command."""
         if self._owner == os.getpid() and self._shared is not None:
             remove(self._shared)
             os.close(self._shared_descriptor)
@@ -159,6 +171,18 @@ class WorkArea:
             if _is_at(descriptor, path):
                 return path, descriptor
             os.close(descriptor)
+
+
+def _is_clean(path: str) -> bool:
+    """Tell whether nothing is left in a workspace but overlayfs' own directory, which another mount can use then."""
+    try:
+        if os.listdir(path) != ["work"]:
+            return False
+        # With it overlayfs refuses to mount what was mounted `volatile` before (Linux documentation, overlayfs).
+        os.rmdir(f"{path}/work/work/incompat/volatile")
+    except OSError:
+        return False
+    return True
 
 
 def _remove(path: str, descriptor: int) -> None:

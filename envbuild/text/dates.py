@@ -1,6 +1,8 @@
-"""Points in time as people write them: `yesterday`, `2 days ago`, `2026-11-20 14:00`."""
+"""Points in time as people write and read them: `yesterday`, `2 days ago`, `2026-11-20 14:00`."""
 
 from __future__ import annotations
+
+import time
 
 from envbuild.errors import UsageError
 
@@ -16,25 +18,25 @@ _UNITS = {
 
 
 class BadMoment(UsageError):
-    """A text that is not a point in time."""
+    """A text that says no point in time."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"'{text}' is not a valid date",
+            f"'{text}' is not a date that envbuild understands",
             "as in: yesterday, '3 days ago', 2026-11-20, '2026-11-20 14:00', 2026-11-20T14:00Z",
         )
 
 
 def is_count(text: str) -> bool:
-    """Return whether a text is the N of `@{N}`: at most nine digits."""
+    """Tell whether a text is the N of `@{N}`; more digits than nine are none, however many there are."""
     return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def moment_of(text: str, now: float) -> float:
-    """Return a point in time as seconds since 1970; relative texts count from `now`. Raises BadMoment.
+    """Return seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
 
-    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by dots, and a date without
-    a zone is local. A date without a time means the end of that day.
+    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points, and a date
+    without a zone is local. A date without a time means the end of that day: what was so at the last.
     """
     words = text.lower().replace(".", " ").split() if text.lower().endswith("ago") else text.lower().split()
     if words in (["now"], ["yesterday"]):
@@ -55,3 +57,11 @@ def moment_of(text: str, now: float) -> float:
         return moment.timestamp()
     except (ValueError, OverflowError, OSError):
         raise BadMoment(text) from None  # before the year 1, somewhere on the way to UTC
+
+
+def iso(moment: float) -> str:
+    """Return seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g} seconds since 1970"

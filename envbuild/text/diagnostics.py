@@ -1,24 +1,25 @@
-"""Errors in a recipe with their places, and the text that shows them."""
+"""What is wrong with a recipe, with its place; and the text that shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from unicodedata import category, combining, east_asian_width
+from unicodedata import category
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.text.width import columns
 
 MAX_SHOWN = 1_000
-"""Diagnostics that are shown; the others are counted."""
+"""Diagnostics that are shown of one file; the others are counted."""
 MAX_MESSAGE = 2_000
 MAX_LINE = 400
 """Characters of a line that are shown."""
 
 
 class Diagnostic(Record):
-    """An error at a place.
+    """One finding.
 
-    `line` and `column` count from 1; line 0 means the file as a whole. `length` is how many characters the
+    `line` and `column` count from 1; a line of 0 means the file as a whole. `length` is how many characters the
     caret underlines. `chain` are the includes that led to the file, as `FILE:LINE`, the innermost first.
     `source` is the line itself.
     """
@@ -35,7 +36,7 @@ class Diagnostic(Record):
 
 
 class RecipeErrors(UsageError):
-    """All errors of a recipe and the files that it includes. The message is the rendered text."""
+    """All that is wrong with a recipe and the files that it includes. The message is the rendered text."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -43,11 +44,11 @@ class RecipeErrors(UsageError):
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """Return the diagnostics as text for a user, separated by empty lines; no newline at the end."""
-    every = list(diagnostics)
-    parts = [_render_one(diagnostic) for diagnostic in every[:MAX_SHOWN]]
-    if len(every) > MAX_SHOWN:
-        parts.append(f"error: and {len(every) - MAX_SHOWN} more errors")
+    """Return the diagnostics as a user reads them, with an empty line between two; no newline at the end."""
+    shown = list(diagnostics)
+    parts = [_render_one(diagnostic) for diagnostic in shown[:MAX_SHOWN]]
+    if len(shown) > MAX_SHOWN:
+        parts.append(f"error: and {len(shown) - MAX_SHOWN} more like these")
     return "\n\n".join(parts)
 
 
@@ -64,7 +65,7 @@ def _render_one(diagnostic: Diagnostic) -> str:
         lines.append(f" {number} | {_printable(diagnostic.source)}".rstrip())
         before = diagnostic.source[: diagnostic.column - 1].ljust(diagnostic.column - 1)
         under = diagnostic.source[diagnostic.column - 1 :][: diagnostic.length]
-        carets = "^" * max(1, sum(_width(character) for character in under))
+        carets = "^" * max(1, columns(_printable(under)))
         lines.append(f"{gutter} {_blank(before)}{carets} {diagnostic.hint}".rstrip())
     else:
         lines.append(f"{edge} --> {diagnostic.file}")
@@ -75,7 +76,8 @@ def _render_one(diagnostic: Diagnostic) -> str:
 
 
 def _cut(diagnostic: Diagnostic) -> Diagnostic:
-    """Return the diagnostic with a very long message cut, and a very long line cut to the part around the place."""
+    """Return the diagnostic with what it shows of a message or line that no screen holds: of this the part around the
+    place."""
     if len(diagnostic.message) > MAX_MESSAGE:
         diagnostic = diagnostic.replace(message=diagnostic.message[:MAX_MESSAGE] + "...")
     if len(diagnostic.source) <= MAX_LINE:
@@ -90,18 +92,12 @@ def _cut(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def _blank(text: str) -> str:
-    """Return white space as wide as `text`; tabs stay tabs, so that the caret is aligned whatever their width."""
-    return "".join("\t" if character == "\t" else " " * _width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    if combining(character):
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    """Return white space as wide as `text`; tabs stay tabs, so that the caret stands right whatever their width."""
+    return "".join("\t" if character == "\t" else " " * columns(character) for character in _printable(text))
 
 
 def _printable(line: str) -> str:
-    """Return the line with invisible characters, and those that move the cursor, replaced."""
+    """Return the line with what would move the cursor or can't be seen replaced."""
     return "".join(
         character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in line

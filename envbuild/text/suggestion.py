@@ -1,36 +1,40 @@
-"""The nearest of several names, for "did you mean"."""
+"""The name that was probably meant: "did you mean"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-MAX_NAME = 100
-"""Letters of a name that is compared."""
+MAX_LETTERS = 100
+"""Longer names are not compared."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name with the fewest typos from `name`; None if none is near.
+    """Return the known name that takes the fewest slips of the hand to become `name`; None if none is near.
 
-    A typo is a letter left out, added, replaced, or swapped with its neighbour. A third of the name may be wrong, at
-    least one letter and at most three. Of equal distances, the first in alphabetical order wins.
+    A slip is a letter left out, put in, exchanged, or swapped with its neighbour. A third of the name may be
+    wrong, at least one letter and at most three. Equal distances go to the first in alphabetical order.
     """
-    if len(name) > MAX_NAME:
+    if len(name) > MAX_LETTERS:
         return None
     allowed = min(3, max(1, len(name) // 3))
-    ranked = sorted((distance(name.lower(), candidate.lower()), candidate) for candidate in set(known))
+    similar = {candidate for candidate in known if abs(len(candidate) - len(name)) <= allowed}
+    ranked = sorted((slips(name.lower(), candidate.lower(), allowed), candidate) for candidate in similar)
     if ranked and ranked[0][0] <= allowed and ranked[0][0] < len(name):
         return ranked[0][1]
     return None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return a hint with the nearest name; `otherwise` if none is near."""
+    """Return a hint that names the nearest; `otherwise` if none is near."""
     near = nearest(name, known)
     return f"did you mean '{near}'?" if near else otherwise
 
 
-def distance(a: str, b: str) -> int:
-    """Return the number of typos between two names (optimal string alignment distance)."""
+def slips(a: str, b: str, limit: int = MAX_LETTERS) -> int:
+    """Return the distance of two names, with a swap of neighbours counted as one (optimal string alignment).
+
+    If it is more than `limit`, the result is some number above `limit`.
+    """
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, 1):
@@ -41,4 +45,6 @@ def distance(a: str, b: str) -> int:
                 cost = min(cost, before[j - 2] + 1)
             following.append(cost)
         before, row = row, following
+        if min(row) > limit and min(before) > limit:
+            return limit + 1
     return row[-1]

@@ -1,4 +1,4 @@
-"""The columns that a text takes on a terminal, and text cut or padded to a number of columns."""
+"""How many columns of a terminal a text takes, and text cut or filled to a number of columns."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from unicodedata import category, east_asian_width
 
 
 def columns(text: str) -> int:
-    """Return the columns of `text`: two for wide characters (Unicode UAX #11), none for combining and format
-    characters."""
+    """Return the columns that `text` takes: wide characters (Unicode UAX #11) two, combining and format characters
+    none."""
     if text.isascii():
         return len(text)
     return sum(map(_columns_of, text))
 
 
 def cut(text: str, limit: int) -> str:
-    """Return `text` if it takes at most `limit` columns, else its beginning with an ellipsis."""
+    """Return `text` if it takes at most `limit` columns, else as much of it as fits with an ellipsis at its end."""
     if columns(text) <= limit:
         return text
     if limit < 1:
@@ -28,7 +28,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def pad(text: str, target: int, right: bool = False) -> str:
-    """Return `text` padded with spaces to `target` columns; with `right` the text is aligned right."""
+    """Return `text` filled with spaces to `target` columns; with `right` the text stands at the right."""
     filling = " " * (target - columns(text))
     return filling + text if right else text + filling
 

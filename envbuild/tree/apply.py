@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, KIND_WORDS, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees
 
 
@@ -32,7 +32,7 @@ class Edit(Record):
 
 
 def apply(trees: Trees, changes: Iterable[Change], root: Digest) -> Digest:
-    """The tree that `changes` make of `root`: apply(diff(a, b), a) == b for all trees.
+    """Return the tree that `changes` make of `root`: apply(diff(a, b), a) == b for all trees.
 
     Subtrees that no change touches are shared, not copied.
     """
@@ -43,13 +43,13 @@ def apply(trees: Trees, changes: Iterable[Change], root: Digest) -> Digest:
 
 
 def edit(trees: Trees, root: Digest, edits: Iterable[Edit], mtime: int) -> Digest:
-    """The tree with `edits` made in order. Directories that are missing on the way are made (0755, 0:0, `mtime`
+    """Return the tree with `edits` made in order. Directories that are missing on the way are made (0755, 0:0, `mtime`
     in nanoseconds). Raises NotADirectory."""
     node = _Node(trees, root)
     parent = Entry(b"", DIRECTORY, 0o755, 0, 0, mtime)
-    for one in edits:
-        path = one.path or ROOT_NAME
-        node.place(path.split(b"/"), one.entry, parent, contents=True, whole=one.replace_whole)
+    for change in edits:
+        path = change.path or ROOT_NAME
+        node.place(path.split(b"/"), change.entry, parent, contents=True, whole=change.replace_whole)
     return node.save()
 
 
@@ -76,9 +76,9 @@ class _Node:
         contents: bool,
         whole: bool = False,
     ) -> None:
-        """Puts `entry` at the path `parts` below this directory. `parent` is what missing directories are like,
-        None where none may be missing; with `contents` a directory's subtree is merged, else its own attributes
-        are all that changes in a directory that exists."""
+        """Put `entry` at the path `parts` below this directory. `parent` is what missing directories are like, None
+        where none may be missing; with `contents` a directory's subtree is merged, else its own attributes are all that
+        changes in a directory that exists."""
         node: _Node | None = self
         for depth, name in enumerate(parts[:-1], 1):
             assert node is not None
@@ -99,7 +99,7 @@ class _Node:
     def _put(
         self, path: list[bytes], entry: Entry | None, *, contents: bool, whole: bool
     ) -> tuple[_Node, Digest] | None:
-        """Puts an entry into this directory; says which subtree is left to be merged into which node."""
+        """Put an entry into this directory; return which subtree is left to be merged into which node."""
         name = path[-1]
         self._changed = True
         held = self._entries.get(name)
@@ -124,7 +124,7 @@ class _Node:
         return None
 
     def save(self) -> Digest:
-        """Keeps this directory and all changed ones below it, and returns its digest."""
+        """Keep this directory and all changed ones below it, and return its digest."""
         order: list[tuple[_Node, _Node | None, bytes]] = [(self, None, b"")]
         for node, _, _ in order:
             order += [(inner, node, name) for name, inner in node._open.items()]
@@ -158,14 +158,3 @@ class _Node:
             node = _Node(self._trees, held.digest)
         self._open[name] = node
         return node
-
-
-KIND_WORDS = {
-    "f": "file",
-    "d": "directory",
-    "l": "link",
-    "c": "character device",
-    "b": "block device",
-    "p": "named pipe",
-}
-"""What messages and listings call the kinds of entries."""

@@ -22,7 +22,7 @@ class Change(NamedTuple):
 
 
 def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
-    """The changes that lead from tree `a` to tree `b`, sorted within each directory.
+    """Return the changes that lead from tree `a` to tree `b`, sorted within each directory.
 
     Equal subtrees are skipped without being loaded: the cost grows with the change, not with the trees.
     """
@@ -49,7 +49,8 @@ def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
 
 
 def expanded(trees: Trees, changes: Iterable[Change]) -> Iterator[Change]:
-    """The changes with one for each path inside a directory that was added or removed, behind the directory's own.
+    """Return the changes with one for each path inside a directory that was added or removed, behind the directory's
+    own.
 
     Where a directory took the place of something else, or the other way round, that is a change of its path and the
     paths inside are changes beside it.
@@ -69,15 +70,16 @@ def expanded(trees: Trees, changes: Iterable[Change]) -> Iterator[Change]:
 
 
 def aspects(change: Change) -> tuple[str, ...]:
-    """In what a path of both trees differs: of `kind`, `content`, `target`, `mode`, `owner`, `time`, `xattrs`."""
+    """Return in what a path of both trees differs: some of `kind`, `content`, `target`, `mode`, `owner`, `time`,
+    `xattrs`."""
     before, after = change.before, change.after
     if before is None or after is None:
         return ()
     if before.kind != after.kind:
         return ("kind",)
-    found = []
+    different = []
     if before.kind == FILE and before.digest != after.digest:
-        found.append("content")
+        different.append("content")
     for name, differs in (
         ("target", before.target != after.target),
         ("mode", before.mode != after.mode),
@@ -86,12 +88,12 @@ def aspects(change: Change) -> tuple[str, ...]:
         ("xattrs", before.xattrs != after.xattrs),
     ):
         if differs:
-            found.append(name)
-    return tuple(found)
+            different.append(name)
+    return tuple(different)
 
 
 def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
-    """How many entries are new or changed in `b` against `a`, and the bytes of the files among them."""
+    """Return how many entries are new or changed in `b` against `a`, and the bytes of the files among them."""
     count = size = 0
     for change in diff(trees, a, b):
         if change.after is None:
@@ -106,5 +108,5 @@ def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
 
 
 def own(entry: Entry) -> Entry:
-    """An entry without its content: what remains is the directory's own."""
+    """Return an entry without its content: what remains is the directory's own."""
     return entry._replace(digest="")

@@ -24,6 +24,24 @@ Digest = str
 """64 hexadecimal digits of a sha256."""
 
 FILE, DIRECTORY, LINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO = "f", "d", "l", "c", "b", "p"
+KIND_WORDS = {
+    FILE: "file",
+    DIRECTORY: "directory",
+    LINK: "link",
+    CHARACTER_DEVICE: "character device",
+    BLOCK_DEVICE: "block device",
+    FIFO: "named pipe",
+}
+"""The words for kinds of entries in messages, listings and JSON."""
+TYPE_BITS = {
+    FILE: 0o100000,
+    DIRECTORY: 0o040000,
+    LINK: 0o120000,
+    CHARACTER_DEVICE: 0o020000,
+    BLOCK_DEVICE: 0o060000,
+    FIFO: 0o010000,
+}
+"""The type of a file in its mode (inode(7))."""
 ROOT_NAME = b"."
 EMPTY_CONTENT = sha256_of(b"")
 
@@ -50,7 +68,7 @@ class Entry(NamedTuple):
 
 
 def encode(entries: Iterable[Entry]) -> bytes:
-    """The canonical form of a directory with these entries, in whatever order they come."""
+    """Return the canonical form of a directory with these entries, in whatever order they come."""
     return b"".join(
         [
             b"%s %o %d %d %d %d %s %s\0%s\0"
@@ -76,7 +94,7 @@ _IDS, _MOST = 1 << 32, 1 << 63
 
 
 def decode(body: bytes) -> tuple[Entry, ...]:
-    """The entries whose canonical form is `body`, sorted by name. decode(encode(e)) == sorted e.
+    """Return the entries whose canonical form is `body`, sorted by name. decode(encode(e)) == sorted e.
 
     Raises ValueError for what is none. A name is one component of a path: whoever wrote a directory chose its digest,
     too, so that this is all that keeps its names in it.
@@ -114,12 +132,12 @@ def decode(body: bytes) -> tuple[Entry, ...]:
 
 
 def digest_of(body: bytes) -> Digest:
-    """The digest of a directory with this canonical form."""
+    """Return the digest of a directory with this canonical form."""
     return sha256_of(body)
 
 
 def object_id(entry: Entry) -> Digest:
-    """What names the inode of a file in the store: its content and all its attributes, but not its name."""
+    """Return what names the inode of a file in the store: its content and all its attributes, but not its name."""
     return sha256_of(
         b"%o %d %d %d %s %s"
         % (

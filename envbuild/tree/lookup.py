@@ -1,4 +1,4 @@
-"""Where trees are kept, as far as the functions of this folder care, and how to find one's way in a tree."""
+"""Where trees are kept, as far as the functions of this directory care, and how to find one's way in a tree."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Trees(Protocol):
     """Directories by digest. A directory that was loaded or saved never changes."""
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
-        """The entries of a directory, sorted by name. Raises KeyError if it isn't there."""
+        """Return the entries of a directory, sorted by name. Raises KeyError if it isn't there."""
 
     def save(self, entries: Iterable[Entry]) -> Digest:
-        """Keeps a directory with these entries, and returns its digest."""
+        """Keep a directory with these entries, and return its digest."""
 
 
 class MemoryTrees:
@@ -51,7 +51,7 @@ class LinkCircle(UsageError):
 
 
 def root_entry(trees: Trees, root: Digest) -> Entry:
-    """The root itself as a directory entry named `.` with the attributes that the tree records for it."""
+    """Return the root itself as a directory entry named `.` with the attributes that the tree records for it."""
     own = next((entry for entry in trees.load(root) if entry.name == ROOT_NAME), None)
     if own is None:
         return Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, 0, 0, root)
@@ -59,21 +59,21 @@ def root_entry(trees: Trees, root: Digest) -> Entry:
 
 
 def child(trees: Trees, directory: Digest, name: bytes) -> Entry | None:
-    """The entry of this name in a directory."""
+    """Return the entry of this name in a directory."""
     return next((entry for entry in trees.load(directory) if entry.name == name), None)
 
 
 def lookup(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> Entry | None:
-    """What lies at `path` in the tree, None if nothing does.
+    """Return what lies at `path` in the tree, None if nothing does.
 
     Links on the way are followed within the tree, and the last one too if `follow`. Raises LinkCircle.
     """
-    found = resolve(trees, root, path, follow=follow)
-    return None if found is None else found[1]
+    resolved = resolve(trees, root, path, follow=follow)
+    return None if resolved is None else resolved[1]
 
 
 def resolve(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> tuple[bytes, Entry] | None:
-    """The true path (without slashes around it) and the entry of `path`; None if nothing lies there."""
+    """Return the true path (without slashes around it) and the entry of `path`; None if nothing lies there."""
     real, rest = real_path(trees, root, path, follow=follow)
     if rest:
         return None
@@ -86,7 +86,7 @@ def resolve(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> 
 
 
 def real_path(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> tuple[bytes, bytes]:
-    """Where `path` leads: the part that exists, free of links, and the rest that does not exist.
+    """Return where `path` leads: the part that exists, free of links, and the rest that does not exist.
 
     `..` goes up at most to the root, as under chroot(2). A file on the way ends the part that exists.
     """
@@ -119,7 +119,7 @@ def real_path(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -
 
 
 def walk(trees: Trees, root: Digest, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
-    """Every entry of a tree with its path, parents before children, sorted; the root's own is not among them."""
+    """Return every entry of a tree with its path, parents before children, sorted; the root's own is not among them."""
     pending = [(prefix, root)]
     while pending:
         prefix, directory = pending.pop()

@@ -7,12 +7,15 @@ it fits, which is right for patterns of this kind, and an atomic group keeps the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from envbuild.errors import UsageError
 
-LONGEST = 4096
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
+MAX_PATTERN = 4096
 """Bytes of a pattern: no path has more (PATH_MAX)."""
 
 
@@ -21,7 +24,7 @@ class BadPattern(UsageError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"the pattern '{text[:40]}...' has more than {LONGEST:,} bytes", "a pattern stands in a line of its own"
+            f"the pattern '{text[:40]}...' has more than {MAX_PATTERN:,} bytes", "a pattern stands in a line of its own"
         )
 
 
@@ -36,10 +39,12 @@ class Matcher:
         if rules and not any(negated for _, negated, _ in rules):
             for_files = b"|".join(pattern.pattern for pattern, _, only in rules if not only) or b"(?!)"
             for_directories = b"|".join(pattern.pattern for pattern, _, _ in rules)
+            import re  # only where there are patterns: 3 ms of a start
+
             self._plain = re.compile(for_files, re.DOTALL), re.compile(for_directories, re.DOTALL)
 
     def matches(self, path: bytes, is_directory: bool) -> bool:
-        """Whether the path (relative, without a slash at its start or end) is matched itself.
+        """Tell whether the path (relative, without a slash at its start or end) is matched itself.
 
         What lies in a matched directory is for the caller to leave out, by not descending.
         """
@@ -55,7 +60,7 @@ class Matcher:
 
 
 def compile_patterns(lines: Iterable[str]) -> Matcher:
-    """The matcher for these lines; blank ones and comments are passed over. Raises BadPattern."""
+    """Return the matcher for these lines; blank ones and comments are passed over. Raises BadPattern."""
     source = tuple(lines)
     rules = []
     for line in source:
@@ -74,15 +79,17 @@ def compile_patterns(lines: Iterable[str]) -> Matcher:
         anchored = "/" in text
         # Byte by byte, as git does: names need not be UTF-8.
         plain = text.lstrip("/").encode("utf-8", "surrogateescape").decode("latin-1")
-        if len(plain) > LONGEST:
+        if len(plain) > MAX_PATTERN:
             raise BadPattern(text)
         expression = _translate(plain.split("/") if anchored else ["**", plain])
+        import re
+
         rules.append((re.compile(expression.encode("latin-1"), re.DOTALL), negated, only_directories))
     return Matcher(rules, source)
 
 
 def _translate(parts: list[str]) -> str:
-    """The regular expression of a pattern's parts, anchored at the start."""
+    """Return the regular expression of a pattern's parts, anchored at the start."""
     groups: list[list[str]] = [[]]
     """What stands before, between and behind each `**`."""
     for part in parts:
@@ -103,7 +110,9 @@ def _folders(parts: list[str]) -> str:
 
 
 def _translate_part(part: str) -> str:
-    """The expression of one part: what stands before, between and behind each `*`, which takes no slash."""
+    """Return the expression of one part: what stands before, between and behind each `*`, which takes no slash."""
+    import re
+
     pieces = [""]
     position = 0
     while position < len(part):
@@ -145,8 +154,10 @@ _CLASSES = {
 
 
 def _translate_class(part: str, position: int) -> tuple[str, int]:
-    """The expression of a bracket that begins before `position`, and the position behind it. An open one matches
+    """Return the expression of a bracket that begins before `position`, and the position behind it. An open one matches
     nothing."""
+    import re
+
     negated = part[position : position + 1] in ("!", "^")
     position += negated
     inside = ""

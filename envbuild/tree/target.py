@@ -11,18 +11,18 @@ class TreeTarget(Protocol):
     """Takes the entries of a tree in any order."""
 
     def add(self, path: bytes, entry: Entry, source: bytes | int | None = None) -> None:
-        """Puts `entry` at `path`, relative to the root (b"" for the root's own attributes).
+        """Put `entry` at `path`, relative to the root (b"" for the root's own attributes).
 
         `source` is a file's bytes, or a descriptor that stands at its content. What was at the path is replaced.
         """
         ...
 
     def get(self, path: bytes) -> Entry | None:
-        """What was added at this path last, with digest and size filled in."""
+        """Return what was added at this path last, with digest and size filled in."""
         ...
 
     def link(self, path: bytes, other: bytes) -> None:
-        """Puts at `path` what was added at `other`: another name of the same file."""
+        """Put at `path` what was added at `other`: another name of the same file."""
         ...
 
 
@@ -43,9 +43,9 @@ class PreparedBase(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
     def write(self, target: TreeTarget) -> None:
-        """Writes the whole tree."""
+        """Write the whole tree."""
         ...
 
     def close(self) -> None:
-        """Ends what was started for it, and gives up what it holds."""
+        """End what was started for it, and give up what it holds."""
         ...

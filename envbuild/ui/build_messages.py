@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
-from envbuild.ui.humanize import count, duration, size
+from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import clean, visible
 from envbuild.ui.stream import Output
 
 HEADLINE = 100
 """Columns to which a statement is cut where the width of the terminal does not matter."""
+# signal(7), the numbers of all architectures but Alpha, MIPS, SPARC and PA-RISC. A table of our own, because
+# Python's `signal` module builds an enumeration of them on import.
+# fmt: off
+_SIGNALS = (
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE",
+    "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
+    "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU",
+    "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+)
+# fmt: on
+_REALTIME_FIRST, _REALTIME_LAST = 34, 64
+
+_MEANINGS = {
+    126: "the command was found but can't be executed",
+    127: "command not found",
+    128 + 6: "it aborted itself",
+    128 + 9: "killed from outside; often the machine was out of memory",
+    128 + 11: "it accessed memory that is not its own",
+    128 + 13: "it wrote to a pipe that nobody reads",
+    128 + 31: "it made a system call that the sandbox forbids",
+}
 
 
 def headline(text: str, limit: int = HEADLINE) -> str:
-    """A statement in one line: its lines joined, cut to `limit` columns."""
+    """Return a statement in one line: its lines joined, cut to `limit` columns."""
     return cut(visible(" ".join(text.split())), limit)
 
 
 def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:
-    """Where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
+    """Return where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
     own = event.recipe == main_recipe or not main_recipe
     return visible(f"[{event.stage}]" if own else f"[{event.recipe}/{event.stage}]")
 
 
 def finished_in_words(event: StepFinished) -> str:
-    """`1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
+    """Return `1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
     if not event.files and not event.size:
         return f"{duration(event.seconds)} (nothing changed)"
-    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {size(event.size)})"
+    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {format_size(event.size)})"
 
 
 def notice_lines(notice: Notice, output: Output) -> list[str]:
-    """`warning: ...` and its hint."""
+    """Return `warning: ...` and its hint."""
     style = "warning" if notice.level == "warning" else "note"
     first, *more = clean(notice.message).split("\n")
     lines = [f"{output.paint(visible(notice.level) + ':', style)} {first}", *more]
@@ -39,7 +61,7 @@ def notice_lines(notice: Notice, output: Output) -> list[str]:
 
 
 def hint_lines(hint: str, output: Output) -> list[str]:
-    """The way out, in lines of its own; nothing for an empty hint."""
+    """Return the way out, in lines of its own; nothing for an empty hint."""
     if not hint:
         return []
     first, *more = clean(hint).split("\n")
@@ -47,7 +69,7 @@ def hint_lines(hint: str, output: Output) -> list[str]:
 
 
 def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> list[str]:
-    """One line: what the image is called and is, what was done for it, and what became of the lock.
+    """Return one line: what the image is called and is, what was done for it, and what became of the lock.
 
     `digits` of the image's digest are shown.
     """
@@ -58,3 +80,26 @@ def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> lis
         facts.append(f"{visible(event.lock)} {event.lock_state}")
     image = event.image.removeprefix("sha256:")[:digits]
     return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})"]
+
+
+def status_in_words(status: int) -> str:
+    """Return `exit status 2`, `exit status 127 (command not found)`, `ended by SIGKILL (...)`; "" for 0.
+
+    `status` is as a shell gives it: 128 and the signal's number for a command that a signal ended.
+    """
+    if status == 0:
+        return ""
+    signal = signal_name(status - 128)
+    words = f"ended by {signal}" if signal else f"exit status {status}"
+    meaning = _MEANINGS.get(status)
+    return f"{words} ({meaning})" if meaning else words
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGTERM` for 15, `SIGRTMIN+1` for 35; "" for what is no signal's number."""
+    if 1 <= number <= len(_SIGNALS):
+        return "SIG" + _SIGNALS[number - 1]
+    if _REALTIME_FIRST <= number <= _REALTIME_LAST:
+        offset = number - _REALTIME_FIRST
+        return f"SIGRTMIN+{offset}" if offset else "SIGRTMIN"
+    return ""

@@ -1,10 +1,10 @@
-"""A group that comes up or goes down, in lines: what becomes of each service, and what they print."""
+"""A group that comes up or goes down, as lines: the progress of each service, and their output."""
 
 from __future__ import annotations
 
 import threading
 
-from envbuild.compose.events import HEALTHY, STARTED, WAITING, Event, Told, Warned
+from envbuild.compose.members import HEALTHY, STARTED, WAITING, Event, Progressed, Warned
 from envbuild.ui.build_messages import hint_lines
 from envbuild.ui.sanitize import LineCleaner, visible
 from envbuild.ui.stream import Output
@@ -43,7 +43,7 @@ class GroupDisplay:
             self._output.write_lines([self._line(event)])
 
     def log(self, service: str, stream: str, line: bytes) -> None:
-        """One line that a service printed to `stream`."""
+        """Show one line that a service printed to `stream`."""
         head = f"{service:<{self._width}} | "
         if colour := self._colours.get(service):
             head = f"\x1b[{colour}m{head}\x1b[0m"
@@ -57,8 +57,8 @@ class GroupDisplay:
                 self._printed.buffer.write(head.encode() + line + b"\n")
             self._printed.flush()
 
-    def _line(self, event: Told) -> str:
-        what = f"{event.what} for it to be {event.detail}" if event.what == WAITING else event.what
-        detail = f"  {visible(event.detail)}" if event.detail and event.what != WAITING else ""
-        style = "good" if event.what in (STARTED, HEALTHY) else ""
+    def _line(self, event: Progressed) -> str:
+        what = f"{event.stage} for it to be {event.detail}" if event.stage == WAITING else event.stage
+        detail = f"  {visible(event.detail)}" if event.detail and event.stage != WAITING else ""
+        style = "good" if event.stage in (STARTED, HEALTHY) else ""
         return f"{visible(event.service):<{self._width}}  {self._output.paint(what, style) if style else what}{detail}"

@@ -1,4 +1,4 @@
-"""What every display is: something that takes events from any thread, and is closed at the end."""
+"""The interface of displays, which take events from any thread and are closed at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Display:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Shows what is still held back and leaves the terminal as it was. May be called twice."""
+        """Show what is still held back and leave the terminal as it was. May be called twice."""
 
     @property
     def lost(self) -> OSError | None:

@@ -1,4 +1,4 @@
-"""Errors as the user sees them: one that is theirs to mend, and one that is a bug of ours."""
+"""Errors as the user sees them: those that the user can mend, and bugs of ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIXES = ("error:", "warning:", "note:")
 
 
 def render_error(error: EnvbuildError, stream: TextIO, colour: bool = False) -> None:
-    """Writes `error: MESSAGE` and, in lines of its own, `hint: HINT`.
+    """Write `error: MESSAGE` and, in lines of its own, `hint: HINT`.
 
     The message of a recipe's errors is whole already, with several `error:` in it, and is left as it is.
     """
@@ -28,7 +28,7 @@ def render_error(error: EnvbuildError, stream: TextIO, colour: bool = False) -> 
 
 
 def render_bug(error: BaseException, saved_path: str | None, stream: TextIO, colour: bool = False) -> None:
-    """Says that envbuild itself went wrong, and where the traceback is (None if it could not be saved)."""
+    """Say that envbuild itself went wrong, and where the traceback is (None if it could not be saved)."""
     output = Output(stream, colour)
     what = visible(f"{type(error).__name__}: {error}".removesuffix(": "))
     lines = [f"{output.paint('error:', 'error')} this is a bug in envbuild ({what})"]

@@ -42,7 +42,7 @@ class JsonDisplay(Display):
 
 
 def encode(event: Event, seconds: float) -> str:
-    """The line for `event`, `seconds` after the first event, without its newline."""
+    """Return the line for `event`, `seconds` after the first event, without its newline."""
     fields: dict[str, Any] = {"event": event_name(type(event)), "time": round(seconds, 6)}
     if isinstance(event, BuildStarted):
         fields["schema"] = SCHEMA
@@ -58,13 +58,13 @@ def encode(event: Event, seconds: float) -> str:
 
 
 def event_name(event: type) -> str:
-    """`step-started` for StepStarted."""
+    """Return `step-started` for StepStarted."""
     name = event.__name__
     return "".join("-" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("-")
 
 
 def _bytes_field(name: str, value: bytes) -> tuple[str, str]:
-    """Bytes as text if they are UTF-8, else in base64 under another name: nothing is ever lost."""
+    """Return bytes as text if they are UTF-8, else in base64 under another name: nothing is ever lost."""
     try:
         return name, value.decode()
     except UnicodeDecodeError:
@@ -72,7 +72,7 @@ def _bytes_field(name: str, value: bytes) -> tuple[str, str]:
 
 
 def _valid(value: object) -> object:
-    """Text without lone surrogates, which many JSON readers refuse; they stand for bytes in a file's name."""
+    """Return text without lone surrogates, which many JSON readers refuse; they stand for bytes in a file's name."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):

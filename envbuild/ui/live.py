@@ -51,13 +51,13 @@ class LiveRegion:
         self._live.start()
 
     def draw(self, frame: Sequence[Line]) -> None:
-        """Replaces what was drawn with `frame`, which must fit the terminal."""
+        """Replace what was drawn with `frame`, which must fit the terminal."""
         self._resize()
         self._drawn = list(frame)
         self._live.update(self._text(frame), refresh=True)
 
     def above(self, lines: Sequence[str], frame: Sequence[Line]) -> None:
-        """Writes lines that stay (SGR colours in them are kept) above the new `frame`."""
+        """Write lines that stay (SGR colours in them are kept) above the new `frame`."""
         self._resize()
         self._drawn = list(frame)
         self._live.update(self._text(frame))
@@ -79,10 +79,10 @@ class LiveRegion:
         return text
 
     def _resize(self) -> None:
-        """Takes over the terminal's size, and the rows that a narrower one has broken our lines into.
+        """Take over the terminal's size, and the rows that a narrower one has broken our lines into.
 
-        Terminals wrap what is drawn already when they get narrower, so that the frame takes more rows than
-        rich knows of and would leave the upper ones behind.
+        Terminals wrap what is drawn already when they get narrower, so that the frame takes more rows than rich knows
+        of and would leave the upper ones behind.
         """
         width, height = self._output.terminal_size
         self._console.size = ConsoleDimensions(width, height)

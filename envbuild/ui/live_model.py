@@ -47,12 +47,12 @@ class Board:
             running.progress = f"{amount(event.done, event.unit)}{total}"
 
     def end(self, step: int) -> RunningStep | None:
-        """Takes a step off the board; None if it was not on it."""
+        """Take a step off the board; None if it was not on it."""
         self.finished += 1
         return self._running.pop(step, None)
 
     def frame(self, width: int, height: int, now: float) -> list[Line]:
-        """At most `height` lines of at most `width` columns: the running steps with their last lines, a count.
+        """Return at most `height` lines of at most `width` columns: the running steps with their last lines, a count.
 
         When room is short the steps' output goes first, then the later steps.
         """
@@ -91,14 +91,15 @@ class RunningStep:
         self.tail: deque[str] = deque(maxlen=TAIL)
 
     def last(self, number: int) -> list[str]:
-        """The last lines that it wrote, the one that it is writing among them."""
+        """Return the last lines that it wrote, the one that it is writing among them."""
         partial = self.cleaner.partial
         lines = [*self.tail, partial] if partial.strip() else list(self.tail)
         return lines[-number:] if number > 0 else []
 
 
 def two_sided(left: str, right: str, width: int) -> str:
-    """`left` at the left and `right` at the right of `width` columns; `left` is cut for it, then `right` goes."""
+    """Return `left` at the left and `right` at the right of `width` columns; `left` is cut for it, then `right`
+    goes."""
     room = width - columns(right) - 1
     if room < 12:
         return cut(left, width)
@@ -106,5 +107,5 @@ def two_sided(left: str, right: str, width: int) -> str:
 
 
 def cached_in_brief(number: int) -> str:
-    """`12 steps cached`."""
+    """Return `12 steps cached`."""
     return f"{count(number, 'step')} cached"

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from envbuild.ui.sanitize import visible
 
-LONGEST = 500
+MAX_CODE = 500
 """Characters of a text that are shown."""
-LONGEST_LINE = 1000
+MAX_LINE = 1000
 _RUNS = re.compile("`+")
 
 
@@ -28,7 +28,8 @@ class Markdown(str):
 
 
 def fill(words: str, *values: Markdown | int) -> Markdown:
-    """Our own words, as they stand in the program, with a value for each `{}`. Raises TypeError for a plain text."""
+    """Return our own words, as they stand in the program, with a value for each `{}`. Raises TypeError for a plain
+    text."""
     for value in values:
         if not isinstance(value, Markdown | int):
             raise TypeError(f"{value!r} is no markdown")
@@ -36,7 +37,7 @@ def fill(words: str, *values: Markdown | int) -> Markdown:
 
 
 def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
-    """Pieces of markdown one after another."""
+    """Join pieces of markdown."""
     found = list(parts)
     for one in found:
         if not isinstance(one, Markdown):
@@ -45,8 +46,8 @@ def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
 
 
 def code(text: str) -> Markdown:
-    """A text in one line, as a code span; of a long one the beginning."""
-    shown = _cut(visible(text), LONGEST)
+    """Return a text in one line, as a code span; of a long one the beginning."""
+    shown = _cut(visible(text), MAX_CODE)
     if not shown:
         return _made("-")
     fence = "`" * (1 + max((len(run) for run in _RUNS.findall(shown)), default=0))
@@ -56,14 +57,14 @@ def code(text: str) -> Markdown:
 
 
 def cell(text: str) -> Markdown:
-    """As `code`, for a cell of a table, whose ends are found before all else."""
+    """Return what `code` does, for a cell of a table, whose ends are found before all else."""
     # Of `\|` in a text readers disagree whether the backslash or the bar is escaped.
     return _made(re.sub(r"(?<=\\)\|", r"\\x7c", code(text)).replace("|", "\\|"))
 
 
 def fenced(kind: str, texts: Sequence[str], most: int) -> Markdown:
-    """Lines of a text as a block that none of them can end; of many the first `most`."""
-    shown = [_cut(visible(text.replace("\t", "    ")), LONGEST_LINE) for text in texts[:most]]
+    """Return lines of a text as a block that none of them can end; of many the first `most`."""
+    shown = [_cut(visible(text.replace("\t", "    ")), MAX_LINE) for text in texts[:most]]
     if len(texts) > most:
         shown.append(f"... and {len(texts) - most} more lines")
     fence = "`" * max(3, 1 + max((len(run) for text in shown for run in _RUNS.findall(text)), default=0))

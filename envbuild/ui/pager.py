@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def pager_of(variables: Mapping[str, str]) -> str:
-    """The command of the user's pager: `$ENVBUILD_PAGER`, `$PAGER`, else less if it is there; "" for none (`cat`)."""
+    """Return the command of the user's pager: `$ENVBUILD_PAGER`, `$PAGER`, else less if it is there; "" for none
+    (`cat`)."""
     for name in ("ENVBUILD_PAGER", "PAGER"):
         if name in variables:
             return "" if variables[name].strip() in ("", "cat") else variables[name]
@@ -23,7 +24,7 @@ def pager_of(variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def paged(stream: TextIO, variables: Mapping[str, str], *, wanted: bool) -> Iterator[TextIO]:
-    """A stream that leads through the user's pager to `stream` if that is a terminal; else `stream` itself.
+    """Yield a stream that leads through the user's pager to `stream` if that is a terminal; else `stream` itself.
 
     Lines reach the pager as they are written, so that the first screen is there before the rest is known. A user who
     leaves the pager early ends the writing: what is left is dropped.

@@ -61,7 +61,7 @@ class PlainDisplay(Display):
             self._output.write_lines(self._lines(event))
 
     def close(self) -> None:
-        """Shows the unfinished lines of steps that were still running."""
+        """Show the unfinished lines of steps that were still running."""
         with self._lock:
             for step in list(self._running):
                 self._output.write_lines(self._rest(step))
@@ -110,7 +110,7 @@ class PlainDisplay(Display):
         return [f"#{step} {seconds:.2f} {line}".rstrip() for line in lines]
 
     def _rest(self, step: int) -> list[str]:
-        """What a step that is over wrote without ending the line."""
+        """Return what a step that is over wrote without ending the line."""
         running = self._running.pop(step, None)
         return self._prefixed(step, running, running.cleaner.finish()) if running else []
 

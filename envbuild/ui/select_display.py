@@ -12,10 +12,10 @@ MODES = ("auto", "plain", "json")
 
 
 def display(mode: str, stream: TextIO, is_terminal: bool, colour: bool = False) -> Display:
-    """The display for one of MODES: `auto` draws on a terminal and writes plain lines elsewhere.
+    """Return the display for one of MODES: `auto` draws on a terminal and writes plain lines elsewhere.
 
-    The caller knows whether `stream` is a terminal that can move its cursor (TERM=dumb can't) and whether the
-    user wants colour. Each display is imported only when it is the one: json alone takes 7 ms.
+    The caller knows whether `stream` is a terminal that can move its cursor (TERM=dumb can't) and whether the user
+    wants colour. Each display is imported only when it is the one: json alone takes 7 ms.
     """
     match mode:
         case "json":

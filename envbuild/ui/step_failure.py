@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envbuild.build.events import StepFailed
-from envbuild.ui.build_messages import label
+from envbuild.ui.build_messages import label, status_in_words
 from envbuild.ui.humanize import duration
 from envbuild.ui.sanitize import LineCleaner, clean, visible
-from envbuild.ui.status import status_in_words
 from envbuild.ui.stream import Output
 
 LAST_LINES = 20
@@ -16,16 +15,10 @@ STATEMENT_LINES = 8
 
 
 def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[str]:
-    """The block that a failed step leaves, in the form of the language's own errors.
+    """Return the block that a failed step leaves, in the form of the language's own errors.
 
-    error: the command failed: exit status 2
-      --> web.env:12, in [wheels], after 3.2s
-       |
-    12 | run make all
-       |
-    its last output:
-       | make: *** No rule to make target 'all'.
-    to look inside: envbuild shell --failed
+    error: the command failed: exit status 2 --> web.env:12, in [wheels], after 3.2s | 12 | run make all | its last
+    output: | make: *** No rule to make target 'all'. to look inside: envbuild shell --failed
     """
     message, *details = clean(event.message).split("\n")
     words = status_in_words(event.status)
@@ -50,7 +43,7 @@ def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[s
 
 
 def last_lines(output: bytes, limit: int = LAST_LINES) -> list[str]:
-    """The last lines of a step's output that say anything, clean."""
+    """Return the last lines of a step's output that say anything, clean."""
     cleaner = LineCleaner()
     lines = [*cleaner.feed(output), *cleaner.finish()]
     while lines and not lines[-1].strip():
@@ -59,7 +52,7 @@ def last_lines(output: bytes, limit: int = LAST_LINES) -> list[str]:
 
 
 def _statement(event: StepFailed) -> Iterable[tuple[str, str]]:
-    """The statement's lines with their numbers; of a long one the first."""
+    """Return the statement's lines with their numbers; of a long one the first."""
     lines = event.text.rstrip("\n").split("\n")
     for offset, line in enumerate(lines[:STATEMENT_LINES]):
         yield str(event.line + offset), visible(line.replace("\t", "    "))

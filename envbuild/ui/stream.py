@@ -24,12 +24,12 @@ class Output:
         self.lost: OSError | None = None
 
     def write_lines(self, lines: list[str]) -> None:
-        """Writes whole lines at once and flushes them. What the stream's encoding lacks is written as escapes."""
+        """Write whole lines at once and flush them. What the stream's encoding lacks is written as escapes."""
         if lines:
             self.write("\n".join(lines) + "\n")
 
     def write(self, text: str) -> None:
-        """Writes and flushes `text` as it is."""
+        """Write and flush `text` as it is."""
         if self.lost:
             return
         try:
@@ -43,7 +43,7 @@ class Output:
             self.lost = error
 
     def flush(self) -> None:
-        """Nothing is held back; there because files have it."""
+        """Do nothing, as nothing is held back; files have this method."""
 
     @property
     def encoding(self) -> str:
@@ -60,5 +60,5 @@ class Output:
         return found.columns or 80, found.lines or 24
 
     def paint(self, text: str, style: str) -> str:
-        """`text` in one of the styles error, warning, note, good, dim, strong, if there is colour at all."""
+        """Return `text` in one of the styles error, warning, note, good, dim, strong, if there is colour at all."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text else text

@@ -28,12 +28,12 @@ def table(
     right: Collection[int] = (),
     colour: bool = False,
 ) -> None:
-    """Writes rows under their headers, each column as wide as its widest cell.
+    """Write rows under their headers, each column as wide as its widest cell.
 
-    `right` are the numbers of the columns, from 0, that stand at the right: sizes and counts. With a `width`
-    (a terminal's) the widest columns are cut until the table fits; without, nothing is cut. A cell that holds
-    what a terminal would act on shows it as escapes. Without rows only the headers are written; headers that
-    are all empty are left out.
+    `right` are the numbers of the columns, from 0, that stand at the right: sizes and counts. With a `width` (a
+    terminal's) the widest columns are cut until the table fits; without, nothing is cut. A cell that holds what a
+    terminal would act on shows it as escapes. Without rows only the headers are written; headers that are all empty are
+    left out.
     """
     output = Output(stream, colour)
     cells = [[visible(cell) for cell in row] for row in rows]
@@ -48,7 +48,7 @@ def table(
 
 
 def fitted(widths: Sequence[int], total: int) -> list[int]:
-    """The widths of columns, the widest made narrower one by one until all fit into `total` columns."""
+    """Return the widths of columns, the widest made narrower one by one until all fit into `total` columns."""
     result = list(widths)
     over = sum(result) + len(_GAP) * (len(result) - 1) - total
     while over > 0 and max(result, default=0) > _NARROWEST:
@@ -73,7 +73,7 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> 
 
 
 def print_moves(stream: TextIO, moves: Sequence[Move]) -> None:
-    """What `update` says of packages: what they were and what they are now."""
+    """Print what `update` says of packages: what they were and what they are now."""
     if not moves:
         stream.write("no package moved\n")
         return

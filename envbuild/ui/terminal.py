@@ -79,7 +79,7 @@ class TerminalDisplay(Display):
                 self._output.write_lines(lines)
 
     def close(self) -> None:
-        """Removes what was drawn and shows the cursor. No frame is drawn afterwards."""
+        """Remove what was drawn and show the cursor. No frame is drawn afterwards."""
         if self._worked:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self._handler is not None:
@@ -92,7 +92,7 @@ class TerminalDisplay(Display):
                 region.close()
 
     def _lines(self, event: Event) -> list[str]:
-        """The lines that stay for this event."""
+        """Return the lines that stay for this event."""
         board, paint = self._board, self._output.paint
         match event:
             case BuildStarted():
@@ -135,7 +135,7 @@ class TerminalDisplay(Display):
                 assert_never(event)
 
     def _ended(self, step: int, running: RunningStep | None, style: str, words: str) -> str:
-        """The line that a step leaves when it ends."""
+        """Return the line that a step leaves when it ends."""
         good, bad = ("✓", "✗") if self._unicode else ("+", "!")
         title = f" #{step} {running.title}" if running else f" #{step}"
         mark = good if style == "good" else bad
@@ -154,7 +154,7 @@ class TerminalDisplay(Display):
             signal.setitimer(signal.ITIMER_REAL, LIVE_AFTER, FRAME_EVERY)
 
     def _tick(self, _number: int, _frame: object) -> None:
-        """Draws a frame, in the main thread, between two instructions of whatever it does."""
+        """Draw a frame, in the main thread, between two instructions of whatever it does."""
         if not self._lock.acquire(blocking=False):
             return  # an event is being written, perhaps by the very code that was interrupted: the next tick draws
         try:

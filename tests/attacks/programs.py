@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.sandbox import launcher
+from envbuild.linux import native
 
 
-def assembled(source: str, folder: Path, *, address: int = launcher.ADDRESS) -> bytes:
+def assembled(source: str, folder: Path, *, address: int = native.ADDRESS) -> bytes:
     """A static program for this machine, loaded at `address`."""
     if shutil.which("as") is None or os.uname().machine != "x86_64":
         pytest.skip("needs binutils, and an x86-64 machine")
     (folder / "program.S").write_text(source)
     subprocess.run(["as", "program.S", "-o", "program.o"], cwd=folder, check=True)
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", "program.o", "program.bin"], cwd=folder, check=True)
-    return launcher.elf("x86_64", (folder / "program.bin").read_bytes(), address)
+    return native.elf("x86_64", (folder / "program.bin").read_bytes(), address)
 
 
 TELL_EXECUTABLE = """

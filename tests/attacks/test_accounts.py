@@ -9,10 +9,12 @@ import pytest
 
 from envbuild.drift.account_lines import MAX_LINES, Names, account_lines
 from envbuild.images.accounts import Databases, NoSuchAccount, accounts, add_account, groups, owner_ids
-from envbuild.sandbox.failure import SandboxFailure
+from envbuild.sandbox.spec import SandboxFailure
 from envbuild.sandbox.user_lookup import identity_of
 from tests.attacks.limited import limited
 from tests.conftest import Project
+
+pytestmark = pytest.mark.user
 
 ODD = (
     "sup:x:\u00b2:0::/:/bin/sh\n"

@@ -48,6 +48,7 @@ def test_a_lock_is_read_within_bounds(project: Project, case: str):
 def test_a_large_lock_is_read(project: Project):
     """Two thousand packages are many, and allowed."""
     from envbuild.lockfile import lock as locks
+    from envbuild.lockfile import lock_file
 
     packages = tuple(
         locks.Package(f"package{n}", f"1.{n}", "sha256:" + "0" * 64, f"package{n}.deb") for n in range(2_000)
@@ -56,9 +57,9 @@ def test_a_large_lock_is_read(project: Project):
     stage = locks.LockedStage("1", "tar:busybox.tar", "3" * 64, "tar", 0, (step,))
     lock = locks.Lock("web.env", "4" * 64, "5" * 64, 1, 0, (stage,))
     assert (
-        locks.parse(locks.dump(lock), "web.env.lock").stages[0].steps[0].packages
+        lock_file.parse(lock_file.dump(lock), "web.env.lock").stages[0].steps[0].packages
         == tuple(sorted(packages, key=lambda one: one.name))
-        or len(locks.parse(locks.dump(lock), "web.env.lock").stages[0].steps[0].packages) == 2_000
+        or len(lock_file.parse(lock_file.dump(lock), "web.env.lock").stages[0].steps[0].packages) == 2_000
     )
 
 

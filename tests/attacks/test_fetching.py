@@ -8,7 +8,7 @@ import pytest
 
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Transport
-from envbuild.packages.connections import MOST_PAGE, Connections, Refused, TooLarge
+from envbuild.packages.connections import MAX_PAGE, Connections, Refused, TooLarge
 from envbuild.packages.reach import Level, level_of, level_of_name
 from tests.attacks.test_package_names import PYTHON, answer, fake_python
 from tests.packages.wheels import wheel
@@ -89,7 +89,7 @@ class TestFetch:
         assert project.build(ENVBUILD_FETCH_LIMIT="3MB").code == 0
         done = project.build(ENVBUILD_FETCH_LIMIT="much")
         assert done.code == 2
-        assert "is not a size" in done.err
+        assert "is not a valid size" in done.err
 
 
 @pytest.mark.namespaces
@@ -107,12 +107,12 @@ class TestPackages:
         return content
 
     def test_a_page_that_unpacks_to_more_than_we_take(self, project, attacker, index):
-        bomb = gzip.compress(bytes(4 * MOST_PAGE), 9)
+        bomb = gzip.compress(bytes(4 * MAX_PAGE), 9)
         attacker.serve("/simple/alpha/", bomb, Content_Encoding="gzip", Content_Type="text/html")
         answer(project, index, f"{attacker.url}/files/alpha-1.0-py3-none-any.whl")
         done = project.build(*PYTHON, "pip(into=/v) alpha")
         assert done.code == 1
-        assert f"it is larger than {MOST_PAGE} bytes" in done.out + done.err
+        assert f"it is larger than {MAX_PAGE} bytes" in done.out + done.err
 
     def test_a_file_of_a_package_has_the_limit_of_fetch(self, project, attacker, index):
         name = "alpha-1.0-py3-none-any.whl"

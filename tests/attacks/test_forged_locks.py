@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from envbuild.lockfile import lock as locks
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 
 pytestmark = pytest.mark.namespaces
@@ -24,11 +24,11 @@ def two(project, git):
 
 
 def read(project, name: str) -> Lock:
-    return locks.parse((project.folder / name).read_text(), name)
+    return lock_file.parse((project.folder / name).read_text(), name)
 
 
 def forge(project, git, lock: Lock) -> None:
-    (project.folder / "app.env.lock").write_text(locks.dump(lock))
+    (project.folder / "app.env.lock").write_text(lock_file.dump(lock))
     git("add", "-A")
     git("commit", "--quiet", "--no-verify", "-m", "forged")
 
@@ -142,7 +142,7 @@ class TestWhatALockPins:
         forged = lock.replace(images=(("app", evil.image),))
         if how == "base":
             forged = forged.replace(stages=(stage.replace(digest=evil.tree, steps=()),))
-        (two.folder / "next.env.lock").write_text(locks.dump(forged))
+        (two.folder / "next.env.lock").write_text(lock_file.dump(forged))
         two.command("build", "next.env")
         assert two.cat("/said", "next") == "app\n"
         assert read(two, "next.env.lock") == lock
@@ -152,7 +152,7 @@ class TestWhatALockPins:
         assert two.command("build", "next.env").code == 0
         lock, evil = read(two, "next.env.lock"), read(two, "evil.env.lock")
         stage = lock.stages[0].replace(digest=evil.tree, steps=())
-        (two.folder / "next.env.lock").write_text(locks.dump(lock.replace(stages=(stage,))))
+        (two.folder / "next.env.lock").write_text(lock_file.dump(lock.replace(stages=(stage,))))
         (one,) = [
             one for one in json.loads(two.command("status", "--format", "json").out) if one["recipe"] == "next.env"
         ]

@@ -33,7 +33,7 @@ def test_what_is_no_size_is_refused(project):
     project.write("web.env", "from tar:busybox.tar")
     for text in ("much", "0", "-5", "1e3"):
         done = project.command("build", "web.env", f"--output-limit={text}")
-        assert (done.code, "not a size" in done.err) == (2, True)
+        assert (done.code, "not a valid size" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])

@@ -8,7 +8,7 @@ import pytest
 
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
-from envbuild.packages import apt
+from envbuild.packages import apt_tasks
 from tests.conftest import Project
 from tests.packages.wheels import wheel
 
@@ -185,14 +185,14 @@ ZEROS = f"SHA256:{'0' * 64}"
 )
 def test_what_apt_says_of_a_package_becomes_no_path_and_no_field(uri, file):
     with pytest.raises(BadName, match="Debian package"):
-        apt.read_answer(f"'{SITE}/{uri}' {file} 1 {ZEROS}", "amd64", [SITE])
+        apt_tasks.read_answer(f"'{SITE}/{uri}' {file} 1 {ZEROS}", "amd64", [SITE])
 
 
 def test_what_apt_says_of_a_plain_package():
     line = f"'{SITE}/pool/main/h/./hello_2.10-3_amd64.deb' hello_1%3a2.10-3_amd64.deb 1 {ZEROS}"
-    ((package, _),) = apt.read_answer(line, "amd64", [SITE])
+    ((package, _),) = apt_tasks.read_answer(line, "amd64", [SITE])
     assert (package.version, package.origin) == ("1:2.10-3", "debian/pool/main/h/hello_2.10-3_amd64.deb")
-    assert apt.file_name(package) == "hello_2.10-3_amd64.deb"
+    assert apt_tasks.file_name(package) == "hello_2.10-3_amd64.deb"
 
 
 NODE = """\

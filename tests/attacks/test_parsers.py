@@ -20,14 +20,35 @@ from envbuild.bases.tarball import prepare_tar
 from envbuild.debian.deb import BadArchive, control_of
 from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
+from envbuild.images.find import resolve
 from envbuild.instances.network.ports import parse_ports
-from envbuild.sandbox.await_result import answers
-from envbuild.sandbox.codec import BadMessage, decode, encode
+from envbuild.sandbox.await_result import await_result
+from envbuild.sandbox.codec import MAX_VALUES, BadMessage, decode, decode_plain, encode, encode_plain
 from envbuild.sandbox.exec_client import Session
-from envbuild.sandbox.failure import SandboxFailure
-from envbuild.sandbox.spec import Entry
+from envbuild.sandbox.protocol import (
+    ANSWERS,
+    EXECUTE,
+    RUN,
+    Bug,
+    Ended,
+    EnteredEnded,
+    EnteredFailed,
+    EnteredTerminal,
+    Execute,
+    Failed,
+    Network,
+    Paused,
+    Process,
+    Root,
+    Run,
+    Running,
+    Sockets,
+    Terminal,
+    TimedOut,
+)
+from envbuild.sandbox.spec import STREAMS, Bind, ExecCommand, Request, SandboxFailure, Scratch, Secret
 from envbuild.sandbox.user_namespace import SINGLE, IdMap
-from envbuild.sandbox.wire import send
+from envbuild.sandbox.wire import receive, send
 from envbuild.store.database import FILE, StoreDamaged
 from envbuild.store.store import Store
 from envbuild.tree import entry as tree
@@ -111,19 +132,26 @@ def process_1():
 
 
 def said(link, session=None, **more):
-    return answers(link, None, more.get("terminal"), 0.0, session, more.get("running"))
+    return await_result(link, None, more.get("terminal"), 0.0, session, more.get("running"))
 
 
 @pytest.mark.parametrize(
     "content",
     [
         marshal.dumps(("ended", (0, 0, ()))),
-        encode(("ended", ("x", 0, ()))),
-        encode(("ended", (0, 0, (1,)))),
-        encode(("ended", (100_000, 0, ()))),
-        encode(("no such word", ())),
-        encode(("failed", ())),
-        encode(7),
+        encode_plain(("Ended", ("x", 0, ()))),
+        encode_plain(("Ended", (True, 0, ()))),
+        encode_plain(("Ended", (0, 0, (1,)))),
+        encode_plain(("Ended", (0, 0, "text"))),
+        encode_plain(("Ended", (100_000, 0, ()))),
+        encode_plain(("Ended", (0, 1_000, ()))),
+        encode_plain(("Sockets", ("sctp", 1))),
+        encode_plain(("no such word", ())),
+        encode_plain(("Run", (("/",), ("sh",)))),  # of another family
+        encode_plain(("Failed", ())),
+        encode_plain(("Failed", "ab")),
+        encode_plain((("Failed",), ("", ""))),
+        encode_plain(7),
         b"(" + b"\xff\xff\xff\xff" + b"N" * 20,
         b"(\1\0\0\0" * 5000,
     ],
@@ -134,7 +162,7 @@ def test_what_process_1_says_is_not_relied_upon(content):
         theirs.sendall(struct.pack("=I", len(content)) + content)
         theirs.close()
         with pytest.raises(BadMessage):
-            answers(ours, None, None, 0.0, Session(), None, lambda: ended.append(True))
+            await_result(ours, None, None, 0.0, Session(), None, lambda: ended.append(True))
     assert ended  # the sandbox is ended
 
 
@@ -165,21 +193,21 @@ def test_descriptors_of_process_1_are_what_they_should_be_or_are_closed(tmp_path
     taken = []
     with process_1() as (ours, theirs):
         session.begin(ours, IdMap(SINGLE, 1))
-        number = session.enter(Entry(("sh",)), (0, 1, 2), taken.append, lambda master: pytest.fail("no terminal"))
+        number = session.enter(ExecCommand(("sh",)), (0, 1, 2), taken.append, lambda master: pytest.fail("no terminal"))
         before = descriptors()
         file = os.open(tmp_path / "file", os.O_RDONLY)
-        for kind, payload, count in (
-            ("terminal", (), 1),
-            ("entered terminal", (number,), 1),
-            ("a network", (), 3),
-            ("a socket", (0, "tcp", 2), 2),
-            ("the root", (99,), 1),
-            ("paused", (), 0),
+        for message, count in (
+            (Terminal(), 1),
+            (EnteredTerminal(number), 1),
+            (Network(), 3),
+            (Sockets("tcp", 2), 2),
+            (Root(99), 1),
+            (Paused(), 0),
         ):
-            send(theirs, kind, payload, (file,) * count)
-        send(theirs, "entered ended", (number, 3, 0))
-        send(theirs, "entered ended", (number, 4, 0))
-        send(theirs, "ended", (5, 0, ()))
+            send(theirs, message, (file,) * count)
+        send(theirs, EnteredEnded(number, 3, 0))
+        send(theirs, EnteredEnded(number, 4, 0))
+        send(theirs, Ended(5, 0, ()))
         os.close(file)
         theirs.shutdown(1)
         assert said(ours, session, terminal=lambda master: pytest.fail("no terminal")).status == 5
@@ -194,8 +222,8 @@ def test_no_more_sockets_are_taken_than_were_asked_for():
     with process_1() as (ours, theirs), socket(AF_INET, SOCK_STREAM) as good, socket(AF_UNIX, SOCK_STREAM) as other:
         session.begin(ours, IdMap(SINGLE, 1))
         session.ask_sockets("tcp", 2)
-        send(theirs, "a socket", (0, "tcp", 4), [good.fileno(), other.fileno(), good.fileno(), good.fileno()])
-        send(theirs, "a socket", (0, "udp", 1), [good.fileno()])
+        send(theirs, Sockets("tcp", 4), [good.fileno(), other.fileno(), good.fileno(), good.fileno()])
+        send(theirs, Sockets("udp", 1), [good.fileno()])
         theirs.shutdown(1)
         said(ours, session)
     assert len(given) == 2
@@ -207,7 +235,7 @@ def test_words_that_come_again_are_heard_once():
     heard = []
     with process_1() as (ours, theirs):
         for _ in range(3):
-            send(theirs, "running", ())
+            send(theirs, Running())
         theirs.close()
         said(ours, running=lambda: heard.append(True))
     assert heard == [True]
@@ -215,9 +243,53 @@ def test_words_that_come_again_are_heard_once():
 
 def test_values_come_back_as_they_were():
     value = ("a\udcff\0", b"b", (1, -(2**63), 1.5, None, True, False, ()), {"a": ("b",)})
-    assert decode(encode(value)) == value
+    assert decode_plain(encode_plain(value)) == value
     with pytest.raises(TypeError):
-        encode(object())
+        encode_plain(object())
+
+
+REQUEST = Request(
+    ("/layer",),
+    ("sh", "-c", "echo a\udcff"),
+    (("PATH", "/bin"),),
+    binds=(Bind("/a", "/b"),),
+    scratch=(Scratch("/tmp", 5),),
+    secrets=(Secret("key", b"\0"),),
+    timeout=1.5,
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (Run(REQUEST), RUN),
+        (Run(REQUEST.replace(timeout=None, upper="/upper", work="/work")), RUN),
+        (Execute(("/bin/sh",), ("sh",), (("A", "b"),), "/", 1, 2, (3, 4), None, True), EXECUTE),
+        (Ended(255, 0, ("/proc",)), ANSWERS),
+        (Failed("reason", "hint"), ANSWERS),
+        (Bug("traceback"), ANSWERS),
+        (EnteredFailed(1, "reason", ""), ANSWERS),
+        (Process(1), ANSWERS),
+        (TimedOut(), ANSWERS),
+    ],
+)
+def test_messages_come_back_as_they_were(message, expected):
+    assert decode(encode(message), expected) == message
+
+
+def test_a_message_has_the_descriptors_that_it_may_have():
+    with process_1() as (ours, theirs):
+        before = descriptors()
+        send(theirs, Execute(("/bin/sh",), ("sh",), (), "/", 0, 0, (), None, False), (0,) * (STREAMS + 1))
+        with pytest.raises(BadMessage, match="4 descriptors"):
+            receive(ours, EXECUTE)
+        assert descriptors() == before
+
+
+def test_a_message_of_more_values_than_a_command_can_have():
+    content = encode_plain(("Ended", (0, 0, (None,) * MAX_VALUES)))
+    with pytest.raises(BadMessage, match="too many values"):
+        decode(content, ANSWERS)
 
 
 def test_a_name_in_a_tree_is_one_component():
@@ -259,7 +331,7 @@ def damaged(tmp_path):
 )
 def test_a_text_of_the_database_is_not_relied_upon(damaged, value, how):
     with damaged(f"UPDATE images SET detail = {how}", value) as store, pytest.raises(StoreDamaged):
-        store.images.resolve("web").known  # noqa: B018 - reading it is what is tried
+        resolve(store, "web").known  # noqa: B018 - reading it is what is tried
 
 
 def test_a_tree_of_a_foreign_store_leads_nowhere(damaged):
@@ -282,7 +354,7 @@ def test_an_author_does_not_say_when_he_wrote():
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "link/outside", "a/../../outside"])
 def test_a_lock_on_record_is_written_where_it_lay(tmp_path, name):
-    from envbuild.build.kept_sources import SourcesLeadOut, check_out
+    from envbuild.build.source_tree import SourcesLeadOut, check_out
 
     folder = tmp_path / "folder"
     folder.mkdir()

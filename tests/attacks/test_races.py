@@ -156,7 +156,7 @@ class TestClocks:
     def test_files_that_a_loss_of_power_left_empty_are_noticed_although_the_last_sync_is_to_come(self, image):
         script = """
 import os, sys, time
-from envbuild.build.recovery import recover
+from envbuild.store.reboot_check import recover
 from envbuild.store.store import SYNCED, Store
 from envbuild.store import stacks
 stacks.boot_id = lambda: "another start"
@@ -242,6 +242,8 @@ user_namespace._unshare_with = killed
 single = lambda: user_namespace._unshare_with(lambda: None)
 user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single
 from envbuild.cli.main import run
+
+pytestmark = pytest.mark.user
 sys.exit(run(sys.argv[1:]))
 """
     project.write("web.env", "from tar:busybox.tar", "run true")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 TOKEN = "machine-example-password-hunter2"
 

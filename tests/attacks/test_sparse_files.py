@@ -89,7 +89,7 @@ def test_the_user_lifts_the_limit_or_discards(project: Project):
     assert project.build("discard /a", large, ENVBUILD_SPARSE_LIMIT="50MB").code == 0
     assert project.build(large, ENVBUILD_SPARSE_LIMIT="70MB").code == 0
     done = project.build(large, ENVBUILD_SPARSE_LIMIT="much")
-    assert (done.code, "not a size" in done.err) == (2, True)
+    assert (done.code, "not a valid size" in done.err) == (2, True)
 
 
 def test_reading_what_is_left_is_under_the_time_limit(project: Project):

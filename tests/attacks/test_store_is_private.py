@@ -11,7 +11,7 @@ import pytest
 
 from tests.instances.instances import run
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def open_to_others(store: Path) -> dict[str, str]:

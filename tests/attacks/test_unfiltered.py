@@ -13,7 +13,7 @@ import pytest
 
 from envbuild.sandbox.mounts import MASKED, MASKED_OF_HOST
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 WITH_A_KEY = """
 import ctypes, os, sys

@@ -205,7 +205,7 @@ def test_an_owner_and_a_date_from_outside(tmp_path):
 
 
 def test_a_large_file_does_not_have_to_fit_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("envbuild.bases.tarball._MOST_IN_MEMORY", 100)
+    monkeypatch.setattr("envbuild.bases.tarball._MAX_IN_MEMORY", 100)
     used = []
     monkeypatch.setattr(os, "memfd_create", lambda *words: used.append(words))
     (tmp_path / "a.tar").write_bytes(file(b"a", b"x" * 101) + END)

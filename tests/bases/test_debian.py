@@ -16,6 +16,8 @@ from envbuild.debian.apt_sources import AptSource
 from envbuild.errors import MachineLacks
 from tests.bases.targets import Memory, in_memory
 
+pytestmark = [pytest.mark.user, pytest.mark.xdist_group("bookworm")]
+
 
 def silent(line: str) -> None:
     pass

@@ -18,7 +18,7 @@ from envbuild.tree.entry import LINK
 from envbuild.tree.target import PreparedBase
 from tests.bases.targets import Folder, Memory, in_memory
 
-pytestmark = pytest.mark.skipif(not DpkgDatabase.exists(), reason="this machine has no dpkg")
+pytestmark = [pytest.mark.skipif(not DpkgDatabase.exists(), reason="this machine has no dpkg"), pytest.mark.user]
 HAS_PYTHON = os.path.exists("/usr/bin/python3")
 
 

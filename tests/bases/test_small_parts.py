@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.bases.scratch import prepare_scratch
+from envbuild.bases.tarball import prepare_scratch
 from envbuild.debian.elf import read_elf
 from envbuild.debian.linker_cache import compare_names, linker_cache
 from envbuild.debian.pam import pam_file, parse_profile

@@ -26,10 +26,10 @@ def test_it_is_read_without_a_remark():
 @pytest.mark.namespaces
 @pytest.mark.mirror
 @pytest.mark.slow
-def test_it_counts_and_goes_on_counting_after_it_was_down(tmp_path):
+def test_it_counts_and_goes_on_counting_after_it_was_down(tmp_path, debian_store):
     folder = tmp_path / "group"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.lock", ".gitattributes"))
-    project = Project(folder, tmp_path / "store")
+    project = Project(folder, debian_store)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
 

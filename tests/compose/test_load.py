@@ -67,7 +67,7 @@ volumes: {data: }
     )
     assert [(one.name, one.external) for one in group.volumes] == [("shop_data", False)]
     assert [one.name for one in group.networks] == ["shop"]
-    assert [(one.severity, one.message) for one in group.notes] == [("note", "'version' says nothing any more")]
+    assert [(one.severity, one.message) for one in group.notes] == [("note", "'version' has no meaning any more")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from envbuild.compose.file.find import NoFile, find_file, name_of_folder
+from envbuild.compose.file.load import NoFile, find_file, name_of_folder
 from envbuild.compose.file.order import chosen
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.errors import UsageError

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def test_each_kind_of_change_shows(hands):
@@ -17,14 +17,14 @@ def test_each_kind_of_change_shows(hands):
     )
     found = hands.diff("one")
     assert {path: (one["verb"], one["kind"]) for path, one in found.items() if one["what"] != ["time"]} == {
-        "/etc/again": ("added", "folder"),
+        "/etc/again": ("added", "directory"),
         "/file": ("changed", "file"),
         "/new": ("added", "file"),
-        "/pipe": ("added", "fifo"),
+        "/pipe": ("added", "named pipe"),
         "/srv/app/a": ("changed", "file"),
         "/srv/app/b": ("removed", "file"),
         "/srv/app/link": ("changed", "link"),
-        "/srv/app/old": ("removed", "folder"),
+        "/srv/app/old": ("removed", "directory"),
     }
     assert "mode" in found["/file"]["what"]
 

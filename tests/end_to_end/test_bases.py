@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Project
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 RECIPES = Path(__file__).parents[2] / "recipes"
 needs_curl = pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is not installed on this machine")
 needs_dpkg = pytest.mark.skipif(not Path("/var/lib/dpkg/status").exists(), reason="no dpkg on this machine")
@@ -125,10 +125,10 @@ def test_the_recipe_tools(tmp_path):
     assert project.command("run", "tools", "--", "id", "-un").out == "dev\n"
 
 
-@pytest.fixture(scope="module")
-def shared_store(tmp_path_factory):
-    """One store for the recipes on Debian: its base is made once."""
-    return tmp_path_factory.mktemp("store")
+@pytest.fixture
+def shared_store(debian_store):
+    """The store of all recipes on Debian: its base is made once."""
+    return debian_store
 
 
 @pytest.mark.mirror
@@ -163,6 +163,7 @@ class TestOnDebian:
         assert project.command("run", "sum", stdin=b"1 2 3\n").out == "6\n"
         assert set(project.ls("/", "sum")) == {"bin"}
 
+    @pytest.mark.nightly
     def test_gnu_hello_from_its_source_package_with_its_own_tests(self, tmp_path, shared_store):
         project = shipped(tmp_path, "gnu-hello/gnu-hello.env")
         project.environment["ENVBUILD_STORE"] = str(shared_store)
@@ -186,6 +187,7 @@ class TestOnDebian:
         (project.folder / "app/service.py").write_text((project.folder / "app/service.py").read_text() + "\n# more\n")
         assert all("apt-get" not in text and "pip" not in text for text in project.build(name="web.env").ran)
 
+    @pytest.mark.nightly
     def test_data_science(self, tmp_path, shared_store):
         project = shipped(tmp_path, "science/science.env")
         project.environment["ENVBUILD_STORE"] = str(shared_store)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 # Runs a build in which `act` is called when the function NAME of MODULE is entered for the n-th time.
 DRIVER = """
@@ -82,7 +82,7 @@ class TestSwaps:
         path = project.write("app/file", "text")
         act = self.swap(path, f"os.symlink({str(secret)!r}, {str(path)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "hash_file", act, count=2)
+        done = build_while(project, "envbuild.build.context_scan", "hash_file", act, count=2)
         assert done.returncode == 0, done.stderr
         # On the second look it is what it is now: a link, and copied as one.
         assert project.ls("/app")["file"]["kind"] == "link"
@@ -91,7 +91,7 @@ class TestSwaps:
         path = project.write("app/file", "text")
         act = self.swap(path, f"os.symlink({str(secret)!r}, {str(path)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.keep", "_read", act)
+        done = build_while(project, "envbuild.build.context", "_read", act)
         assert done.returncode == 0, done.stderr
         assert "changed while it was copied: reading it again" in done.stderr
         assert project.ls("/app")["file"]["kind"] == "link"
@@ -101,7 +101,7 @@ class TestSwaps:
         folder = project.folder / "app/inner"
         act = self.swap(folder, f"os.symlink({str(secret.parent)!r}, {str(folder)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.keep", "_read", act)
+        done = build_while(project, "envbuild.build.context", "_read", act)
         assert done.returncode == 0, done.stderr
         assert project.ls("/app")["inner"]["kind"] == "link"
         assert not any(
@@ -114,7 +114,7 @@ class TestSwaps:
         project.write("app/secret", "mine")
         act = self.swap(project.folder / "app", f"os.symlink({str(secret.parent)!r}, {str(project.folder / 'app')!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "_Scan._take", act, count=2)
+        done = build_while(project, "envbuild.build.context_scan", "Scan._take", act, count=2)
         assert done.returncode == 2
         assert "leads out of the folder" in done.stderr
 
@@ -134,7 +134,7 @@ class TestSwaps:
         path = project.write("app/file", "text")
         act = self.swap(path, what.format(str(path)))
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.keep", "_read", act)
+        done = build_while(project, "envbuild.build.context", "_read", act)
         if "mkdir" in what:
             assert done.returncode == 0, done.stderr
             assert project.ls("/app")["file"]["kind"] == "directory"
@@ -148,7 +148,7 @@ class TestChanges:
         path = project.write("app/file", "before")
         act = f"open({str(path)!r}, 'w').write('after, and longer')"
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.keep", "_read", act)
+        done = build_while(project, "envbuild.build.context", "_read", act)
         assert done.returncode == 0, done.stderr
         assert "app/file changed while it was copied: reading it again" in done.stderr
         assert project.cat("/app/file") == "after, and longer"
@@ -181,7 +181,7 @@ class TestChanges:
         path = project.write("app/b", "2")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
         # The first call is for the archive of the base.
-        done = build_while(project, "envbuild.build.context", "hash_file", f"os.unlink({str(path)!r})", count=2)
+        done = build_while(project, "envbuild.build.context_scan", "hash_file", f"os.unlink({str(path)!r})", count=2)
         assert done.returncode == 0, done.stderr
         assert sorted(project.ls("/app")) == ["a"]
 

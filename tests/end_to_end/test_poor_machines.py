@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 # Runs an envbuild command after some lines that take something from the machine.
 DRIVER = """
@@ -209,7 +209,7 @@ class TestSingleId:
     """No range in /etc/subuid: everything belongs to one id, and that is said, recorded and part of the key."""
 
     TAKE = """
-import envbuild.linux.subids as subids, envbuild.sandbox.user_namespace as ids, envbuild.build.state as session
+import envbuild.linux.subids as subids, envbuild.sandbox.user_namespace as ids, envbuild.build.build as session
 session.has_single_id = lambda uid: True
 real = ids._enter
 ids._enter = lambda: ids._enter_single("taken away for a test")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 SHOW = "find /etc /t 2>/dev/null | sort; cat /t/kept/file; echo end"
 

@@ -1,7 +1,7 @@
 """Runs an envbuild command in which one call that writes fails: `python faulty.py ERRNO NUMBER WORDS...`.
 
-Calls are counted in the main process, from 1. With NUMBER 0 none fails, and the count is written to the file named
-by $FAULTY_COUNT.
+Calls are counted in the main process, from 1. With NUMBER 0 none fails, and where each was made is written to the file
+named by $FAULTY_SITES, one on each line.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SQLITE = {"ENOSPC": "database or disk is full", "EIO": "disk I/O error", "EMFILE
 name, number = sys.argv[1], int(sys.argv[2])
 main_process = os.getpid()
 counted = 0
+sites: list[str] = []
 
 
 def fails() -> bool:
@@ -28,7 +29,17 @@ def fails() -> bool:
     if os.getpid() != main_process:
         return False
     counted += 1
+    if not number:
+        sites.append(site())
     return counted == number
+
+
+def site() -> str:
+    """The innermost line of envbuild that led here."""
+    frame = sys._getframe(2)
+    while frame and not frame.f_globals.get("__name__", "").startswith("envbuild."):
+        frame = frame.f_back
+    return f"{frame.f_globals['__name__']}:{frame.f_lineno}" if frame else "elsewhere"
 
 
 def raise_it(what: object) -> None:
@@ -103,8 +114,8 @@ wrap_database()
 if name != "EMFILE":
     store.sync_file_system = wrapped(store.sync_file_system)
 status = run(sys.argv[3:])
-if path := os.environ.get("FAULTY_COUNT"):
-    number = 0
+if path := os.environ.get("FAULTY_SITES"):
+    lines, sites = sites, []
     with open(path, "w") as file:
-        file.write(str(counted))
+        file.write("".join(f"{line}\n" for line in lines))
 sys.exit(status)

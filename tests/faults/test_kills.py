@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from tests.conftest import alive_with, wait_for
+from tests.conftest import alive_with, first_then_nightly, wait_for
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def lines(mark: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def check_after(project, what: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", first_then_nightly(12, 4))
 def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, seed):
     randomness = random.Random(seed)
     # Several builds on end are killed, each goes a little further or less far.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import alive_with, wait_for
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
 RECIPE = Path(__file__).parents[2] / "recipes/git/git.env"
 
 

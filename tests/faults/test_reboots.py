@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import first_then_nightly
+from tests.faults import booted
+
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 
 OLD = ("from tar:busybox.tar", "run echo old > /old")
@@ -33,20 +36,10 @@ CONTENT = {
     "/etc/motd": "text\n",
     "/third": "third\n",
 }
-DRIVER = """
-import os, signal, sys
-import envbuild.store.stacks as stacks
-from envbuild.store import failpoints
-stacks.boot_id = lambda: sys.argv[1]
-if sys.argv[2]:
-    failpoints.at = lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL)
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[3:]))
-"""
 
 
 def envbuild(project, boot: str, *words: str, kill_at: str = ""):
-    return project.python(DRIVER, boot, kill_at, *words)
+    return project.call(booted.main, boot, kill_at, *words)
 
 
 def files_of(store: Path) -> set[str]:
@@ -107,7 +100,7 @@ def crashed(project, tmp_path):
     return project
 
 
-@pytest.mark.parametrize("batch", range(6))
+@pytest.mark.parametrize("batch", first_then_nightly(6, 2))
 def test_whatever_a_loss_of_power_leaves_nothing_wrong_is_served(crashed, batch):
     for seed in range(5):
         what = f"batch {batch}, seed {seed}"

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import first_then_nightly
+from tests.faults import after_boot, recorded
 from tests.faults.recorded import Event, Inode, Recording
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
@@ -40,24 +42,6 @@ CONTENT = {
     "/third": "third\n",
     "/fourth": "third\n",
 }
-RECORD = "import sys; from tests.faults.recorded import main; sys.exit(main())"
-# After the start the files look as old as they were, and not as new as the copies that the test made of them.
-AFTER_BOOT = """
-import json, os, sys
-import envbuild.store.stacks as stacks
-from envbuild.store.objects import Objects
-changed = json.loads(os.environ["CHANGED"])
-stacks.boot_id = lambda: "boot 2"
-check_layer = stacks.check_layer
-stacks.check_layer = lambda *words, since, owners: check_layer(*words, since=since and 1 << 62, owners=owners)
-def changed_since(self, nanoseconds):
-    store = os.path.dirname(self.path)
-    return [f"{store}/{path}" for path, when in changed.items()
-            if when > nanoseconds and os.path.exists(f"{store}/{path}")]
-Objects.changed_since = changed_since
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
 
 
 class Crash:
@@ -177,7 +161,7 @@ class Crashes:
         project, store = self.project, self.project.store
         subprocess.run(["cp", "-a", "-T", store, self.kept], check=True)
         file = project.folder.with_name("recording")
-        done = project.python(RECORD, str(file), *words, PYTHONPATH=str(ROOT))
+        done = project.call(recorded.main, str(file), *words)
         assert done.returncode == 0, done.stderr
         recording: Recording = pickle.loads(file.read_bytes())
         return recording
@@ -192,7 +176,7 @@ class Crashes:
         return crash
 
     def envbuild(self, *words: str) -> subprocess.CompletedProcess:
-        return self.project.python(AFTER_BOOT, *words, CHANGED=json.dumps(self.changed))
+        return self.project.call(after_boot.main, *words, CHANGED=json.dumps(self.changed))
 
     def is_sound(self, what: str) -> None:
         """All is mended by what the user would do, and nothing of the crash is left."""
@@ -214,7 +198,7 @@ def moments(recording: Recording, share: int, of: int) -> list[int]:
     return list(range(share, len(recording.events), of))
 
 
-@pytest.mark.parametrize("share", range(6))
+@pytest.mark.parametrize("share", first_then_nightly(6, 2))
 def test_power_lost_at_any_moment_of_a_build(crashes, tmp_path, share):
     project = crashes.project
     new = project.build(*NEW, ENVBUILD_STORE=str(tmp_path / "other"))
@@ -250,7 +234,7 @@ def test_power_lost_at_any_moment_of_a_build(crashes, tmp_path, share):
         crashes.is_sound(what)
 
 
-@pytest.mark.parametrize("share", range(3))
+@pytest.mark.parametrize("share", first_then_nightly(3, 1))
 def test_power_lost_at_any_moment_of_a_collection(crashes, share):
     """What is removed may be gone while the database still knows of it: it is made again when it is built again."""
     project = crashes.project

@@ -68,6 +68,7 @@ def test_recipes_on_this_machine_s_packages(tmp_path, path, image, words):
 
 
 @pytest.mark.mirror
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("path", "image", "words"),
     [

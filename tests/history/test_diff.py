@@ -147,9 +147,9 @@ def test_files_say_in_what_they_differ(project):
     assert "M /d/a  content, 2 B -> 3 B" in lines
     assert "M /d/b  mode 0644 -> 0700" in lines
     assert "M /d/l  target a -> b" in lines
-    assert "D /d/gone  folder" in lines
+    assert "D /d/gone  directory" in lines
     assert "D /d/gone/x  1 B" in lines
-    assert "A /d/p  fifo" in lines
+    assert "A /d/p  named pipe" in lines
     owners = [line for line in lines if "/d/c" in line]
     assert owners in (["M /d/c  owner 0:0 -> 5:50"], [])  # with a single id nobody else can own it
     # The folder came only with what is in it, and went so.

@@ -6,8 +6,6 @@ import sqlite3
 
 import pytest
 
-from envbuild.ui.humanize import parse_size
-
 pytestmark = pytest.mark.namespaces
 
 
@@ -113,11 +111,3 @@ def test_a_registered_lock_keeps_its_steps_under_any_budget(project):
 def test_nonsense_is_refused(project, words):
     project.build("run true")
     assert project.command("gc", *words).code == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("20GB", 20_000_000_000), ("1.5 MB", 1_500_000), ("1KiB", 1024), ("77", 77), ("2G", 2_000_000_000), ("i", None)],
-)
-def test_sizes_are_read_as_people_write_them(text, size):
-    assert parse_size(text) == size

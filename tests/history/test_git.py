@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock_file import parse
 from envbuild.lockfile.merge import dump, merge
 
 pytestmark = pytest.mark.namespaces
@@ -184,7 +184,7 @@ class TestInstalled:
         clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
         git.commit("right")
         git("merge", "--quiet", "--no-verify", "left", "-m", "merged")
-        lock = locks.parse((clone.folder / "web.env.lock").read_text(), "web.env.lock")
+        lock = parse((clone.folder / "web.env.lock").read_text(), "web.env.lock")
         assert [step.text for step in lock.stages[0].steps][1:] == [
             "run echo eins > /one",
             "run true",
@@ -259,7 +259,7 @@ class TestMerge:
     def merged(self, base, ours, theirs) -> dict[str, str]:
         found = merge(base, ours, theirs)
         assert not found.conflicts
-        again = locks.parse(dump(found), "merged")
+        again = parse(dump(found), "merged")
         return {one.name: one.version for one in again.stages[0].steps[0].packages}
 
     def test_what_either_side_changed_is_taken(self):
@@ -278,8 +278,8 @@ class TestMerge:
         text = dump(found)
         assert len(found.conflicts) == 1
         assert text.count("<<<<<<< ours") == text.count(">>>>>>> theirs") == 1
-        with pytest.raises(locks.BadLock, match="conflict markers"):
-            locks.parse(text, "merged")
+        with pytest.raises(BadLock, match="conflict markers"):
+            parse(text, "merged")
 
     def test_statements_that_they_added_are_put_where_they_stood(self):
         run = LockedStep("run x", "3" * 64, "3" * 64)

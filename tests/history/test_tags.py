@@ -30,7 +30,7 @@ def test_what_a_name_was_is_found_by_number_and_by_time(three):
     assert (too_far.code, "it has moved 3 times" in too_far.err) == (2, True)
     early = project.command("show", "web@{yesterday}")
     assert (early.code, "its history begins later" in early.err) == (2, True)
-    assert "no date that envbuild understands" in project.command("show", "web@{noon or so}").err
+    assert "not a date that envbuild understands" in project.command("show", "web@{noon or so}").err
 
 
 def test_every_place_that_takes_an_image_takes_its_history(three):
@@ -177,5 +177,5 @@ class TestMoments:
 
     @pytest.mark.parametrize("text", ["", "tomorrow", "x days ago", "2026-13-40", "5 parsecs ago"])
     def test_others_are_refused_in_words(self, text):
-        with pytest.raises(BadMoment, match="no date that envbuild understands"):
+        with pytest.raises(BadMoment, match="not a date that envbuild understands"):
             moment_of(text, self.NOW)

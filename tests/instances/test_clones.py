@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def instances_of(project) -> list[str]:

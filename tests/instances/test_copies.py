@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture(params=["running", "over"])
@@ -72,10 +72,10 @@ class TestOut:
         one.write("file", "mine")
         for source, target, message in (
             ("one:/none", ".", "there is no one:/none"),
-            ("one:/d/a", "none/", "there is no folder none/"),
+            ("one:/d/a", "none/", "there is no directory none/"),
             ("one:/d/a", "none/x", "there is no none"),
             ("one:/d", "file", "file is a file"),
-            ("one:/d/a/", ".", "goes through a file"),
+            ("one:/d/a/", ".", "uses a file as a directory"),
             ("nobody:/d", ".", "there is no instance 'nobody'"),
             ("one:/d", "one:/e", "both sides are instances"),
             ("file", "other", "neither side is an instance"),
@@ -167,7 +167,7 @@ class TestIn:
         (one.folder / "there" / "d" / "e").symlink_to(one.folder / "elsewhere")
         (one.folder / "there" / "d" / "a").symlink_to(one.folder / "elsewhere" / "a")
         done = cp(one, "one:/d", "there", code=1)
-        assert "is a folder, and a link is in its way" in done.err
+        assert "is a directory, and a link is in its way" in done.err
         assert os.listdir(one.folder / "elsewhere") == []
         assert (one.folder / "there" / "d" / "a").read_text() == "a\n"
 
@@ -194,7 +194,7 @@ class TestIn:
         os.mkfifo(one.folder / "odd" / "fifo")
         one.write("odd/file", "text")
         done = cp(one, "odd", "one:/")
-        assert "odd/fifo is left out: it is a FIFO" in done.err
+        assert "odd/fifo is left out: it is a named pipe" in done.err
         assert inside(one, "/odd/file") == ["text\n"]
 
 

@@ -12,15 +12,14 @@ import pytest
 from tests.conftest import Project, wait_for
 from tests.instances.instances import run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.xdist_group("services")]
 POSTGRES = "/usr/lib/postgresql/15/bin/postgres"
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory):
+def services(tmp_path_factory: pytest.TempPathFactory, debian_store: Path):
     """A project with one image that has both."""
-    folder = tmp_path_factory.mktemp("services")
-    made = Project(folder, folder / "store")
+    made = Project(tmp_path_factory.mktemp("services"), debian_store)
     done = made.build(
         "from debian:bookworm",
         "apt nginx-light postgresql",

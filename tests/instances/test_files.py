@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, with_single_id
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def sh(project, script: str, *options: str, code: int = 0) -> str:
@@ -53,11 +53,11 @@ class TestBinds:
     @pytest.mark.parametrize(
         ("option", "message"),
         [
-            ("./none:/x", "there is no"),
-            ("./x", "not HOST:ENV"),
-            ("./x:y", "not HOST:ENV"),
-            (".:/", "can't be mounted on"),
-            ("a/../..:/x:rx", "not HOST:ENV"),
+            ("./none:/x", "does not exist"),
+            ("./x", "not a valid HOST:ENV"),
+            ("./x:y", "not a valid HOST:ENV"),
+            (".:/", "not a valid mount target"),
+            ("a/../..:/x:rx", "not a valid HOST:ENV"),
             ("-bad:/x", "-bad"),
         ],
     )
@@ -68,7 +68,7 @@ class TestBinds:
 
     def test_two_things_in_one_place_are_refused(self, image):
         done = image.command("run", "-v", ".:/x", "--tmpfs", "/x/", "web", "--", "true")
-        assert (done.code, "two things are to be mounted at /x" in done.err) == (2, True)
+        assert (done.code, "two mounts have the target /x" in done.err) == (2, True)
 
 
 class TestVolumes:

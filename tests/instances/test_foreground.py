@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def left(project) -> list[str]:

@@ -12,7 +12,7 @@ from tests.conftest import wait_for
 from tests.instances.instances import run, state
 from tests.instances.test_ports import supervisor
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 BEATING = """n=0; while :; do
     n=$((n+1)); echo line $n of what it prints; echo $n > /beat/new; mv /beat/new /beat/n; sleep 0.01

@@ -66,7 +66,7 @@ def test_the_check_can_be_left_out(checked):
 
 
 def test_a_log_that_grows_too_large_makes_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(logs, "LARGEST", 1000)
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
     path = str(tmp_path / "log")
     writer = logs.LogWriter(path)
     for number in range(100):
@@ -80,7 +80,7 @@ def test_a_log_that_grows_too_large_makes_room(tmp_path, monkeypatch):
 
 
 def test_who_follows_a_log_misses_nothing_when_it_makes_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(logs, "LARGEST", 2000)
+    monkeypatch.setattr(logs, "MAX_BYTES", 2000)
     path = str(tmp_path / "log")
     writer = logs.LogWriter(path)
     writer.write(logs.OUT, [b"first"])

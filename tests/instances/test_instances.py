@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import alive_with, wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def test_it_runs_on_and_ends_by_its_stop_signal(image):

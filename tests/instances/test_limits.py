@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from envbuild.instances.config import Limits
-from envbuild.instances.limits import SELF, Deed, Hierarchy, deeds, files_of, hierarchies
+from envbuild.instances.limits import SELF, Change, Hierarchy, changes, files_of, hierarchies
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+
+pytestmark = pytest.mark.user
 
 SPINNING = "while :; do :; done"
 
@@ -148,24 +150,24 @@ class TestVersion2:
     def test_processes_move_out_before_controllers_are_given(self):
         files = files_of(Limits(memory=1 << 20))["memory"][2]
         there = V2.path
-        assert deeds(V2, "ab12", "memory", files, given=("cpu",), members=("7", "8")) == [
-            Deed(f"{there}/envbuild"),
-            Deed(f"{there}/envbuild/cgroup.procs", "7", optional=True),
-            Deed(f"{there}/envbuild/cgroup.procs", "8", optional=True),
-            Deed(f"{there}/cgroup.subtree_control", "+memory"),
-            Deed(f"{there}/envbuild-ab12"),
-            Deed(f"{there}/envbuild-ab12/memory.max", "1048576"),
-            Deed(f"{there}/envbuild-ab12/memory.swap.max", "0", optional=True),
+        assert changes(V2, "ab12", "memory", files, given=("cpu",), members=("7", "8")) == [
+            Change(f"{there}/envbuild"),
+            Change(f"{there}/envbuild/cgroup.procs", "7", optional=True),
+            Change(f"{there}/envbuild/cgroup.procs", "8", optional=True),
+            Change(f"{there}/cgroup.subtree_control", "+memory"),
+            Change(f"{there}/envbuild-ab12"),
+            Change(f"{there}/envbuild-ab12/memory.max", "1048576"),
+            Change(f"{there}/envbuild-ab12/memory.swap.max", "0", optional=True),
         ]
 
     def test_what_is_given_already_moves_nobody(self):
         files = files_of(Limits(cpus=1.5, pids=10))
-        made = Deed(f"{V2.path}/envbuild-ab12")
-        assert deeds(V2, "ab12", "cpu", files["cpu"][2], given=("cpu",), members=("7",)) == [
+        made = Change(f"{V2.path}/envbuild-ab12")
+        assert changes(V2, "ab12", "cpu", files["cpu"][2], given=("cpu",), members=("7",)) == [
             made,
-            Deed(f"{made.path}/cpu.max", "150000 100000"),
+            Change(f"{made.path}/cpu.max", "150000 100000"),
         ]
-        assert deeds(V2, "ab12", "pids", files["pids"][2], given=("pids",)) == [
+        assert changes(V2, "ab12", "pids", files["pids"][2], given=("pids",)) == [
             made,
-            Deed(f"{made.path}/pids.max", "11"),
+            Change(f"{made.path}/pids.max", "11"),
         ]

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import alive_with, wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def serve(image, name: str, network: str, *options: str) -> None:

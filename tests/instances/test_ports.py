@@ -11,11 +11,11 @@ import pytest
 
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, exposed, parse_ports
-from envbuild.instances.network.udp_relay import IDLE, MOST_FLOWS, Datagrams
+from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 SERVER = """
 import socket, sys, threading
 def echo(link):
@@ -174,7 +174,7 @@ class TestService:
     def test_nobody_listens_inside(self, server):
         (port,) = server("-p", "127.0.0.1:0:99")
         # One thread alone asks: whichever call comes first is told, and no other.
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as link, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), socket.create_connection(("127.0.0.1", port), timeout=60) as link:
             link.recv(1)
 
     def test_many_connections_at_once_and_many_in_turn(self, image, server):
@@ -269,11 +269,11 @@ class TestDatagrams:
         now = [1000.0]
         monkeypatch.setattr("time.monotonic", lambda: now[0])
         watched = []
-        flows = Datagrams(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
+        flows = UdpRelay(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, listening() as nobody:
             listener.bind(("127.0.0.1", 0))
             listener.setblocking(False)
-            monkeypatch.setattr("envbuild.instances.network.udp_relay.MOST_FLOWS", 3)
+            monkeypatch.setattr("envbuild.instances.network.udp_relay.MAX_FLOWS", 3)
             for _ in range(5):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                     sender.sendto(b"x", listener.getsockname())
@@ -286,7 +286,7 @@ class TestDatagrams:
             flows.expire()
             assert (len(flows), len(watched)) == (1, 1)
             flows.clear()
-        assert MOST_FLOWS > 3
+        assert MAX_FLOWS > 3
 
 
 class TestTaken:

@@ -12,6 +12,8 @@ from envbuild.instances.stats import Usage as Used
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run
 
+pytestmark = pytest.mark.user
+
 
 def stats(project, *words: str) -> dict[str, dict]:
     done = project.command("stats", "--format", "json", *words)

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import wait_for
 
 pytestmark = [
+    pytest.mark.user,
     pytest.mark.namespaces,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
@@ -21,7 +22,8 @@ class Terminal:
     """A tmux server of one's own, with one window of 80 by 24."""
 
     def __init__(self, folder, environment: dict[str, str]) -> None:
-        self._words = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self._folder = folder  # relative to it: a socket's path may be 108 bytes long
+        self._words = ["tmux", "-S", "tmux", "-f", "/dev/null"]
         self._environment = {**environment, "TERM": "xterm-256color"}
         self._environment.pop("TMUX", None)
         self._do("new-session", "-d", "-x", "80", "-y", "24", "sh")
@@ -52,7 +54,13 @@ class Terminal:
 
     def _do(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            [*self._words, *words], env=self._environment, capture_output=True, text=True, check=check, timeout=60
+            [*self._words, *words],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
         )
         return done.stdout
 

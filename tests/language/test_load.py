@@ -7,12 +7,20 @@ import pytest
 
 from envbuild.language.load import load_recipe
 from envbuild.language.model import (
-    Base,
     BindMount,
     Command,
+    Debian,
     EnvironmentReference,
+    Host,
+    ImageBase,
     Place,
+    RecipeBase,
+    ReservedBase,
     RunOptions,
+    Scratch,
+    StageBase,
+    Tarball,
+    base_text,
 )
 from envbuild.text.diagnostics import RecipeErrors
 
@@ -31,7 +39,7 @@ def test_the_example_of_the_language_page():
     assert (recipe.name, recipe.parameters) == ("web", (("python", "3.11"),))
     assert recipe.files == ((str(EXAMPLE), sha256(EXAMPLE.read_bytes()).hexdigest()),)
     assert (wheels.name, web.name) == ("wheels", None)
-    assert web.base == Base("debian", "bookworm", Place(str(EXAMPLE), 10), folder)
+    assert web.base == Debian(Place(str(EXAMPLE), 10), "bookworm")
     assert wheels.statements[2].options == RunOptions(network=True, caches=("/root/.cache/pip",))
     kinds = "Apt AddUser Copy Pip Copy Render File Env WorkDir User Run Test Expose Volume Health Start"
     assert [type(statement).__name__ for statement in web.statements] == kinds.split()
@@ -146,28 +154,33 @@ def test_an_include_may_be_conditional(load):
     assert only(load(text, a="label a=1\n", settings={"x": "2"})).values == (("a", "1"),)
 
 
+PLACE = Place("web.env", 1)
+
+
 @pytest.mark.parametrize(
-    ("word", "kind", "argument"),
+    ("word", "base"),
     [
-        ("scratch", "scratch", ""),
-        ("host", "host", ""),
-        ("debian:trixie", "debian", "trixie"),
-        ("tar:../root.tar.zst", "tar", "../root.tar.zst"),
-        ("oci:layout:1.0", "oci", "layout:1.0"),
-        ("registry:example.org:5000/a/b:1", "registry", "example.org:5000/a/b:1"),
-        ("image:web:1", "image", "web:1"),
-        ("recipe:base.env", "recipe", "base.env"),
+        ("scratch", Scratch(PLACE)),
+        ("host", Host(PLACE)),
+        ("debian:trixie", Debian(PLACE, "trixie")),
+        ("tar:../root.tar.zst", Tarball(PLACE, "../root.tar.zst", ".")),
+        ("oci:layout:1.0", ReservedBase(PLACE, "oci", "layout:1.0")),
+        ("registry:example.org:5000/a/b:1", ReservedBase(PLACE, "registry", "example.org:5000/a/b:1")),
+        ("image:web:1", ImageBase(PLACE, "web:1", ".")),
+        ("recipe:base.env", RecipeBase(PLACE, "base.env", ".")),
     ],
 )
-def test_bases(load, word, kind, argument):
-    base = load(f"from {word} as a # comment\n").stages[0].base
-    assert (base.kind, base.argument) == (kind, argument)
+def test_bases(load, word, base):
+    read = load(f"from {word} as a # comment\n").stages[0].base
+    assert read == base
+    assert base_text(read) == word
 
 
 def test_a_host_base_lists_programs_and_a_stage_is_a_base(load):
     first, second = load("from host(bash, python3) as tools\nfrom tools\n").stages
-    assert (first.base.kind, first.base.programs, first.name) == ("host", ("bash", "python3"), "tools")
-    assert (second.base.kind, second.base.argument) == ("stage", "tools")
+    assert (first.base, first.name) == (Host(PLACE, ("bash", "python3")), "tools")
+    assert base_text(first.base) == "host(bash, python3)"
+    assert second.base == StageBase(Place("web.env", 2), "tools")
 
 
 def test_all_options_of_run(load):

@@ -19,7 +19,7 @@ def test_what_is_dumped_loads_to_the_same():
     assert model_cache.dump(again) == model_cache.dump(recipe)
 
 
-@pytest.mark.parametrize("damage", [b"", b"x", b"envbuild recipe 1\n", b"envbuild recipe 1\n\0\0\0\0"])
+@pytest.mark.parametrize("damage", [b"", b"x", b"envbuild recipe 2\n", b"envbuild recipe 2\n\0\0\0\0"])
 def test_other_bytes_are_refused(damage):
     with pytest.raises(ValueError, match="model"):
         model_cache.load(damage)

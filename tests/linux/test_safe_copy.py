@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.linux.safe_copy import DEEPEST, Copier, InTheWay, Rules, TooDeep
+from envbuild.linux.safe_copy import MAX_DEPTH, Copier, InTheWay, Rules, TooDeep
+
+pytestmark = pytest.mark.user
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def test_names_that_are_no_text_and_links_that_lead_nowhere(copy, tmp_path):
 
 def test_what_is_no_file_is_skipped(copy, tmp_path):
     os.mkfifo(tmp_path / "from" / "fifo")
-    assert copy() == [("/fifo", "a FIFO")]
+    assert copy() == [("/fifo", "a named pipe")]
     assert copy(Rules(pipes=True)) == []
     assert stat.S_ISFIFO((tmp_path / "to" / "fifo").stat().st_mode)
 
@@ -108,14 +110,14 @@ def test_a_file_takes_the_place_of_a_link_and_never_of_a_folder(copy, tmp_path):
     assert (tmp_path / "to" / "f").read_text() == "text"
     os.unlink(tmp_path / "to" / "f")
     (tmp_path / "to" / "f").mkdir()
-    with pytest.raises(InTheWay, match="a folder is in its way"):
+    with pytest.raises(InTheWay, match="a directory is in its way"):
         copy()
     assert os.listdir(tmp_path / "to") == ["f"]
 
 
 def test_folders_within_folders_without_end_are_refused(copy, tmp_path):
     here = os.open(tmp_path / "from", os.O_RDONLY)
-    for _ in range(DEEPEST + 5):
+    for _ in range(MAX_DEPTH + 5):
         os.mkdir("d", dir_fd=here)
         inner = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from envbuild.errors import UsageError
 from envbuild.lockfile import lock as locks
+from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -39,12 +40,12 @@ ONE = Lock(
 
 @given(all_locks)
 def test_a_lock_reads_back_what_was_written(lock):
-    assert locks.parse(locks.dump(lock), "x.lock") == lock
-    assert locks.from_plain(locks.to_plain(lock)) == lock
+    assert lock_file.parse(lock_file.dump(lock), "x.lock") == lock
+    assert lock_file.from_plain(lock_file.to_plain(lock)) == lock
 
 
 def test_the_text_is_line_by_line_and_sorted():
-    assert locks.dump(ONE).splitlines()[1:] == [
+    assert lock_file.dump(ONE).splitlines()[1:] == [
         "version: 1",
         'recipe: "web"',
         f"image: sha256:{'1' * 64}",
@@ -71,9 +72,9 @@ def test_the_text_is_line_by_line_and_sorted():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("<<<<<<< ours\n" + locks.dump(ONE), "conflict markers"),
-        (locks.dump(ONE).replace("version: 1", "version: 2"), "this envbuild knows version 1"),
-        (locks.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
+        ("<<<<<<< ours\n" + lock_file.dump(ONE), "conflict markers"),
+        (lock_file.dump(ONE).replace("version: 1", "version: 2"), "this envbuild knows version 1"),
+        (lock_file.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
         ("- a\n- b\n", "TypeError"),
         ("", "TypeError"),
         ("version: 1\n", "KeyError"),
@@ -82,14 +83,14 @@ def test_the_text_is_line_by_line_and_sorted():
 )
 def test_a_bad_lock_is_refused_in_words(text, reason):
     with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
-        locks.parse(text, "web.lock")
+        lock_file.parse(text, "web.lock")
     assert reason in caught.value.message
     assert "git checkout" in caught.value.hint
 
 
 def test_writing_replaces_at_once_and_leaves_nothing_beside(fs):
     fs.create_file("/project/web.env.lock", contents="old")
-    locks.write("/project/web.env.lock", "new")
+    lock_file.write("/project/web.env.lock", "new")
     with open("/project/web.env.lock") as file:
         assert file.read() == "new"
     assert os.listdir("/project") == ["web.env.lock"]
@@ -103,7 +104,7 @@ def test_a_folder_that_can_not_be_written_keeps_the_old_lock(fs, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(UsageError, match="can't be written") as caught:
-        locks.write("/project/web.env.lock", "new")
+        lock_file.write("/project/web.env.lock", "new")
     assert "free space" in caught.value.hint
     assert os.listdir("/project") == ["web.env.lock"]
     with open("/project/web.env.lock") as file:
@@ -112,7 +113,7 @@ def test_a_folder_that_can_not_be_written_keeps_the_old_lock(fs, monkeypatch):
 
 def test_a_difference_is_readable():
     other = ONE.replace(image="9" * 64)
-    lines = locks.difference("web.env.lock", locks.dump(ONE), locks.dump(other)).splitlines()
+    lines = locks.difference("web.env.lock", lock_file.dump(ONE), lock_file.dump(other)).splitlines()
     assert f"-image: sha256:{'1' * 64}" in lines
     assert f"+image: sha256:{'9' * 64}" in lines
 

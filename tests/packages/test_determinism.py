@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Project
 from tests.packages.clock import LIBRARY
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
 CLOCK = Path(__file__).with_name("clock.py")
 RECIPE = (
     "from debian:bookworm as system",

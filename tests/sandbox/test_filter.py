@@ -7,6 +7,8 @@ import pytest
 
 from envbuild.sandbox import seccomp
 
+pytestmark = pytest.mark.user
+
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 
 

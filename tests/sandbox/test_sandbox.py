@@ -16,7 +16,7 @@ import pytest
 from envbuild.sandbox import capabilities, seccomp
 from tests.conftest import APPLETS, BUSYBOX, alive_with, wait_for
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 DRIVER = Path(__file__).with_name("driver.py")
 
 

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 PRELUDE = """
 import os, sys
@@ -260,17 +260,17 @@ def test_files_keep_owner_mode_time_and_attributes(inside):
 
 def test_images_are_found_by_name_tag_and_unique_beginning(inside):
     inside("""
-        from envbuild.store.images import NoSuchImage, AmbiguousDigest
+        from envbuild.images.find import NoSuchImage, AmbiguousDigest, resolve
         digest = tree(a="1")
         for name in ("aaaa1" + "0" * 59, "aaaa2" + "0" * 59):
             store.images.put(Image(name, digest, "{}", "{}", 1.0))
         store.tags.move([("web", "latest")], "aaaa1" + "0" * 59, "test")
         store.tags.move([("web", "latest")], "aaaa2" + "0" * 59, "test")
-        assert store.images.resolve("web").digest.startswith("aaaa2")
-        assert store.images.resolve("web:latest").digest.startswith("aaaa2")
-        assert store.images.resolve("sha256:aaaa1").digest.startswith("aaaa1")
+        assert resolve(store, "web").digest.startswith("aaaa2")
+        assert resolve(store, "web:latest").digest.startswith("aaaa2")
+        assert resolve(store, "sha256:aaaa1").digest.startswith("aaaa1")
         for reference, kind in (("aaaa", AmbiguousDigest), ("bbbb", NoSuchImage), ("weg", NoSuchImage)):
-            try: store.images.resolve(reference)
+            try: resolve(store, reference)
             except kind as error: found = error
             else: raise AssertionError
         assert "'web:latest'" in found.hint or "'web'" in found.hint
@@ -305,7 +305,8 @@ def test_leftovers_of_dead_processes_are_removed_and_those_of_the_living_kept(in
 def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
     inside("""
         from envbuild.store.gc import collect
-        from envbuild.store.alone import StoreInUse
+        from envbuild.store.reachability import Pins
+        from envbuild.store.database import StoreInUse
         import json
         kept, lost = tree(a="kept"), tree(b="lost")
         store.layers(kept); store.layers(lost)
@@ -316,11 +317,11 @@ def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(inside):
             other = Store.open(sys.argv[1]); other.share()
             import time; time.sleep(60); os._exit(0)
         import time; time.sleep(0.3)
-        try: collect(store, wait=False)
+        try: collect(store, Pins, wait=False)
         except StoreInUse: pass
         else: raise AssertionError("somebody was in")
         os.kill(child, 9); os.waitpid(child, 0)
-        freed = collect(store, wait=False)
+        freed = collect(store, Pins, wait=False)
         assert (freed.layers, freed.objects) == (1, 1), freed
         assert store.layers(kept) and store.objects.read(lookup(store.trees, kept, b"a")) == b"kept"
         assert not store.trees.has(lost)
@@ -414,6 +415,7 @@ def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
     inside("""
         from envbuild.store.fsck import check
         from envbuild.store.gc import collect
+        from envbuild.store.reachability import Pins
         base = tree(a="1", b="2")
         store.layers(base)
         top = run(base, lambda upper: os.symlink("3", f"{upper}/c")).tree
@@ -422,12 +424,12 @@ def test_a_checkout_is_kept_while_its_tree_is_and_what_it_replaced_goes(inside):
         folded = store.layers(top)
         store.images.put(Image("1" * 64, top, "{}", "{}", 1.0))
         store.tags.move([("web", "latest")], "1" * 64, "test")
-        collect(store)
+        collect(store, Pins)
         assert store.layers(top) == folded and os.listdir(f"{sys.argv[1]}/layers") == [os.path.basename(folded[0])]
-        assert not check(store).problems
+        assert not check(store, lambda repair: [], lambda what, done, total: None).problems
         store.tags.remove("web", "latest", "test", force=True)
         store.database.write("DELETE FROM history")
-        collect(store)
+        collect(store, Pins)
         assert os.listdir(f"{sys.argv[1]}/layers") == []
     """)
 

@@ -2,7 +2,7 @@
 
 import io
 
-from envbuild.compose.events import HEALTHY, STARTED, WAITING, Told, Warned
+from envbuild.compose.members import HEALTHY, STARTED, WAITING, Progressed, Warned
 from envbuild.ui.compose_display import GroupDisplay
 
 
@@ -23,8 +23,8 @@ class Stream(io.TextIOWrapper):
 def test_what_becomes_of_services():
     told = Stream()
     shown = GroupDisplay(["db", "web"], told, False, Stream(), False)
-    shown(Told("db", STARTED, "0.0.0.0:80 -> 80/tcp"))
-    shown(Told("web", WAITING, "healthy"))
+    shown(Progressed("db", STARTED, "0.0.0.0:80 -> 80/tcp"))
+    shown(Progressed("web", WAITING, "healthy"))
     shown(Warned("be \x1b[31mcareful", "do so"))
     assert told.text == (
         "db   started  0.0.0.0:80 -> 80/tcp\n"
@@ -37,7 +37,7 @@ def test_what_becomes_of_services():
 def test_colours_on_a_terminal():
     told, printed = Stream(True), Stream(True)
     shown = GroupDisplay(["db", "web"], told, True, printed, True)
-    shown(Told("db", HEALTHY))
+    shown(Progressed("db", HEALTHY))
     shown.log("db", "out", b"one \x1b[2J two")
     shown.log("web", "err", b"three")
     assert told.text == "db   \x1b[32mhealthy\x1b[0m\n"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from envbuild.text.dates import iso
+from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
-from envbuild.ui.humanize import ago, amount, count, duration, iso, size
-from envbuild.ui.status import status_in_words
+from envbuild.ui.build_messages import status_in_words
+from envbuild.ui.humanize import ago, amount, count, duration
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from envbuild.ui.status import status_in_words
     ],
 )
 def test_sizes(number, text):
-    assert size(number) == text
+    assert format_size(number) == text
 
 
 @pytest.mark.parametrize(

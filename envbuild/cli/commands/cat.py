@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.build.named_image import find_image
@@ -10,10 +9,13 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.image_path import entry_at
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
-from envbuild.tree.apply import KIND_WORDS
-from envbuild.tree.entry import FILE
+from envbuild.tree.entry import FILE, KIND_WORDS
 
-DESCRIPTION = "Prints files of an image, byte for byte. Nothing is run and nothing mounted."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Print files of an image, byte for byte. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
@@ -23,7 +25,7 @@ _CHUNK = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument("path", nargs="+", metavar="PATH", help="files; links are followed inside the image")
 
 

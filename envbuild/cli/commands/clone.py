@@ -7,6 +7,8 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.instances.config import VOLUME
+from envbuild.instances.records import Instances
+from envbuild.instances.volumes import Volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
     from envbuild.instances.network.ports import Port
 
 DESCRIPTION = """\
-Makes a second instance with the same files and settings, and starts it. What the two have in common is on disk once:
-only what the first one wrote is looked at. A running one stands still meanwhile. Its volumes are copied, unless --share
-says otherwise, and its ports lead to free ports of this machine, unless -p says to which."""
+Start a second instance with the same files and settings. Files that the two share are on disk once: only what the
+original has written is read. A running instance is paused meanwhile. Its volumes are copied, unless --share is
+given, and its ports are published on free ports of this machine, unless -p names others."""
 
 EXAMPLES = """\
 examples:
@@ -25,17 +27,23 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits; running or over")
-    parser.add_argument("--name", metavar="NAME", help="what the new one is called; default: NAME-2, NAME-3 ...")
+    parser.add_argument(
+        "instance", metavar="INSTANCE", help="a name, or the first digits of an id; it need not be running"
+    )
+    parser.add_argument("--name", metavar="NAME", help="name the new instance (default: NAME-2, NAME-3 ...)")
     parser.add_argument(
         "-p",
         "--publish",
         action="append",
         default=[],
         metavar="PORT:INSIDE",
-        help="its ports, instead of the first one's",
+        help="publish these ports instead of those of the original",
     )
-    parser.add_argument("--share", action="store_true", help="use the same volumes; the programs have to bear that")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="share the volumes instead of copying them; the programs have to support that",
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -67,15 +75,18 @@ def _clone(
         store.sparse_limit = environment.sparse_limit()
         store.share()
         enter_for(store)
-        source = store.instances.find(arguments.instance)
+        instances = Instances.of(store.path)
+        source = instances.find(arguments.instance)
         if store.images.get(source.image) is None:
-            raise WorkFailed(f"{source.name} is of no image", "open a shell in an image, and clone that instance")
-        name = arguments.name or name_of_clone(store.instances, source.name)
+            raise WorkFailed(
+                f"{source.name} was not made from an image", "open a shell in an image, and clone that instance"
+            )
+        name = arguments.name or name_of_clone(instances, source.name)
         config = settings_of_clone(source, ports)
         with paused(source):
             tree = tree_of(store, source)
             if not arguments.share:
-                config = copied_volumes(store.volumes, config, name)
+                config = copied_volumes(Volumes.of(store), config, name)
         origin = Origin(source.image, source.reference, tree, load(source.facts))
         instance, warnings = launch_in_background(background, store, origin, config, machine_of(environment), name=name)
     environment.warn(warnings)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 
-from envbuild.build.request import BuildRequest
-from envbuild.cli.commands.build import interrupt
+from envbuild.cli.build_options import add_jobs, interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.errors import UsageError
+from envbuild.images.reference import parse_tag, split_name
 from envbuild.instances.control_client import paused
-from envbuild.instances.records import Instance
-from envbuild.store.image_reference import parse_reference, split_name
+from envbuild.instances.records import Instance, Instances
 from envbuild.store.store import Store
 from envbuild.ui.reports.drift import commit_lines, commit_plain
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
 DESCRIPTION = """\
-Makes an image of an instance as it is now, and writes the recipe that would give the same: NAME-TAG.env begins with the
-image that the instance runs and has a line for each package, user and file that was changed by hand; the files lie
-beside it in NAME-TAG.files. The lines are built, and what they do not give is named. Packages are fetched for that
-from this machine's own sources, after a question (or with --fetch); settings that the instance has for package managers
-are not used.
+Make an image of an instance as it is now, and write a recipe that gives the same: NAME-TAG.env starts from the image
+of the instance and has a line for each package, user and file that was changed by hand; the files are in
+NAME-TAG.files beside it. The lines are tested by building them, and differences are listed. Packages are fetched for
+that from this machine's own sources, after a question (or with --fetch); the instance's own settings of package
+managers are not used.
 
-The instance stands still while its files are read. The image is tagged NAME:TAG; NAME is by default that of the
-instance's image, and TAG the instance's name."""
+The instance is paused while its files are read. The image is tagged NAME:TAG. By default NAME is the name of the
+instance's image, and TAG the name of the instance."""
 
 EXAMPLES = """\
 examples:
@@ -39,32 +36,41 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="its name, or its id or the beginning of that")
-    parser.add_argument("name", nargs="?", metavar="NAME[:TAG]", help="the tag; default: IMAGE-NAME:INSTANCE-NAME")
-    parser.add_argument("--output", "-o", default=".", metavar="DIR", help="where the recipe is written; default: here")
-    parser.add_argument("--force", action="store_true", help="replace a recipe that is there")
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or the first digits of an id")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME[:TAG]",
+        help="the tag (default: the name of the image, with the name of the instance)",
+    )
+    parser.add_argument(
+        "--output",
+        "-o",
+        default=".",
+        metavar="DIR",
+        help="write the recipe to this directory (default: the current one)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing recipe")
     level = parser.add_mutually_exclusive_group()
-    level.add_argument("--no-recipe", action="store_true", help="make the image only")
-    level.add_argument("--no-build", action="store_true", help="do not build the lines to see whether they hold")
+    level.add_argument("--no-recipe", action="store_true", help="make only the image")
+    level.add_argument("--no-build", action="store_true", help="do not test the lines by building them")
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="fetch what the lines about packages name, from this machine's own sources, without asking",
+        help="fetch packages from this machine's own sources to test the lines, without asking",
     )
     parser.add_argument(
-        "--with-secrets", action="store_true", help="lay files that look like keys or passwords beside it, too"
+        "--with-secrets", action="store_true", help="export files that look like keys or passwords, too"
     )
-    parser.add_argument(
-        "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="steps that run at the same time"
-    )
+    add_jobs(parser)
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    signal.signal(signal.SIGTERM, interrupt)
+    interrupt_on_termination()
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
-        instance = store.instances.find(arguments.instance)
+        instance = Instances.of(store.path).find(arguments.instance)
         name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
             name,
@@ -73,14 +79,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             build=not arguments.no_build,
             force=arguments.force,
             secrets=arguments.with_secrets,
-            build_request=BuildRequest(
-                "",
-                jobs=max(1, arguments.jobs),
-                network=environment.network(),
-                home=environment.home(),
-                fetch_limit=environment.fetch_limit(),
-                user=environment.user(),
-            ),
+            build_request=request_of_user(environment).replace(jobs=max(1, arguments.jobs)),
         )
         enter_for(store)
 
@@ -102,15 +101,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
-    """Whether the user has packages fetched that the instance says it has. Raises UsageError where nobody can be
-    asked."""
+    """Tell whether the user has packages fetched that the instance says it has.
+
+    Raises UsageError where nobody can be asked.
+    """
     if not environment.stdin.isatty() or not environment.stderr.isatty():
         shown = "\n".join(f"  {' '.join(visible(line).split())}" for line in lines)
         raise UsageError(
             f"to see whether its lines hold, commit would fetch packages that {instance} says it has:\n{shown}",
             "allow it: --fetch; or write lines that nobody has tried: --no-build; or make the image only: --no-recipe",
         )
-    environment.stderr.write(f"{instance} says that it has packages which its image has not:\n")
+    environment.stderr.write(f"{instance} says that it has packages that its image lacks:\n")
     environment.stderr.writelines(f"  {' '.join(visible(line).split())}\n" for line in lines)
     environment.stderr.write("Fetch them from this machine's own package sources, and try the lines? [y/N] ")
     environment.stderr.flush()
@@ -118,11 +119,11 @@ def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
 
 
 def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
-    """NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
+    """Return NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
     if given is not None:
         name, tag = split_name(given)
         return name, tag if ":" in given else instance.name
-    parsed = parse_reference(instance.reference.partition("@")[0])
+    parsed = parse_tag(instance.reference.partition("@")[0])
     if parsed is not None and store.tags.length(parsed.name, parsed.tag):
         return parsed.name, instance.name
     image = store.images.get(instance.image)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import DISK_TROUBLE, UsageError, WorkFailed
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbuild.instances.copy import Place
-    from envbuild.instances.rootfs import Inside
+    from envbuild.instances.rootfs import Rootfs
     from envbuild.linux.safe_copy import Copier, Rules
 
 DESCRIPTION = """\
-Copies files out of an instance or into one, whether it runs or not. One of SRC and DST is INSTANCE:PATH. A folder goes
-into a folder that is there, under its own name; `SRC/.` means its contents. `-` is a tar archive on standard input or
-output. Copies belong to whoever makes them outside, and to root inside."""
+Copy files out of an instance or into one, whether it runs or not. One of SRC and DST is INSTANCE:PATH. A directory
+is copied into an existing directory, under its own name; `SRC/.` means its contents. `-` is a tar archive on
+standard input or output. Copies belong to you outside, and to root inside."""
 
 EXAMPLES = """\
 examples:
@@ -35,10 +36,12 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="INSTANCE:PATH, a path of this machine, or -")
     parser.add_argument("target", metavar="DST", help="INSTANCE:PATH, a path of this machine, or -")
-    parser.add_argument("-L", "--follow", action="store_true", help="if SRC is a link, copy what it leads to")
+    parser.add_argument("-L", "--follow", action="store_true", help="if SRC is a link, copy its target")
     owners = parser.add_mutually_exclusive_group()
-    owners.add_argument("-a", "--archive", action="store_true", help="keep owners and set-user-id bits, too")
-    owners.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="to whom the copies belong inside (default: root)")
+    owners.add_argument("-a", "--archive", action="store_true", help="keep owners and set-user-ID bits")
+    owners.add_argument(
+        "-u", "--user", metavar="NAME[:GROUP]", help="give the copies in the instance to this user (default: root)"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -47,24 +50,24 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     source = Place(None, "-") if arguments.source == "-" else place(arguments.source)
     target = Place(None, "-") if arguments.target == "-" else place(arguments.target)
     if source.instance is not None and target.instance is not None:
-        raise UsageError("both sides are instances", "copy to a folder of this machine first, or through -")
+        raise UsageError("both sides are instances", "copy to a directory of this machine first, or through -")
     if source.instance is None and target.instance is None:
         raise UsageError("neither side is an instance", "one is INSTANCE:PATH, as in: envbuild cp web:/etc/motd .")
     if arguments.user is not None and target.instance is None:
-        raise UsageError("--user is for copies into an instance", "copies outside belong to who makes them")
+        raise UsageError("--user is for copies into an instance", "copies outside belong to you")
     name = source.instance if source.instance is not None else target.instance
     assert name is not None
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(name)
+        instance = Instances.of(store.path).find(name)
         from envbuild.cli.user_namespace import enter_for
         from envbuild.instances.config import settings_of
         from envbuild.instances.copy import check_mounts
-        from envbuild.instances.rootfs import inside
+        from envbuild.instances.rootfs import open_rootfs
 
         store.share()
         enter_for(store)
         os.umask(0o022)
-        with _told(), inside(store, instance) as within:
+        with _user_errors(), open_rootfs(store, instance) as within:
             if not within.running:
                 settings = settings_of(instance)
                 check_mounts(settings, source.path if source.instance else target.path, instance.name)
@@ -87,8 +90,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What the system refuses is the user's matter, not a fault of ours."""
+def _user_errors() -> Iterator[None]:
+    """Turn what the system refuses into an error of the user's, not a bug of ours."""
     try:
         yield
     except BrokenPipeError:
@@ -103,7 +106,7 @@ def _told() -> Iterator[None]:
 
 
 def _out(
-    within: Inside,
+    within: Rootfs,
     source: Place,
     target: Place,
     arguments: argparse.Namespace,
@@ -119,7 +122,9 @@ def _out(
             from envbuild.instances.copy_tar import write_tar
 
             if environment.stdout.isatty():
-                raise UsageError("a tar archive is nothing for a terminal", "send it to a file: > FILE, or name one")
+                raise UsageError(
+                    "refusing to write a tar archive to a terminal", "send it to a file: > FILE, or name one"
+                )
             environment.stdout.flush()
             write_tar(found, environment.stdout.buffer, _skipped(environment), leave_out, within.ids.inside)
             environment.stdout.buffer.flush()
@@ -129,7 +134,7 @@ def _out(
 
 
 def _in(
-    within: Inside,
+    within: Rootfs,
     source: Place,
     target: Place,
     arguments: argparse.Namespace,

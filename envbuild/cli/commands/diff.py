@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.user_namespace import with_rights
@@ -12,16 +10,17 @@ from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
 DESCRIPTION = """\
-Shows what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
-web@main, a digest), an instance by name or id, a recipe's file, git:REV:FILE, or a lock. Of one alone, an instance is
-compared with its image, NAME with what it was, NAME@{N} with NAME. Where an image and an instance have one name, the
-instance is meant: web:latest means the image.
+Show what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
+web@main, a digest), an instance by name or id, a recipe's file, git:REV:FILE, or a lock. With only one, an instance
+is compared with its image, NAME with its previous image, and NAME@{N} with NAME. If an image and an instance have
+the same name, the instance is used: web:latest means the image.
 
-The summary has the packages that were added, removed or upgraded, the facts that differ, and the paths that no package
-explains. Exit code: 0 if both are the same image, 1 if not."""
+The summary lists the packages that were added, removed or upgraded, the facts that differ, and the paths that no
+package explains. Exit code: 0 if both are the same image, 1 if not."""
 
 EXAMPLES = """\
 examples:
@@ -39,23 +38,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "new",
         nargs="?",
         metavar="NEW",
-        help="another one; default: OLD itself, compared with what it was, or of an instance with its image; of "
-        "NAME@..., NAME as it is",
+        help="another environment (default: the previous image of OLD, an instance's image, or for NAME@..., NAME)",
     )
     level = parser.add_mutually_exclusive_group()
-    level.add_argument("--files", action="store_true", help="every path that differs, and in what")
+    level.add_argument("--files", action="store_true", help="list every path that differs, and how")
     level.add_argument(
-        "--text", nargs="?", const="/", metavar="PATH", help="how files differ line by line: all, or those at PATH"
+        "--text",
+        nargs="?",
+        const="/",
+        metavar="PATH",
+        help="show how the contents of files differ: of all, or of those at PATH",
     )
-    level.add_argument("--recipe", action="store_true", help="the statements that differ")
-    parser.add_argument("--all", "-a", action="store_true", help="cut no list of the summary short")
+    level.add_argument("--recipe", action="store_true", help="show the statements that differ")
+    parser.add_argument("--all", "-a", action="store_true", help="show the lists of the summary in full")
     parser.add_argument(
         "--format",
         choices=("text", "json", "markdown", "html"),
         default="text",
-        help="for a terminal, programs, a comment on a pull request, or a page",
+        help="print text, JSON, a comment for a pull request, or a web page",
     )
-    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+    parser.add_argument("--no-pager", action="store_true", help="do not use a pager")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
-    from envbuild.build.built_image import built_image
+    from envbuild.build.build import built_image
     from envbuild.cli.user_namespace import enter_for
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.compare import compare
@@ -93,7 +95,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     from envbuild.ui.reports.report import report_of
 
     def running(text: str) -> Operand | None:
-        """The instance that is called so."""
+        """Return the instance that is called so."""
         instance = instance_called(store, text)
         if instance is None:
             return None

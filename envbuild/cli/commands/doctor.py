@@ -9,7 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 
 DESCRIPTION = """\
-Says what this machine can do, found out by trying, and for each thing that it can't the command that mends it.
+Try what this machine can do, and show for each thing that it can't the command that fixes it.
 Exit code 3 if something is missing that envbuild can't work without."""
 
 EXAMPLES = """\
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             raise StoreUnusable(store.path, "it may not be written by this user")
         findings = (*probe(store.work.path), *probe_instances())
     if arguments.format == "json":
-        plain = [{name: getattr(one, name) for name in one.__match_args__} for one in findings]
+        plain = [{name: getattr(finding, name) for name in finding.__match_args__} for finding in findings]
         print_json({"store": environment.store_path(), "user": os.getuid(), "findings": plain}, environment.stdout)
     else:
         environment.stdout.write(f"store {environment.store_path()}\n")
@@ -43,4 +43,4 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stdout.write(f"{mark:<8}{one.name}: {one.detail}\n")
             if not one.ok:
                 environment.stdout.write(f"        for {one.purpose}\n        mend: {one.mend}\n")
-    return 3 if any(one.needed and not one.ok for one in findings) else 0
+    return 3 if any(finding.needed and not finding.ok for finding in findings) else 0

@@ -15,8 +15,8 @@ from envbuild.ui.reports.drift import drift_lines, drift_plain
 from envbuild.ui.stream import Output
 
 DESCRIPTION = """\
-Shows what was changed by hand in the instances of an image since they started, running or over. A name means its image
-and those that it named before, and an instance that runs one of these is told of; without a name it is all instances.
+Show what was changed by hand in the instances of an image since they started, whether they still run or not. A name
+means its image and those that it named before; without a name, all instances are shown.
 
 What running leaves behind (logs, caches, process ids ...) is counted and not shown. Exit code: 0 if nothing was
 changed, 1 if anything was."""
@@ -29,21 +29,21 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="an image in any form; default: all instances")
-    parser.add_argument("--files", action="store_true", help="every path that differs, and in what")
-    parser.add_argument("--all", "-a", action="store_true", help="noise, too, and cut no list short")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
-    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an image in any form (default: all instances)")
+    parser.add_argument("--files", action="store_true", help="list every path that differs, and how")
+    parser.add_argument("--all", "-a", action="store_true", help="show noise, too, and all lists in full")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or JSON")
+    parser.add_argument("--no-pager", action="store_true", help="do not use a pager")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
-        found = instances_of(store, arguments.name)
-        if found:
+        instances = instances_of(store, arguments.name)
+        if instances:
             enter_for(store)
-        drifts = [drift_of(store, one, everything=arguments.all) for one in found]
-        plain = [drift_plain(one, files=arguments.files) for one in drifts]
+        drifts = [drift_of(store, instance, everything=arguments.all) for instance in instances]
+        plain = [drift_plain(drift, files=arguments.files) for drift in drifts]
     if arguments.format == "json":
         print_json(plain, environment.stdout)
     else:
@@ -55,4 +55,4 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             for number, one in enumerate(plain):
                 stream.writelines(["\n"] if number else [])
                 stream.writelines(f"{line}\n" for line in drift_lines(one, output, everything=arguments.all))
-    return 1 if any(one.is_any for one in drifts) else 0
+    return 1 if any(drift.is_any for drift in drifts) else 0

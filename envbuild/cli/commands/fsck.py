@@ -9,7 +9,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from envbuild.store.fsck import Findings
 
 DESCRIPTION = """\
-Reads the whole store back and says what is damaged. With --repair, damaged files are put aside and the steps that
-need them forgotten, so that the next build makes them again. Exit code 1 if something was wrong."""
+Read the whole store back and report damage. With --repair, damaged files are set aside and the steps that need them
+are forgotten, so that the next build makes them again. Exit code 1 if anything was damaged."""
 
 EXAMPLES = """\
 examples:
@@ -27,26 +27,34 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="put damaged files aside, and forget what needs them")
+    parser.add_argument(
+        "--repair", action="store_true", help="set damaged files aside, and forget the steps that need them"
+    )
     add_format(parser)
 
 
-def _check(path: str, repair: bool) -> Findings:
+def _check(path: str, environment: Environment, *, repair: bool) -> Findings:
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import check_instances
     from envbuild.store.fsck import check
+    from envbuild.ui.progress_line import ProgressLine
 
     with Store.open(path, create=False) as store:
         enter_for(store)
+        instances = Instances.of(path)
         if not store.database.read_only:
             store.tidy()
-        return check(store, repair=repair)
+            instances.tidy()
+        with ProgressLine(environment.stderr, shown=environment.moves_cursor(environment.stderr)) as line:
+            return check(store, lambda repairs: check_instances(instances, repairs), line, repair=repair)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     path = environment.store_path()
     reason = ""
     try:
-        found = _check(path, arguments.repair)
-        reason = next((one.reason for one in found.problems if one.kind == "database"), "")
+        found = _check(path, environment, repair=arguments.repair)
+        reason = next((problem.reason for problem in found.problems if problem.kind == "database"), "")
     except StoreDamaged as error:
         if not arguments.repair:
             raise
@@ -56,9 +64,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         saved = salvage(path)
         environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
-        found = _check(path, repair=True)
+        found = _check(path, environment, repair=True)
     if arguments.format == "json":
-        problems = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in found.problems]
+        problems = [
+            {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in found.problems
+        ]
         print_json(
             {
                 "problems": problems,
@@ -71,11 +81,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stdout,
         )
     else:
-        rows = [(one.kind, one.name[:16], one.reason) for one in found.problems]
+        rows = [(problem.kind, problem.name[:16], problem.reason) for problem in found.problems]
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(
-            f"{found.objects} files ({size(found.size)}), {found.trees} directories, {found.layers} layers: "
+            f"{found.objects} files ({format_size(found.size)}), {found.trees} directories, {found.layers} layers: "
             f"{len(rows)} problems{', repaired' if found.repaired else ''}\n"
         )
     return 1 if found.problems and not found.repaired else 0

@@ -7,15 +7,14 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 from envbuild.store.store import Store
-from envbuild.ui.humanize import parse_size, size
+from envbuild.text.sizes import format_size, parse_size
 
 DESCRIPTION = """\
-Removes what nothing needs: what no tag (or its history), no lock on disk and no failed build to look into names. With
---keep or --days a tag's history keeps only so much; its entries stay to be read. With --budget nothing goes as long as
-the store is no larger; if it is, the cache that was not used for the longest time. Waits for builds that are
-running."""
+Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. With --keep or
+--days, the history of a tag keeps only so many images; its entries remain readable. With --budget, only what exceeds
+the budget is removed, beginning with the cache that was not used for the longest time. Waits for running builds."""
 
 EXAMPLES = """\
 examples:
@@ -25,38 +24,47 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would be removed")
+    parser.add_argument("--dry-run", "-n", action="store_true", help="only show what would be removed")
     parser.add_argument(
         "--keep",
         "--keep-history",
         type=int,
         metavar="N",
-        help="past images that each tag keeps (default, without --days: all)",
+        help="keep the last N images of each tag (default, without --days: all)",
     )
-    parser.add_argument("--days", type=float, metavar="D", help="keep what a tag named in the last D days")
-    parser.add_argument("--budget", metavar="SIZE", help="how large the store may be, such as 500MB or 20GB")
-    parser.add_argument("--no-wait", action="store_true", help="fail if the store is in use")
+    parser.add_argument("--days", type=float, metavar="D", help="keep the images that a tag named in the last D days")
+    parser.add_argument(
+        "--budget",
+        metavar="SIZE",
+        help="keep the cache as long as the store is smaller than SIZE, such as 500MB or 20GB",
+    )
+    parser.add_argument("--no-wait", action="store_true", help="fail if the store is in use, instead of waiting")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.history.oneline import remember_changes
+    from envbuild.instances.records import Instances
+    from envbuild.instances.store_needs import pins
     from envbuild.store.disk_usage import measure
     from envbuild.store.gc import collect
     from envbuild.store.reachability import Policy
 
     if arguments.keep is not None and arguments.keep < 0:
-        raise UsageError("--keep takes a number from 0 on")
+        raise BadOption("--keep", str(arguments.keep), "number of entries", "--keep 3")
     if arguments.days is not None and not arguments.days >= 0:
-        raise UsageError("--days takes a number from 0 on")
+        raise BadOption("--days", str(arguments.days), "number of days", "--days 30")
     budget = parse_size(arguments.budget) if arguments.budget is not None else None
     if arguments.budget is not None and budget is None:
-        raise UsageError(f"--budget {arguments.budget}: not a size", "as in: --budget 500MB, --budget 20GB")
+        raise BadOption("--budget", arguments.budget, "size", "--budget 500MB, --budget 20GB")
     with Store.open(environment.store_path(), create=False) as store:
         enter_for(store)
+        instances = Instances.of(store.path)
         store.tidy()
+        instances.tidy()
         freed = collect(
             store,
+            lambda: pins(instances),
             Policy(arguments.keep, arguments.days),
             budget=budget,
             dry_run=arguments.dry_run,
@@ -71,11 +79,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         verb = "would remove" if arguments.dry_run else "removed"
         environment.stdout.write(
             f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
-            f"{size(freed.size)}\n"
+            f"{format_size(freed.size)}\n"
         )
     if budget is not None and left > budget:
         environment.stderr.write(
-            f"warning: the store still takes {size(left)}: tags, their history and locks need that\n"
+            f"warning: the store still takes {format_size(left)}: tags, their history and locks need that\n"
             "hint: untag what is no longer needed, or keep less history: --keep N, --days D\n"
         )
         return 1

@@ -9,18 +9,18 @@ import sys
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import with_rights
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 DESCRIPTION = """\
-Works with git: `install` sets up the clone that this folder lies in, so that `git diff` and `git log -p` show locks
-readably, `git merge` merges them package by package, and `git commit` refuses a lock that is out of date. `check`
-prints what changed in the environments between two revisions, as markdown for a pull request; exit code 1 if a lock is
-out of date. The others are for git to call."""
+Work with git: `install` sets up the clone that contains this directory, so that `git diff` and `git log -p` show
+locks in a readable form, `git merge` merges them package by package, and `git commit` refuses a lock that is out of
+date. `check` prints what changed in the environments between two revisions, as markdown for a pull request; exit
+code 1 if a lock is out of date. The other commands are called by git."""
 
 EXAMPLES = """\
 examples:
@@ -32,18 +32,20 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_subparsers(dest="part", metavar="install|check|pre-commit|show-lock|merge-lock", required=True)
-    one = parts.add_parser("install", help="set up this clone")
-    one.add_argument("--remove", action="store_true", help="take it away again")
-    one = parts.add_parser("check", help="what changed between two revisions, and whether locks are up to date")
-    one.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from where they parted")
-    one.add_argument("--format", choices=("markdown", "json"), default="markdown", help="for people or for programs")
+    subparser = parts.add_parser("install", help="set this clone up")
+    subparser.add_argument("--remove", action="store_true", help="undo the setup")
+    subparser = parts.add_parser(
+        "check", help="show what changed between two revisions, and whether locks are up to date"
+    )
+    subparser.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from their merge base")
+    subparser.add_argument("--format", choices=("markdown", "json"), default="markdown", help="print markdown or JSON")
     parts.add_parser("pre-commit", help="fail if a lock of the next commit is out of date")
-    one = parts.add_parser("show-lock", help="a lock as text whose diff is readable")
-    one.add_argument("file", metavar="FILE")
-    one = parts.add_parser("merge-lock", help="merge three locks; the result is written over OURS")
+    subparser = parts.add_parser("show-lock", help="print a lock as text with a readable diff")
+    subparser.add_argument("file", metavar="FILE")
+    subparser = parts.add_parser("merge-lock", help="merge three locks; the result is written over OURS")
     for name in ("base", "ours", "theirs"):
-        one.add_argument(name, metavar=name.upper())
-    one.add_argument("path", nargs="?", default="", metavar="PATH", help="the lock's path, for messages")
+        subparser.add_argument(name, metavar=name.upper())
+    subparser.add_argument("path", nargs="?", default="", metavar="PATH", help="the path of the lock, for messages")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -78,7 +80,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
         environment.stdout.write(f"check before each commit: {visible(hook)}\n")
     else:
         environment.stderr.write(
-            f"warning: {visible(hook)} is there already, or git is told to look for it there: it stays as it is\n"
+            f"warning: {visible(hook)} exists already, or git is configured to use it: it stays as it is\n"
             f"hint: add to it: {program} git pre-commit || exit 1\n"
         )
     return 0
@@ -86,37 +88,14 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _check(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.git.repository import Repository
-    from envbuild.history.recipe_diff import statement_changes
-    from envbuild.history.review import outdated, review, split_range
+    from envbuild.history.review import review, split_range
     from envbuild.ui.reports.comment import review_comment
-    from envbuild.ui.reports.report import report_of
+    from envbuild.ui.reports.report import review_plain
 
     repository = Repository(".")
     old, new = split_range(repository, arguments.range)
-
-    def found_in(store: Store) -> list[dict[str, Any]]:
-        found = []
-        for one in review(store, repository, old, new):
-            report = None
-            if one.comparison is not None:
-                statements = statement_changes(one.comparison.old, one.comparison.new)
-                report = report_of(one.comparison, statements=statements)
-            found.append(
-                {
-                    "recipe": one.path,
-                    "state": one.state,
-                    "outdated": outdated(one.state),
-                    "proven": one.proven,
-                    "reasons": list(one.reasons),
-                    "added": one.old is None,
-                    "removed": one.new is None,
-                    "report": report,
-                }
-            )
-        return found
-
     with Store.open(environment.store_path()) as store:
-        found = with_rights(store, lambda: found_in(store))
+        found = with_rights(store, lambda: [review_plain(recipe) for recipe in review(store, repository, old, new)])
     if arguments.format == "json":
         from envbuild.cli.json_output import print_json
 
@@ -148,8 +127,8 @@ def _pre_commit(environment: Environment) -> int:
 
 
 def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.lockfile.lock import BadLock, parse
-    from envbuild.lockfile.lock_text import readable
+    from envbuild.lockfile.lock import BadLock, readable
+    from envbuild.lockfile.lock_file import parse
     from envbuild.ui.sanitize import visible
 
     text = _read(arguments.file)
@@ -163,7 +142,7 @@ def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.lockfile.lock import parse, write
+    from envbuild.lockfile.lock_file import parse, write
     from envbuild.lockfile.merge import dump, merge
     from envbuild.ui.sanitize import visible
 
@@ -174,17 +153,18 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
         base, parse(_read(arguments.ours), f"{name} (ours)"), parse(_read(arguments.theirs), f"{name} (theirs)")
     )
     write(arguments.ours, dump(merged))
-    for one in merged.conflicts:
-        told = f"conflict in {name}: {one.ours.name} is {one.ours.version} here and {one.theirs.version} there"
-        environment.stderr.write(f"{visible(told)}\n")
+    for conflict in merged.conflicts:
+        ours, theirs = conflict.ours, conflict.theirs
+        message = f"conflict in {name}: {ours.name} is {ours.version} here and {theirs.version} there"
+        environment.stderr.write(f"{visible(message)}\n")
     return 1 if merged.conflicts else 0
 
 
 def _read(path: str) -> str:
-    from envbuild.build.project import MOST_LOCK
+    from envbuild.build.recipe_files import MAX_LOCK
     from envbuild.linux.nofollow import read_plain
 
     try:
-        return read_plain(os.path.realpath(path), MOST_LOCK).decode("utf-8", "replace")
+        return read_plain(os.path.realpath(path), MAX_LOCK).decode("utf-8", "replace")
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "name a lock that can be read") from error
+        raise FileUnusable(path, str(error.strerror), "name a lock that can be read") from error

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
 from envbuild.store.store import Store
-from envbuild.ui.humanize import ago, size
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Lists the images that have a tag, or with --all every image that the store has."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
 
 EXAMPLES = """\
 examples:
@@ -20,7 +24,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also images without a tag")
+    parser.add_argument("--all", "-a", action="store_true", help="list images without a tag, too")
     add_format(parser)
 
 
@@ -34,6 +38,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         for image in shown:
             for name in [tag.full for tag in store.tags.all(image.digest)] or ["-"]:
                 files, total = store.size(image.tree)
-                rows.append((name, image.digest[:12], str(files), size(total), ago(image.made, time.time())))
+                rows.append((name, image.digest[:12], str(files), format_size(total), ago(image.made, time.time())))
         table(("IMAGE", "DIGEST", "FILES", "SIZE", "MADE"), rows, stream=environment.stdout, right=(2, 3))
     return 0

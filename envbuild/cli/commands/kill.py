@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import BadOption
 from envbuild.instances.records import Instances
 
-DESCRIPTION = "Sends a signal to the command of instances, KILL unless told otherwise."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Send a signal to the command of instances, by default KILL."
 
 EXAMPLES = """\
 examples:
@@ -18,24 +21,27 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
-    parser.add_argument("--signal", "-s", default="KILL", metavar="SIGNAL", help="a name or a number")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
+    parser.add_argument(
+        "--signal", "-s", default="KILL", metavar="SIGNAL", help="send this signal, by name or number (default: KILL)"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import PATIENCE, SIGNAL, NotAnswering, NotRunning, ask
+    from envbuild.instances.control_client import PATIENCE, NotAnswering, NotRunning, ask
     from envbuild.instances.init_process import kill_first
+    from envbuild.instances.messages import SignalRequest
 
     text = arguments.signal.upper().removeprefix("SIG")
-    known = {**{str(int(one)): one for one in signal.valid_signals()}, **signal.Signals.__members__}
+    known = {**{str(int(number)): number for number in signal.valid_signals()}, **signal.Signals.__members__}
     number = int(known.get(text) or known.get(f"SIG{text}") or 0)
     if not 0 < number < signal.NSIG:
-        raise UsageError(f"'{arguments.signal}' is no signal", "as in: --signal HUP, --signal 9")
+        raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
-    found = [instances.find(one) for one in arguments.instance]
+    found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
-            ask(one, SIGNAL, (number,), seconds=PATIENCE)
+            ask(one, SignalRequest(number), seconds=PATIENCE)
         except (NotAnswering, NotRunning):
             # Without its supervisor's help: what the record says is its process 1, if that is still the same.
             if number != signal.SIGKILL or not kill_first(instances.state(one)):

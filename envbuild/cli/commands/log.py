@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from itertools import islice
 
@@ -12,9 +11,14 @@ from envbuild.history.log import LogEntry, log
 from envbuild.history.oneline import change_between
 from envbuild.store.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Shows where a name has been, the newest first: when it moved, by which build of which recipe and git commit or by which
-command, and what changed in packages, files and facts. `web@{N}` names the Nth entry wherever an image is named."""
+Show the history of a tag, the newest entry first: when it moved, by which build of which recipe and git commit or by
+which command, and what changed in packages, files and facts. `web@{N}` names the Nth entry wherever an image is
+named."""
 
 EXAMPLES = """\
 examples:
@@ -25,11 +29,11 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME[:TAG]", help="the name")
-    parser.add_argument("-n", "--max-count", type=int, metavar="N", help="no more than N entries")
-    parser.add_argument("--oneline", action="store_true", help="one line for each entry, without what changed")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people, or one document")
-    parser.add_argument("--no-pager", action="store_true", help="print, however long it is")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="the tag")
+    parser.add_argument("-n", "--max-count", type=int, metavar="N", help="show at most N entries")
+    parser.add_argument("--oneline", action="store_true", help="show one line for each entry, without the changes")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or one JSON document")
+    parser.add_argument("--no-pager", action="store_true", help="do not use a pager")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -49,7 +53,7 @@ def _print(arguments: argparse.Namespace, environment: Environment, store: Store
         from envbuild.cli.json_output import print_json
         from envbuild.ui.reports.history import plain
 
-        print_json([plain(one) for one in entries], environment.stdout)
+        print_json([plain(entry) for entry in entries], environment.stdout)
         return
     from envbuild.ui.pager import paged
     from envbuild.ui.reports.history import lines, one_line

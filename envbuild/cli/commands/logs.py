@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections import deque
 from collections.abc import Iterable
 
 from envbuild.cli.environment import Environment
+from envbuild.instances.records import Instances
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 from envbuild.ui.sanitize import LineCleaner
 
-DESCRIPTION = "Prints what an instance printed: its output here as output, its errors as errors."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Print the output of an instance: its standard output and standard error, each to its own stream."
 
 EXAMPLES = """\
 examples:
@@ -21,17 +25,17 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", metavar="INSTANCE", help="a name, or an id's first digits")
-    parser.add_argument("--follow", "-f", action="store_true", help="go on until it is over")
-    parser.add_argument("--tail", "-n", type=int, metavar="N", help="only the last N lines of what is there")
-    parser.add_argument("--timestamps", "-t", action="store_true", help="with the time of each line")
+    parser.add_argument("instance", metavar="INSTANCE", help="a name, or the first digits of an id")
+    parser.add_argument("--follow", "-f", action="store_true", help="follow the output until the instance ends")
+    parser.add_argument("--tail", "-n", type=int, metavar="N", help="print only the last N lines")
+    parser.add_argument("--timestamps", "-t", action="store_true", help="print the time of each line")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.logs import ERR, entries
 
     with Store.open(environment.store_path(), create=False) as store:
-        instance = store.instances.find(arguments.instance)
+        instance = Instances.of(store.path).find(arguments.instance)
         path = f"{instance.path}/log"
         kept: Iterable[tuple[float, str, bytes]] = ()
         skip = 0
@@ -57,7 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             show(one)
         if arguments.tail is not None and not arguments.follow:
             return 0
-        alive = lambda: store.instances.is_supervised(instance)  # noqa: E731
+        alive = lambda: Instances.of(store.path).is_supervised(instance)  # noqa: E731
         if os.path.exists(path):
             for number, one in enumerate(entries(path, follow=arguments.follow, alive=alive)):
                 if number >= skip:

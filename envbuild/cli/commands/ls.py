@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import stat
 
 from envbuild.build.named_image import find_image
@@ -10,34 +9,28 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.image_path import entry_at
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.store.store import Store
-from envbuild.tree.apply import KIND_WORDS
-from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry
+from envbuild.text.dates import iso
+from envbuild.tree.entry import DIRECTORY, KIND_WORDS, LINK, ROOT_NAME, TYPE_BITS, Entry
 from envbuild.tree.lookup import walk
-from envbuild.ui.humanize import iso
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Lists a directory of an image, or what lies at a path. Nothing is run and nothing mounted."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "List a directory of an image, or one path. Nothing is run and nothing mounted."
 
 EXAMPLES = """\
 examples:
   envbuild ls web /etc
   envbuild ls web --recursive /srv --format json"""
 
-_TYPES = {
-    "f": stat.S_IFREG,
-    "d": stat.S_IFDIR,
-    "l": stat.S_IFLNK,
-    "c": stat.S_IFCHR,
-    "b": stat.S_IFBLK,
-    "p": stat.S_IFIFO,
-}
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
-    parser.add_argument("path", nargs="?", default="/", metavar="PATH", help="a directory or file (default /)")
-    parser.add_argument("--recursive", "-R", action="store_true", help="all that is below, too")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument("path", nargs="?", default="/", metavar="PATH", help="list this directory or file (default: /)")
+    parser.add_argument("--recursive", "-R", action="store_true", help="list subdirectories, too")
     add_format(parser)
 
 
@@ -56,7 +49,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         return 0
     rows = [
         (
-            stat.filemode(_TYPES[one.kind] | one.mode),
+            stat.filemode(TYPE_BITS[one.kind] | one.mode),
             f"{one.uid}:{one.gid}",
             str(one.size),
             iso(one.mtime / 1e9),

@@ -13,8 +13,8 @@ from envbuild.store.store import Store
 from envbuild.ui.sanitize import LineCleaner, visible
 
 DESCRIPTION = """\
-Prints all that the steps of an image printed when they ran, or one step's (`envbuild show` has their numbers), or
-what the failed step of a recipe's last build printed. Nothing is ever clipped."""
+Print the output of all steps of an image, of one step (`envbuild show` lists their numbers), or of the step at which
+the last build of a recipe failed. The output is never cut."""
 
 EXAMPLES = """\
 examples:
@@ -27,9 +27,11 @@ _CHUNK = 1 << 16
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
-    parser.add_argument("step", nargs="?", type=int, metavar="STEP", help="the number of one step")
-    parser.add_argument("--failed", action="store_true", help="of the step at which the last build failed")
-    parser.add_argument("--raw", action="store_true", help="byte for byte, with the step's own escape sequences")
+    parser.add_argument("step", nargs="?", type=int, metavar="STEP", help="print the output of this step only")
+    parser.add_argument(
+        "--failed", action="store_true", help="print the output of the step at which the last build failed"
+    )
+    parser.add_argument("--raw", action="store_true", help="print the bytes as they are, with escape sequences")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

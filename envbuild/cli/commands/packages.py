@@ -11,8 +11,8 @@ from envbuild.store.store import Store
 from envbuild.ui.tables import table
 
 DESCRIPTION = """\
-Lists the Debian, Python and Node packages of an image, as its tree says. Nothing of it is run. Records
-that can't be read come last, with the reason."""
+List the Debian, Python and Node packages of an image, as recorded in its files. Nothing of it is run. Records that
+can't be read come last, with the reason."""
 
 EXAMPLES = """\
 examples:
@@ -21,8 +21,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
-    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="only packages of this kind")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="list only packages of this kind")
     add_format(parser)
 
 
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
         listed = packages_of(store, image)
-    found = [one for one in listed.packages if arguments.kind in (None, one.kind)]
-    bad = [one for one in listed.bad if arguments.kind in (None, one.kind)]
+    found = [package for package in listed.packages if arguments.kind in (None, package.kind)]
+    bad = [record for record in listed.bad if arguments.kind in (None, record.kind)]
     if arguments.format == "json":
         plain = [
             {
@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             for one in found
         ]
         nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
-        plain += [{**nothing, "kind": one.kind, "path": one.path, "bad": one.reason} for one in bad]
+        plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
         print_json(plain, environment.stdout)
         return 0
     rows = [(one.kind, one.name, one.version, ", ".join(one.licences) or "-", one.path) for one in found]
-    rows += [(one.kind, "(bad record)", "-", one.reason, one.path) for one in bad]
+    rows += [(record.kind, "(bad record)", "-", record.reason, record.path) for record in bad]
     width = None
     if environment.stdout.isatty():
         import shutil

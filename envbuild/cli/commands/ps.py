@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.instances.records import DAMAGED, EXITED, LOST, STARTING, DamagedInstance, Instance, Instances, State
-from envbuild.ui.humanize import ago, duration, iso
+from envbuild.text.dates import iso
+from envbuild.ui.humanize import ago, duration
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
 DESCRIPTION = """\
-Lists the instances that run, or with --all those that are over, too; and those whose record is damaged, which can be
-removed."""
+List the instances that run, or with --all those that have ended, too. Instances with a damaged record are always
+listed; they can be removed."""
 
 EXAMPLES = """\
 examples:
@@ -28,8 +29,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="also instances that are over")
-    parser.add_argument("--group", "-g", metavar="NAME", help="only those of this group of services (envbuild up)")
+    parser.add_argument("--all", "-a", action="store_true", help="list instances that have ended, too")
+    parser.add_argument("--group", "-g", metavar="NAME", help="list only the instances of this group (envbuild up)")
     add_format(parser)
 
 
@@ -41,22 +42,31 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         tidy(networks)  # whoever looks has the others know who was killed
     instances = Instances.of(environment.store_path())
     damaged = instances.damaged() if arguments.group is None else []
-    found = [(one, instances.state(one)) for one in instances.all()]
-    shown = [(one, state) for one, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    found = [(instance, instances.state(instance)) for instance in instances.all()]
+    shown = [(instance, state) for instance, state in found if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
         from envbuild.compose.members import group_of  # only where asked for
 
-        shown = [(one, state) for one, state in shown if group_of(one) == arguments.group]
+        shown = [(instance, state) for instance, state in shown if group_of(instance) == arguments.group]
     if arguments.format == "json":
-        plain = [_plain(one, state) for one, state in shown] + [_plain_damaged(one) for one in damaged]
+        plain = [_plain(instance, state) for instance, state in shown] + [
+            _plain_damaged(instance) for instance in damaged
+        ]
         print_json(plain, environment.stdout)
         return 0
     now = time.time()
     rows = [
-        (one.identity, one.name, one.reference, _standing(state, now), _ports(state), ago(one.made, now))
-        for one, state in shown
+        (
+            instance.identity,
+            instance.name,
+            instance.reference,
+            _standing(state, now),
+            _ports(state),
+            ago(instance.made, now),
+        )
+        for instance, state in shown
     ]
-    rows += [(one.identity, one.name, "-", f"{DAMAGED}: {one.reason}", "", "-") for one in damaged]
+    rows += [(instance.identity, instance.name, "-", f"{DAMAGED}: {instance.reason}", "", "-") for instance in damaged]
     table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
     return 0
 
@@ -78,22 +88,22 @@ def _standing(state: State, now: float) -> str:
     return f"{state.status} for {duration(max(0.0, now - state.started))}{health}{restarts}"
 
 
-def _plain_damaged(one: DamagedInstance) -> dict[str, Any]:
-    return {"id": one.identity, "name": one.name, "state": DAMAGED, "error": one.reason}
+def _plain_damaged(instance: DamagedInstance) -> dict[str, Any]:
+    return {"id": instance.identity, "name": instance.name, "state": DAMAGED, "error": instance.reason}
 
 
-def _plain(one: Instance, state: State) -> dict[str, Any]:
+def _plain(instance: Instance, state: State) -> dict[str, Any]:
     from envbuild.compose.members import group_of
     from envbuild.instances.config import settings_of  # only where all is to be said
 
-    settings = settings_of(one)
+    settings = settings_of(instance)
     return {
-        "id": one.identity,
-        "name": one.name,
-        "group": group_of(one) or None,
-        "image": f"sha256:{one.image}",
-        "reference": one.reference,
-        "made": iso(one.made),
+        "id": instance.identity,
+        "name": instance.name,
+        "group": group_of(instance) or None,
+        "image": f"sha256:{instance.image}",
+        "reference": instance.reference,
+        "made": iso(instance.made),
         "state": state.status,
         "started": iso(state.started) if state.started else None,
         "ended": iso(state.ended) if state.ended else None,
@@ -102,11 +112,11 @@ def _plain(one: Instance, state: State) -> dict[str, Any]:
         "error": state.error,
         "health": state.health or None,
         "check": state.check,
-        "temporary": one.temporary,
+        "temporary": instance.temporary,
         "command": list(settings.argv),
         "labels": dict(settings.labels),
         "network": settings.network,
         "address": state.address or None,
         "pid": state.pid or None,
-        "ports": [dict(zip(("host", "port", "inside", "protocol"), one, strict=True)) for one in state.ports],
+        "ports": [dict(zip(("host", "port", "inside", "protocol"), port, strict=True)) for port in state.ports],
     }

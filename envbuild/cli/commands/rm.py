@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import WorkFailed
-from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance
+from envbuild.instances.records import EXITED, LOST, DamagedInstance, Instance, Instances
 from envbuild.store.store import Store
 
-DESCRIPTION = "Removes instances that are over or damaged, with all that they wrote."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Remove instances that have ended or are damaged, with all that they wrote."
 
 EXAMPLES = """\
 examples:
@@ -19,31 +21,33 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument("--force", "-f", action="store_true", help="stop it first if it runs")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import STOP, ask
+    from envbuild.instances.control_client import ask
+    from envbuild.instances.messages import StopRequest
 
     with Store.open(environment.store_path(), create=False) as store:
-        found = [store.instances.find_any(one) for one in arguments.instance]
-        for one in found:
-            if _runs(store, one):
+        instances = Instances.of(store.path)
+        found = [instances.find_any(name) for name in arguments.instance]
+        for instance in found:
+            if _runs(instances, instance):
                 if not arguments.force:
                     raise WorkFailed(
-                        f"{one.name} is running", f"stop it first: envbuild stop {one.name}; or rm --force"
+                        f"{instance.name} is running", f"stop it first: envbuild stop {instance.name}; or rm --force"
                     )
-                ask(one, STOP, (None,))
+                ask(instance, StopRequest(None))
         # What it wrote belongs to users of its own.
         enter_for(store)
-        for one in found:
-            store.instances.remove(one)
-            environment.stdout.write(f"{one.name}\n")
+        for instance in found:
+            instances.remove(instance)
+            environment.stdout.write(f"{instance.name}\n")
     return 0
 
 
-def _runs(store: Store, one: Instance | DamagedInstance) -> bool:
-    if isinstance(one, DamagedInstance):
-        return store.instances.is_supervised(one)
-    return store.instances.state(one).status not in (EXITED, LOST)
+def _runs(instances: Instances, instance: Instance | DamagedInstance) -> bool:
+    if isinstance(instance, DamagedInstance):
+        return instances.is_supervised(instance)
+    return instances.state(instance).status not in (EXITED, LOST)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.history.rollback import roll_back
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import visible
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Moves a name back to the image that it named before; run again, one further back. The move is an entry of the name's
-history, so that it can be taken back, too. The recipe and its lock stay as they are."""
+Move a tag back to its previous image; run it again to go one further back. The move is an entry in the history of
+the tag, so that it can be undone, too. The recipe and its lock stay as they are."""
 
 EXAMPLES = """\
 examples:
@@ -23,8 +25,12 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME[:TAG]", help="the name to move")
-    parser.add_argument("--to", metavar="N|TAG|DIGEST|DATE", help="where to; default: to what it named before")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="the tag to move")
+    parser.add_argument(
+        "--to",
+        metavar="N|TAG|DIGEST|DATE",
+        help="move the tag to this entry, tag, digest or date (default: the previous image)",
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

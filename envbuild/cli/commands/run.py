@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
@@ -11,13 +10,15 @@ from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.background import Background
     from envbuild.instances.foreground import Ahead
 
 DESCRIPTION = """\
-Runs an image's start command, or the one after `--`, in an instance: on the image's tree, with what it writes kept
-apart. In the foreground the exit code is the command's, and what it wrote is thrown away when it ends, unless --keep
-says otherwise; with -d the instance goes on in the background, and stays until `envbuild rm`."""
+Run an image's start command, or the one after `--`, in a new instance, which keeps what it writes apart from the
+image. In the foreground the exit code is that of the command, and the instance is removed when it ends, unless
+--keep is given. With -d the instance runs in the background, and stays until `envbuild rm`."""
 
 EXAMPLES = """\
 examples:
@@ -32,17 +33,19 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
-    parser.add_argument("-d", "--detach", action="store_true", help="in the background; prints its name")
+    parser.add_argument(
+        "-d", "--detach", action="store_true", help="run in the background, and print the name of the instance"
+    )
     kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--keep", action="store_true", help="keep the instance when it is over (as with -d)")
-    kept.add_argument("--rm", action="store_true", help="remove it when it is over (as without -d)")
+    kept.add_argument("--keep", action="store_true", help="keep the instance when it ends (default with -d)")
+    kept.add_argument("--rm", action="store_true", help="remove the instance when it ends (default without -d)")
     parser.add_argument(
         "--restart",
         default="never",
         metavar="WHEN",
-        help="never, always, on-failure or on-failure:N: start its command again when it ended (with -d)",
+        help="restart the command when it ends: never, always, on-failure or on-failure:N (with -d)",
     )
     add_options(parser)
 
@@ -63,14 +66,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
-    from envbuild.cli.run_settings import run_with_options
-    from envbuild.images.image_facts import facts_of
-    from envbuild.instances.launch import Origin
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        store.stacks.check_ahead(image.tree)  # while the rest is loaded
+        from envbuild.cli.run_settings import run_with_options
+        from envbuild.images.find import facts_of
+        from envbuild.instances.launch import Origin
+
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
         argv = origin.command(arguments.command)
         return run_with_options(ahead, store, origin, argv, arguments, environment)
@@ -79,14 +84,16 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
 def _run_detached(background: Background, arguments: argparse.Namespace, environment: Environment) -> int:
     """Start an instance in the background; print its name when its command was started."""
     from envbuild.build.named_image import find_image
-    from envbuild.cli.run_settings import machine_of, settings_from
-    from envbuild.images.image_facts import facts_of
-    from envbuild.instances.launch import Origin, launch_in_background
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        store.stacks.check_ahead(image.tree)
+        from envbuild.cli.run_settings import machine_of, settings_from
+        from envbuild.images.find import facts_of
+        from envbuild.instances.launch import Origin, launch_in_background
+
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
         config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
         instance, warnings = launch_in_background(

@@ -7,12 +7,12 @@ import os
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable
 from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Writes the bill of materials of an image: its packages with their URLs, versions, hashes and licences. The same image
-gives the same text."""
+Write the bill of materials of an image: its packages with their URLs, versions, hashes and licences. The same image
+always gives the same text."""
 
 EXAMPLES = """\
 examples:
@@ -21,15 +21,15 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument(
         "--format", choices=("cyclonedx", "spdx"), default="cyclonedx", help="CycloneDX 1.5 or SPDX 2.3, as JSON"
     )
-    parser.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
+    parser.add_argument("--output", "-o", metavar="FILE", help="write to this file (default: standard output)")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.packages.inventory.tree import packages_of
 
     with Store.open(environment.store_path(), create=False) as store:
@@ -51,12 +51,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     try:
         _put(arguments.output, text)
     except OSError as error:
-        raise UsageError(f"{arguments.output}: {error.strerror}", "name a file that can be written") from error
+        raise FileUnusable(arguments.output, str(error.strerror), "name a file that can be written") from error
     return 0
 
 
 def _put(path: str, text: str) -> None:
-    """Writes the file whole or not at all; what is no regular file, such as a pipe, is written to as it is."""
+    """Write the file whole or not at all; what is no regular file, such as a pipe, is written to as it is."""
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.run_options import add_options, open_published
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from envbuild.instances.foreground import Ahead
     from envbuild.instances.launch import Origin
     from envbuild.store.store import Store
 
 DESCRIPTION = """\
-Opens a shell: in an image, where what is done is thrown away; in an instance that runs, beside its command, if it is
-what is called so; or with --failed where the last build of a recipe failed, with the files as the failed step left
-them, its user, directory and environment."""
+Open a shell: in an image, where all changes are thrown away; in a running instance of this name, beside its command;
+or with --failed where the last build of a recipe failed, with the files, user, directory and environment of the
+failed step."""
 
 EXAMPLES = """\
 examples:
@@ -28,19 +29,22 @@ examples:
   envbuild shell --failed web"""
 
 
+@fields
 class NothingFailed(UsageError):
     """There is no failed build to look into."""
 
-    def __init__(self, recipe: str | None) -> None:
-        what = f"the last build of '{recipe}' did not fail" if recipe else "no build failed last"
-        super().__init__(what, "open a shell in an image instead: envbuild shell IMAGE")
+    recipe: str | None
+
+    def text(self) -> tuple[str, str]:
+        what = f"the last build of '{self.recipe}' did not fail" if self.recipe else "no build failed last"
+        return what, "open a shell in an image instead: envbuild shell IMAGE"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
     )
-    parser.add_argument("--failed", action="store_true", help="where the last build failed")
+    parser.add_argument("--failed", action="store_true", help="open the shell where the last build failed")
     add_options(parser)
 
 
@@ -53,7 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.image is not None and not arguments.failed:
             instances = Instances.of(environment.store_path())
             if instances.has_name(arguments.image):
-                from envbuild.cli.commands.exec import enter_instance
+                from envbuild.cli.run_settings import enter_instance
 
                 return enter_instance(arguments.image, (), arguments, environment)
         return _shell(ahead, arguments, environment)
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
     from envbuild.cli.run_settings import run_with_options
-    from envbuild.images.image_facts import facts_of
+    from envbuild.images.find import facts_of
     from envbuild.instances.launch import Origin
     from envbuild.instances.sandbox_request import shell_of
     from envbuild.store.store import Store

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
 from envbuild.store.store import Store
-from envbuild.ui.humanize import duration, size
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
 
-DESCRIPTION = "Shows an image: its names, digests, facts, the steps that made it, and how large it is."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
 
 EXAMPLES = """\
 examples:
   envbuild show web
   envbuild show web --format json"""
 
-Pairs = list[tuple[str, str]]
+Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or a digest's first digits")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     add_format(parser)
 
 
@@ -33,12 +36,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
-    rows: Pairs = [
+    rows: Rows = [
         ("image", plain["digest"]),
         ("tree", plain["tree"]),
         ("tags", " ".join(plain["tags"]) or "-"),
         ("made", plain["made"]),
-        ("size", f"{size(plain['size'])} in {plain['files']} files"),
+        ("size", f"{format_size(plain['size'])} in {plain['files']} files"),
     ]
     for name, value in plain["facts"].items():
         rows += _fact(name, value)
@@ -60,7 +63,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _fact(name: str, value: object) -> Pairs:
+def _fact(name: str, value: object) -> Rows:
     if isinstance(value, dict):
         return [(name, f"{key}={inner}") for key, inner in value.items()]
     if isinstance(value, list):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
-from envbuild.instances.records import LOST, Instance
+from envbuild.instances.records import LOST, Instance, Instances
 from envbuild.store.store import Store
 
-DESCRIPTION = "Starts instances again that are over, in the background, with the files as they left them."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Start instances that have ended again, in the background, with the files that they left."
 
 EXAMPLES = """\
 examples:
@@ -17,9 +19,11 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or the first digits of ids")
     parser.add_argument(
-        "--lost", action="store_true", help="all that a restart of the machine has ended and whose rule is not never"
+        "--lost",
+        action="store_true",
+        help="start all instances that a reboot has ended, unless their restart rule is never",
     )
 
 
@@ -32,9 +36,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     names = list(arguments.instance)
     path = environment.store_path()
     with Store.open(path, create=False) as store:
+        records = Instances.of(path)
         if arguments.lost:
-            names += [instance.name for instance in store.instances.all() if _is_wanted(store, instance)]
-        instances = [store.instances.find(name) for name in names]  # all of them, before any is started
+            names += [instance.name for instance in records.all() if _is_wanted(records, instance)]
+        instances = [records.find(name) for name in names]  # all of them, before any is started
     with in_backgrounds(path, [settings_of(instance) for instance in instances]) as backgrounds:
         for instance, background in zip(instances, backgrounds, strict=True):
             with Store.open(path, create=False) as store:
@@ -45,7 +50,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _is_wanted(store: Store, instance: Instance) -> bool:
+def _is_wanted(records: Instances, instance: Instance) -> bool:
     from envbuild.instances.config import NEVER, settings_of
 
-    return store.instances.state(instance).status == LOST and settings_of(instance).restart.when != NEVER
+    return records.state(instance).status == LOST and settings_of(instance).restart.when != NEVER

@@ -8,21 +8,20 @@ import time
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.instances.records import EXITED, LOST, Instance, State
+from envbuild.instances.control_client import NotRunning
+from envbuild.instances.records import Instances
+from envbuild.instances.stats import Measurement, Usage, is_running, measurements
 from envbuild.store.store import Store
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any, TextIO
 
-    from envbuild.instances.stats import Usage
-
 DESCRIPTION = """\
-Says what running instances use: processors (100% is one of them), memory, disk written, processes. On a terminal the
-table is renewed until Ctrl-C."""
+Show what running instances use: processors (100% is one processor), memory, disk space written, processes. On a
+terminal the table is updated until Ctrl-C."""
 
 EXAMPLES = """\
 examples:
@@ -34,13 +33,13 @@ EVERY = 2.0
 """Seconds between two tables."""
 SHORT = 0.5
 """Seconds over which processors are measured where there is only one table."""
-DISK_EVERY = 10.0
-"""Seconds between two measurements of the disk, for which folders are gone through."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or ids' first digits; default: all")
-    parser.add_argument("--no-stream", action="store_true", help="one table, as if this were no terminal")
+    parser.add_argument(
+        "instance", nargs="*", metavar="INSTANCE", help="names, or the first digits of ids (default: all)"
+    )
+    parser.add_argument("--no-stream", action="store_true", help="print one table and exit")
     add_format(parser)
 
 
@@ -48,123 +47,68 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     stream = environment.stdout
     live = stream.isatty() and not arguments.no_stream and arguments.format == "text"
     with Store.open(environment.store_path()) as store:
-        for one in map(store.instances.find, arguments.instance):
-            if _state(store, one) is None:
-                from envbuild.instances.control_client import NotRunning
-
-                raise NotRunning(one.name)
-        measured = _measured(store, arguments.instance)
-        if not live:
-            next(measured)
-            time.sleep(SHORT)
-            rows = next(measured)
-            if arguments.format == "json":
-                print_json([_plain(*row) for row in rows], stream)
-            else:
-                _print(rows, stream, None)
-            return 0
+        instances = Instances.of(store.path)
+        chosen = [instances.find(name) for name in arguments.instance]
+        for instance in chosen:
+            if not is_running(instances, instance):
+                raise NotRunning(instance.name)
+        measured = measurements(instances, {instance.identity for instance in chosen})
         try:
+            # Processor use needs two looks.
             next(measured)
             time.sleep(SHORT)
             for rows in measured:
+                if arguments.format == "json":
+                    print_json([_plain(row) for row in rows], stream)
+                    break
+                if not live:
+                    _print(rows, stream, None)
+                    break
                 # Home, and clear what was there; the cursor stays below the table.
                 stream.write("\x1b[H\x1b[2J")
                 _print(rows, stream, os.get_terminal_size(stream.fileno()).columns or 80)
                 stream.flush()
                 time.sleep(EVERY)
         except KeyboardInterrupt:
+            if not live:
+                raise
             stream.write("\n")
     return 0
 
 
-def _measured(store: Store, names: list[str]) -> Iterator[list[tuple[Instance, Usage, float, int]]]:
-    """Again and again (instance, usage, processors, bytes written) of those that run, by name."""
-    from envbuild.instances.config import HOST_NETWORK, settings_of
-    from envbuild.instances.stats import share, usages
-
-    wanted = {store.instances.find(name).identity for name in names}
-    before: dict[str, Usage] = {}
-    disk: dict[str, int] = {}
-    at = 0.0
-    private: dict[str, bool] = {}
-    while True:
-        found = [one for one in store.instances.all() if not wanted or one.identity in wanted]
-        running = [(one, state) for one, state in ((one, _state(store, one)) for one in found) if state is not None]
-        for one, _ in running:
-            if one.identity not in private:
-                private[one.identity] = settings_of(one).network != HOST_NETWORK
-        now = usages(running, [identity for identity, own in private.items() if own])
-        if not disk.keys() >= now.keys() or time.monotonic() - at >= DISK_EVERY:
-            disk, at = _written([one for one, _ in running]), time.monotonic()
-        yield [
-            (one, now[one.identity], share(before.get(one.identity), now[one.identity]), disk.get(one.identity, 0))
-            for one in sorted((one for one, _ in running), key=lambda one: one.name)
-            if one.identity in now
-        ]
-        before = now
-
-
-def _state(store: Store, one: Instance) -> State | None:
-    state = store.instances.state(one)
-    return None if state.status in (EXITED, LOST) else state
-
-
-def _written(instances: list[Instance]) -> dict[str, int]:
-    """What each has written. Where that can't be read by the user, a process that is root of the namespace reads it:
-    this one has to stay outside, where it may look into processes of instances."""
-    from envbuild.instances.stats import written
-
-    try:
-        return {one.identity: written(one.path) for one in instances}
-    except PermissionError:
-        pass
-    import json
-
-    from envbuild.sandbox.user_namespace import enter_user_namespace
-
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        try:
-            enter_user_namespace()
-            found = json.dumps({one.identity: written(one.path) for one in instances})
-            with os.fdopen(writing, "w") as file:
-                file.write(found)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        text = file.read()
-    os.waitpid(child, 0)
-    return json.loads(text) if text else {}
-
-
-def _print(rows: list[tuple[Instance, Usage, float, int]], stream: TextIO, width: int | None) -> None:
+def _print(rows: list[Measurement], stream: TextIO, width: int | None) -> None:
     cells = [
         (
-            one.name,
-            f"{share * 100:.1f}%",
-            size(used.memory) + (f" / {size(used.memory_limit)}" if used.memory_limit else ""),
-            size(disk),
-            "-" if used.received is None or used.sent is None else f"{size(used.received)} / {size(used.sent)}",
-            str(used.processes),
+            row.instance.name,
+            f"{row.processors * 100:.1f}%",
+            format_size(row.usage.memory)
+            + (f" / {format_size(row.usage.memory_limit)}" if row.usage.memory_limit else ""),
+            format_size(row.written),
+            _traffic(row.usage),
+            str(row.usage.processes),
         )
-        for one, used, share, disk in rows
+        for row in rows
     ]
     heads = ("NAME", "CPU", "MEMORY", "DISK WRITTEN", "NET IN / OUT", "PROCESSES")
     table(heads, cells, stream=stream, width=width, right=(1, 2, 3, 4, 5))
 
 
-def _plain(one: Instance, used: Usage, share: float, disk: int) -> dict[str, Any]:
+def _traffic(usage: Usage) -> str:
+    if usage.received is None or usage.sent is None:
+        return "-"
+    return f"{format_size(usage.received)} / {format_size(usage.sent)}"
+
+
+def _plain(row: Measurement) -> dict[str, Any]:
     return {
-        "id": one.identity,
-        "name": one.name,
-        "cpu_percent": round(share * 100, 1),
-        "cpu_seconds": round(used.cpu, 3),
-        "memory": used.memory,
-        "memory_limit": used.memory_limit or None,
-        "written": disk,
-        "received": used.received,
-        "sent": used.sent,
-        "processes": used.processes,
+        "id": row.instance.identity,
+        "name": row.instance.name,
+        "cpu_percent": round(row.processors * 100, 1),
+        "cpu_seconds": round(row.usage.cpu, 3),
+        "memory": row.usage.memory,
+        "memory_limit": row.usage.memory_limit or None,
+        "written": row.written,
+        "received": row.usage.received,
+        "sent": row.usage.sent,
+        "processes": row.usage.processes,
     }

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Says of each recipe of this folder whether its lock is up to date with it, whether the image that the lock names is in
-the store and the tag points to it, and which files that it copies changed since. Nothing runs."""
+Show for each recipe of this directory whether its lock is up to date, whether the image that the lock names is in
+the store and the tag points to it, and which of the files that it copies have changed since. Nothing runs."""
 
 EXAMPLES = """\
 examples:
@@ -29,62 +29,66 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes; default: all *.env of this folder")
-    parser.add_argument("--exit-code", action="store_true", help="exit with 1 if a recipe is not as it should be")
+    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes (default: all *.env of this directory)")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit with 1 if a recipe is not locked, built and tagged"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     paths = arguments.recipe or sorted(glob.glob("*.env"))
     if not paths:
-        raise UsageError("there is no recipe in this folder", "name one, as in: envbuild status services/web.env")
+        raise UsageError("there is no recipe in this directory", "name one, as in: envbuild status services/web.env")
     with Store.open(environment.store_path()) as store:
         for path in arguments.recipe:
             if not os.path.isfile(path):
                 raise UsageError(
-                    f"there is no recipe {path}", "envbuild status without a name shows those of this folder"
+                    f"there is no recipe {path}", "envbuild status without a name shows the recipes of this directory"
                 )
         found = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":
-        print_json([_plain(one) for one in found], environment.stdout)
+        print_json([_plain(recipe) for recipe in found], environment.stdout)
     else:
-        for one in found:
-            environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(one))
-    return 1 if arguments.exit_code and not all(one.well for one in found) else 0
+        for recipe in found:
+            environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(recipe))
+    return 1 if arguments.exit_code and not all(recipe.well for recipe in found) else 0
 
 
-def _lines(one: Status) -> list[str]:
-    if one.lock is None:
-        first = one.error.partition("\n")[0].removeprefix("error: ")
-        return [f"{one.path}: can't be read: {first}"]
-    state = one.lock
-    lines = [f"{one.path}: lock {state.state}"]
+def _lines(recipe: Status) -> list[str]:
+    if recipe.lock is None:
+        first = recipe.error.partition("\n")[0].removeprefix("error: ")
+        return [f"{recipe.path}: can't be read: {first}"]
+    state = recipe.lock
+    lines = [f"{recipe.path}: lock {state.state}"]
     lines += [f"    {reason}" for reason in state.reasons]
     if state.state == CURRENT and not state.proven:
         lines.append("    its steps were not all run in this store: what they give is the lock's own word")
     lines += [f"    {text}" for text in state.changed if not any(text in reason for reason in state.reasons)]
     if state.lock is not None:
         lines.append(
-            f"    image {state.lock.image[:12]} {'is in the store' if one.in_store else 'is not in the store'}"
+            f"    image {state.lock.image[:12]} {'is in the store' if recipe.in_store else 'is not in the store'}"
         )
-    if one.at_tag:
-        lines.append(f"    {one.tag} names it")
+    if recipe.at_tag:
+        lines.append(f"    {recipe.tag} names it")
     else:
-        lines.append(f"    {one.tag} {f'names another image, {one.tagged[:12]}' if one.tagged else 'does not exist'}")
+        lines.append(
+            f"    {recipe.tag} {f'names another image, {recipe.tagged[:12]}' if recipe.tagged else 'does not exist'}"
+        )
     return lines
 
 
-def _plain(one: Status) -> dict[str, Any]:
-    state = one.lock
+def _plain(recipe: Status) -> dict[str, Any]:
+    state = recipe.lock
     return {
-        "recipe": one.path,
+        "recipe": recipe.path,
         "lock": state.state if state is not None else "unreadable",
-        "reasons": list(state.reasons) if state is not None else [one.error],
+        "reasons": list(state.reasons) if state is not None else [recipe.error],
         "changed": list(state.changed) if state is not None else [],
         "proven": state is not None and state.proven,
         "image": f"sha256:{state.lock.image}" if state is not None and state.lock is not None else None,
-        "in_store": one.in_store,
-        "tag": one.tag,
-        "tagged": f"sha256:{one.tagged}" if one.tagged else None,
-        "well": one.well,
+        "in_store": recipe.in_store,
+        "tag": recipe.tag,
+        "tagged": f"sha256:{recipe.tagged}" if recipe.tagged else None,
+        "well": recipe.well,
     }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instances
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Ends instances: their command gets the image's stop signal, and if it has not gone in time is killed with all that it
-started."""
+Stop instances: their command gets the image's stop signal. If it does not end in time, it is killed with all
+processes that it started."""
 
 EXAMPLES = """\
 examples:
@@ -18,18 +20,21 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
-    parser.add_argument("--time", "-t", type=float, metavar="SECONDS", help="how long to wait (default 10)")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
+    parser.add_argument(
+        "--time", "-t", type=float, metavar="SECONDS", help="wait this long before killing the command (default: 10)"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import STOP, NotRunning, ask
+    from envbuild.instances.control_client import NotRunning, ask
+    from envbuild.instances.messages import StopRequest
 
     instances = Instances.of(environment.store_path())
-    found = [instances.find(one) for one in arguments.instance]
+    found = [instances.find(name) for name in arguments.instance]
     for one in found:
         try:
-            ask(one, STOP, (arguments.time,))
+            ask(one, StopRequest(arguments.time))
         except NotRunning:
             continue  # as it should be
         finally:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.store.image_reference import split_name
+from envbuild.images.reference import split_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Gives an image another name. A name that another image has moves to this one, and where it was stays in its history
-(envbuild log); an immutable one refuses."""
+Give an image another tag. A tag of another image moves to this one, which its history records (envbuild log); an
+immutable tag never moves."""
 
 EXAMPLES = """\
 examples:
@@ -22,9 +24,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, NAME@{N}, or a digest's first digits")
-    parser.add_argument("name", metavar="NAME[:TAG]", help="the new name")
-    parser.add_argument("--immutable", action="store_true", help="a name that never moves again")
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, NAME@{N}, or the first digits of a digest")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="the new tag")
+    parser.add_argument("--immutable", action="store_true", help="make a tag that never moves again")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

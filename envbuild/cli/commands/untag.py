@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-
 from envbuild.cli.environment import Environment
-from envbuild.store.image_reference import split_name
+from envbuild.images.reference import split_name
 from envbuild.store.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Takes a name away from its image. Its history stays (envbuild log), and the image until `envbuild gc` finds that nothing
-needs it."""
+Remove a tag from its image. The history of the tag stays (envbuild log), and so does the image, until `envbuild gc`
+finds that nothing needs it."""
 
 EXAMPLES = """\
 examples:
@@ -18,8 +20,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="+", metavar="NAME[:TAG]", help="the names to take away")
-    parser.add_argument("--force", "-f", action="store_true", help="also names that are immutable")
+    parser.add_argument("name", nargs="+", metavar="NAME[:TAG]", help="the tags to remove")
+    parser.add_argument("--force", "-f", action="store_true", help="remove immutable tags, too")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:

@@ -6,14 +6,16 @@ import argparse
 import glob
 import os
 
-from envbuild.cli.commands import build
+from envbuild.cli.build_options import add_options, build, request_from
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
+from envbuild.ui.tables import print_moves
 
 DESCRIPTION = """\
-Renews what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
-builds, and writes the new lock. With names of packages only these move, and what they force. The lock's diff in git
-shows what moved. Without a recipe it means those of the current folder that have a lock."""
+Renew what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
+build, and write the new lock. With names of packages, only these move, and those that they require to. The diff of
+the lock in git shows what moved. Without a recipe, all recipes of the current directory that have a lock are
+updated."""
 
 EXAMPLES = """\
 examples:
@@ -31,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="recipes (files, such as web.env) and names of packages, in any order",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show which packages would move")
-    build.add_options(parser)
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -40,35 +42,31 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     recipes = recipes or _locked_here(packages)
     for recipe in recipes:
         arguments.recipe = recipe
-        status = build.build(
-            arguments,
-            environment,
-            locked=False,
-            refresh=not packages,
-            renew=packages,
-            dry_run=arguments.dry_run,
-            show_moves=True,
-        )
-        if status:
-            return status
+        request = request_from(arguments, environment)
+        request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
+        result = build(request, environment, arguments.progress)
+        if arguments.progress != "json":
+            print_moves(environment.stdout, result.moves)
     return 0
 
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
-    """The recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
+    """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
     found = sorted(path.removesuffix(".lock") for path in glob.glob("*.lock") if os.path.isfile(path[: -len(".lock")]))
     if not found:
-        raise UsageError("no recipe with a lock lies in this folder", "name one, as in: envbuild update web.env")
+        raise UsageError("there is no recipe with a lock in this directory", "name one, as in: envbuild update web.env")
     if len(found) > 1 and packages:
         texts = {path: open_text(f"{path}.lock") for path in found}
         fitting = [path for path in found if all(f'name: "{name}' in texts[path] for name in packages)]
         if not fitting:
-            raise UsageError(f"no lock in this folder has {' and '.join(packages)}", f"there are: {', '.join(texts)}")
+            raise UsageError(
+                f"no lock in this directory has {' and '.join(packages)}", f"there are: {', '.join(texts)}"
+            )
         return fitting
     return found
 
 
 def open_text(path: str) -> str:
-    from envbuild.build.project import lock_text
+    from envbuild.build.recipe_files import lock_text
 
     return lock_text(path)

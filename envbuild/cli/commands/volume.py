@@ -8,9 +8,11 @@ import time
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for, with_rights
-from envbuild.instances.volumes import Volume
+from envbuild.instances.volumes import Volume, Volumes
 from envbuild.store.store import Store
-from envbuild.ui.humanize import ago, iso, size
+from envbuild.text.dates import iso
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import ago
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from envbuild.instances.volume_users import User
 
 DESCRIPTION = """\
-Named volumes: folders of data that outlive the instances that use them. `run -v NAME:DIR` makes one that is not there,
-with what the image has in DIR. Nothing but `volume rm` removes one."""
+Manage named volumes: directories of data that outlive the instances that use them. `run -v NAME:DIR` creates a
+volume if needed, with what the image has in DIR. Only `volume rm` removes a volume."""
 
 EXAMPLES = """\
 examples:
@@ -34,14 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ls|show|create|rm")
     listing = commands.add_parser("ls", help="list the volumes")
     add_format(listing)
-    show = commands.add_parser("show", help="where a volume lies, and which instances use it")
+    show = commands.add_parser("show", help="show the path of a volume, and which instances use it")
     show.add_argument("name", metavar="NAME")
     add_format(show)
-    create = commands.add_parser("create", help="make an empty volume")
+    create = commands.add_parser("create", help="create an empty volume")
     create.add_argument("name", metavar="NAME")
-    remove = commands.add_parser("rm", help="remove volumes with all that is in them")
+    remove = commands.add_parser("rm", help="remove volumes with their data")
     remove.add_argument("name", metavar="NAME", nargs="+")
-    remove.add_argument("--force", "-f", action="store_true", help="also those that instances which are over would use")
+    remove.add_argument(
+        "--force", "-f", action="store_true", help="remove volumes that only stopped instances use, too"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -55,12 +59,13 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
     from envbuild.instances.volume_users import users_of_volumes
 
     users = users_of_volumes(store)
-    found = with_rights(store, lambda: [(one, _size(one)) for one in store.volumes.all()])
+    found = with_rights(store, lambda: [(volume, _size(volume)) for volume in Volumes.of(store).all()])
     if arguments.format == "json":
-        print_json([_plain(one, count, users.get(one.name, [])) for one, count in found], environment.stdout)
+        print_json([_plain(volume, count, users.get(volume.name, [])) for volume, count in found], environment.stdout)
         return
     rows = [
-        (one.name, size(count), ago(one.made, time.time()), _names(users.get(one.name, []))) for one, count in found
+        (volume.name, format_size(count), ago(volume.made, time.time()), _names(users.get(volume.name, [])))
+        for volume, count in found
     ]
     table(("VOLUME", "ON DISK", "MADE", "USED BY"), rows, stream=environment.stdout, right=(1,))
 
@@ -68,7 +73,7 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
 def _show(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     from envbuild.instances.volume_users import users_of_volumes
 
-    volume = store.volumes.find(arguments.name)
+    volume = Volumes.of(store).find(arguments.name)
     users = users_of_volumes(store).get(volume.name, [])
     count = with_rights(store, lambda: _size(volume))
     if arguments.format == "json":
@@ -77,23 +82,23 @@ def _show(store: Store, arguments: argparse.Namespace, environment: Environment)
     rows = [
         ("volume", volume.name),
         ("path", volume.path),
-        ("on disk", size(count)),
+        ("on disk", format_size(count)),
         ("made", ago(volume.made, time.time())),
     ]
-    rows += [("used by", f"{one.instance.name} at {one.target}{'' if one.running else ', over'}") for one in users]
+    rows += [("used by", f"{user.instance.name} at {user.target}{'' if user.running else ', over'}") for user in users]
     table(("", ""), rows, stream=environment.stdout)
 
 
 def _create(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     store.share()
     enter_for(store)  # it is to belong to root inside
-    environment.stdout.write(f"{store.volumes.create(arguments.name).name}\n")
+    environment.stdout.write(f"{Volumes.of(store).create(arguments.name).name}\n")
 
 
 def _remove(store: Store, arguments: argparse.Namespace, environment: Environment) -> None:
     from envbuild.instances.volume_users import remove_volumes
 
-    volumes = [store.volumes.find(name) for name in dict.fromkeys(arguments.name)]
+    volumes = [Volumes.of(store).find(name) for name in dict.fromkeys(arguments.name)]
     enter_for(store)  # what is in them belongs to users of images
     remove_volumes(store, volumes, force=arguments.force)
     for volume in volumes:
@@ -107,7 +112,7 @@ def _size(volume: Volume) -> int:
 
 
 def _names(users: list[User]) -> str:
-    return ", ".join(sorted({one.instance.name for one in users}))
+    return ", ".join(sorted({user.instance.name for user in users}))
 
 
 def _plain(volume: Volume, count: int, users: list[User]) -> dict[str, Any]:
@@ -118,12 +123,12 @@ def _plain(volume: Volume, count: int, users: list[User]) -> dict[str, Any]:
         "size": count,
         "used_by": [
             {
-                "id": one.instance.identity,
-                "name": one.instance.name,
-                "target": one.target,
-                "read_only": one.read_only,
-                "running": one.running,
+                "id": user.instance.identity,
+                "name": user.instance.name,
+                "target": user.target,
+                "read_only": user.read_only,
+                "running": user.running,
             }
-            for one in users
+            for user in users
         ],
     }

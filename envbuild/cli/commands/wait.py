@@ -8,7 +8,7 @@ import signal
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import LOST, Instances
 
-DESCRIPTION = "Waits until instances are over and prints their exit codes; its own is that of the last."
+DESCRIPTION = "Wait until instances end, and print their exit codes; exit with that of the last."
 
 EXAMPLES = """\
 examples:
@@ -16,18 +16,18 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or ids' first digits")
+    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import WAIT, NotRunning, ask
+    from envbuild.instances.control_client import NotRunning, ask
+    from envbuild.instances.messages import WaitRequest
 
     code = 0
     instances = Instances.of(environment.store_path())
     for one in [instances.find(name) for name in arguments.instance]:
         try:
-            (answer,) = ask(one, WAIT)
-            code = int(str(answer))
+            code = ask(one, WaitRequest())
         except NotRunning:
             state = instances.state(one)
             # What was lost was killed with its supervisor, or by the machine's end.

@@ -11,7 +11,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.history.blame import Blame, blame
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.ui.humanize import iso
+from envbuild.text.dates import iso
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Says why a file of an image is as it is: the statement of the recipe that made it, whether a later one changed it, the
-package that it belongs to, who wrote that statement in which git commit, and since when the name has had it so."""
+Explain why a file of an image is as it is: the statement that made it, whether a later one changed it, the package
+that it belongs to, who wrote that statement in which git commit, and since when the tag has had the file like that."""
 
 EXAMPLES = """\
 examples:
@@ -30,7 +30,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="an image in any form")
-    parser.add_argument("path", metavar="PATH", help="a file, link or folder in it")
+    parser.add_argument("path", metavar="PATH", help="a file, link or directory in it")
     add_format(parser)
 
 

@@ -1,4 +1,4 @@
-"""Files of variables: `.env` beside the file of services, and those that `env_file` names."""
+"""Files of variables: `.env` beside the compose file, and those that `env_file` names."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$$"}
 
 
-LARGEST = 1_000_000
+MAX_BYTES = 1_000_000
 """Bytes that such a file may have."""
 
 
 class BadVariables(Exception):
-    """What is wrong with line `line` of such a file, or with all of it (0)."""
+    """An error in line `line` of such a file, or in all of it (0)."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line, self.message = line, message
 
     def at(self, path: str) -> str:
-        """The message with its place in the file at `path`."""
+        """Return the message with its place in the file at `path`."""
         return f"{path}:{self.line}: {self.message}" if self.line else f"{path} can't be read: {self.message}"
 
 
 def read_variables(path: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the file at `path`. Raises FileNotFoundError, and BadVariables for one that can't be read."""
+    """Return the variables of the file at `path`.
+
+    Raises FileNotFoundError, and BadVariables for one that can't be read.
+    """
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise BadVariables(0, error.strerror or str(error)) from None
-    if len(content) > LARGEST:
-        raise BadVariables(0, f"it has more than {LARGEST:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise BadVariables(0, f"it has more than {MAX_BYTES:,} bytes")
     try:
         return parse_variables(content.decode("utf-8-sig").replace("\r\n", "\n"), known)
     except UnicodeDecodeError as error:
@@ -49,10 +52,10 @@ def read_variables(path: str, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a file. A name without `=` has its value from `known`, and is left out if that lacks it.
+    """Return the variables of a file. A name without `=` has its value from `known`, and is left out if that lacks it.
 
-    Values in double quotes, and those without, may refer to `known` and to those above; in single quotes all stands
-    for itself. Quoted values may go over several lines. Raises BadVariables.
+    Values in double quotes, and those without, may refer to `known` and to those above; in single quotes all stands for
+    itself. Quoted values may go over several lines. Raises BadVariables.
     """
     if (at := text.find("\0")) >= 0:
         raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
@@ -84,7 +87,7 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(text: str, at: int, number: int, known: Mapping[str, str]) -> tuple[str, int]:
-    """The value that begins at `at`, and where the next line does."""
+    """Return the value that begins at `at`, and where the next line does."""
     while text[at : at + 1] in (" ", "\t"):
         at += 1
     quote = text[at : at + 1]

@@ -7,7 +7,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.values import boolean, variable
 from envbuild.compose.file.yaml_nodes import List, Map, Node
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
-    """The variables of `env_file` and, going before them, of `environment`."""
+    """Return the variables of `env_file` and, going before them, of `environment`."""
     found: dict[str, str] = {}
     for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():
         try:
@@ -29,7 +29,7 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
     for name, value, span in reader.pairs(nodes["environment"], "environment") if "environment" in nodes else ():
         try:
             variable(name)
-        except NotOne as no:
+        except InvalidValue as no:
             reader.error(span, no.message, no.hint)
             continue
         if value is not None:
@@ -42,14 +42,15 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
 
 
 def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
-    """(path, whether it has to be there, place)."""
+    """Return (path, whether it has to be there, place)."""
     found = []
     for item in node.items if isinstance(node, List) else (node,):
         required = True
         path: Node | None = item
         if isinstance(item, Map):
             given = {
-                one.key.text: one.value for one in reader.entries(item, "env_file", ("path", "required", "format"))
+                entry.key.text: entry.value
+                for entry in reader.entries(item, "env_file", ("path", "required", "format"))
             }
             path = given.get("path")
             required = "required" not in given or reader.checked(boolean, given["required"], "required") is not False

@@ -1,4 +1,4 @@
-"""Variables in a text, as compose has them: `$NAME`, `${NAME}`, `${NAME:-default}` and their kin."""
+"""Variables in a text, as compose has them: `$NAME`, `${NAME}`, `${NAME:-default}` and the like."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MOST_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """Of a text after its variables are put in: each of a few lines may double what the one above it came to."""
-MOST_DEPTH = 50
+MAX_DEPTH = 50
 """References within defaults of references."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", "-", ":?", "?", ":+", "+")
 
 
 class BadReference(Exception):
-    """A `$` that is no reference, or one that asks for a variable that is not there: from `start` on, so long."""
+    """An invalid reference, or one to a required variable that is not set: `length` characters from `start` on."""
 
     def __init__(self, start: int, length: int, message: str, hint: str) -> None:
         super().__init__(message)
@@ -25,9 +25,11 @@ class BadReference(Exception):
 
 
 def interpolate(text: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:
-    """The text with its variables put in; `$$` is a `$`.
+    """Return the text with its variables put in; `$$` is a `$`.
 
-    `unset` is told of each variable that has neither a value nor a default: it is taken as empty. Raises BadReference.
+    `unset` is called with each variable that has neither a value nor a default, and is taken as empty.
+
+    Raises BadReference.
     """
     return _interpolated(text, variables, unset, 0)
 
@@ -36,13 +38,13 @@ def _interpolated(text: str, variables: Mapping[str, str], unset: Callable[[str]
     parts, at, length = [], 0, len(text)
     while (dollar := text.find("$", at)) >= 0:
         parts.append(text[at:dollar])
-        if depth > MOST_DEPTH:
+        if depth > MAX_DEPTH:
             raise BadReference(dollar, 2, "references are nested too deep", "give the inner ones names of their own")
         value, at = _reference(text, dollar, variables, unset, depth)
         length += len(value)
-        if length > MOST_CHARACTERS:
-            message = f"with its variables the text has more than {MOST_CHARACTERS:,} characters"
-            raise BadReference(dollar, at - dollar, message, "is a variable made of itself?")
+        if length > MAX_CHARACTERS:
+            message = f"with its variables the text has more than {MAX_CHARACTERS:,} characters"
+            raise BadReference(dollar, at - dollar, message, "does a variable refer to itself?")
         parts.append(value)
     return "".join([*parts, text[at:]])
 
@@ -50,7 +52,7 @@ def _interpolated(text: str, variables: Mapping[str, str], unset: Callable[[str]
 def _reference(
     text: str, start: int, variables: Mapping[str, str], unset: Callable[[str], None], depth: int
 ) -> tuple[str, int]:
-    """The value of the reference at `start`, and where it ends."""
+    """Return the value of the reference at `start`, and where it ends."""
     if text.startswith("$$", start):
         return "$", start + 2
     braced = text.startswith("${", start)
@@ -63,7 +65,7 @@ def _reference(
     inner = text[name.end() : end]
     if not inner:
         return _plain(name[0], variables, unset), end + 1
-    operator = next((one for one in _OPERATORS if inner.startswith(one)), "")
+    operator = next((operator for operator in _OPERATORS if inner.startswith(operator)), "")
     if not operator:
         hint = "as in ${NAME:-default}; write $$ for the sign itself"
         raise BadReference(start, end + 1 - start, f"'{inner[0]}' can't follow a variable's name", hint)

@@ -1,17 +1,17 @@
-"""The keys of a service that need nothing but their own value: for each, the fields of Service that it gives."""
+"""The keys of a service that depend on nothing but their own value, and the fields of Service that they set."""
 
 from __future__ import annotations
 
 import re
 import shlex
 
-from envbuild.compose.file.model import CONDITIONS, STARTED, Dependency, Health
+from envbuild.compose.file.model import CONDITIONS, WHEN_STARTED, Dependency, Health
 from envbuild.compose.file.ports import port_range, read_ports
 from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_DEPLOY
 from envbuild.compose.file.values import boolean, identifier, inside, positive, processors, seconds, size, whole
 from envbuild.compose.file.yaml_nodes import List, Node, Text
-from envbuild.language.values import NotOne, signal
+from envbuild.language.values import InvalidValue, signal
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
-    """The words of a list, or of a text that is split as a shell would."""
+    """Return the words of a list, or of a text that is split as a shell would."""
     if isinstance(node, Text):
         return tuple(reader.checked(_split, node, what) or ())
     return reader.texts(node, what)
@@ -33,7 +33,7 @@ def _split(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as wrong:
-        raise NotOne(f"the command can't be split into words: {wrong}", "close the quote, or write a list") from None
+        raise InvalidValue(f"the command can't be split: {wrong}", "close the quote, or write a list") from None
 
 
 def _depends(reader: Reader, node: Node) -> Fields:
@@ -55,7 +55,7 @@ def _depends(reader: Reader, node: Node) -> Fields:
             if condition is not None and condition not in CONDITIONS:
                 hint = did_you_mean(condition, CONDITIONS, f"it is {', '.join(CONDITIONS)}")
                 reader.error(option.value.span, f"unknown condition '{condition}'", hint)
-            one = one.replace(condition=condition or STARTED)
+            one = one.replace(condition=condition or WHEN_STARTED)
         found.append(one)
     return {"depends": tuple(found)}
 
@@ -65,8 +65,8 @@ def _health(reader: Reader, node: Node) -> Fields:
     absent = {"start_interval": "use interval"}
     names = {"interval": "every", "timeout": "timeout", "start_period": "start_period"}
     fields: Fields = {}
-    for one in reader.entries(node, "healthcheck", known, absent):
-        key, value = one.key.text, one.value
+    for entry in reader.entries(node, "healthcheck", known, absent):
+        key, value = entry.key.text, entry.value
         if key in names:
             fields[names[key]] = reader.checked(seconds, value, key)
         elif key == "retries":
@@ -102,23 +102,25 @@ def _restart(reader: Reader, node: Node) -> Fields:
         "unless-stopped": "always",
     }
     if when not in rules or (colon and (when != "on-failure" or not re.fullmatch("[0-9]{1,9}", most))):
-        reader.error(node.span, f"restart '{text}' is no rule", "it is no, always, on-failure[:N] or unless-stopped")
+        reader.error(
+            node.span, f"restart '{text}' is not a valid rule", "it is no, always, on-failure[:N] or unless-stopped"
+        )
         return {}
     return {"restart": rules[when], "restarts": int(most) if colon else None}
 
 
 def _deploy(reader: Reader, node: Node) -> Fields:
     fields: Fields = {}
-    for one in reader.entries(node, "deploy", ("mode", "replicas", "resources"), OF_DEPLOY):
-        if one.key.text == "mode":
-            mode = reader.text(one.value, "mode")
+    for entry in reader.entries(node, "deploy", ("mode", "replicas", "resources"), OF_DEPLOY):
+        if entry.key.text == "mode":
+            mode = reader.text(entry.value, "mode")
             if mode not in ("replicated", "global", None):
-                reader.error(one.value.span, f"mode '{mode}' is not supported here", "leave it out")
-        elif one.key.text == "replicas":
-            fields.update(_scale(reader, one.value))
+                reader.error(entry.value.span, f"mode '{mode}' is not supported here", "leave it out")
+        elif entry.key.text == "replicas":
+            fields.update(_scale(reader, entry.value))
         else:
             absent = {"reservations": "use limits"}
-            for part in reader.entries(one.value, "resources", ("limits",), absent):
+            for part in reader.entries(entry.value, "resources", ("limits",), absent):
                 fields.update(_limits(reader, part.value))
     return fields
 
@@ -126,8 +128,8 @@ def _deploy(reader: Reader, node: Node) -> Fields:
 def _limits(reader: Reader, node: Node) -> Fields:
     checks: dict[str, Callable[[str], object]] = {"memory": size, "cpus": processors, "pids": whole}
     found = {
-        one.key.text: reader.checked(checks[one.key.text], one.value, one.key.text)
-        for one in reader.entries(node, "limits", checks)
+        entry.key.text: reader.checked(checks[entry.key.text], entry.value, entry.key.text)
+        for entry in reader.entries(node, "limits", checks)
     }
     return {name: value for name, value in found.items() if value is not None}
 

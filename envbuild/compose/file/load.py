@@ -1,4 +1,4 @@
-"""A whole file of services: from bytes to the model, with all that is wrong told at once."""
+"""Loading a compose file: from bytes to the model, reporting all errors together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 
 from envbuild.compose.file.dotenv import BadVariables, read_variables
-from envbuild.compose.file.find import name_of_folder
 from envbuild.compose.file.model import Group, Resource, diagnostic
 from envbuild.compose.file.order import wrong_dependencies
 from envbuild.compose.file.reader import Reader, ServiceErrors
@@ -14,23 +13,75 @@ from envbuild.compose.file.service import Declared, check_name, read_service
 from envbuild.compose.file.unsupported import OF_FILE, OF_NETWORK, OF_VOLUME
 from envbuild.compose.file.values import boolean, group_name, identifier
 from envbuild.compose.file.yaml_nodes import BadYaml, Entry, Map, parse
-from envbuild.errors import UsageError
-from envbuild.instances.config import RESERVED
+from envbuild.errors import FileUnusable, UsageError, fields
+from envbuild.instances.network import RESERVED
 from envbuild.language.syntax import NOWHERE, Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST = 1_000_000
+FILES = (
+    "services.yaml",
+    "services.yml",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+)
+MAX_BYTES = 1_000_000
 """Bytes that a file may have."""
 _KEYS = ("name", "version", "services", "networks", "volumes", "secrets", "configs")
 
 
+@fields
+class NoFile(UsageError):
+    """No file of services was found."""
+
+    directory: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is no services.yaml in {self.directory}, nor in a directory above it",
+            "write one (docs/services.md), or name it",
+        )
+
+
+def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
+    """Return the first of FILES in this directory or the nearest one above it, and the others of FILES beside it.
+
+    Raises NoFile.
+    """
+    start = os.path.abspath(folder)
+    at = start
+    while True:
+        found = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
+        if found:
+            return os.path.relpath(os.path.join(at, found[0]), start), tuple(found[1:])
+        if at == os.path.dirname(at):
+            raise NoFile(start)
+        at = os.path.dirname(at)
+
+
+def looks_like_file(text: str) -> bool:
+    """Tell whether an argument names a file rather than a group or a service."""
+    return text.endswith((".yaml", ".yml")) or "/" in text or os.path.isfile(text)
+
+
+def name_of_folder(folder: str) -> str:
+    """Return the name of a group whose file lies in this directory: lower case, without invalid characters."""
+    name = os.path.basename(os.path.abspath(folder)).lower()
+    kept = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in "-_"))
+    return kept.lstrip("-_") or "group"
+
+
 def load_group(path: str, user: Mapping[str, str], home: str, name: str | None = None) -> Group:
-    """The group of a file. `user` are the user's variables, which go before those of `.env` beside the file; `home` is
-    the user's folder; `name` goes before the file's own. Raises ServiceErrors and UsageError."""
+    """Return the group of a file.
+
+    `user` are the user's variables, which go before those of `.env` beside the file; `home` is the user's folder;
+    `name` goes before the file's own. Raises ServiceErrors and UsageError.
+    """
     content = _read(path)
     variables = {**_beside(path, user), **user}
     text = _decoded(path, content)
@@ -52,14 +103,14 @@ _START = "as in: services: {web: {image: web}}"
 
 
 def _group(reader: Reader, root: Map, name: str | None) -> Group:
-    parts = {one.key.text: one for one in reader.entries(root, "a file of services", _KEYS, OF_FILE)}
+    parts = {entry.key.text: entry for entry in reader.entries(root, "a file of services", _KEYS, OF_FILE)}
     if "version" in parts:
-        reader.note(parts["version"].key.span, "'version' says nothing any more", "leave it out")
+        reader.note(parts["version"].key.span, "'version' has no meaning any more", "leave it out")
     given = reader.checked(group_name, parts["name"].value, "name") if "name" in parts else None
     if name is not None:
         try:
             group_name(name)
-        except NotOne as wrong:
+        except InvalidValue as wrong:
             raise UsageError(f"--name {name}: {wrong.message}", wrong.hint) from None
     called = name or given or name_of_folder(reader.folder)
     volumes = _resources(reader, parts.get("volumes"), "volume", called + "_", OF_VOLUME)
@@ -73,17 +124,17 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
         _files(reader, parts.get("configs"), "configs"),
     )
     entries = reader.entries(parts["services"].value, "services") if "services" in parts else ()
-    services = tuple(read_service(reader, one, declared) for one in entries)
+    services = tuple(read_service(reader, entry, declared) for entry in entries)
     if not services:
         span = parts["services"].key.span if "services" in parts else Span(1, 1, 1)
         reader.error(span, "there are no services in this file", _START)
-    used = {one.network for one in services}
+    used = {service.network for service in services}
     return Group(
         called,
         reader.file,
         services,
         tuple(volumes.values()),
-        tuple(one for one in networks.values() if one.name in used),
+        tuple(network for network in networks.values() if network.name in used),
         lines=reader.lines,
     )
 
@@ -91,7 +142,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
 def _resources(
     reader: Reader, entry: Entry | None, kind: str, prefix: str, absent: Mapping[str, str]
 ) -> dict[str, Resource]:
-    """The volumes or networks of a file, by the names that it has for them."""
+    """Return the volumes or networks of a file, by the names that it has for them."""
     found: dict[str, Resource] = {}
     for one in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
         key, name, external = one.key.text, None, False
@@ -122,12 +173,12 @@ def _resources(
 
 
 def _default_network(group: str) -> str:
-    """The network of a group, but where that is the name of another kind of network."""
+    """Return the network of a group, but where that is the name of another kind of network."""
     return f"{group}_default" if group in RESERVED else group
 
 
 def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
-    """The files that `secrets` or `configs` name."""
+    """Return the files that `secrets` or `configs` name."""
     found: dict[str, str] = {}
     absent = dict.fromkeys(
         ("environment", "content", "external", "template_driver", "driver"),
@@ -149,16 +200,16 @@ def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as wrong:
-        raise UsageError(f"{path}: {wrong.strerror}", "name a file that can be read") from None
-    if len(content) > LARGEST:
-        raise UsageError(f"{path} has more than {LARGEST:,} bytes", "is it a file of services?")
+        raise FileUnusable(path, str(wrong.strerror), "name a file that can be read") from None
+    if len(content) > MAX_BYTES:
+        raise UsageError(f"{path} has more than {MAX_BYTES:,} bytes", "is it a file of services?")
     return content
 
 
 def _decoded(path: str, content: bytes) -> str:
-    """The text. Raises ServiceErrors at the first byte or character that can't stand in YAML."""
+    """Return the text. Raises ServiceErrors at the first byte or character that can't stand in YAML."""
     text = content.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
     for at, character in enumerate(text):
         code = ord(character)
@@ -175,7 +226,10 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _beside(path: str, user: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the file `.env` beside a file of services, none where it is not there. Raises UsageError."""
+    """Return the variables of the file `.env` beside a file of services, none where it is not there.
+
+    Raises UsageError.
+    """
     beside = os.path.join(os.path.dirname(path), ".env")
     try:
         return read_variables(beside, user)

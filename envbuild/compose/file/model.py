@@ -1,4 +1,4 @@
-"""What a file of services says, understood: values as they will be used, with their places for errors that come later.
+"""The model of a compose file: values as they will be used, with their places for later errors.
 
 Everything here is frozen. Paths of the host are absolute, names of volumes and networks are the real ones.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from envbuild.instances.network.ports import Port
 from envbuild.language.syntax import NOWHERE, Span
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.text.diagnostics import Diagnostic
 
-Pairs = tuple[tuple[str, str], ...]
-STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
-CONDITIONS = (STARTED, HEALTHY, COMPLETED)
+WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
+CONDITIONS = (WHEN_STARTED, WHEN_HEALTHY, WHEN_COMPLETED)
 
 
 class Recipe(Record):
@@ -23,18 +22,18 @@ class Recipe(Record):
 
 
 class Dependency(Record):
-    """That a service waits for another to be started, healthy or done. One that is not `required` may be missing or
-    fail. With `restart` the service begins anew, too, when the other one does."""
+    """The condition that another service has to meet first. A service that is not `required` may be missing or
+    fail. With `restart` the service is recreated when the other one is."""
 
     service: str
-    condition: str = STARTED
+    condition: str = WHEN_STARTED
     required: bool = True
     restart: bool = False
     span: Span = NOWHERE
 
 
 class Mount(Record):
-    """Something that shows at `target`: `kind` is bind, volume or tmpfs; `source` a path of the host, or a volume's
+    """Something mounted at `target`: `kind` is bind, volume or tmpfs; `source` a path of the host, or a volume's
     real name. A folder to bind that is not there is made if `create`. `size` in bytes, 0 for no limit."""
 
     kind: str
@@ -47,7 +46,7 @@ class Mount(Record):
 
 
 class Health(Record):
-    """What the file says of a health check; None means: as the image says. Times in seconds. `off` takes away the
+    """A health check; None means: as in the image. Times in seconds. `off` takes away the
     image's. `argv` is what is run."""
 
     argv: tuple[str, ...] | None = None
@@ -59,7 +58,7 @@ class Health(Record):
 
 
 class Service(Record):
-    """One service. None means: as the image says.
+    """One service. None means: as in the image.
 
     `network` is none, host, private or the real name of a network, `aliases` are the service's names in it.
     `restart` is never, on-failure or always, `restarts` how often at most. `memory` in bytes, `stop_timeout` in
@@ -100,7 +99,7 @@ class Service(Record):
 
 
 class Resource(Record):
-    """A volume or a network: how the file calls it, its real name, and whether it is somebody else's."""
+    """A volume or a network: its key in the file, its real name, and whether it is external."""
 
     key: str
     name: str
@@ -109,7 +108,7 @@ class Resource(Record):
 
 
 class Group(Record):
-    """A whole file. `lines` are its text, for errors that are found later; `notes` are what its reader should know."""
+    """A whole file. `lines` are its text, for later errors; `notes` are for the user."""
 
     name: str
     file: str
@@ -120,18 +119,18 @@ class Group(Record):
     lines: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
-        """The service of this name."""
-        return next((one for one in self.services if one.name == name), None)
+        """Return the service of this name."""
+        return next((service for service in self.services if service.name == name), None)
 
     def problem(self, span: Span, message: str, hint: str = "") -> Diagnostic:
-        """What is wrong at a place of the file."""
+        """Return what is wrong at a place of the file."""
         return diagnostic(self.file, self.lines, span, message, hint)
 
 
 def diagnostic(
     file: str, lines: tuple[str, ...], span: Span, message: str, hint: str = "", severity: str = "error"
 ) -> Diagnostic:
-    """A finding with the line that it is about."""
+    """Return a finding with the line that it is about."""
     source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
     # The end of a text that goes on in the next line is not known by its column.
     length = max(1, min(span.length, len(source) - span.column + 1))

@@ -1,4 +1,4 @@
-"""`volumes`, `tmpfs`, `secrets` and `configs` of a service: what shows in its files that is not the image's."""
+"""`volumes`, `tmpfs`, `secrets` and `configs` of a service: what is mounted over the image's files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.values import boolean, inside, size
 from envbuild.compose.file.yaml_nodes import Map, Node, Text
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ _NO_MEANING = ("z", "Z", "cached", "consistent", "delegated", "nocopy")
 
 
 class Volumes:
-    """The volumes that a service may name, and those that get their names from it."""
+    """The volumes that a service may name, and its anonymous ones."""
 
     def __init__(self, group: str, service: str, declared: Mapping[str, Resource]) -> None:
         self._prefix = f"{group}_{service}_"
@@ -28,27 +28,29 @@ class Volumes:
         self.anonymous: list[str] = []
 
     def named(self, reader: Reader, key: str, span: Span) -> str:
-        """The real name of a volume of the file."""
+        """Return the real name of a volume of the file."""
         if key not in self._declared:
-            hint = did_you_mean(key, self._declared, f"declare it: volumes: {{{key}: }}; a folder is ./{key}")
-            reader.error(span, f"there is no volume '{key}'", hint)
+            hint = did_you_mean(key, self._declared, f"declare it: volumes: {{{key}: }}; a directory is ./{key}")
+            reader.error(span, f"there is not a valid volume '{key}'", hint)
             return key
         return self._declared[key].name
 
     def unnamed(self, target: str) -> str:
-        """The name of a volume that has none, and goes with the service."""
-        name = self._prefix + "".join(one if one.isalnum() or one in "._-" else "_" for one in target.strip("/"))
+        """Return the name of a volume that has none, and goes with the service."""
+        name = self._prefix + "".join(
+            letter if letter.isalnum() or letter in "._-" else "_" for letter in target.strip("/")
+        )
         self.anonymous.append(name)
         return name
 
 
 def read_volumes(reader: Reader, node: Node, volumes: Volumes) -> tuple[Mount, ...]:
-    """The mounts of `volumes`."""
+    """Return the mounts of `volumes`."""
     found = []
     for item in reader.items(node, "volumes"):
-        one = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
-        if one is not None:
-            found.append(one)
+        mount = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
+        if mount is not None:
+            found.append(mount)
     return tuple(found)
 
 
@@ -60,7 +62,7 @@ def _short(reader: Reader, node: Node, volumes: Volumes) -> Mount | None:
     options = parts[2].split(",") if len(parts) == 3 else []
     target = parts[1] if len(parts) > 1 else parts[0]
     if len(parts) > 3 or not parts[0] or not target.startswith("/"):
-        reader.error(node.span, f"'{text}' is no volume", "as in: ./data:/srv/data:ro, or NAME:/srv/data")
+        reader.error(node.span, f"'{text}' is not a valid volume", "as in: ./data:/srv/data:ro, or NAME:/srv/data")
         return None
     for option in options:
         if option not in _READ_ONLY and option not in _NO_MEANING:
@@ -76,11 +78,11 @@ def _short(reader: Reader, node: Node, volumes: Volumes) -> Mount | None:
 
 def _long(reader: Reader, node: Map, volumes: Volumes) -> Mount | None:
     known = ("type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency")
-    given = {one.key.text: one.value for one in reader.entries(node, "a volume", known)}
+    given = {entry.key.text: entry.value for entry in reader.entries(node, "a volume", known)}
     kind = reader.text(given["type"], "type") if "type" in given else ""
     if kind not in ("bind", "volume", "tmpfs"):
         span = given["type"].span if "type" in given else node.span
-        reader.error(span, f"'{kind}' is no type of a volume" if kind else "a volume needs its type", _KINDS)
+        reader.error(span, f"'{kind}' is not a valid type of a volume" if kind else "a volume needs its type", _KINDS)
         return None
     target = reader.checked(inside, given["target"], "target") if "target" in given else None
     source = reader.text(given["source"], "source") if "source" in given else ""
@@ -101,32 +103,32 @@ def _long(reader: Reader, node: Map, volumes: Volumes) -> Mount | None:
     return Mount("bind", reader.host_path(source), target, read_only, create=create, span=node.span)
 
 
-_KINDS = "it is bind (of a folder of the host), volume (of the store) or tmpfs (in memory)"
+_KINDS = "it is bind (of a directory of the host), volume (of the store) or tmpfs (in memory)"
 
 
 def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, int]:
-    """Whether a folder to bind is made, and the size of a tmpfs."""
+    """Tell whether a folder to bind is made, and the size of a tmpfs."""
     create, bytes_ = True, 0
     if (kind != "bind" and "bind" in given) or (kind != "volume" and "volume" in given):
-        reader.error(given["bind" if "bind" in given else "volume"].span, f"these are no options of a {kind}", "")
+        reader.error(given["bind" if "bind" in given else "volume"].span, f"these options don't apply to a {kind}", "")
     if "bind" in given:
         absent = {"propagation": "leave it out", "selinux": "leave it out", "recursive": "leave it out"}
-        for one in reader.entries(given["bind"], "bind", ("create_host_path",), absent):
-            create = bool(reader.checked(boolean, one.value, one.key.text))
+        for option in reader.entries(given["bind"], "bind", ("create_host_path",), absent):
+            create = bool(reader.checked(boolean, option.value, option.key.text))
     if "volume" in given:
-        for one in reader.entries(given["volume"], "volume", ("nocopy",), {"subpath": "mount the whole volume"}):
-            reader.checked(boolean, one.value, one.key.text)
+        for option in reader.entries(given["volume"], "volume", ("nocopy",), {"subpath": "mount the whole volume"}):
+            reader.checked(boolean, option.value, option.key.text)
     if "tmpfs" in given:
-        for one in reader.entries(given["tmpfs"], "tmpfs", ("size",), {"mode": "it is 1777, as /tmp"}):
-            bytes_ = reader.checked(size, one.value, one.key.text) or 0
+        for option in reader.entries(given["tmpfs"], "tmpfs", ("size",), {"mode": "it is 1777, as /tmp"}):
+            bytes_ = reader.checked(size, option.value, option.key.text) or 0
     return create, bytes_
 
 
 def read_tmpfs(reader: Reader, node: Node) -> tuple[Mount, ...]:
-    """The mounts of `tmpfs`: paths, each with `:size=64m` or without."""
+    """Return the mounts of `tmpfs`: paths, each with `:size=64m` or without."""
     nodes = (node,) if isinstance(node, Text) and not node.is_nothing else reader.items(node, "tmpfs")
-    found = [reader.checked(_tmpfs, one, "tmpfs") for one in nodes]
-    return tuple(one.replace(span=each.span) for one, each in zip(found, nodes, strict=True) if one is not None)
+    found = [reader.checked(_tmpfs, node, "tmpfs") for node in nodes]
+    return tuple(mount.replace(span=each.span) for mount, each in zip(found, nodes, strict=True) if mount is not None)
 
 
 def _tmpfs(text: str) -> Mount:
@@ -137,20 +139,23 @@ def _tmpfs(text: str) -> Mount:
         if name == "size":
             bytes_ = size(value)
         elif option not in ("rw", "mode=1777", "noexec", "nosuid", "nodev"):
-            raise NotOne(f"unknown option '{option}' of a tmpfs", "as in: /run:size=64m")
+            raise InvalidValue(f"unknown option '{option}' of a tmpfs", "as in: /run:size=64m")
         elif option == "noexec":
-            raise NotOne("'noexec' of a tmpfs is not supported here", "leave it out")
+            raise InvalidValue("'noexec' of a tmpfs is not supported here", "leave it out")
     return Mount("tmpfs", "", inside(path), size=bytes_)
 
 
 def read_files(reader: Reader, node: Node, what: str, declared: Mapping[str, str], folder: str) -> tuple[Mount, ...]:
-    """The mounts of `secrets` or `configs`: files of the host that show read-only, below `folder` unless told."""
+    """Return the mounts of `secrets` or `configs`: files of the host that show read-only, below `folder` unless
+    told."""
     found = []
     for item in reader.items(node, what):
         given: dict[str, str | None] = {}
         if isinstance(item, Map):
             known = ("source", "target", "uid", "gid", "mode")
-            given = {one.key.text: reader.text(one.value, one.key.text) for one in reader.entries(item, what, known)}
+            given = {
+                entry.key.text: reader.text(entry.value, entry.key.text) for entry in reader.entries(item, what, known)
+            }
             for name in ("uid", "gid", "mode"):
                 if name in given:
                     reader.error(item.span, f"'{name}' of {what} is not supported here", "the file's own is what shows")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def wrong_dependencies(group: Group) -> list[Diagnostic]:
-    """What is wrong with the dependencies of a file: services that are not there, and circles."""
+    """Return what is wrong with the dependencies of a file: services that are not there, and circles."""
     found = []
-    names = [one.name for one in group.services]
+    names = [service.name for service in group.services]
     for service in group.services:
         for one in service.depends:
             if one.service not in names and one.required:
@@ -29,7 +29,7 @@ def wrong_dependencies(group: Group) -> list[Diagnostic]:
         circle = _circle(group, service)
         if circle and frozenset(circle) not in seen:
             seen.add(frozenset(circle))
-            span = next(one.span for one in service.depends if one.service == circle[1])
+            span = next(dependency.span for dependency in service.depends if dependency.service == circle[1])
             shown = " -> ".join(circle)
             found.append(
                 group.problem(span, f"services wait for each other: {shown}", "one of them has to start first")
@@ -38,47 +38,53 @@ def wrong_dependencies(group: Group) -> list[Diagnostic]:
 
 
 def _circle(group: Group, start: Service) -> tuple[str, ...]:
-    """A way over dependencies from a service back to itself, the shortest; () without one."""
+    """Return a way over dependencies from a service back to itself, the shortest; () without one."""
     ways: list[tuple[str, ...]] = [(start.name,)]
     been: set[str] = set()
     for way in ways:
         service = group.service(way[-1])
-        for one in service.depends if service is not None else ():
-            if one.service == start.name:
+        for dependency in service.depends if service is not None else ():
+            if dependency.service == start.name:
                 return (*way, start.name)
-            if one.service not in been:
-                been.add(one.service)
-                ways.append((*way, one.service))
+            if dependency.service not in been:
+                been.add(dependency.service)
+                ways.append((*way, dependency.service))
     return ()
 
 
 def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] = ()) -> tuple[Service, ...]:
-    """The services that are meant, each after those that it depends on; equal ones in the file's order.
+    """Return the services that are meant, each after those that it depends on; equal ones in the file's order.
 
-    With `names` these and what they depend on; else all that have no profile or one of `profiles`. Raises
-    ServiceErrors if one that is needed has another profile, and UsageError kinds for unknown names.
+    With `names` these and what they depend on; else all that have no profile or one of `profiles`. Raises ServiceErrors
+    if one that is needed has another profile, and UsageError kinds for unknown names.
     """
     for name in names:
         if group.service(name) is None:
-            known = [one.name for one in group.services]
+            known = [service.name for service in group.services]
             hint = did_you_mean(name, known, f"it has: {', '.join(known)}")
             raise UsageError(f"there is no service '{name}' in {group.file}", hint)
     # A service that is named brings its own profiles with it, as compose has it.
     active = {*profiles, *(one for name in names for one in _named(group, name).profiles)}
-    enabled = {one.name for one in group.services if not one.profiles or active & set(one.profiles) or "*" in active}
+    enabled = {
+        service.name
+        for service in group.services
+        if not service.profiles or active & set(service.profiles) or "*" in active
+    }
     wanted: dict[str, Service] = {}
     wrong: list[Diagnostic] = []
 
     def want(service: Service) -> None:
         if service.name in wanted:
             return
-        for one in service.depends:
-            if one.service in enabled:
-                want(_named(group, one.service))
-            elif one.required and group.service(one.service) is not None:
-                profile = _named(group, one.service).profiles[0]
-                message = f"{service.name} needs {one.service}, which only the profile {profile} has"
-                wrong.append(group.problem(one.span, message, f"add: --profile {profile}, or say required: false"))
+        for dependency in service.depends:
+            if dependency.service in enabled:
+                want(_named(group, dependency.service))
+            elif dependency.required and group.service(dependency.service) is not None:
+                profile = _named(group, dependency.service).profiles[0]
+                message = f"{service.name} needs {dependency.service}, which only the profile {profile} has"
+                wrong.append(
+                    group.problem(dependency.span, message, f"add: --profile {profile}, or say required: false")
+                )
         wanted[service.name] = service
 
     for service in group.services:

@@ -1,4 +1,4 @@
-"""`ports` of a service: each form comes to mappings of one port of the host to one of the instance."""
+"""`ports` of a service: each form is turned into mappings of single ports."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ipaddress import ip_address
 from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.yaml_nodes import Map, Node
 from envbuild.instances.network.ports import Port
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 
 ANYWHERE = "0.0.0.0"
 _FORM = "as in: 8080:80, 127.0.0.1:8080:80, 5000-5009:5000-5009, 53:53/udp"
 
 
 def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
-    """All mappings of a service."""
+    """Return all mappings of a service."""
     found: list[Port] = []
     for item in reader.items(node, "ports"):
         if isinstance(item, Map):
@@ -26,7 +26,7 @@ def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
 
 
 def short_ports(text: str) -> tuple[Port, ...]:
-    """The mappings of `[[ADDRESS:]HOST:]INSIDE[/PROTOCOL]`. Raises NotOne."""
+    """Return the mappings of `[[ADDRESS:]HOST:]INSIDE[/PROTOCOL]`. Raises InvalidValue."""
     body, _, protocol = text.partition("/")
     host, colon, numbers = "", "", body
     if body.startswith("["):
@@ -34,48 +34,54 @@ def short_ports(text: str) -> tuple[Port, ...]:
     elif body.count(":") > 1:
         host, colon, numbers = body.partition(":")
     if colon and not host:
-        raise NotOne(f"'{text}' is no port", _FORM)
+        raise InvalidValue(f"'{text}' is not a valid port", _FORM)
     published, colon, target = numbers.rpartition(":")
     return mappings(host, published, target, protocol or "tcp", text)
 
 
 def mappings(host: str, published: str, target: str, protocol: str, text: str) -> tuple[Port, ...]:
-    """One mapping for each port of the range `target`; with nothing `published` to any free port. Raises NotOne."""
+    """Return a mapping for each port of the range `target`, to free ports if nothing is `published`.
+
+    Raises InvalidValue.
+    """
     if protocol not in ("tcp", "udp"):
-        raise NotOne(f"'{protocol}' is no protocol of a port", "it is tcp or udp, as in 53:53/udp")
+        raise InvalidValue(f"'{protocol}' is not a valid protocol of a port", "it is tcp or udp, as in 53:53/udp")
     try:
         address = str(ip_address(host or ANYWHERE))
     except ValueError:
-        raise NotOne(f"'{host}' is no address", "as in: 127.0.0.1:8080:80 or [::1]:8080:80") from None
+        raise InvalidValue(f"'{host}' is not a valid address", "as in: 127.0.0.1:8080:80 or [::1]:8080:80") from None
     inside = _range(target, text)
     outside = _range(published, text) if published else (0,) * len(inside)
     if len(outside) != len(inside):
-        raise NotOne(f"{len(outside)} ports of the host can't lead to {len(inside)} inside", "give ranges of one size")
+        message = f"{len(outside)} ports of the host can't be mapped to {len(inside)} inside"
+        raise InvalidValue(message, "give ranges of the same size")
     return tuple(Port(address, a, b, protocol) for a, b in zip(outside, inside, strict=True))
 
 
 def port_range(text: str) -> tuple[int, ...]:
-    """The ports of `PORT` or `FIRST-LAST`, a protocol may follow. Raises NotOne."""
+    """Return the ports of `PORT` or `FIRST-LAST`, a protocol may follow. Raises InvalidValue."""
     body, slash, protocol = text.partition("/")
     if slash and protocol not in ("tcp", "udp"):
-        raise NotOne(f"'{protocol}' is no protocol of a port", "it is tcp or udp")
+        raise InvalidValue(f"'{protocol}' is not a valid protocol of a port", "it is tcp or udp")
     return _range(body, text)
 
 
 def _range(text: str, whole: str) -> tuple[int, ...]:
     found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
     if not found:
-        raise NotOne(f"'{whole}' is no port", _FORM)
+        raise InvalidValue(f"'{whole}' is not a valid port", _FORM)
     first, last = int(found[1]), int(found[2] or found[1])
     if not 1 <= first <= last <= 65_535:
-        raise NotOne(f"'{text}' is no port", "a port is a number from 1 to 65535")
+        raise InvalidValue(f"'{text}' is not a valid port", "a port is a number from 1 to 65535")
     return tuple(range(first, last + 1))
 
 
 def _long(reader: Reader, node: Map) -> tuple[Port, ...]:
     # `mode`, `name` and `app_protocol` say something to other platforms and nothing on one machine.
     known = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
-    given = {one.key.text: reader.text(one.value, one.key.text) for one in reader.entries(node, "a port", known)}
+    given = {
+        entry.key.text: reader.text(entry.value, entry.key.text) for entry in reader.entries(node, "a port", known)
+    }
     if None in given.values():
         return ()
     if "target" not in given:
@@ -90,6 +96,6 @@ def _long(reader: Reader, node: Map) -> tuple[Port, ...]:
             plain.get("protocol", "tcp"),
             plain["target"],
         )
-    except NotOne as wrong:
+    except InvalidValue as wrong:
         reader.error(node.span, wrong.message, wrong.hint)
         return ()

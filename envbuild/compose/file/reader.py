@@ -1,4 +1,4 @@
-"""Reading values out of nodes: each with its check, and each mistake with its place; reading goes on after one."""
+"""Reading values out of nodes, with checks. An error is recorded with its place, and reading goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from envbuild.compose.file.values import clear
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
 from envbuild.errors import UsageError
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic, render
 from envbuild.text.suggestion import did_you_mean
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 
-MOST_TOLD = 100
+MAX_DIAGNOSTICS = 100
 
 
 class ServiceErrors(UsageError):
-    """All that is wrong with a file of services. The message is the rendered text."""
+    """All errors in a compose file. The message is the rendered text."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -34,7 +34,7 @@ class ServiceErrors(UsageError):
 
 
 class Reader:
-    """One file while it is read. `variables` are the user's and those of `.env`."""
+    """A compose file while it is read. `variables` are the user's and those of `.env`."""
 
     def __init__(self, file: str, text: str, variables: Mapping[str, str], home: str) -> None:
         self.file = file
@@ -46,20 +46,23 @@ class Reader:
         self.notes: list[Diagnostic] = []
 
     def error(self, span: Span, message: str, hint: str = "") -> None:
-        """Tells of a mistake; what an alias repeats is told once."""
-        self._tell(self.errors, diagnostic(self.file, self.lines, span, message, hint))
+        """Tell of a mistake; what an alias repeats is told once."""
+        self._add(self.errors, diagnostic(self.file, self.lines, span, message, hint))
 
     def note(self, span: Span, message: str, hint: str = "", severity: str = "note") -> None:
-        """Tells of something that is no mistake."""
-        self._tell(self.notes, diagnostic(self.file, self.lines, span, message, hint, severity))
+        """Tell of something that is no mistake."""
+        self._add(self.notes, diagnostic(self.file, self.lines, span, message, hint, severity))
 
     def finish(self) -> None:
-        """Raises ServiceErrors if there were mistakes, in the order of their lines."""
+        """Raise ServiceErrors if there were mistakes, in the order of their lines."""
         if self.errors:
             raise ServiceErrors(sorted(self.errors, key=lambda one: (one.line, one.column)))
 
     def text(self, node: Node, what: str) -> str | None:
-        """The text of a word with its variables put in. None, and an error, if it is a list, a map or nothing."""
+        """Return the text of a word with its variables put in.
+
+        None, and an error, if it is a list, a map or nothing.
+        """
         if not isinstance(node, Text) or node.is_nothing:
             self.error(node.span, f"{what} has to be a text", "")
             return None
@@ -70,26 +73,29 @@ class Reader:
             return None
 
     def checked(self, check: Callable[[str], Value], node: Node, what: str) -> Value | None:
-        """What `check` makes of a text; None, and an error, if it is none for it."""
+        """Return what `check` makes of a text; None, and an error, if it is none for it."""
         text = self.text(node, what)
         if text is None:
             return None
         try:
             return check(text)
-        except NotOne as wrong:
+        except InvalidValue as wrong:
             self.error(node.span, wrong.message, wrong.hint)
             return None
 
     def value(self, node: Node, what: str) -> str | None:
-        """A text that is used as it is, so that it must not be a number that readers of YAML write anew."""
+        """Return a text that is used as it is, so that it must not be a number that readers of YAML write anew."""
         plain = isinstance(node, Text) and node.plain
         return self.checked(clear if plain else str, node, what)
 
     def entries(
         self, node: Node, what: str, known: Iterable[str] = (), absent: Mapping[str, str] | None = None
     ) -> tuple[Entry, ...]:
-        """The entries of a map, none for nothing. With `known`, each other key is an error; `x-...` are left out.
-        `absent` are keys that compose has and we have not, with what to do instead."""
+        """Return the entries of a map, none for nothing.
+
+        With `known`, each other key is an error; `x-...` are left out. `absent` are keys that compose has and we have
+        not, with what to do instead.
+        """
         if isinstance(node, Text) and node.is_nothing:
             return ()
         if not isinstance(node, Map):
@@ -108,7 +114,7 @@ class Reader:
         return tuple(entry for entry in node.entries if entry.key.text in known)
 
     def items(self, node: Node, what: str) -> tuple[Node, ...]:
-        """The items of a list, none for nothing."""
+        """Return the items of a list, none for nothing."""
         if isinstance(node, Text) and node.is_nothing:
             return ()
         if not isinstance(node, List):
@@ -117,12 +123,12 @@ class Reader:
         return node.items
 
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
-        """The texts of a list."""
-        found = [self.value(one, f"each part of {what}") for one in self.items(node, what)]
+        """Return the texts of a list."""
+        found = [self.value(item, f"each part of {what}") for item in self.items(node, what)]
         return tuple(one for one in found if one is not None)
 
     def pairs(self, node: Node, what: str) -> tuple[tuple[str, str | None, Span], ...]:
-        """(name, value, place) of a map or of a list of NAME=VALUE; the value is None where there is none."""
+        """Return (name, value, place) of a map or of a list of NAME=VALUE; the value is None where there is none."""
         found: list[tuple[str, str | None, Span]] = []
         if isinstance(node, List):
             for item in node.items:
@@ -139,13 +145,13 @@ class Reader:
         return tuple(found)
 
     def host_path(self, text: str) -> str:
-        """A path of the host: relative to the file's folder, `~` is the user's home."""
+        """Return a path of the host: relative to the file's folder, `~` is the user's home."""
         if text == "~" or text.startswith("~/"):
             text = self.home + text[1:]
         return os.path.normpath(os.path.join(self.folder, text))
 
     def shown_path(self, path: str) -> str:
-        """A path of the host as it is told: from the current folder, if that is shorter."""
+        """Return a path of the host as it is told: from the current folder, if that is shorter."""
         return min(os.path.relpath(path), path, key=len)
 
     def _unset(self, node: Text, name: str) -> None:
@@ -154,14 +160,14 @@ class Reader:
         self.note(self._within(node, at, len(name) + 1), f"the variable {name} is not set", hint, "warning")
 
     def _within(self, node: Text, start: int, length: int) -> Span:
-        """The place of a part of a text, if it stands in the file as it is; else of the text."""
+        """Return the place of a part of a text, if it stands in the file as it is; else of the text."""
         line = self.lines[node.span.line - 1]
         column = node.span.column + (not node.plain) + start
         if line[column - 1 :].startswith(node.text[start : start + length]):
             return Span(node.span.line, column, length)
         return node.span
 
-    def _tell(self, told: list[Diagnostic], found: Diagnostic) -> None:
-        # What is told is held against all that was told: of a hundred mistakes more would help nobody.
-        if len(told) < MOST_TOLD and found not in told:
-            told.append(found)
+    def _add(self, diagnostics: list[Diagnostic], new: Diagnostic) -> None:
+        # A limit, as each new one is compared with all before; after a hundred, more would not help.
+        if len(diagnostics) < MAX_DIAGNOSTICS and new not in diagnostics:
+            diagnostics.append(new)

@@ -1,4 +1,4 @@
-"""One service of a file: what each key says, with docker-compose's meaning."""
+"""Reading one service: each key has the meaning that docker-compose gives it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_SERVICE, OF_SERVICE_NETWORK
 from envbuild.compose.file.values import identifier
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
-from envbuild.instances.config import HOST_NETWORK
+from envbuild.instances.network import HOST_NETWORK
 from envbuild.language.syntax import Span
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ KEYS = (
 
 
 class Declared:
-    """What the rest of the file says that a service may name."""
+    """The declarations in the rest of the file that a service may name."""
 
     def __init__(
         self,
@@ -48,7 +48,10 @@ class Declared:
 
 
 def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
-    """The service of one entry of `services`. Mistakes are told to the reader, and their keys are as if not there."""
+    """Return the service of one entry of `services`.
+
+    Mistakes are reported to the reader, and their keys are ignored.
+    """
     name, span = entry.key.text, entry.key.span
     check_name(reader, entry.key, identifier)
     given = {one.key.text: one for one in reader.entries(entry.value, f"service {name}", KEYS, OF_SERVICE)}
@@ -80,23 +83,23 @@ def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
 
 
 def check_name(reader: Reader, key: Text, check: Callable[[str], object]) -> None:
-    """Tells of a key that can't be a name."""
+    """Tell of a key that can't be a name."""
     try:
         check(key.text)
-    except NotOne as wrong:
+    except InvalidValue as wrong:
         reader.error(key.span, wrong.message, wrong.hint)
 
 
 def _check_targets(reader: Reader, mounts: tuple[Any, ...]) -> None:
     seen: dict[str, Span] = {}
-    for one in mounts:
-        if one.target in seen:
-            reader.error(one.span, f"{one.target} has a mount already", f"in line {seen[one.target].line}")
-        seen.setdefault(one.target, one.span)
+    for mount in mounts:
+        if mount.target in seen:
+            reader.error(mount.span, f"{mount.target} has a mount already", f"in line {seen[mount.target].line}")
+        seen.setdefault(mount.target, mount.span)
 
 
 def _origin(reader: Reader, entry: Entry, given: Mapping[str, Entry]) -> Fields:
-    """Where the image comes from."""
+    """Return where the image comes from."""
     name, span = entry.key.text, entry.key.span
     if "recipe" in given:
         if "image" in given:
@@ -139,9 +142,11 @@ def _network(
     node = nodes.get("networks")
     chosen: list[tuple[str, Span, Node | None]] = []
     if isinstance(node, List):
-        chosen = [(text, one.span, None) for one in node.items if (text := reader.text(one, "a network")) is not None]
+        chosen = [
+            (text, item.span, None) for item in node.items if (text := reader.text(item, "a network")) is not None
+        ]
     elif node is not None:
-        chosen = [(one.key.text, one.key.span, one.value) for one in reader.entries(node, "networks")]
+        chosen = [(entry.key.text, entry.key.span, entry.value) for entry in reader.entries(node, "networks")]
     if len(chosen) > 1:
         hint = "services of one network reach each other by name: put those that have to meet into one"
         reader.error(chosen[1][1], "a service is in one network here, not in several", hint)

@@ -1,8 +1,8 @@
-"""Keys of compose that we know of and do not have: what to do instead."""
+"""Keys of compose that are not supported, and what to do instead."""
 
 from __future__ import annotations
 
-_ROOTLESS = "instances have no rights over the machine that could be given"
+_ROOTLESS = "instances have no privileges on the machine"
 _ONE_NETWORK = "services reach each other by name in their network"
 
 OF_SERVICE = {
@@ -23,7 +23,7 @@ OF_SERVICE = {
     "cpu_shares": "use cpus",
     "cpuset": "use cpus",
     "credential_spec": "leave it out",
-    "develop": "bind the folder with volumes, and run envbuild up again",
+    "develop": "bind the directory with volumes, and run envbuild up again",
     "device_cgroup_rules": _ROOTLESS,
     "devices": _ROOTLESS,
     "dns": _ONE_NETWORK,
@@ -53,7 +53,7 @@ OF_SERVICE = {
     "pre_stop": "handle the stop signal in the command",
     "privileged": _ROOTLESS,
     "provider": "leave it out",
-    "pull_policy": "leave it out: images are the store's, or made by recipe",
+    "pull_policy": "leave it out: images come from the store or from a recipe",
     "runtime": "leave it out",
     "security_opt": "leave it out: docs/security.md has what holds for all instances",
     "shm_size": "mount one: tmpfs: /dev/shm:size=64m",
@@ -82,7 +82,7 @@ OF_DEPLOY = {
     "update_config": "leave it out",
 }
 
-OF_VOLUME = {"driver_opts": "a volume is a folder of the store; bind a folder of the host with ./FOLDER:/PATH"}
+OF_VOLUME = {"driver_opts": "a volume is a directory of the store; bind a directory of the host with ./FOLDER:/PATH"}
 OF_NETWORK = {
     "attachable": "leave it out",
     "driver_opts": "leave it out: networks have no options here",

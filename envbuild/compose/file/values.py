@@ -1,108 +1,108 @@
-"""Words of a file of services that stand for something else than text. Each function raises NotOne, with a hint."""
+"""Scalars of a compose file that are not plain text: durations, sizes, numbers. Each function raises InvalidValue."""
 
 from __future__ import annotations
 
 import re
 
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
+from envbuild.text.sizes import MAX_SIZE, parse_size
 
 # ASCII digits, and no more than make sense: Python's float and int take others, too, and any number of them.
 _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
 _DURATION = re.compile(
     rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:([0-9]{{1,15}})ms)?(?:([0-9]{{1,18}})us)?"
 )
-_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,19})?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _YES, _NO = ("true", "yes", "y", "on"), ("false", "no", "n", "off")
 _UNCLEAR = re.compile(r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9]+(_[0-9]+)+|[0-9.]+[eE][-+]?[0-9]+)")
 
 
 def seconds(text: str) -> float:
-    """A duration, from `10s`, `1m30s`, `1h`, `500ms`."""
+    """Return a duration, from `10s`, `1m30s`, `1h`, `500ms`."""
     found = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
     if not text or not found:
-        raise NotOne(f"'{text}' is no duration", "a duration is written 10s, 1m30s or 500ms")
+        raise InvalidValue(f"'{text}' is not a valid duration", "a duration is written 10s, 1m30s or 500ms")
     hours, minutes, whole, thousandths, millionths = (float(one or 0) for one in found.groups())
     total = 3600 * hours + 60 * minutes + whole + thousandths / 1e3 + millionths / 1e6
     if total >= 1e9:
-        raise NotOne(f"'{text}' is longer than 30 years", "give less")
+        raise InvalidValue(f"'{text}' is longer than 30 years", "give less")
     return total
 
 
 def size(text: str) -> int:
-    """Bytes, from `512m`, `1.5g`, `64kb` or a number; k is 1024."""
-    found = _SIZE.fullmatch(text)
-    if not found:
-        raise NotOne(f"'{text}' is no size", "a size is written 512m, 1.5g or as a number of bytes")
-    bytes_ = int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
-    if not 0 < bytes_ < 2**63:
-        raise NotOne(f"'{text}' is no size to have", "it must be more than 0, and less than 8 EiB")
-    return bytes_
+    """Return the bytes of `512m`, `1.5g`, `64kb` or a number."""
+    count = parse_size(text)
+    if count is None:
+        raise InvalidValue(f"'{text}' is not a valid size", "a size is written 512m, 1.5g or as a number of bytes")
+    if not 0 < count < MAX_SIZE:
+        raise InvalidValue(f"'{text}' is out of range", "it must be more than 0, and less than 8 EiB")
+    return count
 
 
 def boolean(text: str) -> bool:
-    """true or false, or another word that YAML had for them."""
+    """Return the value of true or false, or of another word that YAML 1.1 had for them."""
     lower = text.lower()
     if lower not in _YES + _NO:
-        raise NotOne(f"'{text}' is neither true nor false", "write true or false")
+        raise InvalidValue(f"'{text}' is neither true nor false", "write true or false")
     return lower in _YES
 
 
 def whole(text: str) -> int:
-    """A whole number from 0."""
+    """Return a whole number from 0."""
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise NotOne(f"'{text}' is no whole number", "expected a number such as 3")
+        raise InvalidValue(f"'{text}' is not a whole number", "expected a number such as 3")
     if len(text) > 1 and text.startswith("0"):
-        raise NotOne(f"'{text}' is octal for some readers of YAML", "leave out the 0 before it")
+        raise InvalidValue(f"'{text}' is octal for some YAML parsers", "leave out the leading 0")
     return int(text)
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Return a whole number from 1."""
     if whole(text) < 1:
-        raise NotOne(f"'{text}' is too few", "expected a number from 1")
+        raise InvalidValue(f"'{text}' is too few", "expected a number from 1")
     return int(text)
 
 
 def processors(text: str) -> float:
-    """A number of processors, more than none."""
+    """Return a number of processors, more than none."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text) or not 0 < float(text) < 10_000:
-        raise NotOne(f"'{text}' is no number of processors", "as in: 0.5 or 2")
+        raise InvalidValue(f"'{text}' is not a valid number of processors", "as in: 0.5 or 2")
     return float(text)
 
 
 def identifier(text: str) -> str:
-    """The name of a service, a volume or a network."""
+    """Return the name of a service, a volume or a network."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise NotOne(f"'{text}' is no name", "a name is letters, digits, '.', '_' and '-', a letter or digit first")
+        rule = "a name is letters, digits, '.', '_' and '-', a letter or digit first"
+        raise InvalidValue(f"'{text}' is not a valid name", rule)
     return text
 
 
 def group_name(text: str) -> str:
-    """The name of a group."""
+    """Return the name of a group."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
         hint = "it is lower case letters, digits, '_' and '-', a letter or digit first"
-        raise NotOne(f"'{text}' can't name a group", hint)
+        raise InvalidValue(f"'{text}' can't name a group", hint)
     return text
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable."""
+    """Return the name of an environment variable."""
     if not text or "=" in text or "\0" in text:
-        raise NotOne(f"'{text}' can't name a variable", "as in: NAME=VALUE")
+        raise InvalidValue(f"'{text}' can't name a variable", "as in: NAME=VALUE")
     return text
 
 
 def inside(text: str) -> str:
-    """An absolute path in an instance, without a slash at its end."""
+    """Return an absolute path in an instance, without a slash at its end."""
     if not text.startswith("/"):
-        raise NotOne(f"'{text}' is no absolute path", "a path in the instance starts with '/'")
+        raise InvalidValue(f"'{text}' is not an absolute path", "a path in the instance starts with '/'")
     return text.rstrip("/") or "/"
 
 
 def clear(text: str) -> str:
-    """A plain word that each reader of YAML takes for the same text."""
+    """Return a plain word that each reader of YAML takes for the same text."""
     if _UNCLEAR.fullmatch(text):
-        raise NotOne(f"'{text}' is another number for some readers of YAML", f'put it in quotes: "{text}"')
+        raise InvalidValue(f"'{text}' is a different number for some YAML parsers", f'put it in quotes: "{text}"')
     return text

@@ -1,4 +1,4 @@
-"""A file of services as YAML has it: texts, lists and maps with their places, nothing understood yet.
+"""A compose file as YAML: texts, lists and maps with their places, before they are interpreted.
 
 Plain words stay texts here: what is a number, a yes or nothing at all is for those to say who read a key. So neither
 `22:22` nor `no` nor `1.10` ever turns into something else than what was written.
@@ -22,15 +22,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_NODES = 50_000
+MAX_NODES = 50_000
 """So many values may a file have after its anchors are put in; more is a mistake, or meant to fill the memory."""
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 _STRANGE = re.compile("[\x00\ud800-\udfff]")
 _STANDARD = "tag:yaml.org,2002:"
 
 
 class Text(Record):
-    """One word or text. `plain` is whether it stands without quotes."""
+    """A scalar. `plain` says whether it is written without quotes."""
 
     text: str
     plain: bool
@@ -59,15 +59,15 @@ class Map(Record):
     span: Span
 
     def get(self, name: str) -> Text | List | Map | None:
-        """The value of this key."""
-        return next((one.value for one in self.entries if one.key.text == name), None)
+        """Return the value of this key."""
+        return next((entry.value for entry in self.entries if entry.key.text == name), None)
 
 
 Node = Text | List | Map
 
 
 class BadYaml(Exception):
-    """The text is not YAML, or no file of services by its form; nothing more can be said of it."""
+    """An error in the YAML, or in the form of the file, after which nothing more can be read."""
 
     def __init__(self, span: Span, message: str, hint: str) -> None:
         super().__init__(message)
@@ -75,8 +75,10 @@ class BadYaml(Exception):
 
 
 def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
-    """The file as nodes, None if there is nothing in it. What is wrong with keys is told to `error`, with the place,
-    what it is and a hint. Raises BadYaml."""
+    """Return the file as nodes, None if there is nothing in it.
+
+    Problems with keys are passed to `error`, with the place, a message and a hint. Raises BadYaml.
+    """
     try:
         root = compose(text, Loader=_Loader)
     except MarkedYAMLError as wrong:
@@ -85,8 +87,8 @@ def parse(text: str, error: Callable[[Span, str, str], None]) -> Node | None:
 
 
 class _Loader(BoundedLoader):
-    max_nodes = MOST_NODES
-    max_depth = MOST_DEPTH
+    max_nodes = MAX_NODES
+    max_depth = MAX_DEPTH
 
 
 class _Reader:
@@ -97,9 +99,9 @@ class _Reader:
     def node(self, found: YamlNode, above: tuple[int, ...]) -> Node:
         self._count += 1
         span = _span(found)
-        if self._count > MOST_NODES:
-            raise BadYaml(span, f"the file comes to more than {MOST_NODES:,} values", "use fewer aliases of aliases")
-        if len(above) > MOST_DEPTH:
+        if self._count > MAX_NODES:
+            raise BadYaml(span, f"the file comes to more than {MAX_NODES:,} values", "use fewer aliases of aliases")
+        if len(above) > MAX_DEPTH:
             raise BadYaml(span, "lists and maps are nested too deep", "")
         if id(found) in above:
             raise BadYaml(span, "an anchor holds an alias of itself", "name another anchor")
@@ -118,7 +120,7 @@ class _Reader:
         return Map(tuple(self._entries(found, above)), span)
 
     def _entries(self, found: YamlMap, above: tuple[int, ...]) -> list[Entry]:
-        """Its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
+        """Return its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         seen: dict[str, int] = {}
@@ -139,7 +141,7 @@ class _Reader:
         return list({**merged, **own}.values())
 
     def _merged(self, value: Node) -> dict[str, Entry]:
-        """What `<<` brings: of several maps the first that has a key gives its value."""
+        """Return what `<<` brings: of several maps the first that has a key gives its value."""
         sources = value.items if isinstance(value, List) else (value,)
         merged: dict[str, Entry] = {}
         for source in sources:

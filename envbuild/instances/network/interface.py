@@ -1,4 +1,4 @@
-"""What the network of an instance can be connected to: a way out, or others of its kind.
+"""The interface of networks that an instance can be connected to.
 
 Each start of an instance's command has a network namespace of its own, which is connected before the command runs.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Network:
-    """One that has to be entered."""
+    """A network that a process has to enter."""
 
     address = ""
     """The instance's own, where others reach it."""
@@ -30,16 +30,16 @@ class Network:
         self.leave()
 
     def attach(self, folder: str, names: tuple[str, ...], request: Request, session: Session) -> Request:
-        """The request of an instance with what it takes to be in this network; `session` connects each start of its
-        command. `folder` is the instance's own, `names` are what others find it by. Raises WorkFailed."""
+        """Return the request of an instance with what it takes to be in this network; `session` connects each start of
+        its command. `folder` is the instance's own, `names` are what others find it by. Raises WorkFailed."""
         raise NotImplementedError
 
     def leave(self) -> None:
-        """Ends what this has started. The sandbox is gone."""
+        """End what this has started. The sandbox is gone."""
         raise NotImplementedError
 
 
 def with_bind(request: Request, bind: Bind) -> Request:
-    """The request with this shown at its target, instead of what was to be there."""
+    """Return the request with this shown at its target, instead of what was to be there."""
     kept = tuple(one for one in request.binds if one.target != bind.target)
     return request.replace(binds=(*kept, bind))

@@ -1,4 +1,4 @@
-"""Who is in a named network: one file for each member in `networks/NAME/`, locked as long as the member lives.
+"""The members of a named network: a file for each in `networks/NAME/`, locked as long as the member lives.
 
 So nothing has to be running to know it, and what a crash leaves is seen to be left over by whoever looks next. The
 file `hosts` there is shown as /etc/hosts in all members.
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
 LOCK = ".lock"
@@ -25,7 +25,7 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 class Entry(Record):
     """A member: the process that looks after it, its network's number (10.89.SUBNET.0/24), its own number there (0
     while it has none yet), its names, the ids of its user namespace, and when the process was started
-    (first_process.py)."""
+    (init_process.py)."""
 
     pid: int
     subnet: int
@@ -40,12 +40,16 @@ class Entry(Record):
         return f"10.89.{self.subnet}.{self.number}"
 
 
+@fields
 class MemberDamaged(WorkFailed):
-    """What is on record of a living member cannot be read, as after a disk was full when it was written."""
+    """The record of a living member can't be read, for example because the disk was full when it was written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"what {path} says of a member of this network is damaged", "end the instances of that network: envbuild ps"
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}, the record of a member of this network, is damaged",
+            "end the instances of that network: envbuild ps",
         )
 
 
@@ -62,7 +66,7 @@ def changing(folder: str) -> Iterator[None]:
 
 
 def add(network: str, entry: Entry) -> tuple[str, int]:
-    """Puts a new member down: the path of its file, and the descriptor that holds it as long as it is open."""
+    """Put a new member down: the path of its file, and the descriptor that holds it as long as it is open."""
     os.makedirs(network, mode=0o700, exist_ok=True)
     path = f"{network}/{os.urandom(6).hex()}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -72,12 +76,12 @@ def add(network: str, entry: Entry) -> tuple[str, int]:
 
 
 def put(descriptor: int, entry: Entry) -> None:
-    """Puts down what has changed of a member."""
+    """Put down what has changed of a member."""
     _overwrite(descriptor, json.dumps({name: getattr(entry, name) for name in entry.__match_args__}))
 
 
 def living(network: str) -> list[Entry]:
-    """The members that live. What others left is taken away, with the whole network if there is nobody."""
+    """Return the members that live. What others left is taken away, with the whole network if there is nobody."""
     found = []
     names = os.listdir(network) if os.path.isdir(network) else []
     for name in names:
@@ -91,9 +95,9 @@ def living(network: str) -> list[Entry]:
 
 
 def tell_names(network: str) -> str:
-    """Has all members know the names of all that live: the path of the file that says so."""
+    """Have all members know the names of all that live: the path of the file that says so."""
     path = f"{network}/{HOSTS}"
-    lines = [f"{one.address}\t{' '.join(one.names)}\n" for one in living(network) if one.number]
+    lines = [f"{member.address}\t{' '.join(member.names)}\n" for member in living(network) if member.number]
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.fchmod(descriptor, 0o644)
@@ -104,7 +108,7 @@ def tell_names(network: str) -> str:
 
 
 def tidy(folder: str) -> None:
-    """Forgets members that are gone without having said so, of all networks below `folder`."""
+    """Forget members that are gone without having said so, of all networks below `folder`."""
     if not os.path.isdir(folder):
         return
     with changing(folder):
@@ -118,18 +122,18 @@ def tidy(folder: str) -> None:
 
 
 def subnets(folder: str) -> set[int]:
-    """The numbers that the networks of a store have."""
+    """Return the numbers that the networks of a store have."""
     found = set()
     for name in os.listdir(folder):
         try:
-            found |= {one.subnet for one in living(f"{folder}/{name}")} if name != LOCK else set()
+            found |= {member.subnet for member in living(f"{folder}/{name}")} if name != LOCK else set()
         except MemberDamaged:
             continue  # two networks with one number do not meet: each has a namespace of its own
     return found
 
 
 def _read(path: str) -> Entry | None:
-    """A member, None and its file gone if it does not live."""
+    """Return a member, None and its file gone if it does not live."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         try:
@@ -153,7 +157,7 @@ def _parse(content: bytes, path: str) -> Entry:
 
 
 def _overwrite(descriptor: int, text: str) -> None:
-    """Changes a file in place and at once: who has it mounted keeps seeing it, and never a half of it."""
+    """Change a file in place and at once: who has it mounted keeps seeing it, and never a half of it."""
     content = text.encode()
     padded = content.ljust(os.fstat(descriptor).st_size, b"\n")
     os.pwrite(descriptor, padded, 0)

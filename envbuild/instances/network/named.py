@@ -1,4 +1,4 @@
-"""A network that instances of one name share: they reach each other, by name, and nothing else.
+"""A named network, which instances share: they reach each other, by name, and nothing else.
 
 No daemon and no right is needed for it. The first member makes a network namespace with a bridge, in its user
 namespace; later ones enter both instead of making their own, which whoever made a user namespace may (setns(2)). Each
@@ -27,7 +27,7 @@ _FIRST, _LAST = 2, 254
 
 
 class NamedNetwork(Network):
-    """One, as one of its members sees it: this process is in its namespaces."""
+    """A named network, as one of its members sees it: this process is in its namespaces."""
 
     def __init__(self, ids: IdMap, folder: str, name: str, entry: Entry, path: str, held: int) -> None:
         super().__init__(ids)
@@ -40,7 +40,7 @@ class NamedNetwork(Network):
 
     @classmethod
     def join(cls, folder: str, name: str) -> NamedNetwork:
-        """Enters the network of this name, or makes it. Raises WorkFailed and MachineLacks."""
+        """Enter the network of this name, or make it. Raises WorkFailed and MachineLacks."""
         with members.changing(folder):
             network = f"{folder}/{name}"
             others = members.living(network)
@@ -56,7 +56,7 @@ class NamedNetwork(Network):
 
     def attach(self, folder: str, names: tuple[str, ...], request: Request, session: Session) -> Request:
         with members.changing(self._folder):
-            taken = {one.number for one in members.living(self._network)}
+            taken = {member.number for member in members.living(self._network)}
             free = [number for number in range(_FIRST, _LAST + 1) if number not in taken]
             if not free:
                 raise WorkFailed(f"the network {self._name} is full: {len(taken)} instances", "use another --network")
@@ -95,21 +95,21 @@ class NamedNetwork(Network):
 
 
 def _enter_as(name: str, others: list[Entry]) -> IdMap:
-    """Enters the namespaces of a member."""
+    """Enter the namespaces of a member."""
     problem: OSError | None = None
-    for one in others:
+    for member in others:
         try:
-            folder = os.open(f"/proc/{one.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(f"/proc/{member.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             problem = error  # it was killed this moment
             continue
         try:
-            if one.begun and start_time(one.pid, folder) != one.begun:
+            if member.begun and start_time(member.pid, folder) != member.begun:
                 continue  # another process has its number
             user, network = (
                 os.open(f"ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder) for kind in ("user", "net")
             )
-            ids = join_user_namespace(user, IdMap(*one.ids))
+            ids = join_user_namespace(user, IdMap(*member.ids))
             syscalls.setns(network, syscalls.CLONE_NEWNET)
             os.close(user)
             os.close(network)
@@ -124,7 +124,7 @@ def _enter_as(name: str, others: list[Entry]) -> IdMap:
 
 
 def _make() -> None:
-    """Makes the network's own namespace, and its bridge."""
+    """Make the network's own namespace, and its bridge."""
     syscalls.unshare(syscalls.CLONE_NEWNET)
     try:
         with Links() as links:
@@ -138,8 +138,8 @@ def _make() -> None:
 
 
 def _free_subnet(taken: set[int]) -> int:
-    """A number that neither another network nor a route of this machine has (/proc/net/route, addresses in the order of
-    this machine's bytes)."""
+    """Return a number that neither another network nor a route of this machine has (/proc/net/route, addresses in the
+    order of this machine's bytes)."""
     with open("/proc/net/route", encoding="ascii") as file:
         rows = [line.split() for line in file][1:]
     routes = [

@@ -1,4 +1,4 @@
-"""Serves the mapped ports of one instance, in a thread of its own.
+"""The published ports of one instance, served by a thread.
 
 The sockets inside are made by the instance's process 1, and a socket belongs to the network that it was made in
 whoever uses it (network_namespaces(7)): so nobody has to enter that network. Some are asked for ahead.
@@ -17,7 +17,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from envbuild.instances.descriptor_limits import allowance, raise_limit
 from envbuild.instances.network.ports import Port
 from envbuild.instances.network.tcp_relay import EDGES, Connection, Direction, Places, reset
-from envbuild.instances.network.udp_relay import Datagrams
+from envbuild.instances.network.udp_relay import UdpRelay
 from envbuild.sandbox.exec_client import Session, drop
 
 IN_STOCK = 32
@@ -32,7 +32,7 @@ _SWEEP = 10.0
 """Seconds between looks at which senders of datagrams were silent for long."""
 
 
-class PortMapper:
+class PortForwarder:
     """The ports of one instance, over all restarts of its command."""
 
     def __init__(self, opened: list[tuple[Port, socket]], session: Session) -> None:
@@ -54,10 +54,10 @@ class PortMapper:
         if self._listeners:
             self._epoll = select.epoll()
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._datagrams = Datagrams(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
+            self._datagrams = UdpRelay(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Begin to serve."""
         if not self._listeners:
             return
         self._session.sockets = self._take
@@ -83,7 +83,7 @@ class PortMapper:
         self._ring()
 
     def close(self) -> None:
-        """Ends it: the ports are free, and every connection is reset."""
+        """End it: the ports are free, and every connection is reset."""
         if self._thread is None:
             for _, one in self._listeners.values():
                 one.close()
@@ -96,7 +96,7 @@ class PortMapper:
     # The stock: sockets inside, which come in the thread that waits for the command.
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
-        fitting = [one for one in descriptors if one < self._ceiling]
+        fitting = [descriptor for descriptor in descriptors if descriptor < self._ceiling]
         for one in descriptors:
             if one >= self._ceiling:
                 os.close(one)
@@ -110,7 +110,7 @@ class PortMapper:
             self._ring()
 
     def _ask(self, protocol: str) -> bool:
-        """Asks for what the stock lacks; False if nobody is there who could give it."""
+        """Ask for what the stock lacks; False if nobody is there who could give it."""
         with self._lock:
             count = self._in_stock - len(self._stock[protocol]) - self._asked[protocol]
             self._asked[protocol] += max(0, count)
@@ -120,7 +120,7 @@ class PortMapper:
             return False
 
     def _inner(self, protocol: str) -> socket | None:
-        """A socket inside, None if there is none just now: the bell rings when there is."""
+        """Return a socket inside, None if there is none just now: the bell rings when there is."""
         with self._lock:
             stock = self._stock[protocol]
             descriptor = stock.popleft() if stock else None
@@ -220,7 +220,7 @@ class PortMapper:
         self._epoll.modify(descriptor, 0)
 
     def _is_full(self) -> bool:
-        """Whether all descriptors are taken but those that are kept for control."""
+        """Tell whether all descriptors are taken but those that are kept for control."""
         try:
             lowest = os.dup(self._bell)
         except OSError:

@@ -1,4 +1,4 @@
-"""A network of an instance's own with a way out, through a program of this machine: pasta(1) or slirp4netns(1).
+"""A private network with a way out, through a program of this machine: pasta(1) or slirp4netns(1).
 
 Nothing of the machine's loopback is reached through it, and nobody reaches the instance but by its mapped ports. The
 program runs in a process namespace whose process 1 ends with whoever looks after the instance: so it can't stay behind.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import MachineLacks, WorkFailed
+from envbuild.instances.messages import CONNECT_REQUESTS, CONNECT_RESULTS, ConnectRequest, ConnectResult
 from envbuild.instances.network.interface import Network, with_bind
+from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.subids import find_program
 from envbuild.record import Record
@@ -49,7 +50,7 @@ class Tool(Record):
 
 
 def find_tool() -> Tool:
-    """The program of this machine. Raises MachineLacks if there is none, or it could not work."""
+    """Return the program of this machine. Raises MachineLacks if there is none, or it could not work."""
     tool = None
     if path := find_program("pasta"):
         # Where it finds itself root of all ids it would go on as nobody, who has no right in the instance's namespaces.
@@ -66,8 +67,8 @@ def find_tool() -> Tool:
     return tool
 
 
-class Outgoing(Network):
-    """One instance's way out."""
+class PrivateNetwork(Network):
+    """The private network of one instance."""
 
     def __init__(self, ids: IdMap) -> None:
         super().__init__(ids)
@@ -87,9 +88,9 @@ class Outgoing(Network):
         os.waitpid(self._keeper, 0)
 
     def _connect(self, _route: int, network: int, user: int) -> None:
-        send(self._orders, "connect", (), (network, user))
-        answer = receive(self._orders)
-        reason = "it was ended" if answer is None else answer[1][0]
+        send(self._orders, ConnectRequest(), (network, user))
+        received = receive(self._orders, CONNECT_RESULTS)
+        reason = "it was ended" if received is None else received[0].reason
         if reason:
             raise WorkFailed(
                 f"{self._tool.words[0]} can't connect the instance: {reason}",
@@ -98,7 +99,7 @@ class Outgoing(Network):
 
 
 def _search() -> str:
-    """What of the machine's own settings is true inside, too: where names are searched (resolv.conf(5))."""
+    """Return what of the machine's own settings is true inside, too: where names are searched (resolv.conf(5))."""
     try:
         with open(RESOLV, encoding="utf-8", errors="replace") as file:
             return "".join(line for line in file if line.split()[:1] in (["search"], ["options"]))
@@ -107,7 +108,7 @@ def _search() -> str:
 
 
 def _fork_keeper(tool: Tool) -> tuple[socket, int]:
-    """Starts the process that keeps the program: where to tell it which network to connect, and its pid."""
+    """Start the process that keeps the program: where to tell it which network to connect, and its pid."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     pid = syscalls.clone(syscalls.CLONE_NEWPID | signal.SIGCHLD)
     if pid == 0:
@@ -127,8 +128,8 @@ def _keep(orders: socket, tool: Tool) -> None:
     more."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    while (message := receive(orders)) is not None:
-        network, user = message[2]
+    while (received := receive(orders, CONNECT_REQUESTS)) is not None:
+        network, user = received[1]
         _end_others()
         try:
             reason = _start(tool, network, user)
@@ -136,7 +137,7 @@ def _keep(orders: socket, tool: Tool) -> None:
             reason = error.strerror or str(error)
         os.close(network)
         os.close(user)
-        send(orders, "connected", (reason,))
+        send(orders, ConnectResult(reason))
 
 
 def _end_others() -> None:
@@ -149,8 +150,8 @@ def _end_others() -> None:
 
 
 def _start(tool: Tool, network: int, user: int) -> str:
-    """Starts the program and returns when the network is up: why it is not, or ""."""
-    ready, told = os.pipe()
+    """Start the program and return when the network is up: why it is not, or ""."""
+    ready, ready_end = os.pipe()
     errors, said = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -159,7 +160,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             # First out of the way of the numbers that the program knows them by.
-            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, told, said)]
+            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, ready_end, said)]
             for place, one in zip((_NET, _USER, _READY, 2), high, strict=True):
                 os.dup2(one, place)
             os.close(_CONTROL)
@@ -167,7 +168,7 @@ def _start(tool: Tool, network: int, user: int) -> str:
             os.execv(tool.path, tool.words)
         finally:
             os._exit(127)
-    os.close(told)
+    os.close(ready_end)
     os.close(said)
     up = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 if tool.detaches else os.read(ready, 1) == b"1"
     reason = "" if up else _last_line(errors)

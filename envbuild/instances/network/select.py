@@ -6,7 +6,7 @@ second thread: for a named network it enters namespaces that others are in alrea
 
 from __future__ import annotations
 
-from envbuild.instances.config import PRIVATE_NETWORK, RESERVED
+from envbuild.instances.network import PRIVATE_NETWORK, RESERVED
 from envbuild.instances.network.interface import Network
 from envbuild.instances.records import check_name
 from envbuild.sandbox.user_namespace import enter_user_namespace
@@ -16,7 +16,7 @@ FOLDER = "networks"
 
 
 def check_network(name: str) -> None:
-    """Raises BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
+    """Raise BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
     anything starts."""
     if name not in RESERVED:
         check_name(name, "a network")
@@ -27,12 +27,15 @@ def check_network(name: str) -> None:
 
 
 def enter_network(name: str, store_path: str) -> Network:
-    """Enters a private or a named one for an instance, with a user namespace. The process has one thread and, for a
-    named network, is in no user namespace of its own. Raises MachineLacks and WorkFailed."""
-    if name == PRIVATE_NETWORK:
-        from envbuild.instances.network.private import Outgoing
+    """Enter a private or a named one for an instance, with a user namespace.
 
-        return Outgoing(enter_user_namespace())
+    The process has one thread and, for a named network, is in no user namespace of its own. Raises MachineLacks and
+    WorkFailed.
+    """
+    if name == PRIVATE_NETWORK:
+        from envbuild.instances.network.private import PrivateNetwork
+
+        return PrivateNetwork(enter_user_namespace())
     from envbuild.instances.network.named import NamedNetwork
 
     return NamedNetwork.join(f"{store_path}/{FOLDER}", name)

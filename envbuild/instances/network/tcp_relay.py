@@ -1,4 +1,4 @@
-"""One connection to a mapped port: what comes in at either of its two sockets goes out at the other.
+"""One connection to a published port: what arrives at either of its two sockets is sent on at the other.
 
 Both are watched edge-triggered (epoll(7)), so nothing has to be told to the kernel while data flows. A message that
 fits a buffer is read and written, two calls; where much is on its way it goes through a pipe (splice(2)), which moves
@@ -31,7 +31,7 @@ _view = memoryview(_buffer)
 
 
 def reset(one: socket) -> None:
-    """Closes a connection so that the other side is told that it broke off."""
+    """Close a connection so that the other side is told that it broke off."""
     try:
         one.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
     except OSError:
@@ -40,7 +40,7 @@ def reset(one: socket) -> None:
 
 
 class Direction:
-    """From one socket to the other. What was read and could not be written yet waits in `left` or in the pipe."""
+    """One direction of a connection. What was read and could not be written yet waits in `left` or in the pipe."""
 
     __slots__ = ("_bulk", "_ceiling", "_held", "_left", "_pipe", "ending", "over", "source", "target")
 
@@ -57,11 +57,11 @@ class Direction:
 
     @property
     def waits(self) -> bool:
-        """Whether something was read that is not written yet."""
+        """Tell whether something was read that is not written yet."""
         return bool(self._held or self._left)
 
     def move(self) -> bool:
-        """Moves what can be moved. True when there is more at once, False when an edge will tell. Raises OSError."""
+        """Move what can be moved. True when there is more at once, False when an edge will tell. Raises OSError."""
         for _ in range(_ROUNDS):
             if self.over or not self._written():
                 return False
@@ -74,7 +74,7 @@ class Direction:
         return True
 
     def _copy(self) -> bool:
-        """Reads and writes one message. True when there was no more than that."""
+        """Read and write one message. True when there was no more than that."""
         count = self.source.recv_into(_buffer)
         if not count:
             return self._end()
@@ -101,7 +101,7 @@ class Direction:
         return False
 
     def _written(self) -> bool:
-        """Writes what waits; False if some of it still does."""
+        """Write what waits; False if some of it still does."""
         try:
             while self._left:
                 self._left = self._left[self.target.send(self._left) :]
@@ -122,7 +122,7 @@ class Direction:
         return True
 
     def _make_pipe(self) -> bool:
-        """Whether there is a pipe: without one, as when no more descriptors are to be had, copying goes on."""
+        """Tell whether there is a pipe: without one, as when no more descriptors are to be had, copying goes on."""
         import fcntl
 
         try:
@@ -139,7 +139,7 @@ class Direction:
         return True
 
     def close(self) -> None:
-        """Gives the pipe back."""
+        """Give the pipe back."""
         if self._pipe is not None:
             os.close(self._pipe[0])
             os.close(self._pipe[1])
@@ -153,7 +153,7 @@ class Places:
         self._found: dict[int, str] = {}
 
     def of(self, inner: socket, port: int) -> list[str]:
-        """The addresses to try for a port, the last one first."""
+        """Return the addresses to try for a port, the last one first."""
         if inner.family == sockets.AF_INET:
             return ["127.0.0.1"]
         # In this order: a socket that was refused at an IPv4 address can't be used for IPv6 (tried on Linux 6.18).
@@ -185,7 +185,7 @@ class Connection:
         self._addresses = places.of(inner, port)
 
     def connect(self) -> bool:
-        """Goes on connecting the inner socket; True when it is. Raises OSError when nobody listens there."""
+        """Go on connecting the inner socket; True when it is. Raises OSError when nobody listens there."""
         while True:
             error = self.inner.connect_ex((self._addresses[-1], self.port))
             if error in (0, errno.EISCONN):
@@ -202,8 +202,10 @@ class Connection:
                     raise OSError(error, os.strerror(error))
 
     def happened(self, descriptor: int, events: int) -> list[Direction]:
-        """Goes on after events at one of the two sockets; the directions that have more. Raises OSError when the
-        connection broke off."""
+        """Go on after events at one of the two sockets; the directions that have more.
+
+        Raises OSError when the connection broke off.
+        """
         own, other = (self._in, self._out) if descriptor == self.outer.fileno() else (self._out, self._in)
         if events & _ENDING:
             own.ending = True
@@ -236,7 +238,7 @@ class Connection:
         return self._in.over and self._out.over
 
     def close(self, *, broken: bool) -> None:
-        """Closes both sockets; a `broken` connection is reset at both ends."""
+        """Close both sockets; a `broken` connection is reset at both ends."""
         self._in.close()
         self._out.close()
         for one in (self.outer, self.inner):

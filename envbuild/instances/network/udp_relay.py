@@ -1,4 +1,4 @@
-"""Datagrams to a mapped port: each sender has a socket inside of its own, so that answers find their way back."""
+"""Datagrams to a published port: each sender gets its own socket inside, so that answers find their way back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from socket import socket
 
-MOST_FLOWS = 1024
+MAX_FLOWS = 1024
 """So many senders at once have a socket inside; the one that was silent longest makes room."""
 IDLE = 60.0
 """Seconds without a datagram either way after which a sender is forgotten."""
-MOST_WAITING = 256
-"""Datagrams that wait for a socket inside; more are lost."""
-_LARGEST = 65_536
+MAX_WAITING = 256
+"""UdpRelay that wait for a socket inside; more are lost."""
+_MAX_DATAGRAM = 65_536
 _ROUNDS = 64
 Key = tuple[int, object]
 
@@ -28,7 +28,7 @@ class _Flow:
         self.used = 0.0
 
 
-class Datagrams:
+class UdpRelay:
     """The flows of all UDP ports of one instance."""
 
     def __init__(
@@ -52,19 +52,19 @@ class Datagrams:
         return len(self._flows)
 
     def owns(self, descriptor: int) -> bool:
-        """Whether it is a socket inside of a flow."""
+        """Tell whether it is a socket inside of a flow."""
         return descriptor in self._answers
 
     def arrive(self, port: int, listener: socket) -> None:
-        """Passes on what came in from outside."""
+        """Pass on what came in from outside."""
         for _ in range(_ROUNDS):
             try:
-                data, address = listener.recvfrom(_LARGEST)
+                data, address = listener.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # an answer could not be delivered: told once, and of no use here
-            if not self._pass(port, listener, data, address) and len(self._waiting) < MOST_WAITING:
+            if not self._pass(port, listener, data, address) and len(self._waiting) < MAX_WAITING:
                 self._waiting.append((port, listener, data, address))
 
     def stocked(self) -> None:
@@ -76,31 +76,31 @@ class Datagrams:
                 return
 
     def answer(self, descriptor: int) -> None:
-        """Passes on what a service inside said."""
+        """Pass on what a service inside said."""
         flow = self._answers[descriptor]
         flow.used = time.monotonic()
         for _ in range(_ROUNDS):
             try:
-                flow.listener.sendto(flow.inner.recv(_LARGEST), flow.address)  # type: ignore[call-overload]
+                flow.listener.sendto(flow.inner.recv(_MAX_DATAGRAM), flow.address)  # type: ignore[call-overload]
             except OSError:
                 return  # no more of it; or nobody listens there, or the way back is full: a datagram may be lost
 
     def make_room(self) -> bool:
-        """Forgets the sender that was silent longest; False if there is none."""
+        """Forget the sender that was silent longest; False if there is none."""
         if not self._flows:
             return False
         self._end(self._longest_silent())
         return True
 
     def expire(self) -> None:
-        """Forgets who was silent for long."""
+        """Forget who was silent for long."""
         limit = time.monotonic() - IDLE
         for flow in list(self._flows.values()):
             if flow.used < limit:
                 self._end(flow)
 
     def clear(self) -> None:
-        """Forgets all: the network inside is gone."""
+        """Forget all: the network inside is gone."""
         self._waiting.clear()
         for flow in list(self._flows.values()):
             self._end(flow)
@@ -123,7 +123,7 @@ class Datagrams:
         return True
 
     def _begin(self, flow: _Flow, port: int) -> _Flow:
-        if len(self._flows) >= MOST_FLOWS:
+        if len(self._flows) >= MAX_FLOWS:
             self._end(self._longest_silent())
         flow.inner.setblocking(False)
         flow.inner.connect(("127.0.0.1", port))

@@ -51,7 +51,7 @@ def main(order):
 
 
 def check(order):
-    """Files of the tree itself: those that were mounted have been checked."""
+    """Check the files of the tree itself: those that are mounted have been checked."""
     for path, digest in order["hashes"].items():
         with open(path, "rb") as file:
             actual = hashlib.sha256(file.read()).hexdigest()
@@ -61,7 +61,7 @@ def check(order):
 
 
 def build(path, order):
-    """The wheel of a source distribution, built from a folder whose name is always the same."""
+    """Return the wheel of a source distribution, built from a folder whose name is always the same."""
     name = os.path.basename(path)
     folder = "/tmp/build/" + name
     os.makedirs(folder)
@@ -81,7 +81,7 @@ def build(path, order):
 
 
 def unpack(path, folder):
-    """Only files, folders and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
+    """Unpack files, directories and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
     if path.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
@@ -92,14 +92,14 @@ def unpack(path, folder):
 
 
 def install(wheel, requested):
-    """Installs one wheel; returns the Python files that it brought."""
+    """Install one wheel; return the Python files that it brought."""
     from installer import install as install_wheel
     from installer.destinations import SchemeDictionaryDestination
     from installer.records import RecordEntry
     from installer.sources import WheelFile
 
     class Destination(SchemeDictionaryDestination):
-        """As pip places things, but for scripts."""
+        """A destination that places files as pip does, except for scripts."""
 
         def write_file(self, scheme, path, stream, is_executable):
             if scheme == "scripts":
@@ -152,7 +152,7 @@ def normal(name):
 
 
 def remove(name, folder):
-    """Takes away another version of a distribution, by its RECORD."""
+    """Remove another version of a distribution, by its RECORD."""
     import csv
 
     for found in os.listdir(folder):
@@ -177,7 +177,7 @@ def remove(name, folder):
 
 
 def compile_all(paths):
-    """Compiles in processes that are forked from one state, each with its fixed share."""
+    """Compile in processes that are forked from one state, each with its fixed share."""
     import compileall
     import py_compile
 

@@ -14,7 +14,7 @@ import sys
 
 NEEDS_PIP = 64
 NEEDS_VENV = 65
-OLDEST = (22, 2)
+MIN_PIP = (22, 2)
 
 
 def main(order):
@@ -49,7 +49,7 @@ def main(order):
 
 
 def environment_at(into):
-    """The Python of the virtual environment, which is made if it isn't there."""
+    """Return the Python of the virtual environment, which is made if it isn't there."""
     program = into + "/bin/python3"
     if not os.path.exists(into + "/pyvenv.cfg"):
         try:
@@ -61,11 +61,11 @@ def environment_at(into):
 
 
 def find_pip(mounted):
-    """The words that run pip with any Python, None without one."""
+    """Return the words that run pip with any Python, None without one."""
     try:
         import pip
 
-        if version(pip.__version__) >= OLDEST:
+        if version(pip.__version__) >= MIN_PIP:
             return [os.path.dirname(pip.__file__)]
     except ImportError:
         pass
@@ -78,7 +78,7 @@ def find_pip(mounted):
         pass
     for folder in folders:
         for wheel in sorted(glob.glob(folder + "/pip-*.whl")):
-            if version(os.path.basename(wheel).split("-")[1]) >= OLDEST:
+            if version(os.path.basename(wheel).split("-")[1]) >= MIN_PIP:
                 return [wheel + "/pip"]
     return [mounted + "/pip"] if mounted else None
 
@@ -93,7 +93,7 @@ def load(path):
 
 
 def entry(item, build):
-    """What envbuild wants to know of one distribution."""
+    """Return what envbuild wants to know of one distribution."""
     download = item["download_info"]
     url = download["url"]
     archive = download.get("archive_info") or {}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from envbuild.record import Record
 
-MOST_STATUS = 64 << 20
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_STATUS = 64 << 20
 """Bytes of dpkg's status: that of a system with 3,000 packages has four millions."""
-MOST_RECORD = 8 << 20
+MAX_RECORD = 8 << 20
 """Bytes of one package's record."""
-MOST_JSON = 4 << 20
+MAX_JSON = 4 << 20
 """Bytes of a package.json: as Python's objects it takes twenty times as much."""
 
 
@@ -32,9 +35,9 @@ class Unreadable(Exception):
 
 
 def parsed_json(text: bytes | str) -> Any:
-    """What a text of JSON says. Raises Unreadable, also for one that is nested without end."""
-    if len(text) > MOST_JSON:
-        raise Unreadable(f"it has more than {MOST_JSON:,} bytes")
+    """Return what a text of JSON says. Raises Unreadable, also for one that is nested too deep."""
+    if len(text) > MAX_JSON:
+        raise Unreadable(f"it has more than {MAX_JSON:,} bytes")
     try:
         return json.loads(text)
     except RecursionError:

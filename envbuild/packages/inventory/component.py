@@ -17,7 +17,7 @@ Unreadable if the file has more bytes than the second argument allows."""
 Walked = Iterable[tuple[str, Entry]]
 
 
-LONGEST = 214
+MAX_WORD = 214
 """Characters of a name (npm's documentation, "package.json": name) and of a version."""
 _NAMES = {
     # Debian policy 5.6.1 has lower case; packages of others do not always keep to it.
@@ -30,11 +30,11 @@ _VERSION = re.compile(r"[!-~]+")
 
 
 def check_identity(kind: str, name: object, version: object) -> tuple[str, str]:
-    """A package's name and version as its record has them. Raises Unreadable for what can't be one."""
+    """Return a package's name and version as its record has them. Raises Unreadable for what can't be one."""
     for what, value, form in (("name", name, _NAMES[kind]), ("version", version, _VERSION)):
         if not isinstance(value, str) or not value:
             raise Unreadable(f"it has no {what}")
-        if len(value) > LONGEST:
+        if len(value) > MAX_WORD:
             raise Unreadable(f"its {what} has {len(value):,} characters")
         if not form.fullmatch(value):
             raise Unreadable(f"{value!a} is not a {what} of such a package")

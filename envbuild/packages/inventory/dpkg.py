@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas
-from envbuild.packages.inventory.bad_record import MOST_RECORD, MOST_STATUS, BadRecord, Unreadable
+from envbuild.packages.inventory.bad_record import MAX_RECORD, MAX_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, Component, Read, Walked, check_identity
 from envbuild.packages.inventory.licences import of_copyright
 
@@ -21,11 +21,11 @@ STATES = (
 
 
 def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[Component | BadRecord]:
-    """The packages that are installed; `distribution` is `debian bookworm`, from os-release."""
+    """Yield the packages that are installed; `distribution` is `debian bookworm`, from os-release."""
     paths = [STATUS, *(path for path, _ in walked if path.startswith(STATUS_FOLDER) and not path.endswith(".md5sums"))]
     for path in paths:
         try:
-            content = read(path, MOST_STATUS if path == STATUS else MOST_RECORD)
+            content = read(path, MAX_STATUS if path == STATUS else MAX_RECORD)
         except Unreadable as error:
             yield BadRecord(DPKG, f"/{path}", error.reason)
             continue
@@ -33,16 +33,16 @@ def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[C
             continue
         for stanza in checked_stanzas(content.decode("utf-8", "replace")):
             try:
-                found = _package(stanza, path, distribution)
+                component = _package(stanza, path, distribution)
             except Unreadable as error:
                 yield BadRecord(DPKG, f"/{path}", f"{_called(stanza)}: {error.reason}")
                 continue
-            if found is not None:
-                yield from _with_licences(found, read)
+            if component is not None:
+                yield from _with_licences(component, read)
 
 
 def is_installed(status: str) -> bool:
-    """Whether a Status says that the package is installed. Raises Unreadable for one that says nothing."""
+    """Return whether a Status says that the package is installed. Raises Unreadable for one that says nothing."""
     words = status.split()
     if len(words) != 3 or words[2] not in STATES:
         raise Unreadable(f"{status[:60]!a} is not a status")
@@ -80,12 +80,12 @@ def _called(stanza: Stanza) -> str:
     return f"{where}, of {name}" if name.isascii() and name.isprintable() and 0 < len(name) < 80 else where
 
 
-def _with_licences(found: Component, read: Read) -> Iterator[Component | BadRecord]:
-    path = f"usr/share/doc/{found.name}/copyright"
+def _with_licences(component: Component, read: Read) -> Iterator[Component | BadRecord]:
+    path = f"usr/share/doc/{component.name}/copyright"
     try:
-        content = read(path, MOST_RECORD)
+        content = read(path, MAX_RECORD)
     except Unreadable as error:
         yield BadRecord(DPKG, f"/{path}", error.reason)
         content = None
     licences = of_copyright(content.decode("utf-8", "replace")) if content is not None else ()
-    yield found.replace(licences=licences)
+    yield component.replace(licences=licences)

@@ -46,39 +46,43 @@ _CLASSIFIERS = {
     "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
     "The Unlicense (Unlicense)": "Unlicense",
 }
-_LONGEST = 64
-LONGEST = 500
+_MAX_LINE = 64
+MAX_LICENCE = 500
 """Characters of what names a licence, or a few: what is longer is its text, or meant to keep a parser busy."""
-MOST = 100
+MAX_LICENCES = 100
 """Licences of one package."""
 
 
 def of_copyright(text: str) -> tuple[str, ...]:
-    """The licences that a Debian copyright file names, if it has the machine-readable form; sorted."""
+    """Return the licences that a Debian copyright file names, if it has the machine-readable form; sorted."""
     if "copyright-format" not in text[:400] and "dep5" not in text[:400].lower():
         return ()
-    found = set()
+    names = set()
     for fields in stanzas(text):
         if "files" in fields and fields.get("license"):
-            short = fields["license"].splitlines()[0][:LONGEST]
-            found |= {spdx(part) for part in re.split(r"\s+(?:and|or)\s+|,|\s*\|\s*", short) if part.strip()}
-    return tuple(sorted(found - {""})[:MOST])
+            short = fields["license"].splitlines()[0][:MAX_LICENCE]
+            names |= {spdx(part) for part in re.split(r"\s+(?:and|or)\s+|,|\s*\|\s*", short) if part.strip()}
+    return tuple(sorted(names - {""})[:MAX_LICENCES])
 
 
 def of_python(expression: str | None, classifiers: list[str], text: str | None) -> tuple[str, ...]:
-    """What a distribution's metadata say: an expression, else classifiers, else a short text."""
+    """Return the licences that a distribution's metadata name: an expression, else classifiers, else a short text."""
     if expression:
-        return (expression[:LONGEST],)
-    names = [one[:LONGEST].rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
+        return (expression[:MAX_LICENCE],)
+    names = [
+        classifier[:MAX_LICENCE].rpartition(" :: ")[2]
+        for classifier in classifiers
+        if classifier.startswith("License ::")
+    ]
     known = sorted({_CLASSIFIERS.get(name, name) for name in names} - {"OSI Approved"})
     if known:
-        return tuple(known[:MOST])
+        return tuple(known[:MAX_LICENCES])
     line = (text or "").strip()
-    return (spdx(line),) if line and "\n" not in line and len(line) <= _LONGEST and line != "UNKNOWN" else ()
+    return (spdx(line),) if line and "\n" not in line and len(line) <= _MAX_LINE and line != "UNKNOWN" else ()
 
 
 def spdx(name: str) -> str:
-    """The SPDX identifier of a licence by the name that Debian or a project gives it, or that name."""
+    """Return the SPDX identifier of a licence by the name that Debian or a project gives it, or that name."""
     name = name.strip()
     known = _DEBIAN.get(name.lower())
     if known:

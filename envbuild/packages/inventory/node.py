@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.packages.inventory.bad_record import MOST_JSON, BadRecord, Unreadable, parsed_json
+from envbuild.packages.inventory.bad_record import MAX_JSON, BadRecord, Unreadable, parsed_json
 from envbuild.packages.inventory.component import NODE, Component, Read, Walked, check_identity
-from envbuild.packages.inventory.licences import LONGEST, MOST
+from envbuild.packages.inventory.licences import MAX_LICENCE, MAX_LICENCES
 
 _NAME = "/package.json"
 
 
 def node_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
-    """The packages of all node_modules that the tree has, and those that Debian has in /usr/share/nodejs."""
+    """Yield the packages of all node_modules that the tree has, and those that Debian has in /usr/share/nodejs."""
     for path, entry in walked:
         if entry.kind != "f" or not path.endswith(_NAME):
             continue
-        _, found, folder = path[: -len(_NAME)].rpartition("node_modules/")
-        if not found:
+        _, separator, folder = path[: -len(_NAME)].rpartition("node_modules/")
+        if not separator:
             continue
         if folder.count("/") != folder.startswith("@"):
             continue  # it describes a part of a package
         try:
-            yield _package(path, read(path, MOST_JSON))
+            yield _package(path, read(path, MAX_JSON))
         except Unreadable as error:
             yield BadRecord(NODE, f"/{path}", error.reason)
 
@@ -45,10 +45,9 @@ def _package(path: str, content: bytes | None) -> Component:
 
 
 def _licences(plain: dict[str, object]) -> Iterator[str]:
-    """The licence as an SPDX expression, or in the forms that older packages have."""
-    one = plain.get("license")
-    many = plain.get("licenses")
-    for found in [one] if one else many[:MOST] if isinstance(many, list) else []:
-        text = found.get("type") if isinstance(found, dict) else found
+    """Yield the licences as SPDX expressions, or in the forms that older packages have."""
+    licence, older = plain.get("license"), plain.get("licenses")
+    for item in [licence] if licence else older[:MAX_LICENCES] if isinstance(older, list) else []:
+        text = item.get("type") if isinstance(item, dict) else item
         if isinstance(text, str) and text:
-            yield text[:LONGEST]
+            yield text[:MAX_LICENCE]

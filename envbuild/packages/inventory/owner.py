@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from posixpath import dirname, normpath
 
 from envbuild.debian.deb822 import stanzas
-from envbuild.packages.inventory.bad_record import MOST_STATUS, Unreadable, parsed_json
+from envbuild.packages.inventory.bad_record import MAX_STATUS, Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.inventory.python import recorded
-from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Digest
@@ -19,7 +19,8 @@ _INFO = "var/lib/dpkg/info"
 _STATUS = "var/lib/dpkg/status"
 
 
-class Owner(Record):
+@dataclass(frozen=True, slots=True)
+class Owner:
     """A package: its kind (dpkg, python, node), name and version."""
 
     kind: str
@@ -34,7 +35,7 @@ class _Tree:
 
     def text(self, path: str) -> str | None:
         try:
-            return self._store.read_text(self._tree, path, MOST_STATUS)
+            return self._store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead:
             return None
 
@@ -42,31 +43,32 @@ class _Tree:
         entry = lookup(self._store.trees, self._tree, path.encode("utf-8", "surrogateescape"))
         if entry is None or entry.kind != DIRECTORY:
             return []
-        return [one.name.decode("utf-8", "surrogateescape") for one in self._store.trees.load(entry.digest)]
+        return [child.name.decode("utf-8", "surrogateescape") for child in self._store.trees.load(entry.digest)]
 
     def spellings(self, path: str) -> list[str]:
-        """A path and what it is called by way of links at the root: dpkg's lists may have /lib for /usr/lib."""
-        found = [path]
+        """Return a path and its names through links at the root: dpkg's lists may have /lib for /usr/lib."""
+        paths = [path]
         for entry in self._store.trees.load(self._tree):
             target = entry.target.decode("utf-8", "replace").strip("/") + "/"
             if entry.kind == LINK and path.startswith(target):
-                found.append(f"{entry.name.decode('utf-8', 'replace')}/{path[len(target) :]}")
-        return found
+                paths.append(f"{entry.name.decode('utf-8', 'replace')}/{path[len(target) :]}")
+        return paths
 
 
 def owner_of(store: Store, tree: Digest, path: str) -> Owner | None:
-    """The package that `path` (without a slash before it, free of links) belongs to; None if it is no package's."""
+    """Return the package that `path` (without a slash before it, free of links) belongs to; None if it is no
+    package's."""
     inside = _Tree(store, tree)
     return _node(inside, path) or _python(inside, path) or _debian(inside, path)
 
 
 def _debian(tree: _Tree, path: str) -> Owner | None:
-    wanted = [f"/{one}\n" for one in tree.spellings(path)]
+    wanted = [f"/{line}\n" for line in tree.spellings(path)]
     for name in tree.names(_INFO):
         if not name.endswith(".list"):
             continue
         text = tree.text(f"{_INFO}/{name}") or ""
-        if any(text.startswith(one) or f"\n{one}" in text for one in wanted):
+        if any(text.startswith(line) or f"\n{line}" in text for line in wanted):
             package = name.removesuffix(".list")
             plain, _, architecture = package.partition(":")
             for fields in stanzas(tree.text(_STATUS) or ""):
@@ -94,7 +96,7 @@ def _python(tree: _Tree, path: str) -> Owner | None:
 
 
 def _site_packages(tree: _Tree, path: str) -> Iterator[str]:
-    """The folders of distributions that may have brought a path: those above it, and those of its environment."""
+    """Yield the folders of distributions that may have brought a path: those above it, and those of its environment."""
     above = dirname(path)
     while above:
         if above.endswith("-packages"):
@@ -109,8 +111,8 @@ def _site_packages(tree: _Tree, path: str) -> Iterator[str]:
 
 
 def _node(tree: _Tree, path: str) -> Owner | None:
-    folder, found, rest = path.rpartition("node_modules/")
-    if not found or rest.startswith("."):
+    folder, separator, rest = path.rpartition("node_modules/")
+    if not separator or rest.startswith("."):
         return None
     parts = rest.split("/")
     name = "/".join(parts[: 2 if rest.startswith("@") else 1])

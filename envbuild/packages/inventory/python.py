@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 
-from envbuild.packages.inventory.bad_record import MOST_RECORD, BadRecord, Unreadable
+from envbuild.packages.inventory.bad_record import MAX_RECORD, BadRecord, Unreadable
 from envbuild.packages.inventory.component import PYTHON, Component, Read, Walked, check_identity
 from envbuild.packages.inventory.licences import of_python
 
@@ -13,14 +13,14 @@ _METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 
 def python_packages(read: Read, walked: Walked) -> Iterator[Component | BadRecord]:
-    """The distributions of all environments that the tree has."""
+    """Yield the distributions of all environments that the tree has."""
     for path, entry in walked:
         if entry.kind != "f" or not (path.endswith(_METADATA) or path.endswith(".egg-info")):
             continue
         if "-packages/" not in path:
             continue  # sources that lie about are not installed
         try:
-            content = read(path, MOST_RECORD)
+            content = read(path, MAX_RECORD)
             if content is not None:
                 yield _distribution(path, headers(content.decode("utf-8", "replace")))
         except Unreadable as error:
@@ -37,10 +37,10 @@ def _distribution(path: str, fields: dict[str, list[str]]) -> Component:
 
 
 def headers(text: str) -> dict[str, list[str]]:
-    """The fields above the first empty line, by their names in lower case, each with its values in order. Lines that
-    continue a value follow a newline. Raises Unreadable for a line that is neither, before both name and version: after
-    them some old tools have written their description without indenting it."""
-    found: dict[str, list[list[str]]] = {}
+    """Return the fields above the first empty line, by their names in lower case, each with its values in order.
+    Lines that continue a value follow a newline. Raises Unreadable for a line that is neither, before both name and
+    version: after them some old tools have written their description without indenting it."""
+    fields: dict[str, list[list[str]]] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip("\r")
@@ -53,16 +53,16 @@ def headers(text: str) -> dict[str, list[str]]:
             continue
         name, colon, value = line.partition(":")
         if not colon or not name.isascii() or not name.replace("-", "").isalnum():
-            if "name" in found and "version" in found:
+            if "name" in fields and "version" in fields:
                 break
             raise Unreadable(f"line {number} is not a field")
         lines = [value.strip()]
-        found.setdefault(name.lower(), []).append(lines)
-    return {name: ["\n".join(one) for one in values] for name, values in found.items()}
+        fields.setdefault(name.lower(), []).append(lines)
+    return {name: ["\n".join(lines) for lines in values] for name, values in fields.items()}
 
 
 def recorded(text: str) -> list[list[str]]:
-    """The rows of a distribution's RECORD. Raises Unreadable for a line that is none."""
+    """Return the rows of a distribution's RECORD. Raises Unreadable for other lines."""
     rows = []
     try:
         for row in csv.reader(text.splitlines()):

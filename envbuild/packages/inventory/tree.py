@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from envbuild.linux.os_release import MAX_RELEASE, PATHS, release_fields
 from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component, Read
+from envbuild.packages.inventory.component import PYTHON, Component, Read
 from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
-from envbuild.packages.pip import normal
-from envbuild.record import Record, values
+from envbuild.packages.python_names import normal_name
+from envbuild.packages.registry import KINDS, plain_name
+from envbuild.record import values
 from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -19,10 +21,11 @@ from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import walk
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_MANAGERS = {DPKG: "apt", PYTHON: "pip", NODE: "npm"}
+_MANAGERS = {kind: name for name, kind in KINDS.items()}
 
 
-class Inventory(Record):
+@dataclass(frozen=True, slots=True)
+class Inventory:
     """What a tree says of its packages: those that it holds, by kind, name and path, and records that can't be read."""
 
     packages: tuple[Component, ...]
@@ -30,18 +33,18 @@ class Inventory(Record):
 
 
 def packages_of(store: Store, image: Image) -> Inventory:
-    """The packages that an image's tree holds; with the hashes of their files where the build knew them."""
+    """Return the packages that an image's tree holds; with the hashes of their files where the build knew them."""
     hashes = _hashes(image)
     listed = inventory(store, image.tree)
-    found = []
-    for one in listed.packages:
-        name = normal(one.name) if one.kind == PYTHON else one.name
-        found.append(one.replace(hash=hashes.get((_MANAGERS[one.kind], name, one.version), "")))
-    return listed.replace(packages=tuple(found))
+    components = []
+    for component in listed.packages:
+        name = normal_name(component.name) if component.kind == PYTHON else component.name
+        components.append(component.replace(hash=hashes.get((_MANAGERS[component.kind], name, component.version), "")))
+    return Inventory(tuple(components), listed.bad)
 
 
 def inventory(store: Store, tree: Digest) -> Inventory:
-    """The packages that a tree holds. A record that can't be read is listed as such, whatever else is there."""
+    """Return the packages that a tree holds. A record that can't be read is listed as such, whatever else is there."""
 
     def read(path: str, most: int) -> bytes | None:
         # Copyright files are often links to another package's.
@@ -51,25 +54,30 @@ def inventory(store: Store, tree: Digest) -> Inventory:
             raise Unreadable(f"it has {error.size:,} bytes") from None
 
     walked = [(path.decode("utf-8", "surrogateescape"), entry) for path, entry in walk(store.trees, tree)]
-    found: list[Component] = []
+    components: list[Component] = []
     bad: list[BadRecord] = []
-    for one in (
+    for component in (
         *debian_packages(read, walked, _distribution(read)),
         *python_packages(read, walked),
         *node_packages(read, walked),
     ):
-        if isinstance(one, BadRecord):
-            bad.append(one)
+        if isinstance(component, BadRecord):
+            bad.append(component)
         else:
-            found.append(one)
+            components.append(component)
     return Inventory(
-        tuple(sorted(found, key=lambda one: (one.kind, one.name.lower(), one.version, one.path))),
+        tuple(
+            sorted(
+                components,
+                key=lambda component: (component.kind, component.name.lower(), component.version, component.path),
+            )
+        ),
         tuple(sorted(bad, key=values)),
     )
 
 
 def _distribution(read: Read) -> str:
-    """`debian bookworm`, from os-release(5); "" where that says nothing that could be one."""
+    """Return `debian bookworm`, from os-release(5); "" where that names nothing that could be one."""
     release = b""
     for path in PATHS:
         try:
@@ -82,11 +90,10 @@ def _distribution(read: Read) -> str:
 
 
 def _hashes(image: Image) -> dict[tuple[str, str, str], str]:
-    """The hashes of what steps installed, as the image's detail has them."""
-    found = {}
+    """Return the hashes of what steps installed, as the image's detail has them."""
+    hashes = {}
     for stage in image.known.get("stages", []):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
-                plain = name.rpartition("node_modules/")[2] if manager == "npm" else name.partition(":")[0]
-                found[manager, plain, version] = digest
-    return found
+                hashes[manager, plain_name(name), version] = digest
+    return hashes

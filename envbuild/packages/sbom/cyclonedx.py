@@ -29,54 +29,54 @@ _ALGORITHMS = {
 }
 
 
-def cyclonedx(name: str, image: str, epoch: int, found: Inventory) -> str:
-    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+def cyclonedx(name: str, image: str, epoch: int, inventory: Inventory) -> str:
+    """Return the document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     root = BomComponent(
         name=name,
         type=ComponentType.CONTAINER,
         version=f"sha256:{image}",
         bom_ref=f"image:{image}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image)],
-        properties=[Property(name=BAD_RECORD, value=text) for text in bad_texts(found.bad)],
+        properties=[Property(name=BAD_RECORD, value=text) for text in bad_texts(inventory.bad)],
     )
     tool = BomComponent(name="envbuild", type=ComponentType.APPLICATION, version=__version__, bom_ref="tool:envbuild")
     metadata = BomMetaData(component=root, timestamp=datetime.fromtimestamp(epoch, UTC))
     metadata.tools.components.add(tool)
     bom = Bom(metadata=metadata, serial_number=uuid5(NAMESPACE, image))
-    for number, one in enumerate(found.packages):
-        bom.components.add(_component(one, number))
+    for number, package in enumerate(inventory.packages):
+        bom.components.add(_component(package, number))
     bom.register_dependency(root, list(bom.components))
     return str(JsonV1Dot5(bom).output_as_string(indent=2)) + "\n"
 
 
-def _component(one: Component, number: int) -> BomComponent:
+def _component(package: Component, number: int) -> BomComponent:
     component = BomComponent(
-        name=one.name,
-        version=one.version,
+        name=package.name,
+        version=package.version,
         type=ComponentType.LIBRARY,
         # The same package may be there several times, in several places.
-        bom_ref=f"{one.url}#{number}",
-        purl=PackageURL.from_string(one.url),
-        properties=[Property(name="envbuild:path", value=plain(one.path))],
+        bom_ref=f"{package.url}#{number}",
+        purl=PackageURL.from_string(package.url),
+        properties=[Property(name="envbuild:path", value=plain(package.path))],
     )
-    algorithm, _, digest = one.hash.partition(":")
+    algorithm, _, digest = package.hash.partition(":")
     if algorithm in _ALGORITHMS:
         component.hashes.add(HashType(alg=_ALGORITHMS[algorithm], content=digest))
-    if address := homepage(one.homepage):
+    if address := homepage(package.homepage):
         component.external_references.add(ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(address)))
-    _licences(component, one)
+    _licences(component, package)
     return component
 
 
-def _licences(component: BomComponent, one: Component) -> None:
+def _licences(component: BomComponent, package: Component) -> None:
     factory = LicenseFactory()
-    if len(one.licences) == 1 and is_expression(one.licences[0]):
+    if len(package.licences) == 1 and is_expression(package.licences[0]):
         try:
-            component.licenses.add(factory.make_with_expression(one.licences[0]))
+            component.licenses.add(factory.make_with_expression(package.licences[0]))
             return
         except (CycloneDxException, ValueError):
             pass
-    for licence in one.licences:
+    for licence in package.licences:
         # Expressions and single licences don't stand beside each other.
         try:
             component.licenses.add(factory.make_with_id(licence))

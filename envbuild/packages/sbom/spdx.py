@@ -37,8 +37,8 @@ _ALGORITHMS = {
 }
 
 
-def spdx(name: str, image: str, epoch: int, found: Inventory) -> str:
-    """The document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
+def spdx(name: str, image: str, epoch: int, inventory: Inventory) -> str:
+    """Return the document for an image with this digest; the same image gives the same text. `epoch` is in seconds."""
     made = _Document()
     tool = Actor(ActorType.TOOL, f"envbuild-{__version__}")
     created = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
@@ -59,7 +59,7 @@ def spdx(name: str, image: str, epoch: int, found: Inventory) -> str:
         checksums=[Checksum(ChecksumAlgorithm.SHA256, image)],
         primary_package_purpose=PackagePurpose.CONTAINER,
     )
-    listed = [made.package(one, number) for number, one in enumerate(found.packages)]
+    listed = [made.package(component, number) for number, component in enumerate(inventory.packages)]
     relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, ROOT)]
     relationships += [Relationship(ROOT, RelationshipType.CONTAINS, package.spdx_id) for package in listed]
     document = Document(
@@ -68,7 +68,7 @@ def spdx(name: str, image: str, epoch: int, found: Inventory) -> str:
         relationships=relationships,
         annotations=[
             Annotation(ROOT, AnnotationType.OTHER, tool, created, f"{BAD_RECORD}: {text}")
-            for text in bad_texts(found.bad)
+            for text in bad_texts(inventory.bad)
         ],
         extracted_licensing_info=[made.extracted[key] for key in sorted(made.extracted)],
     )
@@ -82,39 +82,39 @@ class _Document:
         self.extracted: dict[str, ExtractedLicensingInfo] = {}
         self._licensing: Licensing = get_spdx_licensing()
 
-    def package(self, one: Component, number: int) -> Package:
-        algorithm, _, digest = one.hash.partition(":")
+    def package(self, component: Component, number: int) -> Package:
+        algorithm, _, digest = component.hash.partition(":")
         return Package(
-            spdx_id=f"SPDXRef-Package-{number}-{re.sub('[^A-Za-z0-9.-]', '-', one.name)}",
-            name=one.name,
-            version=one.version,
+            spdx_id=f"SPDXRef-Package-{number}-{re.sub('[^A-Za-z0-9.-]', '-', component.name)}",
+            name=component.name,
+            version=component.version,
             download_location=SpdxNoAssertion(),
             files_analyzed=False,
             checksums=[Checksum(_ALGORITHMS[algorithm], digest)] if algorithm in _ALGORITHMS else [],
-            homepage=homepage(one.homepage) or None,
-            source_info=f"found at {plain(one.path)}",
+            homepage=homepage(component.homepage) or None,
+            source_info=f"found at {plain(component.path)}",
             license_concluded=SpdxNoAssertion(),
-            license_declared=self._licences(one),
+            license_declared=self._licences(component),
             copyright_text=SpdxNoAssertion(),
             external_references=[
-                ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", one.url),
+                ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", component.url),
             ],
         )
 
-    def _licences(self, one: Component) -> object:
-        if not one.licences:
+    def _licences(self, component: Component) -> object:
+        if not component.licences:
             return SpdxNoAssertion()
-        parts = [self._known(licence) or self._reference(licence, one) for licence in one.licences]
+        parts = [self._known(licence) or self._reference(licence, component) for licence in component.licences]
         joined = " AND ".join(f"({part})" if " " in part else part for part in parts)
         return self._licensing.parse(joined)
 
     def _known(self, licence: str) -> str:
         return str(self._licensing.parse(licence)) if is_expression(licence) else ""
 
-    def _reference(self, licence: str, one: Component) -> str:
-        """A name that SPDX's list doesn't have stands in the document by itself."""
+    def _reference(self, licence: str, component: Component) -> str:
+        """Return the reference to a licence that SPDX's list lacks: the document holds its text."""
         key = "LicenseRef-" + (re.sub("[^A-Za-z0-9.-]+", "-", licence).strip("-")[:64] or "unnamed")
-        where = f"/usr/share/doc/{one.name}/copyright" if one.kind == "dpkg" else plain(one.path)
+        where = f"/usr/share/doc/{component.name}/copyright" if component.kind == "dpkg" else plain(component.path)
         text = f"What the package calls '{plain(licence)}'; its text is in {where} of the image."
         self.extracted.setdefault(key, ExtractedLicensingInfo(key, text, plain(licence)))
         return key

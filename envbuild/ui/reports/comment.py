@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.terminal import VERBS, fact_text
 
@@ -14,56 +14,59 @@ if TYPE_CHECKING:
 
 FOLDED_BEYOND = 10
 """Rows of a list that a comment shows without a click."""
-MOST_CHARACTERS = 60_000
+MAX_CHARACTERS = 60_000
 """GitHub refuses comments of more than 65,536 characters (its REST API for issue comments)."""
 _SIZES = ((200, 1000, 500), (20, 300, 200), (10, 50, 50))
 """How many paths, rows of tables and lines of diffs are shown: the first that fits."""
 
 
 def comparison_comment(report: dict[str, Any], title: Markdown | None = None) -> Markdown:
-    """What differs between two environments."""
+    """Return what differs between two environments."""
     if title is None:
         title = fill("Environment: {} → {}", code(report["old"]["name"]), code(report["new"]["name"]))
     for sizes in _SIZES:
         text = lines(_comparison(report, title, *sizes), "\n\n")
-        if len(text) <= MOST_CHARACTERS:
+        if len(text) <= MAX_CHARACTERS:
             break
     return text
 
 
 def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
-    """For each recipe whether its lock is up to date, and what changed. What is wrong is never left out for length."""
+    """Return for each recipe whether its lock is up to date, and what changed. What is wrong is never left out for
+    length."""
     parts = [fill("## Environments, {}", code(title))]
     if not found:
         parts.append(fill("No recipe with a lock is concerned."))
-    states = [list(_state(one)) for one in found]
-    left = MOST_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
-    for one, state in zip(found, states, strict=True):
+    states = [list(_state(finding)) for finding in found]
+    left = MAX_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
+    for finding, state in zip(found, states, strict=True):
         parts += state
-        details = _details(one)
+        details = _details(finding)
         left -= len(details) + 2
-        parts.append(details if left >= 0 else fill("### {}: too much changed for a comment", code(one["recipe"])))
+        parts.append(details if left >= 0 else fill("### {}: too much changed for a comment", code(finding["recipe"])))
     return lines((*parts, fill("")), "\n\n")
 
 
-def _state(one: dict[str, Any]) -> Iterator[Markdown]:
-    recipe = code(one["recipe"])
-    reasons = one["reasons"][:20]
-    if one["outdated"]:
-        if one["state"] == "unreadable":
+def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
+    recipe = code(finding["recipe"])
+    reasons = finding["reasons"][:20]
+    if finding["outdated"]:
+        if finding["state"] == "unreadable":
             first = fill("> **{} can't be read.**", recipe)
         else:
             words = "> **The lock of {} is {}.** `envbuild build` of it renews it; commit it with the recipe."
-            first = fill(words, recipe, fill(one["state"]) if one["state"] in _STATES else code(one["state"]))
+            first = fill(
+                words, recipe, fill(finding["state"]) if finding["state"] in _STATES else code(finding["state"])
+            )
         yield lines((first, *(fill("> - {}", code(reason)) for reason in reasons)))
-    elif one["state"] == "unknown":
+    elif finding["state"] == "unknown":
         yield lines(
             (
                 fill("> Whether the lock of {} is up to date could not be told here:", recipe),
                 *(fill("> - {}", code(reason)) for reason in reasons),
             )
         )
-    elif one["state"] == "up to date" and not one["proven"]:
+    elif finding["state"] == "up to date" and not finding["proven"]:
         words = "> The lock of {} fits its recipe. Its results were not built here: that they are true is its own word."
         yield fill(words, recipe)
 
@@ -71,14 +74,14 @@ def _state(one: dict[str, Any]) -> Iterator[Markdown]:
 _STATES = ("out of date", "missing")
 
 
-def _details(one: dict[str, Any]) -> Markdown:
-    recipe = code(one["recipe"])
-    if one["report"] is not None:
-        return comparison_comment(one["report"], recipe)
-    if one["added"] and not one["removed"]:
+def _details(finding: dict[str, Any]) -> Markdown:
+    recipe = code(finding["recipe"])
+    if finding["report"] is not None:
+        return comparison_comment(finding["report"], recipe)
+    if finding["added"] and not finding["removed"]:
         return fill("### {} is new", recipe)
-    if one["removed"]:
-        return fill("### {} is removed" if one["state"] == "removed" else "### {} has no lock", recipe)
+    if finding["removed"]:
+        return fill("### {} is removed" if finding["state"] == "removed" else "### {} has no lock", recipe)
     return fill("### {}", recipe)
 
 
@@ -115,26 +118,33 @@ def _comparison(
 
 
 def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
-    verbs = [one["verb"] for one in packages]
+    verbs = [package["verb"] for package in packages]
     counted = [fill("{} " + verb, verbs.count(verb)) for verb in VERBS if verb in verbs]
     s = "s" if len(packages) != 1 else ""
     title = fill("**{} package" + s + "**: {}", len(packages), lines(counted, ", "))
     rows = [fill("| | package | old | new | paths |"), fill("| --- | --- | --- | --- | --- |")]
-    for one in packages[:most]:
-        about = [cell(one["kind"])] if one["kind"] not in _KINDS else [fill(one["kind"])]
-        about += [cell(one["where"])] if one["where"] else []
-        verb = fill(one["verb"] if one["verb"] in VERBS else "changed")
-        files = one["files"] or fill("")
-        named = cell(one["name"]), lines(about, ", ")
+    for package in packages[:most]:
+        about = [cell(package["kind"])] if package["kind"] not in _KINDS else [fill(package["kind"])]
+        about += [cell(package["where"])] if package["where"] else []
+        verb = fill(package["verb"] if package["verb"] in VERBS else "changed")
+        files = package["files"] or fill("")
+        named = cell(package["name"]), lines(about, ", ")
         rows.append(
-            fill("| {} | {} ({}) | {} | {} | {} |", verb, *named, _version(one["old"]), _version(one["new"]), files)
+            fill(
+                "| {} | {} ({}) | {} | {} | {} |",
+                verb,
+                *named,
+                _version(package["old"]),
+                _version(package["new"]),
+                files,
+            )
         )
     return _listed(title, rows, len(packages), most)
 
 
 def _bad_records(bad: list[dict[str, Any]], most: int) -> Markdown:
     title = fill("**Records of packages that can't be read: {}**", len(bad))
-    rows = [fill("- {}: {}", code(one["path"]), code(one["reason"])) for one in bad[:most]]
+    rows = [fill("- {}: {}", code(record["path"]), code(record["reason"])) for record in bad[:most]]
     return _listed(title, rows, len(bad), most)
 
 
@@ -147,9 +157,9 @@ def _version(version: str | None) -> Markdown:
 
 def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
     rows = [fill("| fact | old | new |"), fill("| --- | --- | --- |")]
-    for one in facts[:most]:
-        old, new = cell(fact_text(one["old"])), cell(fact_text(one["new"]))
-        rows.append(fill("| {} | {} | {} |", cell(one["name"]), old, new))
+    for fact in facts[:most]:
+        old, new = cell(fact_text(fact["old"])), cell(fact_text(fact["new"]))
+        rows.append(fill("| {} | {} | {} |", cell(fact["name"]), old, new))
     return lines(rows)
 
 
@@ -158,14 +168,14 @@ def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
     which = "that no package explains" if report["packages"] else "that differ"
     title = fill("**{} path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
-    for one in report["folders"][:most_rows]:
-        counts = one["added"], one["removed"], one["changed"]
-        sizes = fill(size(one["old_size"])), fill(size(one["new_size"]))
-        rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(one["folder"]), *counts, *sizes))
+    for folder in report["folders"][:most_rows]:
+        counts = folder["added"], folder["removed"], folder["changed"]
+        sizes = fill(format_size(folder["old_size"])), fill(format_size(folder["new_size"]))
+        rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(folder["folder"]), *counts, *sizes))
     listed = []
-    for one in paths[:most]:
-        what = fill(f" ({', '.join(one['what'])})") if one["what"] else fill("")
-        listed.append(fill("- " + one["verb"] + " {}{}", code(one["path"]), what))
+    for path in paths[:most]:
+        what = fill(f" ({', '.join(path['what'])})") if path["what"] else fill("")
+        listed.append(fill("- " + path["verb"] + " {}{}", code(path["path"]), what))
     if len(paths) > most:
         listed.append(fill("- and {} more", len(paths) - most))
     body = lines((lines(rows), lines(listed)), "\n\n")

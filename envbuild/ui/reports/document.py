@@ -6,7 +6,7 @@ import os
 
 from jinja2 import Environment, FileSystemLoader
 
-from envbuild.ui.humanize import size
+from envbuild.text.sizes import format_size
 from envbuild.ui.reports.terminal import VERBS, fact_text
 from envbuild.ui.sanitize import visible
 
@@ -14,24 +14,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MOST_PATHS = 200
+MAX_PATHS = 200
 """Paths beyond which the page shows them only when asked to."""
 
 
 def page(report: dict[str, Any]) -> str:
-    """The report as a page."""
-    verbs = [one["verb"] for one in report["packages"]]
+    """Return the report as a page."""
+    verbs = [package["verb"] for package in report["packages"]]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     title = f"Environment: {report['old']['name']} → {report['new']['name']}"
     template = _environment().get_template("diff.html.j2")
-    return template.render(r=report, title=title, counted=counted, most=MOST_PATHS)
+    return template.render(r=report, title=title, counted=counted, most=MAX_PATHS)
 
 
 def _environment() -> Environment:
-    """Templates in which every value is harmless: its control characters are shown, and its markup is none."""
+    """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)
-    environment.filters |= {"size": size, "fact": fact_text}
+    environment.filters |= {"size": format_size, "fact": fact_text}
     return environment
 
 

@@ -24,25 +24,25 @@ SHOWN = 20
 """Paths that are named on a terminal of those that lines do not express."""
 
 
-def drift_plain(one: Drift, *, files: bool) -> dict[str, Any]:
-    """The documented form of one instance's drift."""
-    comparison = one.comparison
+def drift_plain(drift: Drift, *, files: bool) -> dict[str, Any]:
+    """Return the documented form of one instance's drift."""
+    comparison = drift.comparison
     return {
-        "instance": one.instance.name,
-        "id": one.instance.identity,
-        "image": f"sha256:{one.instance.image}",
-        "reference": one.instance.reference,
-        "state": one.state.status,
-        "moved_on": one.moved_on,
-        "problem": one.problem,
-        "drifted": one.is_any,
-        "noise": _noise(rule for _, rule in one.noise),
+        "instance": drift.instance.name,
+        "id": drift.instance.identity,
+        "image": f"sha256:{drift.instance.image}",
+        "reference": drift.instance.reference,
+        "state": drift.state.status,
+        "moved_on": drift.moved_on,
+        "problem": drift.problem,
+        "drifted": drift.is_any,
+        "noise": _noise(rule for _, rule in drift.noise),
         "diff": None if comparison is None else report_of(comparison, files=files),
     }
 
 
 def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """The lines of one instance's drift, from its documented form."""
+    """Return the lines of one instance's drift, from its documented form."""
     name = f"{visible(plain['instance'])} ({plain['state']})"
     if plain["problem"]:
         yield f"{output.paint(name, 'strong')}: {output.paint(visible(plain['problem']), 'warning')}"
@@ -61,18 +61,18 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
         )
 
 
-def commit_plain(one: CommitResult) -> dict[str, Any]:
-    """The documented form of a commit."""
-    written = one.written
+def commit_plain(committed: CommitResult) -> dict[str, Any]:
+    """Return the documented form of a commit."""
+    written = committed.written
     unexpressed = written.unexpressed if written is not None else ()
     return {
-        "instance": one.instance.name,
-        "base": f"sha256:{one.base.digest}",
-        "image": f"sha256:{one.image}",
-        "tree": f"sha256:{one.tree}",
-        "tag": one.tag,
-        "changed": one.tree != one.base.tree,
-        "recipe": one.recipe,
+        "instance": committed.instance.name,
+        "base": f"sha256:{committed.base.digest}",
+        "image": f"sha256:{committed.image}",
+        "tree": f"sha256:{committed.tree}",
+        "tag": committed.tag,
+        "changed": committed.tree != committed.base.tree,
+        "recipe": committed.recipe,
         "lines": [line.text for line in written.lines] if written is not None else [],
         "files": len(written.plan.files) if written is not None else 0,
         "checked": written is not None and written.tree is not None,
@@ -81,12 +81,12 @@ def commit_plain(one: CommitResult) -> dict[str, Any]:
         "not_expressed": [
             {**path_of(o.change), "why": o.kind, "reason": o.reason} for o in unexpressed if o.kind != NOISE
         ],
-        "secrets": ["/" + path.decode("utf-8", "backslashreplace") for path in one.secrets],
+        "secrets": ["/" + path.decode("utf-8", "backslashreplace") for path in committed.secrets],
     }
 
 
 def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
-    """The lines of a commit, from its documented form."""
+    """Return the lines of a commit, from its documented form."""
     digest = plain["image"].removeprefix("sha256:")
     yield f"{output.paint(plain['tag'], 'good')} = {digest}"
     if not plain["changed"]:
@@ -95,11 +95,11 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
     if plain["recipe"] is not None:
         files = f", which copy {count(plain['files'], 'file')}" if plain["files"] else ""
         yield f"{visible(plain['recipe'])} has {count(len(plain['lines']), 'line')}{files}"
-    for one in plain["dropped"]:
+    for row in plain["dropped"]:
         yield output.paint(
-            f"could not be built, files do it instead: {visible(' '.join(one['line'].split()))}", "warning"
+            f"could not be built, files do it instead: {visible(' '.join(row['line'].split()))}", "warning"
         )
-        yield f"  {visible(one['reason'])}"
+        yield f"  {visible(row['reason'])}"
     if plain["noise"]:
         yield output.paint(f"not in the recipe, as noise: {_counted(plain['noise'])}", "dim")
     yield from _left(plain["not_expressed"], output)
@@ -123,12 +123,12 @@ def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
     if not paths:
         return
     yield output.paint(f"not in the recipe: {count(len(paths), 'path')}", "warning")
-    folded = Counter(one["reason"] for one in paths if one["why"] in _FOLDED)
+    folded = Counter(path["reason"] for path in paths if path["why"] in _FOLDED)
     yield from (f"  {count(number, 'path')}: {reason}" for reason, number in folded.items())
-    named = [one for one in paths if one["why"] not in _FOLDED]
-    for one in named[:SHOWN]:
-        what = f"{one['verb']} {', '.join(one['what'])}".rstrip()
-        yield f"  {visible(one['path'])}  {what}: {one['reason']}"
+    named = [path for path in paths if path["why"] not in _FOLDED]
+    for row in named[:SHOWN]:
+        what = f"{row['verb']} {', '.join(row['what'])}".rstrip()
+        yield f"  {visible(row['path'])}  {what}: {row['reason']}"
     if len(named) > SHOWN:
         yield f"  and {len(named) - SHOWN} more (at the end of the recipe, and with --format json)"
 
@@ -139,6 +139,6 @@ def _noise(rules: Iterable[Rule]) -> list[dict[str, Any]]:
 
 
 def _counted(noise: list[dict[str, Any]]) -> str:
-    total = sum(one["paths"] for one in noise)
-    rules = ", ".join(f"{one['rule']} {one['paths']}" for one in noise)
+    total = sum(line["paths"] for line in noise)
+    rules = ", ".join(f"{line['rule']} {line['paths']}" for line in noise)
     return f"{count(total, 'path')} ({rules})"

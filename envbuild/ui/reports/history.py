@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from envbuild.history.log import LogEntry
 from envbuild.store.tags import BUILD, COMMIT, ROLLBACK, TAG, HistoryEntry
-from envbuild.ui.humanize import count, duration, iso
+from envbuild.text.dates import iso
+from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -13,54 +14,55 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def one_line(one: LogEntry, output: Output) -> str:
-    """`web:latest@{1}  8e33e8253967  2026-11-24T14:00:00Z  build of web.env`."""
-    digest = (one.entry.image or "-")[:12]
-    name = output.paint(f"{one.entry.full}@{{{one.back}}}", "note")
-    return f"{name}  {digest:12}  {iso(one.entry.moved)}  {visible(_action(one.entry))}"
+def one_line(log_entry: LogEntry, output: Output) -> str:
+    """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`."""
+    digest = (log_entry.entry.image or "-")[:12]
+    name = output.paint(f"{log_entry.entry.full}@{{{log_entry.back}}}", "note")
+    return f"{name}  {digest:12}  {iso(log_entry.entry.moved)}  {visible(_action(log_entry.entry))}"
 
 
-def lines(one: LogEntry, output: Output) -> list[str]:
-    """An entry in full, with an empty line behind it."""
-    known = one.entry.known
-    found = [one_line(one, output)]
-    build = one.route[0] if one.route else one.entry
+def lines(log_entry: LogEntry, output: Output) -> list[str]:
+    """Return an entry in full, with an empty line behind it."""
+    known = log_entry.entry.known
+    found = [one_line(log_entry, output)]
+    build = log_entry.route[0] if log_entry.route else log_entry.entry
     origin = build.known
-    if one.commit:
+    if log_entry.commit:
         branch = f" ({visible(origin['branch'])})" if origin.get("branch") else ""
-        dirty = "" if one.committed else ", with changes that were never committed"
-        found.append(f"    git      {one.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
+        dirty = "" if log_entry.committed else ", with changes that were never committed"
+        found.append(f"    git      {log_entry.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
     by = visible(known.get("user", ""))
-    if one.entry.action == BUILD and "seconds" in known:
+    if log_entry.entry.action == BUILD and "seconds" in known:
         ran = f"{count(known.get('ran', 0), 'step')} ran, {known.get('cached', 0)} cached"
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
     if by:
         found.append(f"    by       {by}")
-    if one.route:
-        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in one.route]
+    if log_entry.route:
+        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
         found.append(f"    way      {' -> '.join(way)}")
-    if one.change:
-        found.append(f"    changed  {visible(one.change)}")
-    if one.entry.image is not None and not one.in_store:
+    if log_entry.change:
+        found.append(f"    changed  {visible(log_entry.change)}")
+    if log_entry.entry.image is not None and not log_entry.in_store:
         found.append(output.paint("    this image is no longer in the store", "dim"))
     return [*found, ""]
 
 
-def plain(one: LogEntry) -> dict[str, Any]:
-    """The documented JSON form (docs/commands.md)."""
+def plain(log_entry: LogEntry) -> dict[str, Any]:
+    """Return the documented JSON form (docs/commands.md)."""
     return {
-        "back": one.back,
-        "name": one.entry.full,
-        "image": f"sha256:{one.entry.image}" if one.entry.image else None,
-        "moved": iso(one.entry.moved),
-        "action": one.entry.action.split()[0],
-        "in_store": one.in_store,
-        "changed": one.change,
-        **one.entry.known,
-        "commit": one.commit,
-        "committed": one.committed,
+        "back": log_entry.back,
+        "name": log_entry.entry.full,
+        "image": f"sha256:{log_entry.entry.image}" if log_entry.entry.image else None,
+        "moved": iso(log_entry.entry.moved),
+        "action": log_entry.entry.action.split()[0],
+        "in_store": log_entry.in_store,
+        "changed": log_entry.change,
+        **log_entry.entry.known,
+        "commit": log_entry.commit,
+        "committed": log_entry.committed,
         "way": [
-            {"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known} for step in one.route
+            {"name": step.full, "moved": iso(step.moved), "action": step.action, **step.known}
+            for step in log_entry.route
         ],
     }
 

@@ -9,13 +9,13 @@ from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
 from envbuild.record import values
 from envbuild.tree.diff import Change, aspects
-from envbuild.tree.entry import FILE, ROOT_NAME, Entry
+from envbuild.tree.entry import FILE, KIND_WORDS, ROOT_NAME, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KINDS = {"f": "file", "d": "folder", "l": "link", "c": "device", "b": "device", "p": "fifo"}
+    from envbuild.history.review import Review
 
 
 def report_of(
@@ -25,20 +25,23 @@ def report_of(
     texts: list[str] | None = None,
     statements: list[str] | None = None,
 ) -> dict[str, Any]:
-    """The comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have them."""
+    """Return the comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have
+    them."""
     report: dict[str, Any] = {
         "old": _side(comparison.old),
         "new": _side(comparison.new),
         "same": comparison.same,
         "whole": comparison.whole,
-        "facts": [{"name": one.name, "old": one.old, "new": one.new} for one in comparison.facts],
-        "packages": [_package(one) for one in comparison.packages],
+        "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
+        "packages": [_package(package) for package in comparison.packages],
         "unexplained": [path_of(change) for change in comparison.rest],
         "folders": [
-            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(one), strict=True))
-            for one in by_folder(comparison.rest)
+            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(folder), strict=True))
+            for folder in by_folder(comparison.rest)
         ],
-        "bad_records": [{"kind": one.kind, "path": one.path, "reason": one.reason} for one in comparison.bad],
+        "bad_records": [
+            {"kind": record.kind, "path": record.path, "reason": record.reason} for record in comparison.bad
+        ],
         "records": len(comparison.records),
         "times": len(comparison.times),
     }
@@ -52,8 +55,29 @@ def report_of(
     return report
 
 
+def review_plain(recipe: Review) -> dict[str, Any]:
+    """Return the documented form of what `git check` found about one recipe."""
+    from envbuild.history.recipe_diff import statement_changes
+    from envbuild.history.review import outdated  # git, which `diff` of images does without
+
+    report = None
+    if recipe.comparison is not None:
+        statements = statement_changes(recipe.comparison.old, recipe.comparison.new)
+        report = report_of(recipe.comparison, statements=statements)
+    return {
+        "recipe": recipe.path,
+        "state": recipe.state,
+        "outdated": outdated(recipe.state),
+        "proven": recipe.proven,
+        "reasons": list(recipe.reasons),
+        "added": recipe.old is None,
+        "removed": recipe.new is None,
+        "report": report,
+    }
+
+
 def path_of(change: Change) -> dict[str, Any]:
-    """One path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
+    """Return one path that differs: `verb` is added, removed or changed, `what` names the aspects of a changed one."""
     before, after = change.before, change.after
     either = after or before
     assert either is not None
@@ -61,7 +85,7 @@ def path_of(change: Change) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "path": "/" if change.path == ROOT_NAME else "/" + change.path.decode("utf-8", "backslashreplace"),
         "verb": verb,
-        "kind": KINDS[either.kind],
+        "kind": KIND_WORDS[either.kind],
         "what": list(aspects(change)),
     }
     for name, entry in (("old", before), ("new", after)):

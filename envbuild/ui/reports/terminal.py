@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, pad
-from envbuild.ui.humanize import count, size
+from envbuild.ui.humanize import count
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -23,7 +24,7 @@ _STYLES = {"+": "good", "-": "error", "@": "note"}
 
 
 def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """The lines of a report; with `everything` no list is cut."""
+    """Return the lines of a report; with `everything` no list is cut."""
     if "statements" in report:
         yield from _diff(report["statements"], output)
         if not report["statements"]:
@@ -41,13 +42,13 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield "the same image"
         return
     if not report["whole"]:
-        missing = " and ".join(visible(one["name"]) for one in (old, new) if not one["in_store"])
+        missing = " and ".join(visible(side["name"]) for side in (old, new) if not side["in_store"])
         yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
     yield from _packages(report["packages"], output, everything)
     if report["facts"]:
         yield from ("", output.paint("facts", "strong"))
         yield from _aligned(
-            [(one["name"], f"{fact_text(one['old'])} -> {fact_text(one['new'])}") for one in report["facts"]]
+            [(fact["name"], f"{fact_text(fact['old'])} -> {fact_text(fact['new'])}") for fact in report["facts"]]
         )
     yield from _unexplained(report, output, everything)
     kept = []
@@ -70,16 +71,22 @@ def _named(side: dict[str, Any]) -> str:
 def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
     if not packages:
         return
-    verbs = [one["verb"] for one in packages]
+    verbs = [package["verb"] for package in packages]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     yield from ("", output.paint(f"packages: {counted}", "strong"))
-    packages = sorted(packages, key=lambda one: VERBS.index(one["verb"]))
+    packages = sorted(packages, key=lambda package: VERBS.index(package["verb"]))
     shown = packages if everything else packages[:SHOWN_PACKAGES]
     rows = []
-    for one in shown:
-        versions = f"{one['old']} -> {one['new']}" if one["old"] and one["new"] else f"{one['new'] or one['old']}"
-        files = f"{count(one['files'], 'path')}, {size(one['size'])}" if one["files"] else ""
-        rows.append((one["kind"], one["name"].removesuffix(":all"), one["verb"], versions, files, one["where"]))
+    for package in shown:
+        versions = (
+            f"{package['old']} -> {package['new']}"
+            if package["old"] and package["new"]
+            else f"{package['new'] or package['old']}"
+        )
+        files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
+        rows.append(
+            (package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"])
+        )
     yield from _aligned(rows)
     if len(packages) > len(shown):
         yield f"{_GAP}and {len(packages) - len(shown)} more (--all)"
@@ -90,7 +97,7 @@ def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) ->
         return
     head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
     yield from ("", output.paint(head, "warning"))
-    yield from _aligned([(one["path"], one["reason"]) for one in bad[: None if everything else SHOWN_PATHS]])
+    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_PATHS]])
     if len(bad) > SHOWN_PATHS and not everything:
         yield f"{_GAP}and {len(bad) - SHOWN_PATHS} more (--all)"
 
@@ -105,9 +112,11 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
         yield from _paths(paths, output, len(paths), indent=_GAP)
         return
     rows = []
-    for one in report["folders"]:
-        verbs = ", ".join(f"{one[verb]} {verb}" for verb in ("added", "removed", "changed") if one[verb])
-        rows.append((one["folder"], verbs, f"{size(one['old_size'])} -> {size(one['new_size'])}"))
+    for folder in report["folders"]:
+        verbs = ", ".join(f"{folder[verb]} {verb}" for verb in ("added", "removed", "changed") if folder[verb])
+        rows.append(
+            (folder["folder"], verbs, f"{format_size(folder['old_size'])} -> {format_size(folder['new_size'])}")
+        )
     yield from _aligned(rows[:SHOWN_PATHS])
     if len(rows) > SHOWN_PATHS:
         yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
@@ -115,24 +124,28 @@ def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> It
 
 def _paths(paths: list[dict[str, Any]], output: Output, most: int, indent: str = "") -> Iterator[str]:
     styles = {"added": "good", "removed": "error", "changed": "note"}
-    for one in paths[:most]:
-        letter = output.paint(_LETTERS[one["verb"]], styles[one["verb"]])
-        about = [*_details(one), *([f"({one['package']})"] if one.get("package") else [])]
-        yield f"{indent}{letter} {visible(one['path'])}" + (f"  {', '.join(about)}" if about else "")
+    for path in paths[:most]:
+        letter = output.paint(_LETTERS[path["verb"]], styles[path["verb"]])
+        about = [*_details(path), *([f"({path['package']})"] if path.get("package") else [])]
+        yield f"{indent}{letter} {visible(path['path'])}" + (f"  {', '.join(about)}" if about else "")
 
 
-def _details(one: dict[str, Any]) -> Iterator[str]:
-    old, new = one.get("old", {}), one.get("new", {})
-    if one["verb"] != "changed":
-        if one["kind"] != "file":
-            yield one["kind"]
+def _details(difference: dict[str, Any]) -> Iterator[str]:
+    old, new = difference.get("old", {}), difference.get("new", {})
+    if difference["verb"] != "changed":
+        if difference["kind"] != "file":
+            yield difference["kind"]
         else:
-            yield size((new or old)["size"])
+            yield format_size((new or old)["size"])
         return
-    for what in one["what"]:
+    for what in difference["what"]:
         if what == "content":
             same = old["size"] == new["size"]
-            yield f"content, {size(new['size'])}" if same else f"content, {size(old['size'])} -> {size(new['size'])}"
+            yield (
+                f"content, {format_size(new['size'])}"
+                if same
+                else f"content, {format_size(old['size'])} -> {format_size(new['size'])}"
+            )
         elif what == "mode":
             yield f"mode {old['mode']} -> {new['mode']}"
         elif what == "owner":
@@ -151,7 +164,7 @@ def _diff(lines: list[str], output: Output) -> Iterator[str]:
 
 
 def fact_text(value: object) -> str:
-    """A fact as one line."""
+    """Return a fact as one line."""
     if value is None:
         return "-"
     if isinstance(value, dict) and "argv" in value:

@@ -11,14 +11,14 @@ from envbuild.cli.environment import Environment
 from envbuild.compose.file import values as service_words
 from envbuild.compose.file.ports import port_range, short_ports
 from envbuild.errors import EnvbuildError
-from envbuild.git.lock_at_revision import split_git
+from envbuild.images.reference import as_tag, digits_of, parse, parse_tag, split_name
 from envbuild.instances.network.ports import parse_ports
 from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
-from envbuild.language.values import NotOne
-from envbuild.store.image_reference import as_tag, digits_of, parse_reference, split_name
-from envbuild.text.dates import moment_of
-from envbuild.ui.humanize import ago, duration, iso, parse_size, size
+from envbuild.language.values import InvalidValue
+from envbuild.text.dates import iso, moment_of
+from envbuild.text.sizes import format_size, parse_size
+from envbuild.ui.humanize import ago, duration
 from tests.fuzz.target import Target, scratch, working_in
 
 
@@ -29,7 +29,7 @@ def _environment(variables: dict[str, str]) -> Environment:
 def _all(text: str, readers: tuple[Callable[[str], object], ...]) -> None:
     """Gives a text to each of several readers."""
     for reader in readers:
-        with suppress(NotOne, EnvbuildError):
+        with suppress(InvalidValue, EnvbuildError):
             reader(text)
 
 
@@ -66,7 +66,7 @@ def read_variables(data: bytes) -> None:
 def read_references(data: bytes) -> None:
     """`NAME:TAG@{WHICH}`, digests, `git:REV:FILE`, and points in time."""
     text = data.decode("utf-8", "surrogateescape")
-    _all(text, (split_name, parse_reference, digits_of, as_tag, split_git, lambda text: moment_of(text, 1.7e9)))
+    _all(text, (split_name, parse_tag, digits_of, as_tag, parse, lambda text: moment_of(text, 1.7e9)))
     with suppress(EnvbuildError):
         shown = iso(moment_of(text, 1.7e9))
         assert shown
@@ -121,8 +121,8 @@ def read_words(data: bytes) -> None:
     _all(text, (port_range, short_ports))
     found = parse_size(text)
     if found is not None:
-        size(found)
-    with suppress(NotOne):
+        format_size(found)
+    with suppress(InvalidValue):
         duration(service_words.seconds(text))
 
 

@@ -14,10 +14,9 @@ from envbuild.language import model_cache
 from envbuild.language.format import print_recipe
 from envbuild.language.load import load_recipe
 from envbuild.language.parse import parse
-from envbuild.lockfile import lock as locks
-from envbuild.lockfile import merge
-from envbuild.lockfile.lock_memo import read_lock
-from envbuild.lockfile.lock_text import readable
+from envbuild.lockfile import lock_file, merge
+from envbuild.lockfile.lock import readable
+from envbuild.lockfile.lock_file import read_lock
 from envbuild.tree.patterns import compile_patterns
 from envbuild.ui.sanitize import LineCleaner, clean, visible
 from tests.fuzz.target import Target, scratch
@@ -44,11 +43,11 @@ def read_serial(data: bytes) -> None:
 
 
 def read_lock_text(data: bytes) -> None:
-    lock = locks.parse(data.decode("utf-8", "replace"), "web.env.lock")
-    text = locks.dump(lock)
+    lock = lock_file.parse(data.decode("utf-8", "replace"), "web.env.lock")
+    text = lock_file.dump(lock)
     readable(lock)
-    assert locks.from_plain(json.loads(json.dumps(locks.to_plain(lock)))) == lock
-    again = locks.parse(text, "web.env.lock")
+    assert lock_file.from_plain(json.loads(json.dumps(lock_file.to_plain(lock)))) == lock
+    again = lock_file.parse(text, "web.env.lock")
     assert again.replace(merged=lock.merged) == lock
 
 
@@ -76,11 +75,11 @@ def read_lock_memo(data: bytes) -> None:
 def merge_locks(data: bytes) -> None:
     """Three locks with lines of `====` between them, as git gives them to the merge driver."""
     texts = [*data.decode("utf-8", "replace").split("\n====\n"), "", ""][:3]
-    base, ours, theirs = (locks.parse(text, "web.env.lock") for text in texts)
+    base, ours, theirs = (lock_file.parse(text, "web.env.lock") for text in texts)
     merged = merge.merge(base, ours, theirs)
     text = merge.dump(merged)
     if not merged.conflicts:
-        locks.parse(text, "web.env.lock")
+        lock_file.parse(text, "web.env.lock")
 
 
 def read_services(data: bytes) -> None:

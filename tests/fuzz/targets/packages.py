@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
 from urllib3.exceptions import HTTPError
 
 from envbuild.bases.debian import release_of
-from envbuild.build.package_sources import PackagesNetwork
 from envbuild.debian.apt_sources import parse_deb822, parse_lines, to_deb822
 from envbuild.debian.deb822 import stanzas
 from envbuild.debian.host_dpkg import DpkgDatabase
 from envbuild.errors import EnvbuildError
 from envbuild.images.host_network import npm_registry, pip_settings
-from envbuild.packages import apt, npm, pip
+from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
 from envbuild.packages.connections import Page
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.inventory.bad_record import BadRecord
@@ -25,6 +23,9 @@ from envbuild.packages.inventory.licences import of_copyright
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.owner import owner_of
 from envbuild.packages.inventory.python import python_packages
+from envbuild.packages.manager import ManagerSettings
+from envbuild.packages.npm_servers import NpmServers
+from envbuild.packages.pip_servers import PipServers
 from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
@@ -46,18 +47,8 @@ class _Answers:
         return Page(200, self._body, address, Level.PUBLIC)
 
 
-class _Network(PackagesNetwork):
-    """This machine's settings, with a server of ours."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__((("npm_config_registry", "https://registry.test"),), "/nonexistent", 1 << 30)
-        self._body = body
-
-    def _connections(self, manager: str) -> Any:
-        return _Answers(self._body)
-
-    def _indexes(self, project: str) -> list[str]:
-        return ["https://index.test/simple/pip/"]
+_SETTINGS = (("npm_config_registry", "https://registry.test"), ("PIP_INDEX_URL", "https://index.test/simple"))
+_MACHINE = ManagerSettings(_SETTINGS, "/nonexistent", 1 << 30)
 
 
 def read_simple_index(data: bytes) -> None:
@@ -67,11 +58,15 @@ def read_simple_index(data: bytes) -> None:
 
 
 def read_newest_pip(data: bytes) -> None:
-    _Network(data).newest_pip("3.11")
+    servers = PipServers(_MACHINE)
+    servers.__dict__["_connections"] = _Answers(data)
+    servers.newest_pip("3.11")
 
 
 def read_npm_registry(data: bytes) -> None:
-    package, address = _Network(data).newest_npm("v18.19.0")
+    servers = NpmServers(_MACHINE)
+    servers.__dict__["_connections"] = _Answers(data)
+    package, address = servers.newest_npm("v18.19.0")
     assert isinstance(package.version, str)
     assert address.url.startswith("https://registry.test/npm/-/")
 
@@ -81,26 +76,26 @@ def _action(manager: str) -> InstallPackages:
 
 
 def read_npm_answer(data: bytes) -> None:
-    for package in npm.read_answer(_action("npm"), data, b'["v18.19.0", "x64"]'):
+    for package in npm_tasks.read_answer(_action("npm"), data, b'["v18.19.0", "x64"]'):
         assert all(isinstance(text, str) for text in (package.name, package.version, package.hash, package.origin))
 
 
 def read_npm_node(data: bytes) -> None:
-    npm.read_answer(_action("npm"), b'{"packages": {}}', data)
+    npm_tasks.read_answer(_action("npm"), b'{"packages": {}}', data)
 
 
 def read_pip_answer(data: bytes) -> None:
-    for package, address in pip.read_answer(data, _action("pip"), ()):
+    for package, address in pip_tasks.read_answer(data, _action("pip"), ()):
         assert all(isinstance(part, str) for part in (package.name, package.version, package.hash, address))
         assert ".." not in package.origin.split("/")
-    pip.needs_pip(data)
+    pip_tasks.needs_pip(data)
 
 
 def read_apt_answer(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
-    apt.read_answer(text, "amd64", ("https://deb.test/debian",))
-    apt.to_unpin(text)
-    apt.reason(text)
+    apt_tasks.read_answer(text, "amd64", ("https://deb.test/debian",))
+    apt_tasks.to_unpin(text)
+    apt_tasks.reason(text)
 
 
 def read_stanzas(data: bytes) -> None:

@@ -9,11 +9,13 @@ from socket import AF_NETLINK, AF_UNIX, SO_SNDBUF, SOCK_SEQPACKET, SOCK_STREAM, 
 from envbuild.errors import EnvbuildError
 from envbuild.instances import control_client
 from envbuild.instances.control_server import ControlServer
+from envbuild.instances.messages import CONTROL_ANSWERS, CONTROL_REQUESTS, WaitRequest
 from envbuild.linux.netlink import Links
-from envbuild.sandbox.await_result import SandboxBug, answers
-from envbuild.sandbox.exec_client import Ended, Session
+from envbuild.sandbox.await_result import SandboxBug, await_result
+from envbuild.sandbox.exec_client import CommandEnd, Session
+from envbuild.sandbox.protocol import ANSWERS, EXECUTE, ORDERS, QUESTIONS, RUN
 from envbuild.sandbox.user_lookup import identity_of
-from envbuild.sandbox.wire import receive
+from envbuild.sandbox.wire import close_all, receive
 from tests.fuzz.target import MOST_BYTES, Target, scratch
 
 
@@ -41,7 +43,7 @@ def _waiting() -> Session:
     return session
 
 
-def _took(how: Ended) -> None:
+def _took(how: CommandEnd) -> None:
     assert isinstance(how.status, int)
 
 
@@ -67,7 +69,7 @@ def read_answers(data: bytes) -> None:
     ours, theirs = _filled(data)
     theirs.close()
     with ours:
-        outcome = answers(ours, None, _took_terminal, 0.0, _waiting(), lambda: None)
+        outcome = await_result(ours, None, _took_terminal, 0.0, _waiting(), lambda: None)
     assert isinstance(outcome.status, int)
     assert all(isinstance(path, str) for path in outcome.made)
     assert _open_descriptors() == before
@@ -77,12 +79,15 @@ def _open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+_ALL = {**ANSWERS, **EXECUTE, **ORDERS, **QUESTIONS, **RUN}
+
+
 def read_messages(data: bytes) -> None:
     ours, theirs = _filled(data)
     theirs.close()
     with ours:
-        while receive(ours) is not None:
-            pass
+        while (received := receive(ours, _ALL)) is not None:
+            close_all(received[1])
 
 
 class _Supervisor:
@@ -127,7 +132,7 @@ def read_control_answers(data: bytes) -> None:
     before = control_client.connect
     with theirs, patch.object(control_client, "connect", lambda instance: ours):
         assert before is not control_client.connect
-        control_client.ask(_Instance(), control_client.WAIT)  # type: ignore[arg-type]
+        control_client.ask(_Instance(), WaitRequest())  # type: ignore[arg-type]
 
 
 def read_accounts(data: bytes) -> None:
@@ -183,24 +188,7 @@ class _Sent:
 
 
 _WIRE = (
-    b"ended",
-    b"failed",
-    b"terminal",
-    b"running",
-    b"process",
-    b"entered ended",
-    b"entered refused",
-    b"entered terminal",
-    b"a socket",
-    b"paused",
-    b"a network",
-    b"the root",
-    b"enter",
-    b"signal",
-    b"stop",
-    b"wait",
-    b"pause",
-    b"root",
+    *(name.encode() for name in (*_ALL, *CONTROL_ANSWERS, *CONTROL_REQUESTS)),
     b"(\x02\0\0\0",
     b")\x02",
     b"i\0\0\0\0",
@@ -211,7 +199,7 @@ _WIRE = (
 
 TARGETS = (
     Target("answers", read_answers, (EnvbuildError, SandboxBug), _WIRE),
-    Target("messages", read_messages, (EnvbuildError, EOFError), _WIRE),
+    Target("messages", read_messages, (EnvbuildError,), _WIRE),
     Target("control", ask, (), _WIRE),
     Target("control-answers", read_control_answers, (EnvbuildError,), _WIRE),
     Target(

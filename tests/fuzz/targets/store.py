@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from envbuild.cli.main import run
 from envbuild.errors import EnvbuildError
-from envbuild.images.image_facts import facts_of
+from envbuild.images.find import facts_of
 from envbuild.instances.config import from_plain
 from envbuild.instances.network import members
 from envbuild.plan import key_parts

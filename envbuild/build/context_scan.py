@@ -1,0 +1,241 @@
+"""The scan of a recipe's folder: what lies at a path, as it will be in a tree.
+
+Reading is relative to directory descriptors and never follows a link, so that a link that is put in place while
+we read can't lead out of the folder. Digests of files that did not change since come from the stat cache.
+"""
+
+from __future__ import annotations
+
+import errno
+import marshal
+import os
+import stat
+import time
+
+from envbuild.digest import sha256
+from envbuild.errors import UsageError
+from envbuild.linux.nofollow import open_real
+from envbuild.record import Record
+from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import Stats
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
+from envbuild.tree.patterns import Matcher
+
+IGNORE_FILE = ".envignore"
+RACY_NANOSECONDS = 100_000_000
+"""A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
+MAX_DEPTH = 400
+_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What opening something says that was there a moment ago as another kind of thing."""
+_CHUNK = 1 << 20
+
+
+class ContextError(UsageError):
+    """A path of the recipe's folder can't be used."""
+
+
+class Found(Record):
+    """A file, link or folder as it will be in a tree. `path` is where it lies; `children` only for folders.
+
+    `read` is the (device, inode, size, mtime, ctime) when its digest was taken.
+    """
+
+    entry: Entry
+    path: str
+    children: tuple[Found, ...] = ()
+
+
+class Scan:
+    """Reads one source, a folder at a time."""
+
+    def __init__(
+        self,
+        exclude: Matcher | None,
+        ignore: Matcher | None,
+        folder: str,
+        hidden: frozenset[str],
+        stats: Stats,
+        mtime: int,
+    ) -> None:
+        self._exclude = exclude
+        self._ignore = ignore
+        self._folder = folder
+        self._hidden = hidden
+        self._stats = stats
+        self._mtime = mtime
+
+    def take(self, path: str, name: bytes, shown: str) -> Found | None:
+        """Return what lies at a real path; None if it is left out. Raises ContextError and ContentChanged."""
+        try:
+            return self._take(path, name, shown)
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                raise ContentChanged(shown) from error
+            raise ContextError(f"{shown}: {error.strerror}") from error
+
+    def _take(self, path: str, name: bytes, shown: str) -> Found | None:
+        status = os.lstat(path)
+        outer = os.path.relpath(path, self._folder)
+        ignored = "" if outer == "." or outer.startswith("..") else outer
+        if ignored and self._ignore is not None and self._left_out(self._ignore, ignored, status):
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            descriptor = open_real(path, os.O_RDONLY | os.O_DIRECTORY)
+            return self._folder_of(descriptor, path, name, shown, ignored, "", status, 0)
+        parent = open_real(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            rows = _Rows(self._stats, os.path.dirname(path))
+            found = self._item(parent, os.path.basename(path), path, name, shown, status, rows)
+            rows.save()
+            return found
+        finally:
+            os.close(parent)
+
+    def _folder_of(
+        self,
+        descriptor: int,
+        path: str,
+        name: bytes,
+        shown: str,
+        ignored: str,
+        excluded: str,
+        status: os.stat_result,
+        depth: int,
+    ) -> Found:
+        if depth > MAX_DEPTH:
+            raise ContextError(f"{shown}: folders nested deeper than {MAX_DEPTH} are not copied")
+        children = []
+        rows = _Rows(self._stats, path)
+        try:
+            with os.scandir(descriptor) as items:
+                listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
+            for child, child_status in listed:
+                inner_path = f"{path}/{child}"
+                inner_ignored = f"{ignored}/{child}" if ignored else child
+                inner_excluded = f"{excluded}/{child}" if excluded else child
+                if (
+                    (self._hidden and inner_path in self._hidden)
+                    or (self._ignore is not None and self._matches(self._ignore, inner_ignored, child_status))
+                    or (self._exclude is not None and self._matches(self._exclude, inner_excluded, child_status))
+                ):
+                    continue
+                child_name = os.fsencode(child)
+                inner_shown = f"{shown}/{child}"
+                if stat.S_ISDIR(child_status.st_mode):
+                    inner = os.open(
+                        child, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
+                    )
+                    children.append(
+                        self._folder_of(
+                            inner,
+                            inner_path,
+                            child_name,
+                            inner_shown,
+                            inner_ignored,
+                            inner_excluded,
+                            child_status,
+                            depth + 1,
+                        )
+                    )
+                else:
+                    children.append(
+                        self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)
+                    )
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                raise ContentChanged(shown) from error
+            raise ContextError(f"{shown}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        rows.save()
+        body = encode([child.entry for child in children])
+        entry = Entry(name, DIRECTORY, _mode(status), 0, 0, self._mtime, 0, digest_of(body))
+        return Found(entry, path, tuple(children))
+
+    def _item(
+        self,
+        parent: int,
+        child: str,
+        path: str,
+        name: bytes,
+        shown: str,
+        status: os.stat_result,
+        rows: _Rows,
+    ) -> Found:
+        if stat.S_ISREG(status.st_mode):
+            digest, size = rows.digest(child, status, parent)
+            return Found(Entry(name, FILE, _mode(status), 0, 0, self._mtime, size, digest), path)
+        if stat.S_ISLNK(status.st_mode):
+            target = os.fsencode(os.readlink(child, dir_fd=parent))
+            return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
+        raise ContextError(
+            f"{shown} is neither a file, a folder nor a link",
+            f"leave it out with exclude= or a line in {IGNORE_FILE}",
+        )
+
+    def _matches(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
+        return matcher.matches(os.fsencode(path), stat.S_ISDIR(status.st_mode))
+
+    def _left_out(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
+        """Return whether the path or a folder above it matches: what lies in an ignored folder is ignored."""
+        parts = path.split("/")
+        above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+        return any(matcher.matches(os.fsencode(folder), True) for folder in above) or self._matches(
+            matcher, path, status
+        )
+
+
+class _Rows:
+    """The remembered digests of one folder's files."""
+
+    def __init__(self, stats: Stats, folder: str) -> None:
+        self._stats = stats
+        self._folder = os.fsencode(folder)
+        self._known: dict[str, tuple[int, int, int, int, Digest]] = {}
+        stored = stats.get(self._folder)
+        if stored is not None:
+            try:
+                self._known = marshal.loads(stored)
+            except (ValueError, EOFError, TypeError):
+                self._known = {}
+        self._changed = False
+        self._now = time.time_ns()
+
+    def digest(self, name: str, status: os.stat_result, parent: int) -> tuple[Digest, int]:
+        """Return the digest and size of a file whose lstat gave `status`."""
+        known = self._known.get(name)
+        if known is not None and known[:4] == _mark(status):
+            return known[4], status.st_size
+        digest, read = hash_file(name, parent)
+        if self._now - max(read.st_mtime_ns, read.st_ctime_ns) > RACY_NANOSECONDS:
+            self._known[name] = (*_mark(read), digest)
+            self._changed = True
+        return digest, read.st_size
+
+    def save(self) -> None:
+        if self._changed:
+            self._stats.put(self._folder, marshal.dumps(self._known))
+
+
+def hash_file(name: str, parent: int) -> tuple[Digest, os.stat_result]:
+    """Return the digest of a file in the folder open as `parent`, and its status as it was read."""
+    # O_NONBLOCK: should the file have been swapped for a FIFO, opening it must not wait for a writer.
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ContentChanged(name)
+        state = sha256()
+        while chunk := os.read(descriptor, _CHUNK):
+            state.update(chunk)
+        return state.hexdigest(), status
+    finally:
+        os.close(descriptor)
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _mode(status: os.stat_result) -> int:
+    return stat.S_IMODE(status.st_mode) & 0o755

@@ -1,0 +1,152 @@
+"""What a build was made from, kept beside its image: the recipes, their locks, and what they took of their folders.
+
+It is a tree like any other, so that what builds have in common is kept once; `envbuild verify` builds from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+from envbuild.build.context import keep
+from envbuild.build.context_scan import IGNORE_FILE
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.job import BuildJob
+from envbuild.build.recipe_files import read_recipe
+from envbuild.errors import WorkFailed
+from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
+from envbuild.store.objects import ContentChanged
+from envbuild.store.store import Store
+from envbuild.tree.apply import Edit, NotADirectory
+from envbuild.tree.apply import edit as edit_tree
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
+from envbuild.tree.lookup import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def sources_of(job: BuildJob, recipe: PlannedRecipe, lock_texts: dict[str, str]) -> dict[str, Any]:
+    """Return what a build was made from, for the record of its image.
+
+    `tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
+    there, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
+    `epoch` and the names of `secrets`, is there only where it says something.
+
+    `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
+    """
+    try:
+        # What was copied comes last: the modes that it has there decide.
+        edits = [
+            *sorted(_texts(job), key=lambda edit: edit.path),
+            *sorted(_copied(job), key=lambda edit: edit.path),
+        ]
+    except (ContentChanged, OSError):
+        return {}
+    root = os.path.commonpath([os.path.dirname(os.fsdecode(edit.path)) for edit in edits] or ["/"])
+    inside = [Edit(os.fsencode(os.path.relpath(os.fsdecode(edit.path), root)), edit.entry) for edit in edits]
+    try:
+        tree = edit_tree(job.store.trees, job.store.trees.save(()), inside, 0)
+    except NotADirectory:
+        return {}
+    known: dict[str, Any] = {
+        "tree": tree,
+        "recipe": os.path.relpath(os.path.realpath(recipe.path), root),
+        # Not in the tree: every build has another one, and would add a file to the pool for it.
+        # They lie beside their recipes: what a link in that place leads to is none of them.
+        "locks": {os.path.relpath(_real_place(path), root): text for path, text in lock_texts.items()},
+        "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in recipe.recipe.files],
+    }
+    request = job.request
+    if recipe is job.graph.top:
+        extra = {
+            "settings": dict(request.settings),
+            "stage": request.stage,
+            "secrets": [name for name, _ in request.secrets],
+        }
+        known |= {name: value for name, value in extra.items() if value}
+    return known if request.epoch is None else {**known, "epoch": request.epoch}
+
+
+def _texts(job: BuildJob) -> Iterator[Edit]:
+    """Yield the recipes, and the files that were read and not copied."""
+    store = job.store
+    for recipe in job.graph.recipes:
+        for path, _ in recipe.recipe.files:
+            yield Edit(os.fsencode(os.path.realpath(path)), _file(store, read_recipe(job.project, path)))
+    for context in job.sources.contexts():
+        ignored = context.ignore_content()
+        if ignored is not None:
+            yield Edit(os.fsencode(f"{context.folder}/{IGNORE_FILE}"), _file(store, ignored))
+        for path, (content, mode) in context.texts.items():
+            yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
+
+
+def _copied(job: BuildJob) -> Iterator[Edit]:
+    with RealFiles() as files:
+        for context in job.sources.contexts():
+            for found in context.taken.values():
+                yield Edit(os.fsencode(found.path), keep(job.store, found, (0, 0), None, files))
+
+
+def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:
+    return store.objects.add(Entry(b"", FILE, mode, 0, 0, 0), content)
+
+
+def _real_place(path: str) -> str:
+    """Return where a file lies, without links on the way to it, whatever it is itself."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+class SourcesLeadOut(WorkFailed):
+    """What is on record of a build names a place outside of its folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"what is on record of the build would be written to {path!r}, outside of its folder",
+            "an earlier envbuild recorded it, from a lock that was a link: build its recipe again",
+        )
+
+
+def check_out(store: Store, sources: dict[str, Any], folder: str) -> None:
+    """Write what was kept of a build into an empty folder. Links of the recipe's folder are made and never followed,
+    also one that has the place of the lock."""
+    with Folder(folder) as top:
+        for path, entry in walk(store.trees, sources["tree"]):
+            with top.below(os.fsdecode(path)) as (at, name):
+                if entry.kind == DIRECTORY:
+                    at.folder(name).__exit__()
+                elif entry.kind == LINK:
+                    at.symlink(entry.target, name)
+                else:
+                    _write(store, entry, at, name)
+        for path, text in sources["locks"].items():
+            try:
+                with top.below(path) as (at, name):
+                    at.remove(name)
+                    at.write(name, text.encode())
+            except NotPlain as error:
+                raise SourcesLeadOut(path) from error
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                raise SourcesLeadOut(path) from error
+
+
+def _write(store: Store, entry: Entry, folder: Folder, name: str) -> None:
+    """Write a file of the store into a folder; holes stay holes."""
+    from envbuild.linux.safe_copy import copy_content  # `verify` alone writes them out again
+
+    source = store.objects.open(entry)
+    try:
+        made = folder.create(name)
+        try:
+            copy_content(source, made, os.fstat(source))
+            os.fchmod(made, entry.mode | 0o400)
+        finally:
+            os.close(made)
+    finally:
+        os.close(source)

@@ -1,0 +1,86 @@
+"""What the recipes of a build take from elsewhere: folders of this machine, images, and files from the network.
+
+Each is looked up once, and is what the build's record and lock say of it afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from envbuild.build.context import Context
+from envbuild.build.context_scan import IGNORE_FILE, Found
+from envbuild.build.graph import PlannedRecipe
+from envbuild.images.find import Fits, look_up
+from envbuild.images.lock_attestation import pinned_image
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.tree.entry import DIRECTORY, Digest
+
+
+class Sources:
+    """The sources of one build so far, by recipe."""
+
+    def __init__(self, store: Store, fits: Fits, *, pinned: bool) -> None:
+        """`pinned` is whether images and files are those that the locks name; `fits` is for `look_up`."""
+        self._store = store
+        self._fits = fits
+        self._pinned = pinned
+        self._contexts: dict[tuple[int, str], Context] = {}
+        self._images: dict[int, dict[str, Digest]] = {}
+        self._fetched: dict[int, dict[str, Digest]] = {}
+
+    def context(self, recipe: PlannedRecipe, folder: str) -> Context:
+        """Return the folder that paths of a statement are relative to."""
+        key = (recipe.number, folder)
+        if key not in self._contexts:
+            root = os.path.dirname(recipe.path) or "."
+            hidden = [os.path.realpath(recipe.lock_path)]
+            self._contexts[key] = Context(folder, root, self._store, hidden)
+        return self._contexts[key]
+
+    def image(self, recipe: PlannedRecipe, reference: str, folder: str) -> Image:
+        """Return the image that a reference means: the one that the lock pins, else the one that has the name now.
+        Raises NoSuchImage and what else `look_up` raises."""
+        digest = recipe.pinned_image(reference) if self._pinned else None
+        image = pinned_image(self._store, reference, digest) if digest else None
+        if image is None:
+            image = look_up(self._store, reference, folder, self._fits)
+        self.images(recipe)[reference] = image.digest
+        return image
+
+    def pinned_file(self, recipe: PlannedRecipe, url: str) -> Digest | None:
+        """Return the sha256 that the lock has for a URL's file."""
+        return dict(recipe.lock.fetched).get(url) if recipe.lock is not None and self._pinned else None
+
+    def contexts(self, recipe: PlannedRecipe | None = None) -> list[Context]:
+        """Return the folders that statements took files from so far: those of one recipe, or of all."""
+        return [context for (number, _), context in self._contexts.items() if recipe is None or number == recipe.number]
+
+    def images(self, recipe: PlannedRecipe) -> dict[str, Digest]:
+        """Return the digests of the images that a recipe took so far, by reference."""
+        return self._images.setdefault(recipe.number, {})
+
+    def fetched(self, recipe: PlannedRecipe) -> dict[str, Digest]:
+        """Return the digests of the files that a recipe took so far from the network, by URL."""
+        return self._fetched.setdefault(recipe.number, {})
+
+    def files_read(self, recipe: PlannedRecipe) -> Iterator[str]:
+        """Yield the real paths of what a recipe and its includes are, and of what they took of the folders. Links that
+        were copied are among them, folders are not."""
+        for path, _ in recipe.recipe.files:
+            yield os.path.realpath(path)
+        for context in self.contexts(recipe):
+            ignore = f"{context.folder}/{IGNORE_FILE}"
+            if os.path.lexists(ignore):
+                yield ignore
+            yield from context.texts
+            for found in context.taken.values():
+                yield from _paths(found)
+
+
+def _paths(found: Found) -> Iterator[str]:
+    if found.entry.kind != DIRECTORY:
+        yield found.path
+    for child in found.children:
+        yield from _paths(child)

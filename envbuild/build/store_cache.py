@@ -1,0 +1,71 @@
+"""The store as the cache of a build: its bases, and the results of steps that this build may take from it."""
+
+from __future__ import annotations
+
+from envbuild.build.bases import Bases, is_made
+from envbuild.build.graph import Stage
+from envbuild.build.progress import BaseTree, StepResult
+from envbuild.build.request import BuildRequest
+from envbuild.build.walk import PendingStep
+from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.rerun_lines import Spot
+
+
+class StoreCache:
+    """What the store has, as one request may use it."""
+
+    def __init__(
+        self, store: Store, bases: Bases, request: BuildRequest, rerun: frozenset[Spot], *, owners_kept: bool
+    ) -> None:
+        """`rerun` are the statements that run again whatever the store has; `owners_kept` is whether commands can give
+        files to other users."""
+        self._store = store
+        self._bases = bases
+        self._request = request
+        self._rerun = rerun
+        self.owners_kept = owners_kept
+
+    def without_owners(self) -> StoreCache:
+        """Return the same cache for a machine where commands can't give files to other users."""
+        return StoreCache(self._store, self._bases, self._request, self._rerun, owners_kept=False)
+
+    def base(self, stage: Stage) -> BaseTree | None:
+        """Return the base of a stage; None for one that has to be made, also since a part of it was lost."""
+        base = self._bases.find(stage)
+        if base is not None and is_made(stage.base) and self._store.leads_to_lost(base.tree):
+            return None
+        return base
+
+    def result(self, pending: PendingStep) -> StepResult | None:
+        """Return the result of a step if the store has it and the step need not run in this build."""
+        if self._reason_to_run(pending.step):
+            return None
+        key = pending.key(owners_kept=self.owners_kept)
+        record = self._store.steps.get(key)
+        if record is None or self._store.leads_to_lost(record.tree):
+            return None
+        return StepResult(
+            pending.number, pending.step, key, record.tree, record.output, record.seconds, True, record.owners_kept
+        )
+
+    def why_not_used(self, step: Step, key: str) -> str:
+        """Return why a step runs though the store has its result; "" if it has none."""
+        record = self._store.steps.get(key)
+        if record is None:
+            return ""
+        if self._store.leads_to_lost(record.tree):
+            return "its result was damaged and has been put aside"
+        return self._reason_to_run(step)
+
+    def _reason_to_run(self, step: Step) -> str:
+        if not self._request.use_cache:
+            return "the cache is not used (--no-cache)"
+        if self._request.check and isinstance(step.action, (Execute, InstallPackages)) and not step.test:
+            return "it runs twice to compare the results (--check)"
+        if (step.place.file, step.place.line) in self._rerun:
+            return "it was asked for (--rerun)"
+        return ""

@@ -1,0 +1,174 @@
+"""The options of commands that build: the build that they ask for, and how it is shown."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.build.request import BuildRequest
+from envbuild.cli.environment import Environment
+from envbuild.errors import BadOption, FileUnusable, UsageError
+from envbuild.linux import signals as signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from envbuild.build.request import BuildResult
+    from envbuild.ui.display import Display
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `build` and `update` share."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter of the recipe (may repeat)"
+    )
+    parser.add_argument("--stage", metavar="STAGE", help="build only this stage and those that it needs")
+    parser.add_argument(
+        "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
+    )
+    parser.add_argument("--immutable", action="store_true", help="with --tag: make a tag that never moves again")
+    parser.add_argument("--no-cache", action="store_true", help="run every step, ignoring the cache")
+    parser.add_argument("--check", action="store_true", help="run every step twice and show which files differ")
+    parser.add_argument("--explain", action="store_true", help="explain for each step that runs what has changed")
+    parser.add_argument(
+        "--rerun",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="run the step at this line of the recipe (or FILE:LINE) again; later steps stay cached if its "
+        "tree comes out the same (may repeat)",
+    )
+    add_jobs(parser)
+    add_secret(parser)
+    parser.add_argument(
+        "--output-limit",
+        metavar="SIZE",
+        help="keep at most this much output of each step (default: 100MB); the rest is counted",
+    )
+    add_progress(parser)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add `--jobs`."""
+    parser.add_argument(
+        "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="run up to N steps in parallel"
+    )
+
+
+def add_secret(parser: argparse.ArgumentParser) -> None:
+    """Add `--secret`."""
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME[=FILE]",
+        help="give steps a secret: the content of FILE, or of the variable NAME (may repeat)",
+    )
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add `--progress`."""
+    parser.add_argument(
+        "--progress", choices=("auto", "plain", "json"), default="auto", help="choose how to show progress"
+    )
+
+
+def request_from(arguments: argparse.Namespace, environment: Environment) -> BuildRequest:
+    """Return the build that the options of `add_options` ask for. Raises UsageError."""
+    if arguments.immutable and arguments.tag is None:
+        raise UsageError("--immutable without --tag", "give the name that is to stay: --tag web:v1.2 --immutable")
+    if arguments.jobs < 1:
+        raise BadOption("--jobs", str(arguments.jobs), "number of steps", "--jobs 2")
+    return request_of_user(environment).replace(
+        path=os.path.normpath(arguments.recipe),
+        settings=tuple(_parameter(text) for text in arguments.set),
+        stage=arguments.stage,
+        tag=arguments.tag,
+        use_cache=not arguments.no_cache,
+        check=arguments.check,
+        explain=arguments.explain,
+        rerun=tuple(arguments.rerun),
+        jobs=arguments.jobs,
+        secrets=tuple(read_secret(text, environment) for text in arguments.secret),
+        immutable=arguments.immutable,
+        epoch=environment.epoch(),
+        output_limit=_output_limit(arguments.output_limit),
+    )
+
+
+def request_of_user(environment: Environment) -> BuildRequest:
+    """Return a build of no recipe yet, with all that the user's environment says about builds."""
+    return BuildRequest(
+        "",
+        jobs=os.cpu_count() or 1,
+        network=environment.network(),
+        home=environment.home(),
+        fetch_limit=environment.fetch_limit(),
+        user=environment.user(),
+    )
+
+
+def build(request: BuildRequest, environment: Environment, progress: str = "auto") -> BuildResult:
+    """Build a recipe and show the progress. Raises EnvbuildError kinds."""
+    from envbuild.build.build import build as build_recipe
+    from envbuild.store.store import Store
+
+    interrupt_on_termination()
+    with Store.open(environment.store_path()) as store:
+        store.sparse_limit = environment.sparse_limit()
+        with display_of(progress, environment) as display:
+            return build_recipe(request, store, display)
+
+
+def display_of(progress: str, environment: Environment) -> Display:
+    """Return the display that `--progress` asks for."""
+    from envbuild.ui.select_display import display
+
+    stream = environment.stdout if progress == "json" else environment.stderr
+    terminal = environment.moves_cursor(stream)
+    return display(progress, stream, terminal, environment.colour(stream))
+
+
+def interrupt_on_termination() -> None:
+    """Treat SIGTERM like Ctrl-C from here on, so that all is cleaned up."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _output_limit(text: str | None) -> int:
+    from envbuild.store.step_logs import MAX_OUTPUT
+
+    if text is None:
+        return MAX_OUTPUT
+    from envbuild.text.sizes import parse_size
+
+    found = parse_size(text)
+    if not found:
+        raise BadOption("--output-limit", text, "size", "--output-limit 500MB")
+    return found
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadOption("--set", text, "NAME=VALUE", "--set python=3.12")
+    return name, value
+
+
+def read_secret(text: str, environment: Environment) -> tuple[str, bytes]:
+    """Return the name and the content of `--secret NAME[=FILE]`. Raises UsageError."""
+    name, equals, path = text.partition("=")
+    if not name or "/" in name or name.startswith("."):
+        raise BadOption("--secret", text, "NAME or NAME=FILE", "--secret token=FILE")
+    if not equals:
+        if name not in environment.variables:
+            raise UsageError(f"--secret {name}: the variable {name} is not set", f"or give a file: {name}=FILE")
+        return name, os.fsencode(environment.variables[name])
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            return name, file.read()
+    except OSError as error:
+        raise FileUnusable(path, str(error.strerror), "name a file that can be read", f"--secret {name}") from error

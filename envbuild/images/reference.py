@@ -1,0 +1,126 @@
+"""References: the forms in which an image is named.
+
+The store knows `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, a digest or its first digits, and a name with the
+digest that it must have, `NAME@sha256:...`. Locks in git know `NAME@REV` and `git:REV:FILE`.
+"""
+
+from __future__ import annotations
+
+from envbuild.errors import UsageError
+from envbuild.record import Record
+
+LATEST = "latest"
+GIT = "git:"
+MIN_DIGITS = 4
+"""Digits of the shortest beginning of a digest."""
+_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_HEXADECIMAL = "0123456789abcdef"
+
+
+class TagReference(Record):
+    """A name and a tag; `which` is what stands in `@{...}` behind them, None without."""
+
+    name: str
+    tag: str
+    which: str | None = None
+
+
+class StoreReference(Record):
+    """A tag, the digits of a digest, or a text that may be either: then it is the tag if there is one."""
+
+    text: str
+    tag: TagReference | None
+    digits: str | None
+
+
+class PinnedReference(Record):
+    """`NAME@sha256:...`; the name is empty where only the digest is given."""
+
+    name: str
+    digits: str
+
+
+class RevisionReference(Record):
+    """`NAME@REV`: what the recipe of this name is in a revision of git, by its lock there."""
+
+    name: str
+    revision: str
+
+
+class FileReference(Record):
+    """`git:REV:FILE`: the same of the recipe at a path."""
+
+    revision: str
+    path: str
+
+
+Reference = StoreReference | PinnedReference | RevisionReference | FileReference
+
+
+class BadName(UsageError):
+    """A text that can't name an image, or what else is said."""
+
+    def __init__(self, name: str, what: str = "an image") -> None:
+        super().__init__(
+            f"'{name}' can't name {what}",
+            "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2",
+        )
+
+
+class BadFileReference(UsageError):
+    """A text that begins as `git:` and names no file of a revision."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"'{text}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env")
+
+
+def parse(text: str) -> Reference:
+    """Return the reference that `text` is by its form. Raises BadName and BadFileReference."""
+    if text.startswith(GIT):
+        revision, _, path = text.removeprefix(GIT).partition(":")
+        if not revision or not path:
+            raise BadFileReference(text)
+        return FileReference(revision, path)
+    name, mark, which = text.partition("@")
+    if not mark or which.startswith("{"):
+        return StoreReference(text, parse_tag(text), digits_of(text))
+    digits = digits_of(which) if which.startswith("sha256:") else None
+    if digits is not None:
+        return PinnedReference(name, digits)
+    if ":" in name:
+        raise BadName(text)
+    return RevisionReference(split_name(name)[0], which)
+
+
+def split_name(reference: str) -> tuple[str, str]:
+    """Return (name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
+    name, colon, tag = reference.partition(":")
+    for part in (name, tag) if colon else (name,):
+        if not part or not part[0].isalnum() or not part.isascii() or part.strip("._-" + _ALPHANUMERIC):
+            raise BadName(reference)
+    return name, tag or LATEST
+
+
+def parse_tag(text: str) -> TagReference | None:
+    """Return the tag that `text` names by its form, None if it can only be a digest, or nothing."""
+    head, mark, rest = text.partition("@{")
+    if mark and not rest.endswith("}"):
+        return None
+    try:
+        name, tag = split_name(head)
+    except BadName:
+        return None
+    return TagReference(name, tag, rest[:-1] if mark else None)
+
+
+def digits_of(text: str) -> str | None:
+    """Return the hexadecimal digits of a digest or of the beginning of one, None if `text` is neither."""
+    digits = text.removeprefix("sha256:")
+    return digits if len(digits) >= MIN_DIGITS and not digits.strip(_HEXADECIMAL) else None
+
+
+def as_tag(text: str) -> str:
+    """Return a tag that stands for `text`, such as a branch's name: what a tag may not hold becomes `-`. "" if nothing
+    is left."""
+    allowed = "".join(letter if letter in _ALPHANUMERIC or letter in "._-" else "-" for letter in text)
+    return allowed.lstrip("._-")

@@ -1,0 +1,163 @@
+"""What envbuild asks of a package manager: the same few functions for each, in three phases.
+
+A `PackageManager` knows the statements and packages of its ecosystem and needs neither network nor settings, so that a
+cached build imports little. `Servers`, one object for each build, knows where this machine gets packages from. To add
+a manager, write a module with both and name it in registry.py.
+"""
+
+from __future__ import annotations
+
+from envbuild.linux.nofollow import Component
+from envbuild.lockfile.lock import Package
+from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from envbuild.packages.cache import Address, Transport, Wanted
+else:
+    Protocol = object  # importing typing takes 2 ms of every start
+
+Contents = tuple[tuple[str, bytes], ...]
+"""The files that a statement names: (path relative to the recipe's folder, content)."""
+
+BUILD = "build/"
+"""How the origin of a package begins that only an installation needs, such as what builds another one."""
+FOLDER = "/run/envbuild"
+"""Where a task's files are mounted, in the sandbox alone."""
+OUT = f"{FOLDER}/out"
+"""Where a task that resolves leaves its answer: a folder that outlives the sandbox."""
+PACKAGES = f"{FOLDER}/packages"
+"""Where an installation finds the files of its packages."""
+MAX_ATTEMPTS = 6
+"""How often a resolution is tried with fewer and fewer packages held at their locked versions."""
+
+_SOURCE_PREFIXES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "APT_")
+_SOURCE_NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+class Task(Record):
+    """A command that one phase runs in a sandbox, as root of the tree. All that it is given is mounted read-only:
+    `files` are (target, content), of which `executable` may be run, and `packages` are (name in the folder PACKAGES,
+    host path)."""
+
+    argv: tuple[str, ...]
+    environment: Pairs = ()
+    files: Contents = ()
+    packages: tuple[tuple[Component, str], ...] = ()
+    executable: tuple[str, ...] = ()
+
+    def with_own_sources(self, variables: Pairs, files: Contents = ()) -> Task:
+        """Return the same task, to which `variables` and `files` alone say where packages come from: for trees that
+        somebody else may have prepared."""
+        silent = tuple(
+            (name, value)
+            for name, value in self.environment
+            if not name.startswith(_SOURCE_PREFIXES)
+            and name not in _SOURCE_NAMES
+            and not name.lower().endswith("_proxy")
+        )
+        return self.replace(environment=(*silent, *variables), files=(*self.files, *files))
+
+
+class ManagerSettings(Record):
+    """What the user has set for package managers: `variables` about proxies, indexes and certificates, the `home`
+    folder, and `max_file`, the bytes of one file that is fetched at most."""
+
+    variables: Pairs
+    home: str
+    max_file: int
+
+
+class TaskResult(Record):
+    """How a task that resolves ended, and the last that it printed."""
+
+    status: int
+    output: str
+
+
+class Resolution(Protocol):
+    """One statement that is being resolved on the tree of a stage.
+
+    `pinned` are packages that keep their versions if they can, `renewed` the names of those that should be as new as
+    can be, and `earlier` what earlier statements of the stage put into the same place. With `own_sources` nothing in
+    the tree says where packages come from.
+    """
+
+    action: InstallPackages
+    contents: Contents
+    pinned: tuple[Package, ...]
+    renewed: frozenset[str]
+    earlier: tuple[Package, ...]
+    own_sources: bool
+
+    def run(self, task: Task) -> TaskResult:
+        """Run a task on the tree, with the network. Raises Unresolved if it does not end in time."""
+
+    def answer(self, name: str) -> bytes:
+        """Return what the last task left under a name in OUT. Raises BadDocument."""
+
+    def download(self, wanted: Wanted) -> str:
+        """Bring a file into the cache, and return its path there. Raises what downloads raise."""
+
+
+class PackageManager(Protocol):
+    """A package manager. `name` is the word of its statement."""
+
+    name: str
+    installs_files: bool
+    """Whether the files that a statement names are part of what is installed, and so of the step's key."""
+
+    def check(self, package: Package) -> Package:
+        """Return the same package, all of whose fields are what this manager's packages have. Raises BadName."""
+
+    def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
+        """Return the files that a statement names, with those that these name in turn; `read` gives the content of a
+        file for the option that names it, and raises UsageError for one that isn't there or may not be read."""
+
+    def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
+        """Return whether what a lock has for a statement may say where files come from."""
+
+    def is_in_tree(self, package: Package) -> bool:
+        """Return whether the package's file lies in the tree itself, and needs no fetching."""
+
+    def install_task(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> Task:
+        """Return what installs the locked packages, which are given with the paths of their files."""
+
+    def servers(self, machine: ManagerSettings) -> Servers:
+        """Return where this machine gets the packages from."""
+
+
+class Servers(Protocol):
+    """Where one package manager gets packages from: the machine's settings, read when they are first needed."""
+
+    def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
+        """Return the packages that a statement means, each with its address, "" if that is not known yet. Raises
+        Unresolved, NoManager, BadName and BadDocument."""
+
+    def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
+        """Return the addresses in the user's own sources that may have a package's file, and why there are no
+        others."""
+
+    def named(self) -> Sequence[str]:
+        """Return the addresses that the user's settings name."""
+
+    def transport(self) -> Transport:
+        """Return how servers are reached."""
+
+
+def texts_of(action: InstallPackages, contents: Contents) -> list[str]:
+    """Return the texts in which a statement says what it wants: its words, and its files."""
+    return [*action.wanted, *(content.decode("utf-8", "replace") for _, content in contents)]
+
+
+def fewer_pins(pinned: tuple[Package, ...], freed: set[str], attempt: int) -> tuple[Package, ...]:
+    """Return what is still held at its version after a resolution failed: not what was in the way (`freed`); in the end
+    nothing."""
+    kept = tuple(package for package in pinned if package.name.partition(":")[0] not in freed)
+    return kept if len(kept) < len(pinned) and attempt < MAX_ATTEMPTS - 2 else ()

@@ -1,0 +1,53 @@
+"""Names of Node packages, of their versions, and of their places below node_modules and in a registry."""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.lockfile.checked_name import MAX_NAME, BadName, CheckedName
+
+MAX_NODE_NAME = 214
+"""Characters of a name (npm's documentation, "package.json")."""
+MAX_PATH = 2048
+"""Characters of a path below node_modules."""
+_NAME = re.compile(r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9!~*'()-][A-Za-z0-9!~*'()._-]*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_FILE = re.compile(
+    r"(?:[A-Za-z0-9@_~!*'()+-][A-Za-z0-9@._~!*'()+-]*/){0,2}[A-Za-z0-9@_~!*'()+-][A-Za-z0-9@._~!*'()+-]*"
+)
+
+
+class NodePath(str):
+    """`NAME` or `NAME/node_modules/NAME`: where a package lies below node_modules, its scope included (npm's
+    documentation, "package.json", name). Raises BadName."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> NodePath:
+        for name in text.split("/node_modules/"):
+            if len(name) > MAX_NODE_NAME or _NAME.fullmatch(name) is None or name.rpartition("/")[2] == "node_modules":
+                raise BadName("the name of a Node package", text)
+        if len(text) > MAX_PATH:
+            raise BadName("the name of a Node package", text)
+        return super().__new__(cls, text)
+
+
+class NodeVersion(CheckedName):
+    """A version as semver.org has it. Raises BadName."""
+
+    __slots__ = ()
+    grammar = _VERSION
+    what = "the version of a Node package"
+
+
+class NodeOrigin(str):
+    """`NAME/-/FILE`: where a registry has a package's archive. Raises BadName."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> NodeOrigin:
+        name, separator, file = text.partition("/-/")
+        NodePath(name)
+        if not separator or "/node_modules/" in name or len(file) > MAX_NAME or _FILE.fullmatch(file) is None:
+            raise BadName("the place of a Node package in a registry", text)
+        return super().__new__(cls, text)

@@ -1,0 +1,110 @@
+"""Where this machine gets Node packages from: the registry that npm is set to use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+from urllib3.exceptions import HTTPError
+
+from envbuild.errors import MachineLacks
+from envbuild.images.host_network import default_registry, npm_registry
+from envbuild.lockfile.lock import Package
+from envbuild.packages import npm_tasks
+from envbuild.packages.cache import Address, Transport, Wanted
+from envbuild.packages.connections import Connections
+from envbuild.packages.credentials import headers_of
+from envbuild.packages.documents import fields_of
+from envbuild.packages.errors import Unresolved
+from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution
+from envbuild.plan.step import InstallPackages
+
+ACCEPT = "application/vnd.npm.install-v1+json"
+"""The short form of a package's metadata (npm's registry documentation, package-metadata)."""
+_STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
+
+
+class NoRegistry(MachineLacks):
+    """Nothing on this machine says where npm's packages are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "npm: this machine has no registry configured, and no npm whose default it could use",
+            "set it in ~/.npmrc (registry=https://...), or install npm: apt-get install npm",
+        )
+
+
+class NpmServers:
+    """The server of npm's registry."""
+
+    def __init__(self, machine: ManagerSettings) -> None:
+        self._machine = machine
+
+    def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
+        """Return the packages that a statement means. Raises Unresolved, NoManager, NoRegistry, BadName and
+        BadDocument."""
+        action, contents = resolution.action, resolution.contents
+        # What earlier statements installed there stays; the lock's versions fill in the rest.
+        held = {package.name: package for package in (*resolution.pinned, *resolution.earlier)}
+        mounted: tuple[Package, str] | None = None
+        for _ in range(MAX_ATTEMPTS):
+            task = npm_tasks.resolve_task(action, contents, held.values(), mounted)
+            if resolution.own_sources:
+                task = npm_tasks.with_own_sources(task)
+            ended = resolution.run(task)
+            if ended.status == 0:
+                break
+            if ended.status == npm_tasks.NEEDS_NPM and mounted is None:
+                package, address = self.newest_npm(npm_tasks.node_of(resolution.answer("node.json"))[0])
+                mounted = package, resolution.download(Wanted(package, (address,)))
+                continue
+            if not held or ended.status >= npm_tasks.NEEDS_NPM:
+                npm_tasks.refuse(ended.status, ended.output)
+            held = {}
+        lock, node = resolution.answer("package-lock.json"), resolution.answer("node.json")
+        packages = npm_tasks.read_answer(action, lock, node)
+        own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
+        return [(package, "") for package in (*packages, *own)]
+
+    def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
+        """Return the place of a package in the registry. Raises NoRegistry."""
+        return [Address(f"{self.registry}/{package.origin.removeprefix(BUILD)}")], []
+
+    def named(self) -> Sequence[str]:
+        """Return nothing: npm's answers have no addresses."""
+        return ()
+
+    def newest_npm(self, node: str) -> tuple[Package, Address]:
+        """Return the newest npm that runs with a Node of this version (`v18.19.0`), with its address. Raises
+        Unresolved."""
+        try:
+            page = self._connections.read(f"{self.registry}/npm", {"Accept": ACCEPT})
+        except HTTPError as error:
+            raise Unresolved("npm", f"the tree has no npm, and none can be fetched: {error}") from error
+        fields = fields_of(page.content, f"{self.registry}/npm").fields("versions") if page.status == 200 else None
+        versions = dict(fields.items()) if fields is not None else {}
+        stable = [version for version in versions if _STABLE.fullmatch(version)]
+        for version in sorted(stable, key=lambda text: [int(part) for part in text.split(".")], reverse=True):
+            metadata = versions[version]
+            if npm_tasks.fits_engine(metadata.fields("engines").text("node", "*"), node):
+                package = npm_tasks.package_of("npm", metadata)
+                address = Address(f"{self.registry}/{package.origin}")
+                return package.replace(origin=f"{BUILD}{package.origin}"), address
+        raise Unresolved("npm", f"the tree has no npm, and the registry has none that fits Node {node}")
+
+    def transport(self) -> Transport:
+        """Return how servers are reached: with the users of ~/.netrc."""
+        return Transport((), "", headers_of([], [f"{self._machine.home}/.netrc"]), self._machine.max_file)
+
+    @cached_property
+    def registry(self) -> str:
+        """The registry's address. Raises NoRegistry."""
+        registry = npm_registry(dict(self._machine.variables), self._machine.home) or default_registry()
+        if not registry:
+            raise NoRegistry
+        return registry.rstrip("/")
+
+    @cached_property
+    def _connections(self) -> Connections:
+        return Connections(self.transport())

@@ -1,0 +1,258 @@
+"""What npm is run for: to say which packages a statement means, and to install them into a folder from archives alone.
+
+The resolution runs npm with the tree's own Node and takes the lock that npm makes. The installation unpacks archives;
+npm itself is there only to run install scripts, and only where the statement asks for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+from envbuild.linux.nofollow import Component
+from envbuild.lockfile.lock import Package
+from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
+from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
+from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
+from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
+
+NEEDS_NPM, NO_NODE = 64, 66
+NPM_ARCHIVE = "npm.tgz"
+_NODE_ANSWER = "what node in the sandbox says of itself"
+_HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
+_FILES = f"{FOLDER}/files"
+_ORDER = f"{FOLDER}/order.json"
+_SCRIPT = f"{FOLDER}/npm_install.js"
+_MODULES = "node_modules/"
+
+_FIND = f"""\
+set -eu
+export npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
+command -v node > /dev/null || exit {NO_NODE}
+find_npm() {{
+    if command -v npm > /dev/null; then npm=npm
+    elif [ -e {PACKAGES}/{NPM_ARCHIVE} ]; then
+        mkdir -p /tmp/npm
+        tar -xzf {PACKAGES}/{NPM_ARCHIVE} -C /tmp/npm --strip-components=1
+        npm="node /tmp/npm/bin/npm-cli.js"
+    else return 1
+    fi
+}}
+"""
+_RESOLVE = f"""\
+node -p 'JSON.stringify([process.version, process.arch])' > {OUT}/node.json
+find_npm || exit {NEEDS_NPM}
+mkdir -p /tmp/project
+cd /tmp/project
+if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
+for file in {_FILES}/*.json; do if [ -e "$file" ]; then cp "$file" .; fi; done
+$npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
+if [ -e npm-shrinkwrap.json ]; then cp npm-shrinkwrap.json {OUT}/package-lock.json
+else cp package-lock.json {OUT}/package-lock.json; fi
+"""
+_INSTALL = f"""\
+mkdir -p "$INTO"
+node {_SCRIPT} {_ORDER}
+if [ "$SCRIPTS" = yes ]; then
+    find_npm
+    cd "$INTO"
+    $npm rebuild --offline --foreground-scripts --loglevel=error
+    rm -rf node_modules/.package-lock.json node_modules/.cache
+fi
+"""
+
+
+def resolve_task(
+    action: InstallPackages, contents: Contents, pins: Iterable[Package], npm: tuple[Package, str] | None
+) -> Task:
+    """Return what asks npm in the tree. `contents` are the project's files, `pins` what stays as it is if it can, `npm`
+    npm itself with its path, for trees that have none."""
+    files = [(f"{_FILES}/{path.rpartition('/')[2]}", content) for path, content in contents]
+    if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
+        files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
+    packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
+    return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files), packages)
+
+
+def with_own_sources(task: Task) -> Task:
+    """Return the same resolution, for which npm reads no npmrc of a user or of the whole tree; the registry is in the
+    machine's variables (npm's documentation, "config": userconfig, globalconfig)."""
+    return task.with_own_sources((("npm_config_userconfig", "/dev/null"), ("npm_config_globalconfig", "/dev/null")))
+
+
+def refuse(status: int, output: str) -> None:
+    """Raise what a resolution that ended with `status` means; not for NEEDS_NPM."""
+    if status == NO_NODE:
+        raise NoManager("npm: the tree has no node on its PATH", "install one before it, as in: apt nodejs")
+    lines = [line for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
+    raise Unresolved("npm", "\n".join(lines[-20:]))
+
+
+def node_of(answer: bytes) -> tuple[str, str]:
+    """Return the version and architecture of a tree's Node. Raises BadDocument."""
+    plain = value_of(answer, _NODE_ANSWER)
+    if not isinstance(plain, list) or len(plain) != 2 or not all(isinstance(text, str) for text in plain):
+        raise BadDocument(_NODE_ANSWER, "expected its version and architecture")
+    return plain[0], plain[1]
+
+
+def read_answer(action: InstallPackages, text: bytes, node: bytes) -> tuple[Package, ...]:
+    """Return the packages of the lock that npm made (package-lock.json(5), lockfileVersion 2 and 3), for the Node that
+    `node` describes. Raises Unresolved for what comes from elsewhere than a registry, BadName and BadDocument."""
+    _, architecture = node_of(node)
+    production = dict(action.environment).get("NODE_ENV") == "production"
+    packages = []
+    for path, item in fields_of(text, "the lock that npm made in the sandbox").fields("packages").items():
+        if not path or item.flag("inBundle") or (production and (item.flag("dev") or item.flag("devOptional"))):
+            continue
+        name = path.removeprefix(_MODULES)
+        resolved = item.text("resolved", "")
+        if item.flag("link") or not path.startswith(_MODULES) or (resolved and not resolved.startswith("http")):
+            raise Unresolved(
+                "npm",
+                f"{name!r} comes from {resolved or path!r}, and only packages of a registry can be locked",
+                "copy it in and install it with a run step, or publish it",
+            )
+        if not _fits(item.any("os"), "linux") or not _fits(item.any("cpu"), architecture):
+            continue
+        if item.flag("libc") and not _fits(item.any("libc"), "glibc"):
+            continue
+        name, version = NodePath(name), NodeVersion(item.text("version"))
+        real = NodePath(item.text("name", "") or name.rpartition(_MODULES)[2])
+        digest = _hash(name, item.text("integrity", ""))
+        packages.append(Package(name, version, digest, _origin(real, version, resolved)))
+    return tuple(sorted(packages, key=lambda package: package.name))
+
+
+def install_task(action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Task:
+    """Return what installs from files. `packages` are the locked ones with the paths of their files."""
+    install, mounted = [], []
+    for package, path in packages:
+        if package.origin.startswith(BUILD):
+            mounted.append((Component(NPM_ARCHIVE), path))
+            continue
+        name = Component(f"{package.hash.partition(':')[2][:40]}.tgz")
+        mounted.append((name, path))
+        install.append({"path": NodePath(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
+    order = {
+        "into": action.option("into"),
+        # An outer package before those that lie in it.
+        "install": sorted(install, key=lambda item: (item["path"].count(_MODULES), item["path"])),
+        "files": {path.rpartition("/")[2]: content.decode("utf-8", "surrogateescape") for path, content in contents},
+        "wanted": [_name_and_range(word) for word in action.wanted],
+    }
+    script = resources.files("envbuild.packages.inside").joinpath("npm_install.js").read_bytes()
+    files = ((_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")), (_SCRIPT, script))
+    return Task(("/bin/sh", "-c", _FIND + _INSTALL), _environment(action), files, tuple(dict.fromkeys(mounted)))
+
+
+def package_of(name: str, metadata: Fields) -> Package:
+    """Return a version of a package as the registry describes it. Raises BadName and BadDocument."""
+    dist, version = metadata.fields("dist"), NodeVersion(metadata.text("version"))
+    return Package(
+        name, version, _hash(name, dist.text("integrity", "")), _origin(name, version, dist.text("tarball", ""))
+    )
+
+
+def runs_scripts(action: InstallPackages) -> bool:
+    """Return whether a statement asks for the install scripts of packages."""
+    return action.option("scripts") is not None
+
+
+def fits_engine(wanted: str, version: str) -> bool:
+    """Return whether a Node fits package.json's `engines`: alternatives of comparisons, as `^18.17.0 || >=20.5.0`."""
+    have = _numbers(version.lstrip("v"))
+    return any(all(_compares(part, have) for part in alternative.split()) for alternative in wanted.split("||"))
+
+
+def _compares(part: str, have: tuple[int, ...]) -> bool:
+    match = re.fullmatch(r"(\^|~|>=|>|<=|<|=)?v?([\d.]+|\*)(?:\.x)*", part)
+    if match is None:
+        return False
+    if match[2] == "*":
+        return True
+    want = _numbers(match[2])
+    match match[1]:
+        case "^":
+            return have >= want and have[0] == want[0]
+        case "~":
+            return have >= want and have[:2] == want[:2]
+        case ">=":
+            return have >= want
+        case ">":
+            return have > want
+        case "<=":
+            return have <= want
+        case "<":
+            return have < want
+        case _:
+            return have == want
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
+    return tuple([*parts, 0, 0, 0][:3])
+
+
+def _fits(allowed: object, have: str) -> bool:
+    """Return whether package.json's `os` or `cpu` allows what we have: it lists names, or with a `!` names to avoid."""
+    if not allowed:
+        return True
+    names = [allowed] if isinstance(allowed, str) else list(map(str, allowed if isinstance(allowed, list) else ()))
+    wanted = [name for name in names if not name.startswith("!")]
+    return f"!{have}" not in names and (not wanted or have in wanted or "any" in wanted)
+
+
+def _hash(name: str, integrity: str) -> str:
+    """Return the strongest hash of a Subresource Integrity text, in hexadecimal."""
+    known = dict(word.partition("?")[0].split("-", 1) for word in integrity.split() if "-" in word)
+    for algorithm in ("sha512", "sha384", "sha256", "sha1"):
+        if algorithm in known:
+            try:
+                digest = base64.b64decode(known[algorithm], validate=True)
+            except ValueError:
+                digest = b""
+            if len(digest) != _HASH_BYTES[algorithm]:
+                raise Unresolved("npm", f"{name} has an integrity that is not a {algorithm}")
+            return f"{algorithm}:{digest.hex()}"
+    raise Unresolved("npm", f"{name} has no integrity in the lock that npm made")
+
+
+def _origin(name: str, version: str, resolved: str) -> NodeOrigin:
+    """Return where an archive lies in a registry. Raises BadName."""
+    _, separator, rest = resolved.partition("?")[0].partition("#")[0].partition(f"/{name}/-/")
+    usual = f"{name.rpartition('/')[2]}-{version}.tgz"
+    return NodeOrigin(f"{name}/-/{rest if separator else usual}")
+
+
+def _name_and_range(word: str) -> tuple[str, str]:
+    name, _, wanted = word[1:].partition("@")
+    return word[0] + name, wanted
+
+
+def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
+    """Return a lock in the form of npm 6: it says which version lies where, and npm asks for the rest."""
+    root: dict[str, object] = {}
+    for package in sorted(pins, key=lambda pin: (pin.name.count(_MODULES), pin.name)):
+        if package.origin.startswith(BUILD):
+            continue
+        *above, name = NodePath(package.name).split(f"/{_MODULES}")
+        level = root
+        for folder in above:
+            entry = level.setdefault(folder, {})
+            assert isinstance(entry, dict)
+            level = entry.setdefault("dependencies", {})
+        algorithm, _, digits = package.hash.partition(":")
+        integrity = f"{algorithm}-{base64.b64encode(bytes.fromhex(digits)).decode()}"
+        level[name] = {"version": NodeVersion(package.version), "integrity": integrity}
+    return {"lockfileVersion": 1, "requires": True, "dependencies": root}
+
+
+def _environment(action: InstallPackages) -> Pairs:
+    own = (("INTO", action.option("into") or ""), ("SCRIPTS", "yes" if runs_scripts(action) else "no"))
+    return (*action.environment, *own, ("npm_config_loglevel", "error"))

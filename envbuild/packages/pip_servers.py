@@ -1,0 +1,155 @@
+"""Where this machine gets Python distributions from: the indexes and pages that pip is set to use."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+from urllib3.exceptions import HTTPError
+
+from envbuild.images.host_network import default_index, pip_settings
+from envbuild.lockfile.lock import Package
+from envbuild.packages import pip_tasks
+from envbuild.packages.addresses import names_address, without_user
+from envbuild.packages.cache import Address, Transport, Wanted
+from envbuild.packages.connections import Connections
+from envbuild.packages.credentials import headers_of
+from envbuild.packages.documents import BadDocument
+from envbuild.packages.download import cause
+from envbuild.packages.errors import Unresolved
+from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, fewer_pins, texts_of
+from envbuild.packages.python_names import INDEX, WheelName
+from envbuild.packages.simple_index import files_on
+from envbuild.plan.step import InstallPackages
+
+_PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
+
+
+class PipServers:
+    """The servers of pip's indexes."""
+
+    def __init__(self, machine: ManagerSettings) -> None:
+        self._machine = machine
+
+    def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
+        """Return the distributions that a statement means, each with its address. Raises Unresolved, NoManager, BadName
+        and BadDocument."""
+        pinned = resolution.pinned
+        if resolution.renewed and pinned:
+            # Held versions would hold back what is to move: so first how far that may go.
+            newest = (package for package, _ in self._resolve(resolution, ()))
+            pinned = (*pinned, *(package for package in newest if package.name in resolution.renewed))
+        return self._resolve(resolution, pinned)
+
+    def _resolve(self, resolution: Resolution, pinned: tuple[Package, ...]) -> Sequence[tuple[Package, str]]:
+        action, contents = resolution.action, resolution.contents
+        mounted: tuple[Package, str] | None = None
+        if any(b"--hash=" in content for _, content in contents):
+            pinned = ()  # the files pin everything themselves, and pip accepts nothing else then
+        for attempt in range(MAX_ATTEMPTS):
+            task = pip_tasks.resolve_task(action, contents, pinned, mounted)
+            if resolution.own_sources:
+                task = pip_tasks.with_own_sources(task, self.settings)
+            ended = resolution.run(task)
+            if ended.status == 0:
+                break
+            if ended.status == pip_tasks.NEEDS_PIP and mounted is None:
+                package, address = self.newest_pip(_python_version(resolution.answer("python")))
+                mounted = package, resolution.download(Wanted(package, (address,)))
+                continue
+            if not pinned or ended.status >= pip_tasks.NEEDS_PIP:
+                pip_tasks.refuse(ended.status, ended.output)
+            pinned = fewer_pins(pinned, pip_tasks.to_unpin(ended.output), attempt)
+        answer = resolution.answer("found.json")
+        packages = pip_tasks.read_answer(answer, action, contents)
+        return (*packages, (mounted[0], "")) if mounted and pip_tasks.needs_pip(answer) else packages
+
+    def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
+        """Return the addresses that indexes give for the file of this name and hash, and why there are no others."""
+        origin = package.origin.removeprefix(BUILD)
+        if not origin.startswith(INDEX):
+            # A lock is not trusted with addresses: it is what the statement itself names, or nothing.
+            named = names_address(texts_of(action, contents), origin)
+            return ([Address(origin)], []) if named else ([], [f"{origin}: the statement does not name it"])
+        links = [value for option, value in action.options if option == "find-links" and "://" in value]
+        name, digest = pip_tasks.file_name(package), package.hash.partition(":")[2]
+        addresses: list[Address] = []
+        problems = []
+        for page in (*self._indexes(package.name), *self._setting("find-links"), *links):
+            try:
+                files = files_on(self._connections, page)
+            except HTTPError as error:
+                problems.append(f"{without_user(page)}: {cause(error)}")
+                continue  # the others may have it
+            of_name = [file for file in files if file.name == name]
+            of_hash = [file for file in of_name if file.sha256 in ("", digest)]
+            addresses += [file.address for file in of_hash]
+            if of_name and not of_hash:
+                problems.append(f"{without_user(page)}: it has {name} with another hash")
+        return addresses, problems
+
+    def named(self) -> Sequence[str]:
+        """Return the pages of the user's indexes and of find-links."""
+        return [*self._indexes(""), *self._setting("find-links")]
+
+    def newest_pip(self, python: str) -> tuple[Package, Address]:
+        """Return the newest pip that a Python of this version (`3.11`) runs, with its address. Raises Unresolved."""
+        reason = "the index has none"
+        for page in self._indexes("pip"):
+            try:
+                files = files_on(self._connections, page)
+            except HTTPError as error:
+                reason = str(error)
+                continue
+            wheels = {
+                file.name: file
+                for file in files
+                if isinstance(file.name, WheelName)
+                and file.sha256
+                and not file.yanked
+                and pip_tasks.runs_on(file.requires_python, python)
+            }
+            releases = [name for name in wheels if name.startswith("pip-") and pip_tasks.is_release(name)]
+            if releases:
+                newest = max(releases, key=lambda name: pip_tasks.version_of(name.version))
+                origin, digest = f"{BUILD}{INDEX}{newest}", f"sha256:{wheels[newest].sha256}"
+                return Package("pip", newest.version, digest, origin), wheels[newest].address
+        raise Unresolved("pip", f"the tree has no pip, and none can be fetched: {reason}")
+
+    def transport(self) -> Transport:
+        """Return how servers are reached: with the users of addresses and of ~/.netrc, and pip's certificates."""
+        addresses = [*self._setting("index-url"), *self._setting("extra-index-url")]
+        bundle = dict(self._machine.variables).get("PIP_CERT", "")
+        headers = headers_of(addresses, [f"{self._machine.home}/.netrc"])
+        return Transport((), bundle if os.path.exists(bundle) else "", headers, self._machine.max_file)
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The user's settings for pip."""
+        return pip_settings(dict(self._machine.variables), self._machine.home)
+
+    def _setting(self, name: str) -> list[str]:
+        return self.settings.get(name, "").split()
+
+    def _indexes(self, project: str) -> list[str]:
+        """Return the pages of a project in the indexes that pip is set to use."""
+        indexes = [*(self._setting("index-url") or self._default_indexes), *self._setting("extra-index-url")]
+        return [f"{index.rstrip('/')}/{project}/" for index in indexes]
+
+    @cached_property
+    def _default_indexes(self) -> list[str]:
+        index = default_index()
+        return [index] if index else []
+
+    @cached_property
+    def _connections(self) -> Connections:
+        return Connections(self.transport())
+
+
+def _python_version(answer: bytes) -> str:
+    """Return the version that the tree's Python says of itself. Raises BadDocument."""
+    if _PYTHON.fullmatch(answer) is None:
+        raise BadDocument("what Python in the sandbox says of itself", f"{answer[:40]!r} is not a version")
+    return answer.decode()

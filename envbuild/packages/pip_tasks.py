@@ -1,0 +1,255 @@
+"""What pip is run for: to say which distributions a statement means, and to install them from files alone.
+
+The resolution runs pip with the tree's own Python, so that wheels fit it and its platform. What builds sources is
+resolved too, and locked with the rest. The installation needs pip only to build sources; wheels are
+installed by the library `installer`, which the tree's Python runs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from urllib.parse import unquote
+
+from envbuild.linux.nofollow import Component
+from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.lock import Package
+from envbuild.packages.addresses import BadAddress, WebAddress, names_address
+from envbuild.packages.documents import BadDocument, fields_of
+from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task, texts_of
+from envbuild.packages.python_names import (
+    INDEX,
+    TREE,
+    DistributionName,
+    PythonVersion,
+    SourceName,
+    TreePath,
+    WheelName,
+    distribution_file,
+    file_of_address,
+    normal_name,
+)
+from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
+
+FILES = f"{FOLDER}/files"
+CONSTRAINTS = f"{FOLDER}/locked.txt"
+NEEDS_PIP, NEEDS_VENV, NO_PYTHON = 64, 65, 66
+_ORDER = f"{FOLDER}/order.json"
+_SCRIPT = f"{FOLDER}/pip_task.py"
+_HOOKS = f"{FOLDER}/hooks"
+_INSTALLER = f"{FOLDER}/installer.zip"
+_START = f"""\
+for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python; do
+    if program=$(command -v $name); then exec "$program" -I -B {_SCRIPT} {_ORDER}; fi
+done
+exit {NO_PYTHON}
+"""
+_CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)==")
+
+ANSWER = "the answer of pip in the sandbox"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def resolve_task(
+    action: InstallPackages, contents: Contents, pins: Iterable[Package], pip: tuple[Package, str] | None
+) -> Task:
+    """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
+    is if it can, `pip` a wheel of pip with its path, for trees that have none."""
+    words = []
+    for option, path in action.files:
+        words += [option, f"{FILES}/{path}"]
+    for option, value in action.options:
+        if option == "find-links":
+            words += ["--find-links", value]
+    held = "".join(
+        f"{DistributionName(pin.name)}=={PythonVersion(pin.version)}\n"
+        for pin in pins
+        if not pin.origin.startswith(BUILD)
+    )
+    if held:
+        words += ["-c", CONSTRAINTS]
+    words += ["--", *action.wanted]
+    order = {
+        "into": action.option("into"),
+        "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None,
+        "words": words,
+        "out": OUT,
+        "hooks": _HOOKS,
+        "files": FILES,
+    }
+    files = [
+        (_ORDER, json.dumps(order).encode()),
+        (_SCRIPT, _inside("pip_resolve.py")),
+        (f"{_HOOKS}/sitecustomize.py", _inside("hooks/sitecustomize.py")),
+        (CONSTRAINTS, held.encode()),
+        (f"{FILES}/.keep", b""),
+        *((f"{FILES}/{path}", content) for path, content in contents),
+    ]
+    packages = ((file_name(pip[0]), pip[1]),) if pip else ()
+    return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
+
+
+def with_own_sources(task: Task, settings: Mapping[str, str]) -> Task:
+    """Return the same resolution, for which pip reads no file of settings and has these instead (pip's documentation,
+    "Configuration": a PIP_CONFIG_FILE that is the null device)."""
+    own = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
+    return task.with_own_sources((("PIP_CONFIG_FILE", "/dev/null"), *own.items()))
+
+
+def refuse(status: int, output: str) -> None:
+    """Raise what a resolution that ended with `status` means; not for NEEDS_PIP."""
+    if status == NO_PYTHON:
+        raise NoManager("pip: the tree has no Python on its PATH", "install one before it, as in: apt python3")
+    if status == NEEDS_VENV:
+        raise NoManager("pip: the tree's Python has no module venv", "install all of it, as in: apt python3")
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
+    raise Unresolved("pip", "\n".join(lines[-20:]))
+
+
+def to_unpin(output: str) -> set[str]:
+    """Return the distributions whose locked versions pip names as the cause of a conflict."""
+    return {normal_name(name) for name in _CONSTRAINED.findall(output)}
+
+
+def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:
+    """Return the distributions that pip named, each with its address. Raises Unresolved for what has no hash and for
+    addresses that nobody asked for, BadName and BadDocument."""
+    packages: dict[tuple[str, str], tuple[Package, str]] = {}
+    for item in fields_of(text, ANSWER).objects("found"):
+        name, version = normal_name(DistributionName(item.text("name"))), PythonVersion(item.text("version"))
+        url, digest = item.text("url"), item.text("sha256")
+        if not digest:
+            raise Unresolved(
+                "pip",
+                f"{name} {version} comes from {url!r}, which has no sha256",
+                "name a file with its hash (NAME @ https://.../FILE#sha256=...), or copy it in and use run",
+            )
+        if SHA256.fullmatch(digest) is None:
+            raise BadDocument(ANSWER, f"{digest[:100]!r} is not a sha256")
+        plain = url.partition("#")[0]
+        if url.startswith("file://"):
+            origin: str = TREE + TreePath(unquote(url.removeprefix("file:///")))
+        elif item.flag("direct"):
+            if not names_address(texts_of(action, contents), plain):
+                raise Unresolved(
+                    "pip",
+                    f"{name} {version} would come from {plain!r}, which a package asks for and this statement does not",
+                    f'if you trust that address, name it here: pip ... "{name} @ {plain}#sha256={digest}"',
+                )
+            file_of_address(address := _address(plain))
+            origin = address
+        else:
+            origin = INDEX + file_of_address(_address(plain))
+        origin = (BUILD if item.flag("build") else "") + origin
+        package = Package(name, version, f"sha256:{digest}", origin)
+        packages.setdefault((package.hash, origin), (package, plain))
+    return tuple(sorted(packages.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
+
+
+def needs_pip(text: bytes) -> bool:
+    """Return whether a resolution has sources, which pip has to build, and used a pip that was mounted."""
+    answer = fields_of(text, ANSWER)
+    sources = any(
+        not item.flag("build") and not item.text("url").partition("#")[0].endswith(".whl")
+        for item in answer.objects("found")
+    )
+    words = answer.any("pip")
+    mounted = isinstance(words, list) and bool(words) and str(words[0]).startswith(f"{PACKAGES}/")
+    return sources and mounted
+
+
+def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
+    """Return what installs from files. `packages` are the locked ones with the paths of their files (those that lie in
+    the tree are found there)."""
+    install: list[str] = []
+    hashes: dict[str, str] = {}
+    mounted: list[tuple[Component, str]] = []
+    pip = None
+    for package, path in packages:
+        build = package.origin.startswith(BUILD)
+        origin = package.origin.removeprefix(BUILD)
+        if origin.startswith(TREE):
+            inside = "/" + TreePath(origin.removeprefix(TREE))
+            hashes[inside] = package.hash.partition(":")[2]
+        else:
+            inside = f"{PACKAGES}/{file_name(package)}"
+            mounted.append((file_name(package), path))
+        if build and package.name == "pip" and inside.endswith(".whl"):
+            pip = inside
+        if not build:
+            install.append(inside)
+    order = {
+        "into": action.option("into"),
+        "install": install,
+        "hashes": hashes,
+        "packages": PACKAGES,
+        "installer": _INSTALLER,
+        "pip": pip,
+        "inside": FOLDER,
+        "requested": sorted({normal_name(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}),
+    }
+    files = [
+        (_ORDER, json.dumps(order).encode()),
+        (_SCRIPT, _inside("pip_install.py")),
+        (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
+        (_INSTALLER, _installer()),
+    ]
+    return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
+
+
+def file_name(package: Package) -> WheelName | SourceName:
+    """Return the name of a distribution's file: pip reads name, version and tags in it. Raises BadName."""
+    origin = package.origin.removeprefix(BUILD)
+    if origin.startswith(INDEX):
+        return distribution_file(origin.removeprefix(INDEX))
+    if origin.startswith(TREE):
+        return distribution_file(origin.rpartition("/")[2])
+    return file_of_address(_address(origin))
+
+
+def _address(text: str) -> WebAddress:
+    try:
+        return WebAddress(text)
+    except BadAddress:
+        raise BadName("where a Python distribution comes from", text) from None
+
+
+def runs_on(requires: str, python: str) -> bool:
+    """Return whether a Requires-Python allows a Python of this version (`3.11`); only lower bounds are looked at."""
+    bounds = [part.strip().removeprefix(">=") for part in requires.split(",") if part.strip().startswith(">=")]
+    return all(version_of(bound) <= version_of(python) for bound in bounds)
+
+
+def is_release(wheel: WheelName) -> bool:
+    """Return whether a wheel is a release for all platforms: its version is numbers alone."""
+    return wheel.endswith("-py3-none-any.whl") and wheel.version.replace(".", "").isdigit()
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the numbers of a version; those that are too long for one are left out."""
+    return tuple(int(part) for part in text.strip().split(".") if part.isascii() and part.isdigit() and len(part) < 19)
+
+
+def _environment(action: InstallPackages) -> Pairs:
+    return (*action.environment, ("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1"))
+
+
+def _inside(name: str) -> bytes:
+    return resources.files("envbuild.packages.inside").joinpath(name).read_bytes()
+
+
+def _installer() -> bytes:
+    """Return the library `installer` as an archive that Python can import from."""
+    root = resources.files("installer")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        names = [file.name for file in root.iterdir() if file.name.endswith(".py")]
+        for name in sorted([*names, "_scripts/__init__.py"]):
+            archive.writestr(zipfile.ZipInfo(f"installer/{name}"), root.joinpath(name).read_bytes())
+    return packed.getvalue()

@@ -1,0 +1,33 @@
+"""The package managers that there are, by the words of their statements."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.packages.manager import PackageManager
+
+KINDS = {"apt": "dpkg", "pip": "python", "npm": "node"}
+"""What the inventory calls the packages that each of them installs."""
+
+
+def manager_of(name: str) -> PackageManager:
+    """Return the package manager of this name; each is imported only where a recipe uses it."""
+    match name:
+        case "apt":
+            from envbuild.packages.apt import AptManager
+
+            return AptManager()
+        case "pip":
+            from envbuild.packages.pip import PipManager
+
+            return PipManager()
+        case "npm":
+            from envbuild.packages.npm import NpmManager
+
+            return NpmManager()
+    raise AssertionError(f"no package manager is called {name!r}")
+
+
+def plain_name(name: str) -> str:
+    """Return a package's name as a user gives it: without an architecture, and without the folders of npm."""
+    return name.rpartition("node_modules/")[2].partition(":")[0]

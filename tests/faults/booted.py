@@ -1,0 +1,18 @@
+"""A command of envbuild in another run of the machine, which may be killed at a point: BOOT POINT WORDS..."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from envbuild.cli.main import run
+from envbuild.store import failpoints, stacks
+
+
+def main() -> int:
+    boot, point, *words = sys.argv[1:]
+    stacks.boot_id = lambda: boot
+    if point:
+        failpoints.at = lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == point else None
+    return run(words)

@@ -1,0 +1,227 @@
+"""Package managers behind their one interface, without a sandbox: a fake resolution plays the tree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+
+from envbuild.errors import UsageError
+from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.lock import Package
+from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
+from envbuild.packages.apt_servers import AptServers
+from envbuild.packages.cache import Address, Wanted
+from envbuild.packages.errors import NoManager, Unresolved
+from envbuild.packages.manager import MAX_ATTEMPTS, ManagerSettings, Task, TaskResult, fewer_pins
+from envbuild.packages.npm_servers import NpmServers
+from envbuild.packages.pip import LocalRequirement
+from envbuild.packages.pip_servers import PipServers
+from envbuild.packages.registry import KINDS, manager_of, plain_name
+from envbuild.plan.step import InstallPackages
+
+ZEROS = "0" * 64
+HASH = f"sha256:{ZEROS}"
+MACHINE = ManagerSettings(
+    (("npm_config_registry", "https://registry.test/"), ("PIP_INDEX_URL", "https://i.test/simple")), "/x", 9
+)
+
+
+def action(manager: str, *wanted: str, files=(), into: str = "/x") -> InstallPackages:
+    return InstallPackages(manager, wanted or ("a",), files, (("into", into),), (), "/")
+
+
+@dataclass
+class FakeResolution:
+    """A resolution whose tasks end one after the other as `ends` says, and leave `left`."""
+
+    action: InstallPackages
+    ends: list[TaskResult]
+    left: dict[str, bytes]
+    pinned: tuple[Package, ...] = ()
+    contents: tuple[tuple[str, bytes], ...] = ()
+    renewed: frozenset[str] = frozenset()
+    earlier: tuple[Package, ...] = ()
+    own_sources: bool = False
+    tasks: list[Task] = field(default_factory=list)
+    downloaded: list[Wanted] = field(default_factory=list)
+
+    def run(self, task: Task) -> TaskResult:
+        self.tasks.append(task)
+        return self.ends.pop(0)
+
+    def answer(self, name: str) -> bytes:
+        return self.left[name]
+
+    def download(self, wanted: Wanted) -> str:
+        self.downloaded.append(wanted)
+        return f"/cache/{wanted.package.name}"
+
+
+def text_of(task: Task, name: str) -> str:
+    return dict(task.files)[name].decode()
+
+
+def test_each_manager_has_a_module_and_is_called_as_its_statement():
+    assert [manager_of(name).name for name in KINDS] == ["apt", "pip", "npm"]
+
+
+def test_a_cached_build_does_not_import_what_resolves_and_installs():
+    script = (
+        "import sys; from envbuild.packages.registry import manager_of as m; [m(n) for n in ('apt', 'pip', 'npm')]; "
+        "print({'urllib3', 'zipfile', 'importlib.resources', 'dataclasses', 'typing'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("manager", "package"),
+    [
+        ("apt", Package("jq", "1.6", HASH, "debian/pool/main/j/jq/jq_1.6_amd64.deb")),
+        ("pip", Package("flask", "3.0", HASH, "index/flask-3.0-py3-none-any.whl")),
+        ("pip", Package("flask", "3.0", HASH, "build/https://x.test/flask-3.0.tar.gz")),
+        ("npm", Package("@a/b/node_modules/c", "1.0.0", HASH, "c/-/c-1.0.0.tgz")),
+    ],
+)
+def test_what_a_package_is_called_is_checked(manager, package):
+    assert manager_of(manager).check(package) is package
+    for changed in (package.replace(name="../x"), package.replace(version="1 2"), package.replace(origin="../x")):
+        with pytest.raises(BadName):
+            manager_of(manager).check(changed)
+
+
+def test_requirement_files_are_read_with_those_that_they_name():
+    files = {"a.txt": b"flask\n-r sub/b.txt\n", "sub/b.txt": b"-c ../c.txt\n", "c.txt": b"x==1\n-r a.txt\n"}
+    contents = manager_of("pip").files_of(action("pip", files=(("-r", "a.txt"),)), lambda path, option: files[path])
+    assert [path for path, _ in contents] == ["a.txt", "sub/b.txt", "c.txt"]
+    with pytest.raises(LocalRequirement):
+        manager_of("pip").files_of(action("pip", files=(("-r", "a.txt"),)), lambda path, option: b"./mine\n")
+
+
+def test_a_project_of_npm_is_its_package_and_the_lock_that_goes_first():
+    def read(path: str, option: str) -> bytes:
+        if path.endswith("npm-shrinkwrap.json"):
+            raise UsageError("not there")
+        return path.encode()
+
+    contents = manager_of("npm").files_of(action("npm", files=(("-r", "app/"),)), read)
+    assert [path for path, _ in contents] == ["app/package.json", "app/package-lock.json"]
+    assert manager_of("npm").installs_files
+
+
+def test_a_lock_may_not_send_pip_to_an_address_that_the_statement_does_not_name():
+    address = "https://x.test/a-1.0.tar.gz"
+    packages = [Package("a", "1.0", HASH, address)]
+    assert not manager_of("pip").trusts(action("pip", "a"), (), packages)
+    assert manager_of("pip").trusts(action("pip", f"a @ {address}"), (), packages)
+    assert manager_of("pip").trusts(action("pip", "a"), (("r.txt", f"a @ {address}\n".encode()),), packages)
+    assert manager_of("pip").trusts(action("pip", "a"), (), [Package("a", "1.0", HASH, "index/a-1.0.tar.gz")])
+
+
+def test_a_name_as_a_user_gives_it():
+    assert [plain_name(name) for name in ("libc6:i386", "a/node_modules/@b/c", "flask")] == ["libc6", "@b/c", "flask"]
+
+
+def test_fewer_packages_are_held_with_each_attempt_and_none_in_the_end():
+    pinned = (Package("a", "1", HASH, "x"), Package("b:i386", "1", HASH, "x"))
+    assert fewer_pins(pinned, {"b"}, 0) == pinned[:1]
+    assert fewer_pins(pinned, set(), 0) == (), "nothing was named, so all are in the way"
+    assert fewer_pins(pinned, {"b"}, MAX_ATTEMPTS - 2) == ()
+
+
+URI = f"'http://deb.test/debian/pool/j/jq_1.6_amd64.deb' jq_1.6_amd64.deb 9 SHA256:{ZEROS}\n".encode()
+UNMET = " a : Depends: b (= 2) but 1 is to be installed\nE: Unable to correct problems\n"
+
+
+def test_apt_lets_go_of_what_stands_in_the_way_and_keeps_the_rest():
+    pinned = tuple(Package(name, "1", HASH, f"debian/{name}.deb") for name in ("aa", "bb", "cc"))
+    ends = [TaskResult(100, UNMET.replace(" a ", " aa ").replace(" b ", " bb ")), TaskResult(0, "")]
+    resolution = FakeResolution(action("apt", "jq"), ends, {"uris": URI, "architecture": b"amd64\n"}, pinned)
+    ((package, address),) = AptServers(MACHINE).resolve(resolution)
+    assert (package.name, package.version, package.hash) == ("jq", "1.6", HASH)
+    assert address == "http://deb.test/debian/pool/j/jq_1.6_amd64.deb"
+    assert [text_of(task, apt_tasks.PREFERENCES).count("Pin:") for task in resolution.tasks] == [3, 1]
+    assert "Package: cc\n" in text_of(resolution.tasks[1], apt_tasks.PREFERENCES)
+
+
+def test_a_tree_without_apt_is_refused_at_once():
+    with pytest.raises(NoManager):
+        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [TaskResult(apt_tasks.NO_APT, "")], {}))
+    with pytest.raises(Unresolved, match="E: Unable"):
+        AptServers(MACHINE).resolve(FakeResolution(action("apt"), [TaskResult(100, UNMET)], {}))
+
+
+def found(*items: dict, pip: str = "/usr/lib/pip") -> bytes:
+    return json.dumps({"found": list(items), "pip": [pip]}).encode()
+
+
+ALPHA = {"name": "Alpha", "version": "1.0", "sha256": ZEROS, "direct": False, "build": False}
+WHEEL = {**ALPHA, "url": "https://i.test/alpha-1.0-py3-none-any.whl"}
+SOURCE = {**ALPHA, "url": "https://i.test/alpha-1.0.tar.gz"}
+
+
+def pip_servers(monkeypatch) -> PipServers:
+    servers = PipServers(MACHINE)
+    newest = Package("pip", "24.0", HASH, "build/index/pip-24.0-py3-none-any.whl")
+    monkeypatch.setattr(servers, "newest_pip", lambda python: (newest, Address(f"https://i.test/{python}")))
+    return servers
+
+
+def test_a_tree_without_pip_gets_one_which_is_locked_if_it_has_to_build(monkeypatch):
+    ends = [TaskResult(pip_tasks.NEEDS_PIP, ""), TaskResult(0, "")]
+    left = {"python": b"3.11", "found.json": found(SOURCE, pip="/run/envbuild/packages/pip-24.0-py3-none-any.whl/pip")}
+    resolution = FakeResolution(action("pip"), ends, left)
+    resolved = pip_servers(monkeypatch).resolve(resolution)
+    assert [(package.name, address) for package, address in resolved] == [
+        ("alpha", "https://i.test/alpha-1.0.tar.gz"),
+        ("pip", ""),
+    ]
+    assert [wanted.addresses[0].url for wanted in resolution.downloaded] == ["https://i.test/3.11"]
+    assert resolution.tasks[1].packages == (("pip-24.0-py3-none-any.whl", "/cache/pip"),)
+
+
+def test_pip_is_asked_twice_where_some_versions_are_renewed(monkeypatch):
+    pinned = (Package("beta", "1.0", HASH, "index/beta-1.0-py3-none-any.whl"),)
+    resolution = FakeResolution(
+        action("pip"), [TaskResult(0, ""), TaskResult(0, "")], {"found.json": found(WHEEL)}, pinned
+    )
+    resolution.renewed = frozenset({"alpha"})
+    ((package, _),) = pip_servers(monkeypatch).resolve(resolution)
+    assert package.origin == "index/alpha-1.0-py3-none-any.whl"
+    held = [text_of(task, pip_tasks.CONSTRAINTS) for task in resolution.tasks]
+    assert held == ["", "beta==1.0\nalpha==1.0\n"]
+
+
+def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
+    resolution = FakeResolution(action("pip"), [TaskResult(0, "")], {"found.json": found(WHEEL)}, own_sources=True)
+    resolution.action = resolution.action.replace(environment=(("PIP_INDEX_URL", "https://evil.test"), ("LANG", "C")))
+    pip_servers(monkeypatch).resolve(resolution)
+    environment = dict(resolution.tasks[0].environment)
+    assert environment["PIP_INDEX_URL"] == "https://i.test/simple"
+    assert environment["PIP_CONFIG_FILE"] == "/dev/null"
+    assert environment["LANG"] == "C"
+
+
+def test_npm_keeps_what_earlier_statements_installed_and_gives_up_the_lock_at_last():
+    lock = {"packages": {"": {}, "node_modules/a": {"version": "1.0.0", "integrity": f"sha1-{'A' * 27}="}}}
+    left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]'}
+    resolution = FakeResolution(action("npm"), [TaskResult(1, "conflict"), TaskResult(0, "")], left)
+    resolution.pinned = (Package("b", "1.0.0", HASH, "b/-/b-1.0.0.tgz"),)
+    resolution.earlier = (Package("b", "2.0.0", HASH, "b/-/b-2.0.0.tgz"),)
+    ((package, address),) = NpmServers(MACHINE).resolve(resolution)
+    assert (package.name, package.origin, address) == ("a", "a/-/a-1.0.0.tgz", "")
+    held = [json.loads(text_of(task, f"{npm_tasks.FOLDER}/files/package-lock.json")) for task in resolution.tasks]
+    assert [sorted((name, one["version"]) for name, one in tree["dependencies"].items()) for tree in held] == [
+        [("b", "2.0.0")],
+        [],
+    ]
+
+
+def test_where_npm_finds_a_package():
+    package = Package("npm", "9.0.0", HASH, "build/npm/-/npm-9.0.0.tgz")
+    addresses, problems = NpmServers(MACHINE).find(action("npm"), (), package)
+    assert [address.url for address in addresses] == ["https://registry.test/npm/-/npm-9.0.0.tgz"]
+    assert problems == []
