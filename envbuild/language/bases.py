@@ -77,7 +77,7 @@ def _programs(words: Sequence[Word], reader: Reader) -> tuple[str, ...]:
     for word in words:
         text = reader.expand(word)
         if text is not None and not _PROGRAM.fullmatch(text):
-            reader.error(word.span, f"'{text}' can't be the name of a package", "as in: host(bash, python3)")
+            reader.error(word.span, f"'{text}' is not a valid package name", "as in: host(bash, python3)")
         programs.append(text or "")
     return tuple(programs)
 

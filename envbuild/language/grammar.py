@@ -1,4 +1,4 @@
-"""The grammar in the hands of lark, which makes the tables of it and says what is wrong with a recipe."""
+"""The grammar, loaded by lark: it makes the tables and explains what is wrong with a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_grammar() -> Lark:
 
 
 def locate(text: str) -> tuple[int, int, set[str]]:
-    """Return line and column of what does not fit, and the names of the terminals that would."""
+    """Return line and column of the text that does not fit, and the names of the terminals that would."""
     try:
         load_grammar().parse(text)
     except UnexpectedInput as error:

@@ -80,7 +80,7 @@ class _Loader:
         check_uses(self.uses, self.names)
         self._settings()
         if not self.scope.incomplete:
-            self.report += [wrong for name, wrong in self.scope.unknown if name not in self.scope.declared]
+            self.report += [error for name, error in self.scope.unknown if name not in self.scope.declared]
         if self.report:
             raise RecipeErrors(self._sorted())
 
@@ -107,14 +107,14 @@ class _Loader:
         first; `given` the include's NAME=VALUE. Unless `wanted`, a `when=` has dropped the include.
         """
         self.files.setdefault(path, sha256_of(source))
-        tree, wrong = parse_all(source, path)
-        self.report.extend(diagnostic.replace(chain=chain) for diagnostic in wrong)
-        context = Reader(tree, self.scope, chain, self.report)
+        tree, errors = parse_all(source, path)
+        self.report.extend(diagnostic.replace(chain=chain) for diagnostic in errors)
+        reader = Reader(tree, self.scope, chain, self.report)
         for item in tree.items:
             if isinstance(item, Broken):
                 self._broken(item)
             elif isinstance(item, StatementSyntax):
-                self._statement(item, context, (*ancestors, path), given, wanted)
+                self._statement(item, reader, (*ancestors, path), given, wanted)
 
     def _broken(self, item: Broken) -> None:
         """Note lines that seem to be a param, an include or a from: they may declare names, so don't report unknown
@@ -132,118 +132,118 @@ class _Loader:
     def _statement(
         self,
         statement: StatementSyntax,
-        context: Reader,
+        reader: Reader,
         ancestors: tuple[str, ...],
         given: Mapping[str, str],
         wanted: bool,
     ) -> None:
         keyword = KEYWORDS[statement.keyword]
-        options = read_options(statement, context)
+        options = read_options(statement, reader)
         if statement.block and not keyword.block:
             hint = f"{statement.keyword} is written on one line"
             line = statement.block[0]
             span = line.span if not hasattr(line, "words") else line.words[0].span
-            context.error(span, f"{statement.keyword} takes no block", hint)
+            reader.error(span, f"{statement.keyword} takes no block", hint)
             statement = statement.replace(block=())
         match statement.keyword:
             case "recipe":
-                self._name(statement, context)
+                self._name(statement, reader)
             case "param":
-                self.declarations.declare(statement, context, given)
+                self.declarations.declare(statement, reader, given)
             case "from":
-                self._from(statement, context, wanted)
+                self._from(statement, reader, wanted)
             case "include":
-                self._include(statement, context, ancestors, wanted and options.wanted)
+                self._include(statement, reader, ancestors, wanted and options.wanted)
             case _:
                 if not self.bases and not self.scope.incomplete:
                     hint = "only recipe, param and include may stand before it"
-                    context.error(statement.span, f"{statement.keyword} stands before the first 'from'", hint)
-                made = read_statement(statement, options, context)
+                    reader.error(statement.span, f"{statement.keyword} stands before the first 'from'", hint)
+                made = read_statement(statement, options, reader)
                 if made is not None and self.bases and wanted and options.wanted:
                     self.statements[-1].append(made)
                 if isinstance(made, model.Copy) and made.origin is not None and self.bases:
                     value = next(option.value for option in statement.options if option.name == "from")
                     span = value.span if value is not None else statement.span
-                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, context, span))
+                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, reader, span))
 
-    def _name(self, statement: StatementSyntax, context: Reader) -> None:
+    def _name(self, statement: StatementSyntax, reader: Reader) -> None:
         words = statement.words
         if len(words) != 1:
             span = words[1].span if words else statement.span
-            context.error(span, "recipe takes one name", "as in: recipe web")
+            reader.error(span, "recipe takes one name", "as in: recipe web")
             return
-        text = context.expand(words[0])
-        if text is None or context.checked(values.name, text, words[0].span) is None:
-            self.name_at = self.name_at or context.where(statement.span)
+        text = reader.expand(words[0])
+        if text is None or reader.checked(values.name, text, words[0].span) is None:
+            self.name_at = self.name_at or reader.where(statement.span)
             return
-        if context.chain:
-            context.error(statement.span, "an included file can't name the recipe", "move it to the recipe itself")
+        if reader.chain:
+            reader.error(statement.span, "an included file can't name the recipe", "move it to the recipe itself")
         elif self.name_at:
-            context.error(statement.span, "the recipe is named twice", f"it has its name from {self.name_at}")
+            reader.error(statement.span, "the recipe is named twice", f"it has its name from {self.name_at}")
         elif self.bases:
-            context.error(statement.span, "recipe stands after a 'from'", "it belongs at the top")
+            reader.error(statement.span, "recipe stands after a 'from'", "it belongs at the top")
         elif used := self.scope.first_uses.get("recipe"):
             message = f"the recipe is named after the use of its name at {used}"
-            context.error(statement.span, message, "move it to the top")
-        self.name_at = self.name_at or context.where(statement.span)
+            reader.error(statement.span, message, "move it to the top")
+        self.name_at = self.name_at or reader.where(statement.span)
         self.scope.values["recipe"] = text
 
-    def _from(self, statement: StatementSyntax, context: Reader, wanted: bool) -> None:
+    def _from(self, statement: StatementSyntax, reader: Reader, wanted: bool) -> None:
         name = None
         if len(statement.words) > (1 if statement.programs is None else 0):
             word = statement.words[-1]
-            text = context.expand(word)
-            name = text and context.checked(values.name, text, word.span)
+            text = reader.expand(word)
+            name = text and reader.checked(values.name, text, word.span)
             if name in ("scratch", "host"):
-                context.error(word.span, f"a stage can't be named '{name}'", "that is a base")
+                reader.error(word.span, f"a stage can't be named '{name}'", "that is a base")
             elif name is not None and name in self.names:
-                context.error(word.span, f"a stage named '{name}' is there already", "each stage has its own name")
+                reader.error(word.span, f"a stage named '{name}' already exists", "each stage has its own name")
         if not wanted:
             hint = "drop when= from the include, or the 'from' from this file"
-            context.error(statement.span, "a stage can't be included under a condition", hint)
-        base = read_base(statement, context)
+            reader.error(statement.span, "a stage can't be included under a condition", hint)
+        base = read_base(statement, reader)
         self._open(name or None, base)
         if isinstance(base, model.StageBase):
-            self.uses.append(Use(base.name, len(self.bases) - 1, True, context, statement.words[0].span))
+            self.uses.append(Use(base.name, len(self.bases) - 1, True, reader, statement.words[0].span))
 
-    def _include(self, statement: StatementSyntax, context: Reader, ancestors: tuple[str, ...], wanted: bool) -> None:
-        words = context.words(statement)
+    def _include(self, statement: StatementSyntax, reader: Reader, ancestors: tuple[str, ...], wanted: bool) -> None:
+        words = reader.words(statement)
         if not words:
-            context.error(statement.span, "include needs a path", "as in: include common/python.env version=3.11")
+            reader.error(statement.span, "include needs a path", "as in: include common/python.env version=3.11")
             return
-        given = self.declarations.given(words[1:], context)
-        target = context.expand(words[0])
-        if target is None or context.checked(values.path, target, words[0].span) is None:
+        given = self.declarations.given(words[1:], reader)
+        target = reader.expand(words[0])
+        if target is None or reader.checked(values.path, target, words[0].span) is None:
             self.scope.incomplete = True
             return
-        path = target if context.folder == "." else os.path.join(context.folder, target)
+        path = target if reader.folder == "." else os.path.join(reader.folder, target)
         cycle = [os.path.normpath(ancestor) for ancestor in ancestors]
         if os.path.normpath(path) in cycle or len(ancestors) > MAX_INCLUDES:
             start = cycle.index(os.path.normpath(path)) if os.path.normpath(path) in cycle else 0
             shown = " -> ".join([*ancestors[start:], ancestors[start]])
-            context.error(words[0].span, f"the includes form a cycle: {shown}", "remove one of them")
+            reader.error(words[0].span, f"the includes form a cycle: {shown}", "remove one of them")
             return
         try:
             source = self.read(path)
         except OSError as error:
-            context.error(words[0].span, _unreadable("file", path, error), "the path is relative to this file")
+            reader.error(words[0].span, _unreadable("file", path, error), "the path is relative to this file")
             self.scope.incomplete = True
             return
         declared = set(self.scope.declared)
         seen = set(self.declarations.met)
-        chain = (context.where(statement.span), *context.chain)
+        chain = (reader.where(statement.span), *reader.chain)
         self.file(path, source, chain, ancestors, {name: value for name, (value, _) in given.items()}, wanted)
         met = (self.declarations.met - seen) | (set(self.scope.declared) - declared)
         for name, (_, word) in given.items():
             if name not in met and name not in self.declarations.by_file.get(path, ()) and not self.scope.incomplete:
                 hint = did_you_mean(name, self.declarations.by_file.get(path, ()), "the file declares no such 'param'")
-                context.error(word.span, f"{path} has no parameter '{name}'", hint)
+                reader.error(word.span, f"{path} has no parameter '{name}'", hint)
 
     def _settings(self) -> None:
         for name in self.settings:
             if name in BUILT_IN:
                 message = f"the parameter '{name}' can't be set"
-                self.report.append(Diagnostic(message, self.path, hint="it is always defined"))
+                self.report.append(Diagnostic(message, self.path, hint="it is predefined"))
             elif name not in self.scope.declared and not self.scope.incomplete:
                 known = ", ".join(self.scope.declared)
                 otherwise = f"its parameters are: {known}" if known else "it has no parameters"
@@ -251,11 +251,12 @@ class _Loader:
                 self.report.append(Diagnostic(f"the recipe has no parameter '{name}' to set", self.path, hint=hint))
 
     def _sorted(self) -> Iterable[Diagnostic]:
-        """By file in the order of reading, then by place; each thing said once, however often it is included."""
+        """Return the errors by file in the order of reading, then by place; each only once, however often it is
+        included."""
         order = {path: number for number, path in enumerate(self.files)}
         first: dict[tuple[int, int, int, str], Diagnostic] = {}
-        for wrong in self.report:
-            first.setdefault((order.get(wrong.file, 0), wrong.line, wrong.column, wrong.message), wrong)
+        for error in self.report:
+            first.setdefault((order.get(error.file, 0), error.line, error.column, error.message), error)
         return [first[key] for key in sorted(first)]
 
 

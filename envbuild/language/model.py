@@ -1,7 +1,7 @@
-"""What a recipe says, as frozen data: the result of parsing, splicing in includes and replacing parameters.
+"""The model of a recipe, as frozen data: the result of parsing, inserting includes and replacing parameters.
 
-Every word here is final text, except in `env` values, which may still mention the environment of the stage that
-they stand in (that depends on what the base brings, which the language layer does not know).
+Every word here is final text, except in `env` values, which may still mention the environment of their stage (that
+depends on the base, which the language does not know).
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from envbuild.record import Record, assert_never
 
 
 class Place(Record):
-    """Where a statement stands: a file as the user named it, and its first line, from 1."""
+    """The place of a statement: its file as the user named it, and its first line, from 1."""
 
     file: str
     line: int
 
 
 class EnvironmentReference(Record):
-    """`${NAME}` in an `env` value: what the stage's environment holds at that point; an error if nothing."""
+    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none."""
 
     name: str
     line: int
@@ -30,7 +30,7 @@ EnvironmentValue = tuple["str | EnvironmentReference", ...]
 class Command(Record):
     """The text of run, test, start or health, and the parameters that it mentions (sorted by name).
 
-    The text goes to the shell as it is; the parameters go beside it, as environment variables.
+    The text goes to the shell unchanged; the parameters are passed as environment variables.
     """
 
     text: str
@@ -38,14 +38,14 @@ class Command(Record):
 
 
 class BindMount(Record):
-    """`mount=SRC:DST`: a path in the folder of the recipe, and where it shows, read-only."""
+    """A `mount=SRC:DST`: a path in the recipe's directory, and where it is mounted read-only."""
 
     source: str
     target: str
 
 
 class RunOptions(Record):
-    """What `run` and `test` may ask for. `timeout` is in seconds; None where the option was not given."""
+    """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given."""
 
     network: bool = False
     caches: tuple[str, ...] = ()
@@ -58,10 +58,10 @@ class RunOptions(Record):
 
 
 class Statement(Record):
-    """The base of all statements that stand in a stage.
+    """The base of all statements of a stage.
 
-    `folder` is that of the file in which the statement stands: paths in it are relative to it.
-    `text` is the statement as written, without comments' lines trimmed away: what displays show.
+    `folder` is the directory of the statement's file: its paths are relative to it. `text` is the statement as written,
+    with its comments: displays show it.
     """
 
     place: Place
@@ -186,7 +186,7 @@ class Unset(Statement):
 
 
 class Start(Statement):
-    """Either a list of words that is run as it is, or a command for the shell."""
+    """A start command: either a list of words that is run without a shell, or a command for the shell."""
 
     argv: tuple[str, ...] | None = None
     command: Command | None = None
@@ -301,10 +301,10 @@ class Stage(Record):
 
 
 class Recipe(Record):
-    """One recipe with its parameters' values put in.
+    """A recipe with the values of its parameters put in.
 
-    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is
-    good as long as they are as they were. `parameters` are the recipe's own with their values, in order.
+    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
+    as long as they are unchanged. `parameters` are the recipe's own with their values, in order.
     """
 
     name: str

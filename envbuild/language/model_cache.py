@@ -1,8 +1,8 @@
 """A recipe's model as bytes and back, so that an unchanged recipe need not be parsed again.
 
-The bytes are a check sum and marshalled nested tuples: quick to load, with nothing to import. They hold for the
-Python and the envbuild that wrote them; whoever keeps them must put both into their key. marshal trusts its
-input, so this is for the user's own store only: the check sum finds damage, not malice.
+The bytes are a checksum and marshalled nested tuples: fast to load, with nothing to import. They are valid only for the
+Python and the envbuild that wrote them; the caller must put both into their key. marshal trusts its input, so this is
+for the user's own store only: the checksum finds damage, not malice.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CLASSES: dict[str, type[Record]] = {
 
 
 def dump(recipe: model.Recipe) -> bytes:
-    """The model as bytes. load(dump(recipe)) == recipe."""
+    """Return the model as bytes. load(dump(recipe)) == recipe."""
     body = marshal.dumps(_plain(recipe))
     return _MAGIC + crc32(body).to_bytes(4, "big") + body
 
 
 def load(data: bytes) -> model.Recipe:
-    """The model that `dump` wrote. Raises ValueError for bytes that it did not write."""
+    """Return the model that `dump` wrote. Raises ValueError for bytes that it did not write."""
     start = len(_MAGIC) + 4
     body = data[start:]
     if data[: len(_MAGIC)] != _MAGIC or crc32(body).to_bytes(4, "big") != data[len(_MAGIC) : start]:
@@ -38,14 +38,14 @@ def load(data: bytes) -> model.Recipe:
     try:
         recipe = _record(marshal.loads(body))
     except (EOFError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"a recipe's model that can't be read: {error}") from error
+        raise ValueError(f"a recipe's model can't be read: {error}") from error
     if not isinstance(recipe, model.Recipe):
         raise ValueError("these bytes are not a recipe's model")
     return recipe
 
 
 def _plain(value: Any) -> Any:
-    """Records become (class name, fields ...), tuples become (None, items ...); anything else stays."""
+    """Return records as (class name, fields ...), tuples as (None, items ...), and anything else unchanged."""
     if isinstance(value, Record):
         return (type(value).__name__, *[_plain(field) for field in values(value)])
     if isinstance(value, tuple):

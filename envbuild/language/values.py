@@ -30,9 +30,6 @@ class InvalidValue(Exception):
         self.hint = hint
 
 
-NotOne = InvalidValue
-
-
 def duration(text: str) -> float:
     """Return the seconds of `90s`, `10m`, `1h30m`, `0.5s` or `250ms`; more than 0."""
     match = _DURATION.fullmatch(text)

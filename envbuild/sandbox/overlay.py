@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
 
-MAX_LAYERS = 500
-"""As many lower directories as overlayfs takes (Linux 6.18: OVL_MAX_STACK)."""
-
 
 class CannotMountOverlay(MachineLacks):
     """overlayfs refused the layers."""

@@ -7,7 +7,7 @@ import pytest
 from envbuild.cli.run_settings import size as size_of_option
 from envbuild.compose.file.values import size as size_of_service
 from envbuild.errors import UsageError
-from envbuild.language.values import NotOne
+from envbuild.language.values import InvalidValue
 from envbuild.text.sizes import format_size, parse_size
 
 SIZES = [
@@ -41,7 +41,7 @@ def test_what_is_not_a_size(text):
     assert parse_size(text) is None
     with pytest.raises(UsageError):
         size_of_option(text, "--memory")
-    with pytest.raises(NotOne):
+    with pytest.raises(InvalidValue):
         size_of_service(text)
 
 
@@ -49,7 +49,7 @@ def test_what_is_not_a_size(text):
 def test_limits_are_more_than_nothing_and_no_more_than_the_kernel_counts(text):
     with pytest.raises(UsageError):
         size_of_option(text, "--memory")
-    with pytest.raises(NotOne):
+    with pytest.raises(InvalidValue):
         size_of_service(text)
 
 
