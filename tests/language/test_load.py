@@ -110,7 +110,7 @@ def test_settings_go_before_defaults(load, errors_of):
     text = "param mode = debug in debug release\nfrom scratch\nlabel mode=${mode}\n"
     assert only(load(text, settings={"mode": "release"})).values == (("mode", "release"),)
     assert errors_of(text, settings={"mod": "x", "arch": "y"}) == [
-        ("the parameter 'arch' can't be set", "web.env", 0, 0, "it is always defined"),
+        ("the parameter 'arch' can't be set", "web.env", 0, 0, "it is predefined"),
         ("the recipe has no parameter 'mod' to set", "web.env", 0, 0, "did you mean 'mode'?"),
     ]
     (wrong,) = errors_of(text, settings={"mode": "relaese"})
