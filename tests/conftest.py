@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -132,6 +132,7 @@ class Project:
             "ENVBUILD_STORE": str(store),
         }
         self.store = store
+        self.started: list[subprocess.Popen] = []
 
     def write(self, name: str, *lines: str) -> Path:
         path = self.folder / name
@@ -182,7 +183,7 @@ class Project:
         return done
 
     def start(self, *words: str) -> subprocess.Popen:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "envbuild", *words],
             cwd=self.folder,
             env=self.environment,
@@ -190,6 +191,17 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Ends what was started and still runs: it would be in the way of the tests that come after."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
 
     def python(self, script: str, *words: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess:
         """Runs a Python script that uses envbuild in its own way, such as one in which something fails."""
@@ -253,13 +265,15 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path, busybox: Path) -> Project:
+def project(tmp_path: Path, busybox: Path) -> Iterator[Project]:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "busybox.tar").symlink_to("base/busybox.tar")
     (folder / "base").mkdir()
     shutil.copy(busybox, folder / "base" / "busybox.tar")
-    return Project(folder, tmp_path / "store")
+    made = Project(folder, tmp_path / "store")
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="session")
@@ -289,11 +303,13 @@ def debian_store(tmp_path_factory: pytest.TempPathFactory, debian_base: Path) ->
 
 
 @pytest.fixture
-def debian(tmp_path: Path, debian_store: Path) -> Project:
+def debian(tmp_path: Path, debian_store: Path) -> Iterator[Project]:
     """A project whose store has Debian with Python."""
     folder = tmp_path / "project"
     folder.mkdir()
-    return Project(folder, debian_store)
+    made = Project(folder, debian_store)
+    yield made
+    made.end()
 
 
 def first_then_nightly(count: int, daily: int) -> list:

@@ -19,6 +19,8 @@ from tests.conftest import wait_for
 from tests.faults.test_damage import flip
 from tests.instances.instances import WAITING, run, state, with_image
 
+pytestmark = pytest.mark.user
+
 FORK = multiprocessing.get_context("fork")
 
 
@@ -243,7 +245,6 @@ single = lambda: user_namespace._unshare_with(lambda: None)
 user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single
 from envbuild.cli.main import run
 
-pytestmark = pytest.mark.user
 sys.exit(run(sys.argv[1:]))
 """
     project.write("web.env", "from tar:busybox.tar", "run true")
