@@ -84,7 +84,7 @@ class TestFetch:
         for path in ("told", "untold"):
             done = project.build(f"fetch {attacker.url}/{path} -> /x", ENVBUILD_FETCH_LIMIT="1MB")
             assert done.code == 1
-            assert "1,000,000 bytes" in done.out + done.err
+            assert "1,048,576 bytes" in done.out + done.err
             assert "ENVBUILD_FETCH_LIMIT=" in done.out + done.err
         assert project.build(ENVBUILD_FETCH_LIMIT="3MB").code == 0
         done = project.build(ENVBUILD_FETCH_LIMIT="much")

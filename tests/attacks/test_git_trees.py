@@ -106,7 +106,7 @@ def test_nothing_is_written_through_a_link(crafted, tmp_path):
 
 def test_links_that_lead_nowhere_and_submodules(crafted):
     for target in (b"", b"a\0b", b"x" * 5000):
-        with pytest.raises(Exception, match=r"leads nowhere|at most 4095"):
+        with pytest.raises(Exception, match=r"no valid target|at most 4095"):
             written(crafted, crafted.commit(crafted.tree(("120000", b"l", crafted.blob(target)))))
     commit = crafted.commit(crafted.tree(("160000", b"module", "1" * 40)))
     with checked_out(Repository(str(crafted.folder)), commit) as folder:

@@ -69,4 +69,4 @@ def test_an_answer_that_is_none(project, text):
 def test_a_version_of_python_that_is_none(project, said):
     done = build(project, f"printf '{said}' > {OUT}/python; exit 64")
     assert done.code == 1
-    assert "is no version" in done.out
+    assert "is not a version" in done.out
