@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from tests import poor_machines
 from tests.conftest import alive_with, wait_for
 
 pytestmark = pytest.mark.namespaces
@@ -113,15 +114,8 @@ def test_doctor_finds_out_by_trying(project):
 
 
 def test_a_machine_without_user_namespaces_gets_exit_code_3_and_a_way_out(project):
-    script = (
-        "import envbuild.linux.syscalls as s, sys\n"
-        "def no(flags): raise OSError(28, 'No space left on device')\n"
-        "s.unshare = s.clone = no\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(['build', 'web.env']))"
-    )
     project.write("web.env", "from tar:busybox.tar", "run true")
-    done = project.python(script)
+    done = project.call(poor_machines.without_user_namespaces, "ENOSPC", "build", "web.env")
     assert done.returncode == 3
     assert "user.max_user_namespaces" in done.stderr
 

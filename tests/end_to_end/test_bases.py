@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import poor_machines
 from tests.conftest import Project
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -91,14 +92,7 @@ def test_bases_that_are_not_there_yet_say_so(project, base):
 
 def test_debian_without_mmdebstrap_names_the_package(project):
     project.write("web.env", "from debian:bookworm")
-    script = (
-        "import sys\n"
-        "import envbuild.bases.debian as debian\n"
-        "debian.find_program = lambda name: None\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(['build', 'web.env']))"
-    )
-    done = project.python(script)
+    done = project.call(poor_machines.without_mmdebstrap, "build", "web.env")
     assert done.returncode == 3
     assert "apt-get install mmdebstrap" in done.stderr
 

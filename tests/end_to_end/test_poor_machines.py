@@ -6,45 +6,9 @@ import sys
 
 import pytest
 
+from tests import poor_machines
+
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
-
-# Runs an envbuild command after some lines that take something from the machine.
-DRIVER = """
-import errno, os, sys
-{take}
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
-WITHOUT_FSOPEN = """
-import envbuild.linux.syscalls as syscalls
-def missing(*arguments, **named): raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-syscalls.fsopen = syscalls.open_tree = syscalls.mount_setattr = syscalls.move_mount = missing
-"""
-WITHOUT_LOWERDIR_PLUS = """
-import envbuild.linux.syscalls as syscalls
-real = syscalls.fsconfig
-def fsconfig(context, key, value):
-    if key == "lowerdir+": raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), key)
-    return real(context, key, value)
-syscalls.fsconfig = fsconfig
-"""
-WITHOUT_NAMESPACES = """
-import envbuild.linux.syscalls as syscalls
-def refuse(flags): raise OSError(errno.{error}, os.strerror(errno.{error}))
-syscalls.unshare = syscalls.clone = refuse
-"""
-APPARMOR = """
-import envbuild.sandbox.user_namespace as ids
-import envbuild.sandbox.mounts as mounts
-real = ids._read_setting
-ids._read_setting = lambda path: "1" if "apparmor" in path else real(path)
-def prepare(*arguments, **named): raise OSError(errno.EACCES, os.strerror(errno.EACCES), "proc")
-mounts.prepare = prepare
-"""
-
-
-def envbuild(project, take: str, *words: str):
-    return project.python(DRIVER.format(take=take), *words, timeout=300)
 
 
 @pytest.fixture
@@ -62,11 +26,11 @@ def recipe(project):
     ],
 )
 def test_no_user_namespaces(recipe, error, mend):
-    done = envbuild(recipe, WITHOUT_NAMESPACES.format(error=error), "build", "web.env", "--progress", "plain")
+    done = recipe.call(poor_machines.without_user_namespaces, error, "build", "web.env", "--progress", "plain")
     assert done.returncode == 3, done.stderr
     assert "does not let envbuild make a user namespace" in done.stderr
     assert mend in done.stderr
-    doctor = envbuild(recipe, WITHOUT_NAMESPACES.format(error=error), "doctor")
+    doctor = recipe.call(poor_machines.without_user_namespaces, error, "doctor")
     assert doctor.returncode == 3
     assert mend in doctor.stdout
 
@@ -77,7 +41,7 @@ def test_a_kernel_that_executes_nothing_in_memory(recipe):
     setting = "/proc/sys/vm/memfd_noexec"
     if not os.path.exists(setting):
         pytest.skip("a kernel before 6.3")
-    assert envbuild(recipe, "", "build", "web.env").returncode == 0
+    assert recipe.call(poor_machines.nothing, "build", "web.env").returncode == 0
     for words in ("build --no-cache web.env --progress plain", "run web -- true", "run -d web -- true", "doctor"):
         script = f"echo 2 > {setting} && exec {sys.executable} -m envbuild {words}"
         done = subprocess.run(
@@ -110,7 +74,6 @@ def test_a_limit_of_no_namespaces_that_the_kernel_itself_holds_to(recipe):
 
 def test_what_needs_no_namespace_works_without_one(recipe):
     assert recipe.build().code == 0
-    take = WITHOUT_NAMESPACES.format(error="EPERM")
     for words in (
         ("build", "web.env"),
         ("images",),
@@ -119,31 +82,31 @@ def test_what_needs_no_namespace_works_without_one(recipe):
         ("output", "web"),
         ("tag", "web", "w:2"),
     ):
-        done = envbuild(recipe, take, *words)
+        done = recipe.call(poor_machines.without_user_namespaces, "EPERM", *words)
         assert done.returncode == 0, done.stderr
 
 
 def test_apparmor_that_lets_a_namespace_be_made_and_nothing_done_in_it(recipe):
-    done = envbuild(recipe, APPARMOR, "build", "web.env", "--progress", "plain")
+    done = recipe.call(poor_machines.restricted_by_apparmor, "build", "web.env", "--progress", "plain")
     assert done.returncode == 1, done.stderr
     assert "the sandbox can't be set up: Permission denied" in done.stderr
     assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in done.stderr
-    doctor = envbuild(recipe, APPARMOR, "doctor")
+    doctor = recipe.call(poor_machines.restricted_by_apparmor, "doctor")
     assert doctor.returncode == 3
     assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in doctor.stdout
 
 
 def test_a_kernel_without_the_new_mount_calls(recipe):
-    done = envbuild(recipe, WITHOUT_FSOPEN, "build", "web.env", "--progress", "plain")
+    done = recipe.call(poor_machines.without_fsopen, "build", "web.env", "--progress", "plain")
     assert done.returncode == 1, done.stderr
     assert "envbuild needs Linux 5.12 or later" in done.stderr
-    assert envbuild(recipe, WITHOUT_FSOPEN, "doctor").returncode == 3
+    assert recipe.call(poor_machines.without_fsopen, "doctor").returncode == 3
 
 
 def test_a_kernel_without_lowerdir_plus_mounts_in_the_old_way(recipe):
-    done = envbuild(recipe, WITHOUT_LOWERDIR_PLUS, "build", "web.env", "--progress", "plain")
+    done = recipe.call(poor_machines.without_lowerdir_plus, "build", "web.env", "--progress", "plain")
     assert done.returncode == 0, done.stderr
-    ran = envbuild(recipe, WITHOUT_LOWERDIR_PLUS, "run", "web", "--", "cat", "/f0", "/f5")
+    ran = recipe.call(poor_machines.without_lowerdir_plus, "run", "web", "--", "cat", "/f0", "/f5")
     assert (ran.returncode, ran.stdout) == (0, "0\n5\n"), ran.stderr
 
 
@@ -208,16 +171,9 @@ class TestStores:
 class TestSingleId:
     """No range in /etc/subuid: everything belongs to one id, and that is said, recorded and part of the key."""
 
-    TAKE = """
-import envbuild.linux.subids as subids, envbuild.sandbox.user_namespace as ids, envbuild.build.build as session
-session.has_single_id = lambda uid: True
-real = ids._enter
-ids._enter = lambda: ids._enter_single("taken away for a test")
-"""
-
     def build(self, project, *lines: str):
         project.write("web.env", "from tar:busybox.tar", *lines)
-        return envbuild(project, self.TAKE, "build", "web.env", "--progress", "plain")
+        return project.call(poor_machines.with_single_id, "build", "web.env", "--progress", "plain")
 
     def test_changes_of_owner_are_answered_recorded_and_another_key(self, project):
         lines = (
@@ -257,6 +213,6 @@ ids._enter = lambda: ids._enter_single("taken away for a test")
             capture_output=True,
         )
         project.write("web.env", "from host", "run(mount=hi.deb:/hi.deb) dpkg -i /hi.deb && cat /usr/share/hi/file")
-        done = envbuild(project, self.TAKE, "build", "web.env", "--progress", "plain")
+        done = project.call(poor_machines.with_single_id, "build", "web.env", "--progress", "plain")
         assert done.returncode == 0, done.stderr
         assert "installed" in done.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tests import poor_machines
+
 WAITING = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
 
 
@@ -27,15 +29,6 @@ def state(project, name: str = "one") -> dict:
     return next(one for one in listed if one["name"] == name)
 
 
-SINGLE = """
-import sys
-from envbuild.sandbox import user_namespace
-user_namespace._enter = lambda: user_namespace._enter_single("taken away for a test")
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
-
-
 def with_single_id(project, *words: str):
     """Runs a command of envbuild as on a machine that gives its user no other ids."""
-    return project.python(SINGLE, *words)
+    return project.call(poor_machines.with_single_id, *words)

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests import poor_machines
 from tests.conftest import alive_with, wait_for
 from tests.instances.instances import WAITING, run, state
 
@@ -151,13 +152,7 @@ class TestNamed:
 
 def with_only(image, tool: str, *words: str):
     """Runs envbuild as on a machine that has this program and not the others."""
-    script = (
-        "import sys; from envbuild.linux import subids; find = subids.find_program\n"
-        f"others = {{'pasta', 'slirp4netns'}} - {{{tool!r}}}\n"
-        "subids.find_program = lambda name: None if name in others else find(name)\n"
-        "from envbuild.__main__ import main; main()"
-    )
-    return image.python(script, *words)
+    return image.call(poor_machines.with_one_way_out, tool, *words)
 
 
 def why_not(tool: str) -> str:

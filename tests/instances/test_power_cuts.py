@@ -13,49 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_for
+from tests.instances import recorded
 from tests.instances.instances import run, state
 
 pytestmark = pytest.mark.namespaces
-
-RECORD = """
-import json, os, stat, sys
-instances, file = os.path.join(os.environ["ENVBUILD_STORE"], "instances"), sys.argv[1]
-
-def listing():
-    found = {}
-    for where, folders, files in os.walk(instances):
-        for name in (*folders, *files):
-            path = os.path.join(where, name)
-            inner = os.path.relpath(path, instances)
-            try:
-                status = os.lstat(path)
-                if stat.S_ISDIR(status.st_mode):
-                    found[inner] = ("folder", "", 0)
-                elif stat.S_ISLNK(status.st_mode):
-                    found[inner] = ("link", os.readlink(path), 0)
-                elif stat.S_ISREG(status.st_mode):
-                    with open(path, errors="replace") as opened:
-                        found[inner] = ("file", opened.read(), status.st_ino)
-            except OSError:
-                pass
-    return found
-
-def tell(kind, number=0):
-    with open(file, "a") as opened:
-        opened.write(json.dumps((kind, number, listing())) + "\\n")
-
-def after(kind, real):
-    def call(*words, **named):
-        result = real(*words, **named)
-        tell(kind, os.fstat(words[0]).st_ino if kind == "sync" else 0)
-        return result
-    return call
-
-os.fsync = after("sync", os.fsync)
-os.rename, os.replace = after("rename", os.rename), after("rename", os.replace)
-from envbuild.cli.main import run
-sys.exit(run(sys.argv[2:]))
-"""
 
 
 def damage(content: str, randomness: random.Random) -> str:
@@ -85,7 +46,7 @@ def leave(events: list, at: int, instances: Path, randomness: random.Random) -> 
 def test_power_lost_at_any_moment_of_a_run(image, tmp_path, options):
     file = tmp_path / "events"
     command = ("sleep 30",) if options else ("true",)
-    done = image.python(RECORD, str(file), "run", *options, "web", "--", "sh", "-c", *command)
+    done = image.call(recorded.main, str(file), "run", *options, "web", "--", "sh", "-c", *command)
     assert done.returncode == 0, done.stderr
     if "--rm" not in options and options:
         assert image.command("stop", "--time", "0", "one").code == 0
