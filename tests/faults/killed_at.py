@@ -6,9 +6,10 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from envbuild.cli.main import run
-from envbuild.store import failpoints, snapshot
+from envbuild.store import failpoints, gc, snapshot
 
 
 def main() -> int:
@@ -23,6 +24,25 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     failpoints.at = at
+    return run(words)
+
+
+def removal() -> int:
+    """NUMBER WORDS...: killed before its so-manieth removal of a file or a folder."""
+    number, *words = sys.argv[1:]
+    left = int(number)
+
+    def killing(real: Callable) -> Callable:
+        def call(*positional, **named):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*positional, **named)
+
+        return call
+
+    gc.remove, os.unlink = killing(gc.remove), killing(os.unlink)
     return run(words)
 
 

@@ -3,13 +3,12 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from tests.conftest import alive_with, first_then_nightly, wait_for
+from tests.faults import killed_at
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -153,20 +152,6 @@ def test_an_instance_that_is_killed_leaves_nothing(project, mark):
 
 def test_a_killed_gc_leaves_garbage_and_no_hole(project, tmp_path):
     """gc is killed after each of its removals in turn."""
-    script = (
-        "import os, signal, sys\n"
-        "import envbuild.linux.rmtree, envbuild.store.gc as collect\n"
-        "left = [int(sys.argv[1])]\n"
-        "def killing(real):\n"
-        "    def call(*positional, **named):\n"
-        "        left[0] -= 1\n"
-        "        if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return real(*positional, **named)\n"
-        "    return call\n"
-        "collect.remove = killing(collect.remove); os.unlink = killing(os.unlink)\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(['gc']))"
-    )
     kept = project.build("run echo kept > /kept", name="kept.env")
     for number in range(6):
         assert project.build(f"run echo {number} > /garbage-{number}").code == 0
@@ -174,13 +159,7 @@ def test_a_killed_gc_leaves_garbage_and_no_hole(project, tmp_path):
     (project.folder / "web.env.lock").unlink()
     killed = 0
     for number in range(1, 30, 3):
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(number)],
-            cwd=project.folder,
-            env=project.environment,
-            capture_output=True,
-            check=False,
-        )
+        done = project.call(killed_at.removal, str(number), "gc")
         assert done.returncode in (0, -9), done.stderr
         killed += done.returncode == -9
         assert project.command("fsck").code == 0
