@@ -13,12 +13,16 @@ import atexit
 import marshal
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from coverage import Coverage
 
 Arcs = dict[str, set]
+MARK = bytes.fromhex("9d1ce5b3f04a62d7e88b41a6c2577f3e")
+"""Begins a record. Random, so that the next one is found after a record that a kill, or a file's largest size that a
+test has set, cut short."""
 SETTINGS = Path(__file__).parents[1] / "pyproject.toml"
 _coverage: Coverage | None = None
 _told: Arcs = {}
@@ -64,7 +68,8 @@ def tell() -> None:
         content = marshal.dumps(new)
         file = os.open(f"{folder}/reached", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, len(content).to_bytes(8, "big") + content)
+            sizes = len(content).to_bytes(8, "big") + zlib.crc32(content).to_bytes(4, "big")
+            os.write(file, MARK + sizes + content)
         finally:
             os.close(file)
     except OSError:
@@ -76,10 +81,21 @@ def _reached() -> Arcs:
     return collector.data if collector else {}  # type: ignore[return-value]
 
 
-def _records(path: Path) -> Iterator[Arcs]:
-    with open(path, "rb") as file:
-        while size := file.read(8):
-            yield marshal.loads(file.read(int.from_bytes(size, "big")))
+def records(path: Path) -> Iterator[Arcs]:
+    """Reads what each process wrote down, in order, without what is cut short."""
+    content = path.read_bytes()
+    start, cut_short = content.find(MARK), 0
+    while start >= 0:
+        begin = start + len(MARK) + 12
+        size, checksum = content[begin - 12 : begin - 4], content[begin - 4 : begin]
+        end = begin + int.from_bytes(size, "big")
+        record = content[begin:end]
+        if whole := end <= len(content) and zlib.crc32(record) == int.from_bytes(checksum, "big"):
+            yield marshal.loads(record)
+        cut_short += not whole
+        start = content.find(MARK, end if whole else start + len(MARK))
+    if cut_short:
+        print(f"{cut_short} records are cut short and left out")
 
 
 def _arc(packed: int | tuple[int, int]) -> tuple[int, int]:
@@ -93,7 +109,7 @@ def _arc(packed: int | tuple[int, int]) -> tuple[int, int]:
 def report(folder: Path) -> None:
     """Prints lines, branches and their share for each folder of envbuild, and leaves the data for `coverage report`."""
     found: Arcs = {}
-    for record in _records(folder / "reached"):
+    for record in records(folder / "reached"):
         for file, arcs in record.items():
             found.setdefault(file, set()).update(arcs)
     coverage = Coverage(config_file=str(SETTINGS), data_file=str(folder / ".coverage"))
