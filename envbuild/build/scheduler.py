@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -23,14 +23,14 @@ from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
-from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
+from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
@@ -82,6 +82,7 @@ class Scheduler:
         """Bring all stages of the build to their end. Raises the first failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
+        self._refuse_missing_secrets(left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
@@ -103,6 +104,17 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _refuse_missing_secrets(self, stages: Sequence[Stage]) -> None:
+        """Raise NoSuchSecret for a step that is going to run, since nobody has run it yet, and lacks a secret."""
+        given = dict(self.job.request.secrets)
+        for stage in () if self.job.request.dry_run else stages:
+            for statement in stage.written.statements:
+                if not isinstance(statement, (Run, Test)):
+                    continue
+                missing = [name for name in statement.options.secrets if name not in given]
+                if missing and not self.store.steps.has_run(statement.text):
+                    raise NoSuchSecret(missing[0], statement.place)
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids

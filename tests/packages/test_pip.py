@@ -105,6 +105,28 @@ def test_wheels_of_the_image_through_find_links(debian, build, index):
     assert "tree/wheels/own-3.0-py3-none-any.whl" in (debian.folder / "web.env.lock").read_text()
 
 
+def test_the_environment_is_filled_whatever_the_image_has_beside_its_pip(debian, build, index):
+    index.add("alpha", "1.0", ("beta",))
+    index.add("beta", "1.0")
+    # As Debian's python3-pip does: pip lies where the image's other distributions do.
+    place = "/usr/lib/python3/dist-packages"
+    done = build(
+        f"run python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl {place}",
+        f"file {place}/alpha-1.0.dist-info/METADATA",
+        "    Metadata-Version: 2.1",
+        "    Name: alpha",
+        "    Version: 1.0",
+        f"file {place}/alpha-1.0.dist-info/INSTALLER",
+        "    debian",
+        "pip(into=/opt/v2) alpha",
+        "run /opt/v2/bin/alpha; /opt/v2/bin/beta",
+    )
+    assert done.code == 0, done.out
+    assert "alpha 1.0\nbeta 1.0\n" in done.printed
+    lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
+    assert [package["name"] for package in lock["stages"][-1]["steps"][4]["packages"]] == ["alpha", "beta"]
+
+
 def test_a_later_statement_moves_what_an_earlier_one_installed(debian, build, index):
     index.add("alpha", "1.0", files={"old_part.py": "x = 1\n"})
     index.add("alpha", "2.0", files={"new_part.py": "x = 2\n"})
