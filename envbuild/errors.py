@@ -36,6 +36,7 @@ EnvbuildError  exit 2
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
     ContextError  build.context_scan
+    FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
@@ -63,7 +64,7 @@ EnvbuildError  exit 2
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names)  store.tags
     NoSuchTarget(name, to)  history.rollback

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
 from envbuild.digest import sha256_of
-from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package, first_line
+from envbuild.lockfile.lock import LockOutOfDate, Package, first_line
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.step import InstallPackages
 from envbuild.text import json
@@ -80,13 +80,8 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
     pinned = [
         package
         for step in stage.locked.steps
-        if step.installs and manager_name(step) == manager
+        if step.installs and step.manager == manager
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]
     return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
-
-
-def manager_name(step: LockedStep) -> str:
-    """Return the name of a locked step's package manager: the word that its statement begins with."""
-    return step.text.split()[0].partition("(")[0]

@@ -129,7 +129,7 @@ def _step(
 ) -> LockedStep:
     found = ours or theirs
     assert found is not None
-    manager = _manager(found)
+    manager = found.manager
     before, left, right = (
         {_name(manager, p) for p in step.packages} if step else set() for step in (base, ours, theirs)
     )
@@ -173,11 +173,7 @@ def _packages(
 
 
 def _of_stage(stage: LockedStage) -> dict[Named, Package]:
-    return {_name(_manager(step), package): package for step in stage.steps for package in step.packages}
-
-
-def _manager(step: LockedStep) -> str:
-    return step.text.split()[0].partition("(")[0] if step.text.split() else ""
+    return {_name(step.manager, package): package for step in stage.steps for package in step.packages}
 
 
 def _name(manager: str, package: Package) -> Named:

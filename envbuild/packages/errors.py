@@ -23,7 +23,8 @@ class WrongHash(WorkFailed):
         super().__init__(
             f"{package.name} {package.version}: {where} is not the file that the lock names\n"
             f"  expected {package.hash}\n  got      {actual}",
-            "nothing of it was kept; if the new file is meant, renew the lock with: envbuild update",
+            "nothing of it was kept; if the new file is meant, renew its line in the lock with: envbuild update "
+            f"{package.name.rpartition('node_modules/')[2].partition(':')[0]}",
         )
 
 
