@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from envbuild.build.context_scan import IGNORE_FILE, ContextError, Found, Scan
 from envbuild.linux.nofollow import RealFiles, inside, open_real, read_plain
@@ -72,8 +72,11 @@ class Context:
                 )
             yield found
 
-    def read(self, source: str, what: str) -> tuple[bytes, int]:
-        """Return the bytes of one file and its mode. Raises ContextError."""
+    def read(
+        self, source: str, what: str, clean: Callable[[bytes], bytes] = lambda content: content
+    ) -> tuple[bytes, int]:
+        """Return the bytes of one file and its mode: what `clean` leaves of them, which alone is kept beside the image.
+        Raises ContextError."""
         path = self._inside(source)
         try:
             descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -86,6 +89,7 @@ class Context:
                     raise ContextError(
                         f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
                     )
+                content = clean(content)
                 self.texts[path] = content, mode
                 return content, mode
         except OSError as error:

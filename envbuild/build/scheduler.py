@@ -22,6 +22,8 @@ from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.package_question import Question, sees_of
+from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
 from envbuild.build.sandbox_worker import Worker
@@ -68,7 +70,14 @@ class Scheduler:
         self._stop = threading.Event()
         self._bases = BaseMaker(job)
         self._threads: dict[int, StageThread] = {}
-        self._locked = LockedAnswers(job.graph, renew=bool(job.request.renew), strict=job.request.locked)
+        self._locked = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
+        request = job.request
+        self._partial = PartialLock(
+            self.store,
+            job.graph,
+            reads=not (request.refresh or request.renew) and request.publish,
+            writes=request.record and request.publish and not request.dry_run,
+        )
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
         self._worker: Worker
@@ -254,22 +263,33 @@ class Scheduler:
 
     # Packages and files from the network
 
-    def find(self, stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer:
+    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for: as the lock says, else as its package manager
         does."""
         try:
-            return self._locked.find(stage, number, asks, contents)
+            return self._locked.find(stage, number, question, contents)
         except NotKnownYet:
-            return Answer(asks, self._resolve(stage, number, contents), from_lock=False)
+            pass
+        action = stage.steps[number].action
+        assert isinstance(action, InstallPackages)
+        sees = sees_of(self.store, stage.tree, action)
+        pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
+        answer = self._partial.find(stage, number, question, sees, pinned)
+        if answer is None:
+            packages = self._resolve(stage, number, contents, pinned)
+            answer = Answer(question.asks, packages, False, question.asks, sees)
+            self._partial.add(stage, number, pinned, answer)
+        return answer
 
-    def _resolve(self, at: StageProgress, number: int, contents: Contents) -> tuple[Package, ...]:
+    def _resolve(
+        self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]
+    ) -> tuple[Package, ...]:
         step = at.steps[number]
         action = step.action
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = self.reporter.begin_step(at.stage, number, step)
         renewed = frozenset(self.job.request.renew)
-        pinned = pins(at.stage, action.manager, renewed)
         sink = self._sink(event)
         try:
             with self._slots:
@@ -309,7 +329,14 @@ class Scheduler:
                 raise Stopped("")
             self.reporter.emit(StepProgress(event, done, total, "bytes"))
 
-        self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+        from envbuild.packages.errors import NotToBeHad
+
+        try:
+            self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+        except NotToBeHad as error:
+            if self.job.graph.recipe_of(pending.stage).lock is None:
+                raise NotToBeHad(error.package, error.reasons, locked=False) from error
+            raise
 
     # Steps
 

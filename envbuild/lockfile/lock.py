@@ -51,7 +51,8 @@ class Package(Record):
 class LockedStep(Record):
     """One step: the first line of its statement, its key, and the tree it gave.
 
-    Of a step that installs packages, `asks` is the digest of what the statement asks for, and `packages` the answer.
+    Of a step that installs packages, `asks` is the digest of what the statement asks for, `packages` the answer, and
+    `sees` the digest of what the tree said beside it; "" in locks of before, and where it is unknown.
     """
 
     text: str
@@ -59,6 +60,7 @@ class LockedStep(Record):
     tree: str
     asks: str = ""
     packages: tuple[Package, ...] = ()
+    sees: str = ""
 
     @property
     def installs(self) -> bool:

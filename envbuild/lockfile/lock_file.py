@@ -67,6 +67,8 @@ def dump(lock: Lock) -> str:
             ]
             if step.installs:
                 lines.append(f"        asks: {_shown(step.asks)}")
+                if step.sees:
+                    lines.append(f"        sees: {_shown(step.sees)}")
                 lines.append("        packages:" if step.packages else "        packages: []")
                 lines += [package_line(package) for package in sorted(step.packages, key=values)]
     return "\n".join(lines) + "\n"
@@ -242,6 +244,7 @@ def _step(plain: dict[str, object]) -> LockedStep:
         asks=_digest(plain["asks"]) if "asks" in plain else "",
         # Two branches may have added the same line.
         packages=tuple(dict.fromkeys(_package(package) for package in packages)),
+        sees=_digest(plain["sees"]) if "sees" in plain else "",
     )
     check_hashes(step.manager, step.packages)
     return step
@@ -255,6 +258,7 @@ def _plain_step(step: LockedStep) -> dict[str, object]:
     plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
     if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
+        plain["sees"] = f"sha256:{step.sees}"
         plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(package), strict=True)) for package in step.packages]
     return plain
 

@@ -138,13 +138,14 @@ def _step(
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
     if ours is None or theirs is None:
         return found.replace(packages=packages)
-    was = base or found.replace(key="", tree="", asks="")
+    was = base or found.replace(key="", tree="", asks="", sees="")
     return LockedStep(
         found.text,
         _choose(was.key, ours.key, theirs.key, ""),
         _choose(was.tree, ours.tree, theirs.tree, ""),
         _choose(was.asks, ours.asks, theirs.asks, ""),
         packages,
+        _choose(was.sees, ours.sees, theirs.sees, ""),
     )
 
 

@@ -109,6 +109,11 @@ class Memo:
         if not self._database.read_only:
             self._database.write("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, value))
 
+    def remove(self, kind: str, key: str) -> None:
+        """Forget one."""
+        if not self._database.read_only:
+            self._database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (kind, key))
+
 
 class Stats:
     """The stat cache: what was known of the files of a directory when they were hashed."""

@@ -109,7 +109,9 @@ def test_a_project_of_npm_is_its_package_and_the_lock_that_goes_first():
 
     contents = manager_of("npm").files_of(action("npm", files=(("-r", "app/"),)), read)
     assert [path for path, _ in contents] == ["app/package.json", "app/package-lock.json"]
-    assert manager_of("npm").installs_files
+    assert manager_of("npm").installed_files((("a/package.json", b"{}"), ("a/.npmrc", b""))) == (
+        ("a/package.json", b"{}"),
+    )
 
 
 def test_a_lock_may_not_send_pip_to_an_address_that_the_statement_does_not_name():
@@ -207,7 +209,7 @@ def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
 
 def test_npm_keeps_what_earlier_statements_installed_and_gives_up_the_lock_at_last():
     lock = {"packages": {"": {}, "node_modules/a": {"version": "1.0.0", "integrity": f"sha1-{'A' * 27}="}}}
-    left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]'}
+    left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]', "omit": b""}
     resolution = FakeResolution(action("npm"), [TaskResult(1, "conflict"), TaskResult(0, "")], left)
     resolution.pinned = (Package("b", "1.0.0", HASH, "b/-/b-1.0.0.tgz"),)
     resolution.earlier = (Package("b", "2.0.0", HASH, "b/-/b-2.0.0.tgz"),)

@@ -356,3 +356,30 @@ def test_hashes_of_a_requirement_file_are_held_to(debian, build, index, server):
     (failed,) = done.of("step-failed")
     assert "HASHES" in failed["message"]
     assert digest in failed["message"]
+
+
+def test_what_pip_sees_of_the_tree_is_part_of_the_question(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("alpha", "2.0b1")
+    statement = "pip(into=/opt/venv) alpha"
+
+    def version() -> str:
+        lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
+        return lock["stages"][-1]["steps"][-1]["packages"][0]["version"]
+
+    assert build("run echo one > /one", statement).code == 0
+    assert version() == "1.0"
+    # Another tree, in which pip finds the same.
+    assert build("run echo two > /one", statement, options=(), PIP_INDEX_URL="http://127.0.0.1:9/").code == 0
+    settings = ("file /etc/xdg/pip/pip.conf", "    [global]", "    pre = true")
+    debian.write("web.env", *PYTHON, *settings, statement)
+    assert build(options=("--locked",)).code == 1
+    assert build().code == 0
+    # The version that was locked is kept where it can be: it is asked anew, and answers the same.
+    assert version() == "1.0"
+    assert debian.command("update", "web.env", PIP_INDEX_URL=index.url).code == 0
+    assert version() == "2.0b1"
+    # The same of the stage's environment.
+    assert build("env PIP_NO_CACHE_DIR=1", statement, options=("--no-cache",)).code == 0
+    debian.write("web.env", *PYTHON, "env PIP_NO_DEPS=1", statement)
+    assert build(options=("--locked",)).code == 1
