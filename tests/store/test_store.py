@@ -102,6 +102,35 @@ def test_whiteouts_remove_and_opaque_directories_hide(inside):
     """)
 
 
+def test_what_overlayfs_keeps_elsewhere_is_refused(inside):
+    inside("""
+        from envbuild.store.upper import ContentElsewhere
+        base = tree(a="1", d__b="2")
+        def metacopy(upper):
+            open(f"{upper}/a", "w"); os.setxattr(f"{upper}/a", "user.overlay.metacopy", b"")
+        def redirect(upper):
+            os.mkdir(f"{upper}/e"); os.setxattr(f"{upper}/e", "user.overlay.redirect", b"d")
+        for change in (metacopy, redirect):
+            try: run(base, change)
+            except ContentElsewhere as error: assert "only a part" in error.message
+            else: raise AssertionError(change)
+    """)
+
+
+def test_marks_of_one_mount_are_in_neither_tree_nor_layer(inside):
+    inside("""
+        base = tree(a="1", d__b="2")
+        def change(upper):
+            put(f"{upper}/a", "new"); os.setxattr(f"{upper}/a", "user.overlay.origin", b"x")
+            os.mkdir(f"{upper}/d"); os.setxattr(f"{upper}/d", "user.overlay.impure", b"y")
+            put(f"{upper}/d/c", "3")
+        shot = run(base, change)
+        assert not any(entry.xattrs for entry in paths(shot.tree).values())
+        layer = store.layers(shot.tree)[0]
+        assert [os.listxattr(f"{layer}/{name}") for name in ("a", "d", "d/c")] == [[], [], []]
+    """)
+
+
 def test_a_command_that_changes_nothing_gives_the_same_tree_and_no_layer(inside):
     inside("""
         base = tree(a="1", d__b="2")
