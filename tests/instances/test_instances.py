@@ -43,7 +43,7 @@ def test_stop_that_gives_no_time_is_a_kill(image):
             "--",
             "sh",
             "-c",
-            f"trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.05; done",
+            "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.05; done",
             name=f"one{number}",
         )
         assert wait_for(lambda name=f"one{number}": image.command("logs", name).out == "up\n")
