@@ -99,6 +99,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.compare import compare
     from envbuild.history.operand import Operand, operand_of
+    from envbuild.images.reference import parse_tag
     from envbuild.ui.reports.report import report_of
 
     def running(text: str) -> Operand | None:
@@ -117,7 +118,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     if alone is not None:
         old, new = instance_image_name(store, alone), old
     if new is None:
-        if old.startswith("git:") or "/" in old:
+        if old.startswith("git:") or ("/" in old and parse_tag(old) is None):
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
     one, other = side(old), side(new)
