@@ -144,7 +144,7 @@ class Gatherer:
         context = self._context(stage, action.folder)
         digests, binds = [], []
         for source, target in action.mounts:
-            (found,) = context.select(source, None, epoch)
+            (found,) = context.select(source, None, epoch, whole=True)
             digests.append(_line(found.entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds))
