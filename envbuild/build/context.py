@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
-from envbuild.build.context_scan import Found, Scan
+from envbuild.build.context_scan import Found, Scan, mode_of
 from envbuild.linux.nofollow import RealFiles, open_real
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
@@ -48,7 +48,7 @@ class Context:
     ) -> tuple[Found, ...]:
         """Return what `source` means: one path, or all that its wildcards match, sorted.
 
-        Times become the epoch and group and other lose the right to write, so that two clones give one digest
+        Times become the epoch and of modes only the right to execute counts, so that two clones give one digest
         whatever the umask. Without `keep` it is not among what is kept beside the image; with `whole`, all is named.
         Raises ContextError.
         """
@@ -101,7 +101,7 @@ class Context:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
-                content, mode = file.read(MAX_TEXT + 1), stat.S_IMODE(status.st_mode)
+                content, mode = file.read(MAX_TEXT + 1), mode_of(status)
                 if len(content) > MAX_TEXT:
                     raise ContextError(
                         f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"

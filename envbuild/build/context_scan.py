@@ -154,7 +154,7 @@ class Scan:
             os.close(descriptor)
         rows.save()
         body = encode([child.entry for child in children])
-        entry = Entry(name, DIRECTORY, _mode(status), 0, 0, self._mtime, 0, digest_of(body))
+        entry = Entry(name, DIRECTORY, mode_of(status), 0, 0, self._mtime, 0, digest_of(body))
         return Found(entry, path, tuple(children))
 
     def _item(
@@ -169,7 +169,7 @@ class Scan:
     ) -> Found:
         if stat.S_ISREG(status.st_mode):
             digest, size = rows.digest(child, status, parent)
-            return Found(Entry(name, FILE, _mode(status), 0, 0, self._mtime, size, digest), path)
+            return Found(Entry(name, FILE, mode_of(status), 0, 0, self._mtime, size, digest), path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(child, dir_fd=parent))
             return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
@@ -253,5 +253,7 @@ def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _mode(status: os.stat_result) -> int:
-    return stat.S_IMODE(status.st_mode) & 0o755
+def mode_of(status: os.stat_result) -> int:
+    """Return the mode that a file or folder of the context has in a tree. Whether its owner may execute it is all that
+    counts, and all that git keeps: the rest is the umask of whoever made the clone."""
+    return 0o755 if stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IXUSR else 0o644

@@ -79,7 +79,7 @@ def _texts(job: BuildJob) -> Iterator[Edit]:
         if context.ignored.path:
             yield Edit(os.fsencode(context.ignored.path), _file(store, context.ignored.content))
         for path, (content, mode) in context.texts.items():
-            yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
+            yield Edit(os.fsencode(path), _file(store, content, mode))
 
 
 def _copied(job: BuildJob) -> Iterator[Edit]:
