@@ -56,7 +56,7 @@ class AptServers:
             ended = resolution.run(task)
             if ended.status == 0:
                 break
-            needed = apt_tasks.needed_exactly(ended.output)
+            needed = apt_tasks.needed_exactly(ended.output, apt_tasks.with_versions(action.wanted) | exact.keys())
             if needed.keys() - exact.keys() and len(exact) < MAX_EXACT:
                 exact = {**needed, **exact}
                 continue

@@ -8,7 +8,7 @@ and no keys, since each file was checked against the hash that the signed index 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from envbuild.debian.deb import index_of
@@ -109,7 +109,9 @@ Dir::Etc::SourceParts "/dev/null";
 
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) ?(?P<hash>SHA256:[0-9a-f]{64})?")
 _UNMET = re.compile(r"^ +(\S+) : \S+: (\S+)", re.MULTILINE)
-_NEEDS_EXACTLY = re.compile(r"^ *(?:\S+ : )?(?:Pre)?Depends: (\S+) \(= (\S+)\) but ", re.MULTILINE)
+_NEEDS = re.compile(
+    r"^ +(?:(?P<by>\S+) : )?(?:Pre-?)?Depends: (?P<name>\S+)(?: \((?:= (?P<version>\S+)|[^)]*)\))?(?: but .*)?$"
+)
 
 
 def resolve_task(
@@ -184,13 +186,25 @@ def to_unpin(output: str) -> set[str]:
     return {name.partition(":")[0] for pair in _UNMET.findall(output) for name in pair}
 
 
-def needed_exactly(output: str) -> dict[str, str]:
-    """Return the versions that apt names as the only ones that a requested version goes with, by package: apt itself
-    considers only the newest one of what nobody named. Raises BadName."""
-    return {
-        DebianName(name).without_architecture: DebianVersion(version)
-        for name, version in _NEEDS_EXACTLY.findall(output)
-    }
+def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:
+    """Return the versions that apt names as the only ones that the packages in `requiring` go with, by package: apt
+    itself considers only the newest one of what nobody named. Raises BadName."""
+    needed: dict[str, str] = {}
+    name = ""
+    for line in output.splitlines():
+        match = _NEEDS.match(line)
+        if match is None:
+            continue
+        # apt names a package once and lists all that it lacks.
+        name = match["by"] or name
+        if name.partition(":")[0] in requiring and match["version"]:
+            needed[DebianName(match["name"]).without_architecture] = DebianVersion(match["version"])
+    return needed
+
+
+def with_versions(words: Iterable[str]) -> set[str]:
+    """Return the names of packages that a statement wants in a version."""
+    return {word.partition("=")[0].partition(":")[0] for word in words if "=" in word}
 
 
 def reason(output: str) -> str:
