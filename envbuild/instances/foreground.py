@@ -60,12 +60,13 @@ def run_in_foreground(
     Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
     Raises SandboxFailure and PortTaken.
     """
-    from envbuild.instances.control_client import forward_signals
-    from envbuild.instances.stdio import OwnStreams
+    from envbuild.instances.control_client import forward_signals, in_thread_on_signal
+    from envbuild.instances.stdio import OwnStreams, has_other_ids
     from envbuild.instances.supervisor import Supervisor
 
     if not terminal:
-        supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
+        streams = OwnStreams(other_ids=has_other_ids(ahead.helper.ids, task.request.user))
+        supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         forward_signals(supervisor.signal)
         return _run(supervisor, tell)
     from envbuild.instances.terminal import TerminalBridge
@@ -76,7 +77,7 @@ def run_in_foreground(
         supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         # The terminal is gone (SIGHUP), or somebody ends the instance.
         for number in (signal.SIGHUP, signal.SIGTERM):
-            signal.signal(number, lambda number, _frame: supervisor.signal(number))
+            in_thread_on_signal(number, supervisor.signal)
         return _run(supervisor, tell)
 
 
