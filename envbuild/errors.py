@@ -35,7 +35,8 @@ EnvbuildError  exit 2
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
-    ContextError  build.context_scan
+    BranchTag(name)  images.reference
+    ContextError  build.context_ignore
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program

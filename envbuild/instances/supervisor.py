@@ -187,8 +187,12 @@ class Supervisor:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self.signal(signal_number(self._settings.stop) or signal.SIGTERM)
         limit = self._settings.stop_timeout if seconds is None else seconds
+        if limit <= 0:
+            # A signal right before the kill would leave it to chance which of the two the command dies of.
+            self._helper.cancel_all()
+            return
+        self.signal(signal_number(self._settings.stop) or signal.SIGTERM)
 
         def kill() -> None:
             if not self._over.wait(limit):

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     number = signal_number(arguments.signal)
     if not number:
-        raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9, --signal RTMIN+3")
+        raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
     found = [instances.find(name) for name in arguments.instance]
     for one in found:
