@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild import module_pack
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
@@ -203,6 +204,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
             supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda _number, _frame: supervisor.stop())
+            module_pack.release()
             supervisor.run()
             # Where it was ended before it was started nobody was told of that.
             _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))
