@@ -108,8 +108,9 @@ class PackFinder:
         return {name: (entry, bytes(content[entry[4] : entry[5]])) for name, entry in self._entries.items()}
 
     def release(self) -> None:
-        """Give the memory of the pack back: modules that are not loaded yet are left to Python."""
+        """Find nothing any more, and give the memory of the pack back."""
         self._content = None
+        sys.meta_path.remove(self)
 
 
 _finder: PackFinder | None = None
@@ -139,9 +140,11 @@ def use(command: str, version: str) -> None:
 
 
 def release() -> None:
-    """Give the memory of the pack back, in a process that goes on for long."""
+    """Leave modules that are not loaded yet to Python, in a process that goes on for long or is to load none."""
+    global _finder
     if _finder is not None:
         _finder.release()
+        _finder = None
 
 
 def is_incomplete(command: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
 
 from envbuild.build.context_scan import IGNORE_FILE, ContextError, Found, Scan
 from envbuild.linux.nofollow import RealFiles, inside, open_real, read_plain
@@ -14,6 +13,11 @@ from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.patterns import Matcher, compile_patterns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 
 MAX_IGNORED = 1 << 20
 """Bytes of a file of patterns."""

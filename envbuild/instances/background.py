@@ -11,7 +11,6 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild import module_pack
 from envbuild.errors import EnvbuildError, WorkFailed
@@ -27,6 +26,7 @@ from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.forked import run_detached
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 

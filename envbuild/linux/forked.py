@@ -6,12 +6,12 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from _thread import RLock
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
 from envbuild.store.owner import refuse_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator, Sequence
     from typing import Any
 else:
     try:
@@ -152,7 +152,7 @@ class Database:
     def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
         """Open the database; the arguments are those of Store.open."""
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._depth = 0
         self.read_only = False
         self._connection = self._connect(path, create, writable)
