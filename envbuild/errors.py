@@ -121,6 +121,7 @@ EnvbuildError  exit 2
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons)  packages.errors
+    OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
     Refused  instances.control_client

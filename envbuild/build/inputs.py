@@ -82,7 +82,7 @@ class Gatherer:
                 return self._from_tree(action, origin, self.tree_of(stage, origin))
             case Render() as action:
                 text, mode = self._context(stage, action.folder).read(action.template, "render")
-                return Inputs((sha256_of(text), f"{mode & 0o755:o}"), text=text, mode=mode & 0o755)
+                return Inputs((sha256_of(text), f"{mode:o}"), text=text, mode=mode)
             case FetchFile() as action:
                 return Inputs((self._fetched(stage, action),))
             case Execute() as action:
@@ -144,7 +144,7 @@ class Gatherer:
         context = self._context(stage, action.folder)
         digests, binds = [], []
         for source, target in action.mounts:
-            (found,) = context.select(source, None, epoch)
+            (found,) = context.select(source, None, epoch, whole=True)
             digests.append(_line(found.entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds))

@@ -10,7 +10,7 @@ import os
 
 from envbuild.build.bases import Bases
 from envbuild.build.cache_miss import Explainer, parts_and_source
-from envbuild.build.context_scan import ContextError
+from envbuild.build.context_ignore import ContextError
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph

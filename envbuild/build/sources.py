@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.build.context import Context
-from envbuild.build.context_scan import IGNORE_FILE, Found
+from envbuild.build.context_scan import Found
 from envbuild.build.graph import PlannedRecipe
 from envbuild.images.find import Fits, look_up
 from envbuild.images.lock_attestation import pinned_image
@@ -38,7 +38,7 @@ class Sources:
         key = (recipe.number, folder)
         if key not in self._contexts:
             root = os.path.dirname(recipe.path) or "."
-            hidden = [os.path.realpath(recipe.lock_path)]
+            hidden = [os.path.realpath(recipe.lock_path), os.path.realpath(self._store.path)]
             self._contexts[key] = Context(folder, root, self._store, hidden)
         return self._contexts[key]
 
@@ -74,9 +74,8 @@ class Sources:
         for path, _ in recipe.recipe.files:
             yield os.path.realpath(path)
         for context in self.contexts(recipe):
-            ignore = f"{context.folder}/{IGNORE_FILE}"
-            if os.path.lexists(ignore):
-                yield ignore
+            if context.ignored.path:
+                yield context.ignored.path
             yield from context.texts
             for found in context.taken.values():
                 yield from _paths(found)

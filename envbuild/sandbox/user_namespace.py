@@ -95,6 +95,12 @@ def enter_user_namespace(*, force_single: bool = False) -> IdMap:
     return _entered
 
 
+def hides_owners() -> bool:
+    """Tell whether this process is in a user namespace in which files of the machine's other users look like
+    nobody's."""
+    return _entered is not None and _entered.kind in (RANGE, SINGLE)
+
+
 def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
     """Make this process root of a user namespace that is there already, instead of one of its own; `ids` are those that
     it has. The process may have one thread only, and belong to whoever made it. Raises OSError."""
