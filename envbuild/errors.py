@@ -107,6 +107,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.objects
+    ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
-from envbuild.sandbox.user_namespace import CONTAINED, RANGE, SHIFTED, IdMap
+from envbuild.contexts import contextmanager
 
 _CHUNK = 1 << 16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Protocol
 
     class Streams(Protocol):
@@ -109,11 +108,6 @@ class OwnStreams:
         if key not in self._relays:
             self._relays[key] = _Relay(descriptor)
         return self._relays[key].writing
-
-
-def has_other_ids(ids: IdMap, user: str) -> bool:
-    """Tell whether a command of this user in a sandbox with these ids is somebody else than its process outside."""
-    return ids.kind == SHIFTED or (ids.kind in (RANGE, CONTAINED) and not is_root(user))
 
 
 def is_root(user: str) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOSTS = "/etc/hosts"
 MAX_BYTES = 1 << 20

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
@@ -19,6 +18,8 @@ from envbuild.sandbox.spec import Request, SandboxFailure, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     GroupRows = tuple[tuple[int, int], ...]
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

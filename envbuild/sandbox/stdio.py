@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NOT_POSSIBLE = (errno.EPERM, errno.EINVAL)
 """It is somebody else's, or there is a single id: it stays whose it is."""
