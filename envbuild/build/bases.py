@@ -7,7 +7,6 @@ the root of the user namespace and writes the tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
@@ -37,6 +36,8 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.tree.target import PreparedBase
 
 BASES_FORMAT = 2
