@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Sequence
 
 from envbuild.digest import sha256, sha256_of
 from envbuild.linux.attributes import CAPABILITY, read_xattrs
@@ -20,6 +19,11 @@ from envbuild.store.upper import is_opaque, is_whiteout
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, TYPE_BITS, Digest, Entry
 from envbuild.tree.lookup import Trees, root_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which a change time may lag behind the clock: the kernel's coarse clock ticks that seldom."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
 from envbuild.linux.attributes import apply_attributes
@@ -26,6 +25,10 @@ from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import Trees, root_entry, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
