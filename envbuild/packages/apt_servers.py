@@ -59,9 +59,13 @@ class AptServers:
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the places of a package in all sources, those first whose name the lock has."""
         _, sites = self._statement_source(action, contents)
+        return self.places_of(package, sites), []
+
+    def places_of(self, package: Package, sites: Sequence[str]) -> list[Address]:
+        """Return the places of a package in sources, those first whose name the lock has."""
         name, _, path = package.origin.partition("/")
         ordered = sorted(sites, key=lambda site: site.rstrip("/").rpartition("/")[2] != name)
-        return [Address(f"{site.rstrip('/')}/{quote(path, safe='/~')}") for site in dict.fromkeys(ordered)], []
+        return [Address(f"{site.rstrip('/')}/{quote(path, safe='/~')}") for site in dict.fromkeys(ordered)]
 
     def named(self) -> Sequence[str]:
         """Return the addresses of the machine's sources."""
