@@ -12,6 +12,7 @@ from envbuild.packages.apt_servers import AptServers
 from envbuild.packages.apt_tasks import read_answer
 from envbuild.packages.cache import Cache, Wanted
 from envbuild.packages.manager import ManagerSettings
+from envbuild.packages.snapshot import by_date
 from envbuild.store.store import Store
 
 
@@ -25,9 +26,10 @@ def packages_of(made_of: MadeOf) -> BasePackages:
 
 
 def files_of(
-    store: Store, request: BuildRequest, packages: BasePackages, progress: Callable[[str], None]
+    store: Store, request: BuildRequest, packages: BasePackages, released: int, progress: Callable[[str], None]
 ) -> dict[str, str]:
     """Return the paths of the packages' files in the store's cache, by their hashes; fetch those that are missing.
+    `released` is the date of the suite that they were of, in seconds.
 
     Raises BadName, NotToBeHad, WrongHash and TooLargeToFetch.
     """
@@ -38,7 +40,14 @@ def files_of(
         from envbuild.packages.download import fetch  # urllib3: 70 ms, only when something is fetched
 
         progress(f"fetching {len(missing)} packages, as the lock has them\n")
-        servers = AptServers(ManagerSettings(request.network, request.home, request.fetch_limit))
-        wanted = [Wanted(package, tuple(servers.places_of(package, servers.named()))) for package in missing]
+        servers = AptServers(ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot))
+        wanted = [_wanted(servers, request.snapshot, package, released) for package in missing]
         fetch(cache, wanted, servers.transport(), lambda done, total: None)
     return {package.hash: cache.where(package) for package in packages.all}
+
+
+def _wanted(servers: AptServers, snapshot: str, package: Package, released: int) -> Wanted:
+    places = servers.places_of(package, servers.named())
+    if snapshot:
+        places.append(by_date(snapshot, package, released))
+    return Wanted(package, tuple(places), look_up=servers.look_up(package))

@@ -181,7 +181,7 @@ class Bases:
                 from envbuild.build.base_packages import files_of
 
                 locked = stage.locked
-                paths = files_of(self._store, self._request, locked.packages, progress)
+                paths = files_of(self._store, self._request, locked.packages, locked.released, progress)
                 return prepare_again(
                     suite, locked.packages, paths, locked.released, locked.origin, work, progress=progress
                 )

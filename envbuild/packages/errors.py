@@ -34,8 +34,8 @@ class NotToBeHad(WorkFailed):
         tried = "".join(f"\n  {reason}" for reason in reasons)
         super().__init__(
             f"{package.name} {package.version}: {package.origin} can't be fetched{tried}",
-            "check the network; if the source has only newer versions by now: envbuild update RECIPE "
-            f"{package.name.partition(':')[0]}",
+            "check the network; what a source dropped an archive may have (ENVBUILD_DEBIAN_SNAPSHOT); if newer versions "
+            f"will do: envbuild update RECIPE {package.name.partition(':')[0]}",
         )
 
 

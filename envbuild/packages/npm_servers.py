@@ -71,6 +71,9 @@ class NpmServers:
         """Return the place of a package in the registry. Raises NoRegistry."""
         return [Address(f"{self.registry}/{package.origin.removeprefix(BUILD)}")], []
 
+    def look_up(self, package: Package) -> None:
+        """Return None: the index keeps what it once had."""
+
     def named(self) -> Sequence[str]:
         """Return nothing: npm's answers have no addresses."""
         return ()

@@ -140,7 +140,7 @@ def test_its_packages_give_it_again_when_the_suite_has_moved_on(bookworm, tmp_pa
     assert packages.asked
     assert packages.pulled
     with Store.open(str(tmp_path / "store")) as store:
-        paths = files_of(store, BuildRequest(""), packages, silent)
+        paths = files_of(store, BuildRequest(""), packages, bookworm.base.epoch, silent)
         released, identity = bookworm.base.epoch, bookworm.base.identity
         base = prepare_again("bookworm", packages, paths, released, identity, str(tmp_path), progress=silent)
         assert base.identity == identity

@@ -42,7 +42,7 @@ _BODIES: dict[str, tuple[str, ...]] = {
     "odd": ("run mkfifo /fifo; touch '/sp ace' \"$(printf '/\\\\303\\\\244')\"; chmod 4711 /fifo",),
     "owners": ("run touch /a; chown 7:8 /a",),
     "time": ("run touch -d '2001-01-01 00:00:00' /old; touch -d '2040-01-01 00:00:00' /new; touch /now",),
-    "machine": ("run hostname > /name; umask > /mask; env | sort > /env; id > /id; ulimit -n > /files",),
+    "machine": ("run hostname > /name; umask > /mask; env | sort > /env; id > /id",),
     "big": ("run i=0; while [ $i -lt 300 ]; do echo $i > /f$i; i=$((i+1)); done; rm /f1*",),
     "moved": (
         "run mkdir -p /a/b; echo 1 > /a/b/c",
