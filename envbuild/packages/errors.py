@@ -34,8 +34,8 @@ class NotToBeHad(WorkFailed):
         tried = "".join(f"\n  {reason}" for reason in reasons)
         super().__init__(
             f"{package.name} {package.version}: {package.origin} can't be fetched{tried}",
-            "check the network; what a source dropped an archive may have (ENVBUILD_DEBIAN_SNAPSHOT); if newer versions "
-            f"will do: envbuild update RECIPE {package.name.partition(':')[0]}",
+            "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
+            f"versions will do: envbuild update RECIPE {package.name.partition(':')[0]}",
         )
 
 
