@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.debian.elf import parse_elf
-from envbuild.history.file_diff import unified
-from envbuild.history.line_diff import MAX_WORK, grouped, opcodes
+from envbuild.history.line_diff import MAX_WORK, grouped, opcodes, unified
 from tests.attacks.limited import limited
 from tests.conftest import Project
 
