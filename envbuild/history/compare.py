@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from envbuild.history.account_names import AccountNames
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand
-from envbuild.history.package_attribution import Attribution, attribute
-from envbuild.history.package_changes import Package, PackageChange, package_changes
+from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import DPKG
 from envbuild.packages.inventory.owners import has_debian_records, owners_of
@@ -125,13 +124,19 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
     read = package_changes(store, changes)
     packages = list(read.changes)
     accounts = AccountNames(store, (old, new))
-    attribution = attribute(store, (old, new), packages, changes, accounts)
+    attribution = Attribution()
+    if packages:
+        from envbuild.history.package_attribution import attribute  # records: only where packages differ
+
+        attribution = attribute(store, (old, new), packages, changes, accounts)
+    else:
+        attribution.rest = changes
     rest: list[Change] = []
     times: list[Change] = []
     for change in attribution.rest:
         (times if aspects(change) == ("time",) else rest).append(change)
     # A directory's time is that of the last change inside it.
-    inside = {folder for change in changes for folder in _folders(change.path)}
+    inside = _folders(changes)
     shown_times = [change for change in times if not (_is_folder(change) and change.path in inside)]
     shown = list(_without_parents(rest, inside))
     kept = {change.path for change in (*shown_times, *shown)}
@@ -218,12 +223,19 @@ def _is_folder(change: Change) -> bool:
     return all(entry is None or entry.kind == DIRECTORY for entry in (change.before, change.after))
 
 
-def _folders(path: bytes) -> Iterator[bytes]:
-    if path != ROOT_NAME:
-        yield ROOT_NAME
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
+def _folders(changes: Iterable[Change]) -> set[bytes]:
+    """Return the directories in which something changed."""
+    folders: set[bytes] = set()
+    for change in changes:
+        path = change.path
+        if path != ROOT_NAME:
+            folders.add(ROOT_NAME)
+        while b"/" in path:
+            path = path.rpartition(b"/")[0]
+            if path in folders:
+                break
+            folders.add(path)
+    return folders
 
 
 def _facts(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FactChange]:

@@ -16,9 +16,8 @@ from posixpath import basename, dirname, normpath
 from envbuild.debian.left_behind import is_record
 from envbuild.history.account_names import AccountNames
 from envbuild.history.notices import PATH
-from envbuild.history.package_changes import PackageChange
+from envbuild.history.package_changes import Attribution, PackageChange
 from envbuild.history.package_owners import MD5, SHA256, Owned, Owners, package_owners
-from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -31,22 +30,6 @@ _DOCUMENTATION = ("usr/share/doc/", "usr/share/man/")
 _CERTIFICATES = "etc/ssl/certs/"
 
 
-class Attribution:
-    """The changes, sorted: `of` has those of each package by its number, `records` the package managers' own files,
-    `rest` what no package explains. `owners` are the packages that paths of the rest belong to nevertheless, by their
-    numbers, `edited` those of these paths with other content than their package brought, and `unread` those whose
-    content was not compared. `bad` are records that can't be read; nothing is attributed by them."""
-
-    def __init__(self) -> None:
-        self.bad: list[BadRecord] = []
-        self.of: dict[int, list[Change]] = {}
-        self.records: list[Change] = []
-        self.rest: list[Change] = []
-        self.owners: dict[bytes, int] = {}
-        self.edited: set[bytes] = set()
-        self.unread: frozenset[bytes] = frozenset()
-
-
 def attribute(
     store: Store,
     trees: tuple[Digest, Digest],
@@ -57,9 +40,6 @@ def attribute(
     """Attribute `changes` (one for each path) to the changes of `packages` between two trees, whose owners have the
     names of `accounts`."""
     attribution = Attribution()
-    if not packages:
-        attribution.rest = list(changes)
-        return attribution
     debian = {change.package.name.partition(":")[0] for change in packages if change.package.kind == DPKG}
     owners, turned = package_owners(store, trees, packages, changes, attribution.bad)
     named = [(change.path.decode("utf-8", "surrogateescape"), change) for change in changes]

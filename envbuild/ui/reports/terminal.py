@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHOWN_RECORDS = 4
-_LEAST = (12, 4, 4, 0, 3)
+_LEAST = (12, 4, 3, 1, 3)
 """Rows that the notices, facts, packages asked for, packages pulled in and other paths get at least."""
 _BESIDE = 3
 """Rows of a part beside what it lists: an empty one, its title, and one that says how much is not shown."""
