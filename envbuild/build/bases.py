@@ -7,7 +7,6 @@ the root of the user namespace and writes the tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
@@ -15,7 +14,7 @@ from envbuild.build.recipe_cache import arch
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import is_base, remember_base
 from envbuild.language.model import (
@@ -33,14 +32,19 @@ from envbuild.plan.image_config import Facts
 from envbuild.record import assert_never
 from envbuild.store.store import Store
 from envbuild.text import json
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.tree.target import PreparedBase
 
 BASES_FORMAT = 2
 """To be raised when a base comes out different from the same source, so that stores make it again."""
 DPKG_STATUS = "/var/lib/dpkg/status"
+NOBODY = 65534
+"""What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
 
 
 class BaseNotSupported(UsageError):
@@ -53,9 +57,28 @@ class BaseNotSupported(UsageError):
         )
 
 
+@fields
+class OwnersLost(WorkFailed):
+    """All of a base that is a system belongs to nobody: it was made where the owners of its files did not show."""
+
+    base: str
+    locked: bool
+
+    def text(self) -> tuple[str, str]:
+        hint = "renew it in the lock: envbuild update RECIPE" if self.locked else "run the same command again"
+        return f"{self.base}: all files of this base belong to nobody (uid {NOBODY}), so it was not made right", hint
+
+
 def is_made(base: Base) -> bool:
     """Return whether a base is made from this machine or the network, and not from another stage or image."""
     return not isinstance(base, (StageBase, RecipeBase, ImageBase))
+
+
+def belongs_to_nobody(store: Store, base: Base, tree: Digest) -> bool:
+    """Return whether a tree is none that a Debian or this machine can have given: /usr or another has no owner."""
+    if not isinstance(base, (Host, Debian)):
+        return False
+    return any(entry.uid == NOBODY for entry in store.trees.load(tree))
 
 
 class Bases:
@@ -82,19 +105,25 @@ class Bases:
                 if self._refresh:
                     return None
                 if stage.locked is not None:
-                    return self.as_locked(stage) if self.is_here(stage) else None
+                    return self._sound(stage, self.as_locked(stage)) if self.is_here(stage) else None
             case _:
                 pass
         if self._only_locked and stage.locked is not None and self._store.trees.has(stage.locked.digest):
             return self.as_locked(stage)
         return self._remembered(stage)
 
+    def _sound(self, stage: Stage, base: BaseTree) -> BaseTree:
+        """Return a base that the lock names. Raises OwnersLost: before envbuild knew of that, locks could name one."""
+        if belongs_to_nobody(self._store, stage.base, base.tree):
+            raise OwnersLost(stage.base_text, locked=True)
+        return base
+
     def _remembered(self, stage: Stage) -> BaseTree | None:
         remembered = self._store.memo.get("base", self._memo_key(stage))
         if remembered is None:
             return None
         plain = json.loads(remembered)
-        if not self._store.trees.has(plain["tree"]):
+        if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
         epoch = stage.locked.epoch if stage.locked is not None else plain["epoch"]
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
@@ -118,11 +147,15 @@ class Bases:
     def prepare(self, stage: Stage, work: str, progress: Callable[[str], None]) -> PreparedBase:
         """Begin to make a base, as the user. `work` is a folder for what is only needed meanwhile."""
         # Each kind is imported only where it is made.
+        from envbuild.sandbox.user_namespace import hides_owners
+
         match stage.base:
             case Scratch():
                 from envbuild.bases.tarball import prepare_scratch
 
                 return prepare_scratch()
+            case Host() | Debian() if hides_owners():
+                raise OwnersLost(stage.base_text, locked=False)
             case Host(programs=programs):
                 from envbuild.bases.host import prepare_host
 
@@ -146,6 +179,8 @@ class Bases:
         builder = self._store.builder()
         prepared.write(builder)
         tree = builder.finish(prepared.epoch * 1_000_000_000)
+        if belongs_to_nobody(self._store, stage.base, tree):
+            raise OwnersLost(stage.base_text, locked=False)
         plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
         remember_base(self._store, stage.base_text, tree)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
 
-from envbuild.build.context_scan import IGNORE_FILE, ContextError, Found, Scan
-from envbuild.linux.nofollow import RealFiles, inside, open_real, read_plain
+from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
+from envbuild.build.context_scan import Found, Scan, mode_of
+from envbuild.linux.nofollow import RealFiles, open_real
 from envbuild.store.objects import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
-from envbuild.tree.patterns import Matcher, compile_patterns
+from envbuild.tree.patterns import Matcher
 
-MAX_IGNORED = 1 << 20
-"""Bytes of a file of patterns."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
 ATTEMPTS = 4
@@ -30,27 +32,32 @@ class Context:
 
     def __init__(self, folder: str, root: str, store: Store, hidden: Sequence[str] = ()) -> None:
         """`root` is the recipe's own folder: an included statement may reach its own folder and that one.
-        `hidden` are real paths that are never copied (the recipe's lock, which each build rewrites)."""
+        `hidden` are real paths that are copied only if they are named (the recipe's lock, the store)."""
         self.folder = os.path.realpath(folder)
         self.root = os.path.realpath(root)
         self.shown = folder
         self._stats = store.stats
         self._hidden = frozenset(hidden)
-        self._ignore = self._read_ignore()
+        self.ignored = read_ignored(self.folder, self.root, folder)
         self.taken: dict[str, Found] = {}
         """What statements took, by its path and what they called it."""
         self.texts: dict[str, tuple[bytes, int]] = {}
         """What statements read, by its path, with its mode."""
+        self.left_out: set[str] = set()
+        """What statements would have taken, were it not left out everywhere."""
 
-    def select(self, source: str, exclude: Matcher | None, epoch: int, *, keep: bool = True) -> tuple[Found, ...]:
+    def select(
+        self, source: str, exclude: Matcher | None, epoch: int, *, keep: bool = True, whole: bool = False
+    ) -> tuple[Found, ...]:
         """Return what `source` means: one path, or all that its wildcards match, sorted.
 
-        Times become the epoch and group and other lose the right to write, so that two clones give one digest
-        whatever the umask. Without `keep` it is not among what is kept beside the image. Raises ContextError.
+        Times become the epoch and of modes only the right to execute counts, so that two clones give one digest
+        whatever the umask. Without `keep` it is not among what is kept beside the image; with `whole`, all is named.
+        Raises ContextError.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                found = tuple(self._select(source, exclude, epoch))
+                found = tuple(self._select(source, exclude, epoch, whole))
                 if keep:
                     self.taken |= {f"{item.path}\0{source}": item for item in found}
                 return found
@@ -60,17 +67,33 @@ class Context:
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
 
-    def _select(self, source: str, exclude: Matcher | None, epoch: int) -> Iterator[Found]:
-        for path in self._expand(source):
+    def _select(self, source: str, exclude: Matcher | None, epoch: int, whole: bool) -> Iterator[Found]:
+        paths = self._expand(source)
+        if len(paths) > 1 or os.path.basename(paths[0]) != os.path.basename(source.rstrip("/")):
+            paths = [path for path in paths if not self._only_matched(path, source)] or paths
+        for path in paths:
             name = os.fsencode(os.path.basename(path))
-            scan = Scan(exclude, self._ignore, self.folder, self._hidden, self._stats, epoch * 1_000_000_000)
+            named = whole or any(map(is_left_out_everywhere, os.path.relpath(path, self.folder).split("/")))
+            scan = Scan(
+                exclude, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
+            )
             found = scan.take(path, name, self._shown(path))
+            self.left_out.update(scan.left_out)
             if found is None:
+                patterns = os.path.join(self.shown, os.path.basename(self.ignored.path))
                 raise ContextError(
-                    f"copy: '{source}' is left out by {os.path.join(self.shown, IGNORE_FILE)} or by exclude=",
+                    f"copy: '{source}' is left out by {patterns} or by exclude=",
                     "change the pattern, or drop the path from the statement",
                 )
             yield found
+
+    def _only_matched(self, path: str, source: str) -> bool:
+        """Return whether wildcards match what is copied only if it is named."""
+        name = os.path.basename(path)
+        if not is_left_out_everywhere(name) or (name.endswith(LOCKS) and source.endswith(LOCKS)):
+            return False
+        self.left_out.add(self._shown(path))
+        return True
 
     def read(self, source: str, what: str) -> tuple[bytes, int]:
         """Return the bytes of one file and its mode. Raises ContextError."""
@@ -81,7 +104,7 @@ class Context:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
-                content, mode = file.read(MAX_TEXT + 1), stat.S_IMODE(status.st_mode)
+                content, mode = file.read(MAX_TEXT + 1), mode_of(status)
                 if len(content) > MAX_TEXT:
                     raise ContextError(
                         f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
@@ -142,28 +165,6 @@ class Context:
 
     def _shown(self, path: str) -> str:
         return os.path.normpath(os.path.join(self.shown, os.path.relpath(path, self.folder)))
-
-    def _read_ignore(self) -> Matcher | None:
-        content = self.ignore_content()
-        shown = os.path.join(self.shown, IGNORE_FILE)
-        try:
-            return None if content is None else compile_patterns(content.decode().splitlines())
-        except UnicodeDecodeError as error:
-            raise ContextError(f"{shown}: {error}") from error
-
-    def ignore_content(self) -> bytes | None:
-        """Return the bytes of the folder's file of patterns, None if it has none. Raises ContextError."""
-        path = f"{self.folder}/{IGNORE_FILE}"
-        if not os.path.lexists(path):
-            return None
-        shown = os.path.join(self.shown, IGNORE_FILE)
-        real = inside(path, self.folder, self.root)
-        if real is None:
-            raise ContextError(f"{shown} leads out of the folder of the recipe", "make it a file of that folder")
-        try:
-            return read_plain(real, MAX_IGNORED)
-        except OSError as error:
-            raise ContextError(f"{shown}: {error.strerror}", "make it a plain file, or remove it") from error
 
 
 def keep(store: Store, found: Found, owner: tuple[int, int], mode: int | None, files: RealFiles) -> Entry:

@@ -12,8 +12,8 @@ import os
 import stat
 import time
 
+from envbuild.build.context_ignore import IGNORE_FILES, ContextError, Ignored, is_left_out_everywhere
 from envbuild.digest import sha256
-from envbuild.errors import UsageError
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.store.objects import ContentChanged
@@ -21,17 +21,12 @@ from envbuild.store.step_cache import Stats
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
 from envbuild.tree.patterns import Matcher
 
-IGNORE_FILE = ".envignore"
 RACY_NANOSECONDS = 100_000_000
 """A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
 MAX_DEPTH = 400
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What opening something says that was there a moment ago as another kind of thing."""
 _CHUNK = 1 << 20
-
-
-class ContextError(UsageError):
-    """A path of the recipe's folder can't be used."""
 
 
 class Found(Record):
@@ -46,19 +41,26 @@ class Found(Record):
 
 
 class Scan:
-    """Reads one source, a folder at a time."""
+    """Reads one source, a folder at a time. `left_out` are the paths that no statement named and no pattern, of what
+    is left out everywhere."""
 
     def __init__(
         self,
         exclude: Matcher | None,
-        ignore: Matcher | None,
+        ignored: Ignored,
         folder: str,
         hidden: frozenset[str],
         stats: Stats,
         mtime: int,
+        *,
+        named: bool,
     ) -> None:
+        """With `named`, nothing is left out but what the folder's own patterns say."""
         self._exclude = exclude
-        self._ignore = ignore
+        self._everywhere = not named
+        self._ignore = ignored.own if named else ignored.all
+        self._reopens = ignored.reopens
+        self.left_out: list[str] = []
         self._folder = folder
         self._hidden = hidden
         self._stats = stats
@@ -113,30 +115,33 @@ class Scan:
                 inner_path = f"{path}/{child}"
                 inner_ignored = f"{ignored}/{child}" if ignored else child
                 inner_excluded = f"{excluded}/{child}" if excluded else child
-                if (
-                    (self._hidden and inner_path in self._hidden)
-                    or (self._ignore is not None and self._matches(self._ignore, inner_ignored, child_status))
-                    or (self._exclude is not None and self._matches(self._exclude, inner_excluded, child_status))
+                inner_shown = f"{shown}/{child}"
+                if (self._hidden and inner_path in self._hidden) or (
+                    self._exclude is not None and self._matches(self._exclude, inner_excluded, child_status)
                 ):
                     continue
+                reopened = False
+                if self._is_ignored(child, inner_ignored, inner_shown, child_status):
+                    reopened = self._reopens and stat.S_ISDIR(child_status.st_mode)
+                    if not reopened:
+                        continue
                 child_name = os.fsencode(child)
-                inner_shown = f"{shown}/{child}"
                 if stat.S_ISDIR(child_status.st_mode):
                     inner = os.open(
                         child, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
                     )
-                    children.append(
-                        self._folder_of(
-                            inner,
-                            inner_path,
-                            child_name,
-                            inner_shown,
-                            inner_ignored,
-                            inner_excluded,
-                            child_status,
-                            depth + 1,
-                        )
+                    found = self._folder_of(
+                        inner,
+                        inner_path,
+                        child_name,
+                        inner_shown,
+                        inner_ignored,
+                        inner_excluded,
+                        child_status,
+                        depth + 1,
                     )
+                    if found.children or not reopened:
+                        children.append(found)
                 else:
                     children.append(
                         self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)
@@ -149,7 +154,7 @@ class Scan:
             os.close(descriptor)
         rows.save()
         body = encode([child.entry for child in children])
-        entry = Entry(name, DIRECTORY, _mode(status), 0, 0, self._mtime, 0, digest_of(body))
+        entry = Entry(name, DIRECTORY, mode_of(status), 0, 0, self._mtime, 0, digest_of(body))
         return Found(entry, path, tuple(children))
 
     def _item(
@@ -164,20 +169,31 @@ class Scan:
     ) -> Found:
         if stat.S_ISREG(status.st_mode):
             digest, size = rows.digest(child, status, parent)
-            return Found(Entry(name, FILE, _mode(status), 0, 0, self._mtime, size, digest), path)
+            return Found(Entry(name, FILE, mode_of(status), 0, 0, self._mtime, size, digest), path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(child, dir_fd=parent))
             return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
         raise ContextError(
             f"{shown} is neither a file, a folder nor a link",
-            f"leave it out with exclude= or a line in {IGNORE_FILE}",
+            f"leave it out with exclude= or a line in {IGNORE_FILES[0]}",
         )
+
+    def _is_ignored(self, name: str, path: str, shown: str, status: os.stat_result) -> bool:
+        """Return whether what lies in a folder is left out. `path` is relative to the folder of the patterns."""
+        everywhere = self._everywhere and is_left_out_everywhere(name)
+        ignored = everywhere if self._ignore is None else self._matches(self._ignore, path, status)
+        if ignored and everywhere:
+            self.left_out.append(shown)
+        return ignored
 
     def _matches(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
         return matcher.matches(os.fsencode(path), stat.S_ISDIR(status.st_mode))
 
     def _left_out(self, matcher: Matcher, path: str, status: os.stat_result) -> bool:
         """Return whether the path or a folder above it matches: what lies in an ignored folder is ignored."""
+        if self._reopens:
+            # The patterns say it of all that lies in a folder, too; and a folder may have what is not left out.
+            return not stat.S_ISDIR(status.st_mode) and self._matches(matcher, path, status)
         parts = path.split("/")
         above = ("/".join(parts[:count]) for count in range(1, len(parts)))
         return any(matcher.matches(os.fsencode(folder), True) for folder in above) or self._matches(
@@ -237,5 +253,7 @@ def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _mode(status: os.stat_result) -> int:
-    return stat.S_IMODE(status.st_mode) & 0o755
+def mode_of(status: os.stat_result) -> int:
+    """Return the mode that a file or folder of the context has in a tree. Whether its owner may execute it is all that
+    counts, and all that git keeps: the rest is the umask of whoever made the clone."""
+    return 0o755 if stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IXUSR else 0o644

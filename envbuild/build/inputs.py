@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from envbuild.build.context import Context
 from envbuild.build.context_scan import Found
 from envbuild.build.fetch import has_content
@@ -23,6 +21,8 @@ from envbuild.tree.patterns import compile_patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.packages.manager import Contents
 
 
@@ -82,7 +82,7 @@ class Gatherer:
                 return self._from_tree(action, origin, self.tree_of(stage, origin))
             case Render() as action:
                 text, mode = self._context(stage, action.folder).read(action.template, "render")
-                return Inputs((sha256_of(text), f"{mode & 0o755:o}"), text=text, mode=mode & 0o755)
+                return Inputs((sha256_of(text), f"{mode:o}"), text=text, mode=mode)
             case FetchFile() as action:
                 return Inputs((self._fetched(stage, action),))
             case Execute() as action:
@@ -144,7 +144,7 @@ class Gatherer:
         context = self._context(stage, action.folder)
         digests, binds = [], []
         for source, target in action.mounts:
-            (found,) = context.select(source, None, epoch)
+            (found,) = context.select(source, None, epoch, whole=True)
             digests.append(_line(found.entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds))

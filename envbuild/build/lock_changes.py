@@ -1,4 +1,4 @@
-"""What a build changes of the packages in a lock: for `update` to show."""
+"""What a build changes of the bases and packages in a lock: for `update` to show."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from envbuild.lockfile.lock import LockedStep, Package
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
 from envbuild.text.suggestion import nearest
+
+SHOWN = 12
+"""Digits of a digest that people see."""
 
 
 class NotLocked(UsageError):
@@ -26,19 +29,23 @@ class NotLocked(UsageError):
 def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
     """Return what is different between a recipe's lock as it was and what its stages came to."""
     moved = []
-    stages = {stage.name: stage.steps for stage in recipe.lock.stages} if recipe.lock is not None else {}
+    locked = {stage.name: stage for stage in recipe.lock.stages} if recipe.lock is not None else {}
     for stage in recipe.stages:
-        old = _by_name(stages.get(stage.name, ()))
+        before = locked.get(stage.name)
+        old = _by_name(before.steps if before is not None else ())
         new: dict[tuple[str, str], Package] = {}
         at = progress[stage]
+        if before is not None and before.digest != at.base.tree:
+            digests = before.digest[:SHOWN], at.base.tree[:SHOWN]
+            moved.append(Move(stage.recipe_name, stage.name, "base", stage.base_text, *digests))
         for number, answer in at.answers.items():
             action = at.plan.steps[number].action
             assert isinstance(action, InstallPackages)
             new.update({(action.manager, package.name): package for package in answer.packages})
         for key in sorted(old.keys() | new.keys()):
-            before, after = old.get(key), new.get(key)
-            if before is None or after is None or before.hash != after.hash:
-                versions = [package.version if package is not None else "" for package in (before, after)]
+            pair = old.get(key), new.get(key)
+            if pair[0] is None or pair[1] is None or pair[0].hash != pair[1].hash:
+                versions = [package.version if package is not None else "" for package in pair]
                 moved.append(Move(stage.recipe_name, stage.name, *key, *versions))
     return tuple(moved)
 

@@ -10,7 +10,7 @@ import os
 
 from envbuild.build.bases import Bases
 from envbuild.build.cache_miss import Explainer, parts_and_source
-from envbuild.build.context_scan import ContextError
+from envbuild.build.context_ignore import ContextError
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
@@ -172,6 +172,9 @@ class _Comparison:
         """Return what of this recipe differs from its lock."""
         lock = recipe.lock
         assert lock is not None
+        if lock.merged:
+            # Some of its digests are unknown, and those that are not are one branch's: neither says anything.
+            return ["git merged two branches' locks: what both come to together is not known until a build"]
         for stage in recipe.stages:
             try:
                 reason = self._stage(stage)

@@ -13,11 +13,12 @@ from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
-from envbuild.images.reference import LATEST, as_tag, split_name
+from envbuild.images.reference import LATEST, split_new_name
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import InstallPackages
+from envbuild.store.branch_tags import branch_tag
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 from envbuild.text import json
@@ -98,6 +99,8 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
 
         sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
         store.images.put(image_of(job, recipe, sources))
+    if recipe.lock is None:
+        _tell_left_out(job, recipe)
     tags = _move_tags(job, recipe, image)
     _note_use(job, recipe)
     store.images.succeed(recipe.recipe.name)
@@ -133,6 +136,16 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     return found.known
 
 
+def _tell_left_out(job: BuildJob, recipe: PlannedRecipe) -> None:
+    """Say once, at the first build, what a `copy` of a folder leaves out everywhere."""
+    left_out = sorted(os.path.normpath(path) for context in job.sources.contexts(recipe) for path in context.left_out)
+    if left_out:
+        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        text = f"{recipe.path}: copy leaves out {', '.join(left_out[:3])}{more}"
+        hint = "version control and locks of recipes change with every commit; a copy that names them takes them"
+        job.reporter.emit(Notice("note", text, hint))
+
+
 def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
     """Note that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
     store, now = job.store, time.time()
@@ -149,12 +162,12 @@ def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str) -> tuple[str, .
     request, tags, reporter = job.request, job.store.tags, job.reporter
     top = recipe is job.graph.top
     if top and request.tag is not None:
-        names = [split_name(request.tag)]
+        names = [split_new_name(request.tag)]
     elif top and request.stage is not None:
         return ()
     else:
         branch = branch_of(os.path.dirname(recipe.path))
-        names = [(recipe.recipe.name, tag) for tag in dict.fromkeys((LATEST, as_tag(branch or LATEST) or LATEST))]
+        names = [(recipe.recipe.name, tag) for tag in (LATEST, *((branch_tag(branch),) if branch else ()))]
     moving = []
     for name, tag in names:
         was = tags.get(name, tag)

@@ -54,7 +54,8 @@ class BuildRequest(Record):
 
 
 class Move(Record):
-    """One package whose version or file changed; "" for the side that doesn't have it."""
+    """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base that
+    changed is "base", and its versions are the beginnings of digests."""
 
     recipe: str
     stage: str

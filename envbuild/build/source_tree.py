@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 
 from envbuild.build.context import keep
-from envbuild.build.context_scan import IGNORE_FILE
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.recipe_files import read_recipe
@@ -25,6 +23,7 @@ from envbuild.tree.lookup import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -77,11 +76,10 @@ def _texts(job: BuildJob) -> Iterator[Edit]:
         for path, _ in recipe.recipe.files:
             yield Edit(os.fsencode(os.path.realpath(path)), _file(store, read_recipe(job.project, path)))
     for context in job.sources.contexts():
-        ignored = context.ignore_content()
-        if ignored is not None:
-            yield Edit(os.fsencode(f"{context.folder}/{IGNORE_FILE}"), _file(store, ignored))
+        if context.ignored.path:
+            yield Edit(os.fsencode(context.ignored.path), _file(store, context.ignored.content))
         for path, (content, mode) in context.texts.items():
-            yield Edit(os.fsencode(path), _file(store, content, mode & 0o755))
+            yield Edit(os.fsencode(path), _file(store, content, mode))
 
 
 def _copied(job: BuildJob) -> Iterator[Edit]:

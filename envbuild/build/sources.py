@@ -6,16 +6,19 @@ Each is looked up once, and is what the build's record and lock say of it afterw
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from envbuild.build.context import Context
-from envbuild.build.context_scan import IGNORE_FILE, Found
+from envbuild.build.context_scan import Found
 from envbuild.build.graph import PlannedRecipe
 from envbuild.images.find import Fits, look_up
 from envbuild.images.lock_attestation import pinned_image
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Sources:
@@ -35,7 +38,7 @@ class Sources:
         key = (recipe.number, folder)
         if key not in self._contexts:
             root = os.path.dirname(recipe.path) or "."
-            hidden = [os.path.realpath(recipe.lock_path)]
+            hidden = [os.path.realpath(recipe.lock_path), os.path.realpath(self._store.path)]
             self._contexts[key] = Context(folder, root, self._store, hidden)
         return self._contexts[key]
 
@@ -51,7 +54,8 @@ class Sources:
 
     def pinned_file(self, recipe: PlannedRecipe, url: str) -> Digest | None:
         """Return the sha256 that the lock has for a URL's file."""
-        return dict(recipe.lock.fetched).get(url) if recipe.lock is not None and self._pinned else None
+        fetched = dict(recipe.lock.fetched) if recipe.lock is not None and self._pinned else {}
+        return fetched.get(url) or None  # "" is what a merge left unknown
 
     def contexts(self, recipe: PlannedRecipe | None = None) -> list[Context]:
         """Return the folders that statements took files from so far: those of one recipe, or of all."""
@@ -71,9 +75,8 @@ class Sources:
         for path, _ in recipe.recipe.files:
             yield os.path.realpath(path)
         for context in self.contexts(recipe):
-            ignore = f"{context.folder}/{IGNORE_FILE}"
-            if os.path.lexists(ignore):
-                yield ignore
+            if context.ignored.path:
+                yield context.ignored.path
             yield from context.texts
             for found in context.taken.values():
                 yield from _paths(found)

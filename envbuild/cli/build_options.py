@@ -131,9 +131,10 @@ def display_of(progress: str, environment: Environment) -> Display:
 
 def interrupt_on_termination() -> None:
     """Treat SIGTERM like Ctrl-C from here on, so that all is cleaned up."""
+    from envbuild.linux.forked import Terminated
 
     def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     signal.signal(signal.SIGTERM, interrupt)
 

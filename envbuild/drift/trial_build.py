@@ -6,10 +6,8 @@ import os
 from collections.abc import Sequence
 
 from envbuild.build.build import build
-from envbuild.build.context import MAX_IGNORED
-from envbuild.build.context_scan import IGNORE_FILE
+from envbuild.build.context_ignore import read_ignored
 from envbuild.build.events import Emit
-from envbuild.build.recipe_files import UnreadableFile, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import recipe_text, write_files
@@ -29,15 +27,11 @@ class TrialBuild:
         self._emit = emit
         self._folder = folder
         # The recipe's directory has the same patterns.
-        ignore_file = os.path.join(os.path.dirname(folder), IGNORE_FILE)
-        if os.path.lexists(ignore_file):
-            above = os.path.realpath(os.path.dirname(ignore_file))
-            try:
-                content = read_inside(above, ignore_file, MAX_IGNORED)
-            except OSError as error:
-                raise UnreadableFile(ignore_file, error.strerror or str(error)) from error
-            with open(os.path.join(folder, IGNORE_FILE), "xb") as target:
-                target.write(content)
+        above = os.path.realpath(os.path.dirname(folder))
+        ignored = read_ignored(above, above, above)
+        if ignored.path:
+            with open(os.path.join(folder, os.path.basename(ignored.path)), "xb") as target:
+                target.write(ignored.content)
 
     def tree(self, lines: Sequence[Line]) -> Digest:
         """Build the lines and return their tree. Raises what a build raises."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from envbuild.history.account_names import AccountNames
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
-from envbuild.history.operand import Declared, Operand
+from envbuild.history.operand import Declared, Operand, first_lines
 from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import DPKG
@@ -71,10 +71,19 @@ class Comparison(Record):
 
     @property
     def same(self) -> bool:
-        """Whether both are the same image, or have equal contents if one is not an image."""
+        """Whether both are known to be the same image, or to have equal contents if one is not an image."""
         if self.old.image and self.new.image:
-            return self.old.image == self.new.image
-        return (self.old.tree, self.old.facts) == (self.new.tree, self.new.facts)
+            # Two locks that name one image and other packages contradict each other: a merge left that.
+            return self.old.image == self.new.image and (self.whole or not self.packages)
+        return self.whole and (self.old.tree, self.old.facts) == (self.new.tree, self.new.facts)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it can't be told if both are the same image: the image of one is unknown, and all that is known of
+        both is equal."""
+        if self.whole or (self.old.image and self.new.image):
+            return False
+        return not self.packages and first_lines(self.old) == first_lines(self.new)
 
     @property
     def changes(self) -> list[Change]:

@@ -10,8 +10,6 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from socket import socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Limits, Settings
@@ -27,6 +25,9 @@ from envbuild.sandbox.spec import ExecCommand, Outcome, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from socket import socket
+
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network
@@ -184,8 +185,12 @@ class Supervisor:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
         limit = self._settings.stop_timeout if seconds is None else seconds
+        if limit <= 0:
+            # A signal right before the kill would leave it to chance which of the two the command dies of.
+            self._helper.cancel_all()
+            return
+        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
 
         def kill() -> None:
             if not self._over.wait(limit):

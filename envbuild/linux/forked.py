@@ -6,12 +6,13 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError, WorkFailed, fields
+from envbuild.linux.signals import SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -34,6 +35,10 @@ class ChildKilled(WorkFailed):
         code = os.waitstatus_to_exitcode(self.status)
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return f"a process of this command {how}", "run the same command again"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is taken like Ctrl-C: unlike that of a terminal it reached this process alone."""
 
 
 class ChildCrashed(Exception):
@@ -65,8 +70,11 @@ def call_in_child(function: Callable[[], object]) -> Any:
     try:
         with os.fdopen(reading, "rb") as pipe:
             data = pipe.read()
+    except Terminated:
+        os.kill(child, SIGTERM)
+        raise
     finally:
-        # Ctrl-C on the terminal interrupts the child, too: it cleans up before this process goes on.
+        # What interrupts this process interrupts the child, too: it cleans up before this process goes on.
         _, status = os.waitpid(child, 0)
     if not data:
         raise ChildKilled(status)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
@@ -94,6 +93,12 @@ def enter_user_namespace(*, force_single: bool = False) -> IdMap:
     if _entered is None:
         _entered = _enter_single("asked for") if force_single else _enter()
     return _entered
+
+
+def hides_owners() -> bool:
+    """Tell whether this process is in a user namespace in which files of the machine's other users look like
+    nobody's."""
+    return _entered is not None and _entered.kind in (RANGE, SINGLE)
 
 
 def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
@@ -211,8 +216,10 @@ def _unshare_with(write: object) -> None:
     try:
         try:
             _unshare()
-            with suppress(BrokenPipeError):  # the child was ended: it has told nothing, which says so below
+            try:
                 os.write(go_write, b"g")
+            except BrokenPipeError:
+                pass  # the child was ended: it has told nothing, which says so below
         finally:
             os.close(go_write)
         answer = os.read(told_read, 4096)

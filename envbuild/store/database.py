@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from _thread import RLock
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
 from envbuild.store.owner import refuse_others
+from envbuild.store.sqlite import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator, Sequence
     from typing import Any
-else:
-    try:
-        # What CPython's sqlite3 is made of. The rest of that turns dates to text and back, for which it loads datetime:
-        # 1.5 ms of each start, and nothing here has dates.
-        import _sqlite3 as sqlite3
-    except ImportError:
-        import sqlite3
 
-FORMAT = 3
+FORMAT = 4
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -94,6 +87,7 @@ _CHANGES = {
         "CREATE INDEX history_by_image ON history (image, number)",
         "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
     ),
+    4: (),  # tags of branches have a form of their own: branch_tags.py
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
@@ -152,7 +146,7 @@ class Database:
     def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
         """Open the database; the arguments are those of Store.open."""
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._depth = 0
         self.read_only = False
         self._connection = self._connect(path, create, writable)
@@ -261,6 +255,10 @@ class Database:
         later = (statement for number in sorted(_CHANGES) if number > format for statement in _CHANGES[number])
         for statement in later if format else _SCHEMA.split(";"):
             connection.execute(statement)
+        if 0 < format < 4:
+            from envbuild.store.branch_tags import bring_along  # once in the life of a store
+
+            bring_along(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 

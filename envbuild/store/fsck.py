@@ -19,6 +19,7 @@ from envbuild.store.owner import close_to_others
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR
+from envbuild.store.upper import is_whiteout
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, decode, digest_of, object_id
 from envbuild.tree.lookup import lookup
 
@@ -212,7 +213,7 @@ class _Check:
                 status = os.lstat(full)
                 inside = os.fsencode(full[len(folder) + 1 :])
                 entry = lookup(self._store.trees, tree, inside, follow=False)
-                if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+                if is_whiteout(status):
                     if entry is not None:
                         return f"it hides /{os.fsdecode(inside)}"
                 elif entry is None:

@@ -73,9 +73,9 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> 
 
 
 def print_moves(stream: TextIO, moves: Sequence[Move]) -> None:
-    """Print what `update` says of packages: what they were and what they are now."""
+    """Print what `update` says of bases and packages: what they were and what they are now."""
     if not moves:
-        stream.write("no package moved\n")
+        stream.write("nothing moved\n")
         return
     headers = ("RECIPE", "STAGE", "MANAGER", "PACKAGE", "OLD", "NEW")
     rows = [(m.recipe, m.stage, m.manager, m.name, m.old or "-", m.new or "-") for m in moves]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import glob
 import os
+from collections.abc import Sequence
+from functools import partial
 
-from envbuild.cli.build_options import add_options, build, request_from
+from envbuild.build.request import Move
+from envbuild.cli.build_options import add_options, build, interrupt_on_termination, request_from
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import EnvbuildError, UsageError
+from envbuild.linux.forked import call_in_child
+from envbuild.ui.errors import render_error
+from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import print_moves
 
 DESCRIPTION = """\
 Renew what a recipe's lock pins (packages, bases made from this machine or from a mirror, images, fetched files),
 build, and write the new lock. With names of packages, only these move, and those that they require to. The diff of
 the lock in git shows what moved. Without a recipe, all recipes of the current directory that have a lock are
-updated."""
+updated; one that fails does not keep the others from it."""
 
 EXAMPLES = """\
 examples:
@@ -40,14 +46,65 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     recipes = [word for word in arguments.words if word.endswith(".env") or "/" in word or os.path.isfile(word)]
     packages = tuple(word for word in arguments.words if word not in recipes)
     recipes = recipes or _locked_here(packages)
+    quiet = arguments.progress == "json"
+    if len(recipes) == 1:
+        moves = _update(recipes[0], packages, arguments, environment)
+        if not quiet:
+            print_moves(environment.stdout, moves)
+        return 0
+    return _update_all(recipes, packages, arguments, environment, quiet)
+
+
+def _update_all(
+    recipes: Sequence[str],
+    packages: tuple[str, ...],
+    arguments: argparse.Namespace,
+    environment: Environment,
+    quiet: bool,
+) -> int:
+    """Update one recipe after the other, also after one that fails, and say at the end what moved in which."""
+    interrupt_on_termination()
+    failures: dict[str, EnvbuildError] = {}
+    moved: list[Move] = []
+    still: list[str] = []
     for recipe in recipes:
-        arguments.recipe = recipe
-        request = request_from(arguments, environment)
-        request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
-        result = build(request, environment, arguments.progress)
-        if arguments.progress != "json":
-            print_moves(environment.stdout, result.moves)
-    return 0
+        try:
+            # A build may enter a user namespace, in which the owners of this machine's files no longer show: the next
+            # one would make its base of them.
+            plain = call_in_child(partial(_plain_moves, recipe, packages, arguments, environment))
+        except EnvbuildError as error:
+            failures[recipe] = error
+            if not error.reported:
+                render_error(error, environment.stderr, environment.colour(environment.stderr))
+            continue
+        moved += (Move(*fields) for fields in plain)
+        if not plain:
+            still.append(recipe)
+    if not quiet:
+        if moved:
+            print_moves(environment.stdout, moved)
+        environment.stdout.writelines(f"{visible(recipe)}: nothing moved\n" for recipe in still)
+        environment.stdout.writelines(f"{visible(recipe)}: failed, as said above\n" for recipe in failures)
+    return max((error.exit_code for error in failures.values()), default=0)
+
+
+def _update(
+    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
+) -> tuple[Move, ...]:
+    arguments.recipe = recipe
+    request = request_from(arguments, environment)
+    request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
+    return build(request, environment, arguments.progress).moves
+
+
+def _plain_moves(
+    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
+) -> list[tuple[str, ...]]:
+    """Return the fields of each move, in which they can be sent to the parent process."""
+    return [
+        (move.recipe, move.stage, move.manager, move.name, move.old, move.new)
+        for move in _update(recipe, packages, arguments, environment)
+    ]
 
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count
 from envbuild.ui.reports.path_lines import notice_lines, path_lines
+from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import Screen, first_notices, shares
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -60,8 +61,10 @@ def lines_of(
         yield "the same image"
         return
     if not report["whole"]:
-        missing = " and ".join(visible(side["name"]) for side in (old, new) if not side["in_store"])
-        yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
+        missing = "; ".join(f"{visible(name)}: {reason}" for name, reason in not_compared(report))
+        yield output.paint(f"{missing}; so that only what the locks say is compared", "warning")
+        if report["unknown"]:
+            yield "they say the same; whether it is the same image can't be told"
     left_out = _left_out(report)
     yield from _Summary(report, output, screen or Screen(), everything=everything).lines(bool(left_out))
     if left_out:
