@@ -35,7 +35,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.images.find import NoSuchImage
 from envbuild.images.lock_attestation import result_of
 from envbuild.language.model import Debian, Host
-from envbuild.lockfile.lock import Lock, LockOutOfDate, first_line
+from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line
 from envbuild.plan import key_parts
 from envbuild.plan.image_config import image_digest
 from envbuild.plan.step import Origin, Step
@@ -172,6 +172,8 @@ class _Comparison:
         """Return what of this recipe differs from its lock."""
         lock = recipe.lock
         assert lock is not None
+        if lock.is_earlier:
+            return [f"{EARLIER}: a build renews it"]
         for stage in recipe.stages:
             try:
                 reason = self._stage(stage)

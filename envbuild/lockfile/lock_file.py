@@ -11,7 +11,7 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import VERSION, BadLock, Lock, LockedStage, LockedStep, Package
 from envbuild.record import Pairs, values
 from envbuild.store.store import Store
 from envbuild.text import json
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-VERSION = 1
 MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
@@ -36,7 +35,7 @@ def dump(lock: Lock) -> str:
     """Return the text of a lock: the same lock gives the same bytes."""
     lines = [
         "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
-        f"version: {VERSION}",
+        f"version: {lock.version}",
         f"recipe: {_quote(lock.recipe)}",
         f"image: {_shown(lock.image)}",
         f"tree: {_shown(lock.tree)}",
@@ -123,7 +122,7 @@ def parse(text: str, path: str) -> Lock:
         reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
         raise BadLock(path, reason) from error
     try:
-        if plain["version"] != str(VERSION):
+        if plain["version"] not in map(str, range(1, VERSION + 1)):
             raise BadLock(path, f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}")
         lock = from_plain({**plain, "merged": bool(repeated) or not _digest(plain["image"])})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -154,6 +153,8 @@ def from_plain(plain: dict[str, object]) -> Lock:
         size=_number(plain["size"] or 0),
         epoch=_number(plain["epoch"] or 0),
         merged=bool(plain.get("merged")),
+        # What a store remembers of locks of version 1 does not say so.
+        version=_number(plain.get("version") or 1),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
         fetched=_pairs(plain.get("fetched"), digests=True),
@@ -170,6 +171,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
         "size": lock.size,
         "epoch": lock.epoch,
         "merged": lock.merged,
+        "version": lock.version,
         "parameters": dict(lock.parameters),
         "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in lock.images},

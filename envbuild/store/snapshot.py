@@ -19,6 +19,7 @@ from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import root_entry
 from envbuild.tree.patterns import Matcher
+from envbuild.tree.times import StepTimes
 
 
 class Snapshot(Record):
@@ -33,7 +34,7 @@ def take(
     upper: str,
     parent: Digest,
     *,
-    epoch: int,
+    times: StepTimes,
     discard: Matcher | None,
     made: Sequence[str],
     owners_observable: bool,
@@ -46,15 +47,16 @@ def take(
 ) -> Snapshot:
     """Return the tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
 
-    No time is later than `epoch` (seconds). Paths that `discard` matches are left out, and so are the mount points
-    `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
+    Files have the times that `times` gives them; of all else none is later than its epoch. Paths that `discard` matches
+    are left out, and so are the mount points `made` while they are empty. With `owners_observable` False a path keeps
+    the owner that its parent's tree has.
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(path.strip("/") for path in made)
     batch = TreeBatch(trees)
     scan = _Scan(
         upper,
-        epoch * 1_000_000_000,
+        times,
         discard,
         mounts,
         owners_observable,
@@ -76,7 +78,7 @@ class _Scan:
     def __init__(
         self,
         upper: str,
-        epoch: int,
+        times: StepTimes,
         discard: Matcher | None,
         made: frozenset[str],
         owners_observable: bool,
@@ -89,7 +91,7 @@ class _Scan:
         self.files = 0
         self.size = 0
         self._upper = upper
-        self._epoch = epoch
+        self._times = times
         self._discard = discard
         self._made = made
         self._owners_observable = owners_observable
@@ -194,7 +196,8 @@ class _Scan:
     ) -> None:
         old = entries.get(name)
         entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), path, status, old)
-        entry = entry._replace(digest=self._hash(path, inside, status))
+        digest = self._hash(path, inside, status)
+        entry = entry._replace(digest=digest, mtime=self._times.of(name, status.st_mtime_ns, digest, old))
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)
@@ -264,7 +267,7 @@ class _Scan:
 
     def _attributes(self, entry: Entry, path: str, status: os.stat_result, old: Entry | None) -> Entry:
         xattrs, _ = read_xattrs(path)
-        entry = with_attributes(entry, status, xattrs, self._epoch)
+        entry = with_attributes(entry, status, xattrs, self._times.of_others(status.st_mtime_ns))
         if not self._owners_observable:
             # Everything looks as if it were root's: what was there before keeps the owner that is on record.
             uid, gid = (old.uid, old.gid) if old is not None else (0, 0)

@@ -8,6 +8,7 @@ import pytest
 from envbuild.language.load import load_recipe
 from envbuild.language.model import (
     BindMount,
+    CacheMount,
     Command,
     Debian,
     EnvironmentReference,
@@ -40,7 +41,7 @@ def test_the_example_of_the_language_page():
     assert recipe.files == ((str(EXAMPLE), sha256(EXAMPLE.read_bytes()).hexdigest()),)
     assert (wheels.name, web.name) == ("wheels", None)
     assert web.base == Debian(Place(str(EXAMPLE), 10), "bookworm")
-    assert wheels.statements[2].options == RunOptions(network=True, caches=("/root/.cache/pip",))
+    assert wheels.statements[2].options == RunOptions(network=True, caches=(CacheMount("/root/.cache/pip"),))
     kinds = "Apt AddUser Copy Pip Copy Render File Env WorkDir User Run Test Expose Volume Health Start"
     assert [type(statement).__name__ for statement in web.statements] == kinds.split()
     apt, adduser, copy, pip, source, render, file, env, workdir, user, run, check, expose, volume, health, start = (

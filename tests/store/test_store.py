@@ -23,6 +23,7 @@ from envbuild.tree.entry import *
 from envbuild.tree.lookup import lookup, walk
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.apply import Edit, edit
+from envbuild.tree.times import StepTimes
 enter_user_namespace()
 T = 1_600_000_000
 NS = T * 10**9
@@ -39,7 +40,7 @@ def run(parent, change, **options):
     "What a command does, without one: changes in the upper directory alone."
     with store.workspace(parent) as space:
         change(space.upper)
-        return store.snapshot(space, parent, epoch=T, **options)
+        return store.snapshot(space, parent, times=StepTimes(T, None, sys.maxsize), **options)
 
 def paths(digest):
     return {path.decode(): entry for path, entry in walk(store.trees, digest)}
