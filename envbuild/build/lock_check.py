@@ -41,7 +41,7 @@ def check_result(stage: Stage, result: StepResult, path: str, strict: bool, emit
     locked = stage.locked.steps[result.number]
     if strict and locked.key != result.key:
         raise LockOutOfDate(path, f"- {locked.text}\n+ {text}" if locked.text != text else _changed(text))
-    if locked.key == result.key and result.tree and locked.tree != result.tree:
+    if locked.key == result.key and result.tree and locked.tree != result.tree and (strict or locked.tree):
         if strict:
             raise LockOutOfDate(path, f"  {text}\n- gave tree {locked.tree}\n+ gave tree {result.tree}")
         emit(

@@ -174,6 +174,9 @@ class _Comparison:
         assert lock is not None
         if lock.is_earlier:
             return [f"{EARLIER}: a build renews it"]
+        if lock.merged:
+            # Some of its digests are unknown, and those that are not are one branch's: neither says anything.
+            return ["git merged two branches' locks: what both come to together is not known until a build"]
         for stage in recipe.stages:
             try:
                 reason = self._stage(stage)

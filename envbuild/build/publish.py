@@ -13,11 +13,12 @@ from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
 from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
-from envbuild.images.reference import LATEST, as_tag, split_name
+from envbuild.images.reference import LATEST, split_new_name
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import InstallPackages
+from envbuild.store.branch_tags import branch_tag
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 from envbuild.text import json
@@ -161,12 +162,12 @@ def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str) -> tuple[str, .
     request, tags, reporter = job.request, job.store.tags, job.reporter
     top = recipe is job.graph.top
     if top and request.tag is not None:
-        names = [split_name(request.tag)]
+        names = [split_new_name(request.tag)]
     elif top and request.stage is not None:
         return ()
     else:
         branch = branch_of(os.path.dirname(recipe.path))
-        names = [(recipe.recipe.name, tag) for tag in dict.fromkeys((LATEST, as_tag(branch or LATEST) or LATEST))]
+        names = [(recipe.recipe.name, tag) for tag in (LATEST, *((branch_tag(branch),) if branch else ()))]
     moving = []
     for name, tag in names:
         was = tags.get(name, tag)

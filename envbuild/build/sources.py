@@ -51,7 +51,8 @@ class Sources:
 
     def pinned_file(self, recipe: PlannedRecipe, url: str) -> Digest | None:
         """Return the sha256 that the lock has for a URL's file."""
-        return dict(recipe.lock.fetched).get(url) if recipe.lock is not None and self._pinned else None
+        fetched = dict(recipe.lock.fetched) if recipe.lock is not None and self._pinned else {}
+        return fetched.get(url) or None  # "" is what a merge left unknown
 
     def contexts(self, recipe: PlannedRecipe | None = None) -> list[Context]:
         """Return the folders that statements took files from so far: those of one recipe, or of all."""

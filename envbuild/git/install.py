@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.git_dir import git_dir_of
@@ -43,13 +44,41 @@ class NotOurs(UsageError):
         )
 
 
-def install(repository: Repository, program: str) -> Installed:
-    """Set up the repository; doing so twice is harmless. `program` is how git starts envbuild, as words for a shell."""
+_LAUNCHER = """\
+#!/bin/sh
+# Starts the envbuild that set this clone up (envbuild git install), or else the one on PATH.
+if [ -x {python} ] && [ -e {module} ]; then
+    exec {python} -m envbuild "$@"
+fi
+if command -v envbuild >/dev/null 2>&1; then
+    exec envbuild "$@"
+fi
+if [ "$2" = show-lock ]; then
+    exec cat -- "$3"
+fi
+echo "error: git calls envbuild for locks, and that is gone: "{python} >&2
+echo "hint: install envbuild again, and set this clone up with it: envbuild git install" >&2
+if [ "$2" = pre-commit ]; then
+    echo "hint: or commit without the check: git commit --no-verify" >&2
+fi
+exit 1
+"""
+_LAUNCHER_NAME = "envbuild"
+CALL_OF_HOOK = f'"$(git rev-parse --git-common-dir)/{_LAUNCHER_NAME}" git pre-commit'
+"""How a hook of git starts the check."""
+_CALL = f'"$(git rev-parse --git-common-dir)/{_LAUNCHER_NAME}"'
+
+
+def install(repository: Repository, python: str, module: str) -> Installed:
+    """Set up the repository; doing so twice is harmless. `python` and `module` are the paths of the interpreter and of
+    envbuild's main file: git starts these while they exist."""
+    launcher = repository.git_path(_LAUNCHER_NAME)
+    _write(launcher, _LAUNCHER.format(python=shlex.quote(python), module=shlex.quote(module)), 0o755)
     for name, value in (
-        (f"diff.{DRIVER}.textconv", f"{program} git show-lock"),
+        (f"diff.{DRIVER}.textconv", f"{_CALL} git show-lock"),
         (f"diff.{DRIVER}.cachetextconv", "false"),
         (f"merge.{DRIVER}.name", "locks of envbuild"),
-        (f"merge.{DRIVER}.driver", f"{program} git merge-lock %O %A %B %P"),
+        (f"merge.{DRIVER}.driver", f"{_CALL} git merge-lock %O %A %B %P"),
     ):
         repository.run("config", "--local", name, value)
     attributes = repository.git_path("info/attributes")
@@ -60,7 +89,7 @@ def install(repository: Repository, program: str) -> Installed:
     hook = repository.git_path("hooks/pre-commit")
     if os.path.lexists(hook) and _MARK not in _read(hook):
         return Installed(attributes, "", hook)
-    _write(hook, f"#!/bin/sh\n{_MARK}\nexec {program} git pre-commit\n", 0o755)
+    _write(hook, f"#!/bin/sh\n{_MARK}\nexec {CALL_OF_HOOK}\n", 0o755)
     return Installed(attributes, hook)
 
 
@@ -78,6 +107,9 @@ def remove(repository: Repository) -> None:
     hook = repository.git_path("hooks/pre-commit")
     if os.path.lexists(hook) and _MARK in _read(hook):
         os.unlink(hook)
+    launcher = repository.git_path(_LAUNCHER_NAME)
+    if os.path.isfile(launcher):
+        os.unlink(launcher)
 
 
 def let_git_merge(lock_path: str) -> str:

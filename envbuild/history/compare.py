@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from envbuild.history.operand import Declared, Operand
+from envbuild.history.operand import Declared, Operand, first_lines
 from envbuild.history.package_attribution import attribute
 from envbuild.history.package_changes import Package, PackageChange, package_changes
 from envbuild.packages.inventory.bad_record import BadRecord
@@ -56,10 +56,19 @@ class Comparison(Record):
 
     @property
     def same(self) -> bool:
-        """Whether both are the same image, or have equal contents if one is not an image."""
+        """Whether both are known to be the same image, or to have equal contents if one is not an image."""
         if self.old.image and self.new.image:
-            return self.old.image == self.new.image
-        return (self.old.tree, self.old.facts) == (self.new.tree, self.new.facts)
+            # Two locks that name one image and other packages contradict each other: a merge left that.
+            return self.old.image == self.new.image and (self.whole or not self.packages)
+        return self.whole and (self.old.tree, self.old.facts) == (self.new.tree, self.new.facts)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it can't be told if both are the same image: the image of one is unknown, and all that is known of
+        both is equal."""
+        if self.whole or (self.old.image and self.new.image):
+            return False
+        return not self.packages and first_lines(self.old) == first_lines(self.new)
 
     @property
     def changes(self) -> list[Change]:

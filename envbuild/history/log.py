@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from envbuild.history.build_commits import BuildCommits
 from envbuild.images.reference import LATEST, split_name
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
+from envbuild.text.dates import iso, iso_exact
 from envbuild.tree.entry import Digest
 
 
 class LogEntry(Record):
     """A move of a tag. `back` is its number in `NAME@{N}`. `change` is one line on what changed since the entry before,
     "" if that is unknown. `route` are the earlier moves that led the image here, from its build on. `commit` is the
-    commit of the build, and `committed` says whether it has the recipe as it was built."""
+    commit of the build, and `committed` says whether it has the recipe as it was built. `moment` is its time as
+    `NAME@{TIME}` takes it: with a fraction if another entry is in the same second."""
 
     back: int
     entry: HistoryEntry
@@ -24,6 +27,7 @@ class LogEntry(Record):
     route: tuple[HistoryEntry, ...]
     commit: str = ""
     committed: bool = False
+    moment: str = ""
 
 
 Changed = Callable[[Digest, Digest], str]
@@ -44,18 +48,29 @@ def log(store: Store, reference: str, changed: Changed | None) -> Iterator[LogEn
 def _entries(store: Store, name: str, tag: str, changed: Changed | None) -> Iterator[LogEntry]:
     waiting: list[HistoryEntry] = []
     back = 0
+    newer: float | None = None
     with BuildCommits() as commits:
         for entry in store.tags.history(name, tag):
             # An entry that removed the tag has nothing to compare: its image is compared with the one before that.
             if entry.image is not None:
-                for later in waiting:
-                    yield _entry(store, commits, back, later, entry.image, changed)
+                for later, older in pairwise([*waiting, entry]):
+                    moment = _moment(later.moved, newer, older.moved)
+                    newer = later.moved
+                    yield _entry(store, commits, back, later, entry.image, changed).replace(moment=moment)
                     back += 1
                 waiting = []
             waiting.append(entry)
-        for oldest in waiting:
-            yield _entry(store, commits, back, oldest, None, changed)
+        for oldest, before in zip(waiting, [*(older.moved for older in waiting[1:]), None], strict=True):
+            moment = _moment(oldest.moved, newer, before)
+            newer = oldest.moved
+            yield _entry(store, commits, back, oldest, None, changed).replace(moment=moment)
             back += 1
+
+
+def _moment(moved: float, *neighbours: float | None) -> str:
+    """Return the time of an entry so that it names no neighbour of it."""
+    same = any(other is not None and int(other) == int(moved) for other in neighbours)
+    return iso_exact(moved) if same else iso(moved)
 
 
 def _entry(

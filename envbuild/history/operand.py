@@ -12,7 +12,7 @@ from envbuild.errors import UsageError
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
-from envbuild.lockfile.lock import Lock
+from envbuild.lockfile.lock import Lock, first_line
 from envbuild.plan.image_config import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 
 class Statement(Record):
-    """A statement of an operand: its stage, its text (of a lock only the first line) and its place, if known."""
+    """A statement of an operand: its stage, its text (of a lock only the first line) and its place, if known. A lock
+    has no tests (`test`)."""
 
     stage: str
     text: str
     place: str = ""
+    test: bool = False
 
 
 class Declared(Record):
@@ -42,7 +44,8 @@ class Declared(Record):
 
 class Operand(Record):
     """An environment that the user named as `label`. `tree` and `facts` (as `show` has them) are None if the store does
-    not have the image and only its lock is known."""
+    not have the image and only its lock is known. `image` is "" for an instance, and for a merged lock, whose image
+    nobody knows before a build."""
 
     label: str
     image: Digest
@@ -113,7 +116,8 @@ def operand_of_image(store: Store, label: str, image: Image) -> Operand:
     for stage in detail.get("stages", []):
         statements.append(Statement(stage["stage"], f"from {stage['base']}  # {stage['origin']}"))
         for step in stage["steps"]:
-            statements.append(Statement(stage["stage"], step["text"], f"{step['file']}:{step['line']}"))
+            place = f"{step['file']}:{step['line']}"
+            statements.append(Statement(stage["stage"], step["text"], place, step["kind"] == "test"))
             packages += [Declared(*package[:3]) for package in step.get("packages", [])]
     facts = to_plain(facts_of(image))
     recipe = kept_recipe(store, image)
@@ -133,6 +137,11 @@ def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:
             manager = step.text.split()[0].partition("(")[0]
             packages += [Declared(manager, package.name, package.version) for package in step.packages]
     return Operand(label, lock.image, None, None, tuple(statements), tuple(packages), lock.size)
+
+
+def first_lines(operand: Operand) -> list[tuple[str, str]]:
+    """Return the operand's statements as a lock has them: each with its stage, without tests."""
+    return [(said.stage, first_line(said.text)) for said in operand.statements if not said.test]
 
 
 def _recipe_at(store: Store, path: str) -> Texts:

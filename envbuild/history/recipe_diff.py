@@ -40,6 +40,8 @@ def _lines(side: Operand, short: bool) -> list[str]:
     lines: list[str] = []
     stage = None
     for statement in side.statements:
+        if short and statement.test:
+            continue  # a lock has none of them
         if statement.stage != stage:
             stage = statement.stage
             lines.append(f"stage {stage}")

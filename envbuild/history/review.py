@@ -12,6 +12,7 @@ from envbuild.git.lock_at_revision import locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
 from envbuild.history.operand import Operand, operand_of_lock
+from envbuild.history.unlocked_recipes import unlocked_recipes
 from envbuild.lockfile.lock import path_of
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -21,8 +22,8 @@ _RECIPE = ".env"
 
 class Review(Record):
     """A recipe in two revisions. `old` and `new` are None if the revision has no lock for it, and `comparison` then
-    too. `state` is that of its lock in the newer revision, or `removed`; `reasons` say why, and `proven` is as in
-    LockState."""
+    too; a new recipe without a lock has none of them. `state` is that of its lock in the newer revision, or `removed`;
+    `reasons` say why, and `proven` is as in LockState."""
 
     path: str
     old: Operand | None
@@ -59,8 +60,10 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
     changed = repository.changed(old, new)
     if not changed:
         return
-    names = {*repository.files(old, _RECIPE), *repository.files(new, _RECIPE)}
+    new_names = repository.files(new, _RECIPE)
+    names = {*repository.files(old, _RECIPE), *new_names}
     with checked_out(repository, new) as folder:
+        unlocked = set(unlocked_recipes(store, os.path.realpath(folder), new_names, changed))
         for path in sorted(names):
             if not _concerns(path, changed):
                 continue
@@ -69,7 +72,7 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
             if problem:
                 yield Review(path, before, None, None, UNREADABLE, (problem,))
                 continue
-            if before is None and after is None:
+            if before is None and after is None and path not in unlocked:
                 continue  # it may be no recipe: other tools keep variables in .env files
             gone = not os.path.lexists(f"{folder}/{path}")
             state = None if gone else _state(path, folder, store, repository)
@@ -82,17 +85,24 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
 
 
 def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
-    """Yield the recipes that the next commit concerns, with the state that their locks will have in it."""
+    """Yield the recipes that the next commit concerns, with the state that their locks will have in it; also new ones
+    without a lock."""
     changed = repository.staged()
     if not changed:
         return
     with checked_out(repository, None) as folder:
-        for where, _, names in os.walk(folder):
-            for name in sorted(names):
-                path = os.path.relpath(f"{where}/{name}", folder)
-                if name.endswith(_RECIPE) and os.path.lexists(path_of(f"{where}/{name}")) and _concerns(path, changed):
-                    state = _state(path, folder, store, repository)
-                    yield path, state.replace(reasons=_reasons(state, folder))
+        paths = [
+            os.path.relpath(f"{where}/{name}", folder)
+            for where, _, names in os.walk(folder)
+            for name in sorted(names)
+            if name.endswith(_RECIPE)
+        ]
+        unlocked = set(unlocked_recipes(store, os.path.realpath(folder), paths, changed))
+        for path in paths:
+            locked = os.path.lexists(path_of(f"{folder}/{path}")) and _concerns(path, changed)
+            if locked or path in unlocked:
+                state = _state(path, folder, store, repository)
+                yield path, state.replace(reasons=_reasons(state, folder))
 
 
 def outdated(state: str) -> bool:

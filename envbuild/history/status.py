@@ -30,7 +30,8 @@ class Status(Record):
     @property
     def at_tag(self) -> bool:
         """Whether the tag names the lock's image."""
-        return self.lock is not None and self.lock.lock is not None and self.tagged == self.lock.lock.image
+        lock = self.lock.lock if self.lock is not None else None
+        return lock is not None and bool(lock.image) and self.tagged == lock.image
 
 
 def status_of(path: str, store: Store, epoch: int | None = None) -> Status:

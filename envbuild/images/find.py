@@ -21,7 +21,7 @@ from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import NoSuchEntry
-from envbuild.text.dates import is_count, moment_of
+from envbuild.text.dates import end_of, is_count
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -150,7 +150,7 @@ def past_image(store: Store, name: str, tag: str, which: str) -> Image:
     if is_count(which):
         entry = store.tags.entry_back(name, tag, int(which))
     else:
-        entry = store.tags.entry_at(name, tag, moment_of(which, time.time()), which)
+        entry = store.tags.entry_at(name, tag, end_of(which, time.time()), which)
     if entry.image is None:
         raise NoSuchEntry(f"{name}:{tag}", which, "the tag was taken away then")
     image = store.images.get(entry.image)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError
 from envbuild.record import Record
+from envbuild.store.branch_tags import ALLOWED, ALPHANUMERIC, PREFIX, is_branch_tag
 
 LATEST = "latest"
 GIT = "git:"
 MIN_DIGITS = 4
 """Digits of the shortest beginning of a digest."""
-_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _HEXADECIMAL = "0123456789abcdef"
 
 
@@ -63,7 +63,18 @@ class BadName(UsageError):
     def __init__(self, name: str, what: str = "an image") -> None:
         super().__init__(
             f"'{name}' can't name {what}",
-            "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2",
+            "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2; "
+            "of the form web:branch/main are tags of branches",
+        )
+
+
+class BranchTag(UsageError):
+    """A tag to be set that only builds in a branch of git may move."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is the tag of a branch, which builds in that branch move",
+            f"choose a tag that does not begin with '{PREFIX}', as in web:v1.2",
         )
 
 
@@ -95,10 +106,19 @@ def parse(text: str) -> Reference:
 def split_name(reference: str) -> tuple[str, str]:
     """Return (name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
     name, colon, tag = reference.partition(":")
-    for part in (name, tag) if colon else (name,):
-        if not part or not part[0].isalnum() or not part.isascii() or part.strip("._-" + _ALPHANUMERIC):
+    parts = tag.removeprefix(PREFIX).split("/") if is_branch_tag(tag) else [tag]
+    for part in (name, *parts) if colon else (name,):
+        if not part or part[0] not in ALPHANUMERIC or part.strip(ALLOWED):
             raise BadName(reference)
     return name, tag or LATEST
+
+
+def split_new_name(reference: str) -> tuple[str, str]:
+    """Return what `split_name` does, for a tag that is to be set. Raises BadName and BranchTag."""
+    name, tag = split_name(reference)
+    if is_branch_tag(tag):
+        raise BranchTag(reference)
+    return name, tag
 
 
 def parse_tag(text: str) -> TagReference | None:
@@ -117,10 +137,3 @@ def digits_of(text: str) -> str | None:
     """Return the hexadecimal digits of a digest or of the beginning of one, None if `text` is neither."""
     digits = text.removeprefix("sha256:")
     return digits if len(digits) >= MIN_DIGITS and not digits.strip(_HEXADECIMAL) else None
-
-
-def as_tag(text: str) -> str:
-    """Return a tag that stands for `text`, such as a branch's name: what a tag may not hold becomes `-`. "" if nothing
-    is left."""
-    allowed = "".join(letter if letter in _ALPHANUMERIC or letter in "._-" else "-" for letter in text)
-    return allowed.lstrip("._-")

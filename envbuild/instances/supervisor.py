@@ -184,8 +184,12 @@ class Supervisor:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
         limit = self._settings.stop_timeout if seconds is None else seconds
+        if limit <= 0:
+            # A signal right before the kill would leave it to chance which of the two the command dies of.
+            self._helper.cancel_all()
+            return
+        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
 
         def kill() -> None:
             if not self._over.wait(limit):

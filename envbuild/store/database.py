@@ -28,7 +28,7 @@ else:
     except ImportError:
         import sqlite3
 
-FORMAT = 3
+FORMAT = 4
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -94,6 +94,7 @@ _CHANGES = {
         "CREATE INDEX history_by_image ON history (image, number)",
         "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
     ),
+    4: (),  # tags of branches have a form of their own: branch_tags.py
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
@@ -261,6 +262,10 @@ class Database:
         later = (statement for number in sorted(_CHANGES) if number > format for statement in _CHANGES[number])
         for statement in later if format else _SCHEMA.split(";"):
             connection.execute(statement)
+        if 0 < format < 4:
+            from envbuild.store.branch_tags import bring_along  # once in the life of a store
+
+            bring_along(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 

@@ -16,10 +16,11 @@ DAY = 86400
 
 class Policy(Record):
     """Which past images of a tag are kept: the last `entries` moves and those of the last `days`; all if both are
-    None."""
+    None. The tags in `without`, by name and tag, keep nothing."""
 
     entries: int | None = None
     days: float | None = None
+    without: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def keeps_all(self) -> bool:
@@ -108,6 +109,8 @@ def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> N
     kept.images |= pins.images
     kept.roots |= pins.trees
     for tag in store.tags.all():
+        if (tag.name, tag.tag) in policy.without:
+            continue
         kept.images.add(tag.image)
         kept.images |= _past(store, tag.name, tag.tag, policy)
     for digest in kept.images:

@@ -104,8 +104,8 @@ class Stacks:
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
-        `near` are trees like this one, the likest first: the first that has a stack is built upon. If none has, the last
-        gets one: a base is what later trees are built upon. A layer that was
+        `near` are trees like this one, the likest first: the first that has a stack is built upon. If none has, the
+        last gets one: a base is what later trees are built upon. A layer that was
         changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
         """
         while True:

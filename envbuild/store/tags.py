@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-BUILD, TAG, UNTAG, ROLLBACK, REPAIR, COMMIT = "build", "tag", "untag", "rollback", "fsck", "commit"
+BUILD, TAG, UNTAG, ROLLBACK, REPAIR, COMMIT, GC = "build", "tag", "untag", "rollback", "fsck", "commit", "gc"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 
@@ -40,9 +40,10 @@ class Tag(Record):
 class HistoryEntry(Record):
     """One move of a tag: to `image` (None when it was taken away), at a time in seconds since 1970.
 
-    `action` is build, tag, untag, rollback, commit or fsck; `detail` is JSON with what is known of it: `user`, and of a
-    build `recipe`, `commit`, `branch`, `dirty`, `file`, `seconds`, `ran`, `cached`, of a tag `source`, of a rollback
-    `entry`, the number of the entry that it went back to, of a commit `instance` and `from`, the image that it ran.
+    `action` is build, tag, untag, rollback, commit, gc or fsck; `detail` is JSON with what is known of it: `user`, and
+    of a build `recipe`, `commit`, `branch`, `dirty`, `file`, `root`, `seconds`, `ran`, `cached`, of a tag `source`, of
+    a rollback `entry`, the number of the entry that it went back to, of a commit `instance` and `from`, the image that
+    it ran.
     """
 
     number: int
@@ -200,11 +201,11 @@ class Tags:
         return _entry(row)
 
     def entry_at(self, name: str, tag: str, moment: float, text: str) -> HistoryEntry:
-        """Return what the tag named at a point in time (seconds since 1970), which the user called `text`.
+        """Return what the tag named before a point in time (seconds since 1970), which the user called `text`.
 
         Raises NoSuchEntry.
         """
-        query = f"{_SELECT} WHERE name = ? AND tag = ? AND moved <= ? ORDER BY number DESC LIMIT 1"
+        query = f"{_SELECT} WHERE name = ? AND tag = ? AND moved < ? ORDER BY number DESC LIMIT 1"
         row = self._database.row(query, (name, tag, moment))
         if row is None:
             raise NoSuchEntry(f"{name}:{tag}", text, "its history begins later")

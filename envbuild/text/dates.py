@@ -59,6 +59,22 @@ def moment_of(text: str, now: float) -> float:
         raise BadMoment(text) from None  # before the year 1, somewhere on the way to UTC
 
 
+def end_of(text: str, now: float) -> float:
+    """Return when that is over what a text means: 14:00:05 when 14:00:06 begins. So what `iso` or `iso_exact` shows of
+    a moment ends after it. Raises BadMoment."""
+    moment = moment_of(text, now)
+    # Half a microsecond more than one: what is stored is a float, of which `iso_exact` cuts something off.
+    return moment + (0.000_001_5 if "." in text or moment != int(moment) else 1.0)
+
+
+def iso_exact(moment: float) -> str:
+    """Return what `iso` does, with microseconds."""
+    if iso(moment)[-1:] != "Z":
+        return iso(moment)
+    whole = int(moment // 1)
+    return iso(whole).removesuffix("Z") + f".{int((moment - whole) * 1_000_000):06}Z"
+
+
 def iso(moment: float) -> str:
     """Return seconds since 1970 as `2024-05-01T12:00:00Z`; as they are where no calendar has them."""
     try:

@@ -27,8 +27,8 @@ def branches(project, git):
 
 class TestRevisions:
     def test_a_branch_of_the_recipe_is_a_branch_of_the_environment(self, branches):
-        assert branches.cat("/a", "web:main") == "main\n"
-        assert branches.cat("/a", "web:feature-x") == "feature\n"
+        assert branches.cat("/a", "web:branch/main") == "main\n"
+        assert branches.cat("/a", "web:branch/feature/x") == "feature\n"
         assert branches.cat("/a", "web") == "feature\n"
         branches.build()
         assert branches.cat("/a", "web") == "main\n"
@@ -77,7 +77,7 @@ class TestRevisions:
         assert "M /a" in branches.command("diff", "web@main", "web@feature/x").out
 
     def test_the_log_names_the_commit_that_a_build_was_committed_in(self, branches, git):
-        (entry,) = json.loads(branches.command("log", "web:feature-x", "--format", "json").out)
+        (entry,) = json.loads(branches.command("log", "web:branch/feature/x", "--format", "json").out)
         assert entry["commit"] == git("rev-parse", "feature/x").strip()
         assert (entry["committed"], entry["branch"], entry["file"]) == (True, "feature/x", "web.env")
 
@@ -240,10 +240,49 @@ class TestInstalled:
         shutil.copytree(clone.folder / "base", tmp_path / "tree" / "base", dirs_exist_ok=True)
         done = clone.command("build", f"{tmp_path}/tree/web.env")
         assert done.code == 0, done.err
-        assert clone.command("show", "web:other").code == 0
+        assert clone.command("show", "web:branch/other").code == 0
 
-    def test_the_program_that_git_calls_is_the_one_that_installed(self, clone, git):
-        assert sys.executable in git("config", "merge.envbuild-lock.driver")
+    def test_the_program_that_git_calls_is_the_one_that_installed(self, clone):
+        assert sys.executable in (clone.folder / ".git/envbuild").read_text()
+
+    @pytest.fixture
+    def gone(self, clone, tmp_path):
+        """A clone whose envbuild was in a virtual environment that is gone."""
+        launcher = clone.folder / ".git/envbuild"
+        launcher.write_text(launcher.read_text().replace(sys.executable, str(tmp_path / "gone/bin/python")))
+        return clone
+
+    def test_without_its_environment_git_calls_the_envbuild_on_path(self, gone, git, tmp_path):
+        (tmp_path / "bin").mkdir()
+        program = tmp_path / "bin" / "envbuild"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m envbuild "$@"\n')
+        program.chmod(0o755)
+        git.environment["PATH"] = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+        gone.write("src/x", "2")
+        git("add", "-A")
+        refused = git.run("commit", "-m", "no build")
+        assert (refused.returncode, "web.env.lock is out of date in this commit" in refused.stderr) == (1, True)
+        gone.build()
+        git.commit("built")
+        assert "+image" in git("show", "HEAD", "--", "web.env.lock")
+
+    def test_without_any_git_is_told_what_to_do(self, gone, git):
+        git.environment["PATH"] = "/usr/bin:/bin"
+        gone.write("README", "text")
+        git("add", "-A")
+        refused = git.run("commit", "-m", "text")
+        assert refused.returncode == 1
+        assert "set this clone up with it: envbuild git install" in refused.stderr
+        assert "git commit --no-verify" in refused.stderr
+        gone.build("run true")
+        assert "+image: sha256:" in git("diff", "web.env.lock")
+        git("commit", "-q", "--no-verify", "-am", "main")
+        git("checkout", "-q", "-b", "other", "HEAD~1")
+        gone.build("run echo > /b")
+        git("commit", "-q", "--no-verify", "-am", "other")
+        merge = git.run("merge", "main")
+        assert (merge.returncode, "CONFLICT" in merge.stdout) == (1, True)
+        assert "envbuild git install" in merge.stderr
 
 
 def lock(packages: dict[str, str], image: str, extra: tuple[LockedStep, ...] = ()) -> Lock:

@@ -10,7 +10,7 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.errors import UsageError
-from envbuild.images.reference import parse_tag, split_name
+from envbuild.images.reference import parse_tag, split_new_name
 from envbuild.instances.control_client import paused
 from envbuild.instances.records import Instance, Instances
 from envbuild.store.store import Store
@@ -121,7 +121,7 @@ def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
 def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
     """Return NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
     if given is not None:
-        name, tag = split_name(given)
+        name, tag = split_new_name(given)
         return name, tag if ":" in given else instance.name
     parsed = parse_tag(instance.reference.partition("@")[0])
     if parsed is not None and store.tags.length(parsed.name, parsed.tag):

@@ -20,7 +20,8 @@ is compared with its image, NAME with its previous image, and NAME@{N} with NAME
 the same name, the instance is used: web:latest means the image.
 
 The summary lists the packages that were added, removed or upgraded, the facts that differ, and the paths that no
-package explains. Exit code: 0 if both are the same image, 1 if not."""
+package explains. Exit code: 0 if both are the same image, 1 if not, 3 if that can't be told: one of them is a merged
+lock, whose image is unknown until a build, and all that is known of both is equal."""
 
 EXAMPLES = """\
 examples:
@@ -30,6 +31,10 @@ examples:
   envbuild diff web:prod web:qa --text /etc/nginx
   envbuild diff web@main web --format markdown
   envbuild diff web-3f2a --files                 what was changed by hand in an instance"""
+
+
+UNKNOWN = 3
+"""The exit code if it can't be told whether both are the same image."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +88,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.ui.reports.document import page  # jinja2: only for pages
 
         environment.stdout.write(page(report))
+    if report["unknown"]:
+        return UNKNOWN
     return 0 if same else 1
 
 
@@ -92,6 +99,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.compare import compare
     from envbuild.history.operand import Operand, operand_of
+    from envbuild.images.reference import parse_tag
     from envbuild.ui.reports.report import report_of
 
     def running(text: str) -> Operand | None:
@@ -110,11 +118,15 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     if alone is not None:
         old, new = instance_image_name(store, alone), old
     if new is None:
-        if old.startswith("git:") or "/" in old:
+        if old.startswith("git:") or ("/" in old and parse_tag(old) is None):
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
     one, other = side(old), side(new)
     comparison = compare(store, one, other)
+    if arguments.files and not comparison.whole and not comparison.same:
+        from envbuild.history.file_diff import NotInStore
+
+        raise NotInStore(next(operand.label for operand in (one, other) if operand.tree is None))
     texts = statements = None
     if arguments.text is not None:
         from envbuild.history.file_diff import texts_of

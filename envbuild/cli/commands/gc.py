@@ -12,7 +12,8 @@ from envbuild.store.store import Store
 from envbuild.text.sizes import format_size, parse_size
 
 DESCRIPTION = """\
-Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. With --keep or
+Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. Tags of branches
+(web:branch/fix) go when git no longer has the branch, neither here nor as one of a remote. With --keep or
 --days, the history of a tag keeps only so many images; its entries remain readable. With --budget, only what exceeds
 the budget is removed, beginning with the cache that was not used for the longest time. Waits for running builds."""
 
@@ -43,12 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.history.deleted_branches import tags_of_deleted_branches
     from envbuild.history.oneline import remember_changes
     from envbuild.instances.records import Instances
     from envbuild.instances.store_needs import pins
     from envbuild.store.disk_usage import measure
     from envbuild.store.gc import collect
     from envbuild.store.reachability import Policy
+    from envbuild.store.tags import GC
 
     if arguments.keep is not None and arguments.keep < 0:
         raise BadOption("--keep", str(arguments.keep), "number of entries", "--keep 3")
@@ -58,14 +61,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.budget is not None and budget is None:
         raise BadOption("--budget", arguments.budget, "size", "--budget 500MB, --budget 20GB")
     with Store.open(environment.store_path(), create=False) as store:
+        # As the user: git reads only the user's own repositories.
+        deleted = tags_of_deleted_branches(store)
         enter_for(store)
         instances = Instances.of(store.path)
         store.tidy()
         instances.tidy()
+        for tag in deleted if not arguments.dry_run else ():
+            store.tags.remove(tag.name, tag.tag, GC, {"user": environment.user()})
         freed = collect(
             store,
             lambda: pins(instances),
-            Policy(arguments.keep, arguments.days),
+            Policy(arguments.keep, arguments.days, frozenset((tag.name, tag.tag) for tag in deleted)),
             budget=budget,
             dry_run=arguments.dry_run,
             wait=not arguments.no_wait,
@@ -73,10 +80,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         )
         left = measure(store) if budget is not None and not arguments.dry_run else 0
     plain: dict[str, object] = {name: getattr(freed, name) for name in freed.__match_args__}
+    names = [tag.full for tag in deleted]
     if arguments.format == "json":
-        print_json({**plain, "dry_run": arguments.dry_run}, environment.stdout)
+        print_json({**plain, "tags": names, "dry_run": arguments.dry_run}, environment.stdout)
     else:
         verb = "would remove" if arguments.dry_run else "removed"
+        if names:
+            environment.stdout.write(f"{verb} tags of branches that git no longer has: {', '.join(names)}\n")
         environment.stdout.write(
             f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
             f"{format_size(freed.size)}\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 
 from envbuild.cli.environment import Environment
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _install(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.git.install import install, remove
+    from envbuild.git.install import CALL_OF_HOOK, install, remove
     from envbuild.git.repository import Repository
     from envbuild.ui.sanitize import visible
 
@@ -72,8 +71,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
         remove(repository)
         return 0
     # The very program that is running now: git's hooks may see another PATH.
-    program = shlex.join([sys.executable, "-m", "envbuild"])
-    installed = install(repository, program)
+    installed = install(repository, sys.executable, os.path.abspath(sys.modules["envbuild"].__file__ or ""))
     attributes, hook = os.path.relpath(installed.attributes), os.path.relpath(installed.hook or installed.other_hook)
     environment.stdout.write(f"git diff and git merge of locks: {visible(attributes)}\n")
     if installed.hook:
@@ -81,7 +79,7 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
     else:
         environment.stderr.write(
             f"warning: {visible(hook)} exists already, or git is configured to use it: it stays as it is\n"
-            f"hint: add to it: {program} git pre-commit || exit 1\n"
+            f"hint: add to it: {CALL_OF_HOOK} || exit 1\n"
         )
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.images.reference import split_name
+from envbuild.images.reference import split_new_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
-        names = [split_name(arguments.name)]
+        names = [split_new_name(arguments.name)]
         known = {"user": environment.user(), "source": arguments.image}
         store.tags.move(names, image.digest, TAG, known, immutable=arguments.immutable)
     return 0

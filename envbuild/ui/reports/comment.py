@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
+from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.terminal import VERBS, fact_text
 
 TYPE_CHECKING = False
@@ -95,7 +96,10 @@ def _comparison(
         return
     yield fill("{} ({}) → {} ({})", code(old["name"]), _digits(old), code(new["name"]), _digits(new))
     if not report["whole"]:
-        yield fill("Not both images are in this store: only what the locks say is compared.")
+        missing = [fill("{}: " + reason, code(name)) for name, reason in not_compared(report)]
+        yield fill("{}; so that only what the locks say is compared.", lines(missing, "; "))
+        if report["unknown"]:
+            yield fill("They say the same; whether it is the same image can't be told.")
     if report["packages"]:
         yield _packages(report["packages"], most_rows)
     if report["bad_records"]:
@@ -194,4 +198,4 @@ def _folded(title: Markdown, body: Markdown) -> Markdown:
 
 
 def _digits(side: dict[str, Any]) -> Markdown:
-    return code(side["image"][7:19]) if side["image"] else fill("not built")
+    return code(side["image"][7:19]) if side["image"] else fill("not known until a build")

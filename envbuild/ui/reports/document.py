@@ -7,6 +7,7 @@ import os
 from jinja2 import Environment, FileSystemLoader
 
 from envbuild.text.sizes import format_size
+from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.terminal import VERBS, fact_text
 from envbuild.ui.sanitize import visible
 
@@ -31,7 +32,7 @@ def _environment() -> Environment:
     """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)
-    environment.filters |= {"size": format_size, "fact": fact_text}
+    environment.filters |= {"size": format_size, "fact": fact_text, "not_compared": not_compared}
     return environment
 
 

@@ -18,7 +18,7 @@ def one_line(log_entry: LogEntry, output: Output) -> str:
     """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`."""
     digest = (log_entry.entry.image or "-")[:12]
     name = output.paint(f"{log_entry.entry.full}@{{{log_entry.back}}}", "note")
-    return f"{name}  {digest:12}  {iso(log_entry.entry.moved)}  {visible(_action(log_entry.entry))}"
+    return f"{name}  {digest:12}  {log_entry.moment}  {visible(_action(log_entry.entry))}"
 
 
 def lines(log_entry: LogEntry, output: Output) -> list[str]:
@@ -53,7 +53,7 @@ def plain(log_entry: LogEntry) -> dict[str, Any]:
         "back": log_entry.back,
         "name": log_entry.entry.full,
         "image": f"sha256:{log_entry.entry.image}" if log_entry.entry.image else None,
-        "moved": iso(log_entry.entry.moved),
+        "moved": log_entry.moment,
         "action": log_entry.entry.action.split()[0],
         "in_store": log_entry.in_store,
         "changed": log_entry.change,

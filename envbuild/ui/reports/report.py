@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from envbuild.history.review import Review
 
 
+NOT_IN_STORE = "not in this store"
+NOT_KNOWN = "git merged its lock, and its image is not known until a build"
+
+
 def report_of(
     comparison: Comparison,
     *,
@@ -31,6 +35,7 @@ def report_of(
         "old": _side(comparison.old),
         "new": _side(comparison.new),
         "same": comparison.same,
+        "unknown": comparison.unknown,
         "whole": comparison.whole,
         "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
         "packages": [_package(package) for package in comparison.packages],
@@ -53,6 +58,12 @@ def report_of(
     if statements is not None:
         report["statements"] = statements
     return report
+
+
+def not_compared(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, reason) of each side whose image can't be compared, so that only the locks are."""
+    sides = [side for side in (report["old"], report["new"]) if not side["in_store"]]
+    return [(side["name"], NOT_IN_STORE if side["image"] else NOT_KNOWN) for side in sides]
 
 
 def review_plain(recipe: Review) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, pad
 from envbuild.ui.humanize import count
+from envbuild.ui.reports.report import not_compared
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -42,8 +43,10 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield "the same image"
         return
     if not report["whole"]:
-        missing = " and ".join(visible(side["name"]) for side in (old, new) if not side["in_store"])
-        yield output.paint(f"{missing}: not in this store, so that only what the locks say is compared", "warning")
+        missing = "; ".join(f"{visible(name)}: {reason}" for name, reason in not_compared(report))
+        yield output.paint(f"{missing}; so that only what the locks say is compared", "warning")
+        if report["unknown"]:
+            yield "they say the same; whether it is the same image can't be told"
     yield from _packages(report["packages"], output, everything)
     if report["facts"]:
         yield from ("", output.paint("facts", "strong"))
