@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import stat
+import sys
 import time
 from collections.abc import Callable
 from hashlib import sha256
