@@ -20,12 +20,13 @@ from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
-from envbuild.sandbox.spec import Bind, Outcome, Request, Secret
+from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Secret
 from envbuild.store.layer_check import CLOCK_STEP
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work_area import Workspace
 from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import has_tmp
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
 
@@ -136,6 +137,7 @@ class Executor:
                 binds=(*self._binds(inputs, settings, space.path), *mounted.binds),
                 secrets=secrets,
                 timeout=step.timeout,
+                tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
         return self._run(step, request, secrets, parent, near, epoch, caches, sink)
@@ -159,6 +161,7 @@ class Executor:
                 upper=space.upper,
                 work=space.work,
                 binds=tuple(_task_binds(task, space.path)),
+                tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
         return self._run(step, request, (), parent, near, epoch, None, sink)

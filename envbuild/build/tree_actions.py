@@ -34,6 +34,7 @@ from envbuild.tree.patterns import Matcher, compile_patterns
 from envbuild.tree.times import Clock
 
 NANOSECONDS = 1_000_000_000
+_FOR_ALL, _FOR_ALL_MODE = (b"tmp", b"var/tmp"), 0o1777
 MAX_COPIED = 2_000_000
 """As many as an archive may have members."""
 
@@ -96,6 +97,7 @@ class _Performance:
             case _:
                 raise AssertionError(f"{type(step.action).__name__} needs a sandbox")
         # Accounts are made of nothing, and nothing is made of them: their files stay at the epoch.
+        edits = [*self._missing_tmp(edits), *edits]
         settle = None if isinstance(step.action, (AddUser, MakeDirectory)) else self._settle
         tree = edit(self._trees, self._parent, edits, self._mtime, settle)
         return self._without_discarded(tree)
@@ -164,7 +166,16 @@ class _Performance:
             there = lookup(self._trees, self._parent, place, follow=False)
             if there is not None and there.kind == DIRECTORY:
                 entry = there._replace(digest=entry.digest)
+            elif place in _FOR_ALL:
+                entry = entry._replace(mode=_FOR_ALL_MODE)
         return Edit(place, entry)
+
+    def _missing_tmp(self, edits: list[Edit]) -> Iterator[Edit]:
+        """Yield the directories for everybody's files that the tree lacks and something is put in."""
+        for place in _FOR_ALL:
+            inside = any(change.path.startswith(place + b"/") for change in edits)
+            if inside and lookup(self._trees, self._parent, place, follow=False) is None:
+                yield Edit(place, Entry(b"", DIRECTORY, _FOR_ALL_MODE, 0, 0, self._mtime))
 
     def _adopt(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str

@@ -21,6 +21,8 @@ from envbuild.tree.lookup import root_entry
 from envbuild.tree.patterns import Matcher
 from envbuild.tree.times import StepTimes
 
+_TMP = "tmp/"
+
 
 class Snapshot(Record):
     """The tree that came out; how many files are new or changed, and their bytes."""
@@ -135,6 +137,10 @@ class _Scan:
                 del entries[name]
             return
         if self._left_out(path, inside, status, directory):
+            return
+        if old is None and inside.startswith(_TMP):
+            # A step may change and remove there what other statements put there; what it adds is for itself.
+            remove(path)
             return
         if directory:
             self._take_directory(path, inside, name, status, entries)
