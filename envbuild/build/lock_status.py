@@ -173,7 +173,7 @@ class _Comparison:
         lock = recipe.lock
         assert lock is not None
         if lock.is_earlier:
-            return [f"{EARLIER}: a build renews it"]
+            return [f"{os.path.basename(recipe.lock_path)}: {EARLIER}; a build renews it"]
         if lock.merged:
             # Some of its digests are unknown, and those that are not are one branch's: neither says anything.
             return ["git merged two branches' locks: what both come to together is not known until a build"]

@@ -115,7 +115,7 @@ class _Performance:
         keep their time."""
         if held.digest == entry.digest:
             new = entry._replace(mtime=held.mtime)
-        elif entry.mtime <= max(self._clock.latest, self._mtime):
+        elif entry.mtime <= self._clock.end:
             new = entry._replace(mtime=self._clock.written(held.name, entry.digest))
         else:
             return entry

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from socket import socket
-
 from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from socket import socket
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

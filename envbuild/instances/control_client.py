@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from socket import AF_UNIX, SOCK_STREAM, socket
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import WorkFailed, fields
 from envbuild.instances.messages import (
     CONTROL_ANSWERS,
@@ -22,12 +20,15 @@ from envbuild.instances.messages import (
 )
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket
 from envbuild.record import assert_never, values
 from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from envbuild.instances.messages import ControlRequest
 
 SOCKET = "control"

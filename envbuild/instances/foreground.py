@@ -7,10 +7,8 @@ more than that takes.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from socket import socket
 
+from envbuild.contexts import contextmanager
 from envbuild.linux import signals as signal
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
@@ -18,6 +16,9 @@ from envbuild.sandbox.user_namespace import enter_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from socket import socket
+
     from envbuild.instances.network.interface import Network
     from envbuild.instances.supervisor import Supervisor, Task
 

@@ -10,8 +10,6 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from socket import socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Limits, Settings
@@ -27,6 +25,9 @@ from envbuild.sandbox.spec import ExecCommand, Outcome, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from socket import socket
+
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network

@@ -8,11 +8,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
-from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
@@ -21,6 +20,11 @@ from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_pipes
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that process 1 passes on to the command."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import EnvbuildError
+from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 from envbuild.record import Record, assert_never
 from envbuild.sandbox.protocol import (
     Connected,
@@ -34,6 +32,7 @@ from envbuild.sandbox.wire import close_all, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from queue import SimpleQueue
 
     from envbuild.sandbox.protocol import EnteredAnswer, ExecAnswer, Protocol
@@ -59,6 +58,8 @@ class Session:
     """The commands beside one run. Several threads may use it; answers come in the thread that waits for the run."""
 
     def __init__(self) -> None:
+        import threading  # only where there is one: a build has none
+
         self._lock = threading.Lock()
         self._link: socket | None = None
         self._ids: IdMap | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Callable
-from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 from envbuild.record import assert_never
 from envbuild.sandbox.child import Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.protocol import (
@@ -35,6 +34,8 @@ from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.sandbox.protocol import Protocol, Question
 
 

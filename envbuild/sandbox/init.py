@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket as socket_module
 import struct
 import sys
-from collections.abc import Callable
-from socket import AF_INET, SOCK_DGRAM, socket
 
+from envbuild import module_pack
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_INET, SOCK_DGRAM, sethostname, socket
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.exec_server import ExecServer
@@ -28,6 +27,11 @@ from envbuild.sandbox.spec import Request
 from envbuild.sandbox.user_lookup import Identity, identity_of
 from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a directory of the host that nothing here reads any
@@ -122,6 +126,7 @@ def _load_nothing_more() -> None:
     """Have the interpreter find no further modules: after the root has changed they would be the image's."""
     for searched in (sys.path, sys.path_hooks, sys.path_importer_cache):
         searched.clear()
+    module_pack.release()
 
 
 def _hide_command_line() -> None:
@@ -225,7 +230,7 @@ def trace(error: BaseException) -> str:
 
 def _set_hostname(name: str) -> None:
     """Set the host name of the sandbox's own namespace."""
-    socket_module.sethostname(name)
+    sethostname(name)
 
 
 def _reap(child: int) -> tuple[int, int]:

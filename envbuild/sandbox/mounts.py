@@ -10,13 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.spec import OVER_TREE, Request, SandboxFailure, Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from socket import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import FORWARDED, Confinement
 from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for

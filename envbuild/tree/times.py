@@ -14,14 +14,13 @@ epoch, as programs do not expect files of the future.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from envbuild.record import Record
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.lookup import Trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Protocol
 else:
     Protocol = object  # importing typing takes 2 ms of every start
@@ -59,6 +58,11 @@ class Clock(Record):
         if name.rpartition(b".")[2].lower() in _SERVED and not name.startswith(_NOT_SERVED):
             seconds += WRITTEN - seconds % WINDOW + _number(digest) % (WINDOW - WRITTEN)
         return (self.epoch + seconds) * SECOND
+
+    @property
+    def end(self) -> int:
+        """The epoch, or the time of the latest file if that is later, in nanoseconds."""
+        return max(self.latest, self.epoch * SECOND)
 
     def copied(self, name: bytes, digest: Digest) -> int:
         """Return the time of a file with this content that a step puts where none was."""
@@ -99,7 +103,7 @@ class StepTimes:
         true = self._shown.get((mtime, digest))
         if true is not None:
             return before.mtime if before is not None and before.digest == digest else true
-        if mtime < self._started and mtime <= max(clock.latest, self.epoch):
+        if mtime < self._started and mtime <= clock.end:
             return mtime  # set on purpose: unpacked, copied with its time, touched to a date
         if before is not None and before.kind == FILE and before.digest == digest and before.mtime >= clock.latest:
             return before.mtime  # written again as it was, and nothing is later that it could be made of
