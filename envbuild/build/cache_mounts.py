@@ -126,12 +126,20 @@ def _begin(store: Store, name: str, path: str, user: CacheUser, parent: Digest, 
 
 
 def _now() -> int:
-    """Return a time (nanoseconds) that is later than those of all files that were written before, and not later than
+    """Return a time (nanoseconds) that is later than those of all files that were written before, and earlier than
     those of files that are written from now on."""
     before = time.clock_gettime_ns(_COARSE)
     while (now := time.clock_gettime_ns(_COARSE)) == before:
         time.sleep(_TICK)
-    return now
+    # Nothing was written with it, as it lies between two ticks of the clock.
+    return (now // 1000 - 1) * 1000
+
+
+def _copied_as(moment: int) -> set[int]:
+    """Return the times that a copy of a file may have that was made with the file's time: some programs keep only
+    seconds, milliseconds or what fits a float."""
+    number, by = (moment * 1e-9).as_integer_ratio()
+    return {moment, moment // 10**6 * 10**6, moment // 10**9 * 10**9, number * 10**9 // by}
 
 
 def _shown(store: Store, binds: tuple[Bind, ...], parent: Digest, times: Times) -> CachesOfStep:
@@ -141,5 +149,6 @@ def _shown(store: Store, binds: tuple[Bind, ...], parent: Digest, times: Times) 
         entry = lookup(store.trees, parent, path, follow=False)
         if entry is not None:
             edits.append(Edit(path, store.objects.alter(entry, entry._replace(mtime=moment))))
-            shown.setdefault((moment, digest), entry.mtime)
+            for copied in _copied_as(moment):
+                shown.setdefault((copied, digest), entry.mtime)
     return CachesOfStep(binds, edit(store.trees, parent, edits, 0) if edits else parent, shown)
