@@ -321,7 +321,7 @@ class Scheduler:
                 from envbuild.packages.manager import ManagerSettings
 
                 request = self.job.request
-                machine = ManagerSettings(request.network, request.home, request.fetch_limit)
+                machine = ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot)
                 self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 

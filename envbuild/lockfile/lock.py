@@ -52,6 +52,18 @@ class Package(Record):
         super().__init__(name, version, hash, origin)
 
 
+class BasePackages(Record):
+    """The packages that a base was made of: those that were `asked` for, and those that they `pulled` in."""
+
+    asked: tuple[Package, ...] = ()
+    pulled: tuple[Package, ...] = ()
+
+    @property
+    def all(self) -> tuple[Package, ...]:
+        """All of them."""
+        return (*self.asked, *self.pulled)
+
+
 class LockedStep(Record):
     """One step: the first line of its statement, its key, and the tree it gave.
 
@@ -87,7 +99,8 @@ def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
 
 class LockedStage(Record):
     """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
-    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none."""
+    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none. With `packages`,
+    from which the base can be made again, its tree's own date is `released` (seconds)."""
 
     name: str
     base: str
@@ -95,6 +108,8 @@ class LockedStage(Record):
     origin: str
     epoch: int
     steps: tuple[LockedStep, ...] = ()
+    packages: BasePackages = BasePackages()
+    released: int = 0
 
 
 class Lock(Record):
@@ -185,6 +200,7 @@ def readable(lock: Lock) -> str:
     lines += [f"image {reference} = {digest[:12]}" for reference, digest in lock.images]
     for stage in lock.stages:
         lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin})"]
+        lines += [f"      base {package.name} {package.version}" for package in stage.packages.all]
         for step in stage.steps:
             lines.append(f"  {step.text}")
             manager = step.text.split()[0].partition("(")[0]

@@ -14,6 +14,7 @@ from envbuild.errors import UsageError
 from envbuild.lockfile.lock import (
     VERSION,
     BadLock,
+    BasePackages,
     Lock,
     LockedStage,
     LockedStep,
@@ -65,8 +66,13 @@ def dump(lock: Lock) -> str:
             f"    digest: {_shown(stage.digest)}",
             f"    origin: {_quote(stage.origin)}",
             f"    epoch: {stage.epoch}",
-            "    steps:" if stage.steps else "    steps: []",
         ]
+        if stage.packages.all:
+            lines.append(f"    released: {stage.released}")
+            for title, packages in (("packages", stage.packages.asked), ("pulled", stage.packages.pulled)):
+                lines.append(f"    {title}:" if packages else f"    {title}: []")
+                lines += [package_line(package, 6) for package in sorted(packages, key=values)]
+        lines.append("    steps:" if stage.steps else "    steps: []")
         for step in stage.steps:
             lines += [
                 f"      - step: {_quote(step.text)}",
@@ -204,11 +210,27 @@ def to_plain(lock: Lock) -> dict[str, object]:
                 "digest": f"sha256:{stage.digest}",
                 "origin": stage.origin,
                 "epoch": stage.epoch,
+                "released": stage.released,
+                **packages_to_plain(stage.packages),
                 "steps": [_plain_step(step) for step in stage.steps],
             }
             for stage in lock.stages
         ],
     }
+
+
+def packages_to_plain(packages: BasePackages) -> dict[str, object]:
+    """packages_from_plain(packages_to_plain(packages)) == packages."""
+    return {
+        "packages": [_plain_package(package) for package in packages.asked],
+        "pulled": [_plain_package(package) for package in packages.pulled],
+    }
+
+
+def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
+    """Return the packages of a base from the types that YAML or JSON give."""
+    groups = (_listed((plain or {}).get(title)) for title in ("packages", "pulled"))
+    return BasePackages(*(tuple(dict.fromkeys(map(_package, group))) for group in groups))
 
 
 def write(path: str, text: str) -> None:
@@ -241,6 +263,8 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         origin=str(plain["origin"]),
         epoch=_number(plain["epoch"]),
         steps=tuple(_step(step) for step in steps),
+        packages=packages_from_plain(plain),
+        released=_number(plain.get("released") or 0),
     )
 
 
@@ -270,14 +294,18 @@ def _plain_step(step: LockedStep) -> dict[str, object]:
     if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
         plain["sees"] = f"sha256:{step.sees}"
-        plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(package), strict=True)) for package in step.packages]
+        plain["packages"] = [_plain_package(package) for package in step.packages]
     return plain
 
 
-def package_line(package: Package) -> str:
+def _plain_package(package: Package) -> dict[str, object]:
+    return dict(zip(_PACKAGE_FIELDS, values(package), strict=True))
+
+
+def package_line(package: Package, indent: int = 10) -> str:
     """Return the line of one package in a lock's text."""
     pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
-    return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
+    return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
 
 
 def _digest(value: object) -> str:

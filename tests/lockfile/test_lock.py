@@ -9,13 +9,26 @@ from hypothesis import strategies as st
 from envbuild.errors import UsageError
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import BadLock, BasePackages, Lock, LockedStage, LockedStep, Package
+from envbuild.record import values
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
 steps = st.builds(LockedStep, texts.filter(str.strip), digests, digests)
-stages = st.builds(
+packages = st.builds(
+    lambda name, digest: Package(name, "1", f"sha256:{digest}", f"debian/pool/{name}.deb"),
+    st.from_regex(r"[a-z][a-z0-9]{1,8}", fullmatch=True),
+    digests,
+)
+several_packages = st.lists(packages, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen, key=values)))
+plain_stages = st.builds(
     LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(steps, max_size=2).map(tuple)
+)
+stages = plain_stages | st.builds(
+    lambda stage, asked, pulled: stage.replace(packages=BasePackages(asked, pulled), released=7),
+    plain_stages,
+    several_packages.filter(bool),
+    several_packages,
 )
 digest_pairs = st.dictionaries(texts, digests, max_size=2).map(lambda d: tuple(sorted(d.items())))
 text_pairs = st.dictionaries(texts, texts, max_size=2).map(lambda d: tuple(sorted(d.items())))
