@@ -8,6 +8,10 @@ from __future__ import annotations
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Pairs, Record, values
 
+VERSION = 2
+"""Of the locks that are written. In version 1, copied files and what commands wrote all had the time of the epoch."""
+EARLIER = "an earlier envbuild made it, which gave all files one time"
+"""Why a lock of version 1 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
@@ -112,7 +116,8 @@ class Lock(Record):
     """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes.
 
     `merged` locks are what git made of two: they say which packages there are, and a build what
-    comes of that.
+    comes of that. What a lock of an earlier `version` pins holds; the keys and trees in it are no longer those of its
+    steps.
     """
 
     recipe: str
@@ -125,6 +130,12 @@ class Lock(Record):
     fetched: Pairs = ()
     images: Pairs = ()
     merged: bool = False
+    version: int = VERSION
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier envbuild made it, so that a build renews it."""
+        return self.version < VERSION and any(stage.steps for stage in self.stages)
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""

@@ -12,6 +12,7 @@ import os
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import (
+    VERSION,
     BadLock,
     BasePackages,
     Lock,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-VERSION = 1
 MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
@@ -46,7 +46,7 @@ def dump(lock: Lock) -> str:
     """Return the text of a lock: the same lock gives the same bytes."""
     lines = [
         "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
-        f"version: {VERSION}",
+        f"version: {lock.version}",
         f"recipe: {_quote(lock.recipe)}",
         f"image: {_shown(lock.image)}",
         f"tree: {_shown(lock.tree)}",
@@ -142,7 +142,7 @@ def parse(text: str, path: str) -> Lock:
             raise BadLock(path, "git's conflict markers are in it", hint.format(path=path)) from error
         raise BadLock(path, " ".join(str(error).split())) from error
     try:
-        if plain["version"] != str(VERSION):
+        if plain["version"] not in map(str, range(1, VERSION + 1)):
             reason = f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}"
             raise BadLock(path, reason, "use the envbuild that wrote it, or a newer one")
         lock = from_plain({**plain, "merged": bool(repeated) or not _digest(plain["image"])})
@@ -181,6 +181,8 @@ def from_plain(plain: dict[str, object]) -> Lock:
         size=_number(plain["size"] or 0),
         epoch=_number(plain["epoch"] or 0),
         merged=bool(plain.get("merged")),
+        # What a store remembers of locks of version 1 does not say so.
+        version=_number(plain.get("version") or 1),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
         fetched=_pairs(plain.get("fetched"), digests=True),
@@ -197,6 +199,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
         "size": lock.size,
         "epoch": lock.epoch,
         "merged": lock.merged,
+        "version": lock.version,
         "parameters": dict(lock.parameters),
         "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in lock.images},

@@ -59,7 +59,7 @@ def test_a_lock_reads_back_what_was_written(lock):
 
 def test_the_text_is_line_by_line_and_sorted():
     assert lock_file.dump(ONE).splitlines()[1:] == [
-        "version: 1",
+        "version: 2",
         'recipe: "web"',
         f"image: sha256:{'1' * 64}",
         f"tree: sha256:{'2' * 64}",
@@ -86,7 +86,7 @@ def test_the_text_is_line_by_line_and_sorted():
     ("text", "reason"),
     [
         ("<<<<<<< ours\n" + lock_file.dump(ONE), "conflict markers"),
-        (lock_file.dump(ONE).replace("version: 1", "version: 2"), "this envbuild knows version 1"),
+        (lock_file.dump(ONE).replace("version: 2", "version: 3"), "this envbuild knows version 2"),
         (lock_file.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
         ("- a\n- b\n", "TypeError"),
         ("", "TypeError"),
@@ -98,7 +98,7 @@ def test_a_bad_lock_is_refused_in_words(text, reason):
     with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
         lock_file.parse(text, "web.lock")
     assert reason in caught.value.message
-    assert "git checkout" in caught.value.hint or "version: 2" in text
+    assert "git checkout" in caught.value.hint or "version: 3" in text
     assert "remove" not in caught.value.hint
 
 
