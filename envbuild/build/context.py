@@ -40,6 +40,10 @@ class Context:
         """What statements took, by its path and what they called it."""
         self.texts: dict[str, tuple[bytes, int]] = {}
         """What statements read, by its path, with its mode."""
+        self.archives: set[str] = set()
+        """The paths of archives that stages start from, which are not kept."""
+        self.named: set[str] = set()
+        """What statements named, also with wildcards, as absolute paths."""
         self.left_out: set[str] = set()
         """What statements would have taken, were it not left out everywhere."""
 
@@ -55,8 +59,11 @@ class Context:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 found = tuple(self._select(source, exclude, epoch, whole))
+                self.named.add(os.path.normpath(os.path.join(self.folder, source)))
                 if keep:
                     self.taken |= {f"{item.path}\0{source}": item for item in found}
+                else:
+                    self.archives.update(item.path for item in found)
                 return found
             except ContentChanged:
                 if attempt == ATTEMPTS:
@@ -95,6 +102,7 @@ class Context:
     def read(self, source: str, what: str) -> tuple[bytes, int]:
         """Return the bytes of one file and its mode. Raises ContextError."""
         path = self._inside(source)
+        self.named.add(os.path.normpath(os.path.join(self.folder, source)))
         try:
             descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
             with open(descriptor, "rb") as file:

@@ -126,8 +126,10 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
 
 def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     """Return where in git's history the recipe stands; tell of files that only git's filters could say that of."""
-    folders = [context.folder for context in job.sources.contexts(recipe)]
-    found = provenance(recipe.path, job.sources.files_read(recipe), folders)
+    needed = job.graph.needed_by(recipe)
+    folders = [context.folder for other in needed for context in job.sources.contexts(other)]
+    read = [path for other in needed for path in job.sources.files_read(other)]
+    found = provenance(recipe.path, read, folders)
     if found.converted:
         paths = ", ".join(path for path, _ in found.converted[:3])
         more = f" and {len(found.converted) - 3} more" if len(found.converted) > 3 else ""

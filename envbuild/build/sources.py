@@ -75,6 +75,7 @@ class Sources:
             if context.ignored.path:
                 yield context.ignored.path
             yield from context.texts
+            yield from context.archives
             for found in context.taken.values():
                 yield from _paths(found)
 

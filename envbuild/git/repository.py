@@ -178,6 +178,10 @@ class Repository:
             )
         return list(files_of_tree(self._git("ls-tree", "-r", "-z", "--full-tree", commit, *inside)))
 
+    def untracked(self, folders: Sequence[str]) -> list[str]:
+        """Return the paths of the files below `folders` that git does not know, ignored ones too."""
+        return _names(output(self.root, "ls-files", "--others", "-z", "--", *folders)) if folders else []
+
     def changed(self, old: str, new: str) -> list[str]:
         """Return the paths of the files that differ between two commits; of a rename, both."""
         return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))

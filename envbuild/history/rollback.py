@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError
-from envbuild.history.build_commits import BuildCommits, build_of
 from envbuild.images.find import ImageGone, past_image, resolve
 from envbuild.images.reference import digits_of, parse_tag, split_name
 from envbuild.record import Record
@@ -15,14 +14,11 @@ from envbuild.tree.entry import Digest
 
 
 class RolledBack(Record):
-    """A tag that moved: its name, the old image and the new one; and, if git knows them, the commit that this was built
-    from and the recipe's path in it, else ""."""
+    """A tag that moved: its name, the old image and the new one."""
 
     full: str
     old: Digest | None
-    new: Digest
-    commit: str = ""
-    file: str = ""
+    new: Image
 
 
 class NothingEarlier(UsageError):
@@ -67,12 +63,7 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
         store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
-    built = build_of(store, image.digest)
-    if built is None:
-        return RolledBack(full, current, image.digest)
-    with BuildCommits() as commits:
-        commit, committed = commits.of(built)
-    return RolledBack(full, current, image.digest, commit if committed else "", built.known["file"])
+    return RolledBack(full, current, image)
 
 
 def _before(store: Store, name: str, tag: str, current: Digest | None) -> HistoryEntry:
