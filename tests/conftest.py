@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -77,6 +77,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def fork_server() -> ForkServer:
     """The process that this session's commands are forked from."""
     return ForkServer()
+
+
+def call(
+    entry: str,
+    words: tuple[str, ...],
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: bytes | None = None,
+    timeout: float = 300,
+) -> subprocess.CompletedProcess[bytes]:
+    """Calls "MODULE:FUNCTION" with words in sys.argv, in a process of its own: a fork of one that has envbuild loaded
+    where that makes no difference."""
+    if can_be_forked(environment):
+        return fork_server().run(words, folder, environment, stdin, timeout, entry)
+    return subprocess.run(
+        [*started(entry), *words],
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def pytest_configure() -> None:
@@ -159,19 +183,7 @@ class Project:
     def _run(
         self, entry: str, words: tuple[str, ...], stdin: bytes | None, timeout: float, variables: dict[str, str]
     ) -> subprocess.CompletedProcess[bytes]:
-        environment = {**self.environment, **variables}
-        if can_be_forked(environment):
-            return fork_server().run(words, self.folder, environment, stdin, timeout, entry)
-        return subprocess.run(
-            [*started(entry), *words],
-            cwd=self.folder,
-            env=environment,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        return call(entry, words, self.folder, {**self.environment, **variables}, stdin, timeout)
 
     def build(self, *lines: str, options: tuple[str, ...] = (), name: str = "web.env", **variables: str) -> Done:
         """Builds a recipe with these lines (or the one that is there) on busybox, unless it says its own base."""
@@ -321,34 +333,6 @@ def first_then_nightly(count: int, daily: int) -> list:
 def mark() -> str:
     """A number that no other process of the machine has among its words: how long a test's own ones may sleep."""
     return str(SystemRandom().randrange(100_000_000, 1_000_000_000))
-
-
-def alive_with(text: str, below: int | None = None) -> list[int]:
-    """The processes whose command line holds this text, which must be the test's own (see `mark`); or, where others
-    can have it too, those of them that came from process `below`."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
-            try:
-                line = Path(f"/proc/{entry}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if text.encode() in line and (below is None or below in ancestors(int(entry))):
-                found.append(int(entry))
-    return found
-
-
-def ancestors(pid: int) -> list[int]:
-    """The process itself, its parent, and so on; what is left of them if they end meanwhile."""
-    found = []
-    while pid:
-        found.append(pid)
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                pid = int(file.read().rpartition(b")")[2].split()[1])
-        except OSError:
-            break
-    return found
 
 
 def wait_for(condition, seconds: float = 60) -> bool:

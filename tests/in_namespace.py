@@ -1,6 +1,6 @@
 """Work on files of several owners, as root of the user namespace that envbuild works in.
 
-`python -m tests.in_namespace` does one of
+`run_inside` is for a test, or a part of it, that has to be there itself. `python -m tests.in_namespace` does one of
 
 own FOLDER      gives the user all that is in it, and the right to enter and remove it
 run WORDS...    runs a program
@@ -11,7 +11,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from envbuild.sandbox.user_namespace import enter_user_namespace
 
@@ -30,6 +34,29 @@ def copy(source: Path, target: Path) -> None:
     else:
         done = _call("run", *words)
         assert done.returncode == 0, done.stderr
+
+
+def run_inside(body: Callable[[], None]) -> None:
+    """Calls this in a child process that has entered the namespace, and fails as it fails."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(reading)
+            enter_user_namespace()
+            body()
+            code = 0
+        except BaseException:
+            os.write(writing, traceback.format_exc().encode()[-60_000:])  # less than a pipe takes
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with open(reading, errors="replace") as file:
+        problem = file.read()
+    _, status = os.waitpid(pid, 0)
+    if status:
+        pytest.fail(problem or f"ended with {os.waitstatus_to_exitcode(status)}", pytrace=False)
 
 
 def _call(*words: str) -> subprocess.CompletedProcess:

@@ -58,9 +58,11 @@ def tell() -> None:
         return
     new = {}
     for file, arcs in list(_reached().items()):
-        if fresh := arcs - _told.get(file, set()):
-            new[file] = fresh
-            _told.setdefault(file, set()).update(fresh)
+        told = _told.get(file)
+        # They only grow, and in a command most have not.
+        if told is None or len(arcs) != len(told):
+            new[file] = arcs - (told or set())
+            _told[file] = arcs.copy()
     folder = os.environ.get("ENVBUILD_TESTS_COVERAGE")
     if not new or not folder:
         return

@@ -12,11 +12,11 @@ import gc
 import os
 import select
 import time
-from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.record import assert_never
 from envbuild.sandbox import seccomp
 from envbuild.sandbox.child import Confinement
@@ -77,7 +77,7 @@ class Waiting:
 class _Running:
     """A sandbox with its command, as the helper knows it."""
 
-    def __init__(self, number: int, pid: int, descriptor: int, link: socket | None, deadline: float | None) -> None:
+    def __init__(self, number: int, pid: int, descriptor: int, link: socket, deadline: float | None) -> None:
         self.number = number
         self.pid = pid
         self.descriptor = descriptor
@@ -191,11 +191,12 @@ class _Server:
             waiting.hand.close()
         except (OSError, EnvbuildError) as error:
             send(link, _failed(error))
-        else:
-            self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, None, None)
-            self._poller.register(waiting.descriptor, select.POLLIN)
-        finally:
             link.close()
+            return
+        # The socket stays open here until the server is reaped. A process 1 that is killed closes its own end first,
+        # and only then ends the processes below it.
+        self._running[waiting.descriptor] = _Running(number, waiting.pid, waiting.descriptor, link, None)
+        self._poller.register(waiting.descriptor, select.POLLIN)
 
     def _make_waiting(self, *, steps: bool = False) -> None:
         if self._waiting is None:
@@ -224,8 +225,7 @@ class _Server:
         self._poller.unregister(sandbox.descriptor)
         os.waitpid(sandbox.pid, 0)
         os.close(sandbox.descriptor)
-        if sandbox.link is not None:
-            sandbox.link.close()
+        sandbox.link.close()
 
     def _milliseconds(self) -> float | None:
         """Return the time until the next deadline, None if there is none."""
@@ -237,8 +237,7 @@ class _Server:
         for sandbox in self._running.values():
             if sandbox.deadline is not None and sandbox.deadline <= now:
                 try:
-                    if sandbox.link is not None:
-                        send(sandbox.link, TimedOut())
+                    send(sandbox.link, TimedOut())
                 except OSError:
                     pass
                 sandbox.kill()

@@ -15,7 +15,8 @@ import time
 import pytest
 
 from tests import poor_machines
-from tests.conftest import alive_with, wait_for
+from tests.conftest import wait_for
+from tests.processes import alive_with
 
 pytestmark = pytest.mark.namespaces
 

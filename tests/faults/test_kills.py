@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from tests.conftest import alive_with, first_then_nightly, wait_for
+from tests.conftest import first_then_nightly, wait_for
 from tests.faults import killed_at
+from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 

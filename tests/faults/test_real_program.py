@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import alive_with, wait_for
+from tests.conftest import wait_for
+from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
 RECIPE = Path(__file__).parents[2] / "recipes/git/git.env"

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tests.conftest import alive_with, wait_for
+from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -31,6 +32,24 @@ def test_what_does_not_go_is_killed_with_all_that_it_started(image, mark):
     image.command("stop", "--time", "0.3", "one")
     assert state(image)["code"] == 137
     assert not alive_with(f"sleep\0{mark}")
+
+
+def test_stop_that_gives_no_time_is_a_kill(image):
+    """The stop signal is not sent: a command that it ends at once would have ended by either."""
+    for number in range(5):
+        run(
+            image,
+            "web",
+            "--",
+            "sh",
+            "-c",
+            "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.05; done",
+            name=f"one{number}",
+        )
+        assert wait_for(lambda name=f"one{number}": image.command("logs", name).out == "up\n")
+        assert image.command("stop", "--time", "0", f"one{number}").code == 0
+        assert state(image, f"one{number}")["code"] == 137
+        assert image.command("logs", f"one{number}").out == "up\n"
 
 
 def test_other_commands_run_beside_it(image):

@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from tests import poor_machines
-from tests.conftest import alive_with, wait_for
+from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 

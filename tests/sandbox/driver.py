@@ -1,7 +1,9 @@
 """Runs one request in a sandbox of its own process, as entering a namespace changes the process for good.
 
-Reads JSON: {"requests": [...], "single": bool, "steps": bool, "together": bool}; writes one JSON line for each request.
-With `steps` they run as a build's steps do, where they can.
+Reads JSON: {"requests": [...], "single": bool, "steps": bool, "together": bool, "count_files": bool}; writes JSON with
+an answer for each request. With `count_files` it says how many files the step server has open after the request.
+With `steps` they run as a build's steps do, where they can. A request may have a `mark`: the answer then says how many
+processes with it in their command lines are left.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 
 from envbuild.errors import EnvbuildError
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Bind, Request, Secret
 from envbuild.sandbox.step_client import StepRunner
 from envbuild.sandbox.user_namespace import enter_user_namespace
+from tests.processes import alive_with
 
 
-def main() -> None:
+def main() -> int:
     asked = json.load(sys.stdin)
     ids = enter_user_namespace(force_single=asked["single"])
     steps = bool(asked.get("steps"))
@@ -28,6 +32,8 @@ def main() -> None:
 
         def run(number: int, plain: dict) -> None:
             answers[number] = _run(helper, runner, plain)
+            if asked.get("count_files"):
+                answers[number]["files"] = _files_of_server()
 
         threads = [threading.Thread(target=run, args=pair) for pair in enumerate(asked["requests"])]
         for thread in threads:
@@ -37,9 +43,21 @@ def main() -> None:
         for thread in threads:
             thread.join()
     print(json.dumps({"kind": ids.kind, "answers": answers}))
+    return 0
+
+
+def _files_of_server() -> int:
+    (helper,) = _children(os.getpid())
+    (server,) = _children(helper)
+    return len(os.listdir(f"/proc/{server}/fd"))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
 def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
+    mark = plain.pop("mark", "")
     plain["layers"] = tuple(plain["layers"])
     plain["argv"] = tuple(plain["argv"])
     plain["fixed"] = tuple(plain.get("fixed", []))
@@ -62,7 +80,8 @@ def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
             outcome = runner.run(request, chunks.append)
         else:
             outcome = helper.run(request, stdin=nothing, output=writing)
-        answer = {name: getattr(outcome, name) for name in outcome.__match_args__}
+        left = len(alive_with(mark)) if mark else 0
+        answer = {"left": left} | {name: getattr(outcome, name) for name in outcome.__match_args__}
     except EnvbuildError as error:
         answer = {"error": error.message, "hint": error.hint}
     os.close(writing)
@@ -75,4 +94,5 @@ def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
     return answer
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,8 @@ import threading
 import pytest
 
 from envbuild.sandbox.mounts import MASKED
-from tests.conftest import alive_with, wait_for
+from tests.conftest import wait_for
+from tests.processes import alive_with
 from tests.sandbox.test_sandbox import Box, box, python_in  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]

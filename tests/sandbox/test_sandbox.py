@@ -8,16 +8,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from envbuild.sandbox import capabilities, seccomp
-from tests.conftest import APPLETS, BUSYBOX, alive_with, wait_for
+from tests.conftest import APPLETS, BUSYBOX, call, wait_for
+from tests.forked import started
+from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = "tests.sandbox.driver:main"
 
 
 class Box:
@@ -48,16 +49,9 @@ class Box:
         }
         return {**plain, **options}
 
-    def ask(self, *requests: dict, together: bool = False) -> list[dict]:
-        asked = {"single": self.single, "steps": self.steps, "requests": list(requests), "together": together}
-        done = subprocess.run(
-            [sys.executable, str(DRIVER)],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+    def ask(self, *requests: dict, **options: bool) -> list[dict]:
+        asked = {"single": self.single, "steps": self.steps, "requests": list(requests), **options}
+        done = call(DRIVER, (), self.folder, os.environ, json.dumps(asked).encode())
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["answers"]
 
@@ -288,10 +282,17 @@ def test_a_time_limit_ends_everything(box, mark):
     assert not alive_with(mark)
 
 
+def test_the_answer_after_a_time_limit_comes_when_the_last_process_is_gone(box, mark):
+    """Many processes take their time to die."""
+    script = f"for n in $(seq 300); do sleep {mark} & done; head -c 200000000 /dev/zero | tail; sleep {mark}"
+    for answer in box.ask(*[box.request(script, timeout=1.0, mark=f"sleep\0{mark}") for _ in range(2)]):
+        assert (answer["timed_out"], answer["left"]) == (True, 0)
+
+
 def test_nothing_survives_the_death_of_the_main_process(box, mark):
     command = f"(setsid sleep {mark} &); sleep {mark}"
     asked = {"single": box.single, "steps": box.steps, "requests": [box.request(command)]}
-    process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(started(DRIVER), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     process.stdin.write(json.dumps(asked).encode())
     process.stdin.close()
     assert wait_for(lambda: len(alive_with(f"sleep\0{mark}")) == 2)

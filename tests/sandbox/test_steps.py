@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -13,7 +11,7 @@ from envbuild.sandbox import child_orders, launcher
 from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 from tests.conftest import BUSYBOX
-from tests.sandbox.test_sandbox import DRIVER, Box
+from tests.sandbox.test_sandbox import Box
 
 pytestmark = pytest.mark.namespaces
 
@@ -92,29 +90,10 @@ def test_a_long_working_directory(box):
 
 
 def test_a_server_holds_no_more_files_after_many_steps(box):
-    """Each step of a hundred sees how many files its server has open, as the driver's process reports them."""
-    counting = (
-        "import glob, os, runpy, sys\n"
-        "from envbuild.sandbox import step_client\n"
-        "run = step_client.StepRunner.run\n"
-        "def count(self, request, sink):\n"
-        "    outcome = run(self, request, sink)\n"
-        "    below = lambda pid: [int(one) for path in glob.glob(f'/proc/{pid}/task/*/children')\n"
-        "                         for one in open(path).read().split()]\n"
-        "    (helper,) = below(os.getpid())\n"
-        "    (server,) = below(helper)\n"
-        "    sink(str(len(os.listdir(f'/proc/{server}/fd'))).encode())\n"
-        "    return outcome\n"
-        "step_client.StepRunner.run = count\n"
-        f"runpy.run_path({str(DRIVER)!r})\n"
-    )
+    """Each step of a hundred sees how many files its server has open, as the driver reports them."""
     if box.single or os.geteuid() != 0:
         pytest.skip("who is not root can't look into it")
-    asked = {"single": False, "steps": True, "requests": [box.request("true") for _ in range(40)]}
-    done = subprocess.run(
-        [sys.executable, "-c", counting], input=json.dumps(asked), capture_output=True, text=True, check=False
-    )
-    counts = [int(answer["out"]) for answer in json.loads(done.stdout)["answers"]]
+    counts = [answer["files"] for answer in box.ask(*[box.request("true") for _ in range(40)], count_files=True)]
     # The next step is prepared meanwhile: a count may have its files or not. A file that leaks is in all later counts.
     assert min(counts[-10:]) <= max(counts[:10]), counts
 

@@ -15,8 +15,8 @@ from envbuild.ui.reports.drift import drift_lines, drift_plain
 from envbuild.ui.stream import Output
 
 DESCRIPTION = """\
-Show what was changed by hand in the instances of an image since they started, whether they still run or not. A name
-means its image and those that it named before; without a name, all instances are shown.
+Show what was changed by hand in an instance, or in the instances of an image, since they started, whether they still
+run or not. An image's name means its image and those that it named before; without a name, all instances are shown.
 
 What running leaves behind (logs, caches, process ids ...) is counted and not shown. Exit code: 0 if nothing was
 changed, 1 if anything was."""
@@ -24,12 +24,15 @@ changed, 1 if anything was."""
 EXAMPLES = """\
 examples:
   envbuild drift web
+  envbuild drift web-3f2a
   envbuild drift web:prod --files
   envbuild drift --format json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="an image in any form (default: all instances)")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="an instance, or an image in any form (default: all instances)"
+    )
     parser.add_argument("--files", action="store_true", help="list every path that differs, and how")
     parser.add_argument("--all", "-a", action="store_true", help="show noise, too, and all lists in full")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or JSON")

@@ -1,0 +1,34 @@
+"""The processes of the machine, as /proc shows them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def alive_with(text: str, below: int | None = None) -> list[int]:
+    """The processes whose command line holds this text, which must be the test's own (see `mark`); or, where others
+    can have it too, those of them that came from process `below`."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            try:
+                line = Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if text.encode() in line and (below is None or below in ancestors(int(entry))):
+                found.append(int(entry))
+    return found
+
+
+def ancestors(pid: int) -> list[int]:
+    """The process itself, its parent, and so on; what is left of them if they end meanwhile."""
+    found = []
+    while pid:
+        found.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return found
