@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
+from envbuild.drift.base_line import BaseLine, base_line
 from envbuild.drift.ignore_rules import IgnoreRules
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
@@ -61,8 +62,8 @@ class CommitRequest(Record):
 
 class CommitResult(Record):
     """The result of a commit. `image` is the image that the tag names now, `base` the one that the instance runs: the
-    same if nothing was changed. `written` is None if no recipe was written. `secrets` are paths in the image that look
-    like keys or passwords."""
+    same if nothing was changed. `written` and `start`, the recipe's first line, are None if no recipe was written.
+    `secrets` are paths in the image that look like keys or passwords."""
 
     instance: Instance
     base: Image
@@ -72,6 +73,7 @@ class CommitResult(Record):
     recipe: str | None
     written: RecipeLines | None
     secrets: tuple[bytes, ...]
+    start: BaseLine | None = None
 
 
 class NoFolder(UsageError):
@@ -142,17 +144,19 @@ def _commit(
             before = operand_of_image(store, "", base)
             written = writer.write_untried(compare(store, before, before.replace(tree=target, image="")))
             trial.write_files(written.plan.files)
-        head = head_of(f"{request.stem}.env", instance.name, instance.reference, request.full, time.time())
+        head = head_of(f"{request.stem}.env", instance.name, request.full, time.time())
         if not request.build:
             head.append("Its lines were not built when they were written (--no-build).")
-        text = recipe_text(head, base.digest, written.lines, written.unexpressed, written.dropped)
+        place = os.path.join(request.folder, f"{request.stem}.env")
+        start = base_line(store, base, instance.reference, place, request.build_request.epoch)
+        text = recipe_text((*head, *start.remarks), start.text, written.lines, written.unexpressed, written.dropped)
         with open(os.path.join(stage, f"{request.stem}.env"), "w", encoding="utf-8") as file:
             file.write(text)
         image = _record(store, instance, base, target, request)
         move_out(stage, request.folder, request.stem)
     recipe = os.path.normpath(os.path.join(request.folder, f"{request.stem}.env"))
     secrets = tuple(_secrets(store, base.tree, target))
-    return CommitResult(instance, base, image, target, request.full, recipe, written, secrets)
+    return CommitResult(instance, base, image, target, request.full, recipe, written, secrets, start)
 
 
 def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:

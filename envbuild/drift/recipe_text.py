@@ -15,7 +15,7 @@ from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
-from envbuild.tree.entry import FILE, LINK, Digest
+from envbuild.tree.entry import FILE, LINK
 
 _FOLDED = (RECORD, SCRIPT, GIT)
 _SHOWN_PATTERNS = 4
@@ -38,13 +38,13 @@ class InTheWay(UsageError):
 
 def recipe_text(
     head: Iterable[str],
-    base: Digest,
+    base: str,
     lines: Iterable[Line],
     unexpressed: Iterable[Unexpressed],
     dropped: Iterable[Dropped],
 ) -> str:
-    """Return the whole text. `head` are its first comments, `base` is the image that it starts from."""
-    parts = [*(f"# {_clean(text)}" for text in head), f"from image:sha256:{base}", *(line.text for line in lines)]
+    """Return the whole text. `head` are its first comments, `base` is the line that it starts from."""
+    parts = [*(f"# {_clean(text)}" for text in head), base, *(line.text for line in lines)]
     parts += [f"#{_clean(text)}".rstrip() for text in _remarks(list(unexpressed), list(dropped))]
     return "\n".join(parts) + "\n"
 
@@ -82,12 +82,12 @@ def _remarks(unexpressed: list[Unexpressed], dropped: list[Dropped]) -> list[str
     return remarks
 
 
-def head_of(recipe: str, instance: str, reference: str, tag: str, now: float) -> list[str]:
+def head_of(recipe: str, instance: str, tag: str, now: float) -> list[str]:
     """Return the first comments of a recipe."""
     day = iso(now).partition("T")[0]
     return [
         f"{recipe} - the changes made by hand in the instance {instance}, which is now the image {tag}",
-        f"Written by `envbuild commit {instance}` on {day}. The instance runs {reference}, which was this image:",
+        f"Written by `envbuild commit {instance}` on {day}.",
     ]
 
 

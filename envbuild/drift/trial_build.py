@@ -21,7 +21,7 @@ class TrialBuild:
 
     def __init__(self, store: Store, base: Digest, folder: str, stem: str, request: BuildRequest, emit: Emit) -> None:
         self._store = store
-        self._base = base
+        self._base_line = f"from image:sha256:{base}"
         self._stem = stem
         self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False, own_sources=True)
         self._emit = emit
@@ -36,7 +36,7 @@ class TrialBuild:
     def tree(self, lines: Sequence[Line]) -> Digest:
         """Build the lines and return their tree. Raises what a build raises."""
         with open(self._request.path, "w", encoding="utf-8") as file:
-            file.write(recipe_text([], self._base, lines, (), ()))
+            file.write(recipe_text([], self._base_line, lines, (), ()))
         return build(self._request, self._store, self._emit).tree
 
     def write_files(self, files: Sequence[RecipeFile]) -> None:

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.history.conftest import Git
+
 pytestmark = pytest.mark.namespaces
 
 
@@ -155,6 +157,74 @@ def test_names_of_image_and_recipe(hands):
     assert "immutable" in hands.refused("commit", "one", "web:held", "--output", "out").err
     assert sorted(os.listdir(out)) == ["web-fixed.env", "web-fixed.files"]
     assert "can't name an image" in hands.refused("commit", "one", "b/d").err
+
+
+class TestStart:
+    """The first line of a recipe, which a colleague with a store of their own has to be able to build."""
+
+    @pytest.fixture
+    def git(self, hands):
+        one = Git(hands.project)
+        one("init", "--quiet", "--initial-branch=main")
+        hands.project.build()
+        one.commit("as built")
+        return one
+
+    def colleague(self, hands, git, tmp_path, monkeypatch) -> None:
+        """Goes on in a clone, with an empty store."""
+        git.commit("the committed recipe")
+        git("clone", "--quiet", str(hands.project.folder), str(tmp_path / "clone"))
+        monkeypatch.setattr(hands.project, "folder", tmp_path / "clone")
+        monkeypatch.setitem(hands.project.environment, "ENVBUILD_STORE", str(tmp_path / "theirs"))
+
+    def test_the_recipe_of_the_image(self, hands, git, tmp_path, monkeypatch):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        done = hands.commit()
+        assert (done["from"], done["portable"]) == ("from recipe:web.env", True)
+        assert hands.recipe()[0] == "from recipe:web.env"
+        assert "can as well be appended to web.env" in hands.read()
+        assert hands.rebuilt(done) == {}
+        with monkeypatch.context() as patch:
+            self.colleague(hands, git, tmp_path, patch)
+            theirs = hands.project.build(name="web-one.env")
+            assert (theirs.code, hands.project.cat("/etc/x", "web-one")) == (0, "1\n")
+
+    def test_the_commit_of_the_image_where_its_recipe_builds_another_by_now(self, hands, git, tmp_path, monkeypatch):
+        commit = git("rev-parse", "HEAD").strip()
+        hands.start("web:branch/main")
+        hands.change("echo 1 > /etc/x")
+        hands.project.build("run echo other > /other")
+        git.commit("another image")
+        done = hands.commit("--output", ".")
+        assert (done["from"], done["portable"]) == (f"from image:git:{commit[:12]}:/web.env", True)
+        (hands.project.folder / "fixes").mkdir()
+        hands.project.build("run echo a > /a")
+        with monkeypatch.context() as patch:
+            self.colleague(hands, git, tmp_path, patch)
+            refused = hands.project.command("build", done["recipe"])
+            assert "git worktree add" in refused.err
+
+    def test_from_another_folder_of_the_repository(self, hands, git):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        (hands.project.folder / "fixes").mkdir()
+        done = hands.commit("--output", "fixes")
+        assert done["from"] == "from recipe:../web.env"
+        assert "appended" not in (hands.project.folder / "fixes/web-one.env").read_text()
+        assert hands.project.build(name="fixes/web-one.env").code == 0
+
+    def test_a_digest_where_nothing_else_is_known_and_that_is_said(self, hands):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        hands.commit("web:odd", "--no-recipe")
+        hands.start("web:odd", "two")
+        hands.change("echo 2 > /etc/y", "two")
+        done = hands.project.command("commit", "two")
+        assert (done.code, "nobody else can build it" in done.out) == (0, True), done.err
+        text = (hands.project.folder / "web-two.env").read_text()
+        assert "from image:sha256:" in text
+        assert "works with this store alone" in text
 
 
 @pytest.mark.parametrize("form", ["sha256:{}", "{}", "web@{{0}}"])
