@@ -17,7 +17,7 @@ from envbuild.tree.patterns import Matcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
@@ -102,8 +102,11 @@ class Context:
         self.left_out.add(self._shown(path))
         return True
 
-    def read(self, source: str, what: str) -> tuple[bytes, int]:
-        """Return the bytes of one file and its mode. Raises ContextError."""
+    def read(
+        self, source: str, what: str, clean: Callable[[bytes], bytes] = lambda content: content
+    ) -> tuple[bytes, int]:
+        """Return the bytes of one file and its mode: what `clean` leaves of them, which alone is kept beside the image.
+        Raises ContextError."""
         path = self._inside(source)
         self.named.add(os.path.normpath(os.path.join(self.folder, source)))
         try:
@@ -117,6 +120,7 @@ class Context:
                     raise ContextError(
                         f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
                     )
+                content = clean(content)
                 self.texts[path] = content, mode
                 return content, mode
         except OSError as error:
