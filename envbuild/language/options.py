@@ -142,6 +142,7 @@ _CHECKS = {
     keywords.MOUNT: _mount,
     keywords.SHA256: values.sha256,
     keywords.SECRET: values.name,
+    keywords.INIT: values.init,
 }
 _EXAMPLES = {
     keywords.TEXT: "VALUE",
@@ -153,4 +154,5 @@ _EXAMPLES = {
     keywords.MOUNT: "SOURCE:DESTINATION",
     keywords.SHA256: "DIGEST",
     keywords.SECRET: "NAME",
+    keywords.INIT: "none",
 }

@@ -195,7 +195,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
         case model.Label():
             return facts.replace(labels=_sorted({**dict(facts.labels), **dict(statement.values)}))
         case model.Start():
-            return facts.replace(start=_program(statement.argv, statement.command))
+            return facts.replace(start=_program(statement.argv, statement.command), init=statement.init)
         case model.Stop():
             return facts.replace(stop=statement.signal)
         case model.Health():
@@ -205,6 +205,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
         case model.Unset():
             for name in statement.names:
                 facts = _unset(name, facts, statement.place)
+                facts = facts.replace(init=facts.init or facts.start is None)
             return facts
         case _:
             raise AssertionError(f"no meaning for {type(statement).__name__}")
