@@ -27,6 +27,7 @@ def command_as_init(
     waiting.orders.close()
     os.close(waiting.failed)
     os.waitpid(waiting.pid, 0)
+    groups = _own_groups(group)  # before the fork: the command is to see no other groups either
     syscalls.unshare(syscalls.CLONE_NEWPID)
     command = fork_command(confinement)
     proc = mounts.proc_again(stage, _mount_from_inside)
@@ -34,7 +35,7 @@ def command_as_init(
         if mount.target == proc.target:
             os.close(mount.descriptor)
     others = tuple(mount for mount in held if mount.target != proc.target)
-    return command, (proc, *others, *_own_groups(group))
+    return command, (proc, *others, *groups)
 
 
 def _mount_from_inside(target: str) -> None:
