@@ -5,6 +5,8 @@ from __future__ import annotations
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 
+OF_TREE, OVER_TREE = "tree", "over"
+"""What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
 """Standard input, output and errors."""
 
@@ -53,6 +55,7 @@ class Request(Record):
     An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
     With `as_init` the command is process 1 of a process namespace of its own (own_init.py), and sees at /sys/fs/cgroup
     the control group whose path ends with `group`, if one is given.
+    `tmp` is OF_TREE or OVER_TREE, "" for an empty tmpfs at /tmp.
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
@@ -78,6 +81,7 @@ class Request(Record):
     attached: bool = False
     as_init: bool = False
     group: str = ""
+    tmp: str = ""
 
 
 class ExecCommand(Record):
