@@ -14,6 +14,7 @@ from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
+from envbuild.language.model import Place
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Task
@@ -38,10 +39,12 @@ class NoSuchSecret(UsageError):
     """A step wants a secret that the build was not given."""
 
     name: str
+    place: Place | None = None
 
     def text(self) -> tuple[str, str]:
+        at = f"{self.place.file}:{self.place.line}: " if self.place is not None else ""
         return (
-            f"the step needs the secret '{self.name}'",
+            f"{at}the step needs the secret '{self.name}'",
             f"give it with: --secret {self.name}=FILE, or in the environment: "
             f"{self.name}=... envbuild build --secret {self.name}",
         )

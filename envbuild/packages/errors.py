@@ -33,23 +33,26 @@ class WrongHash(WorkFailed):
         return (
             f"{self.package.name} {self.package.version}: {self.where} is not the file that the lock names\n"
             f"  expected {self.package.hash}\n  got      {self.actual}",
-            "nothing of it was kept; if the new file is meant, renew the lock with: envbuild update",
+            "nothing of it was kept; if the new file is meant, renew its line in the lock with: envbuild update "
+            f"{self.package.name.rpartition('node_modules/')[2].partition(':')[0]}",
         )
 
 
 @fields
 class NotToBeHad(WorkFailed):
-    """No source of this machine has a file that the lock names."""
+    """No source of this machine has a file that the lock names; if it is not `locked`, all of the recipe is resolved
+    anew."""
 
     package: Package
     reasons: list[str]
+    locked: bool = True
 
     def text(self) -> tuple[str, str]:
         tried = "".join(f"\n  {reason}" for reason in self.reasons)
+        renewed = f" {self.package.name.rpartition('node_modules/')[2].partition(':')[0]}" if self.locked else ""
         return (
             f"{self.package.name} {self.package.version}: {self.package.origin} can't be fetched{tried}",
-            "check the network; if the source has only newer versions by now: envbuild update RECIPE "
-            f"{self.package.name.partition(':')[0]}",
+            f"check the network; if the source has only newer versions by now: envbuild update RECIPE{renewed}",
         )
 
 

@@ -62,6 +62,20 @@ def test_an_image_without_instances(hands):
     assert (done.code, done.out) == (0, "there are no instances of web\n")
 
 
+def test_a_link_that_leads_elsewhere_and_a_privileged_file_are_named_among_many_others(hands):
+    hands.start()
+    hands.change(
+        "mkdir /srv/many; cd /srv/many; seq 100 | xargs touch; ln -sf busybox /bin/sh2; ln -sfn b /srv/app/link;"
+        "mkdir -p /tmp/x /var/cache/x; cp /file /var/cache/x/shell; chmod 4755 /var/cache/x/shell"
+    )
+    rows = [row.split() for row in hands.project.command("drift", "web").out.splitlines()]
+    assert ["M", "/srv/app/link", "target", "a", "->", "b"] in rows
+    assert ["A", "/bin/sh2", "link,", "->", "busybox"] in rows
+    # Caches are noise, a program that runs as root is none.
+    assert ["A", "/var/cache/x/shell", "set-user-id;", "2", "B,", "mode", "4755"] in rows
+    assert any(row[:3] == ["/srv", "100", "added"] for row in rows)
+
+
 def test_an_instance_by_its_name_and_by_its_id(hands):
     hands.start("web", "one")
     hands.start("web", "two")

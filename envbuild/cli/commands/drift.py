@@ -12,6 +12,7 @@ from envbuild.drift.instance_operand import instances_of
 from envbuild.store.store import Store
 from envbuild.ui.pager import paged
 from envbuild.ui.reports.drift import drift_lines, drift_plain
+from envbuild.ui.reports.screen import screen_of
 from envbuild.ui.stream import Output
 
 DESCRIPTION = """\
@@ -51,11 +52,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         print_json(plain, environment.stdout)
     else:
         with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
+            screen = screen_of(environment.stdout)
             output = Output(stream, environment.colour(environment.stdout))
             if not plain:
                 of = f" of {arguments.name}" if arguments.name else ""
                 stream.write(f"there are no instances{of}\n")
             for number, one in enumerate(plain):
                 stream.writelines(["\n"] if number else [])
-                stream.writelines(f"{line}\n" for line in drift_lines(one, output, everything=arguments.all))
+                stream.writelines(f"{line}\n" for line in drift_lines(one, output, screen, everything=arguments.all))
     return 1 if any(drift.is_any for drift in drifts) else 0
