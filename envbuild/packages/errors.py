@@ -52,7 +52,8 @@ class NotToBeHad(WorkFailed):
         renewed = f" {self.package.name.rpartition('node_modules/')[2].partition(':')[0]}" if self.locked else ""
         return (
             f"{self.package.name} {self.package.version}: {self.package.origin} can't be fetched{tried}",
-            f"check the network; if the source has only newer versions by now: envbuild update RECIPE{renewed}",
+            "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
+            f"versions will do: envbuild update RECIPE{renewed}",
         )
 
 
