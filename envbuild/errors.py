@@ -37,6 +37,7 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
+    CopiesRefused  drift.copied_files
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
