@@ -24,13 +24,13 @@ EnvbuildError  exit 2
     ArchiveError(archive, reason, offset, member)  archive.tar
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
-    BadFileReference(text)  images.reference
-    BadLock(path, reason)  lockfile.lock
-    BadMoment(text)  text.dates
+    BadFileReference(reference)  images.reference
+    BadLock(path, reason, hint)  lockfile.lock
+    BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
-    BadPattern(text)  tree.patterns
+    BadPattern(pattern)  tree.patterns
     BadRecord(problem)  instances.record
-    BadSource(text)  packages.apt_servers
+    BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
@@ -38,6 +38,7 @@ EnvbuildError  exit 2
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
     CopiesRefused  drift.copied_files
+    FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
@@ -51,7 +52,7 @@ EnvbuildError  exit 2
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
     NoLockOf(name, revision)  git.lock_at_revision
-    NoRange(text)  history.review
+    NoRange(revisions)  history.review
     NoRepository(folder)  git.repository
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
@@ -65,7 +66,7 @@ EnvbuildError  exit 2
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names)  store.tags
     NoSuchTarget(name, to)  history.rollback
@@ -104,7 +105,7 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
-    BadName(what, text)  lockfile.checked_name
+    BadName(what, name)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.objects
@@ -123,7 +124,7 @@ EnvbuildError  exit 2
     NotBuilt(path)  compose.images
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
-    NotToBeHad(package, reasons)  packages.errors
+    NotToBeHad(package, reasons, locked)  packages.errors
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
@@ -142,14 +143,14 @@ EnvbuildError  exit 2
     TooMuchCopied(source)  build.tree_actions
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
-    Unresolved(manager, reason)  packages.errors
+    Unresolved(manager, reason, hint)  packages.errors
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported)  linux.forked
   Stopped  build.step_failure
-  StoreDamaged(what)  exit 1  store.database
+  StoreDamaged(what, hint)  exit 1  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the

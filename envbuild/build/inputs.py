@@ -9,7 +9,7 @@ from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import NotKnownYet, StageProgress
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import Package
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
@@ -44,13 +44,17 @@ class Inputs(Record):
     packages: tuple[Package, ...] = ()
 
 
+@fields
 class NotInTree(UsageError):
     """`copy(from=...)` names a path that the other tree doesn't have."""
 
-    def __init__(self, source: str, origin: str) -> None:
-        super().__init__(
-            f"copy: {origin} has no '{source}'",
-            f"look at what it has with: envbuild ls {origin} {source.rstrip('/').rpartition('/')[0] or '/'}",
+    source: str
+    origin: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy: {self.origin} has no '{self.source}'",
+            f"look at what it has with: envbuild ls {self.origin} {self.source.rstrip('/').rpartition('/')[0] or '/'}",
         )
 
 
@@ -92,8 +96,12 @@ class Gatherer:
 
     def contents(self, stage: Stage, action: InstallPackages) -> Contents:
         """Return the files of the recipe's folder that a statement about packages names."""
-        context = self._context(stage, action.folder)
-        return manager_of(action.manager).files_of(action, lambda path, option: context.read(path, option)[0])
+        context, manager = self._context(stage, action.folder), manager_of(action.manager)
+
+        def read(path: str, option: str) -> bytes:
+            return context.read(path, option, lambda content: manager.clean(action, path, content))[0]
+
+        return manager.files_of(action, read)
 
     def tree_of(self, stage: Stage, origin: Origin) -> Digest:
         """Return the tree that `copy(from=)` of a stage means. Raises NotKnownYet and NoSuchImage."""
@@ -160,9 +168,8 @@ def known_file(url: str, expected: Digest | None, source: str) -> Digest:
 def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Inputs:
     """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names."""
     digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-    if manager_of(action.manager).installs_files:
-        # They say more than which packages there are.
-        digests += [sha256_of(content) for _, content in contents]
+    # They say more than which packages there are.
+    digests += [sha256_of(content) for _, content in manager_of(action.manager).installed_files(contents)]
     return Inputs(tuple(digests), contents=contents, packages=packages)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 
+OF_TREE, OVER_TREE = "tree", "over"
+"""What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
 """Standard input, output and errors."""
 
@@ -26,6 +28,7 @@ class Scratch(Record):
 
     target: str
     size: int = 0
+    mode: int = 0o1777
 
 
 class Secret(Record):
@@ -50,6 +53,9 @@ class Request(Record):
     the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (session.py).
     An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
+    With `as_init` the command is process 1 of a process namespace of its own (own_init.py), and sees at /sys/fs/cgroup
+    the control group whose path ends with `group`, if one is given.
+    `tmp` is OF_TREE or OVER_TREE, "" for an empty tmpfs at /tmp.
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
@@ -73,6 +79,9 @@ class Request(Record):
     serve: bool = False
     lasting: bool = False
     attached: bool = False
+    as_init: bool = False
+    group: str = ""
+    tmp: str = ""
 
 
 class ExecCommand(Record):

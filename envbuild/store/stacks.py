@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
@@ -40,12 +40,15 @@ Mark = tuple[object, ...]
 """All that makes two files one object: an entry without its name."""
 
 
+@fields
 class CannotMakeDevice(MachineLacks):
     """The tree holds a device node, which a user namespace can't make."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"{path} is a device node, which can't be made without real root",
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} is a device node, which can't be made without real root",
             "take it out of the base; /dev in a sandbox has its own devices",
         )
 
@@ -107,13 +110,17 @@ class Stacks:
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
-        `near` are trees like this one, the likest first: the first that has a stack is built upon. A layer that was
+        `near` are trees like this one, the likest first: the first that has a stack is built upon. If none has, the
+        last gets one: a base is what later trees are built upon. A layer that was
         changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
         """
         while True:
             chain = self.chain(tree)
             if not chain:
                 below = next((candidate for candidate in near if self.chain(candidate)), None)
+                if below is None and near and near[-1] != tree:
+                    below = near[-1]
+                    self._add(below, None)
                 chain = self._add(tree, below)
             if self._check(chain):
                 break
