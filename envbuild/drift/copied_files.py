@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envbuild.drift.file_lines import RecipeFile
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 
 MAX_UNASKED = 100_000_000
@@ -22,11 +22,12 @@ class CopiedFiles(Record):
     largest: tuple[tuple[str, int], ...]
 
 
+@fields
 class CopiesRefused(UsageError):
     """A commit that the user ended because of what it would have written."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "nothing was committed: its files were not to be written beside the recipe",
             "remove what is not wanted in the instance, or make only the image: --no-recipe",
         )

@@ -126,7 +126,7 @@ class _Source:
         try:
             return self.store.objects.read(entry, MAX_STATUS).decode("utf-8", "surrogateescape")
         except TooLargeToRead as error:
-            self.bad.append(BadRecord(DPKG, f"/{INFO}{name}", f"it has {error.size:,} bytes"))
+            self.bad.append(BadRecord(DPKG, f"/{INFO}{name}", f"it has {error.entry.size:,} bytes"))
             return None
 
     def text(self, path: str) -> str | None:
