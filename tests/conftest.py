@@ -103,13 +103,6 @@ def call(
     )
 
 
-def pytest_configure() -> None:
-    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
-        from tests import measured
-
-        measured.start()
-
-
 def pytest_sessionfinish() -> None:
     if fork_server.cache_info().currsize:
         fork_server().close()
