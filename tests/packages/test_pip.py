@@ -14,6 +14,8 @@ from tests.packages.conftest import PYTHON
 from tests.packages.wheels import Index, wheel
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+AGAIN = ("--rerun", "3")
+"""Runs the statement after those of PYTHON again, and not these, which take longer."""
 
 
 @pytest.fixture
@@ -203,7 +205,7 @@ def test_a_file_that_changed_since_the_lock_stops_the_build(debian, build, index
     cached.unlink()
     server.files[path] = wheel("alpha", "1.0", files={"evil.py": "pass\n"})
     before = (debian.folder / "web.env.lock").read_text()
-    done = build(options=("--no-cache",))
+    done = build(options=AGAIN)
     assert done.code == 1
     (failed,) = done.of("step-failed")
     assert "alpha 1.0" in failed["message"]
@@ -220,7 +222,7 @@ def test_another_machine_finds_the_locked_file_in_its_own_index(debian, build, i
     index.add("alpha", "2.0")
     digest = locked(debian)["alpha"]["hash"]
     (debian.store / "packages" / digest.replace(":", "-")).unlink()
-    done = build(options=("--no-cache", "--locked"))
+    done = build(options=(*AGAIN, "--locked"))
     assert done.code == 0, done.out
     assert locked(debian)["alpha"]["version"] == "1.0"
 
@@ -232,7 +234,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(debian, build, index):
     content = cached.read_bytes()
     cached.unlink()
     cached.write_bytes(b"damaged")
-    assert build(options=("--no-cache",)).code == 0
+    assert build(options=AGAIN).code == 0
     assert cached.read_bytes() == content
 
 
@@ -296,11 +298,11 @@ def test_an_index_that_wants_a_password_is_given_it_and_nobody_else(debian, inde
     assert done.code == 0, done.out
     cached = debian.store / "packages" / locked(debian)["alpha"]["hash"].replace(":", "-")
     cached.unlink()
-    done = build(options=("--no-cache", "--locked"), PIP_INDEX_URL=url)
+    done = build(options=(*AGAIN, "--locked"), PIP_INDEX_URL=url)
     assert done.code == 0, done.out
     assert "hush" not in done.out + done.err + (debian.folder / "web.env.lock").read_text()
     cached.unlink()
-    done = build(options=("--no-cache", "--locked"))
+    done = build(options=(*AGAIN, "--locked"))
     assert done.code == 1
     assert "can't be fetched" in done.out
 
