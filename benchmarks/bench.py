@@ -16,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.base import write_busybox_tar
 from benchmarks.peers import ALL, Missing, Peer
 
-ENVBUILD = [sys.executable, "-m", "envbuild"]
+_INSTALLED = Path(sys.executable).with_name("envbuild")
+# What a user starts: `python -m` loads modules of its own first.
+ENVBUILD = [str(_INSTALLED)] if _INSTALLED.exists() else [sys.executable, "-m", "envbuild"]
 
 
 def bare_python() -> list[str]:

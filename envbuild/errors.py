@@ -35,7 +35,8 @@ EnvbuildError  exit 2
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
-    ContextError  build.context_scan
+    BranchTag(name)  images.reference
+    ContextError  build.context_ignore
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
@@ -106,6 +107,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.objects
+    ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy

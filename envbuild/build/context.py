@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
 
 from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
 from envbuild.build.context_scan import Found, Scan, mode_of
@@ -15,6 +14,10 @@ from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.patterns import Matcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""

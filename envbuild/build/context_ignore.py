@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
 
 from envbuild.errors import UsageError
 from envbuild.linux.nofollow import inside, read_plain
 from envbuild.record import Record
 from envbuild.tree.patterns import Matcher, compile_patterns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 
 IGNORE_FILES = (".envignore", ".dockerignore")
 """The first that is there counts."""

@@ -6,7 +6,7 @@ number from 1 where it has none; `recipe` is the recipe's name. Times are in sec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from _collections_abc import Callable  # what collections.abc has, without collections
 
 from envbuild.record import Record
 

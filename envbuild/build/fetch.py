@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 
 from envbuild.build.request import MAX_FETCHED
 from envbuild.digest import sha256
@@ -19,6 +18,8 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.packages.addresses import WebAddress
     from envbuild.packages.connections import Answer
 

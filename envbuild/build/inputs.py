@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from envbuild.build.context import Context
 from envbuild.build.context_scan import Found
 from envbuild.build.fetch import has_content
@@ -23,6 +21,8 @@ from envbuild.tree.patterns import compile_patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.packages.manager import Contents
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 
 from envbuild import __version__
 from envbuild.build.recipe_files import UnreadableFile, read_recipe
@@ -39,7 +38,7 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
             return recipe
     from envbuild.language.load import load_recipe  # lark: only when there is something to parse
 
-    recipe = load_recipe(path, dict(settings), arch=arch(), read=partial(read_recipe, folder))
+    recipe = load_recipe(path, dict(settings), arch=arch(), read=lambda name: read_recipe(folder, name))
     store.memo.put("recipe", key, model_cache.dump(recipe))
     return recipe
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import allocate_lock
 
 from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepStarted
 from envbuild.build.graph import Graph, Stage
@@ -20,7 +20,7 @@ class Reporter:
         self.ran = 0
         self.cached = 0
         self._begun: set[int] = set()
-        self._counting = threading.Lock()
+        self._counting = allocate_lock()
 
     def begin_build(self, graph: Graph) -> None:
         """Tell that a build begins."""

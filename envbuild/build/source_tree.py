@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 
 from envbuild.build.context import keep
 from envbuild.build.graph import PlannedRecipe
@@ -24,6 +23,7 @@ from envbuild.tree.lookup import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 

@@ -6,7 +6,6 @@ Each is looked up once, and is what the build's record and lock say of it afterw
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from envbuild.build.context import Context
 from envbuild.build.context_scan import Found
@@ -16,6 +15,10 @@ from envbuild.images.lock_attestation import pinned_image
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Sources:

@@ -6,8 +6,6 @@ A build walks with the store for a cache; in its second half it also waits for o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
 from envbuild.build.package_lock import asks_of
@@ -20,6 +18,7 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Protocol
 
     from envbuild.packages.manager import Contents

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 
 from envbuild.errors import BadOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
+
+    from envbuild.ui.progress_line import ProgressLine
 
 _MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
@@ -108,6 +110,12 @@ class Environment:
     def moves_cursor(self, stream: TextIO) -> bool:
         """Tell whether a stream is a terminal on which a line can be drawn again."""
         return stream.isatty() and self.variables.get("TERM") != "dumb"
+
+    def progress_line(self) -> ProgressLine:
+        """Return the line that tells how far a long command is; there is none but on a terminal."""
+        from envbuild.ui.progress_line import ProgressLine
+
+        return ProgressLine(self.stderr, shown=self.moves_cursor(self.stderr))
 
     def colour(self, stream: TextIO) -> bool:
         """Tell whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from envbuild import __version__
 from envbuild.cli import options
@@ -102,7 +101,8 @@ def run(words: Sequence[str]) -> int:
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
         module_name, _ = COMMANDS[words[0]]
-        module = import_module(f"envbuild.cli.commands.{module_name}")
+        # As importlib.import_module does, which loads warnings.
+        module = __import__(f"envbuild.cli.commands.{module_name}", fromlist=("run",))
         own, command = _split_command(words[1:])
         if command and not hasattr(module, "TAKES_COMMAND"):
             own, command = words[1:], []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from socket import socket
-
 from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from socket import socket
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +71,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pids", type=int, default=0, metavar="N", help="limit the number of processes and threads")
     parser.add_argument(
         "--label", action="append", default=[], metavar="NAME=VALUE", help="attach a label (may repeat)"
+    )
+    parser.add_argument(
+        "--stop-signal",
+        metavar="SIGNAL",
+        help="have `stop` send this signal, by name or number (default: the image's)",
     )
     parser.add_argument(
         "--stop-timeout",

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator
 from envbuild.digest import sha256, sha256_of
 from envbuild.errors import WorkFailed
 from envbuild.instances.records import LAYERS, Instance
-from envbuild.linux.attributes import OPAQUE, read_xattrs, with_attributes
+from envbuild.linux.attributes import read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.store.database import StoreUnusable
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, Xattrs
-from envbuild.tree.lookup import root_entry
+from envbuild.store.upper import Place, UpperWalk, refuse_elsewhere
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 
 NEVER = 1 << 62
 """An epoch in nanoseconds that no time is later than."""
@@ -29,6 +29,7 @@ MAX_ATTEMPTS = 3
 """How often a path is read again if its kind changes while it is read."""
 MAX_WHOLE = 1 << 20
 """Bytes of a file that is read at once, and not hashed first to see whether it is new."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO)
 
 
@@ -51,7 +52,7 @@ def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Di
     if not os.path.exists(f"{instance.path}/{LAYERS}"):
         return instance.tree
     limit = NEVER if epoch is None else epoch * 1_000_000_000
-    return _UpperReader(store, limit, mount_points(instance)).root(f"{instance.path}/upper", instance.tree)
+    return _UpperReader(store, limit, mount_points(instance)).tree(f"{instance.path}/upper", instance.tree)
 
 
 def mount_points(instance: Instance) -> tuple[str, ...]:
@@ -60,97 +61,73 @@ def mount_points(instance: Instance) -> tuple[str, ...]:
     return tuple(str(mount[2]).strip("/") for mount in json.loads(instance.settings).get("mounts", ()))
 
 
-class _UpperReader:
+class _UpperReader(UpperWalk):
+    """A walk over an upper directory that changes meanwhile, and in which nothing is changed."""
+
     def __init__(self, store: Store, limit: int, mounted: Iterable[str]) -> None:
-        self._trees = store.trees
+        super().__init__(
+            store.trees,
+            limit=limit,
+            owners_observable=store.owners_observable,
+            allowance=Allowance(store.sparse_limit),
+        )
         self._objects = store.objects
-        self._owners = store.owners_observable
-        self._limit = limit
-        self._allowance = Allowance(store.sparse_limit)
-        self._hashed: dict[tuple[int, int], Entry] = {}
         self._mounted = frozenset(os.fsencode(path) for path in mounted)
 
-    def root(self, upper: str, parent: Digest) -> Digest:
+    def tree(self, upper: str, parent: Digest) -> Digest:
         """Return the tree of `upper` on top of `parent`."""
-        held = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        held = os.open(upper, _DIRECTORY)
         try:
-            own = root_entry(self._trees, parent)
-            entries = self._directory(held, b"", parent)
-            head = Entry(ROOT_NAME, DIRECTORY, 0, 0, 0, 0)
-            entries[ROOT_NAME] = self._attributes(head, os.fstat(held), read_xattrs(held)[0], own)
-            return self._trees.save(entries.values())
+            return self.root(Place("", held, b""), held, os.fstat(held), parent).digest
         finally:
             os.close(held)
 
-    def _directory(self, held: int, inside: bytes, below: Digest | None) -> dict[bytes, Entry]:
-        """Return the entries of the merged directory that is open as `held`. `inside` is its path in the tree."""
-        entries = {entry.name: entry for entry in self._trees.load(below)} if below is not None else {}
-        for text in os.listdir(held):
-            name = os.fsencode(text)
-            path = inside + b"/" + name if inside else name
-            for _ in range(MAX_ATTEMPTS):
-                try:
-                    self._item(held, name, path, entries)
-                    break
-                except KindChanged:
-                    continue
-                except OSError as error:
-                    if error.errno not in _GONE:
-                        raise
-        return entries
+    def take(self, place: Place, name: str, entries: dict[bytes, Entry]) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                super().take(place, name, entries)
+                return
+            except KindChanged:
+                continue
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    continue  # it was a link, and is something else
+                if error.errno not in _GONE:
+                    raise
+                return
 
-    def _item(self, held: int, name: bytes, path: bytes, entries: dict[bytes, Entry]) -> None:
-        old = entries.get(name)
-        status = os.stat(name, dir_fd=held, follow_symlinks=False)
-        kind = status.st_mode
-        if stat.S_ISDIR(kind):
-            entry = self._inner(held, name, path, old)
-        elif stat.S_ISREG(kind):
-            entry = self._file(held, name, path, old)
-        elif stat.S_ISLNK(kind):
-            target = os.fsencode(os.readlink(name, dir_fd=held))
-            entry = self._attributes(Entry(name, LINK, 0, 0, 0, 0, 0, "", target), status, (), old)
-        elif stat.S_ISFIFO(kind):
-            entry = self._attributes(Entry(name, FIFO, 0, 0, 0, 0), status, (), old)
-        else:
-            # A whiteout of overlayfs (a 0:0 device): the entry below is gone. Or a socket, which belongs to a process
-            # and not to an environment. Other devices can't be made. What they hide stays hidden.
-            entries.pop(name, None)
-            return
-        if old is None and path in self._mounted and self._is_bare(entry):
-            return  # created as a mount point
-        entries[name] = entry
+    def keeps(self, place: Place, name: str, entry: Entry, old: Entry | None) -> bool:
+        if old is None and place.inside + entry.name in self._mounted:
+            # Created as a mount point, unless something lies in it.
+            return bool(self.trees.load(entry.digest)) if entry.kind == DIRECTORY else entry.size > 0
+        return True
 
-    def _is_bare(self, entry: Entry) -> bool:
-        return not self._trees.load(entry.digest) if entry.kind == DIRECTORY else entry.size == 0
-
-    def _inner(self, held: int, name: bytes, path: bytes, old: Entry | None) -> Entry:
-        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held)
+    def take_directory(self, place: Place, name: str, status: os.stat_result, old: Entry | None) -> Entry:
+        held = os.open(name, _DIRECTORY, dir_fd=place.held)
         try:
-            if old is not None and old.kind != DIRECTORY:
-                old = None
-            xattrs, marks = read_xattrs(inner)
-            opaque = OPAQUE in marks and os.getxattr(inner, OPAQUE) == b"y"
-            entries = self._directory(inner, path, None if old is None or opaque else old.digest)
-            entry = self._attributes(Entry(name, DIRECTORY, 0, 0, 0, 0), os.fstat(inner), xattrs, old)
-            return entry._replace(digest=self._trees.save(entries.values()))
+            raw = os.fsencode(name)
+            inner = Place("", held, place.inside + raw + b"/")
+            return self.directory(raw, inner, held, os.fstat(held), old)[0]
         finally:
-            os.close(inner)
+            os.close(held)
 
-    def _file(self, held: int, name: bytes, path: bytes, old: Entry | None) -> Entry:
+    def take_file(self, place: Place, name: str, status: os.stat_result, old: Entry | None) -> Entry:
         # O_NONBLOCK: if it has become a FIFO, opening it must not wait for a writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(name, flags, dir_fd=held)
+        descriptor = os.open(name, flags, dir_fd=place.held)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise KindChanged
-            entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), status, read_xattrs(descriptor)[0], old)
+            raw = os.fsencode(name)
+            xattrs, marks = read_xattrs(descriptor)
+            refuse_elsewhere(marks, place.inside + raw)
+            entry = self.attributes(Entry(raw, FILE, 0, 0, 0, 0), status, xattrs, old)
             if status.st_size <= MAX_WHOLE:
                 content = _read(descriptor, status.st_size)
                 entry = entry._replace(digest=sha256_of(content), size=len(content))
                 return entry if entry == old else self._objects.add(entry, content)
-            known = self._hash(descriptor, entry, status, os.fsdecode(path))
+            known = self._hash(descriptor, entry, status, place.inside + raw)
             if known == old or self._objects.has(known):
                 return known
             # Read again and store what is read now: it may have changed since it was hashed.
@@ -159,27 +136,18 @@ class _UpperReader:
         finally:
             os.close(descriptor)
 
-    def _hash(self, descriptor: int, entry: Entry, status: os.stat_result, path: str) -> Entry:
+    def _hash(self, descriptor: int, entry: Entry, status: os.stat_result, inside: bytes) -> Entry:
         """Return the entry with its digest; a file with several names is read once unless somebody writes to it."""
         identity = (status.st_ino, status.st_ctime_ns)
-        before = self._hashed.get(identity)
-        if before is not None:
-            self._allowance.take(path, status.st_size)
-            return entry._replace(digest=before.digest, size=before.size)
+        known = self.known_digest(identity, inside, status.st_size)
+        if known is not None:
+            return entry._replace(digest=known)
         if has_holes(status):
-            self._allowance.take(path, size_of_holes(descriptor, status.st_size))
+            self.allowance.take(os.fsdecode(inside), size_of_holes(descriptor, status.st_size))
         hashed = _hashed(descriptor, entry, status)
-        if status.st_nlink > 1:
-            self._hashed[identity] = hashed
+        if status.st_nlink > 1 and hashed.size == status.st_size:
+            self.remember(identity, hashed.digest)
         return hashed
-
-    def _attributes(self, entry: Entry, status: os.stat_result, xattrs: Xattrs, old: Entry | None) -> Entry:
-        entry = with_attributes(entry, status, xattrs, self._limit)
-        if not self._owners:
-            # With a single id, everything seems to belong to root: keep the recorded owner.
-            uid, gid = (old.uid, old.gid) if old is not None else (0, 0)
-            entry = entry._replace(uid=uid, gid=gid)
-        return entry
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 from envbuild.errors import UsageError, WorkFailed
@@ -12,6 +11,11 @@ from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest
 from envbuild.tree.lookup import lookup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 FIRST_UID = 1000
 """Where ordinary users begin (Debian policy 9.2.2)."""

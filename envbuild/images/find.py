@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from _collections_abc import Callable  # what collections.abc has, without collections
 
 from envbuild.errors import UsageError
 from envbuild.images.reference import (

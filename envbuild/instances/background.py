@@ -11,10 +11,11 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
+from envbuild import module_pack
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
+from envbuild.instances.control_client import in_thread_on_signal
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
 from envbuild.instances.network import HOST_NETWORK, NO_NETWORK, RESERVED
 from envbuild.instances.network.ports import open_ports
@@ -26,6 +27,7 @@ from envbuild.instances.supervisor import CANNOT_START, Supervisor, Task
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.forked import run_detached
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 
@@ -202,7 +204,8 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
         try:
             supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda _number, _frame: supervisor.stop())
+                in_thread_on_signal(number, lambda _number: supervisor.stop())
+            module_pack.release()
             supervisor.run()
             # Where it was ended before it was started nobody was told of that.
             _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))

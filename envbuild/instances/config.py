@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from envbuild.errors import UsageError, fields
 from envbuild.instances.network import NO_NETWORK
 from envbuild.instances.network.ports import Port
@@ -15,6 +13,7 @@ from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"

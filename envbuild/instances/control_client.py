@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from socket import AF_UNIX, SOCK_STREAM, socket
+from _thread import start_new_thread
 
-from envbuild.errors import WorkFailed, fields
+from envbuild.contexts import contextmanager
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.instances.messages import (
     CONTROL_ANSWERS,
     CommandEnded,
@@ -22,16 +21,23 @@ from envbuild.instances.messages import (
 )
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket
 from envbuild.record import assert_never, values
 from envbuild.sandbox.spec import ExecCommand, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from envbuild.instances.messages import ControlRequest
 
 SOCKET = "control"
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FORWARDED = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+    *(signal.SIGALRM, signal.SIGSTKFLT, signal.SIGIO, signal.SIGPWR),
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
 PATIENCE = 10.0
 """Seconds until a supervisor that does not answer is taken for one that hangs."""
 
@@ -86,9 +92,34 @@ def connect(instance: Instance | DamagedInstance) -> socket:
 
 
 def forward_signals(send: Callable[[int], None]) -> None:
-    """Forward signals to the command from here on, as if this process did not stand between."""
-    for number in FORWARDED:
-        signal.signal(number, lambda number, _frame: send(number))
+    """Forward signals to the command from here on, as if this process did not stand between.
+
+    Not those that are about this process itself: its faults, timers, children and job control, and the size of its
+    terminal, at which httpd would end. Whoever has no terminal sends WINCH on purpose.
+    """
+    for number in (*_FORWARDED, *(() if _has_terminal() else (signal.SIGWINCH,))):
+        in_thread_on_signal(number, send)
+
+
+def in_thread_on_signal(number: int, act: Callable[[int], None]) -> None:
+    """Have a thread call `act` with the number of this signal when it comes: what was interrupted by the signal may
+    hold a lock that `act` needs."""
+
+    def quietly(number: int) -> None:
+        try:
+            act(number)
+        except (OSError, EnvbuildError):
+            pass  # it is over
+
+    signal.signal(number, lambda number, _frame: start_new_thread(quietly, (number,)))
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _connected(link: socket, path: str) -> bool:

@@ -7,8 +7,6 @@ import select
 import struct
 import threading
 import time
-from collections.abc import Callable
-from socket import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances import control_client
@@ -27,6 +25,7 @@ from envbuild.instances.messages import (
     WaitRequest,
 )
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from envbuild.record import assert_never
 from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.spec import STREAMS
@@ -34,6 +33,7 @@ from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from envbuild.instances.messages import ControlRequest

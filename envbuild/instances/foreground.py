@@ -7,17 +7,18 @@ more than that takes.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from socket import socket
 
+from envbuild.contexts import contextmanager
 from envbuild.linux import signals as signal
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
-from envbuild.sandbox.user_namespace import enter_user_namespace
+from envbuild.sandbox.user_namespace import CONTAINED, RANGE, SHIFTED, enter_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from socket import socket
+
     from envbuild.instances.network.interface import Network
     from envbuild.instances.supervisor import Supervisor, Task
 
@@ -60,12 +61,15 @@ def run_in_foreground(
     Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
     Raises SandboxFailure and PortTaken.
     """
-    from envbuild.instances.control_client import forward_signals
-    from envbuild.instances.stdio import OwnStreams
+    from envbuild.instances.control_client import forward_signals, in_thread_on_signal
+    from envbuild.instances.stdio import OwnStreams, is_root
     from envbuild.instances.supervisor import Supervisor
 
     if not terminal:
-        supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
+        kind = ahead.helper.ids.kind
+        other_ids = kind == SHIFTED or (kind in (RANGE, CONTAINED) and not is_root(task.request.user))
+        streams = OwnStreams(other_ids=other_ids)
+        supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         forward_signals(supervisor.signal)
         return _run(supervisor, tell)
     from envbuild.instances.terminal import TerminalBridge
@@ -76,7 +80,7 @@ def run_in_foreground(
         supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         # The terminal is gone (SIGHUP), or somebody ends the instance.
         for number in (signal.SIGHUP, signal.SIGTERM):
-            signal.signal(number, lambda number, _frame: supervisor.signal(number))
+            in_thread_on_signal(number, supervisor.signal)
         return _run(supervisor, tell)
 
 

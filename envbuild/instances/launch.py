@@ -7,9 +7,8 @@ services. The caller decides which supervisor gets the task: its own process, or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from envbuild.contexts import contextmanager
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, network_settings
 from envbuild.instances.config import NothingToRun, Settings, settings_of
@@ -26,7 +25,7 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from envbuild.instances.background import Background
     from envbuild.instances.foreground import Ahead

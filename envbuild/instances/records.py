@@ -10,9 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.reference import BadName
 from envbuild.instances.lock import hold, is_held, make_lock
@@ -41,6 +40,11 @@ from envbuild.instances.record import (
 from envbuild.linux.rmtree import remove
 from envbuild.store.owner import refuse_others
 from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 __all__ = [
     "DAMAGED",

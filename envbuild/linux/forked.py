@@ -6,13 +6,13 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from collections.abc import Callable
 
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.linux.signals import SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 

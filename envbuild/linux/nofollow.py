@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+
+from envbuild.contexts import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 _CHUNK = 1 << 20
@@ -193,11 +194,14 @@ class Folder:
         """Yield the directory that a relative path leads to, whose directories are made where they are missing, and the
         path's last component. Raises NotPlain, and OSError for a link on the way."""
         *folders, name = path.split("/")
-        with ExitStack() as stack:
-            at = self
+        way = [self]
+        try:
             for folder in folders:
-                at = stack.enter_context(at.folder(folder))
-            yield at, name
+                way.append(way[-1].folder(folder))
+            yield way[-1], name
+        finally:
+            for passed in reversed(way[1:]):
+                os.close(passed._held)
 
     def symlink(self, target: bytes, name: str) -> None:
         """Make a symbolic link. Raises as `write`."""

@@ -10,9 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
 
 from envbuild.errors import WorkFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 CHUNK = 1 << 20
 _ZEROS = memoryview(bytes(CHUNK))

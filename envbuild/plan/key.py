@@ -6,12 +6,15 @@ epoch and discards. The form is pinned by tests/plan/keys: a change of it throws
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from envbuild.digest import sha256_of
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import Record, values
 from envbuild.text import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 FORMAT = "envbuild step 1"
 

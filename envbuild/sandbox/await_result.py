@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from socket import socket
 
 from envbuild.linux import signals as signal
 from envbuild.record import assert_never
@@ -30,6 +28,12 @@ from envbuild.sandbox.protocol import (
 )
 from envbuild.sandbox.spec import Outcome, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envbuild.linux.sockets import socket
 
 
 class SandboxBug(RuntimeError):

@@ -7,18 +7,22 @@ moment on (launcher.py). The order of the calls is that of child.py, and so are 
 from __future__ import annotations
 
 import os
-import socket
 import struct
-from collections.abc import Sequence
 
 from envbuild.linux import syscalls
 from envbuild.linux.native import DATA, DATA_SIZE
+from envbuild.linux.sockets import CMSG_SPACE
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.child import MAX_PROCESSES, candidates
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 _NUMBERS = {
     "x86_64": {
@@ -85,7 +89,7 @@ def first_orders(proc: str) -> bytes:
     script.call("write", REPORTS, script.put(READY), len(READY))
     # struct iovec, the space for one descriptor, and struct msghdr (recvmsg(2)).
     part = script.put(struct.pack("=2Q", script.put(b"\0"), 1))
-    space = socket.CMSG_SPACE(4)
+    space = CMSG_SPACE(4)
     message = struct.pack("=QI4xQQQQI4x", 0, 0, part, 1, script.put(bytes(space)), space, 0)
     script.call("recvmsg", MORE, script.put(message))
     script.special(_READ, MORE)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.helper_process import Waiting, confinement_for, make_sandbox

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Callable
-from socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
 from envbuild.record import assert_never
 from envbuild.sandbox.child import Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.protocol import (
+    FIRST_COMMAND,
     MAX_SOCKETS,
     QUESTIONS,
     Connected,
@@ -35,6 +35,8 @@ from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.sandbox.protocol import Protocol, Question
 
 
@@ -56,6 +58,9 @@ class ExecServer:
         self._terminal = terminal
         self._unfiltered = unfiltered
         self._commands: dict[int, tuple[int, Command, ExecCommand]] = {}
+        self._first = 0
+        self._early: list[int] = []
+        """Signals for the first command that came before it was executed."""
 
     def wait_for_network(self) -> None:
         """Have whoever asked for the run connect this network to others, and wait until it is done. Raises
@@ -74,7 +79,10 @@ class ExecServer:
             self._answer(question, descriptors)
 
     def serve_until(self, child: int) -> tuple[int, int]:
-        """Start what is asked for, and reap, until `child` ends; return its (exit code, signal)."""
+        """Start what is asked for, and reap, until `child`, the first command, ends; return its (exit code, signal)."""
+        self._first = child
+        for sent in self._early:
+            os.kill(child, sent)
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -105,6 +113,10 @@ class ExecServer:
                 self._enter(number, command, descriptors)
             case OpenSockets(protocol, count):
                 self._send_sockets(protocol, count)
+            case Signal(number, sent) if number == FIRST_COMMAND and self._first:
+                os.kill(self._first, sent)
+            case Signal(number, sent) if number == FIRST_COMMAND:
+                self._early.append(sent)
             case Signal(number, sent):
                 for pid, (entered, _, _) in self._commands.items():
                     if entered == number:

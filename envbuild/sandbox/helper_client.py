@@ -8,15 +8,13 @@ answers. When the last holder of that end is gone, so is every process of the sa
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
-from types import TracebackType
+from _thread import allocate_lock
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import MachineLacks
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.idmapped_mounts import send_for_run
@@ -37,6 +35,8 @@ from envbuild.sandbox.wire import receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
     from typing import Self
 
     from envbuild.sandbox.protocol import Order
@@ -49,7 +49,7 @@ class Helper:
         self.ids = ids
         self._control = control
         self._pid = pid
-        self._sending = threading.Lock()
+        self._sending = allocate_lock()
         self._next = 0
         self._active = 0
         self._namespace: int | None = None

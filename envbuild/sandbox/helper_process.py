@@ -12,11 +12,11 @@ import gc
 import os
 import select
 import time
-from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.record import assert_never
 from envbuild.sandbox import seccomp
 from envbuild.sandbox.child import Confinement

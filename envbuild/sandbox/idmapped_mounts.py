@@ -10,16 +10,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from socket import socket
 
+from envbuild.contexts import contextmanager
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.sandbox.protocol import Run
 from envbuild.sandbox.spec import Bind, Request, SandboxFailure
 from envbuild.sandbox.wire import receive_many_descriptors, send, send_many_descriptors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from envbuild.linux.sockets import socket
+
 
 _NO_IDS = (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
 """What mount_setattr(2) says of a file system that can't be shown with other ids, or is already."""

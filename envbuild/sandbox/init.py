@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket as socket_module
 import struct
 import sys
-from collections.abc import Callable
-from socket import AF_INET, SOCK_DGRAM, socket
 
+from envbuild import module_pack
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
+from envbuild.linux.sockets import AF_INET, SOCK_DGRAM, sethostname, socket
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.exec_server import ExecServer
+from envbuild.sandbox.hosts import ensure_hosts, put_hosts
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
@@ -28,6 +28,11 @@ from envbuild.sandbox.spec import Request
 from envbuild.sandbox.user_lookup import Identity, identity_of
 from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 STAGE = "/sys"
 """Where the root is put together before it becomes the root: a directory of the host that nothing here reads any
@@ -122,6 +127,7 @@ def _load_nothing_more() -> None:
     """Have the interpreter find no further modules: after the root has changed they would be the image's."""
     for searched in (sys.path, sys.path_hooks, sys.path_importer_cache):
         searched.clear()
+    module_pack.release()
 
 
 def _hide_command_line() -> None:
@@ -193,6 +199,8 @@ def enter_tree(
     # The old root now lies on the new one; taken away, no path leads to it any more.
     syscalls.umount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+    if request.names:
+        ensure_hosts(request.hostname)  # before a bind is attached, which a link of the tree could lead to
     identity = identity_of(request.user)
     made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
     _set_hostname(request.hostname)
@@ -203,6 +211,8 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
     """Mount the request's tree at `root`, with these mount points; return what is still to be attached in it."""
     skeleton = f"{STAGE}/skeleton"
     mounts.make_skeleton(skeleton, points)
+    if request.names:
+        put_hosts(skeleton, request.hostname)
     parts = FixedParts(request, STAGE, points)
     if request.upper is None and parts.has_checkout:
         parts.mount_root(root)
@@ -224,7 +234,7 @@ def trace(error: BaseException) -> str:
 
 def _set_hostname(name: str) -> None:
     """Set the host name of the sandbox's own namespace."""
-    socket_module.sethostname(name)
+    sethostname(name)
 
 
 def _reap(child: int) -> tuple[int, int]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class CannotMountOverlay(MachineLacks):

@@ -9,13 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.sandbox.mounts import Detached
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.spec import Request, SandboxFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 COVERED = ("proc", "sys", "dev", "tmp")
 """What every sandbox mounts over the tree's own."""

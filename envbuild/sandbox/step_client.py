@@ -6,10 +6,9 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
-from socket import socket
 
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import socket
 from envbuild.record import assert_never
 from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
@@ -19,6 +18,11 @@ from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Fa
 from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.wire import receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _CHUNK = 1 << 16
 _FAILED = 0xFF

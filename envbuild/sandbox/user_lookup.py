@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 
 from envbuild.linux.passwd import account_number, read_group, read_passwd
 from envbuild.record import Record
 from envbuild.sandbox.spec import SandboxFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 PASSWD, GROUP = "/etc/passwd", "/etc/group"
 MAX_BYTES = 16 << 20

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import syscalls
@@ -217,8 +216,10 @@ def _unshare_with(write: object) -> None:
     try:
         try:
             _unshare()
-            with suppress(BrokenPipeError):  # the child was ended: it has told nothing, which says so below
+            try:
                 os.write(go_write, b"g")
+            except BrokenPipeError:
+                pass  # the child was ended: it has told nothing, which says so below
         finally:
             os.close(go_write)
         answer = os.read(told_read, 4096)

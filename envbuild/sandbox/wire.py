@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
-from socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 
+from envbuild.linux.sockets import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket
 from envbuild.sandbox.codec import BadMessage, Message, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TypeVar
 
     M = TypeVar("M", bound=Message)

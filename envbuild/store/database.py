@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from _thread import RLock
 
+from envbuild.contexts import contextmanager
 from envbuild.errors import EnvbuildError, MachineLacks, UsageError
 from envbuild.store.owner import refuse_others
+from envbuild.store.sqlite import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator, Sequence
     from typing import Any
-else:
-    try:
-        # What CPython's sqlite3 is made of. The rest of that turns dates to text and back, for which it loads datetime:
-        # 1.5 ms of each start, and nothing here has dates.
-        import _sqlite3 as sqlite3
-    except ImportError:
-        import sqlite3
 
 FORMAT = 4
 """Kept in the database as `user_version`. A store of a higher format is refused."""
@@ -153,7 +146,7 @@ class Database:
     def __init__(self, path: str, *, create: bool, writable: bool | None = None) -> None:
         """Open the database; the arguments are those of Store.open."""
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._depth = 0
         self.read_only = False
         self._connection = self._connect(path, create, writable)

@@ -6,7 +6,10 @@ kills the process at one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 OBJECT = "object linked into the pool"
 TREES = "trees recorded"

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
+from envbuild.store.disk_usage import Report
 from envbuild.store.fetched import fetched_object
 from envbuild.store.fsck_index import FsckIndex
 from envbuild.store.owner import close_to_others
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.store.tags import REPAIR
+from envbuild.store.upper import is_whiteout
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, decode, digest_of, object_id
 from envbuild.tree.lookup import lookup
 
@@ -50,7 +52,7 @@ class Findings(Record):
 def check(
     store: Store,
     check_instances: Callable[[bool], list[Problem]],
-    report: Callable[[str, int, int], None],
+    report: Report,
     *,
     repair: bool = False,
 ) -> Findings:
@@ -67,7 +69,7 @@ def check(
 
 
 class _Check:
-    def __init__(self, store: Store, index: FsckIndex, report: Callable[[str, int, int], None]) -> None:
+    def __init__(self, store: Store, index: FsckIndex, report: Report) -> None:
         self._store = store
         self._index = index
         self._report = report
@@ -212,7 +214,7 @@ class _Check:
                 status = os.lstat(full)
                 inside = os.fsencode(full[len(folder) + 1 :])
                 entry = lookup(self._store.trees, tree, inside, follow=False)
-                if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+                if is_whiteout(status):
                     if entry is not None:
                         return f"it hides /{os.fsdecode(inside)}"
                 elif entry is None:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Sequence
 
 from envbuild.digest import sha256, sha256_of
-from envbuild.linux.attributes import CAPABILITY, OPAQUE, read_xattrs
+from envbuild.linux.attributes import CAPABILITY, read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.record import Record
+from envbuild.store.upper import is_opaque, is_whiteout
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, TYPE_BITS, Digest, Entry
 from envbuild.tree.lookup import Trees, root_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which a change time may lag behind the clock: the kernel's coarse clock ticks that seldom."""
@@ -133,7 +138,7 @@ class _Check:
             if entry is None or entry.kind != DIRECTORY:
                 self._wrong(f"{inside}/{name}", "it is not in the tree")
                 continue
-            merged = before is not None and before.kind == DIRECTORY and not _opaque(f"{path}/{name}")
+            merged = before is not None and before.kind == DIRECTORY and not is_opaque(f"{path}/{name}")
             lower = before.digest if merged and before is not None else None
             was_changed = status.st_ctime_ns > self._since
             self._directory(f"{path}/{name}", f"{inside}/{name}", entry.digest, lower, was_changed)
@@ -147,7 +152,7 @@ class _Check:
             self._wrong(f"{inside}/{name}", "it is not hidden any more")
 
     def _item(self, path: str, inside: str, entry: Entry | None, status: os.stat_result) -> None:
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+        if is_whiteout(status):
             if entry is not None:
                 self._wrong(inside, "it is hidden")
         elif entry is None:
@@ -217,10 +222,3 @@ def _hash_of_parts(descriptor: int, size: int, allowance: Allowance | None) -> D
             allowance.check_time()
         state.update(piece)
     return state.hexdigest()
-
-
-def _opaque(path: str) -> bool:
-    try:
-        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
-    except OSError:
-        return False

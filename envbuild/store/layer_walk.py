@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
 
 from envbuild.linux.native import elf, open_program
 from envbuild.linux.signals import SIGKILL
 from envbuild.store.layer_check import CLOCK_STEP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 _CODE = {
     "x86_64": bytes.fromhex(

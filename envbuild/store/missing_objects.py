@@ -7,10 +7,14 @@ all later steps are cached again if it comes out the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from envbuild.store.database import Database
 from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 KIND = "lost"
 """Under which the database remembers, in the table `memo`."""

@@ -7,7 +7,6 @@ Layers are checked when they are mounted (store/stacks.py), directories of trees
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 
 from envbuild.errors import EnvbuildError
 from envbuild.linux.forked import call_in_child
@@ -18,6 +17,11 @@ from envbuild.store.object_check import identity_at, is_itself
 from envbuild.store.store import SYNCED, Store
 from envbuild.text import json
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 
 CHECKED = "checked in boot"
 """Under which the database remembers the start of the machine that the pool was last looked at in."""

@@ -6,18 +6,18 @@ import os
 import stat
 from collections.abc import Sequence
 
-from envbuild.linux.attributes import OPAQUE, OVERLAY_PREFIX, read_xattrs, with_attributes
+from envbuild.linux.attributes import OPAQUE, read_xattrs
 from envbuild.linux.rmtree import remove
 from envbuild.linux.sparse_files import Allowance
 from envbuild.record import Record
 from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
-from envbuild.store.stacks import Mark, Occurrences, Stacks, mark, whiteout
+from envbuild.store.stacks import Mark, Occurrences, Stacks, mark
 from envbuild.store.trees import StoredTrees, TreeBatch
+from envbuild.store.upper import Place, UpperWalk, make_whiteout, refuse_elsewhere
 from envbuild.tree.diff import own
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.entry import FILE, Digest, Entry, object_id
 from envbuild.tree.patterns import Matcher
 
 
@@ -50,7 +50,7 @@ def take(
     `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
-    mounts = frozenset(path.strip("/") for path in made)
+    mounts = frozenset(os.fsencode(path.strip("/")) for path in made)
     batch = TreeBatch(trees)
     scan = _Scan(
         upper,
@@ -64,7 +64,7 @@ def take(
         occurrences,
         allowance or Allowance(),
     )
-    tree = scan.root()
+    tree = scan.tree()
     with database.transaction():
         batch.flush()
         if tree != parent and not stacks.chain(tree):
@@ -72,13 +72,15 @@ def take(
     return Snapshot(tree, scan.files, scan.size)
 
 
-class _Scan:
+class _Scan(UpperWalk):
+    """A walk over what a command left, which makes a layer of it."""
+
     def __init__(
         self,
         upper: str,
         epoch: int,
         discard: Matcher | None,
-        made: frozenset[str],
+        made: frozenset[bytes],
         owners_observable: bool,
         parent: Digest,
         trees: TreeBatch,
@@ -86,72 +88,37 @@ class _Scan:
         occurrences: Occurrences,
         allowance: Allowance,
     ) -> None:
+        super().__init__(trees, limit=epoch, owners_observable=owners_observable, allowance=allowance)
         self.files = 0
         self.size = 0
         self._upper = upper
-        self._epoch = epoch
         self._discard = discard
         self._made = made
-        self._owners_observable = owners_observable
         self._parent = parent
-        self._trees = trees
         self._objects = objects
         self._occurrences = occurrences
         self._counts: dict[Mark, int] | None = None
         self._fresh: dict[Mark, int] = {}
-        self._allowance = allowance
-        self._hashed: dict[int, Digest] = {}
 
-    def root(self) -> Digest:
+    def tree(self) -> Digest:
         """Read the whole directory, and return the tree's digest."""
-        status = os.lstat(self._upper)
-        before = root_entry(self._trees, self._parent)
-        # Read first: removing what is not kept changes the directory's own time.
-        after = self._attributes(Entry(ROOT_NAME, DIRECTORY, 0, 0, 0, 0), self._upper, status, before)
-        entries = self._directory(self._upper, "", self._parent)
-        entries[ROOT_NAME] = after
-        os.utime(self._upper, ns=(after.mtime, after.mtime))
-        return self._trees.save(entries.values())
+        root = self.root(Place(f"{self._upper}/", None, b""), self._upper, os.lstat(self._upper), self._parent)
+        os.utime(self._upper, ns=(root.mtime, root.mtime))
+        return root.digest
 
-    def _directory(self, path: str, inside: str, below: Digest | None) -> dict[bytes, Entry]:
-        """Return the entries of the merged directory. `inside` is its path in the tree."""
-        entries = {entry.name: entry for entry in self._trees.load(below)} if below is not None else {}
-        with os.scandir(path) as items:
-            listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
-        for name, status in listed:
-            self._item(f"{path}/{name}", f"{inside}/{name}" if inside else name, os.fsencode(name), status, entries)
-        return entries
+    def removed(self, place: Place, name: str, old: Entry | None) -> None:
+        if old is None:
+            os.unlink(place.prefix + name)
 
-    def _item(self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
-        old = entries.get(name)
-        mode = status.st_mode
-        directory = stat.S_ISDIR(mode)
-        if stat.S_ISCHR(mode) and status.st_rdev == 0:
-            if old is None:
-                os.unlink(path)
-            else:
-                del entries[name]
-            return
-        if self._left_out(path, inside, status, directory):
-            return
-        if directory:
-            self._take_directory(path, inside, name, status, entries)
-        elif stat.S_ISREG(mode):
-            self._take_file(path, inside, name, status, entries)
-        elif stat.S_ISLNK(mode):
-            entry = self._attributes(Entry(name, LINK, 0, 0, 0, 0), path, status, old)
-            entry = entry._replace(target=os.fsencode(os.readlink(path)))
-            self._keep(path, entry, status, entries)
-        elif stat.S_ISFIFO(mode):
-            self._keep(path, self._attributes(Entry(name, FIFO, 0, 0, 0, 0), path, status, old), status, entries)
-        else:
-            # A socket lives as long as its process, which has ended; what it hid stays hidden.
-            os.unlink(path)
-            if old is not None:
-                del entries[name]
-                whiteout(path)
+    def useless(self, place: Place, name: str, old: Entry | None) -> None:
+        os.unlink(place.prefix + name)
+        if old is not None:
+            make_whiteout(place.prefix + name)
 
-    def _left_out(self, path: str, inside: str, status: os.stat_result, directory: bool) -> bool:
+    def left_out(self, place: Place, name: str, status: os.stat_result) -> bool:
+        inside = place.inside + os.fsencode(name)
+        path = place.prefix + name
+        directory = stat.S_ISDIR(status.st_mode)
         if inside in self._made:
             try:
                 if directory:
@@ -162,66 +129,72 @@ class _Scan:
                     return True
             except OSError:
                 return False
-        if self._discard is not None and self._discard.matches(os.fsencode(inside), directory):
+        if self._discard is not None and self._discard.matches(inside, directory):
             remove(path)
             return True
         return False
 
-    def _take_directory(
-        self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]
-    ) -> None:
-        old = entries.get(name)
-        if old is not None and old.kind != DIRECTORY:
-            old = None
-        entry = self._attributes(Entry(name, DIRECTORY, 0, 0, 0, 0), path, status, old)
-        opaque = _take_overlay_marks(path)
-        inner = self._directory(path, inside, None if old is None or opaque else old.digest)
-        entry = entry._replace(digest=self._trees.save(inner.values()))
+    def take_directory(self, place: Place, name: str, status: os.stat_result, old: Entry | None) -> Entry:
+        path, raw = place.prefix + name, os.fsencode(name)
+        inner = Place(f"{path}/", None, place.inside + raw + b"/")
+        entry, opaque, marks = self.directory(raw, inner, path, status, old)
+        for name_of_mark in marks:
+            # The others are good for one mount only.
+            if name_of_mark != OPAQUE:
+                os.removexattr(path, name_of_mark, follow_symlinks=False)
         if entry == old and not opaque:
             # Copied up and not changed: the layer needs it only if something lies in it.
             try:
                 os.rmdir(path)
-                return
+                return entry
             except OSError:
                 pass
         elif old is None or own(entry) != own(old):
             self.files += 1
-        entries[name] = entry
         os.utime(path, ns=(entry.mtime, entry.mtime))
+        return entry
 
-    def _take_file(
-        self, path: str, inside: str, name: bytes, status: os.stat_result, entries: dict[bytes, Entry]
-    ) -> None:
-        old = entries.get(name)
-        entry = self._attributes(Entry(name, FILE, 0, 0, 0, 0), path, status, old)
+    def take_file(self, place: Place, name: str, status: os.stat_result, old: Entry | None) -> Entry:
+        path, raw = place.prefix + name, os.fsencode(name)
+        inside = place.inside + raw
+        xattrs, marks = read_xattrs(path)
+        refuse_elsewhere(marks, inside)
+        entry = self.attributes(Entry(raw, FILE, 0, 0, 0, 0), status, xattrs, old)
         entry = entry._replace(digest=self._hash(path, inside, status))
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)
-            return
+            return entry
         self.files += 1
         self.size += entry.size
-        entries[name] = entry
-        for attribute in _overlay_names(path):
-            os.removexattr(path, attribute, follow_symlinks=False)
-        if not self._owners_observable:
+        for name_of_mark in marks:
+            os.removexattr(path, name_of_mark, follow_symlinks=False)
+        if not self.owners_observable:
             os.chmod(path, entry.mode)
         if status.st_mtime_ns != entry.mtime:
             os.utime(path, ns=(entry.mtime, entry.mtime))
         self._pool(path, entry, status.st_nlink == 1)
+        return entry
 
-    def _hash(self, path: str, inside: str, status: os.stat_result) -> Digest:
-        """Return the digest of a file, which is read once however many names it has; each of them is a copy of its
-        own."""
-        known = self._hashed.get(status.st_ino)
+    def take_other(self, place: Place, name: str, status: os.stat_result, entry: Entry, old: Entry | None) -> None:
+        path = place.prefix + name
+        if entry == old:
+            os.unlink(path)
+            return
+        self.files += 1
+        if status.st_mtime_ns != entry.mtime:
+            os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _hash(self, path: str, inside: bytes, status: os.stat_result) -> Digest:
+        """Return the digest of a file, which is read once however many names it has."""
+        known = self.known_digest(status.st_ino, inside, status.st_size)
         if known is not None:
-            self._allowance.take(inside, status.st_size)
             return known
-        self._allowance.check_time()
-        digest = hash_of(path, self._allowance, inside)
+        self.allowance.check_time()
+        digest = hash_of(path, self.allowance, os.fsdecode(inside))
         if status.st_nlink > 1:
             # Its number stays its own: what is made meanwhile gets none that a name here still has.
-            self._hashed[status.st_ino] = digest
+            self.remember(status.st_ino, digest)
         return digest
 
     def _pool(self, path: str, entry: Entry, alone: bool) -> None:
@@ -252,40 +225,3 @@ class _Scan:
         replacement = f"{os.path.dirname(self._upper)}/{os.urandom(6).hex()}"
         self._objects.link(entry, identity, occurrence, replacement)
         os.rename(replacement, path)
-
-    def _keep(self, path: str, entry: Entry, status: os.stat_result, entries: dict[bytes, Entry]) -> None:
-        if entries.get(entry.name) == entry:
-            os.unlink(path)
-            return
-        self.files += 1
-        entries[entry.name] = entry
-        if status.st_mtime_ns != entry.mtime:
-            os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
-
-    def _attributes(self, entry: Entry, path: str, status: os.stat_result, old: Entry | None) -> Entry:
-        xattrs, _ = read_xattrs(path)
-        entry = with_attributes(entry, status, xattrs, self._epoch)
-        if not self._owners_observable:
-            # Everything looks as if it were root's: what was there before keeps the owner that is on record.
-            uid, gid = (old.uid, old.gid) if old is not None else (0, 0)
-            entry = entry._replace(uid=uid, gid=gid)
-        return entry
-
-
-def _take_overlay_marks(path: str) -> bool:
-    """Tell whether overlayfs marked the directory opaque; its other marks, good for one mount only, are removed."""
-    opaque = False
-    for name in _overlay_names(path):
-        if name == OPAQUE and os.getxattr(path, name, follow_symlinks=False) == b"y":
-            opaque = True
-        elif name != OPAQUE:
-            os.removexattr(path, name, follow_symlinks=False)
-    return opaque
-
-
-def _overlay_names(path: str) -> tuple[str, ...]:
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-    except OSError:
-        return ()
-    return tuple(name for name in names if name.startswith(OVERLAY_PREFIX))

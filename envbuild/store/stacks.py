@@ -9,9 +9,7 @@ can be shown without overlayfs, too.
 from __future__ import annotations
 
 import os
-import stat
 import time
-from collections.abc import Sequence
 
 from envbuild.errors import MachineLacks
 from envbuild.linux.attributes import apply_attributes
@@ -22,10 +20,15 @@ from envbuild.store.layer_walk import LayerWalk
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
 from envbuild.store.trees import StoredTrees
+from envbuild.store.upper import make_whiteout
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
 from envbuild.tree.lookup import Trees, root_entry, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
@@ -298,7 +301,7 @@ class _LayerWriter:
             apply_attributes(path, own(entry), owners=self._objects.owners)
         for name in before:
             if name != ROOT_NAME:
-                whiteout(f"{directory}/{os.fsdecode(name)}")
+                make_whiteout(f"{directory}/{os.fsdecode(name)}")
 
     def _put(self, path: str, entry: Entry) -> None:
         if entry.kind == FILE:
@@ -313,8 +316,3 @@ class _LayerWriter:
         else:
             raise CannotMakeDevice(path)
         apply_attributes(path, entry, owners=self._objects.owners)
-
-
-def whiteout(path: str) -> None:
-    """Mark a name of the layers below as removed: a character device 0:0 (overlayfs documentation)."""
-    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))

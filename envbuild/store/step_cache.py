@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
 from envbuild.store.record_text import typed
 from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class StepRecord(Record):

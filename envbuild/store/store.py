@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
 
+from envbuild.contexts import contextmanager
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import MAX_UNWRITTEN, Allowance
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
@@ -25,6 +23,8 @@ from envbuild.tree.lookup import lookup, root_entry, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
     from typing import Self
 
     from envbuild.store.snapshot import Snapshot

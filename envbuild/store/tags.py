@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
 
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Record
@@ -15,6 +14,7 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 BUILD, TAG, UNTAG, ROLLBACK, REPAIR, COMMIT, GC = "build", "tag", "untag", "rollback", "fsck", "commit", "gc"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
 from envbuild.store.missing_objects import Lost
 from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 
 CACHED_DIRECTORIES = 4096
 

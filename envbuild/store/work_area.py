@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from _thread import allocate_lock
 
+from envbuild.contexts import contextmanager
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from queue import SimpleQueue
 
 
@@ -39,8 +38,8 @@ class WorkArea:
         self._shared: str | None = None
         self._shared_descriptor = -1
         self._owner = 0
-        self._claiming = threading.Lock()
-        self._idle: deque[tuple[str, int]] = deque()
+        self._claiming = allocate_lock()
+        self._idle: list[tuple[str, int]] = []
         self._behind: SimpleQueue[tuple[str, int] | None] | None = None
 
     @contextmanager
@@ -64,7 +63,8 @@ class WorkArea:
     def removing_behind(self) -> Iterator[None]:
         """Meanwhile workspaces are used again where a step left nothing in them, and removed by a thread of its own
         where it did, so that nobody waits for that; all are gone in the end."""
-        from queue import SimpleQueue  # only where steps run
+        import threading  # only where steps run
+        from queue import SimpleQueue
 
         behind: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
 
@@ -94,7 +94,7 @@ class WorkArea:
     def _take_idle(self) -> tuple[str, int] | None:
         """Return a workspace that was used before. Not the last one: it may be mounted for a moment yet."""
         with self._claiming:
-            return self._idle.popleft() if len(self._idle) > 1 else None
+            return self._idle.pop(0) if len(self._idle) > 1 else None
 
     @contextmanager
     def file(self) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from envbuild.record import NamedTuple
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Change(NamedTuple):

@@ -15,10 +15,13 @@ This form is a promise: a change of it changes every digest that is in somebody'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from envbuild.digest import sha256_of
 from envbuild.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 Digest = str
 """64 hexadecimal digits of a sha256."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from envbuild.errors import UsageError
 from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Digest, Entry, decode, digest_of, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Protocol
 else:
     Protocol = object  # importing typing takes 2 ms of every start

@@ -7,13 +7,12 @@ it fits, which is right for patterns of this kind, and an atomic group keeps the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterable
 
 MAX_PATTERN = 4096
 """Bytes of a pattern: no path has more (PATH_MAX)."""

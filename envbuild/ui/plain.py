@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # `threading` would be the usual way to the same lock; this one costs nothing to import.
 from _thread import allocate_lock
-from collections.abc import Callable
 from time import monotonic
 
 from envbuild.build.events import (
@@ -30,6 +29,7 @@ from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
 PROGRESS_EVERY = 5.0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from envbuild.build.events import StepFailed
 from envbuild.ui.build_messages import label, status_in_words
 from envbuild.ui.humanize import duration
 from envbuild.ui.sanitize import LineCleaner, clean, visible
 from envbuild.ui.stream import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 LAST_LINES = 20
 STATEMENT_LINES = 8

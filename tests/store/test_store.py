@@ -25,6 +25,7 @@ from envbuild.store.reachability import Pins
 from envbuild.store.snapshot import Snapshot
 from envbuild.store.step_cache import Source, StepRecord
 from envbuild.store.store import Store
+from envbuild.store.upper import ContentElsewhere
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Entry, object_id
 from envbuild.tree.lookup import lookup, walk
@@ -110,6 +111,40 @@ def test_whiteouts_remove_and_opaque_directories_hide(store):
     shot = run(store, base, change)
     assert set(paths(store, shot.tree)) == {"d", "d/only", "e", "e/f"}
     assert not any(entry.xattrs for entry in paths(store, shot.tree).values())
+
+
+@inside
+def test_what_overlayfs_keeps_elsewhere_is_refused(store):
+    base = tree(store, a="1", d__b="2")
+
+    def metacopy(upper):
+        put(f"{upper}/a", "")
+        os.setxattr(f"{upper}/a", "user.overlay.metacopy", b"")
+
+    def redirect(upper):
+        os.mkdir(f"{upper}/e")
+        os.setxattr(f"{upper}/e", "user.overlay.redirect", b"d")
+
+    for change in (metacopy, redirect):
+        with pytest.raises(ContentElsewhere, match="only a part"):
+            run(store, base, change)
+
+
+@inside
+def test_marks_of_one_mount_are_in_neither_tree_nor_layer(store):
+    base = tree(store, a="1", d__b="2")
+
+    def change(upper):
+        put(f"{upper}/a", "new")
+        os.setxattr(f"{upper}/a", "user.overlay.origin", b"x")
+        os.mkdir(f"{upper}/d")
+        os.setxattr(f"{upper}/d", "user.overlay.impure", b"y")
+        put(f"{upper}/d/c", "3")
+
+    shot = run(store, base, change)
+    assert not any(entry.xattrs for entry in paths(store, shot.tree).values())
+    layer = store.layers(shot.tree)[0]
+    assert [os.listxattr(f"{layer}/{name}") for name in ("a", "d", "d/c")] == [[], [], []]
 
 
 @inside

@@ -6,12 +6,15 @@ No right is needed for it and no address of the host's: what arrives is passed o
 from __future__ import annotations
 
 import errno
-import socket as sockets
-from collections.abc import Sequence
-from socket import socket
 
 from envbuild.errors import BadOption, UsageError, WorkFailed, fields
 from envbuild.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from socket import socket
+
 
 ANY = "0.0.0.0"
 _BACKLOG = 4096
@@ -62,7 +65,7 @@ def parse_ports(text: str) -> tuple[Port, ...]:
     parts = body.rsplit(":", 2)
     host = parts[0] if len(parts) == 3 else ANY
     bracketed = host.startswith("[") and host.endswith("]")
-    if not _is_address(host.strip("[]"), sockets.AF_INET6 if bracketed else sockets.AF_INET):
+    if not _is_address(host.strip("[]"), six=bracketed):
         raise BadOption(f"-p {text}", host, "address", _EXAMPLE)
     inside = _range(parts[-1])
     outside = range(1) if len(parts) == 1 or (len(parts) == 3 and not parts[1]) else _range(parts[-2])
@@ -96,9 +99,11 @@ def _range(text: str) -> range | None:
     return range(low, high + 1) if low <= high <= _LAST and not (dash and low == 0) else None
 
 
-def _is_address(text: str, family: int) -> bool:
+def _is_address(text: str, *, six: bool) -> bool:
+    import socket as sockets  # here and below: most instances have no ports, and it is slow to load
+
     try:
-        sockets.inet_pton(family, text)
+        sockets.inet_pton(sockets.AF_INET6 if six else sockets.AF_INET, text)
     except (OSError, ValueError):  # ValueError for a NUL, and for bytes that are not UTF-8
         return False
     return True
@@ -109,10 +114,12 @@ def open_ports(ports: Sequence[Port]) -> list[tuple[Port, socket]]:
 
     They belong to the network that the process is in now, wherever it goes afterwards.
     """
+    import socket as sockets
+
     opened: list[tuple[Port, socket]] = []
     try:
         for port in ports:
-            listener = socket(
+            listener = sockets.socket(
                 sockets.AF_INET6 if ":" in port.host else sockets.AF_INET,
                 sockets.SOCK_STREAM if port.protocol == "tcp" else sockets.SOCK_DGRAM,
             )
@@ -143,6 +150,8 @@ def opened_ports(ports: Sequence[Port], first: Sequence[socket]) -> list[tuple[P
 
 
 def _open(listener: socket, port: Port) -> None:
+    import socket as sockets
+
     if listener.family == sockets.AF_INET6:
         # So that the same port of 0.0.0.0 can be mapped beside [::].
         listener.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)

@@ -1,0 +1,72 @@
+"""Writes the pack of a command's modules (module_pack.py)."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
+
+from envbuild.module_pack import ROOT, finder, heading, loaded, pack_path, state_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.module_pack import Entry
+
+_LOADED_IN_CHILDREN = ("envbuild.sandbox.helper_process", "envbuild.sandbox.step_server")
+"""What a process that makes sandboxes loads, a child of the command that looks for modules here."""
+_MAKES_SANDBOXES = "envbuild.sandbox.helper_client"
+
+
+def write_pack(command: str, version: str) -> None:
+    """Write a pack of all modules that are loaded now or were in the pack before. Does nothing where it may not.
+
+    Another process that reads or writes it meanwhile has one pack or the other.
+    """
+    path = pack_path(command)
+    if not os.access(os.path.dirname(path), os.W_OK):
+        return
+    if _MAKES_SANDBOXES in sys.modules:
+        for name in _LOADED_IN_CHILDREN:
+            import_module(name)
+    before = finder()
+    found: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
+    for name, (entry, code) in before.entries().items() if before is not None else ():
+        if state_of(f"{ROOT}/{entry[0]}") == entry[2:4]:
+            found[name] = (entry[0], entry[1], entry[2:4], code)
+    for module in loaded():
+        if module.__name__ not in found:
+            packed = _packed(module.__name__, getattr(module, "__file__", None), hasattr(module, "__path__"))
+            if packed is not None:
+                found[module.__name__] = packed
+    index: dict[str, Entry] = {}
+    content = bytearray()
+    for name, (file, is_package, (size, changed), code) in sorted(found.items()):
+        index[name] = (file, is_package, size, changed, len(content), len(content) + len(code))
+        content += code
+    table = marshal.dumps(index)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "xb") as pack:
+            pack.write(heading(version) + len(table).to_bytes(8, "little") + table + content)
+        os.replace(temporary, path)
+    except OSError:  # a full disk, or a directory that is being removed
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+
+
+def _packed(name: str, source: str | None, is_package: bool) -> tuple[str, bool, tuple[int, int], bytes] | None:
+    """Return a module as the pack has it, None if its source is not a file of the package or changes meanwhile."""
+    if source is None or not source.startswith(f"{ROOT}/") or not source.endswith(".py"):
+        return None
+    state = state_of(source)
+    try:
+        code = SourceFileLoader(name, source).get_code(name)
+    except (OSError, SyntaxError):
+        return None
+    if state is None or code is None or state_of(source) != state:
+        return None
+    return source.removeprefix(f"{ROOT}/"), is_package, state, marshal.dumps(code)

@@ -1,0 +1,113 @@
+"""The pack of a command's modules: it changes nothing but how long a start takes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import envbuild
+
+CODE = """
+import os, sys
+from envbuild import __main__, module_pack
+def end(code):
+    packed = sum(isinstance(m.__loader__, module_pack.PackedLoader) for m in module_pack.loaded())
+    print(code, packed, len(module_pack.loaded()) - packed)
+    sys.stdout.flush()
+    leave(code)
+leave, os._exit = os._exit, end
+__main__.main()
+"""
+
+
+class Package:
+    """A copy of the package, whose modules may be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "site" / "envbuild"
+        shutil.copytree(Path(envbuild.__file__).parent, self.root, ignore=shutil.ignore_patterns("__pycache__"))
+        self.environment = {**os.environ, "PYTHONPATH": str(self.root.parent), "ENVBUILD_STORE": str(folder / "store")}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(self, *words: str, **variables: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, *words],
+            env=self.environment | variables,
+            cwd=self.root.parent,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
+        return done.stdout
+
+    def packs(self) -> list[Path]:
+        return sorted(self.root.glob("__pycache__/*.pack*"))
+
+
+@pytest.fixture
+def package(tmp_path):
+    return Package(tmp_path)
+
+
+def test_the_second_start_takes_all_modules_from_the_pack(package):
+    code, packed, others = package.run("ps").split()[-3:]
+    assert (code, packed) == ("0", "0")
+    assert [path.name for path in package.packs()] == [f"ps.{sys.implementation.cache_tag}.pack"]
+    assert package.run("ps").split()[-3:] == ["0", others, "0"]
+
+
+def test_a_changed_module_is_loaded_from_its_source_and_packed_again(package):
+    package.run("ps")
+    main = package.root / "cli" / "commands" / "ps.py"
+    state = main.stat()
+    text = main.read_text()
+    assert "def run(" in text
+    main.write_text(text + "\nprint('edited')\n")
+    first = package.run("ps")
+    assert "edited" in first
+    assert first.split()[-1] == "1"
+    assert package.run("ps").split()[-1] == "0"
+    main.write_text(text)
+    os.utime(main, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert "edited" not in package.run("ps")
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros", "other"])
+def test_a_damaged_pack_costs_no_more_than_time(package, damage):
+    package.run("ps")
+    pack = package.packs()[0]
+    content = pack.read_bytes()
+    start = content.index(b"\0") + 1
+    pack.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[: len(content) // 2],
+            "garbage": content[: start + 8] + os.urandom(2000),
+            "zeros": content[: content.rindex(b"envbuild") - 20_000] + bytes(40_000),
+            "other": content.replace(b"modules 1", b"modules 9"),
+        }[damage]
+    )
+    assert package.run("ps").split()[-3] == "0"
+
+
+def test_no_pack_is_written_where_python_writes_no_bytecode(package):
+    package.run("ps", PYTHONDONTWRITEBYTECODE="1")
+    package.run("ps", PYTHONPYCACHEPREFIX=str(package.root.parent / "elsewhere"))
+    assert not package.packs()
+
+
+def test_a_pack_of_another_place_is_not_used(package, tmp_path):
+    package.run("ps")
+    moved = Package(tmp_path / "moved")
+    shutil.copytree(package.root / "__pycache__", moved.root / "__pycache__")
+    assert moved.run("ps").split()[-2] == "0"
+
+
+def test_no_pack_has_a_name_that_the_command_line_made_up(package):
+    for word in ("--version", "-h"):
+        package.run(word)
+    assert not package.packs()
