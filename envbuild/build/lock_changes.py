@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from envbuild.build.graph import PlannedRecipe
-from envbuild.build.package_lock import manager_name
 from envbuild.build.progress import Progress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError
@@ -38,6 +37,9 @@ def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
         if before is not None and before.digest != at.base.tree:
             digests = before.digest[:SHOWN], at.base.tree[:SHOWN]
             moved.append(Move(stage.recipe_name, stage.name, "base", stage.base_text, *digests))
+            if before.packages.all and at.base.packages.all:
+                old |= {("base", package.name): package for package in before.packages.all}
+                new |= {("base", package.name): package for package in at.base.packages.all}
         for number, answer in at.answers.items():
             action = at.plan.steps[number].action
             assert isinstance(action, InstallPackages)
@@ -60,4 +62,4 @@ def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
 
 
 def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(manager_name(step), package.name): package for step in steps if step.installs for package in step.packages}
+    return {(step.manager, package.name): package for step in steps if step.installs for package in step.packages}

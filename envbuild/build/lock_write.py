@@ -39,13 +39,17 @@ def _locked_stage(at: StageProgress) -> LockedStage:
         origin=at.base.origin,
         epoch=at.facts.epoch,
         steps=tuple(_locked_step(at, result) for result in at.results),
+        packages=at.base.packages,
+        released=at.base.released,
     )
 
 
 def _locked_step(at: StageProgress, result: StepResult) -> LockedStep:
     answer = at.answers.get(result.number)
-    asks, packages = (answer.asks, answer.packages) if answer is not None else ("", ())
-    return LockedStep(first_line(result.step.text), result.key, result.tree, asks, packages)
+    text = first_line(result.step.text)
+    if answer is None:
+        return LockedStep(text, result.key, result.tree)
+    return LockedStep(text, result.key, result.tree, answer.asks, answer.packages, answer.sees)
 
 
 def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
@@ -57,6 +61,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     path, text = recipe.lock_path, lock_file.dump(lock)
     stages = [job.progress[stage] for stage in recipe.stages]
     hashes = {package.hash for at in stages for answer in at.answers.values() for package in answer.packages}
+    hashes |= {package.hash for at in stages for package in at.base.packages.all}
     keys = [result.key for at in stages for result in at.all_results]
     trees = [tree for at in stages for tree in (at.base.tree, *(result.tree for result in at.results))]
     state = "unchanged"

@@ -6,7 +6,7 @@ This is all that changes while a graph is walked. It belongs to whoever walks: o
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
-from envbuild.lockfile.lock import Package
+from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
@@ -19,11 +19,14 @@ class NotKnownYet(Exception):
 
 
 class BaseTree(Record):
-    """A base that is in the store: its tree, the facts that it brings, and what it was made from."""
+    """A base that is in the store: its tree, the facts that it brings, and what it was made from: `packages`, as far as
+    it is known which, with the date (seconds) that it was `released` with."""
 
     tree: Digest
     facts: Facts
     origin: str
+    packages: BasePackages = BasePackages()
+    released: int = 0
 
 
 class StepResult(Record):
@@ -40,12 +43,14 @@ class StepResult(Record):
 
 
 class Answer(Record):
-    """What a statement about packages means: the digest of what it asks for, and the packages; and whether the lock
-    says so."""
+    """What a statement about packages means: the digest of what it asks now, and the packages; and whether the lock
+    says so. `asks` and `sees` are what the lock is to have of the question (package_question.py)."""
 
-    asks: str
+    question: str
     packages: tuple[Package, ...]
     from_lock: bool
+    asks: str
+    sees: str
 
 
 class StageProgress:

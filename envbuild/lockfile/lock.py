@@ -8,8 +8,23 @@ from __future__ import annotations
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Pairs, Record, values
 
+VERSION = 2
+"""Of the locks that are written. In version 1, copied files and what commands wrote all had the time of the epoch."""
+EARLIER = "an earlier envbuild made it, which gave all files one time"
+"""Why a lock of version 1 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+_HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
+"""The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
+
+
+class UnsupportedHash(ValueError):
+    """A package's hash is of an algorithm that is not among `known`, or has not the digits of its own."""
+
+    def __init__(self, package: str, hash: str, known: tuple[str, ...]) -> None:
+        forms = " or ".join(f"{name}: and {_HASH_DIGITS[name]} hexadecimal digits" for name in known)
+        super().__init__(f"{package[:100]!r} has the hash {hash[:100]!r}; a package of its kind has {forms}")
+        self.hash = hash
 
 
 class Package(Record):
@@ -30,17 +45,30 @@ class Package(Record):
         algorithm, _, digits = hash.partition(":")
         # The hash is what the package's file is called in the store.
         if len(digits) != _HASH_DIGITS.get(algorithm) or digits.strip("0123456789abcdef"):
-            raise ValueError(f"{hash[:100]!r} is not the hash of a package")
+            raise UnsupportedHash(name, hash, tuple(_HASH_DIGITS))
         for text in (name, version, origin):
             if not text or not text.isprintable() or len(text) > _MAX_FIELD:
                 raise ValueError(f"{text[:100]!r} is nothing that a package's name, version or origin can be")
         super().__init__(name, version, hash, origin)
 
 
+class BasePackages(Record):
+    """The packages that a base was made of: those that were `asked` for, and those that they `pulled` in."""
+
+    asked: tuple[Package, ...] = ()
+    pulled: tuple[Package, ...] = ()
+
+    @property
+    def all(self) -> tuple[Package, ...]:
+        """All of them."""
+        return (*self.asked, *self.pulled)
+
+
 class LockedStep(Record):
     """One step: the first line of its statement, its key, and the tree it gave.
 
-    Of a step that installs packages, `asks` is the digest of what the statement asks for, and `packages` the answer.
+    Of a step that installs packages, `asks` is the digest of what the statement asks for, `packages` the answer, and
+    `sees` the digest of what the tree said beside it; "" in locks of before, and where it is unknown.
     """
 
     text: str
@@ -48,16 +76,31 @@ class LockedStep(Record):
     tree: str
     asks: str = ""
     packages: tuple[Package, ...] = ()
+    sees: str = ""
 
     @property
     def installs(self) -> bool:
         """Whether the step installs packages; of a merged one it may be unknown what it asks for."""
         return bool(self.asks or self.packages)
 
+    @property
+    def manager(self) -> str:
+        """The word that the statement begins with: of a step that installs packages, its package manager's name."""
+        return self.text.split(maxsplit=1)[0].partition("(")[0] if self.text.strip() else ""
+
+
+def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
+    """Raise UnsupportedHash for a hash that no package of this manager has."""
+    known = _HASHES.get(manager, tuple(_HASH_DIGITS))
+    for package in packages:
+        if package.hash.partition(":")[0] not in known:
+            raise UnsupportedHash(package.name, package.hash, known)
+
 
 class LockedStage(Record):
     """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
-    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none."""
+    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none. With `packages`,
+    from which the base can be made again, its tree's own date is `released` (seconds)."""
 
     name: str
     base: str
@@ -65,13 +108,16 @@ class LockedStage(Record):
     origin: str
     epoch: int
     steps: tuple[LockedStep, ...] = ()
+    packages: BasePackages = BasePackages()
+    released: int = 0
 
 
 class Lock(Record):
     """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes.
 
     `merged` locks are what git made of two: they say which packages there are, and a build what
-    comes of that.
+    comes of that. What a lock of an earlier `version` pins holds; the keys and trees in it are no longer those of its
+    steps.
     """
 
     recipe: str
@@ -84,6 +130,12 @@ class Lock(Record):
     fetched: Pairs = ()
     images: Pairs = ()
     merged: bool = False
+    version: int = VERSION
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier envbuild made it, so that a build renews it."""
+        return self.version < VERSION and any(stage.steps for stage in self.stages)
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
@@ -99,7 +151,8 @@ class BadLock(UsageError):
     def __init__(self, path: str, reason: str, hint: str = "") -> None:
         super().__init__(
             f"{path}: not a lock that envbuild can read: {reason}",
-            hint or "take the version from git (git checkout), or remove the file and build to make a new one",
+            # Without the file, a build would take other versions of all that it pins.
+            hint or f"take back a version of it that git has: git log -- {path}; git checkout COMMIT -- {path}",
         )
 
 
@@ -147,6 +200,7 @@ def readable(lock: Lock) -> str:
     lines += [f"image {reference} = {digest[:12]}" for reference, digest in lock.images]
     for stage in lock.stages:
         lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin})"]
+        lines += [f"      base {package.name} {package.version}" for package in stage.packages.all]
         for step in stage.steps:
             lines.append(f"  {step.text}")
             manager = step.text.split()[0].partition("(")[0]

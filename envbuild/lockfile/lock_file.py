@@ -11,7 +11,17 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import (
+    VERSION,
+    BadLock,
+    BasePackages,
+    Lock,
+    LockedStage,
+    LockedStep,
+    Package,
+    UnsupportedHash,
+    check_hashes,
+)
 from envbuild.record import Pairs, values
 from envbuild.store.store import Store
 from envbuild.text import json
@@ -21,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-VERSION = 1
 MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
@@ -30,13 +39,14 @@ _MAX_DIGITS = 18
 _PACKAGE_FIELDS = ("name", "version", "hash", "from")
 """What the lock calls the fields of a package, in their order."""
 _UNKNOWN = "unknown"
+_MERGE = "envbuild git install; git checkout --merge -- {path}"
 
 
 def dump(lock: Lock) -> str:
     """Return the text of a lock: the same lock gives the same bytes."""
     lines = [
         "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
-        f"version: {VERSION}",
+        f"version: {lock.version}",
         f"recipe: {_quote(lock.recipe)}",
         f"image: {_shown(lock.image)}",
         f"tree: {_shown(lock.tree)}",
@@ -56,8 +66,13 @@ def dump(lock: Lock) -> str:
             f"    digest: {_shown(stage.digest)}",
             f"    origin: {_quote(stage.origin)}",
             f"    epoch: {stage.epoch}",
-            "    steps:" if stage.steps else "    steps: []",
         ]
+        if stage.packages.all:
+            lines.append(f"    released: {stage.released}")
+            for title, packages in (("packages", stage.packages.asked), ("pulled", stage.packages.pulled)):
+                lines.append(f"    {title}:" if packages else f"    {title}: []")
+                lines += [package_line(package, 6) for package in sorted(packages, key=values)]
+        lines.append("    steps:" if stage.steps else "    steps: []")
         for step in stage.steps:
             lines += [
                 f"      - step: {_quote(step.text)}",
@@ -66,6 +81,8 @@ def dump(lock: Lock) -> str:
             ]
             if step.installs:
                 lines.append(f"        asks: {_shown(step.asks)}")
+                if step.sees:
+                    lines.append(f"        sees: {_shown(step.sees)}")
                 lines.append("        packages:" if step.packages else "        packages: []")
                 lines += [package_line(package) for package in sorted(step.packages, key=values)]
     return "\n".join(lines) + "\n"
@@ -120,12 +137,18 @@ def parse(text: str, path: str) -> Lock:
     try:
         plain = yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
-        raise BadLock(path, reason) from error
+        if "\n<<<<<<< " in f"\n{text}":
+            hint = f"keep the lines of one side and build, or begin again with a merge that knows locks: {_MERGE}"
+            raise BadLock(path, "git's conflict markers are in it", hint.format(path=path)) from error
+        raise BadLock(path, " ".join(str(error).split())) from error
     try:
-        if plain["version"] != str(VERSION):
-            raise BadLock(path, f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}")
+        if plain["version"] not in map(str, range(1, VERSION + 1)):
+            reason = f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}"
+            raise BadLock(path, reason, "use the envbuild that wrote it, or a newer one")
         lock = from_plain({**plain, "merged": bool(repeated) or not _digest(plain["image"])})
+    except UnsupportedHash as error:
+        number = next((n for n, line in enumerate(text.splitlines(), 1) if error.hash in line), 0)
+        raise BadLock(f"{path}:{number}" if number else path, str(error), _hash_hint(path)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadLock(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -133,6 +156,10 @@ def parse(text: str, path: str) -> Lock:
         for step in stage.steps:
             _refuse_two_versions(step, path)
     return lock
+
+
+def _hash_hint(path: str) -> str:
+    return f"see who changed that line: git log -p -- {path}; and take it back: git checkout COMMIT -- {path}"
 
 
 def _refuse_two_versions(step: LockedStep, path: str) -> None:
@@ -154,6 +181,8 @@ def from_plain(plain: dict[str, object]) -> Lock:
         size=_number(plain["size"] or 0),
         epoch=_number(plain["epoch"] or 0),
         merged=bool(plain.get("merged")),
+        # What a store remembers of locks of version 1 does not say so.
+        version=_number(plain.get("version") or 1),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
         fetched=_pairs(plain.get("fetched"), digests=True),
@@ -170,6 +199,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
         "size": lock.size,
         "epoch": lock.epoch,
         "merged": lock.merged,
+        "version": lock.version,
         "parameters": dict(lock.parameters),
         "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in lock.images},
@@ -180,11 +210,27 @@ def to_plain(lock: Lock) -> dict[str, object]:
                 "digest": f"sha256:{stage.digest}",
                 "origin": stage.origin,
                 "epoch": stage.epoch,
+                "released": stage.released,
+                **packages_to_plain(stage.packages),
                 "steps": [_plain_step(step) for step in stage.steps],
             }
             for stage in lock.stages
         ],
     }
+
+
+def packages_to_plain(packages: BasePackages) -> dict[str, object]:
+    """packages_from_plain(packages_to_plain(packages)) == packages."""
+    return {
+        "packages": [_plain_package(package) for package in packages.asked],
+        "pulled": [_plain_package(package) for package in packages.pulled],
+    }
+
+
+def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
+    """Return the packages of a base from the types that YAML or JSON give."""
+    groups = (_listed((plain or {}).get(title)) for title in ("packages", "pulled"))
+    return BasePackages(*(tuple(dict.fromkeys(map(_package, group))) for group in groups))
 
 
 def write(path: str, text: str) -> None:
@@ -217,6 +263,8 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         origin=str(plain["origin"]),
         epoch=_number(plain["epoch"]),
         steps=tuple(_step(step) for step in steps),
+        packages=packages_from_plain(plain),
+        released=_number(plain.get("released") or 0),
     )
 
 
@@ -224,14 +272,17 @@ def _step(plain: dict[str, object]) -> LockedStep:
     packages = _listed(plain.get("packages"))
     if not str(plain["step"]).strip():
         raise ValueError("a step has no text")
-    return LockedStep(
+    step = LockedStep(
         text=str(plain["step"]),
         key=_digest(plain["key"]),
         tree=_digest(plain["tree"]),
         asks=_digest(plain["asks"]) if "asks" in plain else "",
         # Two branches may have added the same line.
         packages=tuple(dict.fromkeys(_package(package) for package in packages)),
+        sees=_digest(plain["sees"]) if "sees" in plain else "",
     )
+    check_hashes(step.manager, step.packages)
+    return step
 
 
 def _package(plain: dict[str, object]) -> Package:
@@ -242,14 +293,19 @@ def _plain_step(step: LockedStep) -> dict[str, object]:
     plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
     if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
-        plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(package), strict=True)) for package in step.packages]
+        plain["sees"] = f"sha256:{step.sees}"
+        plain["packages"] = [_plain_package(package) for package in step.packages]
     return plain
 
 
-def package_line(package: Package) -> str:
+def _plain_package(package: Package) -> dict[str, object]:
+    return dict(zip(_PACKAGE_FIELDS, values(package), strict=True))
+
+
+def package_line(package: Package, indent: int = 10) -> str:
     """Return the line of one package in a lock's text."""
     pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
-    return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
+    return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
 
 
 def _digest(value: object) -> str:

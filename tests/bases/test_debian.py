@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,13 +14,26 @@ import pytest
 import yaml
 
 from envbuild.bases import debian
-from envbuild.bases.debian import MirrorFailed, NeedsIdRange, NoMmdebstrap, NoSource, NoSuite, prepare_debian
+from envbuild.bases.debian import (
+    MirrorFailed,
+    NeedsIdRange,
+    NoMmdebstrap,
+    NoSource,
+    NoSuite,
+    prepare_again,
+    prepare_debian,
+)
+from envbuild.bases.debian_repository import write_repository
+from envbuild.build.base_packages import files_of, packages_of
+from envbuild.build.request import BuildRequest
 from envbuild.debian.apt_sources import AptSource
+from envbuild.debian.deb822 import stanzas
 from envbuild.errors import MachineLacks
+from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
 from envbuild.tree.lookup import walk
-from tests.bases.targets import in_memory
+from tests.bases.targets import Memory, in_memory
 from tests.in_namespace import run_inside
 
 pytestmark = pytest.mark.user
@@ -148,6 +162,69 @@ def test_each_user_makes_the_same(made, debian_base):
     assert Path(f"{folder}/debian").read_text() == ours.read_text()
 
 
+@pytest.fixture(scope="module")
+def bookworm(tmp_path_factory) -> Memory:
+    """A base in memory, for the tests of the night: it takes long to make."""
+    base = prepare_debian("bookworm", str(tmp_path_factory.mktemp("debian")), progress=silent)
+    tree = in_memory(base)
+    tree.base = base
+    return tree
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_its_packages_give_it_again_when_the_suite_has_moved_on(bookworm, tmp_path):
+    packages = packages_of(bookworm.base.made_of)
+    assert {"apt", "bash", "dpkg", "libc6"} <= {package.name for package in packages.all}
+    assert packages.asked
+    assert packages.pulled
+    with Store.open(str(tmp_path / "store")) as store:
+        paths = files_of(store, BuildRequest(""), packages, bookworm.base.epoch, silent)
+        released, identity = bookworm.base.epoch, bookworm.base.identity
+        base = prepare_again("bookworm", packages, paths, released, identity, str(tmp_path), progress=silent)
+        assert base.identity == identity
+        again = in_memory(base)
+    assert again.entries == bookworm.entries
+
+
+def test_what_the_hook_says_is_kept_from_the_user():
+    shown: list[str] = []
+    reader = debian._HookReader(shown.append)
+    for line in ("I: one\n", "envbuild-file: 'u' f 1 SHA256:2\n", "envbuild-pulled: adduser\n", "I: two\n"):
+        reader(line)
+    reader("envbuild-architecture: amd64\n")
+    assert shown == ["I: one\n", "I: two\n"]
+    assert reader.answer() == debian.MadeOf("'u' f 1 SHA256:2\n", frozenset({"adduser"}), "amd64")
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/dpkg-deb"), reason="needs dpkg-deb")
+def test_the_repository_says_which_packages_were_asked_for(tmp_path):
+    made = {}
+    for name in ("asked", "pulled"):
+        root = tmp_path / name
+        (root / "DEBIAN").mkdir(parents=True)
+        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n"
+        (root / "DEBIAN/control").write_text(f"{control}Priority: extra\n")
+        archive = tmp_path / f"{name}.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
+        digest = f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"
+        made[name] = Package(name, "1", digest, f"debian/pool/{name}_1_all.deb"), str(archive)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    packages = BasePackages((made["asked"][0],), (made["pulled"][0],))
+    paths = {package.hash: path for package, path in made.values()}
+    write_repository(str(folder), "bookworm", packages, paths, 1_700_000_000)
+    index = (folder / "Packages").read_bytes()
+    found = {fields["package"]: fields for fields in stanzas(index.decode())}
+    assert {name: fields["priority"] for name, fields in found.items()} == {"asked": "required", "pulled": "optional"}
+    release = (folder / "Release").read_text()
+    assert "Codename: bookworm\n" in release
+    assert "Date: Tue, 14 Nov 2023 22:13:20 UTC\n" in release
+    assert hashlib.sha256(index).hexdigest() in release
+    assert sorted(os.listdir(folder)) == ["Packages", "Release", "asked_1_all.deb", "pulled_1_all.deb"]
+
+
 @pytest.mark.mirror
 @pytest.mark.slow
 def test_an_unknown_suite_fails_with_apts_own_reason(tmp_path):
@@ -160,7 +237,7 @@ def test_an_unknown_suite_fails_with_apts_own_reason(tmp_path):
 @pytest.mark.mirror
 @pytest.mark.nightly
 @pytest.mark.root
-def test_an_ordinary_user_makes_the_same_tree(tmp_path):
+def test_an_ordinary_user_makes_the_same_tree(bookworm):
     """Needs a user with a range of ids; none is made for it. Daily, CI's users compare what they made, above."""
     import pwd
 
@@ -173,7 +250,6 @@ def test_an_ordinary_user_makes_the_same_tree(tmp_path):
     work = f"/tmp/envbuild-test-{os.getpid()}"
     os.mkdir(work)
     os.chown(work, user.pw_uid, user.pw_gid)
-    ours = in_memory(prepare_debian("bookworm", str(tmp_path), progress=silent))
     script = (
         "import sys\nfrom envbuild.bases.debian import prepare_debian\nfrom tests.bases.targets import in_memory\n"
         f"base = prepare_debian('bookworm', {work!r}, progress=lambda line: None)\n"
@@ -193,4 +269,4 @@ def test_an_ordinary_user_makes_the_same_tree(tmp_path):
     finally:
         subprocess.run(["rm", "-rf", work], check=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == repr(sorted(ours.entries.items()))
+    assert done.stdout.strip() == repr(sorted(bookworm.entries.items()))
