@@ -127,8 +127,7 @@ def test_the_environment_is_filled_whatever_the_image_has_beside_its_pip(debian,
     )
     assert done.code == 0, done.out
     assert "alpha 1.0\nbeta 1.0\n" in done.printed
-    lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
-    assert [package["name"] for package in lock["stages"][-1]["steps"][4]["packages"]] == ["alpha", "beta"]
+    assert list(locked(debian)) == ["alpha", "beta"]
 
 
 def test_a_later_statement_moves_what_an_earlier_one_installed(debian, build, index):
@@ -376,7 +375,7 @@ def test_what_pip_sees_of_the_tree_is_part_of_the_question(debian, build, index)
     # Another tree, in which pip finds the same.
     assert build("run echo two > /one", statement, options=(), PIP_INDEX_URL="http://127.0.0.1:9/").code == 0
     settings = ("file /etc/xdg/pip/pip.conf", "    [global]", "    pre = true")
-    debian.write("web.env", *PYTHON, *settings, statement)
+    debian.write("web.env", *READY, *settings, statement)
     assert build(options=("--locked",)).code == 1
     assert build().code == 0
     # The version that was locked is kept where it can be: it is asked anew, and answers the same.
@@ -385,5 +384,5 @@ def test_what_pip_sees_of_the_tree_is_part_of_the_question(debian, build, index)
     assert version() == "2.0b1"
     # The same of the stage's environment.
     assert build("env PIP_NO_CACHE_DIR=1", statement, options=("--no-cache",)).code == 0
-    debian.write("web.env", *PYTHON, "env PIP_NO_DEPS=1", statement)
+    debian.write("web.env", *READY, "env PIP_NO_DEPS=1", statement)
     assert build(options=("--locked",)).code == 1
