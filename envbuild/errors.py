@@ -106,7 +106,7 @@ EnvbuildError  exit 2
     BadName(what, text)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
-    ContentChanged(path)  store.objects
+    ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageOfInstanceGone(instance)  drift.instance_operand

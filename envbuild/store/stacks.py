@@ -12,6 +12,7 @@ import os
 import time
 
 from envbuild.errors import MachineLacks
+from envbuild.linux import boot
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-"""Another text after each start of the machine (random(4))."""
 _REMEMBERED_TREES = 4
 
 Mark = tuple[object, ...]
@@ -96,7 +95,7 @@ class Stacks:
         self._database = database
         self._trees = trees
         self._objects = objects
-        self._occurrences = occurrences
+        self.occurrences = occurrences
         self._work = work
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
         self._sound: set[str] = set()
@@ -154,9 +153,9 @@ class Stacks:
         row = self._database.row("SELECT checked, boot, synced FROM stacks WHERE tree = ? AND layer = ?", (tree, layer))
         if row is None:
             return None
-        checked, boot, synced = row
+        checked, made_in, synced = row
         # What was not on disk for sure when the machine stopped is read in full.
-        since = checked if synced or boot == boot_id() else 0
+        since = checked if synced or made_in == boot.boot_id() else 0
         # The clock went back: what was changed after the check may have an earlier time than that, so all is read.
         return 0 if since > time.time_ns() + CLOCK_STEP else since
 
@@ -174,7 +173,7 @@ class Stacks:
             if result.reread and not self._database.read_only:
                 self._database.write(
                     "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",
-                    (now, boot_id(), tree, layer),
+                    (now, boot.boot_id(), tree, layer),
                 )
             return True
         if self._database.read_only:
@@ -227,7 +226,7 @@ class Stacks:
         chain = ((tree, name), *(self.chain(below) if below is not None else ()))
         self._database.write(
             "INSERT OR REPLACE INTO stacks VALUES (?, ?, ?, ?, ?, ?, 0)",
-            (tree, below, name, len(chain), time.time_ns(), boot_id()),
+            (tree, below, name, len(chain), time.time_ns(), boot.boot_id()),
         )
         self._sound.add(name)
         self._chains[tree] = chain
@@ -238,7 +237,7 @@ class Stacks:
 
     def _add(self, tree: Digest, below: Digest | None) -> tuple[tuple[Digest, str], ...]:
         with self._work.workspace() as space:
-            counts = self._occurrences.of(below)
+            counts = self.occurrences.of(below)
             writer = _LayerWriter(self._trees, self._objects, counts)
             writer.write(space.upper, tree, below)
             self.adopt(tree, below, space.upper)
@@ -256,21 +255,6 @@ class Stacks:
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
         """Return a shorter chain of the same tree: one layer over the chain's bottom."""
         return self._add(chain[0][0], chain[-1][0])
-
-
-def boot_id() -> str:
-    """Return what tells this start of the machine from others; "" where the kernel does not say."""
-    global _boot_id
-    if _boot_id is None:
-        try:
-            with open(BOOT_ID, encoding="ascii") as file:
-                _boot_id = file.read().strip()
-        except OSError:
-            _boot_id = ""
-    return _boot_id
-
-
-_boot_id: str | None = None
 
 
 class _LayerWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
@@ -13,6 +14,18 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+
+MAX_OUTPUT = 100_000_000
+"""Bytes that are kept of what one step prints, unless another limit is set."""
+
+
+class ContentChanged(WorkFailed):
+    """A file was changed by somebody while it was being copied into the store."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
+        self.path = path
 
 
 class StepRecord(Record):

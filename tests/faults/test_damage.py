@@ -247,8 +247,8 @@ class TestDatabase:
 def test_layers_are_read_in_full_after_an_unclean_boot(built):
     """What was not on disk for sure when the machine stopped may be empty now, with all its times right."""
     script = (
-        "import envbuild.store.stacks as stacks, envbuild.store.store as store, sys\n"
-        "stacks.boot_id = lambda: 'another boot'\n"
+        "import envbuild.linux.boot as boot, envbuild.store.store as store, sys\n"
+        "boot.boot_id = lambda: 'another boot'\n"
         "from envbuild.cli.main import run\n"
         "sys.exit(run(['run', 'web', '--', 'cat', '/first']))"
     )
