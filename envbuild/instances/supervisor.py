@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 import time
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Limits, Settings
-from envbuild.instances.control_server import ControlServer
 from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.linux import signals as signal
+from envbuild.linux.latch import Latch
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.spec import ExecCommand, Outcome, Request
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
 
+    from envbuild.instances.control_server import ControlServer
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network
@@ -84,8 +84,8 @@ class Supervisor:
         self._tell = tell
         self._reported = False
         self._session = Session()
-        self._stopping = threading.Event()
-        self._over = threading.Event()
+        self._stopping = Latch()
+        self._over = Latch()
         self._number = 0
         self._server: ControlServer | None = None
         self.code = 0
@@ -192,6 +192,8 @@ class Supervisor:
             return
         self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
 
+        import threading  # loaded late, as all that a start need not wait for
+
         def kill() -> None:
             if not self._over.wait(limit):
                 self._helper.cancel_all()
@@ -211,6 +213,8 @@ class Supervisor:
             self._streams.started()
             if self._server is None:
                 # While process 1 mounts the tree: nobody has to wait for this.
+                from envbuild.instances.control_server import ControlServer
+
                 self._server = ControlServer(self._task.folder, self._session, self)
                 self._server.start()
                 quietly(settle, self._task.folder)
