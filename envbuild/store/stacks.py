@@ -100,6 +100,8 @@ class Stacks:
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
         self._sound: set[str] = set()
         self._ahead: LayerWalk | None = None
+        self._may_be_late = False
+        self._late: LateCheck | None = None
         self.mended: list[str] = []
         """What was found damaged and put aside, for the user to be told."""
 
@@ -107,10 +109,13 @@ class Stacks:
         """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
         `near` are trees like this one, the likest first: the first that has a stack is built upon. A layer that was
-        changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
+        changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost. Where a
+        check was begun that may be late (`check_ahead`), it is not waited for.
         """
         while True:
             chain = self.chain(tree)
+            if self._goes_on_over(chain):
+                break
             if not chain:
                 below = next((candidate for candidate in near if self.chain(candidate)), None)
                 chain = self._add(tree, below)
@@ -120,16 +125,48 @@ class Stacks:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
 
-    def check_ahead(self, tree: Digest) -> None:
-        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else."""
+    def check_ahead(self, tree: Digest, *, late: bool = False) -> None:
+        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else.
+
+        With `late` the check may go on when they are mounted: the caller asks for it then (`late`).
+        """
         if self._ahead is None:
             self._ahead = self._start_walk(self.chain(tree))
+            self._may_be_late = late
+
+    def late(self) -> LateCheck | None:
+        """Return the check that goes on over layers which `layers` has returned, for the caller to end."""
+        return self._late
 
     def close(self) -> None:
         """End a check that was begun and is of no use any more."""
         if self._ahead is not None:
             self._ahead.end()
-            self._ahead = None
+        if self._late is not None:
+            self._late.end()
+        self._ahead = self._late = None
+
+    def _goes_on_over(self, chain: tuple[tuple[Digest, str], ...]) -> bool:
+        """Tell whether all layers of a chain are sound but for those that a check goes on over, which may be late."""
+        walk = self._ahead
+        if walk is None or not self._may_be_late or not chain or len(chain) > MAX_DEPTH or walk.is_over():
+            return False
+        if not all(layer in self._sound or layer in walk.layers for _, layer in chain):
+            return False
+        self._ahead, self._late = None, LateCheck(self, chain[0][0], walk)
+        return True
+
+    def unsound(self, tree: Digest) -> str:
+        """Return what is wrong with a layer of a tree, "" if nothing is. Nothing is put aside or made again."""
+        chain = self.chain(tree)
+        for (at, layer), below in zip(chain, (*(at for at, _ in chain[1:]), None), strict=True):
+            since = self._checked(at, layer)
+            if layer not in self._sound and since is not None:
+                folder = f"{self.path}/{layer}"
+                result = check_layer(folder, at, below, self._trees, since=since, owners=self._objects.owners)
+                if result.reason:
+                    return result.reason
+        return ""
 
     def _start_walk(self, chain: tuple[tuple[Digest, str], ...]) -> LayerWalk | None:
         """Start to look for changes in those layers that were checked before and not yet by this process."""
@@ -255,6 +292,38 @@ class Stacks:
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
         """Return a shorter chain of the same tree: one layer over the chain's bottom."""
         return self._add(chain[0][0], chain[-1][0])
+
+
+class LateCheck:
+    """A check of layers that goes on while they are mounted already."""
+
+    def __init__(self, stacks: Stacks, tree: Digest, walk: LayerWalk) -> None:
+        self._stacks = stacks
+        self._tree = tree
+        self._walk: LayerWalk | None = walk
+
+    def wait(self) -> str:
+        """Wait for its end; return what is wrong with the layers, "" if nothing is. For one caller, in any thread."""
+        walk, self._walk = self._walk, None
+        if walk is None or walk.sound_layers():
+            return ""
+        try:
+            reason = self._stacks.unsound(self._tree)
+            if not reason:
+                self._stacks.layers(self._tree)  # touched, and as it was: it need not be read again
+        except StoreDamaged as damage:
+            return damage.message
+        return reason
+
+    def mend(self) -> None:
+        """Put aside what is damaged, which nothing uses any more, and make it again. Raises StoreDamaged."""
+        self._stacks.layers(self._tree)
+
+    def end(self) -> None:
+        """End it, if nobody waited for it."""
+        if self._walk is not None:
+            self._walk.end()
+            self._walk = None
 
 
 class _LayerWriter:

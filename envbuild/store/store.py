@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
+_SIZE = "size"
+MANY_FILES = 3000
+"""So many make a tree a large one."""
 FOLDERS = ("objects", "layers", "work", "caches", "packages")
 
 
@@ -197,6 +200,13 @@ class Store:
             allowance=Allowance(self.sparse_limit, deadline),
         )
 
+    def begin_check(self, tree: Digest) -> None:
+        """Begin to check the layers of a tree that is about to be mounted. If it is known to be large, as images that
+        were built are, the check may go on when it is mounted (`stacks.late`). In a small one damage is mended before.
+        """
+        known = self.memo.get(_SIZE, tree)
+        self.stacks.check_ahead(tree, late=known is not None and int(known.split()[0]) >= MANY_FILES)
+
     def take_notes(self) -> list[str]:
         """Return what was mended since this was last asked, in words."""
         if self._stacks is None:
@@ -258,7 +268,7 @@ class Store:
 
     def size(self, tree: Digest) -> tuple[int, int]:
         """Return how many files a tree has, and their bytes together. Remembered, as a tree never changes."""
-        known = self.memo.get("size", tree)
+        known = self.memo.get(_SIZE, tree)
         if known is not None:
             files, size = known.split()
             return int(files), int(size)
@@ -268,7 +278,7 @@ class Store:
                 files_counted += 1
             if entry.kind == FILE:
                 total += entry.size
-        self.memo.put("size", tree, b"%d %d" % (files_counted, total))
+        self.memo.put(_SIZE, tree, b"%d %d" % (files_counted, total))
         return files_counted, total
 
     def register_lock(self, path: str, keys: Sequence[str], trees: Sequence[Digest]) -> None:
