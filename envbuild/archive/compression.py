@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -15,32 +16,44 @@ MAX_WINDOW = 256 << 20
 RATIO = 2000
 """More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
 FREE = 64 << 20
+REPORTED = 4 << 20
+"""Bytes out after which progress is told again."""
 _CHUNK = 1 << 16
 
 
-def open_compressed(path: str) -> Uncompressed:
+def open_compressed(path: str, report: Callable[[int, int], None] | None = None) -> Uncompressed:
     """Return the content of a file, uncompressed if it is compressed. Raises ArchiveError for one that can't be
-    read."""
+    read. `report` is called now and then with how many bytes of the file are read, and how many there are."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed with the Uncompressed that is returned
     except OSError as error:
         raise ArchiveError(path, str(error.strerror), 0) from error
-    return uncompressed(file, path)
+    return uncompressed(file, path, report)
 
 
-def uncompressed(file: IO[bytes], name: str) -> Uncompressed:
+def uncompressed(file: IO[bytes], name: str, report: Callable[[int, int], None] | None = None) -> Uncompressed:
     """Return the content of an open file, uncompressed if it is compressed; `name` is its name in messages."""
     head = file.read(8)
     file.seek(0)
     kind = next((kind for magic, kind in MAGIC if head.startswith(magic)), "")
-    return Uncompressed(name, file, _opened(kind, file), verified=kind in VERIFIED)
+    return Uncompressed(name, file, _opened(kind, file), verified=kind in VERIFIED, report=report)
 
 
 class Uncompressed:
     """Bytes of a file that may be compressed, counted against bombs."""
 
-    def __init__(self, path: str, file: IO[bytes], stream: Any, *, verified: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        file: IO[bytes],
+        stream: Any,
+        *,
+        verified: bool,
+        report: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.verified = verified
+        self._report = report
+        self._reported = 0
         self._path = path
         self._file = file
         self._stream = stream
@@ -60,6 +73,9 @@ class Uncompressed:
         self._out += len(data)
         if self._out > FREE and self._out > RATIO * max(1, self._file.tell()):
             raise ArchiveError(self._path, "it unpacks to far more than it holds", self._out)
+        if self._report is not None and self._out >= self._reported + REPORTED:
+            self._reported = self._out
+            self._report(self._file.tell(), os.fstat(self._file.fileno()).st_size)
         return data
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 from envbuild.archive.compression import open_compressed
 from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
@@ -40,13 +41,14 @@ class TarBase:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: str, epoch: int) -> None:
+    def __init__(self, path: str, epoch: int, report: Callable[[int, int], None] | None = None) -> None:
         self._path = path
+        self._report = report
         self.epoch = epoch
         self.identity = os.path.basename(path)
 
     def write(self, target: TreeTarget) -> None:
-        write_archive(self._path, target, self.epoch)
+        write_archive(self._path, target, self.epoch, report=_half(self._report, 1))
 
     def close(self) -> None:
         pass
@@ -57,9 +59,13 @@ def prepare_scratch() -> PreparedBase:
     return ScratchBase()
 
 
-def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
-    """Read the archive once, so that a bad one is refused before anything is written. Raises ArchiveError."""
-    source = open_compressed(path)
+def prepare_tar(
+    path: str, limits: Limits | None = None, report: Callable[[int, int], None] | None = None
+) -> PreparedBase:
+    """Read the archive once, so that a bad one is refused before anything is written. Raises ArchiveError.
+
+    `report` is called now and then, also while the tree is written, with the bytes done and their total."""
+    source = open_compressed(path, _half(report, 0))
     try:
         newest = 0
         for member in TarReader(source, os.path.basename(path), limits).members():
@@ -67,18 +73,28 @@ def prepare_tar(path: str, limits: Limits | None = None) -> PreparedBase:
             newest = max(newest, member.mtime)
     finally:
         source.close()
-    return TarBase(path, newest // 1_000_000_000)
+    return TarBase(path, newest // 1_000_000_000, report)
+
+
+def _half(report: Callable[[int, int], None] | None, half: int) -> Callable[[int, int], None] | None:
+    """Return the report of one of two readings (0 or 1), each of which is half of the work."""
+    return None if report is None else lambda done, total: report((half * total + done) // 2, total)
 
 
 def write_archive(
-    path: str, target: TreeTarget, epoch: int, owner: tuple[int, int] | None = None, limits: Limits | None = None
+    path: str,
+    target: TreeTarget,
+    epoch: int,
+    owner: tuple[int, int] | None = None,
+    limits: Limits | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> None:
     """Add all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
     given. Raises ArchiveError."""
     latest = epoch * 1_000_000_000
     name = os.path.basename(path)
     target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, latest))
-    source = open_compressed(path)
+    source = open_compressed(path, report)
     try:
         reader = TarReader(source, name, limits)
         for member in reader.members():

@@ -144,8 +144,11 @@ class Bases:
         """Return the name of a stage's base among all that are made; stages with one key have the same base."""
         return sha256_of(self._memo_key(stage).encode("utf-8", "surrogateescape"))
 
-    def prepare(self, stage: Stage, work: str, progress: Callable[[str], None]) -> PreparedBase:
-        """Begin to make a base, as the user. `work` is a folder for what is only needed meanwhile."""
+    def prepare(
+        self, stage: Stage, work: str, progress: Callable[[str], None], report: Callable[[int, int], None]
+    ) -> PreparedBase:
+        """Begin to make a base, as the user. `work` is a folder for what is only needed meanwhile. `progress` gets
+        lines that tools print, `report` bytes of an archive that are read, and their total."""
         # Each kind is imported only where it is made.
         from envbuild.sandbox.user_namespace import hides_owners
 
@@ -168,7 +171,7 @@ class Bases:
                 from envbuild.bases.tarball import prepare_tar
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
-                return prepare_tar(context.real_path(path))
+                return prepare_tar(context.real_path(path), report=report)
             case ImageBase() | StageBase() | RecipeBase() | ReservedBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:

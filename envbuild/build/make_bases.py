@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from envbuild.build.bases import is_made
-from envbuild.build.events import Notice, StepFinished, StepOutput
+from envbuild.build.events import Notice, StepFinished, StepOutput, StepProgress
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import BaseTree
@@ -71,8 +71,11 @@ class BaseMaker:
         def progress(line: str) -> None:
             self.reporter.emit(StepOutput(stage.event, line.rstrip("\n").encode() + b"\n"))
 
+        def report(done: int, total: int) -> None:
+            self.reporter.emit(StepProgress(stage.event, done, total, "bytes"))
+
         try:
-            prepared = self.job.bases.prepare(stage, work, progress)
+            prepared = self.job.bases.prepare(stage, work, progress, report)
         except EnvbuildError as error:
             text, place = stage.base_statement, stage.base.place
             report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)

@@ -19,11 +19,14 @@ from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
+from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
 from envbuild.sandbox.spec import Bind, Outcome, Request, Secret
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work_area import Workspace
-from envbuild.tree.entry import Digest
+from envbuild.tree.entry import DIRECTORY, Digest
+from envbuild.tree.lookup import LinkCircle, lookup
 from envbuild.tree.patterns import compile_patterns
 
 MIN_READING_SECONDS = 10.0
@@ -116,6 +119,8 @@ class Executor:
         assert isinstance(action, Execute)
         secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
         settings = self._network(parent) if action.network else NetworkSettings()
+        # The names of the machine's /etc/hosts are its own; those of a step are `localhost` and its host name.
+        settings = settings.replace(binds=tuple(bind for bind in settings.binds if bind[1] != HOSTS))
 
         def request(space: Workspace, layers: tuple[str, ...]) -> Request:
             return Request(
@@ -127,6 +132,7 @@ class Executor:
                 directory=action.workdir,
                 user=action.user,
                 network=action.network,
+                names=self._has_etc(parent),
                 binds=self._binds(action, inputs, settings, space.path),
                 secrets=secrets,
                 timeout=step.timeout,
@@ -217,13 +223,16 @@ class Executor:
                 sink(data)
 
             redactor = Redactor(tuple(secret.content for secret in secrets), take)
-            outcome = self._worker.run(request(space, layers), redactor.write)
+            asked = request(space, layers)
+            outcome = self._worker.run(asked, redactor.write)
             redactor.close()
             digest = output.finish()
             if step.test:
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             discard = compile_patterns(step.discard) if step.discard else None
+            if asked.names:
+                restore_hosts(space.upper, lambda: self._own_hosts(parent), asked.hostname)
             deadline = None
             if step.timeout is not None:
                 now = time.monotonic()
@@ -240,6 +249,19 @@ class Executor:
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
             return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
+
+    def _has_etc(self, tree: Digest) -> bool:
+        try:
+            entry = lookup(self._store.trees, tree, b"etc")
+        except LinkCircle:
+            return False
+        return entry is not None and entry.kind == DIRECTORY
+
+    def _own_hosts(self, tree: Digest) -> bytes | None:
+        try:
+            return self._store.read_file(tree, HOSTS.strip("/"), MAX_BYTES)
+        except (TooLargeToRead, LinkCircle):
+            return None
 
     def _environment(
         self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from envbuild.ui.progress_line import ProgressLine
+
 _MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
@@ -106,6 +108,12 @@ class Environment:
     def moves_cursor(self, stream: TextIO) -> bool:
         """Tell whether a stream is a terminal on which a line can be drawn again."""
         return stream.isatty() and self.variables.get("TERM") != "dumb"
+
+    def progress_line(self) -> ProgressLine:
+        """Return the line that tells how far a long command is; there is none but on a terminal."""
+        from envbuild.ui.progress_line import ProgressLine
+
+        return ProgressLine(self.stderr, shown=self.moves_cursor(self.stderr))
 
     def colour(self, stream: TextIO) -> bool:
         """Tell whether colours are wanted: on a terminal, unless NO_COLOR (no-color.org) or a dumb one says no."""

@@ -73,6 +73,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="NAME=VALUE", help="attach a label (may repeat)"
     )
     parser.add_argument(
+        "--stop-signal",
+        metavar="SIGNAL",
+        help="have `stop` send this signal, by name or number (default: the image's)",
+    )
+    parser.add_argument(
         "--stop-timeout",
         type=float,
         default=10.0,

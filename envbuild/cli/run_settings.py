@@ -94,7 +94,10 @@ def enter_instance(name: str, command: tuple[str, ...], arguments: argparse.Name
 
         with TerminalBridge(0, 1) as bridge:
             return enter(instance, entry, (0, 1, 2), terminal=bridge.connect)
-    return enter(instance, entry, (0, 1, 2), running=forward_signals)
+    from envbuild.instances.stdio import entered_streams
+
+    with entered_streams(entry.user) as streams:
+        return enter(instance, entry, streams.open(), running=forward_signals)
 
 
 def _shell(instance: Instance, environment: Environment) -> str:
@@ -149,7 +152,7 @@ def settings_from(
         network=arguments.network,
         ports=tuple(ports),
         restart=restart(getattr(arguments, "restart", NEVER)),
-        stop=facts.stop,
+        stop=facts.stop if arguments.stop_signal is None else _signal(arguments.stop_signal),
         stop_timeout=arguments.stop_timeout,
         health=None if arguments.no_health else health_of(facts),
         limits=Limits(size(arguments.memory, "--memory") if arguments.memory else 0, arguments.cpus, arguments.pids),
@@ -185,6 +188,15 @@ def restart(text: str) -> Restart:
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _signal(text: str) -> str:
+    from envbuild.linux.signal_names import signal_name, signal_number
+
+    number = signal_number(text)
+    if not number:
+        raise BadOption("--stop-signal", text, "signal", "--stop-signal QUIT, --stop-signal RTMIN+3")
+    return signal_name(number)
 
 
 def _mount(text: str, environment: Environment) -> Mount:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.drift.ignore_rules import IgnoreRules, Rule, is_directory
 from envbuild.drift.instance_operand import InstanceOfImage, operand_of_instance, operand_of_instance_image
 from envbuild.history.compare import Comparison, compare
+from envbuild.history.notices import PRIVILEGE
 from envbuild.images.find import facts_of
 from envbuild.instances.records import Instance, Instances, State
 from envbuild.record import Record
@@ -28,7 +29,9 @@ class Drift(Record):
     def is_any(self) -> bool:
         """Whether anything was changed; if that can't be known, True."""
         comparison = self.comparison
-        return comparison is None or bool(comparison.packages or comparison.facts or comparison.rest)
+        return comparison is None or bool(
+            comparison.packages or comparison.facts or comparison.rest or comparison.notices
+        )
 
 
 def drift_of(store: Store, entry: InstanceOfImage, *, everything: bool = False) -> Drift:
@@ -44,11 +47,15 @@ def drift_of(store: Store, entry: InstanceOfImage, *, everything: bool = False) 
     if everything:
         return Drift(instance, state, entry.moved_on, comparison)
     rules = IgnoreRules(facts_of(image).volumes)
+    # A program with the rights of others is none of what running leaves behind, wherever it lies.
+    privileged = {notice.change.path for notice in comparison.notices if notice.kind == PRIVILEGE}
     rest, noise = [], []
     for change in comparison.rest:
         rule = rules.rule(change.path, is_directory(change))
-        if rule is None:
+        if rule is None or change.path in privileged:
             rest.append(change)
         else:
             noise.append((change, rule))
-    return Drift(instance, state, entry.moved_on, comparison.replace(rest=tuple(rest)), tuple(noise))
+    left_out = {change.path for change, _ in noise}
+    notices = tuple(notice for notice in comparison.notices if notice.change.path not in left_out)
+    return Drift(instance, state, entry.moved_on, comparison.replace(rest=tuple(rest), notices=notices), tuple(noise))

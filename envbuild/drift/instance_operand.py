@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed
@@ -83,12 +85,25 @@ def instance_image_name(store: Store, instance: Instance) -> str:
 def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     """Return the instances of an image, newest first, running or not; without `reference` all.
 
-    A name includes its earlier images: an instance of one of them belongs to it. Any other form means one image. Raises
-    UsageError kinds if nothing has this name.
+    A name includes its earlier images: an instance of one of them belongs to it. Any other form means one image. An
+    instance that is called so comes first, whatever it was made from. Raises UsageError kinds and InstanceDamaged if
+    nothing has this name.
     """
     instances = Instances.of(store.path).all()
     if reference is None:
         return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
+    called = instance_called(store, reference)
+    if called is None:
+        return _instances_of_image(store, reference, instances)
+    itself = InstanceOfImage(called, _moved_on(store, called.reference, called.image))
+    try:
+        others = _instances_of_image(store, reference, instances)
+    except UsageError:
+        others = []  # no image is called so
+    return [itself, *(other for other in others if other.instance.identity != called.identity)]
+
+
+def _instances_of_image(store: Store, reference: str, instances: Sequence[Instance]) -> list[InstanceOfImage]:
     parsed = parse_tag(reference)
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from envbuild.history.account_names import AccountNames
+from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand, first_lines
-from envbuild.history.package_attribution import attribute
-from envbuild.history.package_changes import Package, PackageChange, package_changes
+from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
 from envbuild.packages.inventory.bad_record import BadRecord
+from envbuild.packages.inventory.component import DPKG
+from envbuild.packages.inventory.owners import has_debian_records, owners_of
 from envbuild.packages.registry import KINDS
 from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects, diff, expanded
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest
+from envbuild.tree.lookup import LinkCircle, real_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +32,12 @@ class FactChange(Record):
 
 
 class PackageDifference(Record):
-    """A package that differs, with the changed paths that it explains."""
+    """A package that differs, with the changed paths that it explains. `asked` says whether somebody asked for it by
+    name; all others were pulled in by such packages, or came with the base."""
 
     change: PackageChange
     changes: tuple[Change, ...] = ()
+    asked: bool = False
 
 
 class Comparison(Record):
@@ -39,8 +45,9 @@ class Comparison(Record):
 
     `packages` fold the paths that they explain. `records` are files of the package managers themselves, `times` paths
     of which only the time differs, `rest` all others: what no package explains. `parents` are directories that differ
-    only because something in them does. All are sorted by path. If only a side's lock is known (`whole` is False),
-    there are only the packages that recipes declare, and no paths.
+    only because something in them does. All are sorted by path. `notices` are those of all these paths that a reader
+    has to see, by what matters; `unread` are paths of packages whose content was not compared. If only a side's lock is
+    known (`whole` is False), there are only the packages that recipes declare, and no paths.
     """
 
     old: Operand
@@ -53,6 +60,14 @@ class Comparison(Record):
     rest: tuple[Change, ...] = ()
     parents: tuple[Change, ...] = ()
     bad: tuple[BadRecord, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    unread: tuple[Change, ...] = ()
+
+    @property
+    def others(self) -> list[Change]:
+        """What no package explains and no notice names."""
+        noticed = {notice.change.path for notice in self.notices}
+        return [change for change in self.rest if change.path not in noticed]
 
     @property
     def same(self) -> bool:
@@ -91,7 +106,9 @@ class FolderCount(Record):
 def compare(store: Store, old: Operand, new: Operand) -> Comparison:
     """Compare two environments. Raises StoreDamaged if the store lacks a part of them."""
     if old.tree is None or new.tree is None:
-        packages = tuple(PackageDifference(change) for change in _declared(old.packages, new.packages))
+        declared = _declared(old.packages, new.packages)
+        asked = _asked_for(store, old, new, declared)
+        packages = tuple(PackageDifference(change, asked=change in asked) for change in declared)
         return Comparison(old, new, False, (), packages)
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
     return _trees(store, Comparison(old, new, True, facts), old.tree, new.tree)
@@ -115,26 +132,91 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
     changes = sorted(expanded(store.trees, diff(store.trees, old, new)), key=lambda change: change.path)
     read = package_changes(store, changes)
     packages = list(read.changes)
-    attribution = attribute(store, (old, new), packages, changes)
+    accounts = AccountNames(store, (old, new))
+    attribution = Attribution()
+    if packages:
+        from envbuild.history.package_attribution import attribute  # records: only where packages differ
+
+        attribution = attribute(store, (old, new), packages, changes, accounts)
+    else:
+        attribution.rest = changes
     rest: list[Change] = []
     times: list[Change] = []
     for change in attribution.rest:
         (times if aspects(change) == ("time",) else rest).append(change)
     # A directory's time is that of the last change inside it.
-    inside = {folder for change in changes for folder in _folders(change.path)}
+    inside = _folders(changes)
     shown_times = [change for change in times if not (_is_folder(change) and change.path in inside)]
     shown = list(_without_parents(rest, inside))
     kept = {change.path for change in (*shown_times, *shown)}
+    names = [_short_name(change) for change in packages]
+    explained = [(change, names[number]) for number, folded in attribution.of.items() for change in folded]
+    explained += [(change, "") for change in attribution.records]
+    notices = notices_of(
+        shown,
+        explained,
+        _origins(store, new, packages, attribution, shown, accounts),
+        _program_folders(store, comparison),
+    )
+    asked = _asked_for(store, comparison.old, comparison.new, packages)
     return comparison.replace(
         packages=tuple(
-            PackageDifference(change, tuple(attribution.of.get(n, ()))) for n, change in enumerate(packages)
+            PackageDifference(change, tuple(attribution.of.get(n, ())), change in asked)
+            for n, change in enumerate(packages)
         ),
+        notices=notices,
+        unread=tuple(change for change in changes if change.path in attribution.unread),
         records=tuple(attribution.records),
         times=tuple(shown_times),
         rest=tuple(shown),
         parents=tuple(change for change in (*times, *rest) if change.path not in kept),
         bad=tuple(sorted({*read.bad, *attribution.bad}, key=values)),
     )
+
+
+def _origins(
+    store: Store,
+    tree: Digest,
+    packages: list[PackageChange],
+    attribution: Attribution,
+    rest: Iterable[Change],
+    accounts: AccountNames,
+) -> Origins:
+    """Return what the packages of a tree say of the paths that they do not explain."""
+    moved = {path: _short_name(packages[number]) for path, number in attribution.owners.items()}
+    others = [change.path for change in rest if change.path not in moved and not _is_folder(change)]
+    debian = [change.package.name for change in packages if change.package.kind == DPKG]
+    known = {*debian, *(name.partition(":")[0] for name in debian)}
+    same = owners_of(store, tree, others, known) if others else {}
+    edited = frozenset(attribution.edited)
+    return Origins(moved, same, edited, has_debian_records(store, tree), accounts.same_owner)
+
+
+def _short_name(change: PackageChange) -> str:
+    package = change.package
+    return package.name.partition(":")[0] if package.kind == DPKG else package.name
+
+
+def _asked_for(store: Store, old: Operand, new: Operand, packages: list[PackageChange]) -> set[PackageChange]:
+    if not packages:
+        return set()
+    from envbuild.history.requested_packages import RequestedPackages  # statements: only where packages differ
+
+    requested = RequestedPackages(store, old, new)
+    return {change for change in packages if requested.asked_for(change)}
+
+
+def _program_folders(store: Store, comparison: Comparison) -> frozenset[bytes]:
+    """Return the directories that either side runs programs from, by their own names and by those that links give."""
+    paths = [(side.facts or {}).get("env", {}).get("PATH", "") for side in (comparison.old, comparison.new)]
+    folders = set(program_folders(paths))
+    for folder in list(folders):
+        for side in (comparison.old, comparison.new):
+            try:
+                folders.add(real_path(store.trees, side.tree or "", folder)[0])
+            except LinkCircle:
+                pass
+    return frozenset(folders - {b""})
 
 
 def _without_parents(changes: list[Change], inside: set[bytes]) -> Iterator[Change]:
@@ -150,12 +232,19 @@ def _is_folder(change: Change) -> bool:
     return all(entry is None or entry.kind == DIRECTORY for entry in (change.before, change.after))
 
 
-def _folders(path: bytes) -> Iterator[bytes]:
-    if path != ROOT_NAME:
-        yield ROOT_NAME
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
+def _folders(changes: Iterable[Change]) -> set[bytes]:
+    """Return the directories in which something changed."""
+    folders: set[bytes] = set()
+    for change in changes:
+        path = change.path
+        if path != ROOT_NAME:
+            folders.add(ROOT_NAME)
+        while b"/" in path:
+            path = path.rpartition(b"/")[0]
+            if path in folders:
+                break
+            folders.add(path)
+    return folders
 
 
 def _facts(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FactChange]:

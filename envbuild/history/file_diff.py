@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from envbuild.debian.elf import parse_elf
 from envbuild.errors import UsageError
 from envbuild.history.compare import Comparison
+from envbuild.history.patch import Text, mode_lines, patch_lines
 from envbuild.store.objects import MAX_READ
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import FILE, LINK, Entry
+from envbuild.tree.entry import FILE, KIND_WORDS, LINK, ROOT_NAME, Entry
 
 MAX_TEXT = 4_000_000
 """Bytes of a text that is compared line by line."""
@@ -21,7 +22,6 @@ _HEAD = 8_000
 _NM_MEMORY, _NM_SECONDS = 1 << 30, 20
 MAX_PROGRAM = 256 << 20
 """Bytes of a program whose symbols are compared."""
-_CONTEXT = 3
 _SHOWN_SYMBOLS = 12
 _MAGIC = (
     (b"\x7fELF", "ELF"),
@@ -49,8 +49,9 @@ class SameThere(UsageError):
         super().__init__(f"nothing differs at {path}", "list all differences: envbuild diff --files")
 
 
-def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
-    """Return the lines of a diff of all contents that differ at `path` or below it. Raises NotInStore and SameThere."""
+def texts_of(store: Store, comparison: Comparison, path: str) -> Iterator[str]:
+    """Return the lines of a patch of all contents that differ at `path` or below it. Raises NotInStore and
+    SameThere."""
     if not comparison.whole:
         raise NotInStore(next(operand.label for operand in (comparison.old, comparison.new) if operand.tree is None))
     wanted = path.strip("/").encode("utf-8", "surrogateescape")
@@ -63,63 +64,53 @@ def texts_of(store: Store, comparison: Comparison, path: str) -> list[str]:
     ]
     if not chosen and wanted:
         raise SameThere(path)
-    return [line for change in chosen if change.path not in folded for line in text_changes(store, change)]
+    return (line for change in chosen if change.path not in folded for line in text_changes(store, change))
 
 
 def text_changes(store: Store, change: Change) -> Iterator[str]:
-    """Yield the difference at one path: a unified diff of texts (as `diff -u` prints it), else a description. Nothing
-    for directories.
+    """Yield the difference at one path: a patch of texts, links and modes, and in words what a patch can't hold.
 
-    Only the beginning is read of a file that is too large to be compared line by line.
+    The words begin with the path, and so are no line that patch(1) looks for. Only the beginning is read of a file that
+    is too large to be compared line by line.
     """
-    path = "/" + change.path.decode("utf-8", "backslashreplace")
+    path = "/" + change.path.decode("utf-8", "backslashreplace").replace("\n", "\\n")
+    if change.path == ROOT_NAME:
+        path = "/"
+    yield from (f"{path}: {words}" for words in _beside(change))
     before, after = _side(store, change.before), _side(store, change.after)
     if before is None and after is None:
         return
-    if before is not None and after is not None and _same(before, after):
+    old, new = (Text(*side) if side is not None and _is_text(side) else None for side in (before, after))
+    binary = any(side is not None and not _is_text(side) for side in (before, after))
+    if not binary:
+        if old is None or new is None or (old.mode, old.content) != (new.mode, new.content):
+            yield from patch_lines(change.path, old, new)
         return
-    texts = [_text(side) if side is not None else [] for side in (before, after)]
-    if None in texts:
+    if before is None or after is None or not _same(before, after):
         yield f"{path}: {_described(before)} -> {_described(after)}"
         if before is not None and after is not None:
             yield from (f"  {line}" for line in _of_programs(store, before, after))
+    if before is not None and after is not None and before[0].kind == after[0].kind == FILE:
+        modes = Text(before[0], b""), Text(after[0], b"")
+        if modes[0].mode != modes[1].mode:
+            yield from mode_lines(change.path, *modes)
+
+
+def _beside(change: Change) -> Iterator[str]:
+    """Yield what differs at a path that is no content, and that a patch does not have."""
+    before, after = change.before, change.after
+    kinds = [entry.kind if entry is not None else "" for entry in (before, after)]
+    if kinds[0] != kinds[1] and not {FILE, LINK, ""} >= set(kinds):
+        names = [KIND_WORDS.get(kind, "nothing") for kind in kinds]
+        yield f"{names[0]} -> {names[1]}"
+    if before is None or after is None:
         return
-    yield f"--- {path if before is not None else '/dev/null'}"
-    yield f"+++ {path if after is not None else '/dev/null'}"
-    yield from unified(texts[0] or [], texts[1] or [])
-
-
-def unified(old: list[str], new: list[str]) -> Iterator[str]:
-    """Yield the hunks of a unified diff of two lists of lines.
-
-    Common lines at both ends are skipped first: the comparison's cost grows with the square of the rest.
-    """
-    from envbuild.history.line_diff import grouped, opcodes  # difflib: only if texts are compared
-
-    start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    lead, tail = min(start, _CONTEXT), min(end, _CONTEXT)
-    skipped = start - lead
-    old, new = old[skipped : len(old) - end + tail], new[skipped : len(new) - end + tail]
-    for group in grouped(opcodes(old, new), _CONTEXT):
-        first, last = group[0], group[-1]
-        yield f"@@ -{_range(skipped + first[1], skipped + last[2])} +{_range(skipped + first[3], skipped + last[4])} @@"
-        for kind, a, b, c, d in group:
-            if kind == "equal":
-                yield from (f" {line}" for line in old[a:b])
-            else:
-                yield from (f"-{line}" for line in old[a:b])
-                yield from (f"+{line}" for line in new[c:d])
-
-
-def _range(start: int, stop: int) -> str:
-    length = stop - start
-    begin = start + 1 if length else start
-    return str(begin) if length == 1 else f"{begin},{length}"
+    if (before.uid, before.gid) != (after.uid, after.gid):
+        yield f"owner {before.uid}:{before.gid} -> {after.uid}:{after.gid}"
+    if before.mode != after.mode and after.kind not in (FILE, LINK):
+        yield f"mode {before.mode:04o} -> {after.mode:04o}"
+    if before.xattrs != after.xattrs:
+        yield "extended attributes"
 
 
 def _side(store: Store, entry: Entry | None) -> tuple[Entry, bytes] | None:
@@ -141,19 +132,10 @@ def _same(before: tuple[Entry, bytes], after: tuple[Entry, bytes]) -> bool:
     return before[1] == after[1]
 
 
-def _text(side: tuple[Entry, bytes]) -> list[str] | None:
-    """Return the lines of a text, None for other content."""
+def _is_text(side: tuple[Entry, bytes]) -> bool:
+    """Return whether content is compared line by line."""
     entry, content = side
-    if b"\0" in content or entry.size > MAX_TEXT:
-        return None
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        return lines[:-1]
-    return [*lines[:-1], f"{lines[-1]}\n\\ No newline at end of file"]
+    return b"\0" not in content and entry.size <= MAX_TEXT
 
 
 def _described(side: tuple[Entry, bytes] | None) -> str:
@@ -204,4 +186,5 @@ def _symbols(content: bytes) -> set[str]:
         subprocess.run(words, stdout=listed, stderr=subprocess.DEVNULL, check=False, env={"PATH": os.defpath})
         listed.seek(0)
         lines = listed.read(MAX_READ).decode(errors="replace").splitlines()
-    return {f"{line.split()[0]} ({line.split()[1]})" for line in lines if len(line.split()) > 1}
+    words_of = (line.split() for line in lines if line.isprintable())
+    return {f"{words[0]} ({words[1]})" for words in words_of if len(words) > 1}

@@ -9,13 +9,47 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 MAX_WORK = 50_000_000
 """Steps of difflib, a tenth of a microsecond each."""
 
+_CONTEXT = 3
+
 Opcode = tuple[str, int, int, int, int]
 """As in difflib: equal, replace, delete or insert; the first and last line in the old text, and in the new."""
+
+
+def unified(old: list[str], new: list[str]) -> Iterator[str]:
+    """Yield the hunks of a unified diff of two lists of lines.
+
+    Common lines at both ends are skipped first: the comparison's cost grows with the square of the rest.
+    """
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    lead, tail = min(start, _CONTEXT), min(end, _CONTEXT)
+    skipped = start - lead
+    old, new = old[skipped : len(old) - end + tail], new[skipped : len(new) - end + tail]
+    for group in grouped(opcodes(old, new), _CONTEXT):
+        first, last = group[0], group[-1]
+        yield f"@@ -{_range(skipped + first[1], skipped + last[2])} +{_range(skipped + first[3], skipped + last[4])} @@"
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                yield from (f" {line}" for line in old[a:b])
+            else:
+                yield from (f"-{line}" for line in old[a:b])
+                yield from (f"+{line}" for line in new[c:d])
+
+
+def _range(start: int, stop: int) -> str:
+    length = stop - start
+    begin = start + 1 if length else start
+    return str(begin) if length == 1 else f"{begin},{length}"
 
 
 def opcodes(old: list[str], new: list[str]) -> list[Opcode]:

@@ -7,10 +7,13 @@ from envbuild.history.compare import Comparison, compare
 from envbuild.history.operand import operand_of_image
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
+from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
-KIND = "change 1"
+KIND = "change 2"
 """The kind of the lines in the store's memo; a new form of the line needs a new number."""
+_EARLIER = ("change 1",)
+"""Earlier forms, which are all that is left of images that were removed."""
 _SHOWN = 3
 
 
@@ -25,7 +28,8 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
         return known.decode()
     before, after = store.images.get(old), store.images.get(new)
     if before is None or after is None:
-        return ""
+        kept = (store.memo.get(kind, key) for kind in _EARLIER)
+        return next((line.decode() for line in kept if line is not None), "")
     try:
         text = _line(compare(store, operand_of_image(store, "", before), operand_of_image(store, "", after)))
     except StoreDamaged:
@@ -36,6 +40,14 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
 
 def _line(comparison: Comparison) -> str:
     parts = []
+    if comparison.notices:
+        # The first of each kind, so that many of one kind never hide another.
+        by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}
+        first = sorted(by_kind.values(), key=comparison.notices.index)
+        chosen = [*first, *(notice for notice in comparison.notices if notice not in first)][: max(_SHOWN, len(first))]
+        named = [_path(notice.change) + (f" ({notice.reason})" if notice.reason else "") for notice in chosen]
+        more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
+        parts.append(f"look at {', '.join(named)}{more}")
     by_verb: dict[str, list[str]] = {}
     for difference in comparison.packages:
         package = difference.change.package
@@ -49,17 +61,23 @@ def _line(comparison: Comparison) -> str:
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             parts.append(f"{verb} {', '.join(names[:_SHOWN])}{more}")
-    if comparison.rest:
-        paths = ["/" + change.path.decode("utf-8", "backslashreplace") for change in comparison.rest]
-        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        parts.append(f"{len(paths)} path{'s' if len(paths) > 1 else ''}: {', '.join(paths[:_SHOWN])}{more}")
     if comparison.facts:
         names = [fact.name for fact in comparison.facts]
-        parts.append(f"facts {', '.join(names[:_SHOWN])}")
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        parts.append(f"facts {', '.join(names[:_SHOWN])}{more}")
+    others = [_path(change) for change in comparison.others]
+    if others:
+        word = f"{'other ' if comparison.notices else ''}path{'s' if len(others) > 1 else ''}"
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        parts.append(f"{len(others)} {word}: {', '.join(others[:_SHOWN])}{more}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
         parts.append(f"{count} files of package managers, or with only another time" if count else "nothing")
     return "; ".join(parts)
+
+
+def _path(change: Change) -> str:
+    return "/" + change.path.decode("utf-8", "backslashreplace")
 
 
 def remember_changes(store: Store, gone: set[Digest]) -> None:

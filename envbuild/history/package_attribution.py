@@ -2,78 +2,62 @@
 
 A path belongs to a package if the package's own record says so: dpkg's lists of files, the RECORD of a Python
 distribution, the directory of a Node package. It is attributed only if it has the content that the package brought, by
-the digests in these records: a file that was also changed by hand stands out. What maintainer scripts make of packages
-(links to their files, compiled Python, caches that triggers write) belongs to them too.
+the digests in these records, and the mode, owner and attributes that it had: a file that was also changed by hand
+stands out. What maintainer scripts make of packages (links to their files, compiled Python, caches that triggers write)
+belongs to them too.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from hashlib import md5
-from posixpath import dirname, normpath
+from collections.abc import Mapping
+from posixpath import basename, dirname, normpath
 
-from envbuild.debian.deb822 import conffiles_of, stanzas
-from envbuild.debian.left_behind import INFO, is_record
-from envbuild.history.package_changes import STATUS, PackageChange
-from envbuild.packages.inventory.bad_record import MAX_STATUS, BadRecord, Unreadable
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
-from envbuild.packages.inventory.python import recorded
-from envbuild.store.objects import TooLargeToRead
+from envbuild.debian.left_behind import is_record
+from envbuild.history.account_names import AccountNames
+from envbuild.history.notices import PATH
+from envbuild.history.package_changes import Attribution, PackageChange
+from envbuild.history.package_owners import MD5, SHA256, Owned, Owners, package_owners
+from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
 
-MAX_BYTES_READ = 64_000_000
-"""Bytes of files that are compared with dpkg's md5; with more, only configuration files are, and the rest is
-trusted."""
-
-MAX_ALTERNATIVE = 1 << 20
-"""Bytes of update-alternatives' record of one name."""
-_CHUNK = 1 << 20
-_MODULES = "node_modules/"
-_INFO_FILES = (
-    *("list", "md5sums", "conffiles", "preinst", "postinst", "prerm", "postrm", "config", "templates"),
-    *("triggers", "shlibs", "symbols", "alternatives"),
-)
 _CACHED = re.compile(r"(.*)__pycache__/([^/]+?)\.[\w-]+(?:\.opt-\d)?\.pyc$")
-_ALTERNATIVES = "var/lib/dpkg/alternatives/"
-_TURNED = re.compile(r"etc/(?:alternatives|ssl/certs|systemd|rc[0-6S]\.d)/")
+_TURNED = re.compile(r"etc/(?:ssl/certs|systemd|rc[0-6S]\.d)/")
 """Directories in which maintainer scripts change existing links."""
-
-Brought = Callable[[Entry], bool]
-"""A check whether an entry is what a package brought to a path."""
-
-
-class Attribution:
-    """The changes, sorted: `of` has those of each package by its number, `records` the package managers' own files,
-    `rest` what no package explains. `bad` are records that can't be read; nothing is attributed by them."""
-
-    def __init__(self) -> None:
-        self.bad: list[BadRecord] = []
-        self.of: dict[int, list[Change]] = {}
-        self.records: list[Change] = []
-        self.rest: list[Change] = []
+_DOCUMENTATION = ("usr/share/doc/", "usr/share/man/")
+_CERTIFICATES = "etc/ssl/certs/"
 
 
 def attribute(
-    store: Store, trees: tuple[Digest, Digest], packages: list[PackageChange], changes: list[Change]
+    store: Store,
+    trees: tuple[Digest, Digest],
+    packages: list[PackageChange],
+    changes: list[Change],
+    accounts: AccountNames,
 ) -> Attribution:
-    """Attribute `changes` (one for each path) to the changes of `packages` between two trees."""
+    """Attribute `changes` (one for each path) to the changes of `packages` between two trees, whose owners have the
+    names of `accounts`."""
     attribution = Attribution()
-    debian = any(change.package.kind == DPKG for change in packages)
-    owners = _owners(store, trees, packages, changes, attribution.bad) if packages else {}
+    debian = {change.package.name.partition(":")[0] for change in packages if change.package.kind == DPKG}
+    owners, turned = package_owners(store, trees, packages, changes, attribution.bad)
+    named = [(change.path.decode("utf-8", "surrogateescape"), change) for change in changes]
+    altered = _altered(store, trees, owners, named, attribution) if debian else frozenset()
     pending = []
     known: dict[str, int] = {}
-    for change in changes:
-        path = change.path.decode("utf-8", "surrogateescape")
-        owner = _owner(owners, path, change)
-        if owner is not None:
-            attribution.of.setdefault(owner, []).append(change)
-            known[path] = owner
-        elif debian and is_record(path):
+    for path, change in named:
+        owned = owners.get(path) or _compiled(owners, path)
+        if owned is not None:
+            edited = change.path in altered or _has_other_digest(owned, change)
+            if edited or _is_changed_beside(change, accounts) or _is_turned(path, change, owned, owners, turned):
+                attribution.owners[change.path] = owned.number
+                attribution.edited |= {change.path} if edited else set()
+                attribution.rest.append(change)
+            else:
+                attribution.of.setdefault(owned.number, []).append(change)
+                known[path] = owned.number
+        elif debian and is_record(path) and not _is_foreign(path, debian):
             attribution.records.append(change)
         else:
             pending.append((path, change))
@@ -81,213 +65,103 @@ def attribute(
     for _ in range(3):
         kept = []
         for path, change in pending:
-            owner = _owner_of_link(known, owners, path, change)
-            if owner is None:
+            number = _owner_of_link(known, owners, path, change, packages)
+            if number is None:
                 kept.append((path, change))
             else:
-                attribution.of.setdefault(owner, []).append(change)
-                known[path] = owner
+                attribution.of.setdefault(number, []).append(change)
+                known[path] = number
         pending = kept
-    attribution.rest = [change for _, change in pending]
+    attribution.rest = sorted([*attribution.rest, *(change for _, change in pending)], key=lambda change: change.path)
     return attribution
 
 
-Owners = Mapping[str, "tuple[int, Brought]"]
+def _altered(
+    store: Store,
+    trees: tuple[Digest, Digest],
+    owners: Owners,
+    named: list[tuple[str, Change]],
+    attribution: Attribution,
+) -> frozenset[bytes]:
+    """Return the paths of Debian packages whose content is not what the package brought."""
+    from envbuild.history.package_contents import Expected, check_contents  # threads: only for Debian packages
+
+    files = [
+        Expected(change.path, after, owned.digest)
+        for path, change in named
+        if (after := change.after) is not None
+        and after.kind == FILE
+        and (change.before is None or change.before.digest != after.digest)
+        and (owned := owners.get(path)) is not None
+        and owned.kind == MD5
+    ]
+    contents = check_contents(store, trees, files)
+    attribution.unread = contents.unread
+    return contents.altered
 
 
-def _owner(owners: Owners, path: str, change: Change) -> int | None:
-    owned = owners.get(path)
-    if owned is None:
-        compiled = _CACHED.match(path)
-        # Compiled from a source of the package, by its maintainer script or by pip.
-        owned = owners.get(f"{compiled[1]}{compiled[2]}.py") if compiled else None
-        return owned[0] if owned is not None else None
-    number, brought = owned
-    return number if change.after is None or brought(change.after) else None
+def _has_other_digest(owned: Owned, change: Change) -> bool:
+    after = change.after
+    return owned.kind == SHA256 and after is not None and after.kind == FILE and after.digest != owned.digest
 
 
-def _owner_of_link(known: Mapping[str, int], owners: Owners, path: str, change: Change) -> int | None:
+def _is_changed_beside(change: Change, accounts: AccountNames) -> bool:
+    """Return whether more than content and time of a path changed: packages' records do not have the rest."""
+    before, after = change.before, change.after
+    if before is None or after is None or before.kind != after.kind:
+        return False
+    attributes = (before.mode, before.xattrs) == (after.mode, after.xattrs)
+    return not attributes or not accounts.same_owner(before, after)
+
+
+def _is_foreign(path: str, debian: set[str]) -> bool:
+    """Return whether a file that a package's trigger writes changed without that package."""
+    return path.startswith(_CERTIFICATES) and not debian & {"ca-certificates", "ca-certificates-java"}
+
+
+def _compiled(owners: Owners, path: str) -> Owned | None:
+    """Return the owner of the source that a path was compiled from, by a maintainer script or by pip."""
+    compiled = _CACHED.match(path)
+    owned = owners.get(f"{compiled[1]}{compiled[2]}.py") if compiled else None
+    return Owned(owned.number) if owned is not None else None
+
+
+def _is_turned(path: str, change: Change, owned: Owned, owners: Owners, turned: Mapping[str, set[str]]) -> bool:
+    """Return whether a link of a package leads elsewhere than the package's own version would turn it."""
+    before, after = change.before, change.after
+    if before is None or after is None or after.kind != LINK or before.target == after.target:
+        return False
+    where = _target(path, after)
+    if path in turned:
+        return where not in turned[path]
+    aim = owners.get(where)
+    if aim is None:
+        return True
+    # What has a version may be in another package than the link: libx.so -> libx.so.2, python3 -> python3.13.
+    stem = basename(path).partition(".")[0]
+    rest = basename(where).removeprefix(stem)
+    named = rest != basename(where) and not rest[:1].isalpha()
+    return not (aim.number == owned.number or named or path.startswith(_DOCUMENTATION))
+
+
+def _target(path: str, entry: Entry) -> str:
+    """Return where a link leads, by the names that paths of a tree have."""
+    target = entry.target.decode("utf-8", "surrogateescape")
+    return normpath(target).lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
+
+
+def _owner_of_link(
+    known: Mapping[str, int], owners: Owners, path: str, change: Change, packages: list[PackageChange]
+) -> int | None:
     entry = change.after or change.before
     if entry is None or entry.kind != LINK:
         return None
     if change.before is not None and change.after is not None and not _TURNED.match(path):
         return None  # somebody changed its target, as of /etc/localtime: the package did not
-    target = entry.target.decode("utf-8", "surrogateescape")
-    where = target.lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
-    if where in known:
-        return known[where]
+    where = _target(path, entry)
     owned = owners.get(where)
-    return owned[0] if owned is not None else None
-
-
-def _owners(
-    store: Store,
-    trees: tuple[Digest, Digest],
-    packages: list[PackageChange],
-    changes: list[Change],
-    bad: list[BadRecord],
-) -> dict[str, tuple[int, Brought]]:
-    """Return each path that one of the packages owns in one of the trees, with the package's number."""
-    owners: dict[str, tuple[int, Brought]] = {}
-    size = sum(change.after.size for change in changes if change.after is not None and change.after.kind == FILE)
-    sources = [_Source(store, tree, bad) for tree in trees]
-    modules: dict[str, int] = {}
-    for number, pair in enumerate(packages):
-        for source, package in zip(sources, (pair.old, pair.new), strict=True):
-            if package is None:
-                continue
-            if package.kind == NODE:
-                folder = dirname(package.record)
-                modules[folder] = number
-                # npm's own record of the installed packages.
-                modules.setdefault(folder[: folder.rindex(_MODULES)] + _MODULES + ".package-lock.json", number)
-                continue
-            check = size <= MAX_BYTES_READ
-            of_debian = package.kind == DPKG
-            pairs = _of_debian(source, package.name, check=check) if of_debian else _of_python(source, package.record)
-            for path, brought in pairs:
-                owners[path] = (number, brought)
-    for change in changes:
-        path = change.path.decode("utf-8", "surrogateescape")
-        if path.startswith(_ALTERNATIVES):
-            for link in _alternatives(store, change):
-                owners.setdefault(link, (_first(packages, DPKG), _anything))
-        elif modules and _MODULES in path:
-            module = modules.get(_module_of(path))
-            if module is not None:
-                owners.setdefault(path, (module, _anything))
-    return {path: owned for path, owned in owners.items() if owned[0] >= 0}
-
-
-def _module_of(path: str) -> str:
-    """Return the directory of the Node package that a path lies in, or the path itself if it lies beside the
-    packages."""
-    above, _, rest = path.rpartition(_MODULES)
-    parts = rest.split("/")
-    return above + _MODULES + "/".join(parts[: 2 if rest.startswith("@") else 1])
-
-
-def _first(packages: list[PackageChange], kind: str) -> int:
-    return next((number for number, change in enumerate(packages) if change.package.kind == kind), -1)
-
-
-class _Source:
-    """The records in one tree, and the links at its root (`lib -> usr/lib`)."""
-
-    def __init__(self, store: Store, tree: Digest, bad: list[BadRecord]) -> None:
-        self.store = store
-        self.bad = bad
-        self._tree = tree
-        self._links = {
-            entry.name.decode(): entry.target.decode().strip("/")
-            for entry in store.trees.load(tree)
-            if entry.kind == LINK and entry.name.isascii() and entry.target.isascii()
-        }
-
-    def text(self, path: str) -> str | None:
-        try:
-            return self.store.read_text(self._tree, path, MAX_STATUS)
-        except TooLargeToRead as error:
-            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
-            return None
-
-    @cached_property
-    def conffiles(self) -> dict[str, dict[str, str]]:
-        """The md5 that dpkg has of each package's configuration files, as they were brought."""
-        return {
-            fields.get("package", ""): {
-                path.lstrip("/"): digest for path, digest in conffiles_of(fields, obsolete=True)
-            }
-            for fields in stanzas(self.text(STATUS.decode()) or "")
-            if "conffiles" in fields
-        }
-
-    def real(self, path: str) -> str:
-        """Return a path with a link at the root resolved."""
-        head, slash, rest = path.lstrip("/").partition("/")
-        return f"{self._links[head]}/{rest}" if slash and head in self._links else head + slash + rest
-
-
-def _of_debian(source: _Source, name: str, *, check: bool) -> Iterator[tuple[str, Brought]]:
-    plain = name.partition(":")[0]
-    for record in (name, plain):
-        listed = source.text(f"{INFO}{record}.list")
-        if listed is None:
-            continue
-        sums = _sums(source.text(f"{INFO}{record}.md5sums") or "") if check else {}
-        sums |= source.conffiles.get(plain, {})
-        yield from ((f"{INFO}{record}.{suffix}", _anything) for suffix in _INFO_FILES)
-        for line in listed.splitlines():
-            path = line.lstrip("/")
-            if path and path != ".":
-                yield source.real(path), _by_md5(source.store, sums[path]) if path in sums else _anything
-        return
-
-
-def _sums(text: str) -> dict[str, str]:
-    pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
-    return {path: digest for digest, path in pairs}
-
-
-def _of_python(source: _Source, record: str) -> Iterator[tuple[str, Brought]]:
-    folder = dirname(record)
-    if not folder.endswith(".dist-info"):
-        yield record, _anything
-        for line in (source.text(f"{folder}/installed-files.txt") or "").splitlines():
-            yield normpath(f"{folder}/{line}"), _anything
-        return
-    base = dirname(folder)
-    try:
-        rows = recorded(source.text(f"{folder}/RECORD") or "")
-    except Unreadable as error:
-        source.bad.append(BadRecord(PYTHON, f"/{folder}/RECORD", error.reason))
-        rows = []
-    for row in rows:
-        if len(row) >= 2:
-            yield normpath(f"{base}/{row[0]}"), _by_sha256(row[1])
-    for name in ("", "/RECORD", "/INSTALLER", "/REQUESTED", "/METADATA", "/direct_url.json", "/licenses"):
-        yield f"{folder}{name}", _anything
-
-
-def _alternatives(store: Store, change: Change) -> Iterator[str]:
-    """Yield the links that update-alternatives(1) made for one name: its link groups, and those in
-    /etc/alternatives."""
-    for entry in (change.before, change.after):
-        if entry is not None and entry.kind == FILE:
-            if entry.size > MAX_ALTERNATIVE:
-                continue
-            head = store.objects.read(entry).decode("utf-8", "replace").partition("\n\n")[0]
-            lines = head.splitlines()
-            yield f"etc/alternatives/{change.path.rpartition(b'/')[2].decode('utf-8', 'replace')}"
-            yield from (line.lstrip("/") for line in lines[1:] if line.startswith("/"))
-            yield from (f"etc/alternatives/{line}" for line in lines[2:] if line and not line.startswith("/"))
-
-
-def _anything(_entry: Entry) -> bool:
-    return True
-
-
-def _by_md5(store: Store, expected: str) -> Brought:
-    def brought(entry: Entry) -> bool:
-        if entry.kind != FILE:
-            return True
-        if entry.size > MAX_BYTES_READ:
-            return False  # no package has a configuration file of this size
-        state = md5(usedforsecurity=False)
-        with open(store.objects.open(entry), "rb") as file:
-            while chunk := file.read(_CHUNK):
-                state.update(chunk)
-        return state.hexdigest() == expected
-
-    return brought
-
-
-def _by_sha256(recorded: str) -> Brought:
-    algorithm, _, value = recorded.partition("=")
-    if algorithm != "sha256":
-        return _anything
-    try:
-        digest = urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
-    except ValueError:
-        return _anything
-    return lambda entry: entry.kind != FILE or entry.digest == digest
+    number = known.get(where, owned.number if owned is not None else None)
+    if number is None or change.before is not None or dirname(path) not in PATH:
+        return number
+    # Scripts make no other names for programs: whoever uses such a one may expect another program.
+    return number if where.startswith("etc/alternatives/") or packages[number].package.kind == NODE else None

@@ -79,6 +79,22 @@ class PackageChanges(Record):
     bad: tuple[BadRecord, ...]
 
 
+class Attribution:
+    """The changes, sorted: `of` has those of each package by its number, `records` the package managers' own files,
+    `rest` what no package explains. `owners` are the packages that paths of the rest belong to nevertheless, by their
+    numbers, `edited` those of these paths with other content than their package brought, and `unread` those whose
+    content was not compared. `bad` are records that can't be read; nothing is attributed by them."""
+
+    def __init__(self) -> None:
+        self.bad: list[BadRecord] = []
+        self.of: dict[int, list[Change]] = {}
+        self.records: list[Change] = []
+        self.rest: list[Change] = []
+        self.owners: dict[bytes, int] = {}
+        self.edited: set[bytes] = set()
+        self.unread: frozenset[bytes] = frozenset()
+
+
 def package_changes(store: Store, changes: Iterable[Change]) -> PackageChanges:
     """Return the packages that differ. `changes` are of files, one for each path."""
     before: list[Package] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.history.file_diff import unified
+from envbuild.history.line_diff import unified
 from envbuild.history.operand import Operand, Statement
 
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from envbuild import module_pack
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
+from envbuild.instances.control_client import in_thread_on_signal
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
 from envbuild.instances.network import HOST_NETWORK, NO_NETWORK, RESERVED
 from envbuild.instances.network.ports import open_ports
@@ -203,7 +204,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
         try:
             supervisor = Supervisor(task, helper, LogStreams(f"{folder}/{LOG}"), tell, network=network, opened=opened)
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda _number, _frame: supervisor.stop())
+                in_thread_on_signal(number, lambda _number: supervisor.stop())
             module_pack.release()
             supervisor.run()
             # Where it was ended before it was started nobody was told of that.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import start_new_thread
 
 from envbuild.contexts import contextmanager
-from envbuild.errors import WorkFailed, fields
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.instances.messages import (
     CONTROL_ANSWERS,
     CommandEnded,
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from envbuild.instances.messages import ControlRequest
 
 SOCKET = "control"
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FORWARDED = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+    *(signal.SIGALRM, signal.SIGSTKFLT, signal.SIGIO, signal.SIGPWR),
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
 PATIENCE = 10.0
 """Seconds until a supervisor that does not answer is taken for one that hangs."""
 
@@ -87,9 +92,34 @@ def connect(instance: Instance | DamagedInstance) -> socket:
 
 
 def forward_signals(send: Callable[[int], None]) -> None:
-    """Forward signals to the command from here on, as if this process did not stand between."""
-    for number in FORWARDED:
-        signal.signal(number, lambda number, _frame: send(number))
+    """Forward signals to the command from here on, as if this process did not stand between.
+
+    Not those that are about this process itself: its faults, timers, children and job control, and the size of its
+    terminal, at which httpd would end. Whoever has no terminal sends WINCH on purpose.
+    """
+    for number in (*_FORWARDED, *(() if _has_terminal() else (signal.SIGWINCH,))):
+        in_thread_on_signal(number, send)
+
+
+def in_thread_on_signal(number: int, act: Callable[[int], None]) -> None:
+    """Have a thread call `act` with the number of this signal when it comes: what was interrupted by the signal may
+    hold a lock that `act` needs."""
+
+    def quietly(number: int) -> None:
+        try:
+            act(number)
+        except (OSError, EnvbuildError):
+            pass  # it is over
+
+    signal.signal(number, lambda number, _frame: start_new_thread(quietly, (number,)))
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _connected(link: socket, path: str) -> bool:

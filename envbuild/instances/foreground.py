@@ -16,7 +16,7 @@ from envbuild.linux.latch import Latch
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import SandboxFailure
-from envbuild.sandbox.user_namespace import enter_user_namespace
+from envbuild.sandbox.user_namespace import CONTAINED, RANGE, SHIFTED, enter_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,12 +67,15 @@ def run_in_foreground(
     Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
     While it runs, a `late` check of the image's layers may go on. Raises SandboxFailure, PortTaken and ImageDamaged.
     """
-    from envbuild.instances.control_client import forward_signals
-    from envbuild.instances.stdio import OwnStreams
+    from envbuild.instances.control_client import forward_signals, in_thread_on_signal
+    from envbuild.instances.stdio import OwnStreams, is_root
     from envbuild.instances.supervisor import Supervisor
 
     if not terminal:
-        supervisor = Supervisor(task, ahead.helper, OwnStreams(), tell, network=ahead.network, opened=ahead.opened)
+        kind = ahead.helper.ids.kind
+        other_ids = kind == SHIFTED or (kind in (RANGE, CONTAINED) and not is_root(task.request.user))
+        streams = OwnStreams(other_ids=other_ids)
+        supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         forward_signals(supervisor.signal)
         return _run(supervisor, late, tell)
     from envbuild.instances.terminal import TerminalBridge
@@ -83,7 +86,7 @@ def run_in_foreground(
         supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         # The terminal is gone (SIGHUP), or somebody ends the instance.
         for number in (signal.SIGHUP, signal.SIGTERM):
-            signal.signal(number, lambda number, _frame: supervisor.signal(number))
+            in_thread_on_signal(number, supervisor.signal)
         return _run(supervisor, late, tell)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
+
+from envbuild.contexts import contextmanager
 
 _CHUNK = 1 << 16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Protocol
 
     class Streams(Protocol):
@@ -69,14 +72,19 @@ class LogStreams:
 
 
 class OwnStreams:
-    """This process's own, or a terminal that is joined with its own."""
+    """This process's own, or a terminal that is joined with its own.
 
-    def __init__(self, terminal: Callable[[int], None] | None = None) -> None:
+    Output goes through a pipe where the command could not open /dev/stdout again: a pipe can be given to the command's
+    user, who may have `other_ids` than this process, and a file of this user's can't.
+    """
+
+    def __init__(self, terminal: Callable[[int], None] | None = None, *, other_ids: bool = True) -> None:
         self.terminal = terminal
+        self._other_ids = other_ids
         self._relays: dict[tuple[int, int], _Relay] = {}
 
     def open(self) -> tuple[int, int, int]:
-        if self.terminal is not None or os.geteuid() != 0:
+        if self.terminal is not None:
             return 0, 1, 2
         return 0, self._through(1), self._through(2)
 
@@ -84,22 +92,50 @@ class OwnStreams:
         for relay in self._relays.values():
             relay.hand_over()
 
-    def finish(self) -> None:
+    def finish(self, *, all_writers: bool = True) -> None:
+        """Wait until all has arrived that was written; without `all_writers` those that still live are left alone."""
         self.started()
-        for relay in self._relays.values():
-            relay.finish()
-        self._relays = {}
+        relays, self._relays = self._relays, {}
+        for relay in relays.values():
+            relay.finish(all_writers=all_writers)
 
     def _through(self, descriptor: int) -> int:
-        """Return the descriptor, or for a file a pipe that leads to it: of root's files nobody inside could open
-        /dev/stdout again, as sandboxes of root have other ids."""
+        """Return the descriptor, or a pipe that leads to it."""
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not _needs_pipe(descriptor, status, self._other_ids):
             return descriptor
         key = status.st_dev, status.st_ino
         if key not in self._relays:
             self._relays[key] = _Relay(descriptor)
         return self._relays[key].writing
+
+
+def is_root(user: str) -> bool:
+    """Tell whether this is root, as a request has its user."""
+    return user.partition(":")[0] in ("", "root", "0")
+
+
+@contextmanager
+def entered_streams(user: str) -> Iterator[OwnStreams]:
+    """Yield this process's streams for a command of this user that is entered into an instance. This process is in no
+    namespace."""
+    streams = OwnStreams(other_ids=os.geteuid() == 0 or not is_root(user))
+    try:
+        yield streams
+    finally:
+        # What the command leaves running may have its output for as long as it likes.
+        streams.finish(all_writers=False)
+
+
+def _needs_pipe(descriptor: int, status: os.stat_result, other_ids: bool) -> bool:
+    """Tell whether the command could not open what this descriptor is, or would harm it."""
+    if stat.S_ISREG(status.st_mode):
+        return True  # opened again it would be written from its beginning, over what is there
+    if stat.S_ISFIFO(status.st_mode) and os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:"):
+        return status.st_uid != os.geteuid()  # one's own is given to the command's user (sandbox/stdio.py)
+    if stat.S_ISSOCK(status.st_mode):
+        return False  # nobody can open it
+    return other_ids and not status.st_mode & stat.S_IWOTH
 
 
 class _Relay:
@@ -111,6 +147,7 @@ class _Relay:
         self._target = target
         self._reading, self.writing = os.pipe2(os.O_CLOEXEC)
         self._problem: OSError | None = None
+        self._ending, self._end = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._copy, name="output", daemon=True)
         self._thread.start()
 
@@ -120,20 +157,36 @@ class _Relay:
             os.close(self.writing)
             self.writing = -1
 
-    def finish(self) -> None:
-        """Wait until all has arrived. Raises OSError if it could not."""
+    def finish(self, *, all_writers: bool) -> None:
+        """Wait until all has arrived, of all writers or of those that have ended. Raises OSError if it could not."""
+        if not all_writers:
+            os.set_blocking(self._reading, False)
+            os.write(self._end, b"e")
         self._thread.join()
-        os.close(self._reading)
+        for descriptor in (self._reading, self._ending, self._end):
+            os.close(descriptor)
         if self._problem is not None:
             raise self._problem
 
     def _copy(self) -> None:
+        poller = select.poll()
+        for descriptor in (self._reading, self._ending):
+            poller.register(descriptor, select.POLLIN)
+        while True:
+            ready = dict(poller.poll())
+            try:
+                data = os.read(self._reading, _CHUNK) if self._reading in ready else b""
+            except BlockingIOError:
+                data = b""
+            if not data:
+                return  # all writers are gone, or what those have written that are
+            if self._problem is None:  # after it, whoever writes is not kept waiting
+                self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
         try:
-            while data := os.read(self._reading, _CHUNK):
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(self._target, view) :]
+            while view:
+                view = view[os.write(self._target, view) :]
         except OSError as error:
             self._problem = error
-            while os.read(self._reading, _CHUNK):
-                pass  # whoever writes is not kept waiting

@@ -18,6 +18,7 @@ from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.linux import signals as signal
 from envbuild.linux.latch import Latch
+from envbuild.linux.signal_names import signal_number
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.spec import ExecCommand, Outcome, Request
@@ -176,9 +177,11 @@ class Supervisor:
         return self.code
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command."""
-        if self._number:
+        """Send a signal to the command; KILL to all that it has started, too."""
+        if self._number and number == signal.SIGKILL:
             self._helper.signal(self._number, number)
+        elif self._number:
+            self._session.signal_first(number)
 
     def stop(self, seconds: float | None = None) -> None:
         """End the command: by its own stop signal, and if it does not go in time, for certain."""
@@ -190,7 +193,7 @@ class Supervisor:
             # A signal right before the kill would leave it to chance which of the two the command dies of.
             self._helper.cancel_all()
             return
-        self.signal(int(getattr(signal, f"SIG{self._settings.stop.removeprefix('SIG')}", signal.SIGTERM)))
+        self.signal(signal_number(self._settings.stop) or signal.SIGTERM)
 
         import threading  # loaded late, as all that a start need not wait for
 

@@ -6,8 +6,8 @@ Each function takes a word's text and returns its value, or raises InvalidValue 
 from __future__ import annotations
 
 import re
-import signal as signals
 
+from envbuild.linux.signal_names import KNOWN, signal_name, signal_number
 from envbuild.text.suggestion import did_you_mean
 
 # ASCII digits, and not too many: Python's float and int accept other digits too, and any number of them.
@@ -74,13 +74,12 @@ def port(text: str) -> str:
 
 
 def signal(text: str) -> str:
-    """Return a signal's name without SIG."""
-    known = [item.name.removeprefix("SIG") for item in signals.Signals]
-    name = text.upper().removeprefix("SIG")
-    if name not in known:
-        hint = did_you_mean(name, known, "give its name, such as TERM, INT or QUIT")
+    """Return a signal's name without SIG: of `TERM`, `SIGTERM`, `15` or `SIGRTMIN+3`."""
+    number = signal_number(text)
+    if not number:
+        hint = did_you_mean(text.upper().removeprefix("SIG"), KNOWN, "give its name, such as TERM, INT or QUIT")
         raise InvalidValue(f"unknown signal '{text}'", hint)
-    return name
+    return signal_name(number)
 
 
 def absolute(text: str) -> str:

@@ -17,7 +17,7 @@ from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.protocol import EXECUTE, Execute
 from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
-from envbuild.sandbox.stdio import give_pipes
+from envbuild.sandbox.stdio import give_pipes, give_terminal
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
 
@@ -25,9 +25,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that process 1 passes on to the command."""
+_OF_LIBRARY = (32, 33)
+CATCHABLE = tuple(n for n in range(1, signal.NSIG) if n not in (signal.SIGKILL, signal.SIGSTOP, *_OF_LIBRARY))
+"""Signals that a program can catch or ignore; the C library keeps two for itself (nptl(7))."""
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP, signal.SIGABRT)
+_OWN = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+FORWARDED = tuple(number for number in CATCHABLE if number not in (*_FAULTS, *_OWN))
+"""Signals that process 1 passes on to the command when something inside sends them to it (`kill 1`)."""
 
 
 MAX_PROCESSES = 4096
@@ -91,6 +95,8 @@ def start(
 ) -> None:
     """Tell the waiting process what to run. `streams` are its standard descriptors, unless it has a terminal."""
     give_pipes(streams, identity.uid, identity.gid)
+    if terminal is not None:
+        give_terminal(terminal, identity.uid)
     message = Execute(
         paths=candidates(request),
         argv=request.argv,
@@ -162,7 +168,7 @@ def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> 
     program, single = confinement.program, confinement.single
     os.setsid()
     os.umask(0o022)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED):
+    for number in CATCHABLE:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     syscalls.limit_processes(MAX_PROCESSES)

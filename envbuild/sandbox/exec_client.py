@@ -13,6 +13,7 @@ from envbuild.linux.latch import Latch
 from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 from envbuild.record import Record, assert_never
 from envbuild.sandbox.protocol import (
+    FIRST_COMMAND,
     Connected,
     Enter,
     EnteredEnded,
@@ -98,11 +99,25 @@ class Session:
             send(self._link, Enter(number, entry), streams)
         return number
 
+    def signal_first(self, what: int) -> None:
+        """Send a signal to the sandbox's first command; nothing if it is over. If it was not executed yet, it gets the
+        signal as soon as it is."""
+        with self._lock:
+            if self._link is not None:
+                self._send_signal(FIRST_COMMAND, what)
+
     def signal(self, number: int, what: int) -> None:
         """Send a signal to a command that was entered; nothing if it is over."""
         with self._lock:
             if self._link is not None and number in self._waiting:
-                send(self._link, Signal(number, what))
+                self._send_signal(number, what)
+
+    def _send_signal(self, number: int, what: int) -> None:
+        assert self._link is not None
+        try:
+            send(self._link, Signal(number, what))
+        except OSError:
+            pass  # it ends this moment
 
     def ask_sockets(self, protocol: Protocol, count: int) -> bool:
         """Ask for so many sockets of the sandbox's own network (`tcp` or `udp`), which come to `sockets`; False if the

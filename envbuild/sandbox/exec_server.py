@@ -12,6 +12,7 @@ from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SO
 from envbuild.record import assert_never
 from envbuild.sandbox.child import Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.protocol import (
+    FIRST_COMMAND,
     MAX_SOCKETS,
     QUESTIONS,
     Connected,
@@ -57,6 +58,9 @@ class ExecServer:
         self._terminal = terminal
         self._unfiltered = unfiltered
         self._commands: dict[int, tuple[int, Command, ExecCommand]] = {}
+        self._first = 0
+        self._early: list[int] = []
+        """Signals for the first command that came before it was executed."""
 
     def wait_for_network(self) -> None:
         """Have whoever asked for the run connect this network to others, and wait until it is done. Raises
@@ -75,7 +79,10 @@ class ExecServer:
             self._answer(question, descriptors)
 
     def serve_until(self, child: int) -> tuple[int, int]:
-        """Start what is asked for, and reap, until `child` ends; return its (exit code, signal)."""
+        """Start what is asked for, and reap, until `child`, the first command, ends; return its (exit code, signal)."""
+        self._first = child
+        for sent in self._early:
+            os.kill(child, sent)
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -106,6 +113,10 @@ class ExecServer:
                 self._enter(number, command, descriptors)
             case OpenSockets(protocol, count):
                 self._send_sockets(protocol, count)
+            case Signal(number, sent) if number == FIRST_COMMAND and self._first:
+                os.kill(self._first, sent)
+            case Signal(number, sent) if number == FIRST_COMMAND:
+                self._early.append(sent)
             case Signal(number, sent):
                 for pid, (entered, _, _) in self._commands.items():
                     if entered == number:

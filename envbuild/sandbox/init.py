@@ -19,6 +19,7 @@ from envbuild.linux.sockets import AF_INET, SOCK_DGRAM, sethostname, socket
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.exec_server import ExecServer
+from envbuild.sandbox.hosts import ensure_hosts, put_hosts
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
@@ -198,6 +199,8 @@ def enter_tree(
     # The old root now lies on the new one; taken away, no path leads to it any more.
     syscalls.umount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+    if request.names:
+        ensure_hosts(request.hostname)  # before a bind is attached, which a link of the tree could lead to
     identity = identity_of(request.user)
     made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
     _set_hostname(request.hostname)
@@ -208,6 +211,8 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
     """Mount the request's tree at `root`, with these mount points; return what is still to be attached in it."""
     skeleton = f"{STAGE}/skeleton"
     mounts.make_skeleton(skeleton, points)
+    if request.names:
+        put_hosts(skeleton, request.hostname)
     parts = FixedParts(request, STAGE, points)
     if request.upper is None and parts.has_checkout:
         parts.mount_root(root)

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    GroupRows = tuple[tuple[int, int], ...]
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 MASKED = (
@@ -79,9 +80,12 @@ def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> 
         os.mkdir(f"{stage}/{name}", 0o755)
     make_skeleton(f"{stage}/skeleton", tuple((path, True) for path in ("/proc", "/sys", "/dev", "/tmp")))
     mount_proc(f"{stage}/proc")
+    groups = _group_rows()
+    if not network:
+        _open_network(f"{stage}/proc/sys/net/ipv4", groups)
     _attach(sys, f"{stage}/sys")
     syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
-    _fill_dev(f"{stage}/dev", devices)
+    _fill_dev(f"{stage}/dev", devices, groups)
     _restrict(stage, network)
     whole = tuple(
         # A copy of each with all that is mounted in it: what is attached below the old root goes with that.
@@ -215,7 +219,38 @@ def _ensure(target: str, directory: bool) -> list[str]:
     return made
 
 
-def _fill_dev(folder: str, devices: list[tuple[str, int]]) -> None:
+def _open_network(settings: str, groups: GroupRows) -> None:
+    """Let all users listen on all ports and send pings, as docker does: the network namespace is this sandbox's own."""
+    last = max(first + count - 1 for first, count in groups)
+    _set(f"{settings}/ip_unprivileged_port_start", "0")
+    _set(f"{settings}/ping_group_range", f"0 {last}")
+    if len(groups) > 1 and _setting(f"{settings}/ping_group_range") == b"1\t0":
+        # The range is one of the machine's own numbers, in which a user's group may come after the subordinate ones.
+        _set(f"{settings}/ping_group_range", f"1 {last}")
+
+
+def _set(path: str, value: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return  # a kernel without it, or a container that may not change it
+    try:
+        os.write(descriptor, value.encode())
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _setting(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # text would need a codec, and nothing more can be loaded
+            return file.read().strip()
+    except OSError:
+        return b""
+
+
+def _fill_dev(folder: str, devices: list[tuple[str, int]], groups: GroupRows) -> None:
     for name, held in devices:
         os.close(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
         _attach(held, f"{folder}/{name}")
@@ -226,7 +261,7 @@ def _fill_dev(folder: str, devices: list[tuple[str, int]]) -> None:
     quiet = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     options = "newinstance,ptmxmode=0666,mode=0620"
     # Terminals belong to the group tty; in a namespace with a single id there is none.
-    options = f"{options},gid={TTY}" if _has_group(TTY) else options
+    options = f"{options},gid={TTY}" if _has_group(TTY, groups) else options
     syscalls.mount("devpts", f"{folder}/pts", "devpts", quiet, options)
     syscalls.mount("shm", f"{folder}/shm", "tmpfs", quiet | syscalls.MS_NODEV, "mode=1777")
     try:
@@ -235,10 +270,15 @@ def _fill_dev(folder: str, devices: list[tuple[str, int]]) -> None:
         os.rmdir(f"{folder}/mqueue")  # a kernel without POSIX message queues
 
 
-def _has_group(number: int) -> bool:
+def _has_group(number: int, groups: GroupRows) -> bool:
+    return any(first <= number < first + count for first, count in groups)
+
+
+def _group_rows() -> GroupRows:
+    """Return which groups there are: the first of each row of the map, and how many."""
     with open("/proc/self/gid_map", "rb") as file:
         rows = [tuple(map(int, line.split())) for line in file]
-    return any(first <= number < first + count for first, _, count in rows)
+    return tuple((first, count) for first, _, count in rows)
 
 
 def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_STATUS = 255
 MAX_RUN_DESCRIPTORS = 250
 """How many descriptors come with the request of a step: the kernel takes 253 at a time (unix(7), SCM_MAX_FD)."""
+FIRST_COMMAND = 0
+"""The number of a sandbox's first command; those that are entered have others."""
 MAX_SOCKETS = 8
 """How many sockets come with one message."""
 
@@ -55,7 +57,7 @@ class ServeSteps(Message):
 
 
 class Signal(Message):
-    """Send a signal to the command of a run, or to one that was entered."""
+    """Send a signal: to the sandbox of a run (the helper), to FIRST_COMMAND or to one that was entered (process 1)."""
 
     number: int
     signal: SignalNumber

@@ -43,7 +43,8 @@ class Request(Record):
     root is read-only. `fixed` are directories of the tree that can't be written. Where there is one layer, they and a
     read-only root are shown without overlayfs. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in
     /etc/passwd and /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds.
-    `network` shares the network of the caller; else there is a loopback only. With `terminal` the command gets a
+    `network` shares the network of the caller; else there is a loopback only. With `names` the tree, which has a
+    directory /etc, is shown with an /etc/hosts that has the host name (hosts.py). With `terminal` the command gets a
     terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
@@ -62,6 +63,7 @@ class Request(Record):
     directory: str = "/"
     user: str = ""
     network: bool = False
+    names: bool = False
     binds: tuple[Bind, ...] = ()
     scratch: tuple[Scratch, ...] = ()
     secrets: tuple[Secret, ...] = ()

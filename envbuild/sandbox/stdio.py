@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_NOT_POSSIBLE = (errno.EPERM, errno.EINVAL)
+"""It is somebody else's, or there is a single id: it stays whose it is."""
+
 
 def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:
     """Make a user the owner of these pipes, as other runtimes do (runc): else nobody but their maker could open
@@ -20,8 +23,17 @@ def give_pipes(streams: Sequence[int], uid: int, gid: int) -> None:
             try:
                 os.fchown(stream, uid, gid)
             except OSError as error:
-                if error.errno not in (errno.EPERM, errno.EINVAL):
-                    raise  # else it is somebody else's, or there is a single id: it stays whose it is
+                if error.errno not in _NOT_POSSIBLE:
+                    raise
+
+
+def give_terminal(path: str, uid: int) -> None:
+    """Make a user the owner of a sandbox's own terminal, which stays in the group that terminals have."""
+    try:
+        os.chown(path, uid, -1)
+    except OSError as error:
+        if error.errno not in _NOT_POSSIBLE:
+            raise
 
 
 def give_to_sandbox(streams: Sequence[int], ids: IdMap) -> None:

@@ -13,11 +13,10 @@ import fcntl
 import os
 
 from envbuild.errors import EnvbuildError
-from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.sockets import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox import capabilities, mounts
-from envbuild.sandbox.child import FORWARDED, Confinement
+from envbuild.sandbox.child import CATCHABLE, Confinement
 from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for
 from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
 from envbuild.sandbox.init import become_root, begin, enter_tree, failed, prepare, trace
@@ -127,7 +126,7 @@ class _StepServer:
                 {},
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in wiring],
                 setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, *FORWARDED),
+                setsigdef=CATCHABLE,
             )
             for descriptor, _ in wiring[3:]:
                 os.close(descriptor)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest, object_id
 from envbuild.tree.lookup import walk
 
+Report = Callable[[str, int, int], None]
+"""Is called often with what a long command works on, how much of it is done, and how much there is."""
 NOT_CACHE = ("instances", "volumes")
 """The directories of a store whose content can't be made again."""
 
@@ -46,10 +48,18 @@ class Usage(Record):
         return kept + self.instances + self.volumes
 
 
-def measure(store: Store) -> int:
+def say_nothing(what: str, done: int, total: int) -> None:
+    """Be the Report of a command that nobody watches."""
+
+
+def measure(store: Store, report: Report = say_nothing) -> int:
     """Return the bytes that the store takes on disk for what it can make again: all but instances and volumes."""
     seen: set[tuple[int, int]] = set()
-    return _measure(store.path, seen, leave_out=tuple(f"{store.path}/{name}" for name in NOT_CACHE))
+    total = 0
+    for name in sorted(os.listdir(store.path)):
+        if name not in NOT_CACHE:
+            total += _measure(f"{store.path}/{name}", seen, report)
+    return total
 
 
 def measure_folder(path: str) -> int:
@@ -57,38 +67,50 @@ def measure_folder(path: str) -> int:
     return _measure(path, set())
 
 
-def usage(store: Store, instances: Iterable[tuple[str, str]], volumes: Iterable[tuple[str, str]]) -> Usage:
+def usage(
+    store: Store,
+    instances: Iterable[tuple[str, str]],
+    volumes: Iterable[tuple[str, str]],
+    report: Report = say_nothing,
+) -> Usage:
     """Measure the store, with the names and paths of its `instances` and `volumes`. Files that are in the pool and in
     layers count once, for the pool."""
     seen: set[tuple[int, int]] = set()
-    objects = _measure(store.objects.path, seen)
+    objects = _measure(store.objects.path, seen, report)
     files = len(seen)
     database = sum(
         os.path.getsize(f"{store.path}/{name}") for name in os.listdir(store.path) if name.startswith("store.db")
     )
-    layers = _measure(store.stacks.path, seen)
-    each_instance = tuple((name, _measure(folder, seen)) for name, folder in instances)
-    each_volume = tuple((name, _measure(folder, seen)) for name, folder in volumes)
+    layers = _measure(store.stacks.path, seen, report)
+    each_instance = tuple((name, _measure(folder, seen, report, name)) for name, folder in instances)
+    each_volume = tuple((name, _measure(folder, seen, report, name)) for name, folder in volumes)
     return Usage(
         objects=objects,
         files=files,
         layers=layers,
         database=database,
-        caches=_measure(f"{store.path}/caches", seen),
-        packages=_measure(store.packages_path, seen),
-        work=_measure(store.work.path, seen),
+        caches=_measure(f"{store.path}/caches", seen, report),
+        packages=_measure(store.packages_path, seen, report),
+        work=_measure(store.work.path, seen, report),
         instances=sum(size for _, size in each_instance),
         volumes=sum(size for _, size in each_volume),
-        images=_images(store),
+        images=_images(store, report),
         each_instance=each_instance,
         each_volume=each_volume,
     )
 
 
-def _measure(path: str, seen: set[tuple[int, int]], leave_out: tuple[str, ...] = ()) -> int:
-    total = 0
+def _measure(path: str, seen: set[tuple[int, int]], report: Report = say_nothing, what: str = "") -> int:
+    """Return the bytes on disk of what lies at `path` and is not `seen`; its progress is told as `what`."""
+    if not os.path.isdir(path):
+        return os.lstat(path).st_blocks * 512 if os.path.lexists(path) else 0
+    total = done = of = 0
     for where, folders, names in os.walk(path, onerror=_unreadable):
-        folders[:] = [name for name in folders if f"{where}/{name}" not in leave_out]
+        if where == path:
+            of = len(folders)
+        elif os.path.dirname(where) == path:
+            report(what or os.path.basename(path), done, of)
+            done += 1
         for name in ("", *names):
             try:
                 status = os.lstat(f"{where}/{name}" if name else where)
@@ -108,10 +130,12 @@ def _unreadable(error: OSError) -> None:
         raise error
 
 
-def _images(store: Store) -> tuple[ImageUsage, ...]:
+def _images(store: Store, report: Report) -> tuple[ImageUsage, ...]:
     held: dict[Digest, dict[Digest, int]] = {}
     users: dict[Digest, int] = {}
-    for image in store.images.all():
+    images = store.images.all()
+    for number, image in enumerate(images):
+        report("images", number, len(images))
         files = {object_id(e): e.size for _, e in walk(store.trees, image.tree) if e.kind == FILE}
         held[image.digest] = files
         for identity in files:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from envbuild.digest import sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
+from envbuild.store.disk_usage import Report
 from envbuild.store.fetched import fetched_object
 from envbuild.store.fsck_index import FsckIndex
 from envbuild.store.owner import close_to_others
@@ -51,7 +52,7 @@ class Findings(Record):
 def check(
     store: Store,
     check_instances: Callable[[bool], list[Problem]],
-    report: Callable[[str, int, int], None],
+    report: Report,
     *,
     repair: bool = False,
 ) -> Findings:
@@ -68,7 +69,7 @@ def check(
 
 
 class _Check:
-    def __init__(self, store: Store, index: FsckIndex, report: Callable[[str, int, int], None]) -> None:
+    def __init__(self, store: Store, index: FsckIndex, report: Report) -> None:
         self._store = store
         self._index = index
         self._report = report

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
-from envbuild.store.disk_usage import measure
+from envbuild.store.disk_usage import Report, measure, say_nothing
 from envbuild.store.missing_objects import KIND as LOST
 from envbuild.store.reachability import Needed, Pins, Policy, needed
 from envbuild.store.step_logs import output_object
@@ -44,6 +44,7 @@ def collect(
     dry_run: bool = False,
     wait: bool = True,
     going: Callable[[set[Digest]], None] = lambda images: None,
+    report: Report = say_nothing,
 ) -> Freed:
     """Remove garbage: what neither tags, nor their history as far as `policy` keeps it, nor locks, nor failures, nor
     instances need.
@@ -54,20 +55,20 @@ def collect(
     use the store and `wait` is False.
     """
     with store.alone(wait=wait):
-        kept = _kept(store, policy, pins(), budget)
+        kept = _kept(store, policy, pins(), budget, report)
         if kept is None:
             return Freed(0, 0, 0, 0, 0, 0)
         if dry_run:
             return _count(store, kept)
         going({digest for (digest,) in store.database.rows("SELECT digest FROM images")} - kept.images)
-        return _remove(store, kept, pins)
+        return _remove(store, kept, pins, report)
 
 
-def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None) -> Needed | None:
+def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None, report: Report) -> Needed | None:
     """Return what stays; None if all of it does, as there is room."""
     if budget is None:
-        return needed(store, policy, pins)
-    total = measure(store)
+        return needed(store, policy, pins, report=report)
+    total = measure(store, report)
     if total <= budget:
         return None
     sizes: dict[Digest, int] = {}
@@ -76,16 +77,18 @@ def _kept(store: Store, policy: Policy, pins: Pins, budget: int | None) -> Neede
     # Layers are directories of hard links: what they take themselves is what the rest does not.
     counted = sum(sizes.values())
     overhead = max(0.0, (total - counted) / max(1, counted)) if counted else 0.0
-    return _needed_within(store, policy, pins, int(budget / (1 + min(overhead, 1.0))), sizes)
+    return _needed_within(store, policy, pins, int(budget / (1 + min(overhead, 1.0))), sizes, report)
 
 
-def _needed_within(store: Store, policy: Policy, pins: Pins, budget: int, sizes: Mapping[Digest, int]) -> Needed:
+def _needed_within(
+    store: Store, policy: Policy, pins: Pins, budget: int, sizes: Mapping[Digest, int], report: Report
+) -> Needed:
     """Return what is needed, and of the cache what was used last, as long as all of it takes no more than `budget`
     bytes. `sizes` are the bytes on disk of the pool's objects.
 
     Cache are the results of steps, also those that made images that are kept, files of packages, and the directories
     that steps keep caches in."""
-    kept = needed(store, policy, pins, cache=False)
+    kept = needed(store, policy, pins, cache=False, report=report)
     packages, caches = _packages(store), _caches(store)
     kept.caches = set()
     total = _FIXED + sum(sizes.get(digest, 0) for digest in kept.objects)
@@ -147,7 +150,7 @@ def _packages(store: Store) -> dict[str, tuple[float, int]]:
     return packages
 
 
-def _remove(store: Store, kept: Needed, pins: Callable[[], Pins]) -> Freed:
+def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report) -> Freed:
     database = store.database
     counted = _count(store, kept)
     layers = {row[0]: row[1] for row in database.rows("SELECT tree, layer FROM stacks")}
@@ -169,11 +172,15 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins]) -> Freed:
     # Else a loss of power could bring the records back, and not what they name.
     store.sync()
     in_use = pins().layers
-    for name in os.listdir(store.stacks.path):
+    present = os.listdir(store.stacks.path)
+    for number, name in enumerate(present):
+        report("layers", number, len(present))
         if name not in kept_layers and f"{store.stacks.path}/{name}" not in in_use:
             remove(f"{store.stacks.path}/{name}")
     size = 0
-    for path, identity in _pooled(store):
+    pooled = _pooled(store)
+    for number, (path, identity) in enumerate(pooled):
+        report("files", number, len(pooled))
         if identity not in kept.objects:
             size += os.lstat(path).st_size
             os.unlink(path)

@@ -6,6 +6,7 @@ import os
 import time
 
 from envbuild.record import Record
+from envbuild.store.disk_usage import Report, say_nothing
 from envbuild.store.fetched import FETCHED, PACKAGE, fetched_object
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
@@ -52,7 +53,9 @@ class Needed:
         self.stacks: set[Digest] = set()
         self.caches: set[str] | None = None
 
-    def follow(self, store: Store, *, stacks: bool = True) -> tuple[set[Digest], set[Digest], int]:
+    def follow(
+        self, store: Store, *, stacks: bool = True, report: Report = say_nothing
+    ) -> tuple[set[Digest], set[Digest], int]:
         """Follow new roots to all directories and files, and with `stacks` to all that their layers are built on.
 
         Returns the objects and the directories that were not needed before, and the bytes of the directories' records.
@@ -65,8 +68,10 @@ class Needed:
                 self.stacks.add(tree)
                 self.roots.add(tree)
         pending = list(self.roots - self.trees)
+        of = store.database.rows("SELECT count(*) FROM trees")[0][0] if report is not say_nothing else 0
         while pending:
             digest = pending.pop()
+            report("directories", len(self.trees), of)
             if digest in self.trees or not store.trees.has(digest):
                 continue
             self.trees.add(digest)
@@ -99,7 +104,7 @@ class Needed:
                 self.objects.add(output_object(record.output))
 
 
-def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> Needed:
+def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True, report: Report = say_nothing) -> Needed:
     """Return what tags, their history as far as `policy` keeps it, `pins`, registered locks and the last failures need.
 
     Without `cache` images do without the steps that made them, and all trees without their stacks: they can be used
@@ -120,7 +125,7 @@ def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True) -> N
         kept.roots.add(failure.tree)
         kept.objects.add(output_object(failure.known["output"]))
     kept.add_steps(store)
-    kept.follow(store, stacks=cache)
+    kept.follow(store, stacks=cache, report=report)
     return kept
 
 

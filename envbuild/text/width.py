@@ -27,6 +27,20 @@ def cut(text: str, limit: int) -> str:
     return text
 
 
+def cut_middle(text: str, limit: int) -> str:
+    """Return `text` if it takes at most `limit` columns, else its beginning and its end with an ellipsis between
+    them."""
+    if columns(text) <= limit:
+        return text
+    head = cut(text, max(1, limit // 3))
+    left = limit - columns(head)
+    start = len(text)
+    while start and left >= _columns_of(text[start - 1]):
+        start -= 1
+        left -= _columns_of(text[start])
+    return head + text[start:]
+
+
 def pad(text: str, target: int, right: bool = False) -> str:
     """Return `text` filled with spaces to `target` columns; with `right` the text stands at the right."""
     filling = " " * (target - columns(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.linux.signal_names import signal_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
 from envbuild.ui.humanize import count, duration
@@ -11,18 +12,6 @@ from envbuild.ui.stream import Output
 
 HEADLINE = 100
 """Columns to which a statement is cut where the width of the terminal does not matter."""
-# signal(7), the numbers of all architectures but Alpha, MIPS, SPARC and PA-RISC. A table of our own, because
-# Python's `signal` module builds an enumeration of them on import.
-# fmt: off
-_SIGNALS = (
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE",
-    "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
-    "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU",
-    "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-)
-# fmt: on
-_REALTIME_FIRST, _REALTIME_LAST = 34, 64
-
 _MEANINGS = {
     126: "the command was found but can't be executed",
     127: "command not found",
@@ -90,16 +79,6 @@ def status_in_words(status: int) -> str:
     if status == 0:
         return ""
     signal = signal_name(status - 128)
-    words = f"ended by {signal}" if signal else f"exit status {status}"
+    words = f"ended by SIG{signal}" if signal else f"exit status {status}"
     meaning = _MEANINGS.get(status)
     return f"{words} ({meaning})" if meaning else words
-
-
-def signal_name(number: int) -> str:
-    """Return `SIGTERM` for 15, `SIGRTMIN+1` for 35; "" for what is no signal's number."""
-    if 1 <= number <= len(_SIGNALS):
-        return "SIG" + _SIGNALS[number - 1]
-    if _REALTIME_FIRST <= number <= _REALTIME_LAST:
-        offset = number - _REALTIME_FIRST
-        return f"SIGRTMIN+{offset}" if offset else "SIGRTMIN"
-    return ""

@@ -60,3 +60,43 @@ def test_an_instance_of_an_earlier_image_is_told_of(hands):
 def test_an_image_without_instances(hands):
     done = hands.project.command("drift", "web")
     assert (done.code, done.out) == (0, "there are no instances of web\n")
+
+
+def test_a_link_that_leads_elsewhere_and_a_privileged_file_are_named_among_many_others(hands):
+    hands.start()
+    hands.change(
+        "mkdir /srv/many; cd /srv/many; seq 100 | xargs touch; ln -sf busybox /bin/sh2; ln -sfn b /srv/app/link;"
+        "mkdir -p /tmp/x /var/cache/x; cp /file /var/cache/x/shell; chmod 4755 /var/cache/x/shell"
+    )
+    rows = [row.split() for row in hands.project.command("drift", "web").out.splitlines()]
+    assert ["M", "/srv/app/link", "target", "a", "->", "b"] in rows
+    assert ["A", "/bin/sh2", "link,", "->", "busybox"] in rows
+    # Caches are noise, a program that runs as root is none.
+    assert ["A", "/var/cache/x/shell", "set-user-id;", "2", "B,", "mode", "4755"] in rows
+    assert any(row[:3] == ["/srv", "100", "added"] for row in rows)
+
+
+def test_an_instance_by_its_name_and_by_its_id(hands):
+    hands.start("web", "one")
+    hands.start("web", "two")
+    hands.change("echo 1 > /by-hand", "two")
+    identity = next(one["id"] for one in hands.drift("web")[1] if one["instance"] == "two")
+    for name in ("two", identity, identity[:4]):
+        code, found = hands.drift(name)
+        assert (code, [one["instance"] for one in found]) == (1, ["two"])
+        assert "A /by-hand" in hands.project.command("drift", name).out
+    assert hands.drift("one")[0] == 0
+    # As it is with `diff`, whether it runs or not.
+    hands.project.command("kill", "two")
+    hands.project.command("wait", "two")
+    assert hands.drift("two")[0] == 1
+    assert set(hands.diff("two")) == set(hands.diff(identity[:4])) == {"/", "/by-hand"}
+
+
+def test_an_instance_that_is_called_as_an_image(hands):
+    assert hands.project.build("run echo 1 > /other", name="other.env").code == 0
+    hands.start("other", "web")
+    hands.start("web", "two")
+    hands.change("echo 1 > /by-hand", "web")
+    assert [one["instance"] for one in hands.drift("web")[1]] == ["web", "two"]
+    assert [one["instance"] for one in hands.drift("web:latest")[1]] == ["two"]

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -341,3 +342,22 @@ def test_all_that_an_image_exposes(project, image):
     found = [(one["host"], one["inside"], one["protocol"]) for one in state(image)["ports"]]
     assert found == [("127.0.0.1", 80, "tcp"), ("0.0.0.0", 53, "udp")]
     assert all(one["port"] > 0 for one in state(image)["ports"])
+
+
+def test_every_user_may_listen_on_low_ports_and_send_pings_in_a_network_of_its_own(image):
+    assert (
+        image.build("adduser app uid=1000", "user app", "run cat /proc/sys/net/ipv4/ip_unprivileged_port_start").code
+        == 0
+    )
+    script = "(echo low | nc -l -p 80) & sleep 0.3; nc 127.0.0.1 80; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    done = image.command("run", "web", "--", "sh", "-c", script)
+    assert (done.code, done.out) == (0, "low\n0\n")
+    group = image.command("run", "web", "--", "cat", "/proc/sys/net/ipv4/ping_group_range").out.split()
+    assert group[0] == "0"
+    assert int(group[1]) >= 1000 or os.geteuid() != 0
+
+
+def test_the_machines_own_network_is_as_it_was(image):
+    path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+    before = Path(path).read_text()
+    assert image.command("run", "--network", "host", "web", "--", "cat", path).out == before

@@ -11,6 +11,7 @@ from envbuild.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 DESCRIPTION = """\
@@ -71,14 +72,22 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         report, same = with_rights(store, lambda: _report(arguments, environment, store))
     if arguments.format == "json":
         print_json(report, environment.stdout)
+    elif arguments.format == "text" and "texts" in report and not environment.stdout.isatty():
+        # For patch(1): as the files have it, and not as a terminal may see it.
+        environment.stdout.flush()
+        for line in report["texts"].raw():
+            environment.stdout.buffer.write(line)
+        environment.stdout.buffer.flush()
     elif arguments.format == "text":
         from envbuild.ui.pager import paged
+        from envbuild.ui.reports.screen import screen_of
         from envbuild.ui.reports.terminal import lines_of
         from envbuild.ui.stream import Output
 
+        screen = screen_of(environment.stdout)
         with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
             output = Output(stream, environment.colour(environment.stdout))
-            for line in lines_of(report, output, everything=arguments.all):
+            for line in lines_of(report, output, everything=arguments.all, screen=screen):
                 stream.write(f"{line}\n")
     elif arguments.format == "markdown":
         from envbuild.ui.reports.comment import comparison_comment
@@ -91,6 +100,25 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if report["unknown"]:
         return UNKNOWN
     return 0 if same else 1
+
+
+class Spool:
+    """Lines on disk: those of a patch may be more than memory takes, and are complete before the first is shown."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        import tempfile
+
+        self._file = tempfile.TemporaryFile(prefix="envbuild-diff-")  # noqa: SIM115 (it ends with the command)
+        for line in lines:
+            self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+    def raw(self) -> Iterator[bytes]:
+        """Yield the lines with their ends."""
+        self._file.seek(0)
+        yield from self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return (line.decode("utf-8", "surrogateescape").removesuffix("\n") for line in self.raw())
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
@@ -127,11 +155,13 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
         from envbuild.history.file_diff import NotInStore
 
         raise NotInStore(next(operand.label for operand in (one, other) if operand.tree is None))
-    texts = statements = None
+    texts: Iterable[str] | None = None
+    statements = None
     if arguments.text is not None:
         from envbuild.history.file_diff import texts_of
 
-        texts = texts_of(store, comparison, arguments.text)
+        lines = texts_of(store, comparison, arguments.text)
+        texts = Spool(lines) if arguments.format == "text" else list(lines)
     if arguments.recipe or arguments.format in ("markdown", "html"):
         from envbuild.history.recipe_diff import statement_changes
 

@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         instances = Instances.of(store.path)
         folders = [(instance.name, instance.path) for instance in instances.all()]
         folders += [(damaged.name, damaged.path) for damaged in instances.damaged()]
-        used = usage(store, folders, [(volume.name, volume.path) for volume in Volumes.of(store).all()])
+        volumes = [(volume.name, volume.path) for volume in Volumes.of(store).all()]
+        with environment.progress_line() as line:
+            used = usage(store, folders, volumes, line)
         names = {row.image: " ".join(tag.full for tag in store.tags.all(row.image)) for row in used.images}
     parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
     if arguments.format == "json":

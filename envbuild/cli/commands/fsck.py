@@ -37,7 +37,6 @@ def _check(path: str, environment: Environment, *, repair: bool) -> Findings:
     from envbuild.instances.records import Instances
     from envbuild.instances.store_needs import check_instances
     from envbuild.store.fsck import check
-    from envbuild.ui.progress_line import ProgressLine
 
     with Store.open(path, create=False) as store:
         enter_for(store)
@@ -45,7 +44,7 @@ def _check(path: str, environment: Environment, *, repair: bool) -> Findings:
         if not store.database.read_only:
             store.tidy()
             instances.tidy()
-        with ProgressLine(environment.stderr, shown=environment.moves_cursor(environment.stderr)) as line:
+        with environment.progress_line() as line:
             return check(store, lambda repairs: check_instances(instances, repairs), line, repair=repair)
 
 

@@ -69,16 +69,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         instances.tidy()
         for tag in deleted if not arguments.dry_run else ():
             store.tags.remove(tag.name, tag.tag, GC, {"user": environment.user()})
-        freed = collect(
-            store,
-            lambda: pins(instances),
-            Policy(arguments.keep, arguments.days, frozenset((tag.name, tag.tag) for tag in deleted)),
-            budget=budget,
-            dry_run=arguments.dry_run,
-            wait=not arguments.no_wait,
-            going=lambda images: remember_changes(store, images),
-        )
-        left = measure(store) if budget is not None and not arguments.dry_run else 0
+        with environment.progress_line() as line:
+            freed = collect(
+                store,
+                lambda: pins(instances),
+                Policy(arguments.keep, arguments.days, frozenset((tag.name, tag.tag) for tag in deleted)),
+                budget=budget,
+                dry_run=arguments.dry_run,
+                wait=not arguments.no_wait,
+                going=lambda images: remember_changes(store, images),
+                report=line,
+            )
+            left = measure(store, line) if budget is not None and not arguments.dry_run else 0
     plain: dict[str, object] = {name: getattr(freed, name) for name in freed.__match_args__}
     names = [tag.full for tag in deleted]
     if arguments.format == "json":

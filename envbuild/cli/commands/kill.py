@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption
 from envbuild.instances.records import Instances
+from envbuild.linux import signals as signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +30,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.instances.control_client import PATIENCE, NotAnswering, NotRunning, ask
     from envbuild.instances.init_process import kill_first
     from envbuild.instances.messages import SignalRequest
+    from envbuild.linux.signal_names import signal_number
 
-    text = arguments.signal.upper().removeprefix("SIG")
-    known = {**{str(int(number)): number for number in signal.valid_signals()}, **signal.Signals.__members__}
-    number = int(known.get(text) or known.get(f"SIG{text}") or 0)
-    if not 0 < number < signal.NSIG:
+    number = signal_number(arguments.signal)
+    if not number:
         raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
     found = [instances.find(name) for name in arguments.instance]

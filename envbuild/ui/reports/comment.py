@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.report import not_compared
-from envbuild.ui.reports.terminal import VERBS, fact_text
+from envbuild.ui.reports.screen import first_notices
+from envbuild.ui.reports.terminal import VERBS, fact_text, other_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,15 +101,18 @@ def _comparison(
         yield fill("{}; so that only what the locks say is compared.", lines(missing, "; "))
         if report["unknown"]:
             yield fill("They say the same; whether it is the same image can't be told.")
+    if report["notices"]:
+        yield _notices(report["notices"], most_rows)
+    if report["facts"]:
+        yield fill("**Facts**")
+        yield _facts(report["facts"], most_rows)
     if report["packages"]:
         yield _packages(report["packages"], most_rows)
     if report["bad_records"]:
         yield _bad_records(report["bad_records"], most_rows)
-    if report["facts"]:
-        yield fill("**Facts**")
-        yield _facts(report["facts"], most_rows)
-    if report["unexplained"]:
-        yield _paths(report, most_paths, most_rows)
+    others = other_paths(report)
+    if others:
+        yield _paths(report, others, most_paths, most_rows)
     for name, texts in (("Statements", report.get("statements")), ("Contents", report.get("texts"))):
         if texts:
             yield _folded(fill(name), fenced("diff", texts, most_lines))
@@ -117,8 +121,43 @@ def _comparison(
         kept.append(fill("{} files that package managers keep for themselves", report["records"]))
     if report["times"]:
         kept.append(fill("{} paths with another time and nothing else", report["times"]))
+    if report["unread"]:
+        kept.append(fill("{} files of packages not compared with their records", report["unread"]))
     if kept:
         yield fill("{}.", lines(kept, ", "))
+
+
+def _notices(notices: list[dict[str, Any]], most: int) -> Markdown:
+    rows = [fill("| | path | differs | |"), fill("| --- | --- | --- | --- |")]
+    for notice in first_notices(notices, most):
+        about = notice["reason"]
+        if notice["package"] and notice["package"] not in about:
+            about = f"{about} ({notice['package']})".strip()
+        verb = fill(notice["verb"] if notice["verb"] in ("added", "removed") else "changed")
+        rows.append(fill("| {} | {} | {} | {} |", verb, cell(notice["path"]), fill(_differs(notice)), _said(about)))
+    body = lines(rows)
+    if len(notices) > most:
+        body = lines((body, fill("and {} more", len(notices) - most)), "\n\n")
+    title = fill("**{} path" + ("s" if len(notices) != 1 else "") + " to look at**", len(notices))
+    return lines((title, body), "\n\n")  # never folded: these are what a reviewer must not miss
+
+
+def _differs(notice: dict[str, Any]) -> str:
+    """Return in what a path differs, in words and figures of ours."""
+    parts = []
+    for aspect in notice["what"]:
+        if aspect == "mode":
+            parts.append(f"mode {notice['old']['mode']} → {notice['new']['mode']}")
+        elif aspect == "owner":
+            old, new = notice["old"], notice["new"]
+            parts.append(f"owner {old['uid']}:{old['gid']} → {new['uid']}:{new['gid']}")
+        elif aspect != "time":
+            parts.append(aspect)
+    return ", ".join(parts)
+
+
+def _said(text: str) -> Markdown:
+    return cell(text) if text else fill("")
 
 
 def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
@@ -127,7 +166,7 @@ def _packages(packages: list[dict[str, Any]], most: int) -> Markdown:
     s = "s" if len(packages) != 1 else ""
     title = fill("**{} package" + s + "**: {}", len(packages), lines(counted, ", "))
     rows = [fill("| | package | old | new | paths |"), fill("| --- | --- | --- | --- | --- |")]
-    for package in packages[:most]:
+    for package in sorted(packages, key=lambda package: not package["asked"])[:most]:
         about = [cell(package["kind"])] if package["kind"] not in _KINDS else [fill(package["kind"])]
         about += [cell(package["where"])] if package["where"] else []
         verb = fill(package["verb"] if package["verb"] in VERBS else "changed")
@@ -167,10 +206,10 @@ def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
     return lines(rows)
 
 
-def _paths(report: dict[str, Any], most: int, most_rows: int) -> Markdown:
-    paths = report["unexplained"]
+def _paths(report: dict[str, Any], paths: list[dict[str, Any]], most: int, most_rows: int) -> Markdown:
     which = "that no package explains" if report["packages"] else "that differ"
-    title = fill("**{} path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
+    other = "other " if report["notices"] else ""
+    title = fill("**{} " + other + "path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
     for folder in report["folders"][:most_rows]:
         counts = folder["added"], folder["removed"], folder["changed"]

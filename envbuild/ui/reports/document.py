@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from envbuild.text.sizes import format_size
 from envbuild.ui.reports.report import not_compared
-from envbuild.ui.reports.terminal import VERBS, fact_text
+from envbuild.ui.reports.screen import first_notices
+from envbuild.ui.reports.terminal import VERBS, fact_text, other_paths
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -25,7 +26,14 @@ def page(report: dict[str, Any]) -> str:
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     title = f"Environment: {report['old']['name']} → {report['new']['name']}"
     template = _environment().get_template("diff.html.j2")
-    return template.render(r=report, title=title, counted=counted, most=MAX_PATHS)
+    return template.render(
+        r=report,
+        title=title,
+        counted=counted,
+        most=MAX_PATHS,
+        others=len(other_paths(report)),
+        notices=first_notices(report["notices"], MAX_PATHS),
+    )
 
 
 def _environment() -> Environment:

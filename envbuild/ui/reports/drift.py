@@ -11,6 +11,7 @@ from envbuild.drift.instance_drift import Drift
 from envbuild.drift.unexpressed import NOISE
 from envbuild.ui.humanize import count
 from envbuild.ui.reports.report import path_of, report_of
+from envbuild.ui.reports.screen import Screen
 from envbuild.ui.reports.terminal import lines_of
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -41,7 +42,7 @@ def drift_plain(drift: Drift, *, files: bool) -> dict[str, Any]:
     }
 
 
-def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
+def drift_lines(plain: dict[str, Any], output: Output, screen: Screen, *, everything: bool) -> Iterator[str]:
     """Return the lines of one instance's drift, from its documented form."""
     name = f"{visible(plain['instance'])} ({plain['state']})"
     if plain["problem"]:
@@ -50,7 +51,7 @@ def drift_lines(plain: dict[str, Any], output: Output, *, everything: bool) -> I
     if plain["drifted"]:
         if "files" in plain["diff"]:
             yield output.paint(f"{visible(plain['diff']['old']['name'])}  ->  {visible(plain['instance'])}", "strong")
-        yield from lines_of({**plain["diff"], "same": False}, output, everything=everything)
+        yield from lines_of({**plain["diff"], "same": False}, output, everything=everything, screen=screen)
     else:
         yield f"{output.paint(name, 'strong')}: as its image {visible(plain['diff']['old']['name'])}"
     if plain["noise"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envbuild.history.compare import Comparison, PackageDifference, by_folder
+from envbuild.history.notices import Notice
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
 from envbuild.record import values
@@ -26,7 +27,7 @@ def report_of(
     comparison: Comparison,
     *,
     files: bool = False,
-    texts: list[str] | None = None,
+    texts: Iterable[str] | None = None,
     statements: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the comparison; with `files` also every path that differs, `texts` and `statements` as their diffs have
@@ -39,16 +40,18 @@ def report_of(
         "whole": comparison.whole,
         "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
         "packages": [_package(package) for package in comparison.packages],
+        "notices": [_notice(notice) for notice in comparison.notices],
         "unexplained": [path_of(change) for change in comparison.rest],
         "folders": [
             dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(folder), strict=True))
-            for folder in by_folder(comparison.rest)
+            for folder in by_folder(comparison.others)
         ],
         "bad_records": [
             {"kind": record.kind, "path": record.path, "reason": record.reason} for record in comparison.bad
         ],
         "records": len(comparison.records),
         "times": len(comparison.times),
+        "unread": len(comparison.unread),
     }
     if files:
         owners = {change.path: one.change.package.name for one in comparison.packages for change in one.changes}
@@ -105,6 +108,15 @@ def path_of(change: Change) -> dict[str, Any]:
     return plain
 
 
+def _notice(notice: Notice) -> dict[str, Any]:
+    return {
+        **path_of(notice.change),
+        "notice": notice.kind,
+        "reason": notice.reason,
+        "package": notice.package,
+    }
+
+
 def _entry(entry: Entry) -> dict[str, Any]:
     plain: dict[str, Any] = {"mode": f"{entry.mode:04o}", "uid": entry.uid, "gid": entry.gid}
     if entry.kind == FILE:
@@ -128,6 +140,7 @@ def _package(one: PackageDifference) -> dict[str, Any]:
         "kind": package.kind,
         "name": package.name,
         "verb": one.change.verb,
+        "asked": one.asked,
         "old": _version(one.change.old),
         "new": _version(one.change.new),
         "where": f"/{package.where}" if package.where else "",

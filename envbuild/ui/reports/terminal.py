@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from envbuild.text.sizes import format_size
-from envbuild.text.width import columns, pad
+from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count
+from envbuild.ui.reports.path_lines import notice_lines, path_lines
 from envbuild.ui.reports.report import not_compared
+from envbuild.ui.reports.screen import Screen, first_notices, shares
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -15,17 +17,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SHOWN_PACKAGES = 14
-SHOWN_PATHS = 14
+SHOWN_RECORDS = 4
+_LEAST = (12, 4, 3, 1, 3)
+"""Rows that the notices, facts, packages asked for, packages pulled in and other paths get at least."""
+_BESIDE = 3
+"""Rows of a part beside what it lists: an empty one, its title, and one that says how much is not shown."""
 _GAP = "  "
-_LETTERS = {"added": "A", "removed": "D", "changed": "M"}
 VERBS = ("upgraded", "downgraded", "rebuilt", "removed", "added")
 """In the order in which they matter to a reader."""
+_VERBS_OF_PATHS = ("added", "removed", "changed")
 _STYLES = {"+": "good", "-": "error", "@": "note"}
+NOTICES = {
+    "privilege": "with rights of others",
+    "program": "of programs",
+    "package file": "of packages",
+    "configuration": "of configuration",
+    "target": "of links that lead elsewhere",
+    "rights": "with another owner or mode",
+}
+"""The kinds of notices, as they are counted."""
+_POWERFUL = ("PATH", "OPT", "OPTS", "OPTIONS", "PRELOAD", "STARTUP", "_ENV")
+"""The ends of variables that decide what is run, or how: PYTHONPATH, NODE_OPTIONS, BASH_ENV ..."""
 
 
-def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Iterator[str]:
-    """Return the lines of a report; with `everything` no list is cut."""
+def lines_of(
+    report: dict[str, Any], output: Output, *, everything: bool, screen: Screen | None = None
+) -> Iterator[str]:
+    """Return the lines of a report. Its summary fits the screen, but with `everything` no list is cut."""
     if "statements" in report:
         yield from _diff(report["statements"], output)
         if not report["statements"]:
@@ -35,7 +53,7 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield from _diff(report["texts"], output)
         return
     if "files" in report:
-        yield from _paths(report["files"], output, len(report["files"]))
+        yield from path_lines(report["files"], output, times=True)
         return
     old, new = report["old"], report["new"]
     yield output.paint(f"{_named(old)}  ->  {_named(new)}", "strong")
@@ -47,23 +65,137 @@ def lines_of(report: dict[str, Any], output: Output, *, everything: bool) -> Ite
         yield output.paint(f"{missing}; so that only what the locks say is compared", "warning")
         if report["unknown"]:
             yield "they say the same; whether it is the same image can't be told"
-    yield from _packages(report["packages"], output, everything)
-    if report["facts"]:
-        yield from ("", output.paint("facts", "strong"))
-        yield from _aligned(
-            [(fact["name"], f"{fact_text(fact['old'])} -> {fact_text(fact['new'])}") for fact in report["facts"]]
-        )
-    yield from _unexplained(report, output, everything)
-    kept = []
-    if report["records"]:
-        kept.append(f"{count(report['records'], 'file')} that package managers keep for themselves")
-    if report["times"]:
-        kept.append(f"{count(report['times'], 'path')} with another time and nothing else")
-    if kept:
-        yield from ("", output.paint(f"also {' and '.join(kept)} (--files has all)", "dim"))
+    left_out = _left_out(report)
+    yield from _Summary(report, output, screen or Screen(), everything=everything).lines(bool(left_out))
+    if left_out:
+        yield from ("", output.paint(f"also {', '.join(left_out)} (--files has all)", "dim"))
     yield from _bad_records(report["bad_records"], output, everything)
-    if report["whole"] and not (report["packages"] or report["facts"] or report["unexplained"] or kept):
+    if report["whole"] and not (
+        report["packages"] or report["facts"] or report["unexplained"] or report["notices"] or left_out
+    ):
         yield "nothing that either tree holds differs"
+
+
+def other_paths(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the paths that no package explains and no notice names."""
+    named = {notice["path"] for notice in report["notices"]}
+    return [path for path in report["unexplained"] if path["path"] not in named]
+
+
+class _Summary:
+    """The parts of a summary. Where they do not fit the screen together, each has its share of the rows."""
+
+    def __init__(self, report: dict[str, Any], output: Output, screen: Screen, *, everything: bool) -> None:
+        self._report = report
+        self._output = output
+        self._screen = screen
+        self._everything = everything
+        packages = sorted(report["packages"], key=lambda package: VERBS.index(package["verb"]))
+        self._asked = [package for package in packages if package["asked"]]
+        self._pulled = [package for package in packages if not package["asked"]]
+        self._others = other_paths(report)
+
+    def lines(self, more: bool) -> Iterator[str]:
+        """Yield the lines; `more` says whether two rows more will follow."""
+        report = self._report
+        wanted = [len(part) for part in (report["notices"], report["facts"], self._asked, self._pulled, self._others)]
+        parts = sum(map(bool, wanted))
+        # The names of both sides, and the prompt of a pager.
+        rows = self._screen.rows - 2 - _BESIDE * parts - 2 * more - min(len(report["bad_records"]), 7)
+        given = wanted if self._everything else shares(wanted, _LEAST, rows)
+        yield from self._notices(given[0])
+        yield from self._facts(given[1])
+        title = "packages asked for" if self._pulled else "packages"
+        yield from self._packages(self._asked, title, given[2])
+        yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[3])
+        yield from self._other_paths(given[4])
+
+    def _notices(self, most: int) -> Iterator[str]:
+        notices = self._report["notices"]
+        if not notices:
+            return
+        yield from ("", self._output.paint(f"{count(len(notices), 'path')} to look at", "strong"))
+        shown = first_notices(notices, most)
+        yield from notice_lines(shown, self._output, self._screen.columns, _GAP)
+        left = [notice["notice"] for notice in notices]
+        for notice in shown:
+            left.remove(notice["notice"])
+        if left:
+            kinds = ", ".join(f"{left.count(kind)} {words}" for kind, words in NOTICES.items() if kind in left)
+            yield self._cut(f"{_GAP}and {len(left)} more: {kinds} (--all)")
+
+    def _facts(self, most: int) -> Iterator[str]:
+        facts = self._report["facts"]
+        if not facts:
+            return
+        yield from ("", self._output.paint("facts", "strong"))
+        shown = facts if len(facts) <= most else sorted(facts, key=_weight)[:most]
+        yield from self._aligned(
+            [(fact["name"], f"{fact_text(fact['old'])} -> {fact_text(fact['new'])}") for fact in shown]
+        )
+        yield from self._more(len(facts) - len(shown))
+
+    def _packages(self, packages: list[dict[str, Any]], title: str, most: int) -> Iterator[str]:
+        if not packages:
+            return
+        verbs = [package["verb"] for package in packages]
+        counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
+        rest = " (--all)" if not most else ""
+        yield from ("", self._output.paint(f"{title}: {counted}{rest}", "strong"))
+        if most:
+            yield from self._aligned([_package_row(package) for package in packages[:most]])
+            yield from self._more(len(packages) - most)
+
+    def _other_paths(self, most: int) -> Iterator[str]:
+        paths = self._others
+        if not paths:
+            return
+        other = "other " if self._report["notices"] else ""
+        what = "that no package explains" if self._report["packages"] else "that differ"
+        what += "s" if what == "that differ" and len(paths) == 1 else ""
+        yield from ("", self._output.paint(f"{len(paths)} {other}path{'s' * (len(paths) > 1)} {what}", "strong"))
+        if len(paths) <= most:
+            yield from path_lines(paths, self._output, self._screen.columns, _GAP)
+            return
+        rows = []
+        by_number = sorted(self._report["folders"], key=lambda folder: -sum(folder[verb] for verb in _VERBS_OF_PATHS))
+        for folder in by_number:
+            verbs = ", ".join(f"{folder[verb]} {verb}" for verb in _VERBS_OF_PATHS if folder[verb])
+            rows.append(
+                (folder["folder"], verbs, f"{format_size(folder['old_size'])} -> {format_size(folder['new_size'])}")
+            )
+        yield from self._aligned(rows[:most])
+        yield from self._more(len(rows) - most, " folders")
+
+    def _more(self, number: int, what: str = "") -> Iterator[str]:
+        if number > 0:
+            yield f"{_GAP}and {number} more{what} (--all)"
+
+    def _aligned(self, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+        return map(self._cut, _aligned(rows))
+
+    def _cut(self, line: str) -> str:
+        return line if self._screen.columns is None else cut(line, self._screen.columns)
+
+
+def _left_out(report: dict[str, Any]) -> list[str]:
+    """Return what the summary only counts, in words."""
+    parts = []
+    if report["records"]:
+        parts.append(f"{count(report['records'], 'file')} of package managers")
+    if report["times"]:
+        parts.append(f"{count(report['times'], 'path')} with only another time")
+    if report["unread"]:
+        parts.append(f"{count(report['unread'], 'file')} of packages not compared with their records")
+    return parts
+
+
+def _weight(fact: dict[str, Any]) -> tuple[int, str]:
+    """Return the key by which facts are sorted if not all can be shown: what decides what is run comes first."""
+    name = fact["name"]
+    powerful = name.startswith("env.LD_") or (name.startswith("env.") and name.endswith(_POWERFUL))
+    weight = 0 if powerful or name in ("env.ENV", "env.IFS") else 1 if not name.startswith(("env.", "labels.")) else 2
+    return weight, name
 
 
 def _named(side: dict[str, Any]) -> str:
@@ -71,28 +203,11 @@ def _named(side: dict[str, Any]) -> str:
     return visible(side["name"]) + (f" ({digits})" if digits and not digits.startswith(side["name"][:12]) else "")
 
 
-def _packages(packages: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
-    if not packages:
-        return
-    verbs = [package["verb"] for package in packages]
-    counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
-    yield from ("", output.paint(f"packages: {counted}", "strong"))
-    packages = sorted(packages, key=lambda package: VERBS.index(package["verb"]))
-    shown = packages if everything else packages[:SHOWN_PACKAGES]
-    rows = []
-    for package in shown:
-        versions = (
-            f"{package['old']} -> {package['new']}"
-            if package["old"] and package["new"]
-            else f"{package['new'] or package['old']}"
-        )
-        files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
-        rows.append(
-            (package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"])
-        )
-    yield from _aligned(rows)
-    if len(packages) > len(shown):
-        yield f"{_GAP}and {len(packages) - len(shown)} more (--all)"
+def _package_row(package: dict[str, Any]) -> tuple[str, ...]:
+    old, new = package["old"], package["new"]
+    versions = f"{old} -> {new}" if old and new else f"{new or old}"
+    files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
+    return package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"]
 
 
 def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:
@@ -100,66 +215,12 @@ def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) ->
         return
     head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
     yield from ("", output.paint(head, "warning"))
-    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_PATHS]])
-    if len(bad) > SHOWN_PATHS and not everything:
-        yield f"{_GAP}and {len(bad) - SHOWN_PATHS} more (--all)"
+    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_RECORDS]])
+    if len(bad) > SHOWN_RECORDS and not everything:
+        yield f"{_GAP}and {len(bad) - SHOWN_RECORDS} more (--all)"
 
 
-def _unexplained(report: dict[str, Any], output: Output, everything: bool) -> Iterator[str]:
-    paths = report["unexplained"]
-    if not paths:
-        return
-    what = "that no package explains" if report["packages"] else "that differ" if len(paths) > 1 else "that differs"
-    yield from ("", output.paint(f"{count(len(paths), 'path')} {what}", "strong"))
-    if everything or len(paths) <= SHOWN_PATHS:
-        yield from _paths(paths, output, len(paths), indent=_GAP)
-        return
-    rows = []
-    for folder in report["folders"]:
-        verbs = ", ".join(f"{folder[verb]} {verb}" for verb in ("added", "removed", "changed") if folder[verb])
-        rows.append(
-            (folder["folder"], verbs, f"{format_size(folder['old_size'])} -> {format_size(folder['new_size'])}")
-        )
-    yield from _aligned(rows[:SHOWN_PATHS])
-    if len(rows) > SHOWN_PATHS:
-        yield f"{_GAP}and {len(rows) - SHOWN_PATHS} more folders"
-
-
-def _paths(paths: list[dict[str, Any]], output: Output, most: int, indent: str = "") -> Iterator[str]:
-    styles = {"added": "good", "removed": "error", "changed": "note"}
-    for path in paths[:most]:
-        letter = output.paint(_LETTERS[path["verb"]], styles[path["verb"]])
-        about = [*_details(path), *([f"({path['package']})"] if path.get("package") else [])]
-        yield f"{indent}{letter} {visible(path['path'])}" + (f"  {', '.join(about)}" if about else "")
-
-
-def _details(difference: dict[str, Any]) -> Iterator[str]:
-    old, new = difference.get("old", {}), difference.get("new", {})
-    if difference["verb"] != "changed":
-        if difference["kind"] != "file":
-            yield difference["kind"]
-        else:
-            yield format_size((new or old)["size"])
-        return
-    for what in difference["what"]:
-        if what == "content":
-            same = old["size"] == new["size"]
-            yield (
-                f"content, {format_size(new['size'])}"
-                if same
-                else f"content, {format_size(old['size'])} -> {format_size(new['size'])}"
-            )
-        elif what == "mode":
-            yield f"mode {old['mode']} -> {new['mode']}"
-        elif what == "owner":
-            yield f"owner {old['uid']}:{old['gid']} -> {new['uid']}:{new['gid']}"
-        elif what == "target":
-            yield f"target {visible(old['target'])} -> {visible(new['target'])}"
-        else:
-            yield what
-
-
-def _diff(lines: list[str], output: Output) -> Iterator[str]:
+def _diff(lines: Iterable[str], output: Output) -> Iterator[str]:
     for line in lines:
         style = "strong" if line.startswith(("+++ ", "--- ")) else _STYLES.get(line[:1], "")
         shown = visible(line)
