@@ -37,6 +37,7 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
+    FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
@@ -64,7 +65,7 @@ EnvbuildError  exit 2
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names)  store.tags
     NoSuchTarget(name, to)  history.rollback
@@ -122,7 +123,7 @@ EnvbuildError  exit 2
     NotBuilt(path)  compose.images
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
-    NotToBeHad(package, reasons)  packages.errors
+    NotToBeHad(package, reasons, locked)  packages.errors
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports

@@ -118,7 +118,7 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
 
 def _walk_cached(job: BuildJob) -> None:
     """Take every stage as far as the store has results."""
-    answers = LockedAnswers(job.graph, renew=bool(job.request.renew), strict=job.request.locked)
+    answers = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
     inputs = Gatherer(job.store, job.graph, job.sources, job.progress.ended, known_file)
     for met in walk(job.graph.stages, job.progress, job.cache, answers, inputs):
         job.take(met)

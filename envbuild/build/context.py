@@ -17,7 +17,7 @@ from envbuild.tree.patterns import Matcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
@@ -95,8 +95,11 @@ class Context:
         self.left_out.add(self._shown(path))
         return True
 
-    def read(self, source: str, what: str) -> tuple[bytes, int]:
-        """Return the bytes of one file and its mode. Raises ContextError."""
+    def read(
+        self, source: str, what: str, clean: Callable[[bytes], bytes] = lambda content: content
+    ) -> tuple[bytes, int]:
+        """Return the bytes of one file and its mode: what `clean` leaves of them, which alone is kept beside the image.
+        Raises ContextError."""
         path = self._inside(source)
         try:
             descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -109,6 +112,7 @@ class Context:
                     raise ContextError(
                         f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
                     )
+                content = clean(content)
                 self.texts[path] = content, mode
                 return content, mode
         except OSError as error:

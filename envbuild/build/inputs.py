@@ -90,8 +90,12 @@ class Gatherer:
 
     def contents(self, stage: Stage, action: InstallPackages) -> Contents:
         """Return the files of the recipe's folder that a statement about packages names."""
-        context = self._context(stage, action.folder)
-        return manager_of(action.manager).files_of(action, lambda path, option: context.read(path, option)[0])
+        context, manager = self._context(stage, action.folder), manager_of(action.manager)
+
+        def read(path: str, option: str) -> bytes:
+            return context.read(path, option, lambda content: manager.clean(action, path, content))[0]
+
+        return manager.files_of(action, read)
 
     def tree_of(self, stage: Stage, origin: Origin) -> Digest:
         """Return the tree that `copy(from=)` of a stage means. Raises NotKnownYet and NoSuchImage."""
@@ -162,9 +166,8 @@ def known_file(url: str, expected: Digest | None, source: str) -> Digest:
 def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Inputs:
     """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names."""
     digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
-    if manager_of(action.manager).installs_files:
-        # They say more than which packages there are.
-        digests += [sha256_of(content) for _, content in contents]
+    # They say more than which packages there are.
+    digests += [sha256_of(content) for _, content in manager_of(action.manager).installed_files(contents)]
     return Inputs(tuple(digests), contents=contents, packages=packages)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from envbuild.build.graph import PlannedRecipe
-from envbuild.build.package_lock import manager_name
 from envbuild.build.progress import Progress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError
@@ -60,4 +59,4 @@ def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
 
 
 def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(manager_name(step), package.name): package for step in steps if step.installs for package in step.packages}
+    return {(step.manager, package.name): package for step in steps if step.installs for package in step.packages}

@@ -44,8 +44,10 @@ def _locked_stage(at: StageProgress) -> LockedStage:
 
 def _locked_step(at: StageProgress, result: StepResult) -> LockedStep:
     answer = at.answers.get(result.number)
-    asks, packages = (answer.asks, answer.packages) if answer is not None else ("", ())
-    return LockedStep(first_line(result.step.text), result.key, result.tree, asks, packages)
+    text = first_line(result.step.text)
+    if answer is None:
+        return LockedStep(text, result.key, result.tree)
+    return LockedStep(text, result.key, result.tree, answer.asks, answer.packages, answer.sees)
 
 
 def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
+from envbuild.build.inputs import declared_inputs
+from envbuild.build.package_question import Question, sees_of
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
-from envbuild.digest import sha256_of
-from envbuild.lockfile.lock import LockedStep, LockOutOfDate, Package, first_line
+from envbuild.lockfile.lock import LockedStage, LockedStep, LockOutOfDate, Package, first_line
 from envbuild.packages.registry import manager_of, plain_name
-from envbuild.plan.step import InstallPackages
-from envbuild.text import json
+from envbuild.plan.key import key_of
+from envbuild.plan.step import InstallPackages, Step
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.packages.manager import Contents
 
-FORMAT = "envbuild packages 1"
-
-
-def asks_of(action: InstallPackages, contents: Contents) -> str:
-    """Return the digest of what a statement asks for; `contents` are its files.
-
-    Where it is installed and with which environment decides nothing about which packages are meant.
-    """
-    options = [list(pair) for pair in action.options if pair[0] != "into"]
-    files = [[path, sha256_of(content)] for path, content in contents]
-    form = [FORMAT, action.manager, list(action.wanted), list(map(list, action.files)), files, options]
-    return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
-
 
 class LockedAnswers:
     """What the locks of a build say that statements about packages mean."""
 
-    def __init__(self, graph: Graph, *, renew: bool, strict: bool) -> None:
+    def __init__(self, graph: Graph, store: Store, *, renew: bool, strict: bool) -> None:
         """With `renew` they say nothing. If `strict`, what they do not say is an error."""
+        self._store = store
         self._graph = graph
         self._renew = renew
         self._strict = strict
 
-    def find(self, stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer:
+    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for. Raises NotKnownYet, and LockOutOfDate if
         strict."""
-        answer = None if self._renew else locked_answer(stage, number, asks, contents)
+        answer = None if self._renew else locked_answer(self._store, stage, number, question, contents)
         if answer is not None:
             return answer
         if self._strict:
@@ -50,27 +41,68 @@ class LockedAnswers:
         raise NotKnownYet
 
 
-def locked_answer(stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer | None:
+def locked_answer(
+    store: Store, stage: StageProgress, number: int, question: Question, contents: Contents
+) -> Answer | None:
     """Return what the lock has for the package statement `number` of a stage, None if it does not answer.
 
-    It answers what it was asked in the same words, on the same base, after statements that it answered too: then
-    nothing that a package manager could look at is different. It does not answer where it sends us to an address that
-    the statement does not name. Raises BadName for what no package of the manager has.
+    It answers the same question, on the same base, after statements that it answered too: then nothing that a package
+    manager could look at is different. It does not answer where it sends us to an address that the statement does not
+    name. Raises BadName for what no package of the manager has.
     """
     locked = stage.stage.locked
     if locked is None or locked.digest != stage.base.tree:
         return None
-    before = [n for n, step in enumerate(stage.plan.steps[:number]) if isinstance(step.action, InstallPackages)]
+    before = package_steps(stage, number)
     if not all(n in stage.answers and stage.answers[n].from_lock for n in before):
         return None
-    answers = [step for step in locked.steps if step.installs]
-    if len(before) >= len(answers) or answers[len(before)].asks != asks:
+    answers = [n for n, step in enumerate(locked.steps) if step.installs]
+    if len(before) >= len(answers):
         return None
     action = stage.plan.steps[number].action
     assert isinstance(action, InstallPackages)
     manager = manager_of(action.manager)
-    packages = tuple(manager.check(package) for package in answers[len(before)].packages)
-    return Answer(asks, packages, from_lock=True) if manager.trusts(action, contents, packages) else None
+    at = answers[len(before)]
+    step, parent = locked.steps[at], locked.steps[at - 1].tree if at else locked.digest
+    packages = tuple(manager.check(package) for package in step.packages)
+    if step.asks != question.asks and not (
+        step.asks == question.without_environment
+        and _has_environment(locked, step, parent, stage.plan.steps[number], contents)
+    ):
+        return None
+    # A later statement is asked about before the steps that lead to it are known.
+    if number == stage.next_number and not _sees_the_same(store, stage.tree, parent, step, action):
+        return None
+    if not manager.trusts(action, contents, packages):
+        return None
+    return Answer(question.asks, packages, True, step.asks, step.sees)
+
+
+def _has_environment(locked: LockedStage, step: LockedStep, parent: Digest, now: Step, contents: Contents) -> bool:
+    """Return whether a locked step was made in the environment that the stage has now. Locks of before did not say so
+    of a question, but the step's key does."""
+    action = now.action
+    assert isinstance(action, InstallPackages)
+    if not (step.key and parent):
+        return True  # of a merged lock: it follows from nothing that either side had another one
+    if not step.packages and action.manager == "pip":
+        return False  # pip was asked what the image's own Python has, and answered "nothing"
+    digests = declared_inputs(action, contents, step.packages).digests
+    return step.key in [key_of(now, parent, digests, locked.epoch, owners_kept=kept) for kept in (True, False)]
+
+
+def _sees_the_same(store: Store, tree: Digest, parent: Digest, step: LockedStep, action: InstallPackages) -> bool:
+    """Return whether a package manager sees in a tree what it saw in the one that a locked step started from."""
+    if tree == parent:
+        return True
+    if not step.sees and not (parent and store.trees.has(parent)):
+        return True  # nobody knows what it saw, in a lock of before or a merged one
+    return sees_of(store, tree, action) == (step.sees or sees_of(store, parent, action))
+
+
+def package_steps(stage: StageProgress, end: int) -> list[int]:
+    """Return the numbers of the steps before `end` that install packages."""
+    return [n for n, step in enumerate(stage.plan.steps[:end]) if isinstance(step.action, InstallPackages)]
 
 
 def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, ...]:
@@ -80,13 +112,8 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
     pinned = [
         package
         for step in stage.locked.steps
-        if step.installs and manager_name(step) == manager
+        if step.installs and step.manager == manager
         for package in step.packages
         if plain_name(package.name) not in renewed
     ]
     return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
-
-
-def manager_name(step: LockedStep) -> str:
-    """Return the name of a locked step's package manager: the word that its statement begins with."""
-    return step.text.split()[0].partition("(")[0]

@@ -40,12 +40,14 @@ class StepResult(Record):
 
 
 class Answer(Record):
-    """What a statement about packages means: the digest of what it asks for, and the packages; and whether the lock
-    says so."""
+    """What a statement about packages means: the digest of what it asks now, and the packages; and whether the lock
+    says so. `asks` and `sees` are what the lock is to have of the question (package_question.py)."""
 
-    asks: str
+    question: str
     packages: tuple[Package, ...]
     from_lock: bool
+    asks: str
+    sees: str
 
 
 class StageProgress:

@@ -107,6 +107,10 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
     state = "none"
     if not (top and (job.request.stage is not None or job.request.settings)):
         state = write_lock(job, recipe, made[recipe.lock_path])
+    if any(job.progress[stage].answers for stage in recipe.stages):
+        from envbuild.build.partial_lock import forget  # only where packages are declared
+
+        forget(store, recipe.path)
     if top:
         reporter.emit(
             BuildFinished(

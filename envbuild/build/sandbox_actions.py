@@ -14,6 +14,7 @@ from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
+from envbuild.language.model import Place
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Task
@@ -36,9 +37,10 @@ MIN_READING_SECONDS = 10.0
 class NoSuchSecret(UsageError):
     """A step wants a secret that the build was not given."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, place: Place | None = None) -> None:
+        at = f"{place.file}:{place.line}: " if place is not None else ""
         super().__init__(
-            f"the step needs the secret '{name}'",
+            f"{at}the step needs the secret '{name}'",
             f"give it with: --secret {name}=FILE, or in the environment: {name}=... envbuild build --secret {name}",
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -22,15 +22,17 @@ from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.package_question import Question, sees_of
+from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
-from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
+from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
@@ -67,7 +69,14 @@ class Scheduler:
         self._stop = threading.Event()
         self._bases = BaseMaker(job)
         self._threads: dict[int, StageThread] = {}
-        self._locked = LockedAnswers(job.graph, renew=bool(job.request.renew), strict=job.request.locked)
+        self._locked = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
+        request = job.request
+        self._partial = PartialLock(
+            self.store,
+            job.graph,
+            reads=not (request.refresh or request.renew) and request.publish,
+            writes=request.record and request.publish and not request.dry_run,
+        )
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
         self._worker: Worker
@@ -81,6 +90,7 @@ class Scheduler:
         """Bring all stages of the build to their end. Raises the first failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
+        self._refuse_missing_secrets(left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
@@ -102,6 +112,17 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _refuse_missing_secrets(self, stages: Sequence[Stage]) -> None:
+        """Raise NoSuchSecret for a step that is going to run, since nobody has run it yet, and lacks a secret."""
+        given = dict(self.job.request.secrets)
+        for stage in () if self.job.request.dry_run else stages:
+            for statement in stage.written.statements:
+                if not isinstance(statement, (Run, Test)):
+                    continue
+                missing = [name for name in statement.options.secrets if name not in given]
+                if missing and not self.store.steps.has_run(statement.text):
+                    raise NoSuchSecret(missing[0], statement.place)
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -241,22 +262,33 @@ class Scheduler:
 
     # Packages and files from the network
 
-    def find(self, stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer:
+    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for: as the lock says, else as its package manager
         does."""
         try:
-            return self._locked.find(stage, number, asks, contents)
+            return self._locked.find(stage, number, question, contents)
         except NotKnownYet:
-            return Answer(asks, self._resolve(stage, number, contents), from_lock=False)
+            pass
+        action = stage.steps[number].action
+        assert isinstance(action, InstallPackages)
+        sees = sees_of(self.store, stage.tree, action)
+        pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
+        answer = self._partial.find(stage, number, question, sees, pinned)
+        if answer is None:
+            packages = self._resolve(stage, number, contents, pinned)
+            answer = Answer(question.asks, packages, False, question.asks, sees)
+            self._partial.add(stage, number, pinned, answer)
+        return answer
 
-    def _resolve(self, at: StageProgress, number: int, contents: Contents) -> tuple[Package, ...]:
+    def _resolve(
+        self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]
+    ) -> tuple[Package, ...]:
         step = at.steps[number]
         action = step.action
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = self.reporter.begin_step(at.stage, number, step)
         renewed = frozenset(self.job.request.renew)
-        pinned = pins(at.stage, action.manager, renewed)
         sink = self._sink(event)
         try:
             with self._slots:
@@ -296,7 +328,14 @@ class Scheduler:
                 raise Stopped("")
             self.reporter.emit(StepProgress(event, done, total, "bytes"))
 
-        self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+        from envbuild.packages.errors import NotToBeHad
+
+        try:
+            self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+        except NotToBeHad as error:
+            if self.job.graph.recipe_of(pending.stage).lock is None:
+                raise NotToBeHad(error.package, error.reasons, locked=False) from error
+            raise
 
     # Steps
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
-from envbuild.build.package_lock import asks_of
+from envbuild.build.package_question import Question, question_of
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.plan.key import key_of
@@ -54,7 +54,7 @@ class Cache(Protocol):
 class PackageAnswers(Protocol):
     """What statements about packages mean: as the lock says, or also as package managers say."""
 
-    def find(self, stage: StageProgress, number: int, asks: str, contents: Contents) -> Answer:
+    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for. Raises NotKnownYet."""
 
 
@@ -164,10 +164,10 @@ def pending_step(
 def _answer(
     at: StageProgress, number: int, action: InstallPackages, contents: Contents, answers: PackageAnswers
 ) -> Answer:
-    asks = asks_of(action, contents)
+    question = question_of(action, contents, at.facts.arch)
     answer = at.answers.get(number)
-    if answer is None or answer.asks != asks:
-        answer = at.answers[number] = answers.find(at, number, asks, contents)
+    if answer is None or answer.question != question.asks:
+        answer = at.answers[number] = answers.find(at, number, question, contents)
     return answer
 
 

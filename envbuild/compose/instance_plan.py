@@ -70,6 +70,11 @@ def plan_all(
     return tuple(plans)
 
 
+def instance_name(group: Group, service: Service) -> str:
+    """Return the name of the instance of a service."""
+    return service.container_name or f"{group.name}-{service.name}"
+
+
 def _plan(store: Store, group: Group, service: Service, image: Image, reference: str) -> Plan:
     facts = facts_of(image)
     argv = _argv(service, facts)
@@ -97,7 +102,7 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
     )
     check_workdir(store, image.tree, settings)
     digest = sha256_of(json.dumps([image.digest, to_plain(settings)]).encode())
-    name = service.container_name or f"{group.name}-{service.name}"
+    name = instance_name(group, service)
     own = {
         GROUP: group.name,
         SERVICE: service.name,

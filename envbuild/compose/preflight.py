@@ -6,10 +6,11 @@ import os
 
 from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
-from envbuild.compose.instance_plan import Plan
+from envbuild.compose.instance_plan import Plan, instance_name
 from envbuild.compose.members import Emit, Warned, members
 from envbuild.errors import UsageError
 from envbuild.instances.network.ports import Port, open_ports
+from envbuild.instances.network.select import check_network
 from envbuild.instances.records import Instances
 from envbuild.instances.volumes import Volumes
 from envbuild.store.store import Store
@@ -63,7 +64,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
         )
 
 
-def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
+def check_names(store: Store, group: Group, services: Sequence[Service]) -> None:
     """Raise ServiceErrors where an instance of something else, or of another service, has the name of one."""
     instances = Instances.of(store.path)
     own = {member.instance.name for member in members(instances, group.name)}
@@ -71,30 +72,38 @@ def check_names(store: Store, group: Group, plans: Sequence[Plan]) -> None:
         {instance.name for instance in instances.all()} - own, "an instance that is not of this group"
     )
     wrong = []
-    for plan in plans:
-        if plan.name in taken:
-            hint = f"choose another one: container_name; or another name for the group; or: envbuild rm {plan.name}"
-            wrong.append(group.problem(plan.service.span, f"{plan.name} is the name of {taken[plan.name]}", hint))
-        taken[plan.name] = f"the service {plan.service.name}"
+    for service in services:
+        name = instance_name(group, service)
+        if name in taken:
+            hint = f"choose another one: container_name; or another name for the group; or: envbuild rm {name}"
+            wrong.append(group.problem(service.span, f"{name} is the name of {taken[name]}", hint))
+        taken[name] = f"the service {service.name}"
     if wrong:
         raise ServiceErrors(wrong)
 
 
-def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> None:
-    """Raise PortTaken or UsageError where the ports of these plans can't all be opened.
-
-    `held` are those of instances that make place for them, as (address, port, inside, protocol).
-    """
+def check_networks(services: Sequence[Service]) -> None:
+    """Raise MachineLacks where this machine can't make the network of a service, and UsageError where two services want
+    the same port of it."""
+    for network in sorted({service.network for service in services}):
+        check_network(network)
     asked: dict[tuple[str, int, str], str] = {}
-    for plan in plans:
-        for port in plan.settings.ports:
+    for service in services:
+        for port in service.ports:
             key = (port.host, port.number, port.protocol)
             if port.number and key in asked:
                 raise UsageError(
-                    f"{asked[key]} and {plan.service.name} both want {port.host}:{port.number}/{port.protocol}",
+                    f"{asked[key]} and {service.name} both want {port.host}:{port.number}/{port.protocol}",
                     "choose another one for one of them",
                 )
-            asked[key] = plan.service.name
+            asked[key] = service.name
+
+
+def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> None:
+    """Raise PortTaken where the ports of these plans can't all be opened.
+
+    `held` are those of instances that make place for them, as (address, port, inside, protocol).
+    """
     free = {(one[1], one[3]) for one in held}
     wanted = [one for plan in plans for one in plan.settings.ports if (one.number, one.protocol) not in free]
     _open(wanted)

@@ -30,7 +30,6 @@ from envbuild.compose.stop import kill_members, stop_members
 from envbuild.errors import WorkFailed, fields
 from envbuild.instances.launch import Machine
 from envbuild.instances.logs import entries
-from envbuild.instances.network.select import check_network
 from envbuild.instances.record import EXITED, UNHEALTHY, Instance
 from envbuild.instances.records import Instances
 from envbuild.store.store import Store
@@ -106,8 +105,6 @@ class Rollout:
 
     def _make_room(self, changed: Sequence[Decision]) -> None:
         """End what is to be made anew, when all ports can be had that nobody of the group has."""
-        for network in {decision.plan.settings.network for decision in changed}:
-            check_network(network)
         check_ports([decision.plan for decision in changed], [port for decision in changed for port in decision.holds])
         old = [decision.plan.service.name for decision in changed if decision.action == RECREATE]
         for name in old:

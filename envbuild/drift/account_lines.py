@@ -32,6 +32,11 @@ class Names(Record):
         group = _group_names(self.databases.group).get(gid, "")
         return f"{account.name if account is not None else uid}:{group if _is_name(group) else gid}"
 
+    def name(self, uid: int) -> str:
+        """Return the name of a user, "" for one without a name that a recipe can contain."""
+        account = self._account(uid)
+        return account.name if account is not None else ""
+
     def _account(self, uid: int) -> Account | None:
         return _named_accounts(self.databases.passwd).get(uid)
 

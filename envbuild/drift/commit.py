@@ -81,6 +81,13 @@ class NoFolder(UsageError):
         super().__init__(f"there is no directory {path}", "create it, or name another with --output")
 
 
+class FolderNotWritable(UsageError):
+    """A directory that can't take the recipe."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"can't write to {path}: {reason}", "name another directory with --output")
+
+
 def commit(
     store: Store,
     instance: Instance,
@@ -102,6 +109,8 @@ def commit(
     if request.folder is not None:
         if not os.path.isdir(request.folder):
             raise NoFolder(request.folder)
+        if not os.access(request.folder, os.W_OK | os.X_OK):
+            raise FolderNotWritable(request.folder, "permission denied or a read-only file system")
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
@@ -125,6 +134,7 @@ def _commit(
     with paused:
         target = tree_of(store, instance, epoch=facts.epoch)
     target = with_times_of(store, base.tree, target)
+    _refuse_tag(store, base, target, request)
     if target == base.tree or request.folder is None:
         image = _record(store, instance, base, target, request)
         secrets = tuple(_secrets(store, base.tree, target))
@@ -161,7 +171,7 @@ def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:
     except OSError as error:
         if error.errno in DISK_TROUBLE and error.errno != errno.EROFS:
             raise
-        raise UsageError(f"can't write to {folder}: {error.strerror}", "name another directory with --output") from None
+        raise FolderNotWritable(folder, str(error.strerror)) from None
 
 
 def with_times_of(store: Store, source: Digest, tree: Digest) -> Digest:
@@ -173,6 +183,15 @@ def with_times_of(store: Store, source: Digest, tree: Digest) -> Digest:
         if aspects(change) == ("time",)
     ]
     return apply(trees, changes, tree) if changes else tree
+
+
+def _refuse_tag(store: Store, base: Image, tree: Digest, request: CommitRequest) -> None:
+    """Raise TagRefuses if the tag never moves and can't be this commit's: before lines are tried, which can only give
+    the files other times."""
+    current = store.tags.get(request.name, request.tag)
+    known = store.images.get(current.image) if current is not None and current.immutable else None
+    if known is not None and (known.facts != base.facts or with_times_of(store, known.tree, tree) != known.tree):
+        store.tags.refuse_if_immutable(request.name, request.tag, image_digest(tree, facts_of(base)))
 
 
 def _record(store: Store, instance: Instance, base: Image, tree: Digest, request: CommitRequest) -> Digest:

@@ -41,14 +41,20 @@ class PackageLines:
         """Return `NAME=VERSION` of the Debian packages that were added or have another version: those installed by
         request, or with `automatic` those that apt marks as installed automatically."""
         marked = self._automatic()
-        words = []
-        for change in self._changes:
-            new = change.new
-            if change.package.kind == DPKG and new is not None:
-                name = self._debian_name(new.name)
-                if (name in marked) == automatic and _is(DebianName, name) and _is(DebianVersion, new.version):
-                    words.append(f"{name}={new.version}")
-        return words
+        return [text for change in self._changes for text in self._apt(change, marked, (automatic,))]
+
+    def downgraded(self) -> list[str]:
+        """Return `NAME=VERSION` of the Debian packages that have an older version now."""
+        marked = self._automatic()
+        older = [change for change in self._changes if change.package.kind == DPKG and change.verb == "downgraded"]
+        return [text for change in older for text in self._apt(change, marked, (True, False))]
+
+    def _apt(self, change: PackageChange, marked: set[str], automatic: tuple[bool, ...]) -> Iterable[str]:
+        new = change.new
+        if change.package.kind == DPKG and new is not None:
+            name = self._debian_name(new.name)
+            if (name in marked) in automatic and _is(DebianName, name) and _is(DebianVersion, new.version):
+                yield f"{name}={new.version}"
 
     def removed(self) -> Line | None:
         """Return the line that removes Debian packages, with their settings if these are gone too."""

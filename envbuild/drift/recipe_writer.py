@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from envbuild.drift.account_lines import Names, account_lines
+from envbuild.drift.command_lines import Command, CommandLines
 from envbuild.drift.file_lines import FilePlan, plan_files
 from envbuild.drift.package_lines import PackageLines, apt_line
 from envbuild.drift.recipe_text import Dropped
@@ -71,12 +72,14 @@ class Writer:
         self._report = report
         self._may_fetch = may_fetch
         self._lines: list[Line] = []
+        self._fetches = True
         self._dropped: list[Dropped] = []
 
     def write(self, trial: TrialBuild) -> RecipeLines:
         """Write the lines and build them. Raises what a build raises if not even copies of files can be built."""
         self._packages(trial)
         self._accounts(trial)
+        self._commands(trial)
         plan = self._files(self._tree, self._expressed(self._tree))
         if plan.files:
             self._report(f"copying {len(plan.files)} files and links")
@@ -108,19 +111,21 @@ class Writer:
         requested = lines.apt(automatic=False)
         removed = lines.removed()
         installed = [apt_line(requested)] if requested else []
-        return [*installed, *([removed] if removed else []), *lines.python(), *lines.node()]
+        commands = [command.line for command in self._commands_of(changes)]
+        return [*installed, *([removed] if removed else []), *lines.python(), *lines.node(), *commands]
 
     def _packages(self, trial: TrialBuild) -> None:
         left = self._left()
         if not left:
             return
         lines = self._of(left)
-        fetching = self._fetching(lines)
-        if fetching and not self._may_fetch([line.text for line in fetching]):
+        fetching = self._fetching(lines, left)
+        self._fetches = not fetching or self._may_fetch([line.text for line in fetching])
+        if not self._fetches:
             self._dropped += [Dropped(line, "fetching was not allowed") for line in fetching]
             self._without_fetching(trial, lines)
             return
-        self._try_apt(trial, lines.apt(automatic=False))
+        self._try_apt(trial, lines.apt(automatic=False), lines.downgraded())
         # Dependencies of requested packages are installed again by apt, unless they were only recommended.
         self._try_apt(trial, self._of(self._left()).apt(automatic=True))
         removed = self._of(self._left()).removed()
@@ -137,11 +142,24 @@ class Writer:
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
         self._rules.environments = environments_of(self._store, self._target, sorted(filled))
 
-    def _fetching(self, lines: PackageLines) -> list[Line]:
+    def _commands(self, trial: TrialBuild) -> None:
+        """Try the lines that run pip and npm themselves: as users that an earlier line may have added."""
+        if not self._fetches:
+            return
+        left = self._left()
+        for command in self._commands_of(left):
+            if self._try(trial, command.line):
+                self._rules.environments = (*self._rules.environments, command.place)
+
+    def _commands_of(self, changes: list[PackageChange]) -> list[Command]:
+        return CommandLines(self._store, self._target, self._facts, changes).all()
+
+    def _fetching(self, lines: PackageLines, changes: list[PackageChange]) -> list[Line]:
         """Return the lines whose packages would be fetched."""
+        commands = [command.line for command in self._commands_of(changes)]
         apt = [*lines.apt(automatic=False), *lines.apt(automatic=True)]
         python = [line for line in lines.python() if line.text.startswith("pip(")]
-        return [*([apt_line(apt)] if apt else []), *python, *lines.node()]
+        return [*([apt_line(apt)] if apt else []), *python, *lines.node(), *commands]
 
     def _without_fetching(self, trial: TrialBuild, lines: PackageLines) -> None:
         removed = lines.removed()
@@ -160,8 +178,13 @@ class Writer:
     def _of(self, changes: list[PackageChange]) -> PackageLines:
         return PackageLines(self._store, self._target, self._facts, changes)
 
-    def _try_apt(self, trial: TrialBuild, words: list[str]) -> None:
-        if not words or self._try(trial, apt_line(words), drop=len(words) == 1):
+    def _try_apt(self, trial: TrialBuild, words: list[str], coupled: Iterable[str] = ()) -> None:
+        """Try to install packages with one line; else with their dependencies of the older versions that only go with
+        them (`coupled`), else one by one."""
+        others = [package for package in coupled if package not in words]
+        if not words or self._try(trial, apt_line(words), drop=len(words) == 1 and not others):
+            return
+        if others and self._try(trial, apt_line([*words, *others]), drop=len(words) == 1):
             return
         if len(words) == 1:
             return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.instances.config import VOLUME, Settings, settings_of
+from envbuild.instances.config import VOLUME, Mount, Settings, settings_of
 from envbuild.instances.network.ports import Port
 from envbuild.instances.records import Instance, Instances
-from envbuild.instances.volumes import Volumes
+from envbuild.instances.volumes import Volume, VolumeExists, Volumes
 
 
 def name_of_clone(instances: Instances, name: str) -> str:
@@ -24,12 +24,29 @@ def settings_of_clone(first: Instance, ports: tuple[Port, ...] = ()) -> Settings
     return settings.replace(ports=ports or free, hostname="" if settings.hostname == first.name else settings.hostname)
 
 
+def refuse_taken_volumes(volumes: Volumes, settings: Settings, name: str) -> None:
+    """Raise VolumeExists where the copy of a volume can't have its name: before anything is copied."""
+    for source in _copied(volumes, settings):
+        if volumes.get(copy := f"{source}-{name}") is not None:
+            raise VolumeExists(copy)
+
+
 def copied_volumes(volumes: Volumes, settings: Settings, name: str) -> Settings:
     """Return the settings with each volume that can be written replaced by a copy of it, VOLUME-NAME."""
-    mounts = []
-    for mount in settings.mounts:
-        known = volumes.get(mount.source) if mount.kind == VOLUME and not mount.read_only else None
-        if known is not None:
-            mount = mount.replace(source=volumes.copy(known, f"{mount.source}-{name}").name)
-        mounts.append(mount)
+    copies = {
+        source: volumes.copy(volume, f"{source}-{name}").name for source, volume in _copied(volumes, settings).items()
+    }
+    mounts = (
+        mount.replace(source=copies[mount.source]) if _is_writable(mount) and mount.source in copies else mount
+        for mount in settings.mounts
+    )
     return settings.replace(mounts=tuple(mounts))
+
+
+def _copied(volumes: Volumes, settings: Settings) -> dict[str, Volume]:
+    sources = dict.fromkeys(mount.source for mount in settings.mounts if _is_writable(mount))
+    return {source: volume for source in sources if (volume := volumes.get(source)) is not None}
+
+
+def _is_writable(mount: Mount) -> bool:
+    return mount.kind == VOLUME and not mount.read_only

@@ -201,6 +201,12 @@ class Instances:
         """Tell whether an instance is called exactly so."""
         return self._named(name) is not None
 
+    def refuse_name(self, name: str) -> None:
+        """Raise BadName or NameTaken for what can't be the name of a new instance."""
+        check_name(name)
+        if self.has_name(name):
+            raise NameTaken(name)
+
     def find(self, reference: str) -> Instance:
         """Return the instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
         found = self.find_any(reference)

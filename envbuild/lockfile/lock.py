@@ -9,7 +9,18 @@ from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Pairs, Record, values
 
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+_HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
+"""The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
+
+
+class UnsupportedHash(ValueError):
+    """A package's hash is of an algorithm that is not among `known`, or has not the digits of its own."""
+
+    def __init__(self, package: str, hash: str, known: tuple[str, ...]) -> None:
+        forms = " or ".join(f"{name}: and {_HASH_DIGITS[name]} hexadecimal digits" for name in known)
+        super().__init__(f"{package[:100]!r} has the hash {hash[:100]!r}; a package of its kind has {forms}")
+        self.hash = hash
 
 
 class Package(Record):
@@ -30,7 +41,7 @@ class Package(Record):
         algorithm, _, digits = hash.partition(":")
         # The hash is what the package's file is called in the store.
         if len(digits) != _HASH_DIGITS.get(algorithm) or digits.strip("0123456789abcdef"):
-            raise ValueError(f"{hash[:100]!r} is not the hash of a package")
+            raise UnsupportedHash(name, hash, tuple(_HASH_DIGITS))
         for text in (name, version, origin):
             if not text or not text.isprintable() or len(text) > _MAX_FIELD:
                 raise ValueError(f"{text[:100]!r} is nothing that a package's name, version or origin can be")
@@ -40,7 +51,8 @@ class Package(Record):
 class LockedStep(Record):
     """One step: the first line of its statement, its key, and the tree it gave.
 
-    Of a step that installs packages, `asks` is the digest of what the statement asks for, and `packages` the answer.
+    Of a step that installs packages, `asks` is the digest of what the statement asks for, `packages` the answer, and
+    `sees` the digest of what the tree said beside it; "" in locks of before, and where it is unknown.
     """
 
     text: str
@@ -48,11 +60,25 @@ class LockedStep(Record):
     tree: str
     asks: str = ""
     packages: tuple[Package, ...] = ()
+    sees: str = ""
 
     @property
     def installs(self) -> bool:
         """Whether the step installs packages; of a merged one it may be unknown what it asks for."""
         return bool(self.asks or self.packages)
+
+    @property
+    def manager(self) -> str:
+        """The word that the statement begins with: of a step that installs packages, its package manager's name."""
+        return self.text.split(maxsplit=1)[0].partition("(")[0] if self.text.strip() else ""
+
+
+def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
+    """Raise UnsupportedHash for a hash that no package of this manager has."""
+    known = _HASHES.get(manager, tuple(_HASH_DIGITS))
+    for package in packages:
+        if package.hash.partition(":")[0] not in known:
+            raise UnsupportedHash(package.name, package.hash, known)
 
 
 class LockedStage(Record):
@@ -99,7 +125,8 @@ class BadLock(UsageError):
     def __init__(self, path: str, reason: str, hint: str = "") -> None:
         super().__init__(
             f"{path}: not a lock that envbuild can read: {reason}",
-            hint or "take the version from git (git checkout), or remove the file and build to make a new one",
+            # Without the file, a build would take other versions of all that it pins.
+            hint or f"take back a version of it that git has: git log -- {path}; git checkout COMMIT -- {path}",
         )
 
 

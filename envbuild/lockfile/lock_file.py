@@ -11,7 +11,7 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package, UnsupportedHash, check_hashes
 from envbuild.record import Pairs, values
 from envbuild.store.store import Store
 from envbuild.text import json
@@ -30,6 +30,7 @@ _MAX_DIGITS = 18
 _PACKAGE_FIELDS = ("name", "version", "hash", "from")
 """What the lock calls the fields of a package, in their order."""
 _UNKNOWN = "unknown"
+_MERGE = "envbuild git install; git checkout --merge -- {path}"
 
 
 def dump(lock: Lock) -> str:
@@ -66,6 +67,8 @@ def dump(lock: Lock) -> str:
             ]
             if step.installs:
                 lines.append(f"        asks: {_shown(step.asks)}")
+                if step.sees:
+                    lines.append(f"        sees: {_shown(step.sees)}")
                 lines.append("        packages:" if step.packages else "        packages: []")
                 lines += [package_line(package) for package in sorted(step.packages, key=values)]
     return "\n".join(lines) + "\n"
@@ -120,12 +123,18 @@ def parse(text: str, path: str) -> Lock:
     try:
         plain = yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        reason = "git's conflict markers are in it" if "\n<<<<<<< " in f"\n{text}" else " ".join(str(error).split())
-        raise BadLock(path, reason) from error
+        if "\n<<<<<<< " in f"\n{text}":
+            hint = f"keep the lines of one side and build, or begin again with a merge that knows locks: {_MERGE}"
+            raise BadLock(path, "git's conflict markers are in it", hint.format(path=path)) from error
+        raise BadLock(path, " ".join(str(error).split())) from error
     try:
         if plain["version"] != str(VERSION):
-            raise BadLock(path, f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}")
+            reason = f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}"
+            raise BadLock(path, reason, "use the envbuild that wrote it, or a newer one")
         lock = from_plain({**plain, "merged": bool(repeated) or not _digest(plain["image"])})
+    except UnsupportedHash as error:
+        number = next((n for n, line in enumerate(text.splitlines(), 1) if error.hash in line), 0)
+        raise BadLock(f"{path}:{number}" if number else path, str(error), _hash_hint(path)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadLock(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -133,6 +142,10 @@ def parse(text: str, path: str) -> Lock:
         for step in stage.steps:
             _refuse_two_versions(step, path)
     return lock
+
+
+def _hash_hint(path: str) -> str:
+    return f"see who changed that line: git log -p -- {path}; and take it back: git checkout COMMIT -- {path}"
 
 
 def _refuse_two_versions(step: LockedStep, path: str) -> None:
@@ -224,14 +237,17 @@ def _step(plain: dict[str, object]) -> LockedStep:
     packages = _listed(plain.get("packages"))
     if not str(plain["step"]).strip():
         raise ValueError("a step has no text")
-    return LockedStep(
+    step = LockedStep(
         text=str(plain["step"]),
         key=_digest(plain["key"]),
         tree=_digest(plain["tree"]),
         asks=_digest(plain["asks"]) if "asks" in plain else "",
         # Two branches may have added the same line.
         packages=tuple(dict.fromkeys(_package(package) for package in packages)),
+        sees=_digest(plain["sees"]) if "sees" in plain else "",
     )
+    check_hashes(step.manager, step.packages)
+    return step
 
 
 def _package(plain: dict[str, object]) -> Package:
@@ -242,6 +258,7 @@ def _plain_step(step: LockedStep) -> dict[str, object]:
     plain: dict[str, object] = {"step": step.text, "key": f"sha256:{step.key}", "tree": f"sha256:{step.tree}"}
     if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
+        plain["sees"] = f"sha256:{step.sees}"
         plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(package), strict=True)) for package in step.packages]
     return plain
 

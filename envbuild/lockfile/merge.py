@@ -129,7 +129,7 @@ def _step(
 ) -> LockedStep:
     found = ours or theirs
     assert found is not None
-    manager = _manager(found)
+    manager = found.manager
     before, left, right = (
         {_name(manager, p) for p in step.packages} if step else set() for step in (base, ours, theirs)
     )
@@ -138,13 +138,14 @@ def _step(
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
     if ours is None or theirs is None:
         return found.replace(packages=packages)
-    was = base or found.replace(key="", tree="", asks="")
+    was = base or found.replace(key="", tree="", asks="", sees="")
     return LockedStep(
         found.text,
         _choose(was.key, ours.key, theirs.key, ""),
         _choose(was.tree, ours.tree, theirs.tree, ""),
         _choose(was.asks, ours.asks, theirs.asks, ""),
         packages,
+        _choose(was.sees, ours.sees, theirs.sees, ""),
     )
 
 
@@ -173,11 +174,7 @@ def _packages(
 
 
 def _of_stage(stage: LockedStage) -> dict[Named, Package]:
-    return {_name(_manager(step), package): package for step in stage.steps for package in step.packages}
-
-
-def _manager(step: LockedStep) -> str:
-    return step.text.split()[0].partition("(")[0] if step.text.split() else ""
+    return {_name(step.manager, package): package for step in stage.steps for package in step.packages}
 
 
 def _name(manager: str, package: Package) -> Named:

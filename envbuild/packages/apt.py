@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.debian.names import DebianName, DebianOrigin, DebianVersion
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task
+from envbuild.packages.manager import Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.plan.step import InstallPackages
 
 TYPE_CHECKING = False
@@ -16,7 +16,6 @@ class AptManager:
     """The package manager of `apt` statements."""
 
     name = "apt"
-    installs_files = False
 
     def check(self, package: Package) -> Package:
         """Return the same package, whose fields are those of a Debian package. Raises BadName."""
@@ -28,6 +27,23 @@ class AptManager:
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
         """Return the key of the statement's own source."""
         return tuple({path: read(path, f"{self.name} {option}") for option, path in action.files}.items())
+
+    def clean(self, action: InstallPackages, path: str, content: bytes) -> bytes:
+        """Return all of it: a key is public."""
+        return content
+
+    def installed_files(self, contents: Contents) -> Contents:
+        """Return nothing: a source and its key only say where packages are."""
+        return ()
+
+    def variables_of(self, action: InstallPackages) -> None:
+        """Return None: apt is run without the stage's environment."""
+
+    def looks_at(self, action: InstallPackages) -> Seen:
+        """Return apt's settings, and the packages that are installed."""
+        etc = ("apt.conf", "apt.conf.d", "preferences", "preferences.d", "sources.list", "sources.list.d")
+        status = ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d", "/var/lib/dpkg/arch")
+        return Seen((*(f"/etc/apt/{name}" for name in etc), *status))
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return True: a lock has no addresses of Debian packages, but places below the user's own sources."""

@@ -14,11 +14,15 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks
 from envbuild.packages.cache import Address, Transport
 from envbuild.packages.credentials import headers_of
-from envbuild.packages.manager import MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, fewer_pins
+from envbuild.packages.manager import Contents, ManagerSettings, Resolution, fewer_pins
 from envbuild.plan.step import InstallPackages
 
 AUTH_FILE, AUTH_FOLDER = "/etc/apt/auth.conf", "/etc/apt/auth.conf.d"
 """Where apt has users and passwords (apt_auth.conf(5))."""
+
+
+MAX_EXACT = 100
+"""Packages of which a resolution takes an older version because another one needs exactly that one."""
 
 
 class BadSource(UsageError):
@@ -43,16 +47,23 @@ class AptServers:
         action, contents, pinned = resolution.action, resolution.contents, resolution.pinned
         source, sites = self._statement_source(action, contents)
         key = contents[0][1] if contents else b""
-        for attempt in range(MAX_ATTEMPTS):
-            task = apt_tasks.resolve_task(action, pinned, source, key)
+        exact: dict[str, str] = {}
+        attempt = 0
+        while True:
+            task = apt_tasks.resolve_task(action, pinned, exact, source, key)
             if resolution.own_sources:
                 task = apt_tasks.with_own_sources(task, APT_SETTINGS, APT_SOURCES)
             ended = resolution.run(task)
             if ended.status == 0:
                 break
+            needed = apt_tasks.needed_exactly(ended.output, apt_tasks.with_versions(action.wanted) | exact.keys())
+            if needed.keys() - exact.keys() and len(exact) < MAX_EXACT:
+                exact = {**needed, **exact}
+                continue
             if not pinned or ended.status == apt_tasks.NO_APT:
                 apt_tasks.refuse(ended.status, ended.output)
             pinned = fewer_pins(pinned, apt_tasks.to_unpin(ended.output), attempt)
+            attempt += 1
         architecture = resolution.answer("architecture").decode("ascii", "replace").strip()
         return apt_tasks.read_answer(resolution.answer("uris").decode(errors="replace"), architecture, sites)
 

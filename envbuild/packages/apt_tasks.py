@@ -8,7 +8,7 @@ and no keys, since each file was checked against the hash that the signed index 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from envbuild.debian.deb import index_of
@@ -30,6 +30,9 @@ POLICY = "/usr/sbin/policy-rc.d"
 PIN_PRIORITY = 995
 """Above all that sources have by themselves (990 at most), below what would install an older version (1001);
 apt_preferences(5)."""
+EXACT_PRIORITY = 1001
+"""Installs a version also over a newer one."""
+_LOCAL_PREFERENCES = f"{FOLDER}/apt.pref"
 
 ENVIRONMENT = (
     ("DEBIAN_FRONTEND", "noninteractive"),
@@ -76,6 +79,7 @@ if [ -s /{MACHINE_ID} ]; then : > /{MACHINE_ID}; fi
 
 _CONFIGURATION = """\
 APT::Get::Assume-Yes "true";
+APT::Get::allow-downgrades "true";
 APT::Install-Recommends "%(recommends)s";
 APT::Install-Suggests "false";
 APT::Sandbox::User "root";
@@ -105,16 +109,23 @@ Dir::Etc::SourceParts "/dev/null";
 
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) ?(?P<hash>SHA256:[0-9a-f]{64})?")
 _UNMET = re.compile(r"^ +(\S+) : \S+: (\S+)", re.MULTILINE)
+_NEEDS = re.compile(
+    r"^ +(?:(?P<by>\S+) : )?(?:Pre-?)?Depends: (?P<name>\S+)(?: \((?:= (?P<version>\S+)|[^)]*)\))?(?: but .*)?$"
+)
 
 
-def resolve_task(action: InstallPackages, pins: Iterable[Package], source: bytes, key: bytes) -> Task:
+def resolve_task(
+    action: InstallPackages, pins: Iterable[Package], exact: Mapping[str, str], source: bytes, key: bytes
+) -> Task:
     """Return what asks the tree's apt what a statement means. `pins` are the packages whose versions stay if they can,
-    `source` is the text of the statement's own source (deb822), and `key` that source's key."""
+    `exact` the versions that others need by name, `source` is the text of the statement's own source (deb822), and
+    `key` that source's key."""
     files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
-    stanzas = [
-        f"Package: {DebianName(pin.name).without_architecture}\n"
-        f"Pin: version {DebianVersion(pin.version)}\nPin-Priority: {PIN_PRIORITY}\n"
+    stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(exact.items())]
+    stanzas += [
+        _pin(name, DebianVersion(pin.version), PIN_PRIORITY)
         for pin in pins
+        if (name := DebianName(pin.name).without_architecture) not in exact
     ]
     if stanzas:
         files.append((PREFERENCES, "\n".join(stanzas).encode()))
@@ -123,6 +134,10 @@ def resolve_task(action: InstallPackages, pins: Iterable[Package], source: bytes
     if key:
         files.append((key_path(key), key))
     return Task(("/bin/sh", "-c", _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files))
+
+
+def _pin(name: str, version: str, priority: int) -> str:
+    return f"Package: {name}\nPin: version {version}\nPin-Priority: {priority}\n"
 
 
 def with_own_sources(task: Task, settings: str, sources: str) -> Task:
@@ -171,6 +186,27 @@ def to_unpin(output: str) -> set[str]:
     return {name.partition(":")[0] for pair in _UNMET.findall(output) for name in pair}
 
 
+def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:
+    """Return the versions that apt names as the only ones that the packages in `requiring` go with, by package: apt
+    itself considers only the newest one of what nobody named. Raises BadName."""
+    needed: dict[str, str] = {}
+    name = ""
+    for line in output.splitlines():
+        match = _NEEDS.match(line)
+        if match is None:
+            continue
+        # apt names a package once and lists all that it lacks.
+        name = match["by"] or name
+        if name.partition(":")[0] in requiring and match["version"]:
+            needed[DebianName(match["name"]).without_architecture] = DebianVersion(match["version"])
+    return needed
+
+
+def with_versions(words: Iterable[str]) -> set[str]:
+    """Return the names of packages that a statement wants in a version."""
+    return {word.partition("=")[0].partition(":")[0] for word in words if "=" in word}
+
+
 def reason(output: str) -> str:
     """Return apt's own words about a failure, without those about its progress."""
     lines = [line for line in output.splitlines() if line.startswith(("E:", "W:")) or _UNMET.match(line)]
@@ -184,9 +220,12 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     stem = f"{LISTS}/{PACKAGES.replace('/', '_')}_._"
     own = f'Dir::Etc::SourceList "{FOLDER}/sources.list";\nDir::Etc::SourceParts "/dev/null";\n'
     own += 'Dir::State::Lists "/tmp/lists";\nDir::Etc::PreferencesParts "/dev/null";\nAcquire::http::Proxy "";\n'
+    own += f'Dir::Etc::Preferences "{_LOCAL_PREFERENCES}";\n'
     files = (
         (CONFIGURATION, _configuration(action, own)),
         (f"{FOLDER}/sources.list", source.encode()),
+        # What is locked is installed, also where the tree has a newer version.
+        (_LOCAL_PREFERENCES, f'Package: *\nPin: origin ""\nPin-Priority: {EXACT_PRIORITY}\n'.encode()),
         (f"{stem}Packages", index_of(packages)),
         (POLICY, b"#!/bin/sh\n# Nothing is started while an image is built.\nexit 101\n"),
     )

@@ -23,20 +23,24 @@ class WrongHash(WorkFailed):
         super().__init__(
             f"{package.name} {package.version}: {where} is not the file that the lock names\n"
             f"  expected {package.hash}\n  got      {actual}",
-            "nothing of it was kept; if the new file is meant, renew the lock with: envbuild update",
+            "nothing of it was kept; if the new file is meant, renew its line in the lock with: envbuild update "
+            f"{package.name.rpartition('node_modules/')[2].partition(':')[0]}",
         )
 
 
 class NotToBeHad(WorkFailed):
     """No source of this machine has a file that the lock names."""
 
-    def __init__(self, package: Package, reasons: list[str]) -> None:
+    def __init__(self, package: Package, reasons: list[str], *, locked: bool = True) -> None:
+        """Without `locked` no lock has the package yet, and all of the recipe is resolved anew."""
         tried = "".join(f"\n  {reason}" for reason in reasons)
+        renewed = f" {package.name.rpartition('node_modules/')[2].partition(':')[0]}" if locked else ""
         super().__init__(
             f"{package.name} {package.version}: {package.origin} can't be fetched{tried}",
-            "check the network; if the source has only newer versions by now: envbuild update RECIPE "
-            f"{package.name.partition(':')[0]}",
+            f"check the network; if the source has only newer versions by now: envbuild update RECIPE{renewed}",
         )
+        self.package = package
+        self.reasons = reasons
 
 
 class TooLargeToFetch(WorkFailed):

@@ -63,6 +63,16 @@ class Task(Record):
         return self.replace(environment=(*silent, *variables), files=(*self.files, *files))
 
 
+class Seen(Record):
+    """What of a tree an answer depends on: the content of files, and of the files right inside of directories, at
+    `paths`; the first program that is found of each of `programs`; and of `names`, (directory, ending), the names in a
+    directory that end so, where a `*` in its path stands for any one name."""
+
+    paths: tuple[str, ...]
+    programs: tuple[tuple[str, ...], ...] = ()
+    names: Pairs = ()
+
+
 class ManagerSettings(Record):
     """What the user has set for package managers: `variables` about proxies, indexes and certificates, the `home`
     folder, and `max_file`, the bytes of one file that is fetched at most."""
@@ -108,8 +118,6 @@ class PackageManager(Protocol):
     """A package manager. `name` is the word of its statement."""
 
     name: str
-    installs_files: bool
-    """Whether the files that a statement names are part of what is installed, and so of the step's key."""
 
     def check(self, package: Package) -> Package:
         """Return the same package, all of whose fields are what this manager's packages have. Raises BadName."""
@@ -117,6 +125,20 @@ class PackageManager(Protocol):
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
         """Return the files that a statement names, with those that these name in turn; `read` gives the content of a
         file for the option that names it, and raises UsageError for one that isn't there or may not be read."""
+
+    def clean(self, action: InstallPackages, path: str, content: bytes) -> bytes:
+        """Return what of a statement's file may be kept, in records and as part of the question: all of it, unless it
+        is where passwords are. The same of what this returned."""
+
+    def installed_files(self, contents: Contents) -> Contents:
+        """Return those of a statement's files that are part of what is installed, and so of the step's key."""
+
+    def variables_of(self, action: InstallPackages) -> Pairs | None:
+        """Return the variables of the stage's environment that the package manager obeys; None if it is run without
+        them."""
+
+    def looks_at(self, action: InstallPackages) -> Seen:
+        """Return what of a tree an answer depends on."""
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return whether what a lock has for a statement may say where files come from."""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Servers, Task
+from envbuild.packages.addresses import without_user
+from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
+from envbuild.packages.npm_settings import SETTINGS, cleaned
 from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_GLOBAL = ("/etc", "/usr/etc", "/usr/local/etc")
+"""Where npm may have its settings for all users, by the prefix that it was built with."""
+_UNIMPORTANT = ("audit", "cache", "cafile", "color", "fund", "loglevel", "progress", "update_notifier", "yes")
+"""Settings that change no answer of npm's."""
 LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
 """npm's own locks, the one first that goes before the other."""
 
@@ -20,7 +27,6 @@ class NpmManager:
     """The package manager of `npm` statements."""
 
     name = "npm"
-    installs_files = True
 
     def check(self, package: Package) -> Package:
         """Return the same package, whose fields are those of a Node package. Raises BadName."""
@@ -41,7 +47,39 @@ class NpmManager:
                     break
                 except UsageError:
                     continue
+        for _, path in action.files:
+            settings = f"{path.rstrip('/')}/{SETTINGS}"
+            try:
+                contents[settings] = read(settings, f"{self.name} -r")
+            except UsageError:
+                continue
         return tuple(contents.items())
+
+    def clean(self, action: InstallPackages, path: str, content: bytes) -> bytes:
+        """Return a project's settings without passwords, all of other files."""
+        if path.rpartition("/")[2] != SETTINGS:
+            return content
+        return cleaned(content, dict(action.environment))
+
+    def installed_files(self, contents: Contents) -> Contents:
+        """Return package.json and npm's lock."""
+        return tuple((path, content) for path, content in contents if path.rpartition("/")[2] != SETTINGS)
+
+    def variables_of(self, action: InstallPackages) -> Pairs:
+        """Return NODE_ENV, and npm's own variables (npm's documentation, "config"), without passwords."""
+        found = []
+        for name, value in action.environment:
+            setting = name.lower().removeprefix("npm_config_")
+            is_own = name.lower().startswith("npm_config_") and setting not in _UNIMPORTANT and "_auth" not in setting
+            if name == "NODE_ENV" or (is_own and "password" not in setting):
+                found.append((name, without_user(value)))
+        return tuple(found)
+
+    def looks_at(self, action: InstallPackages) -> Seen:
+        """Return npm's settings for all users, the Node that runs it, and the project that is there."""
+        into = (action.option("into") or "").rstrip("/")
+        own = () if action.files else (f"{into}/package.json",)
+        return Seen((*(f"{folder}/npmrc" for folder in _GLOBAL), *own), (("node",), ("npm",)))
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return True: a lock has no addresses of Node packages, but places in the user's own registry."""

@@ -63,13 +63,16 @@ class NpmServers:
                 npm_tasks.refuse(ended.status, ended.output)
             held = {}
         lock, node = resolution.answer("package-lock.json"), resolution.answer("node.json")
-        packages = npm_tasks.read_answer(action, lock, node)
+        packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
-        """Return the place of a package in the registry. Raises NoRegistry."""
-        return [Address(f"{self.registry}/{package.origin.removeprefix(BUILD)}")], []
+        """Return the place of a package in the registry that the project names, else in the user's. Raises
+        NoRegistry."""
+        origin = package.origin.removeprefix(BUILD)
+        own = "" if package.origin.startswith(BUILD) else npm_tasks.project_registry(contents, origin)
+        return [Address(f"{own or self.registry}/{origin}")], []
 
     def named(self) -> Sequence[str]:
         """Return nothing: npm's answers have no addresses."""

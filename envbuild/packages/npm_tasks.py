@@ -18,6 +18,7 @@ from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
+from envbuild.packages.npm_settings import SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -29,6 +30,7 @@ _FILES = f"{FOLDER}/files"
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/npm_install.js"
 _MODULES = "node_modules/"
+_KIND = re.compile(r"\b(?:dev|optional|peer)\b")
 
 _FIND = f"""\
 set -eu
@@ -50,7 +52,8 @@ find_npm || exit {NEEDS_NPM}
 mkdir -p /tmp/project
 cd /tmp/project
 if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
-for file in {_FILES}/*.json; do if [ -e "$file" ]; then cp "$file" .; fi; done
+for file in {_FILES}/*.json {_FILES}/{SETTINGS}; do if [ -e "$file" ]; then cp "$file" .; fi; done
+$npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
 $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
 if [ -e npm-shrinkwrap.json ]; then cp npm-shrinkwrap.json {OUT}/package-lock.json
 else cp package-lock.json {OUT}/package-lock.json; fi
@@ -76,7 +79,18 @@ def resolve_task(
     if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
-    return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files), packages)
+    environment = _environment(action)
+    registry = project_registry(contents, "")
+    if registry:
+        # The machine's own is a variable, which npm would obey rather than the project.
+        environment = (*environment, ("npm_config_registry", registry))
+    return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
+
+
+def project_registry(contents: Contents, package: str) -> str:
+    """Return the address of the registry that a project's own settings name for a package, "" if none."""
+    texts = [content for path, content in contents if path.rpartition("/")[2] == SETTINGS]
+    return registry_of(texts[0], package) if texts else ""
 
 
 def with_own_sources(task: Task) -> Task:
@@ -101,14 +115,29 @@ def node_of(answer: bytes) -> tuple[str, str]:
     return plain[0], plain[1]
 
 
-def read_answer(action: InstallPackages, text: bytes, node: bytes) -> tuple[Package, ...]:
+def omitted(action: InstallPackages, answer: bytes) -> frozenset[str]:
+    """Return the kinds of dependencies that are left out: dev, optional, peer. `answer` is what npm says of its
+    settings."""
+    said = dict(line.partition("=")[::2] for line in answer.decode("utf-8", "replace").splitlines() if "=" in line)
+    said = {name.strip(): value for name, value in said.items()}
+    if "omit" not in said:  # npm 6 tells one setting at a time
+        return frozenset({"dev"} if dict(action.environment).get("NODE_ENV") == "production" else ())
+    kinds = set(_KIND.findall(said["omit"]))
+    if said.get("production", "").strip() == "true" or said.get("only", "").strip() in ("prod", "production"):
+        kinds.add("dev")
+    return frozenset(kinds - set(_KIND.findall(said.get("include", ""))))
+
+
+def read_answer(
+    action: InstallPackages, text: bytes, node: bytes, omit: frozenset[str] = frozenset()
+) -> tuple[Package, ...]:
     """Return the packages of the lock that npm made (package-lock.json(5), lockfileVersion 2 and 3), for the Node that
-    `node` describes. Raises Unresolved for what comes from elsewhere than a registry, BadName and BadDocument."""
+    `node` describes and without the kinds of dependencies in `omit`. Raises Unresolved for what comes from elsewhere
+    than a registry, BadName and BadDocument."""
     _, architecture = node_of(node)
-    production = dict(action.environment).get("NODE_ENV") == "production"
     packages = []
     for path, item in fields_of(text, "the lock that npm made in the sandbox").fields("packages").items():
-        if not path or item.flag("inBundle") or (production and (item.flag("dev") or item.flag("devOptional"))):
+        if not path or item.flag("inBundle") or _is_omitted(item, omit):
             continue
         name = path.removeprefix(_MODULES)
         resolved = item.text("resolved", "")
@@ -129,6 +158,15 @@ def read_answer(action: InstallPackages, text: bytes, node: bytes) -> tuple[Pack
     return tuple(sorted(packages, key=lambda package: package.name))
 
 
+def _is_omitted(item: Fields, omit: frozenset[str]) -> bool:
+    """Return whether nothing but what is left out needs a package (package-lock.json(5): dev, devOptional)."""
+    return (
+        any(item.flag(kind) for kind in omit)
+        # What both a development package and an optional one need.
+        or (item.flag("devOptional") and {"dev", "optional"} <= omit)
+    )
+
+
 def install_task(action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Task:
     """Return what installs from files. `packages` are the locked ones with the paths of their files."""
     install, mounted = [], []
@@ -143,7 +181,11 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         "into": action.option("into"),
         # An outer package before those that lie in it.
         "install": sorted(install, key=lambda item: (item["path"].count(_MODULES), item["path"])),
-        "files": {path.rpartition("/")[2]: content.decode("utf-8", "surrogateescape") for path, content in contents},
+        "files": {
+            path.rpartition("/")[2]: content.decode("utf-8", "surrogateescape")
+            for path, content in contents
+            if path.rpartition("/")[2] != SETTINGS
+        },
         "wanted": [_name_and_range(word) for word in action.wanted],
     }
     script = resources.files("envbuild.packages.inside").joinpath("npm_install.js").read_bytes()

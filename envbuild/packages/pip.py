@@ -8,10 +8,11 @@ from posixpath import dirname, join, normpath
 from envbuild.errors import UsageError
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress, names_address
-from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Servers, Task, texts_of
+from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
+from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
+    PYTHONS,
     TREE,
     DistributionName,
     PythonVersion,
@@ -20,6 +21,7 @@ from envbuild.packages.python_names import (
     file_of_address,
 )
 from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,26 @@ if TYPE_CHECKING:
 
 MAX_FILES = 500
 """Requirement files that one statement reads, with those that they name in turn."""
+_UNIMPORTANT = (
+    "PIP_CERT",
+    "PIP_CLIENT_CERT",
+    "PIP_DEBUG",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_DISABLE_PIP_VERSION_CHECK",
+    "PIP_LOG",
+    "PIP_NO_CACHE_DIR",
+    "PIP_NO_COLOR",
+    "PIP_NO_INPUT",
+    "PIP_PROGRESS_BAR",
+    "PIP_PROXY",
+    "PIP_QUIET",
+    "PIP_RETRIES",
+    "PIP_ROOT_USER_ACTION",
+    "PIP_TIMEOUT",
+    "PIP_VERBOSE",
+)
+"""Variables that change no answer of pip's."""
+_FILE_VARIABLES = ("PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_BUILD_CONSTRAINT")
 _INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)", re.MULTILINE)
 _LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
 
@@ -45,7 +67,6 @@ class PipManager:
     """The package manager of `pip` statements."""
 
     name = "pip"
-    installs_files = False
 
     def check(self, package: Package) -> Package:
         """Return the same package, whose fields are those of a Python distribution. Raises BadName."""
@@ -69,6 +90,30 @@ class PipManager:
         for option, path in action.files:
             _read_requirements(path, f"{self.name} {option}", read, contents)
         return tuple(contents.items())
+
+    def clean(self, action: InstallPackages, path: str, content: bytes) -> bytes:
+        """Return all of it."""
+        return content
+
+    def installed_files(self, contents: Contents) -> Contents:
+        """Return nothing: requirement files only say what is wanted."""
+        return ()
+
+    def variables_of(self, action: InstallPackages) -> Pairs:
+        """Return pip's own variables (pip's documentation, "Configuration")."""
+        return tuple(
+            (name, " ".join(map(without_user, value.split())) if "://" in value else value)
+            for name, value in action.environment
+            if name.startswith("PIP_") and name not in _UNIMPORTANT
+        )
+
+    def looks_at(self, action: InstallPackages) -> Seen:
+        """Return pip's settings, the Python that runs it, and what the virtual environment has."""
+        into = (action.option("into") or "").rstrip("/")
+        named = [path for name, value in action.environment if name in _FILE_VARIABLES for path in value.split()]
+        files = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", f"{into}/pip.conf", f"{into}/pyvenv.cfg")
+        paths = (*files, *(path for path in named if path.startswith("/")))
+        return Seen(paths, (PYTHONS,), ((f"{into}/lib/*/site-packages", ".dist-info"),))
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return whether the statement itself names each address that a lock has for it."""

@@ -24,6 +24,7 @@ from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
+    PYTHONS,
     TREE,
     DistributionName,
     PythonVersion,
@@ -45,7 +46,7 @@ _SCRIPT = f"{FOLDER}/pip_task.py"
 _HOOKS = f"{FOLDER}/hooks"
 _INSTALLER = f"{FOLDER}/installer.zip"
 _START = f"""\
-for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python; do
+for name in {" ".join(PYTHONS)}; do
     if program=$(command -v $name); then exec "$program" -I -B {_SCRIPT} {_ORDER}; fi
 done
 exit {NO_PYTHON}

@@ -9,6 +9,8 @@ from envbuild.linux.nofollow import Component, NotPlain
 from envbuild.lockfile.checked_name import BadName, CheckedFileName, CheckedName
 from envbuild.packages.addresses import WebAddress
 
+PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)), "python")
+"""The names of a tree's Python, in the order in which they are tried."""
 INDEX, TREE = "index/", "tree/"
 """How the origins of distributions begin (docs/packages.md); other origins are addresses."""
 _ARCHIVE = r"(?:\.tar\.gz|\.tgz|\.tar\.bz2|\.tbz|\.tar\.xz|\.txz|\.tar|\.zip)"

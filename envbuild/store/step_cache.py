@@ -83,6 +83,10 @@ class Steps:
                 (source.recipe, source.stage, text, source.number, key, source.parts, now),
             )
 
+    def has_run(self, text: str) -> bool:
+        """Return whether a step with this text has ever run, in whatever recipe."""
+        return self._database.row("SELECT 1 FROM sources WHERE text = ? LIMIT 1", (text,)) is not None
+
     def touch(self, keys: Collection[str]) -> None:
         """Say that these results were used just now."""
         self._database.write_many("UPDATE steps SET used = ? WHERE key = ?", [(time.time(), key) for key in keys])
@@ -120,6 +124,11 @@ class Memo:
     def put(self, kind: str, key: str, value: bytes) -> None:
         if not self._database.read_only:
             self._database.write("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, value))
+
+    def remove(self, kind: str, key: str) -> None:
+        """Forget one."""
+        if not self._database.read_only:
+            self._database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (kind, key))
 
 
 class Stats:

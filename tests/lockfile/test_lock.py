@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from envbuild.errors import UsageError
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep
+from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
@@ -85,7 +85,30 @@ def test_a_bad_lock_is_refused_in_words(text, reason):
     with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
         lock_file.parse(text, "web.lock")
     assert reason in caught.value.message
-    assert "git checkout" in caught.value.hint
+    assert "git checkout" in caught.value.hint or "version: 2" in text
+    assert "remove" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("manager", "hash", "forms"),
+    [
+        ("apt", "md5:" + "0" * 32, "sha1: and 40"),
+        ("apt", "sha1:" + "0" * 40, "sha256: and 64"),
+        ("pip", "sha512:" + "0" * 128, "sha256: and 64"),
+        ("pip", "sha256:" + "0" * 63, "sha256: and 64"),
+        ("npm", "sha224:" + "0" * 56, "sha512: and 128"),
+    ],
+)
+def test_a_hash_that_no_package_has_is_an_error_of_its_line(manager, hash, forms):
+    package = Package("ok", "1", "sha256:" + "0" * 64, "x/y")
+    step = LockedStep(f"{manager} ok", "4" * 64, "5" * 64, "6" * 64, (package,))
+    text = lock_file.dump(ONE.replace(stages=(ONE.stages[0].replace(steps=(step,)),)))
+    with pytest.raises(BadLock) as caught:
+        lock_file.parse(text.replace(package.hash, hash), "web.env.lock")
+    assert caught.value.message.startswith("web.env.lock:24: ")
+    assert f"'ok' has the hash '{hash[:100]}'" in caught.value.message
+    assert forms in caught.value.message
+    assert "git log -p -- web.env.lock" in caught.value.hint
 
 
 def test_writing_replaces_at_once_and_leaves_nothing_beside(fs):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.packages.conftest import DEBIAN
+from tests.packages.repository import Repository
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 
@@ -205,3 +206,47 @@ def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repositor
     assert done.code == 0, done.err
     ranges = [asked for where, asked in server.asked if where == path]
     assert ranges == ["", f"bytes={len(server.files[path]) // 2}-"]
+
+
+@pytest.fixture
+def own(server, tmp_path) -> Repository:
+    """A repository with two versions of a program and of its data, which go with each other only."""
+    made = Repository(server, tmp_path / "own")
+    for version in ("1.0-1", "2.0-1"):
+        made.add("own-data", version)
+        made.add("own-clock", version, f"own-data (= {version})")
+        made.add("own-calendar", version, "own-clock (>= 1.0)")
+    return made
+
+
+def versions(project, *names: str, step: int = 0) -> dict[str, str]:
+    return {name: package["version"] for name, package in locked(project, step).items() if not names or name in names}
+
+
+def test_an_older_version_is_installed_with_what_only_goes_with_it(debian, own):
+    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1', "run cat /usr/share/own-*/text")
+    assert done.code == 0, done.out
+    assert versions(debian) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
+    assert done.printed.endswith("1.0-1\n1.0-1\n")
+
+
+def test_an_older_version_replaces_a_newer_one_of_the_tree_and_of_the_lock(debian, own):
+    newest = f'apt(source="{own.source}") own-calendar'
+    done = debian.build(DEBIAN, newest)
+    assert done.code == 0, done.out
+    assert set(versions(debian).values()) == {"2.0-1"}
+    done = debian.build(DEBIAN, newest, f'apt(source="{own.source}") own-clock=1.0-1')
+    assert done.code == 0, done.out
+    assert versions(debian, step=1) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
+    assert [debian.cat(f"/usr/share/{name}/text") for name in ("own-clock", "own-data")] == ["1.0-1\n"] * 2
+    # What the lock has for the first statement is newer than what the same statement asks for now.
+    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1')
+    assert done.code == 0, done.out
+    assert versions(debian) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
+
+
+def test_an_older_version_that_is_not_to_be_had_is_told_in_apts_words(debian, own):
+    own.remove("own-data", "1.0-1")
+    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1')
+    assert done.code == 1
+    assert "clock : Depends: own-data (= 1.0-1)" in done.of("step-failed")[0]["message"]

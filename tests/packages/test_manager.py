@@ -65,6 +65,26 @@ def text_of(task: Task, name: str) -> str:
     return dict(task.files)[name].decode()
 
 
+COUPLED = """\
+Some packages could not be installed.
+The following packages have unmet dependencies:
+ curl : Depends: libcurl4 (= 7.1-1) but 7.2-1 is to be installed
+        Depends: libc6 (>= 2.3) but it is not going to be installed
+        PreDepends: curl-data:all (= 1:7.1-1) but 1:7.2-1 is to be installed
+ other : Depends: libother (= 1) but 2 is to be installed
+         Depends: libmore
+E: Unable to correct problems, you have held broken packages.
+"""
+
+
+def test_apt_is_told_which_versions_only_go_with_one_that_is_asked_for():
+    assert apt_tasks.with_versions(("curl=7.1-1", "jq", "zlib1g:arm64=1.*")) == {"curl", "zlib1g"}
+    needed = {"libcurl4": "7.1-1", "curl-data": "1:7.1-1"}
+    assert apt_tasks.needed_exactly(COUPLED, {"curl"}) == needed
+    assert apt_tasks.needed_exactly(COUPLED, {"other", "libmore"}) == {"libother": "1"}
+    assert apt_tasks.needed_exactly("a : Depends: b (= 1)\n b (= 2) but", {"a"}) == {}
+
+
 def test_each_manager_has_a_module_and_is_called_as_its_statement():
     assert [manager_of(name).name for name in KINDS] == ["apt", "pip", "npm"]
 
@@ -108,8 +128,10 @@ def test_a_project_of_npm_is_its_package_and_the_lock_that_goes_first():
         return path.encode()
 
     contents = manager_of("npm").files_of(action("npm", files=(("-r", "app/"),)), read)
-    assert [path for path, _ in contents] == ["app/package.json", "app/package-lock.json"]
-    assert manager_of("npm").installs_files
+    assert [path for path, _ in contents] == ["app/package.json", "app/package-lock.json", "app/.npmrc"]
+    assert manager_of("npm").installed_files((("a/package.json", b"{}"), ("a/.npmrc", b""))) == (
+        ("a/package.json", b"{}"),
+    )
 
 
 def test_a_lock_may_not_send_pip_to_an_address_that_the_statement_does_not_name():
@@ -207,7 +229,7 @@ def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
 
 def test_npm_keeps_what_earlier_statements_installed_and_gives_up_the_lock_at_last():
     lock = {"packages": {"": {}, "node_modules/a": {"version": "1.0.0", "integrity": f"sha1-{'A' * 27}="}}}
-    left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]'}
+    left = {"package-lock.json": json.dumps(lock).encode(), "node.json": b'["v18.19.0", "x64"]', "omit": b""}
     resolution = FakeResolution(action("npm"), [TaskResult(1, "conflict"), TaskResult(0, "")], left)
     resolution.pinned = (Package("b", "1.0.0", HASH, "b/-/b-1.0.0.tgz"),)
     resolution.earlier = (Package("b", "2.0.0", HASH, "b/-/b-2.0.0.tgz"),)

@@ -17,7 +17,8 @@ NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0
 
 def locked(project) -> dict[str, dict]:
     lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    return {package["name"]: package for package in lock["stages"][-1]["steps"][1]["packages"]}
+    (*_, step) = [step for step in lock["stages"][-1]["steps"] if "packages" in step]
+    return {package["name"]: package for package in step["packages"]}
 
 
 def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
@@ -70,3 +71,90 @@ def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(debian):
     (failed,) = done.of("step-failed")
     assert "No matching version found for is-odd@99" in failed["message"]
     assert failed["line"] == 3
+
+
+def names(project) -> set[str]:
+    return set(locked(project))
+
+
+PROJECT = {"name": "app", "version": "1.0.0", "dependencies": {"is-number": "7.0.0"}}
+DEVELOPED = {**PROJECT, "devDependencies": {"is-even": "1.0.0"}}
+
+
+def test_the_environment_of_the_stage_is_part_of_the_question(debian):
+    debian.write("app/package.json", json.dumps(DEVELOPED))
+    statement = "npm(into=/srv/app) -r app"
+    done = debian.build(*NODE, statement)
+    assert done.code == 0, done.out
+    assert {"is-number", "is-even"} < names(debian)
+    # What decides nothing is not asked about.
+    assert debian.build(*NODE, "env COLOUR=red", "run true", statement, **NO_NETWORK).code == 0
+    debian.write("web.env", *NODE, "env NODE_ENV=production", statement)
+    refused = debian.build(options=("--locked",))
+    assert (refused.code, "than the lock has" in refused.out + refused.err) == (1, True)
+    done = debian.build()
+    assert done.code == 0, done.out
+    assert names(debian) == {"is-number"}
+    assert debian.build(*NODE, "env NODE_ENV=production", "env npm_config_include=dev", statement).code == 0
+    assert "is-even" in names(debian)
+
+
+def test_the_settings_of_a_project_are_honoured_and_its_tokens_are_kept_nowhere(debian):
+    token = "npm_verySecretToken0123456789"
+    debian.write("app/package.json", json.dumps(DEVELOPED))
+    settings = [
+        "; of the project",
+        "omit[]=dev",
+        f"//registry.test/:_authToken={token}",
+        f"_password = {token}",
+        f"@own:registry=https://ada:{token}@registry.test/?token={token}",
+    ]
+    debian.write("app/.npmrc", *settings)
+    statement = "npm(into=/srv/app) -r app"
+    done = debian.build(*NODE, statement)
+    assert done.code == 0, done.out
+    assert names(debian) == {"is-number"}
+    assert ".npmrc" not in debian.ls("/srv/app")
+    for path in [*debian.folder.rglob("*.lock"), *debian.store.rglob("*")]:
+        if path.is_file() and not path.is_symlink():
+            assert token.encode() not in path.read_bytes(), path
+    # Another token is no other question; another setting is one.
+    debian.write("app/.npmrc", *(line.replace(token, "other") for line in settings))
+    assert debian.build(options=("--locked",), **NO_NETWORK).code == 0
+    assert debian.command("verify", "web").code == 0
+    debian.write("app/.npmrc", "legacy-peer-deps=true")
+    assert debian.build(options=("--locked",)).code == 1
+    assert debian.build().code == 0
+    assert "is-even" in names(debian)
+
+
+def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian):
+    debian.write("app/package.json", json.dumps(DEVELOPED))
+    statement = "npm(into=/srv/app) -r app"
+    assert debian.build(*NODE, statement).code == 0
+    path = debian.folder / "web.env.lock"
+    before = as_before(path.read_text(), statement, {"app/package.json": (debian.folder / "app/package.json")})
+    path.write_text(before)
+    done = debian.build(options=("--locked", "--no-cache"), **NO_NETWORK)
+    assert done.code == 0, done.out + done.err
+    assert path.read_text() == before
+    # Neither does what leads to it change the question.
+    assert debian.build(*NODE, "run true", statement, **NO_NETWORK).code == 0
+    path.write_text(before)
+    assert debian.build(*NODE, "env NODE_ENV=production", statement).code == 0
+    assert names(debian) == {"is-number"}
+
+
+def as_before(lock: str, statement: str, files) -> str:
+    """The lock as it was when questions were no part of it but for the statement's words and files."""
+    from envbuild.build.package_question import question_of
+    from envbuild.plan.step import InstallPackages
+
+    contents = tuple((name, path.read_bytes()) for name, path in files.items())
+    action = InstallPackages("npm", (), (("-r", "app"),), (("into", "/srv/app"),), (), "")
+    old = question_of(action, contents, "amd64").without_environment
+    lines = lock.splitlines()
+    at = next(n for n, line in enumerate(lines) if f'step: "{statement}"' in line)
+    asks = next(n for n, line in enumerate(lines) if n > at and "asks:" in line)
+    lines[asks] = f"        asks: sha256:{old}"
+    return "\n".join(line for line in lines if "sees:" not in line) + "\n"

@@ -105,6 +105,28 @@ def test_wheels_of_the_image_through_find_links(debian, build, index):
     assert "tree/wheels/own-3.0-py3-none-any.whl" in (debian.folder / "web.env.lock").read_text()
 
 
+def test_the_environment_is_filled_whatever_the_image_has_beside_its_pip(debian, build, index):
+    index.add("alpha", "1.0", ("beta",))
+    index.add("beta", "1.0")
+    # As Debian's python3-pip does: pip lies where the image's other distributions do.
+    place = "/usr/lib/python3/dist-packages"
+    done = build(
+        f"run python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl {place}",
+        f"file {place}/alpha-1.0.dist-info/METADATA",
+        "    Metadata-Version: 2.1",
+        "    Name: alpha",
+        "    Version: 1.0",
+        f"file {place}/alpha-1.0.dist-info/INSTALLER",
+        "    debian",
+        "pip(into=/opt/v2) alpha",
+        "run /opt/v2/bin/alpha; /opt/v2/bin/beta",
+    )
+    assert done.code == 0, done.out
+    assert "alpha 1.0\nbeta 1.0\n" in done.printed
+    lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
+    assert [package["name"] for package in lock["stages"][-1]["steps"][4]["packages"]] == ["alpha", "beta"]
+
+
 def test_a_later_statement_moves_what_an_earlier_one_installed(debian, build, index):
     index.add("alpha", "1.0", files={"old_part.py": "x = 1\n"})
     index.add("alpha", "2.0", files={"new_part.py": "x = 2\n"})
@@ -334,3 +356,30 @@ def test_hashes_of_a_requirement_file_are_held_to(debian, build, index, server):
     (failed,) = done.of("step-failed")
     assert "HASHES" in failed["message"]
     assert digest in failed["message"]
+
+
+def test_what_pip_sees_of_the_tree_is_part_of_the_question(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("alpha", "2.0b1")
+    statement = "pip(into=/opt/venv) alpha"
+
+    def version() -> str:
+        lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
+        return lock["stages"][-1]["steps"][-1]["packages"][0]["version"]
+
+    assert build("run echo one > /one", statement).code == 0
+    assert version() == "1.0"
+    # Another tree, in which pip finds the same.
+    assert build("run echo two > /one", statement, options=(), PIP_INDEX_URL="http://127.0.0.1:9/").code == 0
+    settings = ("file /etc/xdg/pip/pip.conf", "    [global]", "    pre = true")
+    debian.write("web.env", *PYTHON, *settings, statement)
+    assert build(options=("--locked",)).code == 1
+    assert build().code == 0
+    # The version that was locked is kept where it can be: it is asked anew, and answers the same.
+    assert version() == "1.0"
+    assert debian.command("update", "web.env", PIP_INDEX_URL=index.url).code == 0
+    assert version() == "2.0b1"
+    # The same of the stage's environment.
+    assert build("env PIP_NO_CACHE_DIR=1", statement, options=("--no-cache",)).code == 0
+    debian.write("web.env", *PYTHON, "env PIP_NO_DEPS=1", statement)
+    assert build(options=("--locked",)).code == 1

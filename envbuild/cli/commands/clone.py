@@ -65,7 +65,7 @@ def _clone(
     from envbuild.cli.run_settings import machine_of
     from envbuild.drift.instance_tree import tree_of
     from envbuild.errors import WorkFailed
-    from envbuild.instances.clone import copied_volumes, name_of_clone, settings_of_clone
+    from envbuild.instances.clone import copied_volumes, name_of_clone, refuse_taken_volumes, settings_of_clone
     from envbuild.instances.control_client import paused
     from envbuild.instances.launch import Origin, launch_in_background
     from envbuild.plan.image_config import load
@@ -82,7 +82,10 @@ def _clone(
                 f"{source.name} was not made from an image", "open a shell in an image, and clone that instance"
             )
         name = arguments.name or name_of_clone(instances, source.name)
+        instances.refuse_name(name)
         config = settings_of_clone(source, ports)
+        if not arguments.share:
+            refuse_taken_volumes(Volumes.of(store), config, name)
         with paused(source):
             tree = tree_of(store, source)
             if not arguments.share:

@@ -84,19 +84,20 @@ def _decide(
     """Return what is to be done, when all that can be known before anything starts is known to be well."""
     from envbuild.compose.images import find_images
     from envbuild.compose.instance_plan import plan_all
-    from envbuild.compose.preflight import check_names, check_volumes
+    from envbuild.compose.preflight import check_names, check_networks, check_volumes
     from envbuild.compose.reconcile import decide
 
     def build_recipe(recipe: Recipe) -> None:
         request = request_of_user(environment)
         build(request.replace(path=recipe.path, settings=recipe.settings, epoch=environment.epoch()), environment)
 
+    check_volumes(store, group, services)
+    check_names(store, group, services)
+    check_networks(services)
     builder = None if arguments.no_build else build_recipe
     images = find_images(store, group, services, builder, shown, environment.epoch())
     store.share()
     plans = plan_all(store, group, services, images)
-    check_volumes(store, group, services)
-    check_names(store, group, plans)
     return decide(store, group, plans, force=arguments.force_recreate)
 
 

@@ -11,6 +11,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 
 NEEDS_PIP = 64
 NEEDS_VENV = 65
@@ -66,7 +67,7 @@ def find_pip(mounted):
         import pip
 
         if version(pip.__version__) >= MIN_PIP:
-            return [os.path.dirname(pip.__file__)]
+            return [alone(os.path.dirname(pip.__file__))]
     except ImportError:
         pass
     folders = ["/usr/share/python-wheels"]
@@ -81,6 +82,14 @@ def find_pip(mounted):
             if version(os.path.basename(wheel).split("-")[1]) >= MIN_PIP:
                 return [wheel + "/pip"]
     return [mounted + "/pip"] if mounted else None
+
+
+def alone(package):
+    """Return a path that runs this pip with nothing beside it: what lies in its own directory would count as installed
+    in the environment that is asked for."""
+    link = tempfile.mkdtemp(prefix="pip-") + "/pip"
+    os.symlink(package, link)
+    return link
 
 
 def version(text):

@@ -1,0 +1,56 @@
+"""A Debian repository of packages made by hand, which its source line trusts without a key."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from tests.packages.conftest import Server
+
+
+class Repository:
+    """A repository on a loopback server. `packages` are (name, version) with what they depend on."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._stanzas: list[str] = []
+        self.source = f"deb [trusted=yes] {server.address}/own stable main"
+
+    def add(self, name: str, version: str, depends: str = "") -> None:
+        """Puts a package into the repository whose file /usr/share/NAME/text has its version."""
+        root = self._folder / f"{name}_{version}"
+        (root / "DEBIAN").mkdir(parents=True)
+        (root / f"usr/share/{name}").mkdir(parents=True)
+        (root / f"usr/share/{name}/text").write_text(f"{version}\n")
+        control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@b.test>\n"
+        control += (f"Depends: {depends}\n" if depends else "") + f"Description: {name}\n"
+        (root / "DEBIAN/control").write_text(control)
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        archive = self._folder / f"{name}_{version}_all.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
+        content = archive.read_bytes()
+        path = f"pool/{archive.name}"
+        self._server.files[f"/own/{path}"] = content
+        self._stanzas.append(f"{control}Filename: {path}\nSize: {len(content)}\nSHA256: {_sha256(content)}\n")
+        self._publish()
+
+    def remove(self, name: str, version: str) -> None:
+        """Takes a package out of the index; its file stays."""
+        self._stanzas = [text for text in self._stanzas if f"pool/{name}_{version}_all.deb" not in text]
+        self._publish()
+
+    def _publish(self) -> None:
+        index = "\n".join(self._stanzas).encode() + b"\n"
+        release = "Origin: test\nSuite: stable\nCodename: stable\nArchitectures: all amd64 arm64\nComponents: main\n"
+        release += "Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n"
+        for architecture in ("all", "amd64", "arm64"):
+            release += f" {_sha256(index)} {len(index)} main/binary-{architecture}/Packages\n"
+            self._server.files[f"/own/dists/stable/main/binary-{architecture}/Packages"] = index
+        self._server.files["/own/dists/stable/Release"] = release.encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
