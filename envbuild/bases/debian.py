@@ -2,24 +2,33 @@
 
 None of the machine's settings stay in it: no sources, lists, logs, names or numbers of this machine. The epoch is
 the date of the suite's Release file, so that the same packages give the same tree on any day.
+
+What it was made of is on record, and gives the same tree again when the suite has moved on: mmdebstrap then gets a
+repository of just these packages.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 
 from envbuild.archive.tar import LATEST
+from envbuild.bases.debian_repository import write_repository
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
 from envbuild.debian.left_behind import MACHINE_ID, is_left_out_of_base
 from envbuild.errors import MachineLacks, UsageError, WorkFailed
 from envbuild.linux.subids import find_program, why_not_range
+from envbuild.lockfile.lock import BasePackages
+from envbuild.record import Record
 from envbuild.tree.entry import DIRECTORY, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
@@ -39,6 +48,18 @@ KEPT_DIRECTORIES = (
     (b"var/log/apt", 0o755),
 )
 SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+FILE_MARK, PULLED_MARK, ARCHITECTURE_MARK = "envbuild-file: ", "envbuild-pulled: ", "envbuild-architecture: "
+"""Before what the hook says of the packages, among the lines that mmdebstrap prints."""
+HOOK = f"""\
+set -eu
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download --print-uris $(
+    dpkg-query --admindir="$1/var/lib/dpkg" -W -f '${{Package}}:${{Architecture}}=${{Version}} ') |
+    sed 's/^/{FILE_MARK}/'
+sed -n 's/^Package: /{PULLED_MARK}/p' "$1/var/lib/apt/extended_states"
+echo "{ARCHITECTURE_MARK}$(chroot "$1" dpkg --print-architecture)"
+"""
+"""Says where apt got each package from, and which of them nobody asked for. Run by mmdebstrap, with the root as $1,
+before it removes apt's indexes."""
 PATIENCE = 10
 """Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
@@ -88,15 +109,25 @@ class MirrorFailed(WorkFailed):
         )
 
 
+class MadeOf(Record):
+    """What apt says of the packages of a base: `files` are its lines about each (apt-get --print-uris), `pulled` the
+    names of those that nobody asked for."""
+
+    files: str
+    pulled: frozenset[str]
+    architecture: str
+
+
 class DebianBase:
     """A Debian that mmdebstrap has made, as a tar archive in the work folder."""
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, archive: str, suite: str, epoch: int, release: str) -> None:
+    def __init__(self, archive: str, epoch: int, identity: str, made_of: MadeOf | None) -> None:
         self._archive = archive
         self.epoch = epoch
-        self.identity = f"debian {suite}, {release}"
+        self.identity = identity
+        self.made_of = made_of
 
     def write(self, target: TreeTarget) -> None:
         cleaned = _Cleaned(target)
@@ -115,14 +146,7 @@ class DebianBase:
 def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) -> PreparedBase:
     """Make a minimal Debian of this suite. `work` is a folder for what is needed meanwhile; `progress` gets the
     tools' lines. Raises NoSuite, NoMmdebstrap, NeedsIdRange, NoSource and MirrorFailed."""
-    if not SUITE.fullmatch(suite):
-        raise NoSuite(suite)
-    program = find_program("mmdebstrap")
-    if program is None:
-        raise NoMmdebstrap
-    reason = "" if os.geteuid() == 0 else why_not_range(os.geteuid())
-    if reason:
-        raise NeedsIdRange(reason)
+    program = _program(suite)
     sources = sources_for(suite, machine_sources())
     if not sources:
         raise NoSource(suite)
@@ -130,6 +154,72 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
     listed = f"{work}/{suite}.sources"
     with open(listed, "w", encoding="utf-8") as file:
         file.write(to_deb822(sources))
+    made_of = _HookReader(progress)
+    archive = _run_mmdebstrap(program, suite, listed, epoch, work, made_of, [f"--customize-hook={HOOK}"])
+    return DebianBase(archive, epoch, f"debian {suite}, {release}", made_of.answer())
+
+
+def prepare_again(
+    suite: str,
+    packages: BasePackages,
+    paths: Mapping[str, str],
+    epoch: int,
+    identity: str,
+    work: str,
+    *,
+    progress: Callable[[str], None],
+) -> PreparedBase:
+    """Make the Debian that these packages gave before; `paths` has their files, by their hashes, and `epoch` and
+    `identity` are those of then. Raises what prepare_debian raises, and BadArchive."""
+    program = _program(suite)
+    with _repository(work) as folder:
+        write_repository(folder, suite, packages, paths, epoch)
+        listed = f"{work}/{suite}.list"
+        with open(listed, "w", encoding="utf-8") as file:
+            file.write(f"deb [trusted=yes] copy://{folder} ./\n")
+        archive = _run_mmdebstrap(program, suite, listed, epoch, work, progress, [])
+    return DebianBase(archive, epoch, identity, None)
+
+
+class _HookReader:
+    """Takes what the hook says out of the lines that mmdebstrap prints, and passes the others on."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self._files: list[str] = []
+        self._pulled: set[str] = set()
+        self._architecture = ""
+
+    def __call__(self, line: str) -> None:
+        if line.startswith(FILE_MARK):
+            self._files.append(line.removeprefix(FILE_MARK))
+        elif line.startswith(PULLED_MARK):
+            self._pulled.add(line.removeprefix(PULLED_MARK).strip())
+        elif line.startswith(ARCHITECTURE_MARK):
+            self._architecture = line.removeprefix(ARCHITECTURE_MARK).strip()
+        else:
+            self._progress(line)
+
+    def answer(self) -> MadeOf:
+        return MadeOf("".join(self._files), frozenset(self._pulled), self._architecture)
+
+
+@contextmanager
+def _repository(work: str) -> Iterator[str]:
+    """Make a folder that mmdebstrap can read, and remove it in the end. Run by an ordinary user, its processes are of
+    other users: they may not look into `work`, and nobody else has the name of this one."""
+    with tempfile.TemporaryDirectory(prefix="envbuild-", dir=work if os.geteuid() == 0 else "/tmp") as outer:
+        os.chmod(outer, 0o711)
+        folder = f"{outer}/{secrets.token_hex(16)}"
+        os.mkdir(folder, 0o755)
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+def _run_mmdebstrap(
+    program: str, suite: str, listed: str, epoch: int, work: str, progress: Callable[[str], None], options: list[str]
+) -> str:
+    """Make a minimal system of what the sources in the file `listed` have; return the path of its tar archive."""
     archive = f"{work}/{suite}.tar"
     words = [
         program,
@@ -138,6 +228,7 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
         "--format=tar",
         '--aptopt=Acquire::Languages "none"',
         "--skip=check/qemu",
+        *options,
         suite,
         archive,
         listed,
@@ -147,7 +238,20 @@ def prepare_debian(suite: str, work: str, *, progress: Callable[[str], None]) ->
     _run(
         [*variables, *words], work, progress, lambda output: MirrorFailed(suite, "mmdebstrap could not make it", output)
     )
-    return DebianBase(archive, suite, epoch, release)
+    return archive
+
+
+def _program(suite: str) -> str:
+    """Return the path of mmdebstrap. Raises NoSuite, NoMmdebstrap and NeedsIdRange."""
+    if not SUITE.fullmatch(suite):
+        raise NoSuite(suite)
+    program = find_program("mmdebstrap")
+    if program is None:
+        raise NoMmdebstrap
+    reason = "" if os.geteuid() == 0 else why_not_range(os.geteuid())
+    if reason:
+        raise NeedsIdRange(reason)
+    return program
 
 
 def _release_date(suite: str, sources: list[AptSource], work: str, progress: Callable[[str], None]) -> tuple[int, str]:

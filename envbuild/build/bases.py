@@ -28,6 +28,9 @@ from envbuild.language.model import (
     StageBase,
     Tarball,
 )
+from envbuild.lockfile.lock import BasePackages
+from envbuild.lockfile.lock_file import packages_from_plain as from_plain
+from envbuild.lockfile.lock_file import packages_to_plain as to_plain
 from envbuild.plan.image_config import Facts
 from envbuild.record import assert_never
 from envbuild.store.store import Store
@@ -90,11 +93,14 @@ class Bases:
         self._sources = sources
         self._epoch = request.epoch
         self._refresh = request.refresh
+        self._request = request
         self._only_locked = not request.record
 
     def find(self, stage: Stage) -> BaseTree | None:
         """Return the base of a stage if the store has it, None if it has to be made. Raises NoSuchImage,
         BaseNotSupported and ContextError."""
+        if self._is_made_anew(stage):
+            return None
         match stage.base:
             case ImageBase(reference=reference, folder=folder):
                 image = self._sources.image(self._graph.recipe_of(stage), reference, folder)
@@ -112,6 +118,11 @@ class Bases:
             return self.as_locked(stage)
         return self._remembered(stage)
 
+    def _is_made_anew(self, stage: Stage) -> bool:
+        """Return whether a base is made although the store may have it, since the question is what it gives."""
+        verifies = self._only_locked and not self._request.use_cache
+        return verifies and stage.locked is not None and bool(stage.locked.packages.all)
+
     def _sound(self, stage: Stage, base: BaseTree) -> BaseTree:
         """Return a base that the lock names. Raises OwnersLost: before envbuild knew of that, locks could name one."""
         if belongs_to_nobody(self._store, stage.base, base.tree):
@@ -126,7 +137,8 @@ class Bases:
         if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
         epoch = stage.locked.epoch if stage.locked is not None else plain["epoch"]
-        return BaseTree(plain["tree"], self._facts(epoch), plain["origin"])
+        packages, released = from_plain(plain.get("packages")), plain.get("released", 0)
+        return BaseTree(plain["tree"], self._facts(epoch), plain["origin"], packages, released)
 
     def is_here(self, stage: Stage) -> bool:
         """Return whether the store has the tree that the lock names for a stage's base, and made it for that."""
@@ -138,7 +150,8 @@ class Bases:
     def as_locked(self, stage: Stage) -> BaseTree:
         """Return the base that a stage's lock names, whether the store has it or not."""
         assert stage.locked is not None
-        return BaseTree(stage.locked.digest, self._facts(stage.locked.epoch), stage.locked.origin)
+        locked = stage.locked
+        return BaseTree(locked.digest, self._facts(locked.epoch), locked.origin, locked.packages, locked.released)
 
     def key(self, stage: Stage) -> str:
         """Return the name of a stage's base among all that are made; stages with one key have the same base."""
@@ -163,6 +176,15 @@ class Bases:
                 from envbuild.bases.host import prepare_host
 
                 return prepare_host(programs)
+            case Debian(suite=suite) if stage.locked is not None and stage.locked.packages.all and not self._refresh:
+                from envbuild.bases.debian import prepare_again
+                from envbuild.build.base_packages import files_of
+
+                locked = stage.locked
+                paths = files_of(self._store, self._request, locked.packages, locked.released, progress)
+                return prepare_again(
+                    suite, locked.packages, paths, locked.released, locked.origin, work, progress=progress
+                )
             case Debian(suite=suite):
                 from envbuild.bases.debian import prepare_debian
 
@@ -184,11 +206,26 @@ class Bases:
         tree = builder.finish(prepared.epoch * 1_000_000_000)
         if belongs_to_nobody(self._store, stage.base, tree):
             raise OwnersLost(stage.base_text, locked=False)
+        packages = self._packages(stage, prepared)
         plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
+        if packages.all:
+            plain |= {"packages": to_plain(packages), "released": prepared.epoch}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
         remember_base(self._store, stage.base_text, tree)
         epoch = stage.locked.epoch if stage.locked is not None and not self._refresh else prepared.epoch
-        return BaseTree(tree, self._facts(epoch), prepared.identity)
+        released = prepared.epoch if packages.all else 0
+        return BaseTree(tree, self._facts(epoch), prepared.identity, packages, released)
+
+    def _packages(self, stage: Stage, prepared: PreparedBase) -> BasePackages:
+        """Return what a base was made of, as far as that is known."""
+        if not isinstance(stage.base, Debian):
+            return BasePackages()
+        from envbuild.bases.debian import DebianBase
+        from envbuild.build.base_packages import packages_of
+
+        if isinstance(prepared, DebianBase) and prepared.made_of is not None:
+            return packages_of(prepared.made_of)
+        return stage.locked.packages if stage.locked is not None else BasePackages()
 
     def _facts(self, epoch: int) -> Facts:
         return self._with_epoch(Facts(arch(), epoch))

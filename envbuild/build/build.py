@@ -24,6 +24,7 @@ from envbuild.build.sources import Sources
 from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import walk
 from envbuild.linux.subids import has_single_id
+from envbuild.lockfile.lock import EARLIER, LockOutOfDate
 from envbuild.plan.image_config import image_digest
 from envbuild.record import Pairs
 from envbuild.store.database import StoreDamaged, StoreUnusable
@@ -105,6 +106,18 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
     project = request.project or project_of(request.path)
     graph = load_graph(request, store, project)
     reporter.begin_build(graph)
+    for recipe in graph.recipes:
+        if recipe.lock is not None and recipe.lock.is_earlier:
+            if request.locked:
+                raise LockOutOfDate(recipe.lock_path, EARLIER)
+            if not request.refresh:
+                emit(
+                    Notice(
+                        "note",
+                        f"{recipe.lock_path}: {EARLIER}: its steps run again, with the packages that it has",
+                        "the lock is renewed: commit it with the recipe",
+                    )
+                )
     rerun: frozenset[tuple[str, int]] = frozenset()
     if request.rerun:
         from envbuild.build.rerun_lines import spots  # only where it is asked for

@@ -12,7 +12,7 @@ from envbuild.linux.nofollow import RealFiles, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
-from envbuild.tree.entry import FILE, LINK, Entry
+from envbuild.tree.entry import FILE, LINK, Digest, Entry
 from envbuild.tree.patterns import Matcher
 
 TYPE_CHECKING = False
@@ -51,9 +51,9 @@ class Context:
     ) -> tuple[Found, ...]:
         """Return what `source` means: one path, or all that its wildcards match, sorted.
 
-        Times become the epoch and of modes only the right to execute counts, so that two clones give one digest
-        whatever the umask. Without `keep` it is not among what is kept beside the image; with `whole`, all is named.
-        Raises ContextError.
+        The time of a file follows from its content, other times are the epoch, and of modes only the right to execute
+        counts, so that two clones give one digest whatever the umask. Without `keep` it is not among what is kept
+        beside the image; with `whole`, all is named. Raises ContextError.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -171,19 +171,30 @@ class Context:
         return os.path.normpath(os.path.join(self.shown, os.path.relpath(path, self.folder)))
 
 
-def keep(store: Store, found: Found, owner: tuple[int, int], mode: int | None, files: RealFiles) -> Entry:
+def keep(
+    store: Store,
+    found: Found,
+    owner: tuple[int, int],
+    mode: int | None,
+    files: RealFiles,
+    time: Callable[[bytes, Digest], int] | None = None,
+) -> Entry:
     """Put a file or folder of the context into the store with this owner and, unless None, this mode for its files and
-    folders; return its entry. Raises ContentChanged where it is not what it was when it was found."""
+    folders; return its entry. `time` gives the time of a file by its name and content, where that is not the one that
+    it was found with. Raises ContentChanged where it is not what it was when it was found."""
     entry = found.entry._replace(uid=owner[0], gid=owner[1])
     if entry.kind == FILE:
+        if time is not None:
+            entry = entry._replace(mtime=time(entry.name, entry.digest))
         if mode is not None:
             entry = entry._replace(mode=mode)
         return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
     if entry.kind == LINK:
         return entry
-    if mode is None and owner == (0, 0) and store.trees.has(entry.digest) and not store.lost.identities():
+    as_found = mode is None and time is None and owner == (0, 0)
+    if as_found and store.trees.has(entry.digest) and not store.lost.identities():
         return entry
-    children = [keep(store, child, owner, mode, files) for child in found.children]
+    children = [keep(store, child, owner, mode, files, time) for child in found.children]
     return with_mode(entry._replace(digest=store.trees.save(children)), mode)
 
 

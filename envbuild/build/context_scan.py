@@ -19,6 +19,7 @@ from envbuild.record import Record
 from envbuild.store.step_cache import ContentChanged, Stats
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
 from envbuild.tree.patterns import Matcher
+from envbuild.tree.times import SECOND, content_time
 
 RACY_NANOSECONDS = 100_000_000
 """A file changed this shortly before it was read may change again without a new time stamp: not remembered."""
@@ -168,7 +169,8 @@ class Scan:
     ) -> Found:
         if stat.S_ISREG(status.st_mode):
             digest, size = rows.digest(child, status, parent)
-            return Found(Entry(name, FILE, mode_of(status), 0, 0, self._mtime, size, digest), path)
+            time = content_time(self._mtime // SECOND, digest)
+            return Found(Entry(name, FILE, mode_of(status), 0, 0, time, size, digest), path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(child, dir_fd=parent))
             return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)

@@ -37,6 +37,9 @@ def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
         if before is not None and before.digest != at.base.tree:
             digests = before.digest[:SHOWN], at.base.tree[:SHOWN]
             moved.append(Move(stage.recipe_name, stage.name, "base", stage.base_text, *digests))
+            if before.packages.all and at.base.packages.all:
+                old |= {("base", package.name): package for package in before.packages.all}
+                new |= {("base", package.name): package for package in at.base.packages.all}
         for number, answer in at.answers.items():
             action = at.plan.steps[number].action
             assert isinstance(action, InstallPackages)

@@ -35,7 +35,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.images.find import NoSuchImage
 from envbuild.images.lock_attestation import result_of
 from envbuild.language.model import Debian, Host
-from envbuild.lockfile.lock import Lock, LockOutOfDate, first_line
+from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line
 from envbuild.plan import key_parts
 from envbuild.plan.image_config import image_digest
 from envbuild.plan.step import Origin, Step
@@ -172,6 +172,8 @@ class _Comparison:
         """Return what of this recipe differs from its lock."""
         lock = recipe.lock
         assert lock is not None
+        if lock.is_earlier:
+            return [f"{os.path.basename(recipe.lock_path)}: {EARLIER}; a build renews it"]
         if lock.merged:
             # Some of its digests are unknown, and those that are not are one branch's: neither says anything.
             return ["git merged two branches' locks: what both come to together is not known until a build"]

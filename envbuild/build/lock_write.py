@@ -39,6 +39,8 @@ def _locked_stage(at: StageProgress) -> LockedStage:
         origin=at.base.origin,
         epoch=at.facts.epoch,
         steps=tuple(_locked_step(at, result) for result in at.results),
+        packages=at.base.packages,
+        released=at.base.released,
     )
 
 
@@ -59,6 +61,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     path, text = recipe.lock_path, lock_file.dump(lock)
     stages = [job.progress[stage] for stage in recipe.stages]
     hashes = {package.hash for at in stages for answer in at.answers.values() for package in answer.packages}
+    hashes |= {package.hash for at in stages for package in at.base.packages.all}
     keys = [result.key for at in stages for result in at.all_results]
     trees = [tree for at in stages for tree in (at.base.tree, *(result.tree for result in at.results))]
     state = "unchanged"

@@ -113,7 +113,7 @@ class Phases:
         if resolved and resolved not in [address.url for address in addresses]:
             level = _level_of_resolved(resolved, servers.named(), action, contents)
             addresses = [*addresses, Address(resolved, level)]
-        return Wanted(package, tuple(dict.fromkeys(addresses)), tuple(problems))
+        return Wanted(package, tuple(dict.fromkeys(addresses)), tuple(problems), servers.look_up(package))
 
     def _download(self, wanted: Sequence[Wanted], manager: str, progress: Progress) -> None:
         from envbuild.packages.download import fetch  # urllib3: 70 ms, only when something is fetched

@@ -6,7 +6,7 @@ This is all that changes while a graph is walked. It belongs to whoever walks: o
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
-from envbuild.lockfile.lock import Package
+from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
@@ -19,11 +19,14 @@ class NotKnownYet(Exception):
 
 
 class BaseTree(Record):
-    """A base that is in the store: its tree, the facts that it brings, and what it was made from."""
+    """A base that is in the store: its tree, the facts that it brings, and what it was made from: `packages`, as far as
+    it is known which, with the date (seconds) that it was `released` with."""
 
     tree: Digest
     facts: Facts
     origin: str
+    packages: BasePackages = BasePackages()
+    released: int = 0
 
 
 class StepResult(Record):

@@ -23,7 +23,8 @@ class BuildRequest(Record):
     `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
     prints. With `own_sources` package managers are asked with the user's own settings alone: those of the tree and of
     the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
-    folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path.
+    folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
+    address of an archive of all that Debian ever had, "" for none.
     """
 
     path: str
@@ -51,11 +52,12 @@ class BuildRequest(Record):
     own_sources: bool = False
     output_limit: int = MAX_OUTPUT
     project: str = ""
+    snapshot: str = ""
 
 
 class Move(Record):
-    """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base that
-    changed is "base", and its versions are the beginnings of digests."""
+    """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base's
+    packages is "base", also of the base itself, whose versions are the beginnings of digests."""
 
     recipe: str
     stage: str

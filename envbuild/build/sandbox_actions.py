@@ -6,11 +6,12 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
+from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
 from envbuild.build.inputs import Inputs
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
-from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
@@ -21,14 +22,16 @@ from envbuild.packages.manager import OUT, PACKAGES, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Record
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
-from envbuild.sandbox.spec import Bind, Outcome, Request, Secret
+from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Secret
+from envbuild.store.layer_check import CLOCK_STEP
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work_area import Workspace
 from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import LinkCircle, lookup
+from envbuild.tree.lookup import LinkCircle, has_tmp, lookup
 from envbuild.tree.patterns import compile_patterns
+from envbuild.tree.times import StepTimes
 
 MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
@@ -94,15 +97,17 @@ class Executor:
         parent: Digest,
         near: tuple[Digest, ...],
         epoch: int,
+        caches: CacheUser,
         sink: Callable[[bytes], None],
     ) -> Execution:
-        """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked.
+        """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked. Its caches are those of
+        the stage `caches`.
 
         A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
         and what the sandbox raises when the command can't be started at all.
         """
         try:
-            return self._execute(step, inputs, parent, near, epoch, sink)
+            return self._execute(step, inputs, parent, near, epoch, caches, sink)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise PathTooLong from error
@@ -115,6 +120,7 @@ class Executor:
         parent: Digest,
         near: tuple[Digest, ...],
         epoch: int,
+        caches: CacheUser,
         sink: Callable[[bytes], None],
     ) -> Execution:
         action = step.action
@@ -124,7 +130,7 @@ class Executor:
         # The names of the machine's /etc/hosts are its own; those of a step are `localhost` and its host name.
         settings = settings.replace(binds=tuple(bind for bind in settings.binds if bind[1] != HOSTS))
 
-        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+        def request(space: Workspace, layers: tuple[str, ...], mounted: CachesOfStep) -> Request:
             return Request(
                 layers=layers,
                 argv=action.argv,
@@ -135,12 +141,13 @@ class Executor:
                 user=action.user,
                 network=action.network,
                 names=self._has_etc(parent),
-                binds=self._binds(action, inputs, settings, space.path),
+                binds=(*self._binds(inputs, settings, space.path), *mounted.binds),
                 secrets=secrets,
                 timeout=step.timeout,
+                tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
-        return self._run(step, request, secrets, parent, near, epoch, sink)
+        return self._run(step, request, secrets, parent, near, epoch, caches, sink)
 
     def install(
         self,
@@ -153,7 +160,7 @@ class Executor:
     ) -> Execution:
         """Run a package manager's task on `parent`, without network."""
 
-        def request(space: Workspace, layers: tuple[str, ...]) -> Request:
+        def request(space: Workspace, layers: tuple[str, ...], mounted: CachesOfStep) -> Request:
             return Request(
                 layers=layers,
                 argv=task.argv,
@@ -161,9 +168,10 @@ class Executor:
                 upper=space.upper,
                 work=space.work,
                 binds=tuple(_task_binds(task, space.path)),
+                tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
-        return self._run(step, request, (), parent, near, epoch, sink)
+        return self._run(step, request, (), parent, near, epoch, None, sink)
 
     def resolve(
         self,
@@ -208,16 +216,24 @@ class Executor:
     def _run(
         self,
         step: Step,
-        request: Callable[[Workspace, tuple[str, ...]], Request],
+        request: Callable[[Workspace, tuple[str, ...], CachesOfStep], Request],
         secrets: tuple[Secret, ...],
         parent: Digest,
         near: tuple[Digest, ...],
         epoch: int,
+        caches: CacheUser | None,
         sink: Callable[[bytes], None],
     ) -> Execution:
         started = time.monotonic()
+        began = time.time_ns() - CLOCK_STEP
         layers = self._store.layers(parent, near)
-        with self._store.workspace(parent) as space:
+        with ExitStack() as held:
+            space = held.enter_context(self._store.workspace(parent))
+            mounted = CachesOfStep((), parent)
+            if caches is not None and isinstance(step.action, Execute) and step.action.caches:
+                mounted = held.enter_context(caches_of(self._store, step.action, caches, parent, epoch, space.path))
+                if mounted.tree != parent:
+                    layers = self._store.layers(mounted.tree, (parent,))
             output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
 
             def take(data: bytes) -> None:
@@ -225,7 +241,7 @@ class Executor:
                 sink(data)
 
             redactor = Redactor(tuple(secret.content for secret in secrets), take)
-            asked = request(space, layers)
+            asked = request(space, layers, mounted)
             outcome = self._worker.run(asked, redactor.write)
             redactor.close()
             digest = output.finish()
@@ -240,8 +256,11 @@ class Executor:
                 now = time.monotonic()
                 deadline = max(started + step.timeout, now + MIN_READING_SECONDS)
             try:
+                # Packages bring the times of their files with them.
+                clock = self._store.clocks.of(parent, epoch) if isinstance(step.action, Execute) else None
+                times = StepTimes(epoch, clock, began, mounted.shown)
                 shot = self._store.snapshot(
-                    space, parent, epoch=epoch, discard=discard, made=outcome.made, deadline=deadline
+                    space, parent, times=times, discard=discard, made=outcome.made, deadline=deadline
                 )
             except (TooSparse, TookTooLong):
                 if not outcome.status:
@@ -278,13 +297,8 @@ class Executor:
             }.items()
         )
 
-    def _binds(self, action: Execute, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
-        binds = [*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds)]
-        for target in action.caches:
-            path = f"{self._store.path}/caches/{sha256_of(target.encode())[:16]}"
-            os.makedirs(path, mode=0o755, exist_ok=True)
-            binds.append(Bind(os.path.realpath(path), target, read_only=False))
-        return tuple(binds)
+    def _binds(self, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
+        return (*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds))
 
     def _secret(self, name: str) -> bytes:
         if name not in self._secrets:

@@ -6,6 +6,7 @@ others end the step that they are at, which is kept, and start no other.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.check_differences import differences
 from envbuild.build.context import ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
@@ -318,7 +320,7 @@ class Scheduler:
                 from envbuild.packages.manager import ManagerSettings
 
                 request = self.job.request
-                machine = ManagerSettings(request.network, request.home, request.fetch_limit)
+                machine = ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot)
                 self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
             return self._made_phases
 
@@ -366,20 +368,24 @@ class Scheduler:
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
         step, inputs = pending.step, pending.inputs
 
-        def once(sink: Callable[[bytes], None]) -> Execution:
+        recipe = os.path.realpath(self.job.graph.recipe_of(at.stage).path)
+
+        def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
                 task = self._phases.install_task(step.action, inputs.contents, inputs.packages)
                 return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
-            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, sink)
+            caches = CacheUser(recipe, at.stage.name, fresh)
+            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 
-        done = once(self._sink(event))
+        # A build that is only held against another one must not depend on what this store's caches have.
+        done = once(self._sink(event), fresh=not self.job.request.record)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
             raise Stopped("")
         if done.outcome.status:
             raise step_failed(self.job, at, step, done, event)
         if self.job.request.check and not step.test:
-            again = once(lambda data: None)
+            again = once(lambda data: None, fresh=True)
             if again.outcome.status:
                 raise step_failed(self.job, at, step, again, event)
             if again.tree != done.tree:

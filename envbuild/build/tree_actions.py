@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from envbuild.build.context import keep, with_mode
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
+from envbuild.digest import sha256_of
 from envbuild.errors import WorkFailed
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles
@@ -30,8 +31,10 @@ from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.lookup import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
+from envbuild.tree.times import Clock
 
 NANOSECONDS = 1_000_000_000
+_FOR_ALL, _FOR_ALL_MODE = (b"tmp", b"var/tmp"), 0o1777
 MAX_COPIED = 2_000_000
 """As many as an archive may have members."""
 
@@ -52,7 +55,8 @@ class Performer:
         self._store = store
 
     def perform(self, step: Step, inputs: Inputs, parent: Digest, epoch: int) -> Digest:
-        """Return the tree that the action makes of `parent`; what it adds has the time `epoch` (seconds).
+        """Return the tree that the action makes of `parent`. Files that it adds have times by their content, and those
+        that take the place of others are later than all in `parent` (tree/times.py); other times are `epoch` (seconds).
 
         Raises UsageError and WorkFailed kinds.
         """
@@ -66,6 +70,7 @@ class _Performance:
         self._parent = parent
         self._epoch = epoch
         self._mtime = epoch * NANOSECONDS
+        self._known_clock: Clock | None = None
         self._discard = compile_patterns(discard) if discard else None
 
     def perform(self, step: Step, inputs: Inputs) -> Digest:
@@ -91,8 +96,30 @@ class _Performance:
                 return self._without_discarded(self._parent)
             case _:
                 raise AssertionError(f"{type(step.action).__name__} needs a sandbox")
-        tree = edit(self._trees, self._parent, edits, self._mtime)
+        # Accounts are made of nothing, and nothing is made of them: their files stay at the epoch.
+        edits = [*self._missing_tmp(edits), *edits]
+        settle = None if isinstance(step.action, (AddUser, MakeDirectory)) else self._settle
+        tree = edit(self._trees, self._parent, edits, self._mtime, settle)
         return self._without_discarded(tree)
+
+    # Times
+
+    @property
+    def _clock(self) -> Clock:
+        if self._known_clock is None:
+            self._known_clock = self._store.clocks.of(self._parent, self._epoch)
+        return self._known_clock
+
+    def _settle(self, held: Entry, entry: Entry) -> Entry:
+        """Return a file as it will be in the place of another: later than whatever was made of that one. The same bytes
+        keep their time."""
+        if held.digest == entry.digest:
+            new = entry._replace(mtime=held.mtime)
+        elif entry.mtime <= self._clock.end:
+            new = entry._replace(mtime=self._clock.written(held.name, entry.digest))
+        else:
+            return entry
+        return new if new == entry else self._store.objects.alter(entry, new)
 
     # Copying
 
@@ -100,9 +127,11 @@ class _Performance:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
         into_directory = action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
         entries = []
+        # Most trees have nothing later than the epoch: files have the times then that they were found with.
+        time = self._clock.copied if inputs.found and self._clock.latest > self._mtime else None
         with RealFiles() as files:
             for found in inputs.found:
-                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files)))
+                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, time)))
         named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
         for (path, entry), source in named:
             exclude = compile_patterns(action.exclude) if action.exclude else None
@@ -137,15 +166,25 @@ class _Performance:
             there = lookup(self._trees, self._parent, place, follow=False)
             if there is not None and there.kind == DIRECTORY:
                 entry = there._replace(digest=entry.digest)
+            elif place in _FOR_ALL:
+                entry = entry._replace(mode=_FOR_ALL_MODE)
         return Edit(place, entry)
+
+    def _missing_tmp(self, edits: list[Edit]) -> Iterator[Edit]:
+        """Yield the directories for everybody's files that the tree lacks and something is put in."""
+        for place in _FOR_ALL:
+            inside = any(change.path.startswith(place + b"/") for change in edits)
+            if inside and lookup(self._trees, self._parent, place, follow=False) is None:
+                yield Edit(place, Entry(b"", DIRECTORY, _FOR_ALL_MODE, 0, 0, self._mtime))
 
     def _adopt(
         self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
     ) -> Entry:
-        """Return an entry of another tree as it will be in this one; times later than the epoch become the epoch."""
+        """Return an entry of another tree as it will be in this one, with its times: their order says what was made of
+        what."""
         if entry.kind == DIRECTORY:
             self._check_amount(entry, source)
-            if exclude is None and owner is None and mode is None and self._epoch_fits(entry):
+            if exclude is None and owner is None and mode is None and self._is_whole(entry):
                 return entry
             return self._adopt_directory(entry, owner, mode, exclude, b"")
         return self._adopt_leaf(entry, owner, mode)
@@ -192,13 +231,11 @@ class _Performance:
 
     def _owned(self, entry: Entry, owner: tuple[int, int] | None) -> Entry:
         uid, gid = owner if owner is not None else (entry.uid, entry.gid)
-        return entry._replace(uid=uid, gid=gid, mtime=min(entry.mtime, self._mtime))
+        return entry._replace(uid=uid, gid=gid)
 
-    def _epoch_fits(self, entry: Entry) -> bool:
-        """Return whether nothing in the subtree is later than the epoch, and the root's own entry is not in it."""
-        if entry.name in (b"", b".") or any(child.name == b"." for child in self._trees.load(entry.digest)):
-            return False
-        return all(inner.mtime <= self._mtime for _, inner in walk(self._trees, entry.digest))
+    def _is_whole(self, entry: Entry) -> bool:
+        """Return whether a directory is one of a tree, and not the root with its own entry in it."""
+        return entry.name not in (b"", b".") and all(child.name != b"." for child in self._trees.load(entry.digest))
 
     # Files, directories, accounts
 
@@ -207,7 +244,8 @@ class _Performance:
         if destination.endswith("/"):
             place += b"/" + os.path.basename(source).encode()
         uid, gid = owner_ids(owner, self.databases()) if owner else (0, 0)
-        entry = Entry(place.rpartition(b"/")[2], FILE, mode, uid, gid, self._mtime)
+        name = place.rpartition(b"/")[2]
+        entry = Entry(name, FILE, mode, uid, gid, self._clock.copied(name, sha256_of(content)))
         return self._placed(place, self._store.objects.add(entry, content))
 
     def _fetched(self, action: FetchFile, digest: Digest) -> list[Edit]:
@@ -224,7 +262,8 @@ class _Performance:
             name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
             place = b"/".join(filter(None, (place, name.encode())))
         mode = action.mode if action.mode is not None else 0o644
-        entry = Entry(place.rpartition(b"/")[2], FILE, mode, uid, gid, self._mtime, 0, digest)
+        last = place.rpartition(b"/")[2]
+        entry = Entry(last, FILE, mode, uid, gid, self._clock.copied(last, digest), 0, digest)
         if self._store.objects.has(entry):
             entry = entry._replace(size=os.stat(path).st_size)
         else:

@@ -108,6 +108,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         home=environment.home(),
         fetch_limit=environment.fetch_limit(),
         user=environment.user(),
+        snapshot=environment.snapshot(),
     )
 
 

@@ -95,6 +95,15 @@ class Environment:
             raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20GB")
         return found
 
+    def snapshot(self) -> str:
+        """Return `$ENVBUILD_DEBIAN_SNAPSHOT`, the address of an archive of all that Debian ever had; "" where it is not
+        set. Raises BadOption for other text."""
+        text = self.variables.get("ENVBUILD_DEBIAN_SNAPSHOT", "").rstrip("/")
+        if text and not text.startswith(("https://", "http://")):
+            example = "ENVBUILD_DEBIAN_SNAPSHOT=https://snapshot.debian.org"
+            raise BadOption("ENVBUILD_DEBIAN_SNAPSHOT", text, "address", example)
+        return text
+
     def network(self) -> tuple[tuple[str, str], ...]:
         """Return what the user has set about proxies and package indexes, for commands with a network."""
         return tuple(

@@ -38,7 +38,8 @@ class KindChanged(Exception):
 
 
 def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Digest:
-    """Store the instance's current tree and return its digest. With `epoch` (seconds) no time is later.
+    """Store the instance's current tree and return its digest. With `epoch` (seconds) no time is later,
+    nor than that of the latest file of its image.
 
     The instance may go on writing: each file is as it was when it was read, and files that come and go meanwhile are
     left out. The process must be root of the namespace. Raises WorkFailed kinds.
@@ -51,7 +52,7 @@ def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Di
     # The root's own attributes are set on `upper` after this file is written, right before the first start.
     if not os.path.exists(f"{instance.path}/{LAYERS}"):
         return instance.tree
-    limit = NEVER if epoch is None else epoch * 1_000_000_000
+    limit = NEVER if epoch is None else store.clocks.of(instance.tree, epoch).end
     return _UpperReader(store, limit, mount_points(instance)).tree(f"{instance.path}/upper", instance.tree)
 
 

@@ -11,10 +11,10 @@ from envbuild.instances.network import HOST_NETWORK
 from envbuild.instances.records import Instance, write_layers
 from envbuild.linux.attributes import apply_attributes
 from envbuild.plan.image_config import Facts
-from envbuild.sandbox.spec import Bind, Request, Scratch
+from envbuild.sandbox.spec import OVER_TREE, Bind, Request, Scratch
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import lookup, root_entry
+from envbuild.tree.lookup import has_tmp, lookup, root_entry
 
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
@@ -96,6 +96,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         network=settings.network == HOST_NETWORK,
         binds=tuple(binds),
         scratch=tuple(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
+        tmp=OVER_TREE if has_tmp(store.trees, instance.tree) else "",
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
         # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.

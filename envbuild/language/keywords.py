@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.record import Record
 
-FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, CONDITION = (
+FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, CONDITION, CACHE, NAME, IDENTITY = (
     "flag",
     "text",
     "directory",
@@ -16,6 +16,9 @@ FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, COND
     "sha256",
     "secret",
     "condition",
+    "cache",
+    "name",
+    "identity",
 )
 
 
@@ -39,7 +42,10 @@ class Keyword(Record):
 _OWNED = {"owner": OptionKind(OWNER), "mode": OptionKind(MODE)}
 _RUN = {
     "network": OptionKind(FLAG),
-    "cache": OptionKind(DIRECTORY, True),
+    "cache": OptionKind(CACHE, True),
+    "id": OptionKind(NAME, True),
+    "uid": OptionKind(IDENTITY, True),
+    "mode": OptionKind(MODE, True),
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
     "user": OptionKind(OWNER),
@@ -47,6 +53,8 @@ _RUN = {
     "timeout": OptionKind(DURATION),
     "shell": OptionKind(TEXT),
 }
+QUALIFIES_CACHE = ("id", "uid", "mode")
+"""Options that say more of the `cache` before them."""
 _HEALTH = {"every": OptionKind(DURATION), "timeout": OptionKind(DURATION), "retries": OptionKind(COUNT)}
 
 WHEN = OptionKind(CONDITION, True)

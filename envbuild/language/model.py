@@ -44,11 +44,22 @@ class BindMount(Record):
     target: str
 
 
+class CacheMount(Record):
+    """A `cache=DIRECTORY` with what qualifies it. `id` names one that other recipes may name, too; "" is the recipe's
+    own. `uid` is its owner's, None for the user of the command; `mode` that of the directory, None for the usual one.
+    """
+
+    target: str
+    id: str = ""
+    uid: int | None = None
+    mode: int | None = None
+
+
 class RunOptions(Record):
     """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given."""
 
     network: bool = False
-    caches: tuple[str, ...] = ()
+    caches: tuple[CacheMount, ...] = ()
     secrets: tuple[str, ...] = ()
     mounts: tuple[BindMount, ...] = ()
     user: str | None = None

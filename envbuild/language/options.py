@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
-from envbuild.language.model import BindMount
+from envbuild.language.model import BindMount, CacheMount
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import Option, StatementSyntax
 from envbuild.text.suggestion import did_you_mean
@@ -40,6 +40,9 @@ class Options:
         """Return the value; None if the option was not given, or its value is wrong."""
         return next(iter(self.given.get(name, ())), None)
 
+    def caches(self) -> tuple[CacheMount, ...]:
+        return tuple(value for value in self.given.get("cache", ()) if isinstance(value, CacheMount))
+
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
 
@@ -61,9 +64,26 @@ def read_options(statement: StatementSyntax, reader: Reader) -> Options:
         else:
             options.given.setdefault(option.name, [])
             value = _value(kind.kind, option, reader)
-            if value is not None:
+            if value is None:
+                continue
+            if "cache" in known and option.name in keywords.QUALIFIES_CACHE:
+                _qualify(option, value, options.given.get("cache", []), reader)
+            else:
                 options.given[option.name].append(value)
     return options
+
+
+def _qualify(option: Option, value: object, caches: list[object], reader: Reader) -> None:
+    """Put what an option says into the cache that stands before it."""
+    cache = caches[-1] if caches else None
+    if not isinstance(cache, CacheMount):
+        reader.error(
+            option.span, f"option '{option.name}' says more of a cache, and none stands before it", _EXAMPLE_OF_CACHE
+        )
+    elif getattr(cache, option.name) not in ("", None):
+        reader.error(option.span, f"option '{option.name}' is given twice for {cache.target}", "once is enough")
+    else:
+        caches[-1] = cache.replace(**{option.name: value})
 
 
 def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keywords.OptionKind], reader: Reader) -> None:
@@ -101,6 +121,10 @@ def _mount(text: str) -> BindMount:
             f"'{text}' is not a valid mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data"
         )
     return BindMount(source, values.absolute(target))
+
+
+def _cache(text: str) -> CacheMount:
+    return CacheMount(values.absolute(text))
 
 
 def _condition(option: Option, reader: Reader) -> bool:
@@ -142,7 +166,11 @@ _CHECKS = {
     keywords.MOUNT: _mount,
     keywords.SHA256: values.sha256,
     keywords.SECRET: values.name,
+    keywords.CACHE: _cache,
+    keywords.NAME: values.name,
+    keywords.IDENTITY: values.identity,
 }
+_EXAMPLE_OF_CACHE = "as in: cache=/root/.cache/pip, id=pip"
 _EXAMPLES = {
     keywords.TEXT: "VALUE",
     keywords.DIRECTORY: "/DIRECTORY",
@@ -153,4 +181,7 @@ _EXAMPLES = {
     keywords.MOUNT: "SOURCE:DESTINATION",
     keywords.SHA256: "DIGEST",
     keywords.SECRET: "NAME",
+    keywords.CACHE: "/DIRECTORY",
+    keywords.NAME: "NAME",
+    keywords.IDENTITY: "1000",
 }

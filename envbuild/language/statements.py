@@ -166,7 +166,7 @@ def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None
 def _run_options(options: Options) -> model.RunOptions:
     return model.RunOptions(
         network=options.flag("network"),
-        caches=options.texts("cache"),
+        caches=options.caches(),
         secrets=options.texts("secret"),
         mounts=options.mounts(),
         user=options.text("user"),

@@ -8,6 +8,10 @@ from __future__ import annotations
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.record import Pairs, Record, values
 
+VERSION = 2
+"""Of the locks that are written. In version 1, copied files and what commands wrote all had the time of the epoch."""
+EARLIER = "an earlier envbuild made it, which gave all files one time"
+"""Why a lock of version 1 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
@@ -48,6 +52,18 @@ class Package(Record):
         super().__init__(name, version, hash, origin)
 
 
+class BasePackages(Record):
+    """The packages that a base was made of: those that were `asked` for, and those that they `pulled` in."""
+
+    asked: tuple[Package, ...] = ()
+    pulled: tuple[Package, ...] = ()
+
+    @property
+    def all(self) -> tuple[Package, ...]:
+        """All of them."""
+        return (*self.asked, *self.pulled)
+
+
 class LockedStep(Record):
     """One step: the first line of its statement, its key, and the tree it gave.
 
@@ -83,7 +99,8 @@ def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
 
 class LockedStage(Record):
     """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
-    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none."""
+    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none. With `packages`,
+    from which the base can be made again, its tree's own date is `released` (seconds)."""
 
     name: str
     base: str
@@ -91,13 +108,16 @@ class LockedStage(Record):
     origin: str
     epoch: int
     steps: tuple[LockedStep, ...] = ()
+    packages: BasePackages = BasePackages()
+    released: int = 0
 
 
 class Lock(Record):
     """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes.
 
     `merged` locks are what git made of two: they say which packages there are, and a build what
-    comes of that.
+    comes of that. What a lock of an earlier `version` pins holds; the keys and trees in it are no longer those of its
+    steps.
     """
 
     recipe: str
@@ -110,6 +130,12 @@ class Lock(Record):
     fetched: Pairs = ()
     images: Pairs = ()
     merged: bool = False
+    version: int = VERSION
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier envbuild made it, so that a build renews it."""
+        return self.version < VERSION and any(stage.steps for stage in self.stages)
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
@@ -174,6 +200,7 @@ def readable(lock: Lock) -> str:
     lines += [f"image {reference} = {digest[:12]}" for reference, digest in lock.images]
     for stage in lock.stages:
         lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin})"]
+        lines += [f"      base {package.name} {package.version}" for package in stage.packages.all]
         for step in stage.steps:
             lines.append(f"  {step.text}")
             manager = step.text.split()[0].partition("(")[0]

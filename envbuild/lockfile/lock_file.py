@@ -11,7 +11,17 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package, UnsupportedHash, check_hashes
+from envbuild.lockfile.lock import (
+    VERSION,
+    BadLock,
+    BasePackages,
+    Lock,
+    LockedStage,
+    LockedStep,
+    Package,
+    UnsupportedHash,
+    check_hashes,
+)
 from envbuild.record import Pairs, values
 from envbuild.store.store import Store
 from envbuild.text import json
@@ -21,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-VERSION = 1
 MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
@@ -37,7 +46,7 @@ def dump(lock: Lock) -> str:
     """Return the text of a lock: the same lock gives the same bytes."""
     lines = [
         "# Made by envbuild; keep it in git beside the recipe. `envbuild update` renews it.",
-        f"version: {VERSION}",
+        f"version: {lock.version}",
         f"recipe: {_quote(lock.recipe)}",
         f"image: {_shown(lock.image)}",
         f"tree: {_shown(lock.tree)}",
@@ -57,8 +66,13 @@ def dump(lock: Lock) -> str:
             f"    digest: {_shown(stage.digest)}",
             f"    origin: {_quote(stage.origin)}",
             f"    epoch: {stage.epoch}",
-            "    steps:" if stage.steps else "    steps: []",
         ]
+        if stage.packages.all:
+            lines.append(f"    released: {stage.released}")
+            for title, packages in (("packages", stage.packages.asked), ("pulled", stage.packages.pulled)):
+                lines.append(f"    {title}:" if packages else f"    {title}: []")
+                lines += [package_line(package, 6) for package in sorted(packages, key=values)]
+        lines.append("    steps:" if stage.steps else "    steps: []")
         for step in stage.steps:
             lines += [
                 f"      - step: {_quote(step.text)}",
@@ -128,7 +142,7 @@ def parse(text: str, path: str) -> Lock:
             raise BadLock(path, "git's conflict markers are in it", hint.format(path=path)) from error
         raise BadLock(path, " ".join(str(error).split())) from error
     try:
-        if plain["version"] != str(VERSION):
+        if plain["version"] not in map(str, range(1, VERSION + 1)):
             reason = f"it has version {plain['version'][:20]}, this envbuild knows version {VERSION}"
             raise BadLock(path, reason, "use the envbuild that wrote it, or a newer one")
         lock = from_plain({**plain, "merged": bool(repeated) or not _digest(plain["image"])})
@@ -167,6 +181,8 @@ def from_plain(plain: dict[str, object]) -> Lock:
         size=_number(plain["size"] or 0),
         epoch=_number(plain["epoch"] or 0),
         merged=bool(plain.get("merged")),
+        # What a store remembers of locks of version 1 does not say so.
+        version=_number(plain.get("version") or 1),
         stages=tuple(_stage(stage) for stage in stages),
         parameters=_pairs(plain.get("parameters"), digests=False),
         fetched=_pairs(plain.get("fetched"), digests=True),
@@ -183,6 +199,7 @@ def to_plain(lock: Lock) -> dict[str, object]:
         "size": lock.size,
         "epoch": lock.epoch,
         "merged": lock.merged,
+        "version": lock.version,
         "parameters": dict(lock.parameters),
         "fetched": {url: f"sha256:{digest}" for url, digest in lock.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in lock.images},
@@ -193,11 +210,27 @@ def to_plain(lock: Lock) -> dict[str, object]:
                 "digest": f"sha256:{stage.digest}",
                 "origin": stage.origin,
                 "epoch": stage.epoch,
+                "released": stage.released,
+                **packages_to_plain(stage.packages),
                 "steps": [_plain_step(step) for step in stage.steps],
             }
             for stage in lock.stages
         ],
     }
+
+
+def packages_to_plain(packages: BasePackages) -> dict[str, object]:
+    """packages_from_plain(packages_to_plain(packages)) == packages."""
+    return {
+        "packages": [_plain_package(package) for package in packages.asked],
+        "pulled": [_plain_package(package) for package in packages.pulled],
+    }
+
+
+def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
+    """Return the packages of a base from the types that YAML or JSON give."""
+    groups = (_listed((plain or {}).get(title)) for title in ("packages", "pulled"))
+    return BasePackages(*(tuple(dict.fromkeys(map(_package, group))) for group in groups))
 
 
 def write(path: str, text: str) -> None:
@@ -230,6 +263,8 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         origin=str(plain["origin"]),
         epoch=_number(plain["epoch"]),
         steps=tuple(_step(step) for step in steps),
+        packages=packages_from_plain(plain),
+        released=_number(plain.get("released") or 0),
     )
 
 
@@ -259,14 +294,18 @@ def _plain_step(step: LockedStep) -> dict[str, object]:
     if step.installs:
         plain["asks"] = f"sha256:{step.asks}"
         plain["sees"] = f"sha256:{step.sees}"
-        plain["packages"] = [dict(zip(_PACKAGE_FIELDS, values(package), strict=True)) for package in step.packages]
+        plain["packages"] = [_plain_package(package) for package in step.packages]
     return plain
 
 
-def package_line(package: Package) -> str:
+def _plain_package(package: Package) -> dict[str, object]:
+    return dict(zip(_PACKAGE_FIELDS, values(package), strict=True))
+
+
+def package_line(package: Package, indent: int = 10) -> str:
     """Return the line of one package in a lock's text."""
     pairs = zip(_PACKAGE_FIELDS, values(package), strict=True)
-    return f"          - {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
+    return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in pairs)}}}"
 
 
 def _digest(value: object) -> str:

@@ -63,6 +63,7 @@ def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
         parameters=_pairs(base.parameters if base is not None else (), ours.parameters, theirs.parameters),
         fetched=_pairs(base.fetched if base is not None else (), ours.fetched, theirs.fetched),
         images=_pairs(base.images if base is not None else (), ours.images, theirs.images),
+        version=min(ours.version, theirs.version),
     )
     return Merged(lock, tuple(conflicts))
 

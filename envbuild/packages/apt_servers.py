@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from urllib.parse import quote
 
 from envbuild.debian.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
@@ -12,9 +12,10 @@ from envbuild.errors import UsageError
 from envbuild.images.host_network import APT_SETTINGS, APT_SOURCES, apt_proxies
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks
-from envbuild.packages.cache import Address, Transport
+from envbuild.packages.cache import Address, LookUp, Transport
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.manager import Contents, ManagerSettings, Resolution, fewer_pins
+from envbuild.packages.snapshot import by_version
 from envbuild.plan.step import InstallPackages
 
 AUTH_FILE, AUTH_FOLDER = "/etc/apt/auth.conf", "/etc/apt/auth.conf.d"
@@ -70,9 +71,18 @@ class AptServers:
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the places of a package in all sources, those first whose name the lock has."""
         _, sites = self._statement_source(action, contents)
+        return self.places_of(package, sites), []
+
+    def places_of(self, package: Package, sites: Sequence[str]) -> list[Address]:
+        """Return the places of a package in sources, those first whose name the lock has."""
         name, _, path = package.origin.partition("/")
         ordered = sorted(sites, key=lambda site: site.rstrip("/").rpartition("/")[2] != name)
-        return [Address(f"{site.rstrip('/')}/{quote(path, safe='/~')}") for site in dict.fromkeys(ordered)], []
+        return [Address(f"{site.rstrip('/')}/{quote(path, safe='/~')}") for site in dict.fromkeys(ordered)]
+
+    def look_up(self, package: Package) -> LookUp | None:
+        """Return what finds a package in the archive of all that Debian ever had, None where the user names none."""
+        snapshot = self._machine.snapshot
+        return partial(by_version, snapshot, package) if snapshot else None
 
     def named(self) -> Sequence[str]:
         """Return the addresses of the machine's sources."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -27,14 +27,19 @@ class Address:
     giver: Level | None = None
 
 
+LookUp = Callable[[Callable[[str], bytes]], Sequence[Address]]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A package and the addresses that may have its file, the likeliest first; `problems` are why there are no
-    others."""
+    others. Where none of them has it, `look_up` knows more: it is given what reads a document of the web, and raises
+    BadDocument and what reading raises."""
 
     package: Package
     addresses: tuple[Address, ...]
     problems: tuple[str, ...] = ()
+    look_up: LookUp | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from urllib3.exceptions import HTTPError
@@ -14,6 +14,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
 from envbuild.packages.connections import MAX_PARALLEL, Answer, Connections, Refused, TooLarge
+from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 ATTEMPTS = 4
@@ -67,7 +68,7 @@ class _Fetching:
             path = self._cache.where(package)
             part = f"{path}.part"
             reasons = [*wanted.problems]
-            for address in wanted.addresses:
+            for address in self._addresses(wanted, reasons):
                 try:
                     reason = self._from(address, part, package)
                 except TooLarge as error:
@@ -88,6 +89,24 @@ class _Fetching:
             if not self._stop.is_set():
                 self._stop.set()
                 raise NotToBeHad(package, reasons)
+
+    def _addresses(self, wanted: Wanted, reasons: list[str]) -> Iterator[Address]:
+        """Yield the addresses of a file, each when those before had it not."""
+        yield from wanted.addresses
+        if wanted.look_up is None or self._stop.is_set():
+            return
+        try:
+            yield from wanted.look_up(self._read)
+        except BadDocument as error:
+            reasons.append(error.message)
+        except HTTPError as error:
+            reasons.append(cause(error))
+
+    def _read(self, address: str) -> bytes:
+        page = self._connections.read(address, {})
+        if page.status != 200:
+            raise HTTPError(f"{without_user(address)}: {page.status}")
+        return page.content
 
     def _from(self, address: Address, path: str, package: Package) -> str:
         """Download one file; return "" or why that failed. Raises TooLarge."""

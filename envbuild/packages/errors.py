@@ -37,7 +37,8 @@ class NotToBeHad(WorkFailed):
         renewed = f" {package.name.rpartition('node_modules/')[2].partition(':')[0]}" if locked else ""
         super().__init__(
             f"{package.name} {package.version}: {package.origin} can't be fetched{tried}",
-            f"check the network; if the source has only newer versions by now: envbuild update RECIPE{renewed}",
+            "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
+            f"versions will do: envbuild update RECIPE{renewed}",
         )
         self.package = package
         self.reasons = reasons

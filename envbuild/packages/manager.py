@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from envbuild.packages.cache import Address, Transport, Wanted
+    from envbuild.packages.cache import Address, LookUp, Transport, Wanted
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
@@ -75,11 +75,13 @@ class Seen(Record):
 
 class ManagerSettings(Record):
     """What the user has set for package managers: `variables` about proxies, indexes and certificates, the `home`
-    folder, and `max_file`, the bytes of one file that is fetched at most."""
+    folder, `max_file`, the bytes of one file that is fetched at most, and `snapshot`, the address of an archive of all
+    that Debian ever had, "" for none."""
 
     variables: Pairs
     home: str
     max_file: int
+    snapshot: str = ""
 
 
 class TaskResult(Record):
@@ -165,6 +167,9 @@ class Servers(Protocol):
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the addresses in the user's own sources that may have a package's file, and why there are no
         others."""
+
+    def look_up(self, package: Package) -> LookUp | None:
+        """Return what finds a package that none of the sources has any more, None where nothing does."""
 
     def named(self) -> Sequence[str]:
         """Return the addresses that the user's settings name."""

@@ -74,6 +74,9 @@ class NpmServers:
         own = "" if package.origin.startswith(BUILD) else npm_tasks.project_registry(contents, origin)
         return [Address(f"{own or self.registry}/{origin}")], []
 
+    def look_up(self, package: Package) -> None:
+        """Return None: the index keeps what it once had."""
+
     def named(self) -> Sequence[str]:
         """Return nothing: npm's answers have no addresses."""
         return ()

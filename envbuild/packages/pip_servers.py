@@ -90,6 +90,9 @@ class PipServers:
                 problems.append(f"{without_user(page)}: it has {name} with another hash")
         return addresses, problems
 
+    def look_up(self, package: Package) -> None:
+        """Return None: the index keeps what it once had."""
+
     def named(self) -> Sequence[str]:
         """Return the pages of the user's indexes and of find-links."""
         return [*self._indexes(""), *self._setting("find-links")]

@@ -7,7 +7,7 @@ epoch and discards. The form is pinned by tests/plan/keys: a change of it throws
 from __future__ import annotations
 
 from envbuild.digest import sha256_of
-from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step, WriteFile
 from envbuild.record import Record, values
 from envbuild.text import json
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 
 FORMAT = "envbuild step 1"
+FORMAT_WITH_TIMES = "envbuild step 2"
+"""Of steps that give files times of their own (tree/times.py): in format 1 all of these were the epoch."""
+_WITH_TIMES = (Execute, CopyIn, Render, WriteFile, FetchFile)
 
 
 def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners_kept: bool = True) -> str:
@@ -26,7 +29,8 @@ def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners
     copies, a template's bytes, a fetched file, a mounted folder. `owners_kept` is False where a command runs with a
     single id: changes of owner are then answered and not done, so it is another step.
     """
-    form: list[object] = [FORMAT, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
+    format = FORMAT_WITH_TIMES if isinstance(step.action, _WITH_TIMES) else FORMAT
+    form: list[object] = [format, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
     if not owners_kept and isinstance(step.action, (Execute, InstallPackages)):
         form.append("owners not kept")
     return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))

@@ -147,7 +147,9 @@ def _short(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ":".join(str(part) for part in value if part not in (None, ""))
+    return str(value)
 
 
 def _pairs(value: object) -> dict[str, str]:

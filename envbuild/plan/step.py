@@ -6,7 +6,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 
 from __future__ import annotations
 
-from envbuild.language.model import Place
+from envbuild.language.model import CacheMount, Place
 from envbuild.record import Pairs, Record
 
 
@@ -30,7 +30,7 @@ class Execute(Record):
     user: str
     workdir: str
     network: bool
-    caches: tuple[str, ...]
+    caches: tuple[CacheMount, ...]
     secrets: tuple[str, ...]
     mounts: Pairs
     folder: str

@@ -193,7 +193,8 @@ def enter_tree(
     request = mounts.attach_folders(request, f"{STAGE}/layers", sources.folders)
     root = f"{STAGE}/root"
     # What is fixed comes first: a bind may lie in it.
-    held = (*_mount_tree(request, root, mounts.mount_points(request, binds)), *prepared, *binds)
+    fixed = _mount_tree(request, root, mounts.mount_points(request, binds))
+    held = (*fixed, *mounts.with_tmp_of_tree(prepared, request.tmp, STAGE), *binds)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     # The old root now lies on the new one; taken away, no path leads to it any more.

@@ -14,7 +14,8 @@ import stat
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
-from envbuild.sandbox.spec import Request, SandboxFailure, Secret
+from envbuild.sandbox.overlay import mount_overlay
+from envbuild.sandbox.spec import OVER_TREE, Request, SandboxFailure, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +95,32 @@ def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> 
     )
     tmp = _file_system("tmpfs", {"mode": "1777"}, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
     return (*whole, Detached(tmp, "/tmp"))
+
+
+def with_tmp_of_tree(prepared: tuple[Detached, ...], tmp: str, stage: str) -> tuple[Detached, ...]:
+    """Return the mounts with another one at /tmp, or none, as a request's `tmp` says. The tree is mounted at
+    `stage`/root."""
+    if not tmp:
+        return prepared
+    kept = []
+    for mount in prepared:
+        if mount.target != "/tmp":
+            kept.append(mount)
+        else:
+            os.close(mount.descriptor)
+    of_tree = f"{stage}/root/tmp"
+    # A link of the tree leads anywhere here; what is in its place inside is the tree's own then.
+    if tmp == OVER_TREE and stat.S_ISDIR(os.lstat(of_tree).st_mode):
+        status = os.lstat(of_tree)
+        for name in ("tmp-upper", "tmp-work", "tmp"):
+            os.mkdir(f"{stage}/{name}", 0o755)
+        os.chown(f"{stage}/tmp-upper", status.st_uid, status.st_gid)
+        os.chmod(f"{stage}/tmp-upper", stat.S_IMODE(status.st_mode))
+        mount_overlay((of_tree,), f"{stage}/tmp-upper", f"{stage}/tmp-work", f"{stage}/tmp")
+        held = syscalls.open_tree(f"{stage}/tmp", recursive=False)
+        syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV, recursive=False)
+        kept.append(Detached(held, "/tmp"))
+    return tuple(kept)
 
 
 def mount_points(request: Request, held: tuple[Detached, ...]) -> tuple[tuple[str, bool], ...]:

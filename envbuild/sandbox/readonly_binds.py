@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 COVERED = ("proc", "sys", "dev", "tmp")
-"""What every sandbox mounts over the tree's own."""
+"""What every sandbox mounts over the tree's own; /tmp, where the tree has nothing in it."""
 _RESTRICTED = os.ST_NOSUID | os.ST_NOEXEC
 
 
@@ -60,7 +60,7 @@ class FixedParts:
                     _look_like(path, item.stat(follow_symlinks=False))
                 elif item.is_dir(follow_symlinks=False):
                     os.makedirs(path, exist_ok=True)
-                    if item.name not in COVERED:
+                    if item.name not in COVERED or (item.name == "tmp" and self._request.tmp):
                         shown.append(item.name)
                 else:
                     _clear(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 
+OF_TREE, OVER_TREE = "tree", "over"
+"""What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
 """Standard input, output and errors."""
 
@@ -50,6 +52,7 @@ class Request(Record):
     the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (session.py).
     An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
+    `tmp` is OF_TREE or OVER_TREE, "" for an empty tmpfs at /tmp.
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
@@ -73,6 +76,7 @@ class Request(Record):
     serve: bool = False
     lasting: bool = False
     attached: bool = False
+    tmp: str = ""
 
 
 class ExecCommand(Record):

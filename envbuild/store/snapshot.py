@@ -17,8 +17,11 @@ from envbuild.store.stacks import Mark, Occurrences, Stacks, mark
 from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.store.upper import Place, UpperWalk, make_whiteout, refuse_elsewhere
 from envbuild.tree.diff import own
-from envbuild.tree.entry import FILE, Digest, Entry, object_id
+from envbuild.tree.entry import FILE, Digest, Entry, Xattrs, object_id
 from envbuild.tree.patterns import Matcher
+from envbuild.tree.times import StepTimes
+
+_TMP = b"tmp/"
 
 
 class Snapshot(Record):
@@ -33,7 +36,7 @@ def take(
     upper: str,
     parent: Digest,
     *,
-    epoch: int,
+    times: StepTimes,
     discard: Matcher | None,
     made: Sequence[str],
     owners_observable: bool,
@@ -46,15 +49,16 @@ def take(
 ) -> Snapshot:
     """Return the tree that `upper` makes of `parent`; `upper` itself becomes a layer, or is used up.
 
-    No time is later than `epoch` (seconds). Paths that `discard` matches are left out, and so are the mount points
-    `made` while they are empty. With `owners_observable` False a path keeps the owner that its parent's tree has.
+    Files have the times that `times` gives them; of all else none is later than its epoch. Paths that `discard` matches
+    are left out, and so are the mount points `made` while they are empty. With `owners_observable` False a path keeps
+    the owner that its parent's tree has.
     Raises TooSparse and TookTooLong where `allowance` ends.
     """
     mounts = frozenset(os.fsencode(path.strip("/")) for path in made)
     batch = TreeBatch(trees)
     scan = _Scan(
         upper,
-        epoch * 1_000_000_000,
+        times,
         discard,
         mounts,
         owners_observable,
@@ -78,7 +82,7 @@ class _Scan(UpperWalk):
     def __init__(
         self,
         upper: str,
-        epoch: int,
+        times: StepTimes,
         discard: Matcher | None,
         made: frozenset[bytes],
         owners_observable: bool,
@@ -88,10 +92,11 @@ class _Scan(UpperWalk):
         occurrences: Occurrences,
         allowance: Allowance,
     ) -> None:
-        super().__init__(trees, limit=epoch, owners_observable=owners_observable, allowance=allowance)
+        super().__init__(trees, limit=times.epoch, owners_observable=owners_observable, allowance=allowance)
         self.files = 0
         self.size = 0
         self._upper = upper
+        self._times = times
         self._discard = discard
         self._made = made
         self._parent = parent
@@ -105,6 +110,17 @@ class _Scan(UpperWalk):
         root = self.root(Place(f"{self._upper}/", None, b""), self._upper, os.lstat(self._upper), self._parent)
         os.utime(self._upper, ns=(root.mtime, root.mtime))
         return root.digest
+
+    def take(self, place: Place, name: str, entries: dict[bytes, Entry]) -> None:
+        if place.inside.startswith(_TMP) and os.fsencode(name) not in entries:
+            # A step may change and remove there what other statements put there; what it adds is for itself.
+            remove(place.prefix + name)
+        else:
+            super().take(place, name, entries)
+
+    def attributes(self, entry: Entry, status: os.stat_result, xattrs: Xattrs, old: Entry | None) -> Entry:
+        entry = super().attributes(entry, status, xattrs, old)
+        return entry._replace(mtime=self._times.of_others(status.st_mtime_ns))
 
     def removed(self, place: Place, name: str, old: Entry | None) -> None:
         if old is None:
@@ -160,7 +176,8 @@ class _Scan(UpperWalk):
         xattrs, marks = read_xattrs(path)
         refuse_elsewhere(marks, inside)
         entry = self.attributes(Entry(raw, FILE, 0, 0, 0, 0), status, xattrs, old)
-        entry = entry._replace(digest=self._hash(path, inside, status))
+        digest = self._hash(path, inside, status)
+        entry = entry._replace(digest=digest, mtime=self._times.of(raw, status.st_mtime_ns, digest, old))
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)

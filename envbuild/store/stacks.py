@@ -108,9 +108,10 @@ class Stacks:
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
-        `near` are trees like this one, the likest first: the first that has a stack is built upon. A layer that was
-        changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost. Where a
-        check was begun that may be late (`check_ahead`), it is not waited for.
+        `near` are trees like this one, the likest first: the first that has a stack is built upon. If none has, the
+        last gets one: a base is what later trees are built upon. A layer that was changed since it was made is put
+        aside and made again; raises StoreDamaged if what it holds is lost. Where a check was begun that may be late
+        (`check_ahead`), it is not waited for.
         """
         while True:
             chain = self.chain(tree)
@@ -118,6 +119,9 @@ class Stacks:
                 break
             if not chain:
                 below = next((candidate for candidate in near if self.chain(candidate)), None)
+                if below is None and near and near[-1] != tree:
+                    below = near[-1]
+                    self._add(below, None)
                 chain = self._add(tree, below)
             if self._check(chain):
                 break

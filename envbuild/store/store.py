@@ -6,6 +6,7 @@ import os
 import time
 
 from envbuild.contexts import contextmanager
+from envbuild.store.clocks import Clocks
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from envbuild.store.tree_builder import TreeBuilder
     from envbuild.store.work_area import WorkArea, Workspace
     from envbuild.tree.patterns import Matcher
+    from envbuild.tree.times import StepTimes
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
@@ -51,6 +53,7 @@ class Store:
         self.trees = StoredTrees(database, self.lost)
         self.steps = Steps(database)
         self.memo = Memo(database)
+        self.clocks = Clocks(database, self.trees)
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
         self.images = Images(database)
@@ -175,7 +178,7 @@ class Store:
         space: Workspace,
         parent: Digest,
         *,
-        epoch: int,
+        times: StepTimes,
         discard: Matcher | None = None,
         made: Sequence[str] = (),
         deadline: float | None = None,
@@ -188,7 +191,7 @@ class Store:
         return snapshot.take(
             space.upper,
             parent,
-            epoch=epoch,
+            times=times,
             discard=discard,
             made=made,
             owners_observable=self.owners_observable,

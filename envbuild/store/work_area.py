@@ -133,6 +133,24 @@ class WorkArea:
             os.unlink(path)
             os.close(descriptor)
 
+    @contextmanager
+    def shared(self, name: str) -> Iterator[bool]:
+        """Hold `name` beside others who do; yield whether nobody else held it. Only one at a time may begin."""
+        path = f"{self.path}/{name}.lock"
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            alone = _has_lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if _is_at(descriptor, path):
+                break
+            os.close(descriptor)  # a tidying process removed it
+        try:
+            yield alone
+        finally:
+            if _has_lock(descriptor):
+                os.unlink(path)
+            os.close(descriptor)
+
     def tidy(self) -> None:
         """Remove what processes that are gone have left."""
         for name in os.listdir(self.path):
@@ -171,6 +189,15 @@ class WorkArea:
             if _is_at(descriptor, path):
                 return path, descriptor
             os.close(descriptor)
+
+
+def _has_lock(descriptor: int) -> bool:
+    """Try to hold a file alone; tell whether that worked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_clean(path: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from envbuild.errors import WorkFailed
 from envbuild.record import Record
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import DIRECTORY, KIND_WORDS, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, KIND_WORDS, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees
 
 
@@ -20,6 +20,10 @@ class NotADirectory(WorkFailed):
             f"{shown} is a {is_kind} in the tree, which does not fit what should go there",
             "remove it in a step before, or choose another destination",
         )
+
+
+Settle = Callable[[Entry, Entry], Entry]
+"""What a file becomes that takes the place of another: from that one, and the one that was asked for."""
 
 
 class Edit(Record):
@@ -42,10 +46,10 @@ def apply(trees: Trees, changes: Iterable[Change], root: Digest) -> Digest:
     return node.save()
 
 
-def edit(trees: Trees, root: Digest, edits: Iterable[Edit], mtime: int) -> Digest:
+def edit(trees: Trees, root: Digest, edits: Iterable[Edit], mtime: int, settle: Settle | None = None) -> Digest:
     """Return the tree with `edits` made in order. Directories that are missing on the way are made (0755, 0:0, `mtime`
-    in nanoseconds). Raises NotADirectory."""
-    node = _Node(trees, root)
+    in nanoseconds). A file in the place of another is what `settle` makes of it. Raises NotADirectory."""
+    node = _Node(trees, root, settle)
     parent = Entry(b"", DIRECTORY, 0o755, 0, 0, mtime)
     for change in edits:
         path = change.path or ROOT_NAME
@@ -59,8 +63,9 @@ class _Node:
     Nothing here calls itself: a tree may be deeper than Python's stack.
     """
 
-    def __init__(self, trees: Trees, digest: Digest | None) -> None:
+    def __init__(self, trees: Trees, digest: Digest | None, settle: Settle | None = None) -> None:
         self._trees = trees
+        self._settle = settle
         self._digest = digest
         loaded = trees.load(digest) if digest is not None else ()
         self._entries = {entry.name: entry for entry in loaded}
@@ -118,6 +123,8 @@ class _Node:
         if contents and not whole and held is not None and DIRECTORY in (held.kind, entry.kind):
             raise NotADirectory(b"/".join(path), KIND_WORDS[held.kind])
         self._open.pop(name, None)
+        if self._settle is not None and held is not None and held.kind == entry.kind == FILE and not whole:
+            entry = self._settle(held, entry)
         if entry.kind == DIRECTORY and not entry.digest:
             entry = entry._replace(digest=self._trees.save(()))
         self._entries[name] = entry._replace(name=name)
@@ -149,12 +156,12 @@ class _Node:
                 raise KeyError(b"/".join(path))
             self._changed = True
             self._entries[name] = parent._replace(name=name)
-            node = _Node(self._trees, None)
+            node = _Node(self._trees, None, self._settle)
         elif held.kind != DIRECTORY:
             if removing:
                 return None
             raise NotADirectory(b"/".join(path), KIND_WORDS[held.kind])
         else:
-            node = _Node(self._trees, held.digest)
+            node = _Node(self._trees, held.digest, self._settle)
         self._open[name] = node
         return node

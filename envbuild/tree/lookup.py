@@ -49,6 +49,12 @@ class LinkCircle(UsageError):
         super().__init__(f"too many links on the way to /{path.decode(errors='backslashreplace')}")
 
 
+def has_tmp(trees: Trees, root: Digest) -> bool:
+    """Return whether a tree has something in /tmp."""
+    entry = lookup(trees, root, b"tmp")
+    return entry is not None and entry.kind == DIRECTORY and bool(entry.digest) and bool(trees.load(entry.digest))
+
+
 def root_entry(trees: Trees, root: Digest) -> Entry:
     """Return the root itself as a directory entry named `.` with the attributes that the tree records for it."""
     own = next((entry for entry in trees.load(root) if entry.name == ROOT_NAME), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,9 +12,23 @@ import time
 import pytest
 
 from envbuild.bases import debian
-from envbuild.bases.debian import MirrorFailed, NeedsIdRange, NoMmdebstrap, NoSource, NoSuite, prepare_debian
+from envbuild.bases.debian import (
+    MirrorFailed,
+    NeedsIdRange,
+    NoMmdebstrap,
+    NoSource,
+    NoSuite,
+    prepare_again,
+    prepare_debian,
+)
+from envbuild.bases.debian_repository import write_repository
+from envbuild.build.base_packages import files_of, packages_of
+from envbuild.build.request import BuildRequest
 from envbuild.debian.apt_sources import AptSource
+from envbuild.debian.deb822 import stanzas
 from envbuild.errors import MachineLacks
+from envbuild.lockfile.lock import BasePackages, Package
+from envbuild.store.store import Store
 from tests.bases.targets import Memory, in_memory
 
 pytestmark = [pytest.mark.user, pytest.mark.xdist_group("bookworm")]
@@ -114,6 +129,60 @@ def test_nothing_of_the_machine_or_the_day_is_in_it(bookworm):
     assert bookworm.contents.get(b"etc/machine-id", b"") == b""
     newest = max(entry.mtime for entry in bookworm.entries.values())
     assert newest == bookworm.base.epoch * 10**9
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_its_packages_give_it_again_when_the_suite_has_moved_on(bookworm, tmp_path):
+    packages = packages_of(bookworm.base.made_of)
+    assert {"apt", "bash", "dpkg", "libc6"} <= {package.name for package in packages.all}
+    assert packages.asked
+    assert packages.pulled
+    with Store.open(str(tmp_path / "store")) as store:
+        paths = files_of(store, BuildRequest(""), packages, bookworm.base.epoch, silent)
+        released, identity = bookworm.base.epoch, bookworm.base.identity
+        base = prepare_again("bookworm", packages, paths, released, identity, str(tmp_path), progress=silent)
+        assert base.identity == identity
+        again = in_memory(base)
+    assert again.entries == bookworm.entries
+
+
+def test_what_the_hook_says_is_kept_from_the_user():
+    shown: list[str] = []
+    reader = debian._HookReader(shown.append)
+    for line in ("I: one\n", "envbuild-file: 'u' f 1 SHA256:2\n", "envbuild-pulled: adduser\n", "I: two\n"):
+        reader(line)
+    reader("envbuild-architecture: amd64\n")
+    assert shown == ["I: one\n", "I: two\n"]
+    assert reader.answer() == debian.MadeOf("'u' f 1 SHA256:2\n", frozenset({"adduser"}), "amd64")
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/dpkg-deb"), reason="needs dpkg-deb")
+def test_the_repository_says_which_packages_were_asked_for(tmp_path):
+    made = {}
+    for name in ("asked", "pulled"):
+        root = tmp_path / name
+        (root / "DEBIAN").mkdir(parents=True)
+        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n"
+        (root / "DEBIAN/control").write_text(f"{control}Priority: extra\n")
+        archive = tmp_path / f"{name}.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
+        digest = f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"
+        made[name] = Package(name, "1", digest, f"debian/pool/{name}_1_all.deb"), str(archive)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    packages = BasePackages((made["asked"][0],), (made["pulled"][0],))
+    paths = {package.hash: path for package, path in made.values()}
+    write_repository(str(folder), "bookworm", packages, paths, 1_700_000_000)
+    index = (folder / "Packages").read_bytes()
+    found = {fields["package"]: fields for fields in stanzas(index.decode())}
+    assert {name: fields["priority"] for name, fields in found.items()} == {"asked": "required", "pulled": "optional"}
+    release = (folder / "Release").read_text()
+    assert "Codename: bookworm\n" in release
+    assert "Date: Tue, 14 Nov 2023 22:13:20 UTC\n" in release
+    assert hashlib.sha256(index).hexdigest() in release
+    assert sorted(os.listdir(folder)) == ["Packages", "Release", "asked_1_all.deb", "pulled_1_all.deb"]
 
 
 @pytest.mark.mirror

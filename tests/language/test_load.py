@@ -8,6 +8,7 @@ import pytest
 from envbuild.language.load import load_recipe
 from envbuild.language.model import (
     BindMount,
+    CacheMount,
     Command,
     Debian,
     EnvironmentReference,
@@ -40,7 +41,7 @@ def test_the_example_of_the_language_page():
     assert recipe.files == ((str(EXAMPLE), sha256(EXAMPLE.read_bytes()).hexdigest()),)
     assert (wheels.name, web.name) == ("wheels", None)
     assert web.base == Debian(Place(str(EXAMPLE), 10), "bookworm")
-    assert wheels.statements[2].options == RunOptions(network=True, caches=("/root/.cache/pip",))
+    assert wheels.statements[2].options == RunOptions(network=True, caches=(CacheMount("/root/.cache/pip"),))
     kinds = "Apt AddUser Copy Pip Copy Render File Env WorkDir User Run Test Expose Volume Health Start"
     assert [type(statement).__name__ for statement in web.statements] == kinds.split()
     apt, adduser, copy, pip, source, render, file, env, workdir, user, run, check, expose, volume, health, start = (
@@ -186,8 +187,19 @@ def test_a_host_base_lists_programs_and_a_stage_is_a_base(load):
 def test_all_options_of_run(load):
     text = "run(network, cache=/a, cache=/b, secret=t, mount=d:/d, user=1:2, workdir=/w, timeout=1h30m, shell=bash) x"
     options = only(load(f"from scratch\n{text}\n")).options
-    mounts = (BindMount("d", "/d"),)
-    assert options == RunOptions(True, ("/a", "/b"), ("t",), mounts, "1:2", "/w", 5400.0, "bash")
+    mounts, caches = (BindMount("d", "/d"),), (CacheMount("/a"), CacheMount("/b"))
+    assert options == RunOptions(True, caches, ("t",), mounts, "1:2", "/w", 5400.0, "bash")
+
+
+def test_a_cache_has_an_id_an_owner_and_a_mode_of_its_own(load):
+    options = only(load("from scratch\nrun(cache=/a, cache=/b, id=pip, uid=7, mode=0700) x\n")).options
+    assert options.caches == (CacheMount("/a"), CacheMount("/b", "pip", 7, 0o700))
+
+
+@pytest.mark.parametrize("given", ["id=x, cache=/a", "cache=/a, id=x, id=y", "cache=/a, uid=app", "cache=/a, id=../x"])
+def test_what_qualifies_no_cache_is_refused(load, given):
+    with pytest.raises(RecipeErrors):
+        load(f"from scratch\nrun({given}) x\n")
 
 
 def test_pip_and_npm(load):

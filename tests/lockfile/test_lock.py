@@ -9,13 +9,26 @@ from hypothesis import strategies as st
 from envbuild.errors import UsageError
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import BadLock, BasePackages, Lock, LockedStage, LockedStep, Package
+from envbuild.record import values
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
 steps = st.builds(LockedStep, texts.filter(str.strip), digests, digests)
-stages = st.builds(
+packages = st.builds(
+    lambda name, digest: Package(name, "1", f"sha256:{digest}", f"debian/pool/{name}.deb"),
+    st.from_regex(r"[a-z][a-z0-9]{1,8}", fullmatch=True),
+    digests,
+)
+several_packages = st.lists(packages, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen, key=values)))
+plain_stages = st.builds(
     LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(steps, max_size=2).map(tuple)
+)
+stages = plain_stages | st.builds(
+    lambda stage, asked, pulled: stage.replace(packages=BasePackages(asked, pulled), released=7),
+    plain_stages,
+    several_packages.filter(bool),
+    several_packages,
 )
 digest_pairs = st.dictionaries(texts, digests, max_size=2).map(lambda d: tuple(sorted(d.items())))
 text_pairs = st.dictionaries(texts, texts, max_size=2).map(lambda d: tuple(sorted(d.items())))
@@ -46,7 +59,7 @@ def test_a_lock_reads_back_what_was_written(lock):
 
 def test_the_text_is_line_by_line_and_sorted():
     assert lock_file.dump(ONE).splitlines()[1:] == [
-        "version: 1",
+        "version: 2",
         'recipe: "web"',
         f"image: sha256:{'1' * 64}",
         f"tree: sha256:{'2' * 64}",
@@ -73,7 +86,7 @@ def test_the_text_is_line_by_line_and_sorted():
     ("text", "reason"),
     [
         ("<<<<<<< ours\n" + lock_file.dump(ONE), "conflict markers"),
-        (lock_file.dump(ONE).replace("version: 1", "version: 2"), "this envbuild knows version 1"),
+        (lock_file.dump(ONE).replace("version: 2", "version: 3"), "this envbuild knows version 2"),
         (lock_file.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
         ("- a\n- b\n", "TypeError"),
         ("", "TypeError"),
@@ -85,7 +98,7 @@ def test_a_bad_lock_is_refused_in_words(text, reason):
     with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
         lock_file.parse(text, "web.lock")
     assert reason in caught.value.message
-    assert "git checkout" in caught.value.hint or "version: 2" in text
+    assert "git checkout" in caught.value.hint or "version: 3" in text
     assert "remove" not in caught.value.hint
 
 

@@ -3,7 +3,7 @@ number in plan/key.py's FORMAT."""
 
 import pytest
 
-from envbuild.language.model import Place
+from envbuild.language.model import CacheMount, Place
 from envbuild.plan import step as actions
 from envbuild.plan.key import key_of
 from envbuild.plan.step import Step
@@ -14,8 +14,8 @@ EPOCH = 1_700_000_000
 
 ACTIONS = {
     "run": actions.Execute(
-        ("/bin/sh", "-eu", "-c", "echo hi"), (("PATH", "/bin"),), (("x", "1"),), "app", "/srv", True, ("/c",), ("s",),
-        (("src", "/src"),), ".",
+        ("/bin/sh", "-eu", "-c", "echo hi"), (("PATH", "/bin"),), (("x", "1"),), "app", "/srv", True,
+        (CacheMount("/c"),), ("s",), (("src", "/src"),), ".",
     ),
     "copy": actions.CopyIn(("a", "b/"), "/dst/", None, "app", 0o644, ("*.tmp",), "."),
     "copy-from": actions.CopyIn(("/a",), "/b", actions.Origin("stage", "build", "."), None, None, (), "."),
@@ -27,12 +27,12 @@ ACTIONS = {
     "discard": actions.DiscardPaths(("/log/*",)),
 }  # fmt: skip
 PINNED = {
-    "run": "5166e734af34df698e039338d65051156257a01a54674912e43846055d1d09a4",
-    "copy": "c7d90426f647265ceadec3f40f96263d0714e6cfc9b6f9d9aae15e0c3341785f",
-    "copy-from": "26ced7af42e42d8d2557a0e9416eaa5c94d72d6ad9536fa9f069a9e8e7848482",
-    "render": "e46bde4de7d36afd4260835d5ea531b9149cb2008827f504dada75e113f8d6c3",
-    "file": "41ecb0b0a4688ef9994f90174fa3cffc6c75eec8a912a4426bbd46c27f1a3481",
-    "fetch": "499ae8d63ef0f53bfb5288c9c8a5e67d149f7250dd8bdc8c1f6d303180a2751b",
+    "run": "870a8a5e045d06cf50e7993640afe095cedccacb2de42dcf6931d4c078b35e2d",
+    "copy": "50c8b903c1e464c2c2b53ef0bda9effa2ae954ae015b1d48665090eaa749a749",
+    "copy-from": "cddf5a421128c0f72e640e477e52869a3be1b5c6b75a21f8795472fa842f0dcc",
+    "render": "183a1760d1707ba5796d13d348cf5b48cafa58b302155cf74d4f69e34e9a91a2",
+    "file": "1251b109f2bb44ff0eaf4acb383d936c73e7bcd6a3bec9c4c20900759c74ef86",
+    "fetch": "c2d08afe020da9674cbcbab55e338e2235655fc21783152b7d662c0cd6b22cf1",
     "adduser": "2ee56cb747fbf876027009568a2c9f370b640fc967858200c9c3dc05dd9a69e2",
     "workdir": "d65845c39ea916d17304a99f4d5579c998a1e5364ab8f7bb9a4ee8c445821423",
     "discard": "bb44881a11ef74fcf39158b53a8152f13abd8b76bfd3fbb3e29655c0c8e6fd4b",

@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import stat
+import sys
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -29,6 +30,7 @@ from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Entry, object_id
 from envbuild.tree.lookup import lookup, walk
 from envbuild.tree.patterns import compile_patterns
+from envbuild.tree.times import StepTimes
 from tests.in_namespace import run_inside
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -61,7 +63,7 @@ def run(store: Store, parent: str, change: Callable[[str], None], **options: obj
     """What a command does, without one: changes in the upper directory alone."""
     with store.workspace(parent) as space:
         change(space.upper)
-        return store.snapshot(space, parent, epoch=T, **options)
+        return store.snapshot(space, parent, times=StepTimes(T, None, sys.maxsize), **options)
 
 
 def paths(store: Store, digest: str) -> dict[str, Entry]:

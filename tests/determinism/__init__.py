@@ -1,0 +1,1 @@
+"""One recipe gives one digest, wherever, whenever and by whom it is built."""
