@@ -24,13 +24,13 @@ EnvbuildError  exit 2
     ArchiveError(archive, reason, offset, member)  archive.tar
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
-    BadFileReference(text)  images.reference
-    BadLock(path, reason)  lockfile.lock
-    BadMoment(text)  text.dates
+    BadFileReference(reference)  images.reference
+    BadLock(path, reason, hint)  lockfile.lock
+    BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
-    BadPattern(text)  tree.patterns
+    BadPattern(pattern)  tree.patterns
     BadRecord(problem)  instances.record
-    BadSource(text)  packages.apt_servers
+    BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
@@ -51,7 +51,7 @@ EnvbuildError  exit 2
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
     NoLockOf(name, revision)  git.lock_at_revision
-    NoRange(text)  history.review
+    NoRange(revisions)  history.review
     NoRepository(folder)  git.repository
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
@@ -104,12 +104,13 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
-    BadName(what, text)  lockfile.checked_name
+    BadName(what, name)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
@@ -142,14 +143,14 @@ EnvbuildError  exit 2
     TooMuchCopied(source)  build.tree_actions
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
-    Unresolved(manager, reason)  packages.errors
+    Unresolved(manager, reason, hint)  packages.errors
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported)  linux.forked
   Stopped  build.step_failure
-  StoreDamaged(what)  exit 1  store.database
+  StoreDamaged(what, hint)  exit 1  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the

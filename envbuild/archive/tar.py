@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
@@ -38,13 +38,20 @@ class Limits:
     holes: int = 16 << 30
 
 
+@fields
 class ArchiveError(UsageError):
     """The archive is damaged, or holds what an archive has no business to hold."""
 
-    def __init__(self, archive: str, reason: str, offset: int, member: bytes = b"") -> None:
-        shown = f", member '{printable(member)}'" if member else ""
-        super().__init__(
-            f"{archive}: {reason} (at byte {offset}{shown})", "get the archive again, or make it with GNU tar"
+    archive: str
+    reason: str
+    offset: int
+    member: bytes = b""
+
+    def text(self) -> tuple[str, str]:
+        shown = f", member '{printable(self.member)}'" if self.member else ""
+        return (
+            f"{self.archive}: {self.reason} (at byte {self.offset}{shown})",
+            "get the archive again, or make it with GNU tar",
         )
 
 

@@ -6,7 +6,7 @@ from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import NotKnownYet, StageProgress
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import Package
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
@@ -42,13 +42,17 @@ class Inputs(Record):
     packages: tuple[Package, ...] = ()
 
 
+@fields
 class NotInTree(UsageError):
     """`copy(from=...)` names a path that the other tree doesn't have."""
 
-    def __init__(self, source: str, origin: str) -> None:
-        super().__init__(
-            f"copy: {origin} has no '{source}'",
-            f"look at what it has with: envbuild ls {origin} {source.rstrip('/').rpartition('/')[0] or '/'}",
+    source: str
+    origin: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy: {self.origin} has no '{self.source}'",
+            f"look at what it has with: envbuild ls {self.origin} {self.source.rstrip('/').rpartition('/')[0] or '/'}",
         )
 
 

@@ -20,7 +20,7 @@ from envbuild.drift.recipe_writer import RecipeLines, Writer
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.trial_build import TrialBuild
 from envbuild.drift.unexpressed import ExpressionRules
-from envbuild.errors import DISK_TROUBLE, UsageError
+from envbuild.errors import DISK_TROUBLE, UsageError, fields
 from envbuild.history.compare import compare
 from envbuild.history.operand import operand_of_image
 from envbuild.images.find import facts_of
@@ -74,11 +74,14 @@ class CommitResult(Record):
     secrets: tuple[bytes, ...]
 
 
+@fields
 class NoFolder(UsageError):
     """A missing directory for the recipe."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"there is no directory {path}", "create it, or name another with --output")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no directory {self.path}", "create it, or name another with --output"
 
 
 class FolderNotWritable(UsageError):

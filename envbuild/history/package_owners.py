@@ -111,7 +111,7 @@ class _Source:
         try:
             return self.store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead as error:
-            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.entry.size:,} bytes"))
             return None
 
     @cached_property

@@ -10,7 +10,7 @@ import gc
 from _thread import start_new_thread
 
 from envbuild.contexts import contextmanager
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux import signals as signal
 from envbuild.linux.latch import Latch
 from envbuild.record import Record
@@ -97,12 +97,15 @@ def _run(supervisor: Supervisor, late: LateCheck | None, tell: Callable[[tuple[s
     return code
 
 
+@fields
 class ImageDamaged(WorkFailed):
     """Files of an image were changed by something else; the command that saw them was ended."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"files of the image were changed by something else ({reason}): the command was ended",
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"files of the image were changed by something else ({self.reason}): the command was ended",
             "they were put aside and made again: run the same command again",
         )
 

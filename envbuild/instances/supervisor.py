@@ -11,7 +11,7 @@ import os
 import time
 
 from envbuild.errors import EnvbuildError
-from envbuild.instances.config import Limits, Settings
+from envbuild.instances.config import Limits, Settings, runs_systemd
 from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
@@ -107,10 +107,14 @@ class Supervisor:
             self._ports = PortForwarder(mapping, self._session)
             self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
-        if task.settings.limits != Limits():
+        delegates = runs_systemd(task.settings)
+        if task.settings.limits != Limits() or delegates:
             from envbuild.instances.limits import make_group
 
-            self._group = make_group(task.settings.limits, task.identity, task.folder)
+            owner = helper.ids.outside(0) if delegates else None
+            self._group = make_group(task.settings.limits, task.identity, task.folder, owner)
+            if self._group.own:
+                self._request = self._request.replace(group="/".join(self._group.own.split("/")[-2:]))
         self._health: HealthMonitor | None = None
         if task.settings.health is not None:
             from envbuild.instances.health import HealthMonitor

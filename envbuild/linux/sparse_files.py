@@ -11,7 +11,7 @@ import errno
 import os
 import time
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ MAX_UNWRITTEN = 16 << 30
 ($ENVBUILD_SPARSE_LIMIT)."""
 
 
+@fields
 class TooSparse(WorkFailed):
     """Files have more bytes that nobody wrote than may be kept."""
 
-    def __init__(self, path: str, limit: int) -> None:
-        super().__init__(
-            f"more than {limit:,} bytes were never written: holes of files, or further names of one file "
-            f"(at {path[:200]})",
+    path: str
+    limit: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"more than {self.limit:,} bytes were never written: holes of files, or further names of one file "
+            f"(at {self.path[:200]})",
             "make such files smaller, `discard` them, or allow more: ENVBUILD_SPARSE_LIMIT=100GB",
         )
 

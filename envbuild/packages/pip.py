@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from posixpath import dirname, join, normpath
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.checked_name import BadName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
@@ -53,12 +53,16 @@ _INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)
 _LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
 
 
+@fields
 class LocalRequirement(UsageError):
     """A requirement file names a folder of this machine."""
 
-    def __init__(self, path: str, line: str) -> None:
-        super().__init__(
-            f"{path}: '{line}' is a folder, and only packages with a hash can be locked",
+    path: str
+    line: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: '{self.line}' is a folder, and only packages with a hash can be locked",
             "copy it into the image and install it with: run DIR/bin/python3 -m pip install --no-deps PATH",
         )
 

@@ -12,7 +12,7 @@ import errno
 import os
 
 from envbuild.digest import sha256, sha256_of
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import has_holes, parts
 from envbuild.store import failpoints
@@ -29,15 +29,18 @@ MAX_READ = 64 << 20
 _MISSING = "is missing"
 
 
+@fields
 class TooLargeToRead(WorkFailed):
     """A file that is to be read whole has more bytes than any such file."""
 
-    def __init__(self, entry: Entry, most: int) -> None:
-        super().__init__(
-            f"the file {_shown(entry)!a} has {entry.size:,} bytes, and is read up to {most:,}",
+    entry: Entry
+    most: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the file {_shown(self.entry)!a} has {self.entry.size:,} bytes, and is read up to {self.most:,}",
             "make it smaller, or remove it in a step",
         )
-        self.size = entry.size
 
 
 class Objects:

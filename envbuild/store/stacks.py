@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux import boot
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
@@ -39,12 +39,15 @@ Mark = tuple[object, ...]
 """All that makes two files one object: an entry without its name."""
 
 
+@fields
 class CannotMakeDevice(MachineLacks):
     """The tree holds a device node, which a user namespace can't make."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"{path} is a device node, which can't be made without real root",
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} is a device node, which can't be made without real root",
             "take it out of the base; /dev in a sandbox has its own devices",
         )
 

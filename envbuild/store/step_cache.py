@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
@@ -20,12 +20,14 @@ MAX_OUTPUT = 100_000_000
 """Bytes that are kept of what one step prints, unless another limit is set."""
 
 
+@fields
 class ContentChanged(WorkFailed):
     """A file was changed by somebody while it was being copied into the store."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
-        self.path = path
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} changed while it was read", "build again when nothing writes to it"
 
 
 class StepRecord(Record):
