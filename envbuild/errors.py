@@ -37,7 +37,7 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
-    CopiesRefused  drift.copied_files
+    CopiesRefused(files)  drift.copied_files
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
@@ -108,9 +108,10 @@ EnvbuildError  exit 2
     BadName(what, name)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
-    ContentChanged(path)  store.objects
+    ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record

@@ -26,9 +26,11 @@ class CopiedFiles(Record):
 class CopiesRefused(UsageError):
     """A commit that the user ended because of what it would have written."""
 
+    files: CopiedFiles
+
     def text(self) -> tuple[str, str]:
         return (
-            "nothing was committed: its files were not to be written beside the recipe",
+            f"nothing was committed: {self.files.number} files were not to be written beside the recipe",
             "remove what is not wanted in the instance, or make only the image: --no-recipe",
         )
 

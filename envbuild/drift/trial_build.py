@@ -55,5 +55,5 @@ class TrialBuild:
         """Write the files that lines copy. Raises CopiesRefused."""
         much = much_copied(files)
         if much is not None and not self._may_write(much):
-            raise CopiesRefused
+            raise CopiesRefused(much)
         write_files(self._store, self._folder, files)
