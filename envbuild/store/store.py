@@ -41,7 +41,7 @@ FOLDERS = ("objects", "layers", "work", "caches", "packages")
 class Store:
     """One store. Open it with `Store.open`, as a context manager or with `close` in the end.
 
-    `sparse_limit` is how many bytes that nobody wrote a step or an instance may leave (holes.py).
+    `sparse_limit` is how many bytes that nobody wrote a step or an instance may leave (linux/sparse_files.py).
     """
 
     def __init__(self, path: str, database: Database) -> None:
