@@ -106,9 +106,10 @@ EnvbuildError  exit 2
     BadDocument(what, reason)  packages.documents
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
-    ContentChanged(path)  store.objects
+    ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record

@@ -39,8 +39,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
-from envbuild.store.objects import ContentChanged
-from envbuild.store.step_cache import Source, StepRecord
+from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
