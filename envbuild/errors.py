@@ -21,7 +21,7 @@ EnvbuildError  exit 2
     FileUnusable(path, reason, mend, where)
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
-    ArchiveError(archive, reason, offset, member)  archive.tar
+    ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
     BadFileReference(reference)  images.reference
@@ -29,7 +29,6 @@ EnvbuildError  exit 2
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
     BadPattern(pattern)  tree.patterns
-    BadRecord(problem)  instances.record
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
@@ -37,12 +36,12 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
+    CopiesRefused(files)  drift.copied_files
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
     ImageGone(reference, digest)  images.find
-    InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
     LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
@@ -91,6 +90,8 @@ EnvbuildError  exit 2
     OtherWorkTree(folder, worktree)  git.repository
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
+    RecipeInTheWay(path)  drift.recipe_text
+    RecordUnreadable(problem)  instances.record
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     StoreInUse  store.database
@@ -104,12 +105,12 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
-    BadName(what, name)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
-    ContentChanged(path)  store.objects
+    ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
@@ -143,6 +144,7 @@ EnvbuildError  exit 2
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
+    UnsafeName(what, name)  lockfile.checked_name
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch

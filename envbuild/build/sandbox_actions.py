@@ -64,7 +64,8 @@ class PathTooLong(WorkFailed):
 
 
 class Execution(Record):
-    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output."""
+    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
+    whether anything is gone that was there before."""
 
     outcome: Outcome
     tree: Digest
@@ -73,6 +74,7 @@ class Execution(Record):
     files: int
     size: int
     seconds: float
+    removes: bool = False
 
 
 class Executor:
@@ -274,7 +276,7 @@ class Executor:
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
-            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
+            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
 
     def _has_etc(self, tree: Digest) -> bool:
         try:

@@ -14,7 +14,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import WorkFailed, fields
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory
 from envbuild.tree.apply import edit as edit_tree

@@ -25,7 +25,7 @@ from envbuild.plan.step import (
 from envbuild.store.database import StoreDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.missing_objects import put_aside
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 
 from envbuild.archive.compression import uncompressed
-from envbuild.archive.tar import ArchiveError, Limits, TarReader
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.tar import TarReader
 from envbuild.debian.names import DebianOrigin
 from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.lock import Package

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
 from envbuild.drift.base_line import BaseLine, base_line
+from envbuild.drift.copied_files import CopiedFiles
 from envbuild.drift.ignore_rules import IgnoreRules
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
@@ -101,9 +102,11 @@ def commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     """Make an image of the instance as it is now, tag it, and write the recipe. Its files are read within `paused`.
     `may_fetch` is called with the lines that would fetch something before they are tried; it may raise UsageError.
+    `may_write` is called before large files are written beside the recipe.
 
     An error before the recipe is complete leaves neither image nor file. The process must be root of the namespace and
     have one thread. Raises UsageError and WorkFailed kinds.
@@ -119,7 +122,7 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
-        return _commit(store, instance, base, request, paused, report, emit, may_fetch)
+        return _commit(store, instance, base, request, paused, report, emit, may_fetch, may_write)
     finally:
         # A line that failed in a trial is not a failed build that `shell --failed` should open.
         store.images.succeed(request.stem)
@@ -134,6 +137,7 @@ def _commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     facts = facts_of(base)
     with paused:
@@ -147,7 +151,7 @@ def _commit(
     rules = ExpressionRules(store, IgnoreRules(facts.volumes), secrets=request.secrets)
     writer = Writer(store, base.tree, target, facts, request.stem, rules, report, may_fetch)
     with _stage(request.folder) as stage:
-        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit)
+        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit, may_write)
         if request.build:
             written = writer.write(trial)
             assert written.tree is not None

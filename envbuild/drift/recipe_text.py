@@ -30,7 +30,7 @@ class Dropped(Record):
 
 
 @fields
-class InTheWay(UsageError):
+class RecipeInTheWay(UsageError):
     """An existing file where one would be written."""
 
     path: str
@@ -95,10 +95,10 @@ def head_of(recipe: str, instance: str, tag: str, now: float) -> list[str]:
 
 
 def refuse_to_overwrite(folder: str, stem: str) -> None:
-    """Raise InTheWay if something would be replaced."""
+    """Raise RecipeInTheWay if something would be replaced."""
     for name in names_of(stem):
         if os.path.lexists(os.path.join(folder, name)):
-            raise InTheWay(os.path.join(folder, name))
+            raise RecipeInTheWay(os.path.join(folder, name))
 
 
 def names_of(stem: str) -> tuple[str, ...]:

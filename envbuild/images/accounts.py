@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.linux.passwd import Account, Group, account_number, lines_of, read_group, read_passwd
 from envbuild.record import Record
@@ -84,16 +82,28 @@ def account_text(store: Store, tree: Digest, name: str) -> str | None:
         raise AccountsTooLarge(f"etc/{name}", error.entry.size) from error
 
 
-@lru_cache(maxsize=8)
+_KEPT = 8
+_accounts: dict[str | None, tuple[Account, ...]] = {}
+_groups: dict[str | None, Mapping[str, int]] = {}
+"""What the last texts were read as: a build asks for the same again and again."""
+
+
 def accounts(passwd: str | None) -> tuple[Account, ...]:
     """Return the accounts of a passwd text."""
-    return tuple(read_passwd(passwd or ""))
+    if passwd not in _accounts and len(_accounts) >= _KEPT:
+        _accounts.clear()
+    if (known := _accounts.get(passwd)) is None:
+        known = _accounts[passwd] = tuple(read_passwd(passwd or ""))
+    return known
 
 
-@lru_cache(maxsize=8)
 def groups(group: str | None) -> Mapping[str, int]:
     """Return the numbers of the groups of a group text, by name."""
-    return {row.name: row.gid for row in read_group(group or "")}
+    if group not in _groups and len(_groups) >= _KEPT:
+        _groups.clear()
+    if (known := _groups.get(group)) is None:
+        known = _groups[group] = {row.name: row.gid for row in read_group(group or "")}
+    return known
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:

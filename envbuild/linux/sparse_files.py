@@ -54,8 +54,8 @@ class Allowance:
     """What may be read of the files that are kept: so many bytes that nobody wrote, until a moment
     (time.monotonic, None for no end)."""
 
-    def __init__(self, unwritten: int = MAX_UNWRITTEN, deadline: float | None = None) -> None:
-        self._unwritten = self._left = unwritten
+    def __init__(self, unwritten: int | None = None, deadline: float | None = None) -> None:
+        self._unwritten = self._left = MAX_UNWRITTEN if unwritten is None else unwritten
         self._deadline = deadline
 
     def take(self, path: str, size: int) -> None:

@@ -17,7 +17,7 @@ _MAX_SHOWN = 120
 
 
 @fields
-class BadName(WorkFailed):
+class UnsafeName(WorkFailed):
     """A text is not the name of what it should name."""
 
     what: str
@@ -41,7 +41,7 @@ class CheckedName(str):
 
     def __new__(cls, text: str) -> Self:
         if len(text) > MAX_NAME or cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
+            raise UnsafeName(cls.what, text)
         return super().__new__(cls, text)
 
 
@@ -54,8 +54,8 @@ class CheckedFileName(Component):
 
     def __new__(cls, text: str) -> Self:
         if cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
+            raise UnsafeName(cls.what, text)
         try:
             return super().__new__(cls, text)
         except NotPlain:
-            raise BadName(cls.what, text) from None
+            raise UnsafeName(cls.what, text) from None

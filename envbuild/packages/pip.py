@@ -6,7 +6,7 @@ import re
 from posixpath import dirname, join, normpath
 
 from envbuild.errors import UsageError, fields
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
@@ -73,7 +73,7 @@ class PipManager:
     name = "pip"
 
     def check(self, package: Package) -> Package:
-        """Return the same package, whose fields are those of a Python distribution. Raises BadName."""
+        """Return the same package, whose fields are those of a Python distribution. Raises UnsafeName."""
         DistributionName(package.name)
         PythonVersion(package.version)
         origin = package.origin.removeprefix(BUILD)
@@ -85,7 +85,7 @@ class PipManager:
             try:
                 file_of_address(WebAddress(origin))
             except BadAddress:
-                raise BadName("where a Python distribution comes from", package.origin) from None
+                raise UnsafeName("where a Python distribution comes from", package.origin) from None
         return package
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:

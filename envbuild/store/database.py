@@ -236,12 +236,16 @@ class Database:
                 )
             else:
                 connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA synchronous=NORMAL")
-            (format,) = connection.execute("PRAGMA user_version").fetchone()
-            if format > FORMAT:
-                raise StoreTooNew(path, format)
-            if format < FORMAT:
-                self._make(connection, path)
+            try:
+                connection.execute("PRAGMA synchronous=NORMAL")
+                (format,) = connection.execute("PRAGMA user_version").fetchone()
+                if format > FORMAT:
+                    raise StoreTooNew(path, format)
+                if format < FORMAT:
+                    self._make(connection, path)
+            except BaseException:
+                connection.close()  # it may hold a lock, which whoever tries next would wait for
+                raise
             return connection
         except (sqlite3.OperationalError, OSError) as error:
             if "I/O" in str(error) or "full" in str(error):

@@ -19,6 +19,7 @@ from envbuild.store import failpoints
 from envbuild.store.database import StoreDamaged
 from envbuild.store.layer_check import hash_of, matches
 from envbuild.store.missing_objects import Lost, put_aside
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
@@ -26,16 +27,6 @@ _CHUNK = 1 << 20
 MAX_READ = 64 << 20
 """Bytes of a file that is read into memory."""
 _MISSING = "is missing"
-
-
-@fields
-class ContentChanged(WorkFailed):
-    """A file was changed by somebody while it was being copied into the store."""
-
-    path: str
-
-    def text(self) -> tuple[str, str]:
-        return f"{self.path} changed while it was read", "build again when nothing writes to it"
 
 
 @fields
