@@ -9,7 +9,7 @@ import time
 from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
 from envbuild.build.context_scan import Found, Scan, mode_of
 from envbuild.linux.nofollow import RealFiles, open_real
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Digest, Entry

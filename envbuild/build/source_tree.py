@@ -12,9 +12,9 @@ from envbuild.build.context import keep
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.recipe_files import read_recipe
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory
 from envbuild.tree.apply import edit as edit_tree
@@ -99,12 +99,15 @@ def _real_place(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
+@fields
 class SourcesLeadOut(WorkFailed):
     """What is on record of a build names a place outside of its folder."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"what is on record of the build would be written to {path!r}, outside of its folder",
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"what is on record of the build would be written to {self.path!r}, outside of its folder",
             "an earlier envbuild recorded it, from a lock that was a link: build its recipe again",
         )
 

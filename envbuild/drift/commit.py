@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
+from envbuild.drift.copied_files import CopiedFiles
 from envbuild.drift.ignore_rules import IgnoreRules
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
@@ -20,7 +21,7 @@ from envbuild.drift.recipe_writer import RecipeLines, Writer
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.trial_build import TrialBuild
 from envbuild.drift.unexpressed import ExpressionRules
-from envbuild.errors import DISK_TROUBLE, UsageError
+from envbuild.errors import DISK_TROUBLE, UsageError, fields
 from envbuild.history.compare import compare
 from envbuild.history.operand import operand_of_image
 from envbuild.images.find import facts_of
@@ -74,11 +75,14 @@ class CommitResult(Record):
     secrets: tuple[bytes, ...]
 
 
+@fields
 class NoFolder(UsageError):
     """A missing directory for the recipe."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"there is no directory {path}", "create it, or name another with --output")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no directory {self.path}", "create it, or name another with --output"
 
 
 class FolderNotWritable(UsageError):
@@ -96,9 +100,11 @@ def commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     """Make an image of the instance as it is now, tag it, and write the recipe. Its files are read within `paused`.
     `may_fetch` is called with the lines that would fetch something before they are tried; it may raise UsageError.
+    `may_write` is called before large files are written beside the recipe.
 
     An error before the recipe is complete leaves neither image nor file. The process must be root of the namespace and
     have one thread. Raises UsageError and WorkFailed kinds.
@@ -114,7 +120,7 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
-        return _commit(store, instance, base, request, paused, report, emit, may_fetch)
+        return _commit(store, instance, base, request, paused, report, emit, may_fetch, may_write)
     finally:
         # A line that failed in a trial is not a failed build that `shell --failed` should open.
         store.images.succeed(request.stem)
@@ -129,6 +135,7 @@ def _commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     facts = facts_of(base)
     with paused:
@@ -142,7 +149,7 @@ def _commit(
     rules = ExpressionRules(store, IgnoreRules(facts.volumes), secrets=request.secrets)
     writer = Writer(store, base.tree, target, facts, request.stem, rules, report, may_fetch)
     with _stage(request.folder) as stage:
-        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit)
+        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit, may_write)
         if request.build:
             written = writer.write(trial)
             assert written.tree is not None

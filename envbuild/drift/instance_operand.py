@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.history.operand import Operand, operand_of_image
 from envbuild.images.reference import digits_of, parse_tag
 from envbuild.instances.records import Instance, InstanceDamaged, Instances
@@ -23,17 +23,20 @@ class InstanceOfImage(Record):
     moved_on: str = ""
 
 
+@fields
 class ImageOfInstanceGone(WorkFailed):
     """An instance whose image was removed from the store, or that runs something else, such as a failed step."""
 
-    def __init__(self, instance: Instance) -> None:
-        if instance.image:
-            message = f"the image of {instance.name} ({instance.image[:12]}) is no longer in the store"
-            hint = f"build the same image again; its name was {instance.reference}"
+    instance: Instance
+
+    def text(self) -> tuple[str, str]:
+        if self.instance.image:
+            message = f"the image of {self.instance.name} ({self.instance.image[:12]}) is no longer in the store"
+            hint = f"build the same image again; its name was {self.instance.reference}"
         else:
-            message = f"{instance.name} was not started from an image"
+            message = f"{self.instance.name} was not started from an image"
             hint = "start an instance from an image, and change that"
-        super().__init__(message, hint)
+        return message, hint
 
 
 def instance_called(store: Store, text: str) -> Instance | None:

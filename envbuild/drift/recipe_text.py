@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.statement_text import Line, shown, word
 from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Unexpressed
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -29,11 +29,14 @@ class Dropped(Record):
     reason: str
 
 
-class InTheWay(UsageError):
+@fields
+class RecipeInTheWay(UsageError):
     """An existing file where one would be written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} exists already", "give another name or --output, or replace it with --force")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} exists already", "give another name or --output, or replace it with --force"
 
 
 def recipe_text(
@@ -92,10 +95,10 @@ def head_of(recipe: str, instance: str, reference: str, tag: str, now: float) ->
 
 
 def refuse_to_overwrite(folder: str, stem: str) -> None:
-    """Raise InTheWay if something would be replaced."""
+    """Raise RecipeInTheWay if something would be replaced."""
     for name in names_of(stem):
         if os.path.lexists(os.path.join(folder, name)):
-            raise InTheWay(os.path.join(folder, name))
+            raise RecipeInTheWay(os.path.join(folder, name))
 
 
 def names_of(stem: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.git.blobs import Blobs, BlobTooLarge
 from envbuild.git.git_dir import git_dir_of
 from envbuild.git.program import GitFailed, output
@@ -17,57 +17,80 @@ MAX_READ = 16 << 20
 _CONVERSIONS = ("filter", "ident", "working-tree-encoding", "eol")
 
 
+@fields
 class NoRepository(UsageError):
     """A directory that is in no git repository."""
 
-    def __init__(self, folder: str) -> None:
-        super().__init__(
-            f"{os.path.abspath(folder)} is not in a git repository", "change to a directory of the recipe's repository"
+    folder: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{os.path.abspath(self.folder)} is not in a git repository",
+            "change to a directory of the recipe's repository",
         )
 
 
+@fields
 class NoSuchRevision(UsageError):
     """A revision that git does not know."""
 
-    def __init__(self, revision: str) -> None:
-        super().__init__(
-            f"git knows no revision '{revision}' here",
+    revision: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git knows no revision '{self.revision}' here",
             "name a branch, a tag or a commit; git fetch gets those of others",
         )
 
 
+@fields
 class NotInRevision(UsageError):
     """A file that a revision does not have."""
 
-    def __init__(self, revision: str, path: str) -> None:
-        super().__init__(f"{revision} has no file {path}", f"list its files: git ls-tree -r --name-only {revision}")
+    revision: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.revision} has no file {self.path}", f"list its files: git ls-tree -r --name-only {self.revision}"
 
 
+@fields
 class NothingInCommon(UsageError):
     """Two commits without a common ancestor, as far as the clone reaches."""
 
-    def __init__(self, old: str, new: str) -> None:
-        super().__init__(
-            f"{old[:12]} and {new[:12]} have no common ancestor here",
+    old: str
+    new: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.old[:12]} and {self.new[:12]} have no common ancestor here",
             "a clone in CI may be shallow: git fetch --unshallow, or fetch-depth: 0",
         )
 
 
+@fields
 class OtherWorkTree(UsageError):
     """A repository whose working tree is not the directory that its `.git` lies in."""
 
-    def __init__(self, folder: str, worktree: str) -> None:
-        super().__init__(
-            f"the repository of {folder} says that its files lie in {worktree}",
+    folder: str
+    worktree: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the repository of {self.folder} says that its files lie in {self.worktree}",
             "see git config core.worktree, and whether a directory inside looks like a repository",
         )
 
 
+@fields
 class NotAFile(UsageError):
     """A link or a directory of a revision where a file is wanted."""
 
-    def __init__(self, revision: str, path: str) -> None:
-        super().__init__(f"in {revision}, {path} is not a plain file", "name the file itself")
+    revision: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"in {self.revision}, {self.path} is not a plain file", "name the file itself"
 
 
 class Author(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.history.build_commits import BuildCommits, build_of
 from envbuild.images.find import ImageGone, past_image, resolve
 from envbuild.images.reference import digits_of, parse_tag, split_name
@@ -25,22 +25,30 @@ class RolledBack(Record):
     file: str = ""
 
 
+@fields
 class NothingEarlier(UsageError):
     """A name without an earlier image to go back to."""
 
-    def __init__(self, full: str) -> None:
-        super().__init__(
-            f"{full} has no earlier image that is still in the store", f"see its history: envbuild log {full}"
+    full: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.full} has no earlier image that is still in the store",
+            f"see its history: envbuild log {self.full}",
         )
 
 
+@fields
 class NoSuchTarget(UsageError):
     """A value of `--to` that names nothing known."""
 
-    def __init__(self, name: str, to: str) -> None:
-        super().__init__(
-            f"--to '{to}' is not a number, a tag of {name}, a digest or a date",
-            f"see its history: envbuild log {name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
+    name: str
+    to: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"--to '{self.to}' is not a number, a tag of {self.name}, a digest or a date",
+            f"see its history: envbuild log {self.name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
         )
 
 

@@ -51,7 +51,7 @@ class Request(Record):
     terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
-    With `serve` process 1 starts other commands beside it when it is asked to (session.py).
+    With `serve` process 1 starts other commands beside it when it is asked to (exec_server.py).
     An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
     With `as_init` the command is process 1 of a process namespace of its own (own_init.py), and sees at /sys/fs/cgroup
     the control group whose path ends with `group`, if one is given.

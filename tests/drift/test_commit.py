@@ -2,6 +2,9 @@
 
 import json
 import os
+import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -289,12 +292,10 @@ def test_a_folder_that_cant_be_written(hands):
 def test_an_instance_whose_image_is_gone(hands):
     hands.start()
     hands.change("echo 1 > /etc/x")
-    hands.project.python(
-        "import sys; from envbuild.store.store import Store\n"
-        "with Store.open(sys.argv[1]) as store:\n"
-        "    for table in ('images', 'tags'): store.database.write(f'DELETE FROM {table}')",
-        str(hands.project.store),
-    )
+    with sqlite3.connect(hands.project.store / "store.db") as database:
+        for table in ("images", "tags"):
+            database.execute(f"DELETE FROM {table}")
+    database.close()
     assert "is no longer in the store" in hands.refused("commit", "one").err
     assert "is no longer in the store" in hands.refused("diff", "one", "one").err
     code, (one,) = hands.drift()
@@ -325,3 +326,21 @@ def test_noise_patterns():
     assert {path: rule.name if rule else None for path, rule in found.items()} == expected
     for path in ("etc/passwd", "srv/tmp/x", "srv/data", "oddx/1", "usr/lib/a.py", "var/logs/x", "tmp"):
         assert noise.rule(path.encode(), path in ("srv/data", "tmp")) is None, path
+
+
+def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
+    hands.start()
+    hands.change("truncate -s 101000000 /srv/dump; echo 1 > /srv/small")
+    command = f"{sys.executable} -m envbuild commit one --no-build"
+    asked = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=hands.project.folder, env=hands.project.environment,
+        input=b"n\n", capture_output=True, check=False,
+    )  # fmt: skip
+    assert b"Write them? [y/N]" in asked.stdout
+    assert b"nothing was committed" in asked.stdout
+    assert not list(hands.project.folder.glob("web-one*"))
+    assert "web:one" not in hands.project.command("images").out
+    done = hands.project.command("commit", "one", "--no-build")
+    assert done.code == 0, done.err
+    assert "warning: 2 files will be copied to web-one.files, 101.0 MB" in done.err
+    assert "101.0 MB  /srv/dump" in done.err
