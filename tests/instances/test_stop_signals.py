@@ -33,7 +33,7 @@ HTTPD = (
     "run",
     "    ln -sf /dev/stdout /var/log/apache2/access.log; ln -sf /dev/stderr /var/log/apache2/error.log",
     "    ln -sf /dev/stdout /var/log/apache2/other_vhosts_access.log",
-    "    echo ServerName localhost >> /etc/apache2/apache2.conf",
+    "    echo ServerName localhost >> /etc/apache2/apache2.conf; chown -R www-data /var/log/apache2",
     "file /var/www/html/index.php",
     '    <?php file_put_contents("php://stderr", "from php\\n"); echo "answer ", 6*7;',
     "run rm /var/www/html/index.html",
