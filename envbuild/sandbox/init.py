@@ -66,6 +66,9 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         try:
             syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
             held = prepare(network=network)
+            # Here nobody waits for it, and nothing runs that could send one.
+            for forwarded in FORWARDED:
+                signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
         except (OSError, EnvbuildError) as error:
             failure = error  # for whoever wants something run: told when there is somebody to tell
         hail, descriptors = receive_with_descriptors(orders, 1)
@@ -170,8 +173,6 @@ def _run(
     terminal = _open_terminal(link) if request.terminal else None
     if request.attached:
         exec_server.wait_for_network(namespaces)
-    for forwarded in FORWARDED:
-        signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
     start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
     for descriptor in set(streams):
         os.close(descriptor)

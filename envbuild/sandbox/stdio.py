@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_pipes = 0
 _NOT_POSSIBLE = (errno.EPERM, errno.EINVAL)
 """It is somebody else's, or there is a single id: it stays whose it is."""
 
@@ -36,9 +37,13 @@ def is_pipe(descriptor: int) -> bool:
 
 
 def _device_of_pipes() -> int:
+    global _pipes
+    if _pipes:
+        return _pipes
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
-        return os.fstat(reading).st_dev
+        _pipes = os.fstat(reading).st_dev
+        return _pipes
     finally:
         os.close(reading)
         os.close(writing)
