@@ -9,6 +9,7 @@ from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.history.operand import Operand, operand_of_image
 from envbuild.images.reference import digits_of, parse_tag
+from envbuild.instances.moved_on import moved_on
 from envbuild.instances.records import Instance, InstanceDamaged, Instances
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -94,11 +95,11 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     """
     instances = Instances.of(store.path).all()
     if reference is None:
-        return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
+        return [InstanceOfImage(i, moved_on(store, i.reference, i.image)) for i in instances]
     called = instance_called(store, reference)
     if called is None:
         return _instances_of_image(store, reference, instances)
-    itself = InstanceOfImage(called, _moved_on(store, called.reference, called.image))
+    itself = InstanceOfImage(called, moved_on(store, called.reference, called.image))
     try:
         others = _instances_of_image(store, reference, instances)
     except UsageError:
@@ -111,15 +112,6 @@ def _instances_of_image(store: Store, reference: str, instances: Sequence[Instan
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
         chosen = [instance for instance in instances if instance.image in past]
-        return [InstanceOfImage(i, _moved_on(store, reference, i.image)) for i in chosen]
+        return [InstanceOfImage(i, moved_on(store, reference, i.image)) for i in chosen]
     image = find_image(store, reference)
     return [InstanceOfImage(instance) for instance in instances if instance.image == image.digest]
-
-
-def _moved_on(store: Store, reference: str, image: Digest) -> str:
-    """Return the NAME:TAG of `reference` if it names another image by now, else ""."""
-    parsed = parse_tag(reference)
-    if parsed is None or parsed.which is not None:
-        return ""
-    now = store.tags.image_of(parsed.name, parsed.tag)
-    return f"{parsed.name}:{parsed.tag}" if now is not None and now != image else ""

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from envbuild.cli.environment import Environment
+from envbuild.cli.left_behind import tell_of_left_behind
 from envbuild.cli.user_namespace import with_rights
 from envbuild.history.rollback import roll_back
 from envbuild.store.store import Store
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         else:
             environment.stdout.write(f"{moved.full}: {f'{moved.old[:12]} -> ' if moved.old else ''}{new[:12]}\n")
         environment.stdout.flush()
+        tell_of_left_behind(store, moved.full, environment)
         from envbuild.history.restore import restoration  # git: the tag has moved by now
 
         way = with_rights(store, lambda: restoration(store, moved.new))
