@@ -21,28 +21,27 @@ EnvbuildError  exit 2
     FileUnusable(path, reason, mend, where)
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
-    ArchiveError(archive, reason, offset, member)  archive.tar
+    ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
-    BadFileReference(text)  images.reference
-    BadLock(path, reason)  lockfile.lock
-    BadMoment(text)  text.dates
+    BadFileReference(reference)  images.reference
+    BadLock(path, reason, hint)  lockfile.lock
+    BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
-    BadPattern(text)  tree.patterns
-    BadRecord(problem)  instances.record
-    BadSource(text)  packages.apt_servers
+    BadPattern(pattern)  tree.patterns
+    BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
+    CopiesRefused(files)  drift.copied_files
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
     ImageGone(reference, digest)  images.find
-    InTheWay(path)  drift.recipe_text
     LinkCircle(path)  tree.lookup
     LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
@@ -51,7 +50,7 @@ EnvbuildError  exit 2
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
     NoLockOf(name, revision)  git.lock_at_revision
-    NoRange(text)  history.review
+    NoRange(revisions)  history.review
     NoRepository(folder)  git.repository
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
@@ -91,6 +90,8 @@ EnvbuildError  exit 2
     OtherWorkTree(folder, worktree)  git.repository
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
+    RecipeInTheWay(path)  drift.recipe_text
+    RecordUnreadable(problem)  instances.record
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     StoreInUse  store.database
@@ -104,12 +105,12 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
-    BadName(what, text)  lockfile.checked_name
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
-    ContentChanged(path)  store.objects
+    ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
@@ -142,14 +143,15 @@ EnvbuildError  exit 2
     TooMuchCopied(source)  build.tree_actions
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
-    Unresolved(manager, reason)  packages.errors
+    Unresolved(manager, reason, hint)  packages.errors
+    UnsafeName(what, name)  lockfile.checked_name
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported)  linux.forked
   Stopped  build.step_failure
-  StoreDamaged(what)  exit 1  store.database
+  StoreDamaged(what, hint)  exit 1  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the

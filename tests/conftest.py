@@ -73,6 +73,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors, as tests wait, too, for what they have started."""
+    return (os.cpu_count() or 1) + 1
+
+
 @cache
 def fork_server() -> ForkServer:
     """The process that this session's commands are forked from."""
@@ -101,13 +106,6 @@ def call(
         timeout=timeout,
         check=False,
     )
-
-
-def pytest_configure() -> None:
-    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
-        from tests import measured
-
-        measured.start()
 
 
 def pytest_sessionfinish() -> None:

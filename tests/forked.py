@@ -170,10 +170,6 @@ def _converse(descriptors: list[int], stdin: bytes | None, timeout: float) -> tu
 
 def serve(control: int) -> None:
     """Forks a command for each message, until nobody is left who could send one."""
-    if os.environ.get("ENVBUILD_TESTS_COVERAGE"):
-        from tests import measured
-
-        measured.start()
     _load()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     previous = signal.signal(signal.SIGCHLD, lambda *_: None)

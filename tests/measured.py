@@ -1,139 +1,244 @@
-"""Which lines and branches of envbuild the tests reach, in all processes that come from pytest's and the fork server's.
+"""Which lines and branches of envbuild the tests reach, in pytest's own processes and all that are forked from them.
 
-With $ENVBUILD_TESTS_COVERAGE, a folder, each such process adds what it alone reached to a file there when it ends: a
-few bytes, where coverage's own way of a database for each would cost 150 ms of every command. What can't be seen: a
-process behind the root of a sandbox, one that is killed, and those that tests start as a user starts them.
+A tracer doubles what the tests cost. So each statement, and each arm of a branch, is compiled with a mark of its own
+before it: the store of a byte into memory that all processes share. What a process reached counts at once, however it
+ends, and also where it sees no file of the machine any more. What can't be seen: what tests start as a user starts it.
 
     ENVBUILD_TESTS_COVERAGE=/tmp/reached pytest -n auto; python -m tests.measured /tmp/reached
+
+The folder must be a new one for each state of the code. `start` does nothing once envbuild is imported.
 """
 
 from __future__ import annotations
 
-import atexit
+import ast
+import ctypes
+import fcntl
 import marshal
 import os
+import re
 import sys
-import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from types import CodeType, ModuleType
 
-from coverage import Coverage
+ROOT = Path(__file__).parents[1]
+NAME = "__reached__"
+"""The global variable of a module that has its marks; the compiler leaves a name with such ends alone in a class."""
+EXCLUDED = re.compile(r"if TYPE_CHECKING:|assert_never\(|raise NotImplementedError|\.\.\.$")
+"""Begins what is not meant to be reached, with all below it."""
+OF_IMAGES = ("packages", "inside")
+"""Run by the Python of images."""
+Mark = tuple[int, int]
+"""A line, and 0 for its statement or the number of an arm of its branch."""
 
-Arcs = dict[str, set]
-MARK = bytes.fromhex("9d1ce5b3f04a62d7e88b41a6c2577f3e")
-"""Begins a record. Random, so that the next one is found after a record that a kill, or a file's largest size that a
-test has set, cut short."""
-SETTINGS = Path(__file__).parents[1] / "pyproject.toml"
-_coverage: Coverage | None = None
-_told: Arcs = {}
-"""What this process, or the one that it was forked from, has written down already."""
+
+class Marking:
+    """Puts marks into the statements of a module."""
+
+    def __init__(self, source: str) -> None:
+        self.lines = source.splitlines()
+        self.marks: list[Mark] = []
+        self._arms: dict[int, int] = {}
+
+    def module(self, tree: ast.Module) -> ast.Module:
+        tree.body = self._block(tree.body)
+        return ast.fix_missing_locations(tree)
+
+    def _block(self, statements: list[ast.stmt], branch: ast.stmt | ast.match_case | None = None) -> list[ast.stmt]:
+        """Returns a block with marks; if it is an arm of a branch, with one for that, too."""
+        marked: list[ast.stmt] = []
+        if branch is not None and not (statements and self._is_excluded(statements[0])):
+            line = branch.pattern.lineno if isinstance(branch, ast.match_case) else branch.lineno
+            self._arms[line] = self._arms.get(line, 0) + 1
+            marked.append(self._mark(line, self._arms[line]))
+        for statement in statements:
+            if not (self._is_excluded(statement) or _is_no_code(statement)):
+                marked.append(self._mark(_first_line(statement), 0))
+                self._inner_blocks(statement)
+            marked.append(statement)
+        return marked
+
+    def _inner_blocks(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.If() | ast.For() | ast.While() | ast.AsyncFor():
+                statement.body = self._block(statement.body, statement)
+                endless = isinstance(statement, ast.While) and isinstance(statement.test, ast.Constant)
+                if statement.orelse or not endless:
+                    statement.orelse = self._block(statement.orelse, statement)
+            case ast.Match():
+                for case in statement.cases:
+                    case.body = self._block(case.body, case)
+                if case.guard or not _takes_all(case.pattern):
+                    rest = ast.match_case(ast.MatchAs(), None, self._block([], statement))
+                    statement.cases.append(ast.copy_location(rest, statement))
+            case ast.Try() | ast.TryStar():
+                statement.body = self._block(statement.body)
+                for handler in statement.handlers:
+                    handler.body = self._block(handler.body)
+                statement.orelse = self._block(statement.orelse)
+                statement.finalbody = self._block(statement.finalbody)
+            case ast.With() | ast.AsyncWith() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                statement.body = self._block(statement.body)
+
+    def _is_excluded(self, statement: ast.stmt) -> bool:
+        return EXCLUDED.search(self.lines[statement.lineno - 1]) is not None
+
+    def _mark(self, line: int, arm: int) -> ast.stmt:
+        self.marks.append((line, arm))
+        number = len(self.marks) - 1
+        mark = ast.Assign(
+            [ast.Subscript(ast.Name(NAME, ast.Load()), ast.Constant(number), ast.Store())], ast.Constant(1)
+        )
+        mark.lineno = mark.end_lineno = line
+        mark.col_offset = mark.end_col_offset = 0
+        return mark
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", None)
+    return decorators[0].lineno if decorators else statement.lineno
+
+
+def _is_no_code(statement: ast.stmt) -> bool:
+    """Whether nothing is executed for it: a documentation string, or what only the compiler reads."""
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__"
+    return isinstance(statement, ast.Global | ast.Nonlocal)
+
+
+def _takes_all(pattern: ast.pattern | None) -> bool:
+    return pattern is None or (isinstance(pattern, ast.MatchAs) and _takes_all(pattern.pattern))
+
+
+def marked_code(path: Path) -> tuple[CodeType, list[Mark]]:
+    """Compiles a module with marks."""
+    source = path.read_text()
+    marking = Marking(source)
+    return compile(marking.module(ast.parse(source)), str(path), "exec", dont_inherit=True), marking.marks
+
+
+class Measured:
+    """The marks of all modules, as one folder has them for all processes.
+
+    `code` has for each path of a module where its marks begin in `reached`, and its code.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self) -> None:
+        """Compiles all modules, unless another process has done that."""
+        code_file = self.folder / "code"
+        if code_file.exists():
+            return
+        with open(self.folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if code_file.exists():
+                return
+            begin, code, marks = 0, {}, {}
+            for path in modules():
+                compiled, marks[str(path)] = marked_code(path)
+                code[str(path)] = (begin, len(marks[str(path)]), compiled)
+                begin += len(marks[str(path)])
+            (self.folder / "marks").write_bytes(marshal.dumps(marks))
+            (self.folder / "reached").write_bytes(bytes(begin))
+            (self.folder / "code.new").write_bytes(marshal.dumps(code))
+            (self.folder / "code.new").rename(code_file)
+
+    def shared(self) -> memoryview:
+        """Maps the marks. No descriptor of them stays open, as one of the mmap module would."""
+        size = (self.folder / "reached").stat().st_size
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+        file = os.open(self.folder / "reached", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            address = libc.mmap(None, size, 3, 1, file, 0)  # PROT_READ | PROT_WRITE, MAP_SHARED
+        finally:
+            os.close(file)
+        if address in (None, ctypes.c_void_p(-1).value):
+            raise OSError(ctypes.get_errno(), "mmap")
+        return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
+def modules() -> list[Path]:
+    package = ROOT / "envbuild"
+    return [path for path in sorted(package.rglob("*.py")) if path.relative_to(package).parts[:2] != OF_IMAGES]
+
+
+class _Finder:
+    """Finds the modules of envbuild before Python does."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._code = marshal.loads((measured.folder / "code").read_bytes())
+        self._shared = measured.shared()
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] != "envbuild":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.origin in self._code:
+            begin, count, code = self._code[spec.origin]
+            spec.loader = _Loader(name, spec.origin, code, self._shared[begin : begin + count])
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, code: CodeType, marks: memoryview) -> None:
+        super().__init__(name, path)
+        self._code = code
+        self._marks = marks
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self._code
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__[NAME] = self._marks
+        super().exec_module(module)
 
 
 def start() -> None:
     """Measures from here on, if that is asked for."""
-    global _coverage
-    if _coverage or not os.environ.get("ENVBUILD_TESTS_COVERAGE"):
+    if not os.environ.get("ENVBUILD_TESTS_COVERAGE"):
         return
-    _coverage = Coverage(config_file=str(SETTINGS), data_file=None)
-    _coverage.start()
-    # What was reached before a fork is not the child's to tell, too.
-    os.register_at_fork(before=tell)
-    atexit.register(tell)
-    exit_now, execute = os._exit, os.execve
-
-    def tell_and_exit(status: int) -> None:
-        tell()
-        exit_now(status)
-
-    def tell_and_execute(path: object, words: object, variables: object) -> None:
-        tell()
-        execute(path, words, variables)  # type: ignore[arg-type]
-
-    os._exit, os.execve = tell_and_exit, tell_and_execute  # type: ignore[assignment]
-
-
-def tell() -> None:
-    """Writes down what was reached since the last time. Never fails: a sandbox has no such folder."""
-    if _coverage is None:
+    if "envbuild" in sys.modules:
         return
-    new = {}
-    for file, arcs in list(_reached().items()):
-        told = _told.get(file)
-        # They only grow, and in a command most have not.
-        if told is None or len(arcs) != len(told):
-            new[file] = arcs - (told or set())
-            _told[file] = arcs.copy()
-    folder = os.environ.get("ENVBUILD_TESTS_COVERAGE")
-    if not new or not folder:
-        return
+    measured = Measured(Path(os.environ["ENVBUILD_TESTS_COVERAGE"]))
     try:
-        content = marshal.dumps(new)
-        file = os.open(f"{folder}/reached", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            sizes = len(content).to_bytes(8, "big") + zlib.crc32(content).to_bytes(4, "big")
-            os.write(file, MARK + sizes + content)
-        finally:
-            os.close(file)
-    except OSError:
-        pass
-
-
-def _reached() -> Arcs:
-    collector = _coverage._collector if _coverage else None
-    return collector.data if collector else {}  # type: ignore[return-value]
-
-
-def records(path: Path) -> Iterator[Arcs]:
-    """Reads what each process wrote down, in order, without what is cut short."""
-    content = path.read_bytes()
-    start, cut_short = content.find(MARK), 0
-    while start >= 0:
-        begin = start + len(MARK) + 12
-        size, checksum = content[begin - 12 : begin - 4], content[begin - 4 : begin]
-        end = begin + int.from_bytes(size, "big")
-        record = content[begin:end]
-        if whole := end <= len(content) and zlib.crc32(record) == int.from_bytes(checksum, "big"):
-            yield marshal.loads(record)
-        cut_short += not whole
-        start = content.find(MARK, end if whole else start + len(MARK))
-    if cut_short:
-        print(f"{cut_short} records are cut short and left out")
-
-
-def _arc(packed: int | tuple[int, int]) -> tuple[int, int]:
-    """Two line numbers as coverage's tracer packs them into one number."""
-    if isinstance(packed, tuple):
-        return packed
-    first, second = packed & 0xFFFFFFF, packed >> 28 & 0xFFFFFFF
-    return (-first if packed >> 56 & 1 else first, -second if packed >> 57 & 1 else second)
+        measured.make()
+        finder = _Finder(measured)
+    except PermissionError:
+        return  # a program that a test runs as another user
+    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
 
 
 def report(folder: Path) -> None:
-    """Prints lines, branches and their share for each folder of envbuild, and leaves the data for `coverage report`."""
-    found: Arcs = {}
-    for record in records(folder / "reached"):
-        for file, arcs in record.items():
-            found.setdefault(file, set()).update(arcs)
-    coverage = Coverage(config_file=str(SETTINGS), data_file=str(folder / ".coverage"))
-    coverage.erase()
-    coverage.get_data().add_arcs({file: [_arc(arc) for arc in arcs] for file, arcs in found.items()})
-    coverage.save()
+    """Prints lines, branches and their share for each folder of envbuild, and what was not reached into a file."""
+    reached = (folder / "reached").read_bytes()
     totals: dict[str, list[int]] = {}
-    package = SETTINGS.parent / "envbuild"
-    for path in sorted(package.rglob("*.py")):
-        inner = path.relative_to(package)
-        if inner.parts[:2] == ("packages", "inside"):
-            continue
-        numbers = coverage._analyze(str(path)).numbers
-        for name in (str(inner.parent) if inner.parent.parts else "(top)", "total"):
-            row = totals.setdefault(name, [0, 0, 0, 0])
-            counted = (numbers.n_statements, numbers.n_missing, numbers.n_branches, numbers.n_missing_branches)
-            row[:] = [a + b for a, b in zip(row, counted, strict=True)]
+    begin = 0
+    with open(folder / "missing", "w") as missing:
+        for path, marks in marshal.loads((folder / "marks").read_bytes()).items():
+            inner = Path(path).relative_to(ROOT / "envbuild")
+            hit = {mark for number, mark in enumerate(marks) if reached[begin + number]}
+            begin += len(marks)
+            lines, arms = ({mark for mark in marks if bool(mark[1]) is branch} for branch in (False, True))
+            for name in (str(inner.parent) if inner.parent.parts else "(top)", "total"):
+                row = totals.setdefault(name, [0, 0, 0, 0])
+                counted = (len(lines), len(lines - hit), len(arms), len(arms - hit))
+                row[:] = [a + b for a, b in zip(row, counted, strict=True)]
+            for line, arm in sorted({*marks} - hit):
+                missing.write(f"{inner}:{line}{f' arm {arm}' if arm else ''}\n")
     print(f"{'folder of envbuild':<24} {'lines':>7} {'reached':>8} {'branches':>9} {'reached':>8}")
-    for name, (lines, missing, branches, untaken) in totals.items():
-        if name != "total":
-            print(_row(name, lines, missing, branches, untaken))
-    print(_row("total", *totals["total"]))
+    total = totals.pop("total")
+    for name, row in sorted(totals.items()):
+        print(_row(name, *row))
+    print(_row("total", *total))
+    print(f"What was not reached: {folder}/missing")
 
 
 def _row(name: str, lines: int, missing: int, branches: int, untaken: int) -> str:

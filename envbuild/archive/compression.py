@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import IO, Any
 
-from envbuild.archive.tar import ArchiveError
+from envbuild.archive.limits import ArchiveError
 
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
 VERIFIED = ("gzip", "xz", "bzip2")

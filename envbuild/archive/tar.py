@@ -11,47 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from envbuild.errors import UsageError
+from envbuild.archive.limits import LATEST, ArchiveError, Limits
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
 HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2", b"3", b"4", b"5", b"6"
 PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
-LATEST = 1 << 33
-"""Times after this one (in the year 2242) can't be kept in nanoseconds by a file system."""
 MAX_XATTR = 1 << 16
 MAX_HEADER = 1 << 20
 """Long names and PAX records larger than this many bytes are refused."""
 KINDS = {HARD_LINK: "hard link", SYMBOLIC_LINK: "l", CHARACTER: "c", BLOCK_DEVICE: "b", DIRECTORY: "d", FIFO: "p"}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much an archive may hold: members, bytes in one and in all, folders in a path, bytes of a path, and bytes of
-    holes and of further names of files, which it need not hold."""
-
-    members: int = 2_000_000
-    size: int = 64 << 30
-    total: int = 256 << 30
-    depth: int = 256
-    path: int = 4096
-    holes: int = 16 << 30
-
-
-class ArchiveError(UsageError):
-    """The archive is damaged, or holds what an archive has no business to hold."""
-
-    def __init__(self, archive: str, reason: str, offset: int, member: bytes = b"") -> None:
-        shown = f", member '{printable(member)}'" if member else ""
-        super().__init__(
-            f"{archive}: {reason} (at byte {offset}{shown})", "get the archive again, or make it with GNU tar"
-        )
-
-
-def printable(name: bytes) -> str:
-    """Return a name from an archive for a message: without control characters, which a terminal would obey."""
-    text = name.decode(errors="backslashreplace")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Source(Protocol):

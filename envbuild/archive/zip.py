@@ -13,7 +13,7 @@ import struct
 import zlib
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from envbuild.archive.tar import ArchiveError, Limits
+from envbuild.archive.limits import ArchiveError, Limits
 from envbuild.store.tree_builder import TreeBuilder
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry

@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 
-from envbuild.archive.tar import LATEST
+from envbuild.archive.limits import LATEST
 from envbuild.bases.debian_repository import write_repository
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
 from envbuild.debian.left_behind import MACHINE_ID, is_left_out_of_base
-from envbuild.errors import MachineLacks, UsageError, WorkFailed
+from envbuild.errors import MachineLacks, UsageError, WorkFailed, fields
 from envbuild.linux.subids import find_program, why_not_range
 from envbuild.lockfile.lock import BasePackages
 from envbuild.record import Record
@@ -73,39 +73,54 @@ class NoMmdebstrap(MachineLacks):
         super().__init__("debian: bases are made by mmdebstrap, which is not installed", "apt-get install mmdebstrap")
 
 
+@fields
 class NeedsIdRange(MachineLacks):
     """An ordinary user without subordinate ids can't install packages that have users of their own."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"debian: bases need a range of user ids, and {reason}",
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"debian: bases need a range of user ids, and {self.reason}",
             "as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
         )
 
 
+@fields
 class NoSource(UsageError):
     """Nothing on this machine says where the suite's packages are."""
 
-    def __init__(self, suite: str) -> None:
-        super().__init__(
-            f"debian:{suite}: apt on this machine has no Debian source that could serve it",
-            f"add one to /etc/apt/sources.list.d with Suites: {suite}",
+    suite: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"debian:{self.suite}: apt on this machine has no Debian source that could serve it",
+            f"add one to /etc/apt/sources.list.d with Suites: {self.suite}",
         )
 
 
+@fields
 class NoSuite(UsageError):
     """The name can't be a suite's: it would be an option or a path to the tools."""
 
-    def __init__(self, suite: str) -> None:
-        super().__init__(f"debian:{suite}: that is not the name of a suite", "a suite is named like debian:bookworm")
+    suite: str
+
+    def text(self) -> tuple[str, str]:
+        return f"debian:{self.suite}: that is not the name of a suite", "a suite is named like debian:bookworm"
 
 
+@fields
 class MirrorFailed(WorkFailed):
     """apt or mmdebstrap could not get or install the packages."""
 
-    def __init__(self, suite: str, what: str, output: str) -> None:
-        super().__init__(
-            f"debian:{suite}: {what}\n{output.rstrip()}", "check the suite's name and that apt-get update works here"
+    suite: str
+    what: str
+    output: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"debian:{self.suite}: {self.what}\n{self.output.rstrip()}",
+            "check the suite's name and that apt-get update works here",
         )
 
 

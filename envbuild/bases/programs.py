@@ -6,7 +6,7 @@ import os
 
 from envbuild.debian.elf import read_elf
 from envbuild.debian.file_plan import BaseFiles
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 PLAIN = (
@@ -33,12 +33,15 @@ LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 ACCOUNTS = (("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("/etc/group", "root:x:0:\n"))
 
 
+@fields
 class NoSuchProgram(UsageError):
     """`host(...)` names a program that this machine, which has no dpkg, lacks."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"host({name}): this machine has no program of that name in {', '.join(SEARCH)}",
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"host({self.name}): this machine has no program of that name in {', '.join(SEARCH)}",
             "install it first; without dpkg, host(...) takes programs and not packages",
         )
 

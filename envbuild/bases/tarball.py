@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 
 from envbuild.archive.compression import open_compressed
-from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.tar import Member, TarReader
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 

@@ -50,12 +50,16 @@ NOBODY = 65534
 """What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
 
 
+@fields
 class BaseNotSupported(UsageError):
     """A kind of base that the language has and this version can't make."""
 
-    def __init__(self, base: ReservedBase) -> None:
-        super().__init__(
-            f"{base.place.file}:{base.place.line}: bases of the kind '{base.kind}:' can't be used yet in this version",
+    base: ReservedBase
+
+    def text(self) -> tuple[str, str]:
+        place = self.base.place
+        return (
+            f"{place.file}:{place.line}: bases of the kind '{self.base.kind}:' can't be used yet in this version",
             "unpack the image and use tar:FILE, or start from debian:SUITE, host, image: or recipe:",
         )
 

@@ -9,7 +9,7 @@ import time
 from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
 from envbuild.build.context_scan import Found, Scan, mode_of
 from envbuild.linux.nofollow import RealFiles, open_real
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Digest, Entry
@@ -43,6 +43,10 @@ class Context:
         """What statements took, by its path and what they called it."""
         self.texts: dict[str, tuple[bytes, int]] = {}
         """What statements read, by its path, with its mode."""
+        self.archives: set[str] = set()
+        """The paths of archives that stages start from, which are not kept."""
+        self.named: set[str] = set()
+        """What statements named, also with wildcards, as absolute paths."""
         self.left_out: set[str] = set()
         """What statements would have taken, were it not left out everywhere."""
 
@@ -58,8 +62,11 @@ class Context:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 found = tuple(self._select(source, exclude, epoch, whole))
+                self.named.add(os.path.normpath(os.path.join(self.folder, source)))
                 if keep:
                     self.taken |= {f"{item.path}\0{source}": item for item in found}
+                else:
+                    self.archives.update(item.path for item in found)
                 return found
             except ContentChanged:
                 if attempt == ATTEMPTS:
@@ -101,6 +108,7 @@ class Context:
         """Return the bytes of one file and its mode: what `clean` leaves of them, which alone is kept beside the image.
         Raises ContextError."""
         path = self._inside(source)
+        self.named.add(os.path.normpath(os.path.join(self.folder, source)))
         try:
             descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
             with open(descriptor, "rb") as file:

@@ -16,8 +16,7 @@ from envbuild.build.context_ignore import IGNORE_FILES, ContextError, Ignored, i
 from envbuild.digest import sha256
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
-from envbuild.store.objects import ContentChanged
-from envbuild.store.step_cache import Stats
+from envbuild.store.step_cache import ContentChanged, Stats
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
 from envbuild.tree.patterns import Matcher
 from envbuild.tree.times import SECOND, content_time

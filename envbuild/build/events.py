@@ -65,13 +65,16 @@ class StepProgress(Record):
 
 
 class StepFinished(Record):
-    """`files` and `size` are what the snapshot added or changed."""
+    """`files` and `size` are what the snapshot added or changed, `removed` and `freed` the files that it removed and
+    their bytes."""
 
     step: int
     tree: str
     seconds: float
     files: int
     size: int
+    removed: int = 0
+    freed: int = 0
 
 
 class StepFailed(Record):

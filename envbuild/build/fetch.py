@@ -10,7 +10,7 @@ import time
 
 from envbuild.build.request import MAX_FETCHED
 from envbuild.digest import sha256
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.store.fetched import fetched_object
 from envbuild.store.objects import Objects
 from envbuild.store.store import Store
@@ -27,20 +27,30 @@ _CHUNK = 1 << 18
 _ATTEMPTS = 3
 
 
+@fields
 class FetchFailed(WorkFailed):
     """The network did not give the file."""
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"fetch: {url}: {reason}", "check the address and the network, and build again")
+    url: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"fetch: {self.url}: {self.reason}", "check the address and the network, and build again"
 
 
+@fields
 class WrongDigest(WorkFailed):
     """The network gave another file than the recipe or the lock says."""
 
-    def __init__(self, url: str, expected: Digest, actual: Digest, source: str) -> None:
-        super().__init__(
-            f"fetch: {url} is not the file that {source} says\n"
-            f"  expected sha256 {expected}\n  got      sha256 {actual}",
+    url: str
+    expected: Digest
+    actual: Digest
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"fetch: {self.url} is not the file that {self.source} says\n"
+            f"  expected sha256 {self.expected}\n  got      sha256 {self.actual}",
             "if the new file is meant, change sha256= in the recipe, or renew the lock with: envbuild update",
         )
 

@@ -95,6 +95,17 @@ class Graph(Record):
         """Return the recipe that a stage belongs to."""
         return self.recipes[stage.recipe]
 
+    def needed_by(self, recipe: PlannedRecipe) -> list[PlannedRecipe]:
+        """Return the recipes that one is built from, itself last."""
+        numbers, pending = {recipe.number}, list(recipe.stages)
+        while pending:
+            for number in pending.pop().needs:
+                other = self.stages[number]
+                if other.recipe not in numbers:
+                    numbers.add(other.recipe)
+                    pending += self.recipes[other.recipe].stages
+        return [self.recipes[number] for number in sorted(numbers)]
+
     def origin(self, stage: Stage, origin: Origin) -> Stage | None:
         """Return the stage that `copy(from=)` of a stage means, None where it means an image."""
         if origin.kind == "stage":

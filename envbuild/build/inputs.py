@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from envbuild.build.context import Context
-from envbuild.build.context_scan import Found
-from envbuild.build.fetch import has_content
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import NotKnownYet, StageProgress
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import Package
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
@@ -17,12 +14,13 @@ from envbuild.record import Pairs, Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, LINK, Digest, Entry, encode
 from envbuild.tree.lookup import lookup
-from envbuild.tree.patterns import compile_patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.build.context import Context
+    from envbuild.build.context_scan import Found
     from envbuild.packages.manager import Contents
 
 
@@ -44,13 +42,17 @@ class Inputs(Record):
     packages: tuple[Package, ...] = ()
 
 
+@fields
 class NotInTree(UsageError):
     """`copy(from=...)` names a path that the other tree doesn't have."""
 
-    def __init__(self, source: str, origin: str) -> None:
-        super().__init__(
-            f"copy: {origin} has no '{source}'",
-            f"look at what it has with: envbuild ls {origin} {source.rstrip('/').rpartition('/')[0] or '/'}",
+    source: str
+    origin: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy: {self.origin} has no '{self.source}'",
+            f"look at what it has with: envbuild ls {self.origin} {self.source.rstrip('/').rpartition('/')[0] or '/'}",
         )
 
 
@@ -110,6 +112,8 @@ class Gatherer:
         return self._sources.context(self._graph.recipe_of(stage), folder)
 
     def _fetched(self, stage: Stage, action: FetchFile) -> Digest:
+        from envbuild.build.fetch import has_content  # only where something is fetched
+
         recipe = self._graph.recipe_of(stage)
         fetched = self._sources.fetched(recipe)
         expected, source = action.sha256, "the recipe"
@@ -123,6 +127,8 @@ class Gatherer:
         return expected
 
     def _from_context(self, stage: Stage, action: CopyIn, epoch: int) -> Inputs:
+        from envbuild.tree.patterns import compile_patterns
+
         exclude = compile_patterns(action.exclude) if action.exclude else None
         context = self._context(stage, action.folder)
         found: list[Found] = []

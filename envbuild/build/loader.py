@@ -8,7 +8,7 @@ from envbuild.build.graph import Graph, PlannedRecipe, Stage, relative
 from envbuild.build.recipe_cache import load
 from envbuild.build.recipe_files import MAX_LOCK, read_inside
 from envbuild.build.request import BuildRequest
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.language import model
 from envbuild.lockfile.lock import BadLock, Lock, LockOutOfDate, path_of
 from envbuild.plan.graph import stage_number, stages_needed, stages_used
@@ -34,11 +34,14 @@ STEP_STATEMENTS = (
 RECIPE = "recipe:"
 
 
+@fields
 class RecipeCycle(UsageError):
     """Recipes that are each other's bases."""
 
-    def __init__(self, paths: list[str]) -> None:
-        super().__init__(f"recipes that need each other: {' -> '.join(paths)}", "one of them has to start elsewhere")
+    paths: list[str]
+
+    def text(self) -> tuple[str, str]:
+        return f"recipes that need each other: {' -> '.join(self.paths)}", "one of them has to start elsewhere"
 
 
 class _Loaded(Record):

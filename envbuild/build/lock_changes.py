@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import Progress
 from envbuild.build.request import Move
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import LockedStep, Package
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
@@ -15,13 +15,18 @@ SHOWN = 12
 """Digits of a digest that people see."""
 
 
+@fields
 class NotLocked(UsageError):
     """`update` names a package that the lock doesn't have."""
 
-    def __init__(self, name: str, path: str, near: str) -> None:
-        super().__init__(
-            f"{path} has no package '{name}'" + (f": did you mean '{near}'?" if near else ""),
-            f"see what it has with: grep name: {path}",
+    name: str
+    path: str
+    near: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} has no package '{self.name}'" + (f": did you mean '{self.near}'?" if self.near else ""),
+            f"see what it has with: grep name: {self.path}",
         )
 
 

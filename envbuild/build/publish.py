@@ -17,7 +17,7 @@ from envbuild.images.reference import LATEST, split_new_name
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
-from envbuild.plan.step import InstallPackages
+from envbuild.plan.step import Action, CopyIn, Execute, InstallPackages, Render
 from envbuild.store.branch_tags import branch_tag
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
@@ -79,6 +79,9 @@ def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]
         "seconds": round(result.seconds, 3),
         "owners_kept": result.owners_kept,
     }
+    takes = _taken(step.action)
+    if takes:
+        detail["takes"] = takes
     if answer is not None:
         action = step.action
         assert isinstance(action, InstallPackages)
@@ -86,6 +89,22 @@ def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]
             [action.manager, package.name, package.version, package.hash] for package in answer.packages
         ]
     return detail
+
+
+def _taken(action: Action) -> list[str]:
+    """Return the paths of what an action takes of the recipe's folder, as places are named."""
+    match action:
+        case CopyIn(origin=None, sources=sources, folder=folder):
+            paths = list(sources)
+        case Render(template=template, folder=folder):
+            paths = [template]
+        case Execute(mounts=named, folder=folder):
+            paths = [source for source, _ in named]
+        case InstallPackages(files=named, folder=folder):
+            paths = [path for _, path in named]
+        case _:
+            return []
+    return [os.path.normpath(os.path.join(folder, path)) for path in paths]
 
 
 def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> BuildResult:
@@ -130,8 +149,10 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
 
 def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     """Return where in git's history the recipe stands; tell of files that only git's filters could say that of."""
-    folders = [context.folder for context in job.sources.contexts(recipe)]
-    found = provenance(recipe.path, job.sources.files_read(recipe), folders)
+    needed = job.graph.needed_by(recipe)
+    folders = [context.folder for other in needed for context in job.sources.contexts(other)]
+    read = [path for other in needed for path in job.sources.files_read(other)]
+    found = provenance(recipe.path, read, folders)
     if found.converted:
         paths = ", ".join(path for path, _ in found.converted[:3])
         more = f" and {len(found.converted) - 3} more" if len(found.converted) > 3 else ""

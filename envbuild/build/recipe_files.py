@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.git.git_dir import git_dir_of
 from envbuild.linux.nofollow import inside, read_plain
 
@@ -18,12 +18,17 @@ MAX_RECIPE = 4 << 20
 MAX_LOCK = 16 << 20
 
 
+@fields
 class UnreadableFile(UsageError):
     """A file that is not a plain one, is too large, or lies where no recipe may read."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"{path}: {reason}", "name a plain file of the recipe's folder, or of the repository that it lies in"
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: {self.reason}",
+            "name a plain file of the recipe's folder, or of the repository that it lies in",
         )
 
 

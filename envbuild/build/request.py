@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.record import Pairs, Record
-from envbuild.store.step_logs import MAX_OUTPUT
+from envbuild.store.step_cache import MAX_OUTPUT
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""

@@ -6,19 +6,23 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.language import model
 
 Spot = tuple[str, int]
 """A statement by its file, as messages name it, and its first line."""
 
 
+@fields
 class NoStepThere(UsageError):
     """No step stands at the line that was named."""
 
-    def __init__(self, wanted: str, lines: Sequence[str]) -> None:
-        near = ", ".join(lines[:12]) + (" ..." if len(lines) > 12 else "")
-        super().__init__(f"--rerun {wanted}: no step stands there", f"steps begin at the lines {near}" if lines else "")
+    wanted: str
+    lines: Sequence[str]
+
+    def text(self) -> tuple[str, str]:
+        near = ", ".join(self.lines[:12]) + (" ..." if len(self.lines) > 12 else "")
+        return f"--rerun {self.wanted}: no step stands there", f"steps begin at the lines {near}" if self.lines else ""
 
 
 def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequence[str]) -> frozenset[Spot]:

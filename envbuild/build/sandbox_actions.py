@@ -12,7 +12,7 @@ from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
 from envbuild.build.inputs import Inputs
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.language.model import Place
@@ -37,14 +37,19 @@ MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
 
 
+@fields
 class NoSuchSecret(UsageError):
     """A step wants a secret that the build was not given."""
 
-    def __init__(self, name: str, place: Place | None = None) -> None:
-        at = f"{place.file}:{place.line}: " if place is not None else ""
-        super().__init__(
-            f"{at}the step needs the secret '{name}'",
-            f"give it with: --secret {name}=FILE, or in the environment: {name}=... envbuild build --secret {name}",
+    name: str
+    place: Place | None = None
+
+    def text(self) -> tuple[str, str]:
+        at = f"{self.place.file}:{self.place.line}: " if self.place is not None else ""
+        return (
+            f"{at}the step needs the secret '{self.name}'",
+            f"give it with: --secret {self.name}=FILE, or in the environment: "
+            f"{self.name}=... envbuild build --secret {self.name}",
         )
 
 
@@ -59,7 +64,8 @@ class PathTooLong(WorkFailed):
 
 
 class Execution(Record):
-    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output."""
+    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
+    whether anything is gone that was there before."""
 
     outcome: Outcome
     tree: Digest
@@ -68,6 +74,7 @@ class Execution(Record):
     files: int
     size: int
     seconds: float
+    removes: bool = False
 
 
 class Executor:
@@ -269,7 +276,7 @@ class Executor:
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
-            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds)
+            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
 
     def _has_etc(self, tree: Digest) -> bool:
         try:
@@ -320,11 +327,14 @@ def _task_binds(task: Task, folder: str) -> list[Bind]:
     return [*binds, Bind(os.path.realpath(f"{folder}/packages"), PACKAGES)]
 
 
+@fields
 class NotReproducible(WorkFailed):
     """`--check` ran steps twice, and some did not give the same tree."""
 
-    def __init__(self, findings: list[str]) -> None:
-        super().__init__(
-            "these steps give something else each time they run:\n" + "\n".join(findings),
+    findings: list[str]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            "these steps give something else each time they run:\n" + "\n".join(self.findings),
             "a time, a random number or an order is in those files: make it fixed, or `discard` the file",
         )

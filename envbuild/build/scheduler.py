@@ -39,9 +39,8 @@ from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
-from envbuild.store.objects import ContentChanged
-from envbuild.store.step_cache import Source, StepRecord
-from envbuild.tree.diff import amount
+from envbuild.store.step_cache import ContentChanged, Source, StepRecord
+from envbuild.tree.diff import amount, removed_amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 TYPE_CHECKING = False
@@ -237,12 +236,14 @@ class Scheduler:
             if isinstance(step.action, (Execute, InstallPackages)):
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
+                removes = done.removes
             else:
                 tree, pending = self._perform(at, pending)
                 key = self._key(pending)
                 _, source = self._parts_and_source(pending)
                 files, size = amount(self.store.trees, at.tree, tree)
                 output = EMPTY_CONTENT
+                removes = not files
         except (StepFailure, StoreDamaged):
             raise  # reported already; or the build begins again without what is damaged
         except (EnvbuildError, OSError) as caught:
@@ -256,7 +257,8 @@ class Scheduler:
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
         if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
-        self.reporter.emit(StepFinished(event, tree, seconds, files, size))
+        removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
+        self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:

@@ -12,9 +12,9 @@ from envbuild.build.context import keep
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.recipe_files import read_recipe
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.nofollow import Folder, NotPlain, RealFiles
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, NotADirectory
 from envbuild.tree.apply import edit as edit_tree
@@ -23,7 +23,7 @@ from envbuild.tree.lookup import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 
@@ -31,8 +31,9 @@ def sources_of(job: BuildJob, recipe: PlannedRecipe, lock_texts: dict[str, str])
     """Return what a build was made from, for the record of its image.
 
     `tree` has the files that the build read, `locks` the texts of the locks by path; `recipe` is the recipe's path
-    there, and `files` are those of all files that are read for it. How the build was asked for, `settings`, `stage`,
-    `epoch` and the names of `secrets`, is there only where it says something.
+    there, and `files` are those of all files that are read for it. `named` is what the recipe and those that it needs
+    name of their folders, with wildcards as they are, and `archives` what of it is not in the tree. How the build was
+    asked for, `settings`, `stage`, `epoch` and the names of `secrets`, is there only where it says something.
 
     `lock_texts` are the locks by path. Empty where a file changed meanwhile: then nobody can build that again.
     """
@@ -57,7 +58,11 @@ def sources_of(job: BuildJob, recipe: PlannedRecipe, lock_texts: dict[str, str])
         # They lie beside their recipes: what a link in that place leads to is none of them.
         "locks": {os.path.relpath(_real_place(path), root): text for path, text in lock_texts.items()},
         "files": [os.path.relpath(os.path.realpath(path), root) for path, _ in recipe.recipe.files],
+        "named": _inside(root, _named(job, recipe)),
     }
+    archives = {path for needed in job.graph.needed_by(recipe) for path in _archives(job, needed)}
+    if archives:
+        known["archives"] = _inside(root, archives)
     request = job.request
     if recipe is job.graph.top:
         extra = {
@@ -82,6 +87,36 @@ def _texts(job: BuildJob) -> Iterator[Edit]:
             yield Edit(os.fsencode(path), _file(store, content, mode))
 
 
+def _named(job: BuildJob, recipe: PlannedRecipe) -> Iterator[str]:
+    """Yield the paths of what a recipe and those that it needs are made of and take, by name and in truth."""
+    for needed in job.graph.needed_by(recipe):
+        for path, _ in needed.recipe.files:
+            yield _real_place(path)
+            yield os.path.realpath(path)
+        for context in job.sources.contexts(needed):
+            yield from context.named
+            yield from context.texts
+            yield from _archives(job, needed)
+            yield from (found.path for found in context.taken.values())
+            if context.ignored.path:
+                yield context.ignored.path
+
+
+def _archives(job: BuildJob, recipe: PlannedRecipe) -> Iterator[str]:
+    for context in job.sources.contexts(recipe):
+        yield from context.archives
+
+
+def _inside(root: str, paths: Iterable[str]) -> list[str]:
+    """Return paths relative to `root`, without those that others contain and those that lie elsewhere."""
+    found: list[str] = []
+    inner = {os.path.relpath(path, root) for path in paths}
+    for path in ["."] if "." in inner else sorted(inner, key=lambda path: path.split("/")):
+        if not path.startswith("../") and (not found or not path.startswith(f"{found[-1]}/")):
+            found.append(path)
+    return found
+
+
 def _copied(job: BuildJob) -> Iterator[Edit]:
     with RealFiles() as files:
         for context in job.sources.contexts():
@@ -99,12 +134,15 @@ def _real_place(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
+@fields
 class SourcesLeadOut(WorkFailed):
     """What is on record of a build names a place outside of its folder."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"what is on record of the build would be written to {path!r}, outside of its folder",
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"what is on record of the build would be written to {self.path!r}, outside of its folder",
             "an earlier envbuild recorded it, from a lock that was a link: build its recipe again",
         )
 

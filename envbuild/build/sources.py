@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 
-from envbuild.build.context import Context
-from envbuild.build.context_scan import Found
 from envbuild.build.graph import PlannedRecipe
 from envbuild.images.find import Fits, look_up
 from envbuild.images.lock_attestation import pinned_image
@@ -19,6 +17,9 @@ from envbuild.tree.entry import DIRECTORY, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from envbuild.build.context import Context
+    from envbuild.build.context_scan import Found
 
 
 class Sources:
@@ -37,6 +38,8 @@ class Sources:
         """Return the folder that paths of a statement are relative to."""
         key = (recipe.number, folder)
         if key not in self._contexts:
+            from envbuild.build.context import Context  # only where a statement takes files
+
             root = os.path.dirname(recipe.path) or "."
             hidden = [os.path.realpath(recipe.lock_path), os.path.realpath(self._store.path)]
             self._contexts[key] = Context(folder, root, self._store, hidden)
@@ -78,6 +81,7 @@ class Sources:
             if context.ignored.path:
                 yield context.ignored.path
             yield from context.texts
+            yield from context.archives
             for found in context.taken.values():
                 yield from _paths(found)
 

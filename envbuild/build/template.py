@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.record import Pairs
 
 TYPE_CHECKING = False
@@ -38,13 +38,18 @@ main(order)
 """
 
 
+@fields
 class BadTemplate(UsageError):
     """The template can't be filled; the message names its file and, where jinja2 knows it, the line."""
 
-    def __init__(self, path: str, line: int | None, reason: str) -> None:
-        place = path if line is None else f"{path}:{line}"
-        super().__init__(
-            f"{place}: {reason}",
+    path: str
+    line: int | None
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return (
+            f"{place}: {self.reason}",
             "a template sees the recipe's parameters, `recipe`, `arch` and `env`; nothing else",
         )
 

@@ -9,7 +9,7 @@ from envbuild.build.context import keep, with_mode
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
 from envbuild.digest import sha256_of
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles
 from envbuild.plan.step import (
@@ -25,7 +25,7 @@ from envbuild.plan.step import (
 from envbuild.store.database import StoreDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.missing_objects import put_aside
-from envbuild.store.objects import ContentChanged
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
@@ -39,12 +39,16 @@ MAX_COPIED = 2_000_000
 """As many as an archive may have members."""
 
 
+@fields
 class TooMuchCopied(WorkFailed):
     """A folder of another stage or image has more in it than any environment."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(
-            f"{source} has more than {MAX_COPIED:,} files and folders", "copy a part of it, or fewer copies of copies"
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.source} has more than {MAX_COPIED:,} files and folders",
+            "copy a part of it, or fewer copies of copies",
         )
 
 

@@ -10,7 +10,7 @@ from envbuild.build.check_differences import differences
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
 from envbuild.build.source_tree import check_out
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import EARLIER, VERSION
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -31,33 +31,43 @@ class Verified(Record):
     differing: tuple[str, ...]
 
 
+@fields
 class NoSources(UsageError):
     """Nothing was kept of what an image was built from."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(
-            f"what {reference} was built from is not on record",
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"what {self.reference} was built from is not on record",
             "an earlier envbuild made it, or a file changed while it was built: build its recipe again",
         )
 
 
+@fields
 class WasCommitted(UsageError):
     """An image that was made of an instance, and by no build."""
 
-    def __init__(self, reference: str, instance: str) -> None:
-        super().__init__(
-            f"{reference} was made of the instance {instance}, and no build made it",
-            f"build the recipe that `envbuild commit` wrote, and compare: envbuild diff {reference} NAME",
+    reference: str
+    instance: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} was made of the instance {self.instance}, and no build made it",
+            f"build the recipe that `envbuild commit` wrote, and compare: envbuild diff {self.reference} NAME",
         )
 
 
+@fields
 class NeedsSecrets(UsageError):
     """The build was given secrets, which are never kept."""
 
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(
-            f"the build was given secrets, and they are not on record: {', '.join(names)}",
-            "give them again: " + " ".join(f"--secret {name}=FILE" for name in names),
+    names: list[str]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the build was given secrets, and they are not on record: {', '.join(self.names)}",
+            "give them again: " + " ".join(f"--secret {name}=FILE" for name in self.names),
         )
 
 

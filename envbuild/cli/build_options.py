@@ -144,7 +144,7 @@ def interrupt_on_termination() -> None:
 
 
 def _output_limit(text: str | None) -> int:
-    from envbuild.store.step_logs import MAX_OUTPUT
+    from envbuild.store.step_cache import MAX_OUTPUT
 
     if text is None:
         return MAX_OUTPUT

@@ -65,14 +65,12 @@ class Environment:
             raise BadOption("SOURCE_DATE_EPOCH", text, kind, example)
         return int(text)
 
-    def sparse_limit(self) -> int:
+    def sparse_limit(self) -> int | None:
         """Return `$ENVBUILD_SPARSE_LIMIT`: bytes of holes and of further names of files that a step or an instance may
-        leave. Raises BadOption for other text."""
-        from envbuild.linux.sparse_files import MAX_UNWRITTEN
-
+        leave, None for the usual limit. Raises BadOption for other text."""
         text = self.variables.get("ENVBUILD_SPARSE_LIMIT", "")
         if not text:
-            return MAX_UNWRITTEN
+            return None
         from envbuild.text.sizes import parse_size
 
         found = parse_size(text)

@@ -73,6 +73,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="NAME=VALUE", help="attach a label (may repeat)"
     )
     parser.add_argument(
+        "--init",
+        choices=("envbuild", "none"),
+        help="which process is process 1: one of envbuild's, or none but the command itself, as systemd and s6 want it"
+        " (default: as the image says for its own command)",
+    )
+    parser.add_argument(
         "--stop-signal",
         metavar="SIGNAL",
         help="have `stop` send this signal, by name or number (default: the image's)",

@@ -18,6 +18,7 @@ from envbuild.instances.config import (
     Restart,
     Settings,
     health_of,
+    init_of,
     parameters_of,
     settings_of,
 )
@@ -157,6 +158,7 @@ def settings_from(
         health=None if arguments.no_health else health_of(facts),
         limits=Limits(size(arguments.memory, "--memory") if arguments.memory else 0, arguments.cpus, arguments.pids),
         labels=tuple(_label(text) for text in arguments.label),
+        init=init_of(facts, argv) if arguments.init is None else arguments.init != "none",
     )
 
 

@@ -12,7 +12,7 @@ from envbuild.errors import EnvbuildError, UsageError
 from envbuild.images.accounts import Homes
 from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
-from envbuild.instances.config import Limits, Restart, Settings, health_of, parameters_of, to_plain
+from envbuild.instances.config import Limits, Restart, Settings, health_of, init_of, parameters_of, to_plain
 from envbuild.instances.sandbox_request import check_workdir
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
@@ -99,6 +99,7 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
         health=_health(service.health, facts),
         limits=Limits(service.memory, service.cpus, service.pids),
         labels=service.labels,
+        init=init_of(facts, argv) if service.init is None else service.init,
     )
     check_workdir(store, image.tree, settings)
     digest = sha256_of(json.dumps([image.digest, to_plain(settings)]).encode())

@@ -60,7 +60,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     if missing:
         hint = "it is external: create it first, or leave out external"
         raise ServiceErrors(
-            group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing
+            [group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing]
         )
 
 

@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 
 from envbuild.archive.compression import uncompressed
-from envbuild.archive.tar import ArchiveError, Limits, TarReader
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.tar import TarReader
 from envbuild.debian.names import DebianOrigin
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.lock import Package
 
 _MAGIC = b"!<arch>\n"
@@ -20,11 +21,15 @@ _MAX_CONTROL = 16 << 20
 _LIMITS = Limits(members=1000, size=8 << 20, total=64 << 20)
 
 
+@fields
 class BadArchive(WorkFailed):
     """A file that is not a Debian package."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} is not a Debian package: {reason}", "renew the lock with: envbuild update")
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} is not a Debian package: {self.reason}", "renew the lock with: envbuild update"
 
 
 def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:

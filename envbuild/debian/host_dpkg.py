@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.text.suggestion import did_you_mean
 
 ADMIN = "/var/lib/dpkg"
@@ -173,19 +173,26 @@ class DpkgDatabase:
                     yield _package(stanza)
 
 
+@fields
 class BadDatabase(UsageError):
     """What dpkg says of this machine can't be read."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"dpkg's database on this machine is damaged: {reason}", "mend it first: dpkg --audit")
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"dpkg's database on this machine is damaged: {self.reason}", "mend it first: dpkg --audit"
 
 
+@fields
 class NoSuchPackage(UsageError):
     """`host(...)` names something that this machine has neither as a package nor as a program."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        hint = did_you_mean(name, known, f"install it first: apt-get install {name}")
-        super().__init__(f"host({name}): this machine has no installed package or program of that name", hint)
+    name: str
+    known: list[str]
+
+    def text(self) -> tuple[str, str]:
+        hint = did_you_mean(self.name, self.known, f"install it first: apt-get install {self.name}")
+        return f"host({self.name}): this machine has no installed package or program of that name", hint
 
 
 def parse_alternative(name: str, lines: list[str]) -> Alternative:

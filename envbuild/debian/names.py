@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envbuild.lockfile.checked_name import BadName, CheckedFileName, CheckedName
+from envbuild.lockfile.checked_name import CheckedFileName, CheckedName, UnsafeName
 
 MAX_ORIGIN = 1024
 """Characters of a package's place below its source."""
@@ -12,7 +12,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9~_+.@=:%,^-]+")
 
 
 class DebianName(CheckedName):
-    """`NAME` or `NAME:ARCH` (deb-control(5), Package). Raises BadName."""
+    """`NAME` or `NAME:ARCH` (deb-control(5), Package). Raises UnsafeName."""
 
     __slots__ = ()
     grammar = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9][a-z0-9-]*)?")
@@ -25,7 +25,7 @@ class DebianName(CheckedName):
 
 
 class DebianVersion(CheckedName):
-    """A version (deb-version(7)). Raises BadName."""
+    """A version (deb-version(7)). Raises UnsafeName."""
 
     __slots__ = ()
     grammar = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:-]*")
@@ -33,7 +33,7 @@ class DebianVersion(CheckedName):
 
 
 class DebianFile(CheckedFileName):
-    """The file name of a Debian package. Raises BadName."""
+    """The file name of a Debian package. Raises UnsafeName."""
 
     __slots__ = ()
     grammar = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_%@=^-]*\.deb")
@@ -41,7 +41,7 @@ class DebianFile(CheckedFileName):
 
 
 class DebianOrigin(str):
-    """`SOURCE/FOLDER/.../FILE.deb`: the last part of a source's own path, and a path below it. Raises BadName."""
+    """`SOURCE/FOLDER/.../FILE.deb`: the last part of a source's own path, and a path below it. Raises UnsafeName."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class DebianOrigin(str):
         DebianFile(name)
         bad = [folder for folder in folders if folder in (".", "..") or _FOLDER.fullmatch(folder) is None]
         if not folders or bad or len(text) > MAX_ORIGIN:
-            raise BadName("the place of a Debian package below its source", text)
+            raise UnsafeName("the place of a Debian package below its source", text)
         return super().__new__(cls, text)
 
     @property

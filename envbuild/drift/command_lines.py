@@ -15,7 +15,7 @@ from envbuild.drift.account_lines import Names
 from envbuild.drift.statement_text import Line, has, word
 from envbuild.history.package_changes import PackageChange
 from envbuild.images.accounts import read_databases
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.packages.inventory.component import NODE, PYTHON
 from envbuild.packages.node_names import NodePath, NodeVersion
 from envbuild.packages.python_names import DistributionName, PythonVersion, normal_name
@@ -125,6 +125,6 @@ _PROGRAMS = ("usr/local/bin", "usr/bin")
 def _is(kind: type[str], text: str) -> bool:
     try:
         kind(text)
-    except BadName:
+    except UnsafeName:
         return False
     return True

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
+from envbuild.drift.base_line import BaseLine, base_line
+from envbuild.drift.copied_files import CopiedFiles
 from envbuild.drift.ignore_rules import IgnoreRules
 from envbuild.drift.instance_operand import ImageOfInstanceGone
 from envbuild.drift.instance_tree import tree_of
@@ -20,7 +22,7 @@ from envbuild.drift.recipe_writer import RecipeLines, Writer
 from envbuild.drift.secret_detection import looks_secret
 from envbuild.drift.trial_build import TrialBuild
 from envbuild.drift.unexpressed import ExpressionRules
-from envbuild.errors import DISK_TROUBLE, UsageError
+from envbuild.errors import DISK_TROUBLE, UsageError, fields
 from envbuild.history.compare import compare
 from envbuild.history.operand import operand_of_image
 from envbuild.images.find import facts_of
@@ -61,8 +63,8 @@ class CommitRequest(Record):
 
 class CommitResult(Record):
     """The result of a commit. `image` is the image that the tag names now, `base` the one that the instance runs: the
-    same if nothing was changed. `written` is None if no recipe was written. `secrets` are paths in the image that look
-    like keys or passwords."""
+    same if nothing was changed. `written` and `start`, the recipe's first line, are None if no recipe was written.
+    `secrets` are paths in the image that look like keys or passwords."""
 
     instance: Instance
     base: Image
@@ -72,13 +74,17 @@ class CommitResult(Record):
     recipe: str | None
     written: RecipeLines | None
     secrets: tuple[bytes, ...]
+    start: BaseLine | None = None
 
 
+@fields
 class NoFolder(UsageError):
     """A missing directory for the recipe."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"there is no directory {path}", "create it, or name another with --output")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no directory {self.path}", "create it, or name another with --output"
 
 
 class FolderNotWritable(UsageError):
@@ -96,9 +102,11 @@ def commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     """Make an image of the instance as it is now, tag it, and write the recipe. Its files are read within `paused`.
     `may_fetch` is called with the lines that would fetch something before they are tried; it may raise UsageError.
+    `may_write` is called before large files are written beside the recipe.
 
     An error before the recipe is complete leaves neither image nor file. The process must be root of the namespace and
     have one thread. Raises UsageError and WorkFailed kinds.
@@ -114,7 +122,7 @@ def commit(
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
-        return _commit(store, instance, base, request, paused, report, emit, may_fetch)
+        return _commit(store, instance, base, request, paused, report, emit, may_fetch, may_write)
     finally:
         # A line that failed in a trial is not a failed build that `shell --failed` should open.
         store.images.succeed(request.stem)
@@ -129,6 +137,7 @@ def _commit(
     report: Callable[[str], None],
     emit: Emit,
     may_fetch: Callable[[list[str]], bool],
+    may_write: Callable[[CopiedFiles], bool],
 ) -> CommitResult:
     facts = facts_of(base)
     with paused:
@@ -142,7 +151,7 @@ def _commit(
     rules = ExpressionRules(store, IgnoreRules(facts.volumes), secrets=request.secrets)
     writer = Writer(store, base.tree, target, facts, request.stem, rules, report, may_fetch)
     with _stage(request.folder) as stage:
-        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit)
+        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit, may_write)
         if request.build:
             written = writer.write(trial)
             assert written.tree is not None
@@ -152,17 +161,19 @@ def _commit(
             before = operand_of_image(store, "", base)
             written = writer.write_untried(compare(store, before, before.replace(tree=target, image="")))
             trial.write_files(written.plan.files)
-        head = head_of(f"{request.stem}.env", instance.name, instance.reference, request.full, time.time())
+        head = head_of(f"{request.stem}.env", instance.name, request.full, time.time())
         if not request.build:
             head.append("Its lines were not built when they were written (--no-build).")
-        text = recipe_text(head, base.digest, written.lines, written.unexpressed, written.dropped)
+        place = os.path.join(request.folder, f"{request.stem}.env")
+        start = base_line(store, base, instance.reference, place, request.build_request.epoch)
+        text = recipe_text((*head, *start.remarks), start.text, written.lines, written.unexpressed, written.dropped)
         with open(os.path.join(stage, f"{request.stem}.env"), "w", encoding="utf-8") as file:
             file.write(text)
         image = _record(store, instance, base, target, request)
         move_out(stage, request.folder, request.stem)
     recipe = os.path.normpath(os.path.join(request.folder, f"{request.stem}.env"))
     secrets = tuple(_secrets(store, base.tree, target))
-    return CommitResult(instance, base, image, target, request.full, recipe, written, secrets)
+    return CommitResult(instance, base, image, target, request.full, recipe, written, secrets, start)
 
 
 def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.history.operand import Operand, operand_of_image
 from envbuild.images.reference import digits_of, parse_tag
+from envbuild.instances.moved_on import moved_on
 from envbuild.instances.records import Instance, InstanceDamaged, Instances
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -23,17 +24,20 @@ class InstanceOfImage(Record):
     moved_on: str = ""
 
 
+@fields
 class ImageOfInstanceGone(WorkFailed):
     """An instance whose image was removed from the store, or that runs something else, such as a failed step."""
 
-    def __init__(self, instance: Instance) -> None:
-        if instance.image:
-            message = f"the image of {instance.name} ({instance.image[:12]}) is no longer in the store"
-            hint = f"build the same image again; its name was {instance.reference}"
+    instance: Instance
+
+    def text(self) -> tuple[str, str]:
+        if self.instance.image:
+            message = f"the image of {self.instance.name} ({self.instance.image[:12]}) is no longer in the store"
+            hint = f"build the same image again; its name was {self.instance.reference}"
         else:
-            message = f"{instance.name} was not started from an image"
+            message = f"{self.instance.name} was not started from an image"
             hint = "start an instance from an image, and change that"
-        super().__init__(message, hint)
+        return message, hint
 
 
 def instance_called(store: Store, text: str) -> Instance | None:
@@ -91,11 +95,11 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     """
     instances = Instances.of(store.path).all()
     if reference is None:
-        return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
+        return [InstanceOfImage(i, moved_on(store, i.reference, i.image)) for i in instances]
     called = instance_called(store, reference)
     if called is None:
         return _instances_of_image(store, reference, instances)
-    itself = InstanceOfImage(called, _moved_on(store, called.reference, called.image))
+    itself = InstanceOfImage(called, moved_on(store, called.reference, called.image))
     try:
         others = _instances_of_image(store, reference, instances)
     except UsageError:
@@ -108,15 +112,6 @@ def _instances_of_image(store: Store, reference: str, instances: Sequence[Instan
     if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
         past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
         chosen = [instance for instance in instances if instance.image in past]
-        return [InstanceOfImage(i, _moved_on(store, reference, i.image)) for i in chosen]
+        return [InstanceOfImage(i, moved_on(store, reference, i.image)) for i in chosen]
     image = find_image(store, reference)
     return [InstanceOfImage(instance) for instance in instances if instance.image == image.digest]
-
-
-def _moved_on(store: Store, reference: str, image: Digest) -> str:
-    """Return the NAME:TAG of `reference` if it names another image by now, else ""."""
-    parsed = parse_tag(reference)
-    if parsed is None or parsed.which is not None:
-        return ""
-    now = store.tags.image_of(parsed.name, parsed.tag)
-    return f"{parsed.name}:{parsed.tag}" if now is not None and now != image else ""

@@ -10,7 +10,7 @@ from envbuild.debian.deb822 import stanzas
 from envbuild.debian.names import DebianName, DebianVersion
 from envbuild.drift.statement_text import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.node_names import NodePath, NodeVersion
@@ -163,7 +163,7 @@ def _is(kind: type[str], text: str) -> bool:
     """Return whether a text from an instance is a valid name or version of this kind."""
     try:
         kind(text)
-    except BadName:
+    except UnsafeName:
         return False
     return True
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.statement_text import Line, shown, word
 from envbuild.drift.unexpressed import GIT, NOISE, RECORD, SCRIPT, Unexpressed
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.linux.nofollow import Folder
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
-from envbuild.tree.entry import FILE, LINK, Digest
+from envbuild.tree.entry import FILE, LINK
 
 _FOLDED = (RECORD, SCRIPT, GIT)
 _SHOWN_PATTERNS = 4
@@ -29,22 +29,25 @@ class Dropped(Record):
     reason: str
 
 
-class InTheWay(UsageError):
+@fields
+class RecipeInTheWay(UsageError):
     """An existing file where one would be written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} exists already", "give another name or --output, or replace it with --force")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} exists already", "give another name or --output, or replace it with --force"
 
 
 def recipe_text(
     head: Iterable[str],
-    base: Digest,
+    base: str,
     lines: Iterable[Line],
     unexpressed: Iterable[Unexpressed],
     dropped: Iterable[Dropped],
 ) -> str:
-    """Return the whole text. `head` are its first comments, `base` is the image that it starts from."""
-    parts = [*(f"# {_clean(text)}" for text in head), f"from image:sha256:{base}", *(line.text for line in lines)]
+    """Return the whole text. `head` are its first comments, `base` is the line that it starts from."""
+    parts = [*(f"# {_clean(text)}" for text in head), base, *(line.text for line in lines)]
     parts += [f"#{_clean(text)}".rstrip() for text in _remarks(list(unexpressed), list(dropped))]
     return "\n".join(parts) + "\n"
 
@@ -82,20 +85,20 @@ def _remarks(unexpressed: list[Unexpressed], dropped: list[Dropped]) -> list[str
     return remarks
 
 
-def head_of(recipe: str, instance: str, reference: str, tag: str, now: float) -> list[str]:
+def head_of(recipe: str, instance: str, tag: str, now: float) -> list[str]:
     """Return the first comments of a recipe."""
     day = iso(now).partition("T")[0]
     return [
         f"{recipe} - the changes made by hand in the instance {instance}, which is now the image {tag}",
-        f"Written by `envbuild commit {instance}` on {day}. The instance runs {reference}, which was this image:",
+        f"Written by `envbuild commit {instance}` on {day}.",
     ]
 
 
 def refuse_to_overwrite(folder: str, stem: str) -> None:
-    """Raise InTheWay if something would be replaced."""
+    """Raise RecipeInTheWay if something would be replaced."""
     for name in names_of(stem):
         if os.path.lexists(os.path.join(folder, name)):
-            raise InTheWay(os.path.join(folder, name))
+            raise RecipeInTheWay(os.path.join(folder, name))
 
 
 def names_of(stem: str) -> tuple[str, ...]:

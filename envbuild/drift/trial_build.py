@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from envbuild.build.build import build
 from envbuild.build.context_ignore import read_ignored
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
+from envbuild.drift.copied_files import CopiedFiles, CopiesRefused, much_copied
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import recipe_text, write_files
 from envbuild.drift.statement_text import Line
@@ -17,14 +18,25 @@ from envbuild.tree.entry import Digest
 
 
 class TrialBuild:
-    """A builder of lines on one image, in a directory beside the recipe's final place."""
+    """A builder of lines on one image, in a directory beside the recipe's final place. `may_write` is asked before
+    files are written that are large together."""
 
-    def __init__(self, store: Store, base: Digest, folder: str, stem: str, request: BuildRequest, emit: Emit) -> None:
+    def __init__(
+        self,
+        store: Store,
+        base: Digest,
+        folder: str,
+        stem: str,
+        request: BuildRequest,
+        emit: Emit,
+        may_write: Callable[[CopiedFiles], bool],
+    ) -> None:
         self._store = store
-        self._base = base
+        self._base_line = f"from image:sha256:{base}"
         self._stem = stem
         self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False, own_sources=True)
         self._emit = emit
+        self._may_write = may_write
         self._folder = folder
         # The recipe's directory has the same patterns.
         above = os.path.realpath(os.path.dirname(folder))
@@ -36,9 +48,12 @@ class TrialBuild:
     def tree(self, lines: Sequence[Line]) -> Digest:
         """Build the lines and return their tree. Raises what a build raises."""
         with open(self._request.path, "w", encoding="utf-8") as file:
-            file.write(recipe_text([], self._base, lines, (), ()))
+            file.write(recipe_text([], self._base_line, lines, (), ()))
         return build(self._request, self._store, self._emit).tree
 
     def write_files(self, files: Sequence[RecipeFile]) -> None:
-        """Write the files that lines copy."""
+        """Write the files that lines copy. Raises CopiesRefused."""
+        much = much_copied(files)
+        if much is not None and not self._may_write(much):
+            raise CopiesRefused(much)
         write_files(self._store, self._folder, files)

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import ExitStack
 from types import TracebackType
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.git.program import SECONDS, GitTooSlow, running
 
 TYPE_CHECKING = False
@@ -19,19 +19,26 @@ _CHUNK = 1 << 20
 _WORDS = ("cat-file", "--batch")
 
 
+@fields
 class BlobTooLarge(UsageError):
     """A file in a commit is larger than envbuild reads."""
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"it has {size} bytes, and at most {limit} are read", "keep files of this size out of git")
+    size: int
+    limit: int
+
+    def text(self) -> tuple[str, str]:
+        return f"it has {self.size} bytes, and at most {self.limit} are read", "keep files of this size out of git"
 
 
+@fields
 class NoBlob(UsageError):
     """git lists a file and does not have its content."""
 
-    def __init__(self, oid: str) -> None:
-        super().__init__(
-            f"git does not have the content {oid[:12]}",
+    oid: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git does not have the content {self.oid[:12]}",
             "the clone is partial or damaged: check it with git fsck; git fetch gets what a partial clone left out",
         )
 

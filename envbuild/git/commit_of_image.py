@@ -9,12 +9,24 @@ from contextlib import ExitStack
 from envbuild.git.program import running
 from envbuild.git.repository import Repository
 
-_IMAGE = b"+image: sha256:"
+_IMAGE = b"image: sha256:"
 _COMMIT = b"commit "
 _SECONDS = 600.0
 _MAX_LINE = 1 << 16
 # Contents as they are, whatever the repository's attributes say about them.
-_DIFF = ("diff-tree", "--stdin", "--root", "-p", "-U0", "--text", "--no-textconv", "--no-ext-diff", "--no-color")
+# Of a merge, what it has from none of its parents.
+_DIFF = (
+    "diff-tree",
+    "--stdin",
+    "--root",
+    "-p",
+    "--cc",
+    "-U0",
+    "--text",
+    "--no-textconv",
+    "--no-ext-diff",
+    "--no-color",
+)
 
 
 class LockCommits:
@@ -25,6 +37,7 @@ class LockCommits:
         self._root = repository.root
         self._path = path
         self._known: dict[str, str] = {}
+        self._all: dict[str, list[str]] = {}
         self._held = ExitStack()
         self._child: subprocess.Popen[bytes] | None = None
         self._done = False
@@ -38,6 +51,11 @@ class LockCommits:
             self._read()
         return self._known.get(image)
 
+    def all_of(self, image: str) -> list[str]:
+        """Return all commits that brought this image into the lock, the newest first."""
+        self.of("")
+        return self._all.get(image, [])
+
     def close(self) -> None:
         """End git if it still runs."""
         self._held.close()
@@ -47,7 +65,7 @@ class LockCommits:
     def _start(self) -> None:
         """Start a git that lists the lock's commits, and one that prints what each changed."""
         revisions = self._held.enter_context(
-            running(self._root, ("rev-list", "--all", "--", self._path), seconds=_SECONDS)
+            running(self._root, ("rev-list", "--all", "--full-history", "--", self._path), seconds=_SECONDS)
         )
         assert revisions.stdout is not None
         words = (*_DIFF, "--format=commit %H", "--", self._path)
@@ -63,5 +81,7 @@ class LockCommits:
             self.close()
         elif line.startswith(_COMMIT):
             self._commit = line[len(_COMMIT) :].decode("ascii", "replace").strip()
-        elif line.startswith(_IMAGE):
-            self._known[line[len(_IMAGE) :].decode("ascii", "replace").strip()] = self._commit
+        elif line.startswith(b"+") and line.lstrip(b"+").startswith(_IMAGE):
+            image = line.lstrip(b"+")[len(_IMAGE) :].decode("ascii", "replace").strip()
+            self._known[image] = self._commit
+            self._all.setdefault(image, []).append(self._commit)

@@ -11,7 +11,7 @@ import errno
 import os
 import shlex
 
-from envbuild.errors import EnvbuildError, UsageError
+from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.git_dir import git_dir_of
 from envbuild.git.program import GitFailed, output
 from envbuild.git.repository import Repository
@@ -35,12 +35,17 @@ class Installed(Record):
     other_hook: str = ""
 
 
+@fields
 class NotOurs(UsageError):
     """A file in the clone's `.git` can't be read or written."""
 
-    def __init__(self, path: str, error: OSError) -> None:
-        super().__init__(
-            f"{path}: {error.strerror}", "envbuild sets up files in the clone's own .git, and follows no links there"
+    path: str
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: {self.error.strerror}",
+            "envbuild sets up files in the clone's own .git, and follows no links there",
         )
 
 

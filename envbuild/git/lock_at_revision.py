@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.git.repository import NotAFile, NotInRevision, Repository
 from envbuild.lockfile.lock import Lock, path_of
 from envbuild.lockfile.lock_file import parse
@@ -25,21 +25,31 @@ class LockedRecipe(Record):
     recipe: str
 
 
+@fields
 class ManyRecipes(UsageError):
     """A revision has several recipes of one name."""
 
-    def __init__(self, name: str, revision: str, paths: list[str]) -> None:
-        forms = ", ".join(f"{GIT}{revision}:/{path.removesuffix('.lock')}" for path in paths[:5])
-        super().__init__(f"{revision} has {len(paths)} recipes named '{name}'", f"name one: {forms}")
+    name: str
+    revision: str
+    paths: list[str]
+
+    def text(self) -> tuple[str, str]:
+        forms = ", ".join(f"{GIT}{self.revision}:/{path.removesuffix('.lock')}" for path in self.paths[:5])
+        return f"{self.revision} has {len(self.paths)} recipes named '{self.name}'", f"name one: {forms}"
 
 
+@fields
 class NoLockOf(UsageError):
     """A revision has no lock for a recipe of this name."""
 
-    def __init__(self, name: str, revision: str) -> None:
-        super().__init__(
-            f"{revision} has no lock for a recipe named '{name}'",
-            f"name its file, as in {GIT}{revision}:{name}.env; `envbuild build` writes the lock, and git keeps it",
+    name: str
+    revision: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.revision} has no lock for a recipe named '{self.name}'",
+            f"name its file, as in {GIT}{self.revision}:{self.name}.env; "
+            "`envbuild build` writes the lock, and git keeps it",
         )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
 
-from envbuild.errors import MachineLacks, UsageError
+from envbuild.errors import MachineLacks, UsageError, fields
 
 SETTINGS = {
     "core.fsmonitor": "false",
@@ -63,32 +63,44 @@ class NoGit(MachineLacks):
         super().__init__("git is not installed", "install it: apt install git")
 
 
+@fields
 class GitFailed(UsageError):
     """A git command failed; the message has git's own words."""
 
-    def __init__(self, words: tuple[str, ...], errors: str) -> None:
-        super().__init__(
-            f"git {' '.join(words[:2])} failed: {errors.strip()}",
+    words: tuple[str, ...]
+    errors: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git {' '.join(self.words[:2])} failed: {self.errors.strip()}",
             "see whether git itself can read the repository: git status",
         )
 
 
+@fields
 class GitTooSlow(UsageError):
     """A git command did not end in time."""
 
-    def __init__(self, words: tuple[str, ...], seconds: float) -> None:
-        super().__init__(
-            f"git {words[0]} took longer than {seconds:.0f} seconds and was ended",
+    words: tuple[str, ...]
+    seconds: float
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git {self.words[0]} took longer than {self.seconds:.0f} seconds and was ended",
             "see whether something in .git is a FIFO or a device, or the repository is on a slow disk",
         )
 
 
+@fields
 class GitTooMuch(UsageError):
     """A git command printed too much: one commit of a few bytes can hold millions of files."""
 
-    def __init__(self, words: tuple[str, ...], limit: int) -> None:
-        super().__init__(
-            f"git {words[0]} printed more than {limit >> 20} MiB and was ended",
+    words: tuple[str, ...]
+    limit: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git {self.words[0]} printed more than {self.limit >> 20} MiB and was ended",
             "see what the commit contains: git ls-tree -r COMMIT | head",
         )
 

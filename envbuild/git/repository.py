@@ -3,81 +3,109 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.git.blobs import Blobs, BlobTooLarge
 from envbuild.git.git_dir import git_dir_of
 from envbuild.git.program import GitFailed, output
 from envbuild.git.tracked_files import TrackedFile, files_of_index, files_of_tree
+from envbuild.linux.nofollow import read_plain
 from envbuild.record import Record
 
 MAX_READ = 16 << 20
 """The size of one file in a revision, such as a recipe or a lock."""
+_LOGGED = "%H%nauthor %an%nauthor-time %at%ncommitter-time %ct%nsummary %s"
+"""A commit as `author_of` reads it."""
 _CONVERSIONS = ("filter", "ident", "working-tree-encoding", "eol")
 
 
+@fields
 class NoRepository(UsageError):
     """A directory that is in no git repository."""
 
-    def __init__(self, folder: str) -> None:
-        super().__init__(
-            f"{os.path.abspath(folder)} is not in a git repository", "change to a directory of the recipe's repository"
+    folder: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{os.path.abspath(self.folder)} is not in a git repository",
+            "change to a directory of the recipe's repository",
         )
 
 
+@fields
 class NoSuchRevision(UsageError):
     """A revision that git does not know."""
 
-    def __init__(self, revision: str) -> None:
-        super().__init__(
-            f"git knows no revision '{revision}' here",
+    revision: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"git knows no revision '{self.revision}' here",
             "name a branch, a tag or a commit; git fetch gets those of others",
         )
 
 
+@fields
 class NotInRevision(UsageError):
     """A file that a revision does not have."""
 
-    def __init__(self, revision: str, path: str) -> None:
-        super().__init__(f"{revision} has no file {path}", f"list its files: git ls-tree -r --name-only {revision}")
+    revision: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.revision} has no file {self.path}", f"list its files: git ls-tree -r --name-only {self.revision}"
 
 
+@fields
 class NothingInCommon(UsageError):
     """Two commits without a common ancestor, as far as the clone reaches."""
 
-    def __init__(self, old: str, new: str) -> None:
-        super().__init__(
-            f"{old[:12]} and {new[:12]} have no common ancestor here",
+    old: str
+    new: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.old[:12]} and {self.new[:12]} have no common ancestor here",
             "a clone in CI may be shallow: git fetch --unshallow, or fetch-depth: 0",
         )
 
 
+@fields
 class OtherWorkTree(UsageError):
     """A repository whose working tree is not the directory that its `.git` lies in."""
 
-    def __init__(self, folder: str, worktree: str) -> None:
-        super().__init__(
-            f"the repository of {folder} says that its files lie in {worktree}",
+    folder: str
+    worktree: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the repository of {self.folder} says that its files lie in {self.worktree}",
             "see git config core.worktree, and whether a directory inside looks like a repository",
         )
 
 
+@fields
 class NotAFile(UsageError):
     """A link or a directory of a revision where a file is wanted."""
 
-    def __init__(self, revision: str, path: str) -> None:
-        super().__init__(f"in {revision}, {path} is not a plain file", "name the file itself")
+    revision: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"in {self.revision}, {self.path} is not a plain file", "name the file itself"
 
 
 class Author(Record):
-    """The author of the last change of a line: the commit's hash, the name, the time (seconds since 1970) and the
-    subject."""
+    """The author of the last change of a line or a file: the commit's hash, the name, the time (seconds since 1970),
+    the subject, and when it was committed."""
 
     commit: str
     name: str
     time: int
     summary: str
+    committed: int = 0
 
 
 class Repository:
@@ -178,6 +206,10 @@ class Repository:
             )
         return list(files_of_tree(self._git("ls-tree", "-r", "-z", "--full-tree", commit, *inside)))
 
+    def untracked(self, folders: Sequence[str]) -> list[str]:
+        """Return the paths of the files below `folders` that git does not know, ignored ones too."""
+        return _names(output(self.root, "ls-files", "--others", "-z", "--", *folders)) if folders else []
+
     def changed(self, old: str, new: str) -> list[str]:
         """Return the paths of the files that differ between two commits; of a rename, both."""
         return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
@@ -202,14 +234,37 @@ class Repository:
             path: f"{name}={value}" for path, name, value in attributes if value not in ("unspecified", "unset", "lf")
         }
 
-    def blame(self, commit: str, path: str, line: int) -> Author | None:
-        """Return the author of a line (from 1) of a file in a commit; None if it has no such line."""
-        words = ("blame", "--porcelain", "--no-textconv", "--no-ext-diff", "-L", f"{line},{line}", commit, "--", path)
+    def blame(self, commit: str, path: str, first: int, last: int) -> list[Author]:
+        """Return the author of each of these lines (from 1) of a file in a commit, each once; none if it has no such
+        lines."""
+        words = ("blame", "--line-porcelain", "--root", "--no-textconv", "--no-ext-diff", "-L", f"{first},{last}")
         try:
-            porcelain = output(self.root, *words)
+            porcelain = output(self.root, *words, commit, "--", path)
         except GitFailed:
-            return None
-        return author_of(porcelain)
+            return []
+        # Each line ends with its text, which begins with a tab; nothing else does.
+        lines = re.split(rb"(?m)^\t.*\n?", porcelain)
+        return list(dict.fromkeys(author for line in lines if line and (author := author_of(line)) is not None))
+
+    def last_change(self, commit: str, path: str, pickaxe: str = "") -> Author | None:
+        """Return the author of the last commit up to `commit` that changed a file or something below a directory; with
+        `pickaxe`, that changed how often it has this text. None if none did."""
+        search = (f"-S{pickaxe}",) if pickaxe else ()
+        words = ("log", "-1", "--no-textconv", "--no-ext-diff", "--no-show-signature", f"--format={_LOGGED}", *search)
+        logged = self._git(*words, commit, "--", path)
+        return author_of(logged) if logged else None
+
+    def commits_of(self, path: str, most: int) -> list[str]:
+        """Return HEAD and the last commits of all branches that changed a file, the newest first."""
+        words = ("rev-list", "--all", f"--max-count={most}", "--", path)
+        return [self.commit_of("HEAD"), *self._git(*words).decode("ascii", "replace").split()]
+
+    def shallow_commits(self) -> frozenset[str]:
+        """Return the commits at which a shallow clone ends: git takes them for the origin of all that they have."""
+        try:
+            return frozenset(read_plain(f"{self.common}/shallow", MAX_READ).decode("ascii", "replace").split())
+        except OSError:
+            return frozenset()
 
     def git_path(self, name: str) -> str:
         """Return the path of a file that belongs to the clone, such as info/attributes."""
@@ -234,7 +289,7 @@ class Repository:
 
 
 def author_of(porcelain: bytes) -> Author | None:
-    """Return the author of a line from the output of `git blame --porcelain`, None if it names no author.
+    """Return the author of one line from the output of `git blame --line-porcelain`, None if it names no author.
 
     The author chose names and messages: only a line feed ends them, not the other characters that end a line for
     Python.
@@ -248,7 +303,9 @@ def author_of(porcelain: bytes) -> Author | None:
     commit, moment = lines[0].partition(" ")[0], fields.get("author-time", "")
     if not commit or "author" not in fields or not moment.isascii() or not moment.isdigit() or len(moment) > 15:
         return None
-    return Author(commit, fields["author"], int(moment), fields.get("summary", ""))
+    committed = fields.get("committer-time", "")
+    is_number = committed.isascii() and committed.isdigit() and len(committed) <= 15
+    return Author(commit, fields["author"], int(moment), fields.get("summary", ""), int(committed) if is_number else 0)
 
 
 def _names(listing: bytes) -> list[str]:

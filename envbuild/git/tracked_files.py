@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 
 LINK, SUBMODULE = 0o120000, 0o160000
@@ -25,11 +25,14 @@ _SKIPPED = 0x40000000
 """The flag of a file that a sparse checkout leaves out (git's CE_SKIP_WORKTREE)."""
 
 
+@fields
 class BadTree(UsageError):
     """A commit with files that no working tree can hold."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the commit can't be read: {reason}", "find out what is wrong with it: git fsck --strict")
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the commit can't be read: {self.reason}", "find out what is wrong with it: git fsck --strict"
 
 
 class TreePath(str):

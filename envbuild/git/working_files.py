@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from envbuild.git.content_ids import content_id
 from envbuild.git.repository import Repository
 from envbuild.git.tracked_files import LINK, SUBMODULE, TrackedFile
 from envbuild.linux.nofollow import open_real
@@ -41,7 +42,7 @@ def changed_files(repository: Repository, paths: Iterable[str], folders: Sequenc
     scope = _topmost([*(os.path.relpath(folder, root) for folder in folders), *map(os.path.dirname, wanted)])
     head = {str(file.path): file for file in repository.tracked(repository.commit_of("HEAD"), scope)}
     index = {str(file.path): file for file in repository.tracked(None, scope)}
-    changed = [path for path in wanted if not path.endswith(_LOCK) and not _as_committed(root, path, index, head)]
+    changed = [path for path in wanted if not path.endswith(_LOCK) and not as_committed(root, path, index, head)]
     changed += [
         path
         for path in sorted({*head, *index}.difference(wanted))
@@ -63,7 +64,8 @@ def _topmost(folders: Iterable[str]) -> list[str]:
     return topmost
 
 
-def _as_committed(root: str, path: str, index: dict[str, TrackedFile], head: dict[str, TrackedFile]) -> bool:
+def as_committed(root: str, path: str, index: Mapping[str, TrackedFile], head: Mapping[str, TrackedFile]) -> bool:
+    """Return whether index and working tree have a file as `head`, the files of a commit, has it."""
     staged, committed = index.get(path), head.get(path)
     if staged is None or committed is None or staged.stage:
         return False
@@ -75,7 +77,7 @@ def _gone_or_retargeted(root: str, path: str, index: dict[str, TrackedFile], hea
     if tracked.skipped or tracked.mode == SUBMODULE:
         return False
     if tracked.mode == LINK:
-        return not _as_committed(root, path, index, head)
+        return not as_committed(root, path, index, head)
     return not os.path.lexists(os.path.join(root, path))
 
 
@@ -85,7 +87,7 @@ def _same(root: str, tracked: TrackedFile) -> bool:
     try:
         if tracked.mode == LINK:
             target = os.fsencode(os.readlink(path))
-            return _id_of(len(target), [target], tracked.oid) == tracked.oid
+            return content_id(len(target), [target], tracked.oid) == tracked.oid
         descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
@@ -100,7 +102,7 @@ def _same(root: str, tracked: TrackedFile) -> bool:
         if bool(status.st_mode & 0o100) != bool(tracked.mode & 0o100):
             return False
         chunks = iter(lambda: os.read(descriptor, _CHUNK), b"")
-        return _id_of(status.st_size, chunks, tracked.oid) == tracked.oid
+        return content_id(status.st_size, chunks, tracked.oid) == tracked.oid
     finally:
         os.close(descriptor)
 
@@ -108,15 +110,3 @@ def _same(root: str, tracked: TrackedFile) -> bool:
 def _index_status(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return a file's status as the index stores it."""
     return status.st_ctime_ns, status.st_mtime_ns, status.st_ino & _32_BITS, status.st_size & _32_BITS
-
-
-def _id_of(size: int, chunks: Iterable[bytes], like: str) -> str:
-    """Return git's id of a content (gitformat-pack(5)): SHA-1, or SHA-256 if the repository uses that, as the id
-    `like`."""
-    import hashlib
-
-    state = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
-    state.update(b"blob %d\0" % size)
-    for chunk in chunks:
-        state.update(chunk)
-    return state.hexdigest()

@@ -3,11 +3,9 @@ when."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from envbuild.errors import EnvbuildError
-from envbuild.history.build_commits import BuildCommits, build_of
+from envbuild.history.authorship import Credit, Made, credit, remover
 from envbuild.images.reference import parse_tag
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
@@ -16,7 +14,7 @@ from envbuild.store.store import Store
 from envbuild.store.tags import HistoryEntry
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, Digest, Entry
-from envbuild.tree.lookup import lookup
+from envbuild.tree.lookup import lookup, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +25,8 @@ if TYPE_CHECKING:
 
 class Maker(Record):
     """A base (`text` begins with `from`, without a place) or a statement (with its place `file:line`) that made `tree`
-    on the way to an image. `image` is the digest of the image whose build it belongs to."""
+    on the way to an image. `image` is the digest of the image whose build it belongs to, `kind` is what the statement
+    does, and `takes` are the paths that it takes of its folder."""
 
     image: Digest
     stage: str
@@ -35,6 +34,8 @@ class Maker(Record):
     file: str
     line: int
     tree: Digest
+    kind: str = ""
+    takes: tuple[str, ...] = ()
 
 
 class Touch(Record):
@@ -44,30 +45,73 @@ class Touch(Record):
     maker: Maker
 
 
-class Blame(Record):
-    """The reasons for one path. `touches` are in the order of the build, the last one made it what it is (empty if the
-    store no longer has the trees in between). `author` is None if git does not know the line, and `uncommitted` then
-    says whether it was in no commit. `since` is the oldest entry of the history since which it has not changed."""
+class Removal(Record):
+    """The move of a name since which a path is gone, though no statement removes it: `entry`, which is `back` moves
+    back. `touches` are those of the image before, and `author` is that of the commit that took the statement or its
+    file away, None if git does not know."""
 
-    entry: Entry
+    entry: HistoryEntry
+    back: int
+    touches: tuple[Touch, ...]
+    author: Author | None
+
+
+class Blame(Record):
+    """The reasons for one path, or for there being nothing (`entry` is None). `touches` are in the order of the build,
+    the last one made it what it is (empty if the store no longer has the trees in between, or with `removal`). `credit`
+    is the newest change of the last statement's lines, files and parameters, None if git knows nothing. `since` is the
+    oldest entry of the history since which it has not changed."""
+
+    entry: Entry | None
     touches: tuple[Touch, ...]
     owner: Owner | None
-    author: Author | None
-    uncommitted: bool
+    credit: Credit | None
     since: HistoryEntry | None
     back: int
+    removal: Removal | None = None
 
 
 def blame(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> Blame:
     """Return the reasons for `entry` at the resolved `path` of the image. `reference` is the image as the user wrote
     it: if it is a name, `since` comes from the history of this name."""
     touches = tuple(_touches(store, image, path))
-    author, uncommitted = None, False
-    if touches and touches[-1].maker.file:
-        author, uncommitted = _author(store, touches[-1].maker)
     since, back = _since(store, image, reference, path, entry)
     owner = owner_of(store, image.tree, path.decode("utf-8", "surrogateescape"))
-    return Blame(entry, touches, owner, author, uncommitted, since, back)
+    return Blame(entry, touches, owner, _credit(store, touches, path, entry), since, back)
+
+
+def blame_missing(store: Store, image: Image, reference: str, path: bytes) -> tuple[bytes, Blame] | None:
+    """Return the true path of what is missing in the image, and the reasons: the statement that removed it on the way
+    to the image, or the move of the name since which it is gone. None if it never was there."""
+    for maker in reversed(makers(store, image)):
+        found = resolve(store.trees, maker.tree, path, follow=False) if store.trees.has(maker.tree) else None
+        if found is not None:
+            real, before = found
+            touches = tuple(_touches(store, image, real))
+            since, back = _since(store, image, reference, real, None)
+            return real, Blame(None, touches, None, _credit(store, touches, real, before), since, back)
+    later: tuple[HistoryEntry, int] | None = None
+    for back, move in _moves_from(store, image, reference):
+        earlier = store.images.get(move.image) if move.image is not None else None
+        found = resolve(store.trees, earlier.tree, path, follow=False) if earlier is not None else None
+        if found is not None and earlier is not None and later is not None:
+            touches = tuple(_touches(store, earlier, found[0]))
+            author = remover(store, image.digest, _made(touches[-1], *found)) if touches else None
+            removal = Removal(*later, touches, author)
+            return found[0], Blame(None, (), None, None, later[0], later[1], removal)
+        if earlier is not None:
+            later = move, back
+    return None
+
+
+def _credit(store: Store, touches: tuple[Touch, ...], path: bytes, entry: Entry) -> Credit | None:
+    return credit(store, _made(touches[-1], path, entry)) if touches and touches[-1].maker.file else None
+
+
+def _made(touch: Touch, path: bytes, entry: Entry) -> Made:
+    maker = touch.maker
+    at = None if touch.verb == "removed" else entry
+    return Made(maker.image, maker.text, maker.file, maker.line, maker.kind, maker.takes, path, at)
 
 
 def makers(store: Store, image: Image) -> list[Maker]:
@@ -93,10 +137,12 @@ def _makers(store: Store, image: Image, stages: list[dict[str, Any]], name: str)
     if not below:
         below = [Maker(image.digest, name, f"from {stage['base']}", "", 0, stage["tree"])]
     steps = [step for step in stage["steps"] if step["kind"] != "test"]
-    return [
-        *below,
-        *(Maker(image.digest, name, step["text"], step["file"], step["line"], step["tree"]) for step in steps),
-    ]
+    return [*below, *(_maker(image.digest, name, step) for step in steps)]
+
+
+def _maker(image: Digest, stage: str, step: dict[str, Any]) -> Maker:
+    takes = tuple(step.get("takes", ()))
+    return Maker(image, stage, step["text"], step["file"], step["line"], step["tree"], step["kind"], takes)
 
 
 def _touches(store: Store, image: Image, path: bytes) -> Iterator[Touch]:
@@ -116,51 +162,15 @@ def _entry_at(store: Store, tree: Digest, path: bytes) -> Entry | None:
     return own(entry) if entry is not None and entry.kind == DIRECTORY else entry
 
 
-def _author(store: Store, maker: Maker) -> tuple[Author | None, bool]:
-    """Return the author of the statement, from the commit of the build that made the image; and whether it was
-    uncommitted."""
-    built = build_of(store, maker.image)
-    if built is None:
-        return None, False
-    known = built.known
-    # The statement may be in a file that the recipe includes.
-    inner = os.path.relpath(maker.file, os.path.dirname(known.get("recipe", "")) or ".")
-    path = os.path.normpath(os.path.join(os.path.dirname(known.get("file", "")), inner))
-    first = maker.text.strip().partition("\n")[0].strip()
-    with BuildCommits() as commits:
-        commit, committed = commits.of(built)
-        repository = commits.repository(known.get("root", ""))
-        if repository is None or not commit:
-            return None, repository is not None
-        try:
-            lines = repository.read(commit, path).decode("utf-8", "replace").splitlines()
-            here = lines[maker.line - 1].strip().rstrip("\\").strip() if maker.line <= len(lines) else ""
-            if not here or not first.startswith(here):
-                return None, not committed
-            return repository.blame(commit, path, maker.line), False
-        except (EnvbuildError, OSError):
-            return None, not committed
-
-
-def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry) -> tuple[HistoryEntry | None, int]:
+def _since(
+    store: Store, image: Image, reference: str, path: bytes, entry: Entry | None
+) -> tuple[HistoryEntry | None, int]:
     """Return the oldest entry of the name's history since which the path has not changed, and how far back it is."""
-    parsed = parse_tag(reference)
-    if parsed is None or store.tags.length(parsed.name, parsed.tag) == 0:
-        tag = next(iter(store.tags.all(image.digest)), None)
-        if tag is None:
-            return None, 0
-        name = (tag.name, tag.tag)
-    else:
-        name = (parsed.name, parsed.tag)
-    wanted = own(entry) if entry.kind == DIRECTORY else entry
+    wanted = own(entry) if entry is not None and entry.kind == DIRECTORY else entry
     since: HistoryEntry | None = None
     at = 0
-    begun = False
     same: dict[Digest, bool] = {}
-    for back, move in enumerate(store.tags.history(*name)):
-        if not begun and move.image != image.digest:
-            continue
-        begun = True
+    for back, move in _moves_from(store, image, reference):
         if move.image is None:
             break
         if move.image not in same:
@@ -170,3 +180,20 @@ def _since(store: Store, image: Image, reference: str, path: bytes, entry: Entry
             break
         since, at = move, back
     return since, at
+
+
+def _moves_from(store: Store, image: Image, reference: str) -> Iterator[tuple[int, HistoryEntry]]:
+    """Yield the moves of the name in the reference, or of a tag of the image, from the one to this image back."""
+    parsed = parse_tag(reference)
+    if parsed is None or store.tags.length(parsed.name, parsed.tag) == 0:
+        tag = next(iter(store.tags.all(image.digest)), None)
+        if tag is None:
+            return
+        name = (tag.name, tag.tag)
+    else:
+        name = (parsed.name, parsed.tag)
+    begun = False
+    for back, move in enumerate(store.tags.history(*name)):
+        begun = begun or move.image == image.digest
+        if begun:
+            yield back, move

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 from envbuild.debian.elf import parse_elf
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.history.compare import Comparison
 from envbuild.history.patch import Text, mode_lines, patch_lines
 from envbuild.store.objects import MAX_READ
@@ -35,18 +35,24 @@ _MAGIC = (
 )
 
 
+@fields
 class NotInStore(UsageError):
     """An image whose contents the store does not have."""
 
-    def __init__(self, label: str) -> None:
-        super().__init__(f"{label} is not in this store, only its lock is known", "build it to compare its files")
+    label: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.label} is not in this store, only its lock is known", "build it to compare its files"
 
 
+@fields
 class SameThere(UsageError):
     """A path without a difference that was named by the user."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"nothing differs at {path}", "list all differences: envbuild diff --files")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"nothing differs at {self.path}", "list all differences: envbuild diff --files"
 
 
 def texts_of(store: Store, comparison: Comparison, path: str) -> Iterator[str]:

@@ -84,7 +84,8 @@ def _notice(change: Change, origins: Origins, folders: frozenset[bytes]) -> Noti
     package = moved or same
     content = _is_other_content(before, after)
     edited = path in origins.edited or (bool(same) and content)
-    reason = f"not as {moved} brought it" if path in origins.edited else f"edited in {same}" if edited else ""
+    word = "edited in" if after is not None else "removed from"
+    reason = f"not as {moved} brought it" if path in origins.edited else f"{word} {same}" if edited else ""
     privilege = _privilege(change, origins, explained=False)
     if privilege:
         return Notice(change, PRIVILEGE, privilege, package)

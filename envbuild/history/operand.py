@@ -8,7 +8,7 @@ from collections.abc import Callable
 from envbuild.build.named_image import find_image
 from envbuild.build.recipe_cache import load
 from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, read_recipe
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
@@ -57,11 +57,14 @@ class Operand(Record):
     recipe: Texts = ()
 
 
+@fields
 class NothingToCompare(UsageError):
     """A recipe that names no image: it has neither a build nor a lock."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is not built and has no lock", f"build it: envbuild build {path}")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} is not built and has no lock", f"build it: envbuild build {self.path}"
 
 
 def operand_of(

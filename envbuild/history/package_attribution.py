@@ -17,6 +17,7 @@ from envbuild.debian.left_behind import is_record
 from envbuild.history.account_names import AccountNames
 from envbuild.history.notices import PATH
 from envbuild.history.package_changes import Attribution, PackageChange
+from envbuild.history.package_contents import NOTHING_ALTERED, Expected, check_contents, known_contents
 from envbuild.history.package_owners import MD5, SHA256, Owned, Owners, package_owners
 from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.store.store import Store
@@ -41,18 +42,24 @@ def attribute(
     names of `accounts`."""
     attribution = Attribution()
     debian = {change.package.name.partition(":")[0] for change in packages if change.package.kind == DPKG}
-    owners, turned = package_owners(store, trees, packages, changes, attribution.bad)
+    contents = known_contents(store, trees) if debian else NOTHING_ALTERED
+    owners, turned = package_owners(store, trees, packages, changes, attribution.bad, sums=contents is None)
     named = [(change.path.decode("utf-8", "surrogateescape"), change) for change in changes]
-    altered = _altered(store, trees, owners, named, attribution) if debian else frozenset()
+    if contents is None:
+        contents = check_contents(store, trees, _with_md5(owners, named))
+    attribution.unread = contents.unread
     pending = []
     known: dict[str, int] = {}
     for path, change in named:
-        owned = owners.get(path) or _compiled(owners, path)
+        owned = owners.get(path)
+        if owned is None and path.endswith(".pyc"):
+            owned = _compiled(owners, path)
         if owned is not None:
-            edited = change.path in altered or _has_other_digest(owned, change)
+            edited = change.path in contents.altered or _has_other_digest(owned, change)
             if edited or _is_changed_beside(change, accounts) or _is_turned(path, change, owned, owners, turned):
                 attribution.owners[change.path] = owned.number
-                attribution.edited |= {change.path} if edited else set()
+                if edited:
+                    attribution.edited.add(change.path)
                 attribution.rest.append(change)
             else:
                 attribution.of.setdefault(owned.number, []).append(change)
@@ -76,17 +83,9 @@ def attribute(
     return attribution
 
 
-def _altered(
-    store: Store,
-    trees: tuple[Digest, Digest],
-    owners: Owners,
-    named: list[tuple[str, Change]],
-    attribution: Attribution,
-) -> frozenset[bytes]:
-    """Return the paths of Debian packages whose content is not what the package brought."""
-    from envbuild.history.package_contents import Expected, check_contents  # threads: only for Debian packages
-
-    files = [
+def _with_md5(owners: Owners, named: list[tuple[str, Change]]) -> list[Expected]:
+    """Return the files with new content of which an md5 is known."""
+    return [
         Expected(change.path, after, owned.digest)
         for path, change in named
         if (after := change.after) is not None
@@ -95,9 +94,6 @@ def _altered(
         and (owned := owners.get(path)) is not None
         and owned.kind == MD5
     ]
-    contents = check_contents(store, trees, files)
-    attribution.unread = contents.unread
-    return contents.altered
 
 
 def _has_other_digest(owned: Owned, change: Change) -> bool:

@@ -39,14 +39,17 @@ class Contents(Record):
     unread: frozenset[bytes]
 
 
+NOTHING_ALTERED = Contents(frozenset(), frozenset())
+
+
+def known_contents(store: Store, trees: tuple[Digest, Digest]) -> Contents | None:
+    """Return what an earlier check of the same trees found, None if there was none."""
+    known = store.memo.get(KIND, " ".join(trees))
+    return _load(known) if known is not None else None
+
+
 def check_contents(store: Store, trees: tuple[Digest, Digest], files: list[Expected]) -> Contents:
     """Compare files of the second tree with what packages brought. `files` follow from the two trees alone."""
-    if not files:
-        return Contents(frozenset(), frozenset())
-    key = " ".join(trees)
-    known = store.memo.get(KIND, key)
-    if known is not None:
-        return _load(known)
     left = MAX_BYTES_READ
     read: list[Expected] = []
     unread: list[bytes] = []
@@ -57,7 +60,7 @@ def check_contents(store: Store, trees: tuple[Digest, Digest], files: list[Expec
         left -= file.entry.size
         read.append(file)
     contents = Contents(frozenset(_altered(store, read)), frozenset(unread))
-    store.memo.put(KIND, key, _dump(contents))
+    store.memo.put(KIND, " ".join(trees), _dump(contents))
     return contents
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -17,7 +18,8 @@ from envbuild.record import NamedTuple
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import FILE, LINK, Digest
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry
+from envbuild.tree.lookup import lookup
 
 ANY, MD5, SHA256 = "", "md5", "sha256"
 MAX_ALTERNATIVE = 1 << 20
@@ -49,9 +51,11 @@ def package_owners(
     packages: list[PackageChange],
     changes: list[Change],
     bad: list[BadRecord],
+    *,
+    sums: bool,
 ) -> tuple[dict[str, Owned], dict[str, set[str]]]:
     """Return each path that one of the packages owns in one of the trees; and of the links that update-alternatives
-    turned, where they may lead."""
+    turned, where they may lead. Without `sums` Debian's md5 sums are not read."""
     owners: dict[str, Owned] = {}
     modules: dict[str, int] = {}
     # What the new tree's packages say of a path counts more than what the old tree's said.
@@ -68,7 +72,7 @@ def package_owners(
                 modules.setdefault(folder[: folder.rindex(_MODULES)] + _MODULES + ".package-lock.json", number)
                 continue
             of_debian = package.kind == DPKG
-            pairs = _of_debian(source, package.name) if of_debian else _of_python(source, package.record)
+            pairs = _of_debian(source, package.name, sums=sums) if of_debian else _of_python(source, package.record)
             for path, kind, digest in pairs:
                 owners[path] = Owned(number, kind, digest)
     turned: dict[str, set[str]] = {}
@@ -107,11 +111,29 @@ class _Source:
             if entry.kind == LINK and entry.name.isascii() and entry.target.isascii()
         }
 
+    @cached_property
+    def info(self) -> dict[str, Entry]:
+        """dpkg's own files of packages, by name."""
+        folder = lookup(self.store.trees, self._tree, INFO.encode())
+        entries = self.store.trees.load(folder.digest) if folder is not None and folder.kind == DIRECTORY else ()
+        return {os.fsdecode(entry.name): entry for entry in entries if entry.kind == FILE}
+
+    def info_text(self, name: str) -> str | None:
+        """Return dpkg's own file of this name, None if there is none."""
+        entry = self.info.get(name)
+        if entry is None:
+            return None
+        try:
+            return self.store.objects.read(entry, MAX_STATUS).decode("utf-8", "surrogateescape")
+        except TooLargeToRead as error:
+            self.bad.append(BadRecord(DPKG, f"/{INFO}{name}", f"it has {error.entry.size:,} bytes"))
+            return None
+
     def text(self, path: str) -> str | None:
         try:
             return self.store.read_text(self._tree, path, MAX_STATUS)
         except TooLargeToRead as error:
-            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.size:,} bytes"))
+            self.bad.append(BadRecord(DPKG, f"/{path}", f"it has {error.entry.size:,} bytes"))
             return None
 
     @cached_property
@@ -142,18 +164,20 @@ class _Source:
         return f"{self._links[head]}/{rest}" if slash and head in self._links else head + slash + rest
 
 
-def _of_debian(source: _Source, name: str) -> Iterator[tuple[str, str, str]]:
+def _of_debian(source: _Source, name: str, *, sums: bool) -> Iterator[tuple[str, str, str]]:
     plain = name.partition(":")[0]
     for record in (name, plain):
-        listed = source.text(f"{INFO}{record}.list")
+        listed = source.info_text(f"{record}.list")
         if listed is None:
             continue
-        sums = _sums(source.text(f"{INFO}{record}.md5sums") or "") | source.conffiles.get(plain, {})
+        digests = {}
+        if sums:
+            digests = _sums(source.info_text(f"{record}.md5sums") or "") | source.conffiles.get(plain, {})
         yield from ((f"{INFO}{record}.{suffix}", ANY, "") for suffix in _INFO_FILES)
         for line in listed.splitlines():
             path = line.lstrip("/")
             if path and path != ".":
-                yield source.real(path), MD5 if path in sums else ANY, sums.get(path, "")
+                yield source.real(path), MD5 if path in digests else ANY, digests.get(path, "")
         yield from ((source.real(path), MD5, digest) for path, digest in source.ucf.get(plain, {}).items())
         return
 

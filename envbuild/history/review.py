@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
-from envbuild.errors import EnvbuildError, UsageError
+from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import locked_at
 from envbuild.git.repository import NotInRevision, Repository
@@ -34,12 +34,15 @@ class Review(Record):
     proven: bool = False
 
 
+@fields
 class NoRange(UsageError):
     """A text that does not name two revisions."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(
-            f"'{text}' is not REV1..REV2",
+    revisions: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.revisions}' is not REV1..REV2",
             "as in: envbuild git check main..HEAD, or main...HEAD for the changes since they diverged",
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
-from envbuild.history.build_commits import BuildCommits, build_of
+from envbuild.errors import UsageError, fields
 from envbuild.images.find import ImageGone, past_image, resolve
 from envbuild.images.reference import digits_of, parse_tag, split_name
 from envbuild.record import Record
@@ -15,32 +14,37 @@ from envbuild.tree.entry import Digest
 
 
 class RolledBack(Record):
-    """A tag that moved: its name, the old image and the new one; and, if git knows them, the commit that this was built
-    from and the recipe's path in it, else ""."""
+    """A tag that moved: its name, the old image and the new one."""
 
     full: str
     old: Digest | None
-    new: Digest
-    commit: str = ""
-    file: str = ""
+    new: Image
 
 
+@fields
 class NothingEarlier(UsageError):
     """A name without an earlier image to go back to."""
 
-    def __init__(self, full: str) -> None:
-        super().__init__(
-            f"{full} has no earlier image that is still in the store", f"see its history: envbuild log {full}"
+    full: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.full} has no earlier image that is still in the store",
+            f"see its history: envbuild log {self.full}",
         )
 
 
+@fields
 class NoSuchTarget(UsageError):
     """A value of `--to` that names nothing known."""
 
-    def __init__(self, name: str, to: str) -> None:
-        super().__init__(
-            f"--to '{to}' is not a number, a tag of {name}, a digest or a date",
-            f"see its history: envbuild log {name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
+    name: str
+    to: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"--to '{self.to}' is not a number, a tag of {self.name}, a digest or a date",
+            f"see its history: envbuild log {self.name}; dates are as in: yesterday, '3 days ago', '2026-11-20 14:00'",
         )
 
 
@@ -67,12 +71,7 @@ def roll_back(store: Store, reference: str, to: str | None, user: str) -> Rolled
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
         store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
-    built = build_of(store, image.digest)
-    if built is None:
-        return RolledBack(full, current, image.digest)
-    with BuildCommits() as commits:
-        commit, committed = commits.of(built)
-    return RolledBack(full, current, image.digest, commit if committed else "", built.known["file"])
+    return RolledBack(full, current, image)
 
 
 def _before(store: Store, name: str, tag: str, current: Digest | None) -> HistoryEntry:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.linux.passwd import Account, Group, account_number, lines_of, read_group, read_passwd
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
@@ -23,30 +21,42 @@ MAX_BYTES = 16 << 20
 """Bytes of each of the files."""
 
 
+@fields
 class NoSuchAccount(UsageError):
     """A user or group that the tree doesn't have."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        file = "/etc/passwd" if kind == "user" else "/etc/group"
-        super().__init__(
-            f"there is no {kind} '{name}' in {file} of the tree",
+    kind: str
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        file = "/etc/passwd" if self.kind == "user" else "/etc/group"
+        return (
+            f"there is no {self.kind} '{self.name}' in {file} of the tree",
             "add it first with: adduser, or give a number",
         )
 
 
+@fields
 class AccountTaken(WorkFailed):
     """`adduser` asks for a name or number that is in use."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"adduser: {what} exists already in the tree", "choose another, or drop the statement")
+    what: str
+
+    def text(self) -> tuple[str, str]:
+        return f"adduser: {self.what} exists already in the tree", "choose another, or drop the statement"
 
 
+@fields
 class AccountsTooLarge(WorkFailed):
     """A file of accounts that is too large to be one."""
 
-    def __init__(self, path: str, size: int) -> None:
-        super().__init__(
-            f"/{path} of the tree has {size:,} bytes", f"files of accounts are read up to {MAX_BYTES:,} bytes"
+    path: str
+    size: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"/{self.path} of the tree has {self.size:,} bytes",
+            f"files of accounts are read up to {MAX_BYTES:,} bytes",
         )
 
 
@@ -69,19 +79,31 @@ def account_text(store: Store, tree: Digest, name: str) -> str | None:
     try:
         return store.read_text(tree, f"etc/{name}", MAX_BYTES)
     except TooLargeToRead as error:
-        raise AccountsTooLarge(f"etc/{name}", error.size) from error
+        raise AccountsTooLarge(f"etc/{name}", error.entry.size) from error
 
 
-@lru_cache(maxsize=8)
+_KEPT = 8
+_accounts: dict[str | None, tuple[Account, ...]] = {}
+_groups: dict[str | None, Mapping[str, int]] = {}
+"""What the last texts were read as: a build asks for the same again and again."""
+
+
 def accounts(passwd: str | None) -> tuple[Account, ...]:
     """Return the accounts of a passwd text."""
-    return tuple(read_passwd(passwd or ""))
+    if passwd not in _accounts and len(_accounts) >= _KEPT:
+        _accounts.clear()
+    if (known := _accounts.get(passwd)) is None:
+        known = _accounts[passwd] = tuple(read_passwd(passwd or ""))
+    return known
 
 
-@lru_cache(maxsize=8)
 def groups(group: str | None) -> Mapping[str, int]:
     """Return the numbers of the groups of a group text, by name."""
-    return {row.name: row.gid for row in read_group(group or "")}
+    if group not in _groups and len(_groups) >= _KEPT:
+        _groups.clear()
+    if (known := _groups.get(group)) is None:
+        known = _groups[group] = {row.name: row.gid for row in read_group(group or "")}
+    return known
 
 
 def owner_ids(owner: str, databases: Databases) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from _collections_abc import Callable  # what collections.abc has, without collections
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.images.reference import (
     FileReference,
     PinnedReference,
@@ -34,63 +34,96 @@ Fits = Callable[[Store, str, str, str], str]
 the path of the recipe in it."""
 
 
+@fields
 class NoSuchImage(UsageError):
     """No image has this name or digest."""
 
-    def __init__(self, reference: str, near: str | None, *, any_image: bool) -> None:
-        hint = f"did you mean '{near}'?" if near else "`envbuild images` lists what there is"
-        super().__init__(
-            f"there is no image '{reference}'", hint if any_image else "make one first: envbuild build RECIPE.env"
+    reference: str
+    near: str | None
+    any_image: bool
+
+    def text(self) -> tuple[str, str]:
+        hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"
+        return (
+            f"there is no image '{self.reference}'",
+            hint if self.any_image else "make one first: envbuild build RECIPE.env",
         )
 
 
+@fields
 class ImageGone(UsageError):
     """History names an image that `gc` has removed."""
 
-    def __init__(self, reference: str, digest: Digest) -> None:
-        super().__init__(
-            f"{reference} was {digest[:12]}, which is no longer in the store",
+    reference: str
+    digest: Digest
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} was {self.digest[:12]}, which is no longer in the store",
             "check the recipe and its lock out as they were (envbuild log has the commit), and build them",
         )
 
 
+@fields
 class AmbiguousDigest(UsageError):
     """A digest was shortened to something that fits several images."""
 
-    def __init__(self, reference: str, matches: list[str]) -> None:
-        super().__init__(
-            f"'{reference}' fits {len(matches)} images",
-            "give more digits: " + ", ".join(m[:16] for m in matches[:5]),
+    reference: str
+    matches: list[str]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.reference}' fits {len(self.matches)} images",
+            "give more digits: " + ", ".join(m[:16] for m in self.matches[:5]),
         )
 
 
+@fields
 class NotBuiltHere(UsageError):
     """A lock names an image that the store doesn't have."""
 
-    def __init__(self, reference: str, digest: str, path: str, revision: str) -> None:
-        super().__init__(
-            f"{reference} is image {digest[:12]}, which is not in this store",
-            f"build it as it was: git worktree add ../{revision.replace('/', '-')} {revision}, "
-            f"and there: envbuild build --locked {path}",
+    reference: str
+    digest: str
+    path: str
+    revision: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} is image {self.digest[:12]}, which is not in this store",
+            f"build it as it was: git worktree add ../{self.revision.replace('/', '-')} {self.revision}, "
+            f"and there: envbuild build --locked {self.path}",
         )
 
 
+@fields
 class NotAsBuilt(UsageError):
     """A lock names an image of the store that is not known to be what the lock's recipe gives."""
 
-    def __init__(self, reference: str, digest: str, path: str, revision: str, reason: str) -> None:
-        super().__init__(
-            f"{reference} names image {digest[:12]}, which is not known to be that of the recipe: {reason}",
-            f"name the image itself, or build the recipe: git worktree add ../{revision.replace('/', '-')} {revision}, "
-            f"and there: envbuild build --locked {path}",
+    reference: str
+    digest: str
+    path: str
+    revision: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} names image {self.digest[:12]}, which is not known to be that of the recipe: "
+            f"{self.reason}",
+            f"name the image itself, or build the recipe: git worktree add ../{self.revision.replace('/', '-')} "
+            f"{self.revision}, and there: envbuild build --locked {self.path}",
         )
 
 
+@fields
 class OtherDigest(UsageError):
     """`NAME@sha256:...` where the name is another image's."""
 
-    def __init__(self, reference: str, name: str, found: str) -> None:
-        super().__init__(f"{reference}: {name} is {found[:12]}", "leave out the name, or the digest")
+    reference: str
+    name: str
+    found: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.reference}: {self.name} is {self.found[:12]}", "leave out the name, or the digest"
 
 
 def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:

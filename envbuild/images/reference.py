@@ -6,7 +6,7 @@ digest that it must have, `NAME@sha256:...`. Locks in git know `NAME@REV` and `g
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 from envbuild.store.branch_tags import ALLOWED, ALPHANUMERIC, PREFIX, is_branch_tag
 
@@ -57,32 +57,42 @@ class FileReference(Record):
 Reference = StoreReference | PinnedReference | RevisionReference | FileReference
 
 
+@fields
 class BadName(UsageError):
     """A text that can't name an image, or what else is said."""
 
-    def __init__(self, name: str, what: str = "an image") -> None:
-        super().__init__(
-            f"'{name}' can't name {what}",
+    name: str
+    what: str = "an image"
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.name}' can't name {self.what}",
             "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2; "
             "of the form web:branch/main are tags of branches",
         )
 
 
+@fields
 class BranchTag(UsageError):
     """A tag to be set that only builds in a branch of git may move."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name} is the tag of a branch, which builds in that branch move",
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.name} is the tag of a branch, which builds in that branch move",
             f"choose a tag that does not begin with '{PREFIX}', as in web:v1.2",
         )
 
 
+@fields
 class BadFileReference(UsageError):
     """A text that begins as `git:` and names no file of a revision."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"'{text}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env")
+    reference: str
+
+    def text(self) -> tuple[str, str]:
+        return f"'{self.reference}' is not git:REV:FILE", "as in: git:main:web.env, git:HEAD~2:services/web.env"
 
 
 def parse(text: str) -> Reference:

@@ -25,13 +25,13 @@ def groups_of(folder: str) -> tuple[str, ...]:
 
 
 def remove_groups(folder: str) -> None:
-    """Take the groups of an instance away, in which nothing runs any more.
+    """Take the groups of an instance away, in which nothing runs any more, with those that were made in them.
 
     One whose last process is just going is tried again for a moment.
     """
     import time
 
-    for path in groups_of(folder):
+    for path in _innermost_first(groups_of(folder)):
         for _ in range(50):
             try:
                 os.rmdir(path)
@@ -45,3 +45,7 @@ def remove_groups(folder: str) -> None:
         os.unlink(f"{folder}/{KEPT}")
     except FileNotFoundError:
         pass
+
+
+def _innermost_first(paths: tuple[str, ...]) -> list[str]:
+    return [found for path in paths for found, _, _ in os.walk(path, topdown=False)]

@@ -68,7 +68,8 @@ class Health(Record):
 class Settings(Record):
     """The whole configuration. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in
     seconds. `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
-    `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls."""
+    `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls. Without
+    `init` the command is process 1 itself."""
 
     argv: tuple[str, ...]
     environment: Pairs = ()
@@ -89,6 +90,7 @@ class Settings(Record):
     health: Health | None = None
     limits: Limits = Limits()
     labels: Pairs = ()
+    init: bool = True
 
     def variables(self, facts: Facts) -> dict[str, str]:
         """Return what a command in the instance finds in its environment."""
@@ -102,6 +104,8 @@ def to_plain(settings: Settings) -> dict[str, Any]:
         plain[name] = list(values(plain[name]))
     for name in ("mounts", "ports"):
         plain[name] = [list(values(one)) for one in plain[name]]
+    if settings.init:
+        del plain["init"]  # as records of earlier versions are, and `up` compares
     plain["health"] = None if settings.health is None else list(values(settings.health))
     return plain
 
@@ -114,7 +118,7 @@ _SHAPES: dict[str, object] = {
     "environment": [(str, str)],
     "labels": [(str, str)],
     **dict.fromkeys(("user", "workdir", "home", "hostname", "network", "stop"), str),
-    **dict.fromkeys(("read_only", "unfiltered"), bool),
+    **dict.fromkeys(("read_only", "unfiltered", "init"), bool),
     "mounts": [[_TEXT]],
     "ports": [(str, int, int, str)],
     "restart": [frozenset((str, int, None))],
@@ -180,6 +184,16 @@ def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
     if facts.start is not None and argv == facts.start.argv:
         found.update(facts.start.parameters)
     return tuple(found.items())
+
+
+def init_of(facts: Facts, argv: tuple[str, ...]) -> bool:
+    """Tell whether `argv` has a process 1 beside it: what the image says is about its own start command."""
+    return facts.init or facts.start is None or argv != facts.start.argv
+
+
+def runs_systemd(settings: Settings) -> bool:
+    """Tell whether the command is systemd, as process 1 itself: it wants empty directories and a control group."""
+    return not settings.init and settings.argv[0].rpartition("/")[2] in ("systemd", "init")
 
 
 @fields

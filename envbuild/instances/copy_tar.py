@@ -6,7 +6,8 @@ import os
 import stat
 from collections.abc import Callable
 
-from envbuild.archive.tar import ArchiveError, Limits, Member, TarReader
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.tar import Member, TarReader
 from envbuild.instances.copy import Source
 from envbuild.linux.safe_copy import (
     MAX_DEPTH,

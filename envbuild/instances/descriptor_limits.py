@@ -13,21 +13,21 @@ from envbuild.record import Record
 MAX_KEPT = 256
 
 
-class Allowance(Record):
+class DescriptorLimits(Record):
     """`ceiling` is the number from which on descriptors are for control alone, `kept` how many those are."""
 
     ceiling: int
     kept: int
 
 
-def allowance() -> Allowance:
+def allowance() -> DescriptorLimits:
     """Return what the limit of this process allows now (sysconf(3): SC_OPEN_MAX is RLIMIT_NOFILE, -1 if there is
     none)."""
     limit = os.sysconf("SC_OPEN_MAX")
     if limit < 0:
         limit = 1 << 20
     kept = min(MAX_KEPT, limit // 4)
-    return Allowance(limit - kept, kept)
+    return DescriptorLimits(limit - kept, kept)
 
 
 def raise_limit() -> None:

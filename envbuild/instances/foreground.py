@@ -7,11 +7,15 @@ more than that takes.
 from __future__ import annotations
 
 import gc
+from _thread import start_new_thread
 
 from envbuild.contexts import contextmanager
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux import signals as signal
+from envbuild.linux.latch import Latch
 from envbuild.record import Record
 from envbuild.sandbox.helper_client import Helper
+from envbuild.sandbox.spec import SandboxFailure
 from envbuild.sandbox.user_namespace import CONTAINED, RANGE, SHIFTED, enter_user_namespace
 
 TYPE_CHECKING = False
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from envbuild.instances.network.interface import Network
     from envbuild.instances.supervisor import Supervisor, Task
+    from envbuild.store.stacks import LateCheck
 
 
 class Ahead(Record):
@@ -52,6 +57,7 @@ def sandbox_ahead(network: str, store_path: str, opened: Sequence[socket] = ()) 
 def run_in_foreground(
     task: Task,
     ahead: Ahead,
+    late: LateCheck | None = None,
     *,
     terminal: bool,
     tell: Callable[[tuple[str, ...]], None] = lambda warnings: None,
@@ -59,7 +65,7 @@ def run_in_foreground(
     """Run an instance with this process's streams, or with its terminal; return the exit code of its command.
 
     Signals to this process are forwarded to the command; on a terminal Ctrl-C is a key, which the terminal forwards.
-    Raises SandboxFailure and PortTaken.
+    While it runs, a `late` check of the image's layers may go on. Raises SandboxFailure, PortTaken and ImageDamaged.
     """
     from envbuild.instances.control_client import forward_signals, in_thread_on_signal
     from envbuild.instances.stdio import OwnStreams, is_root
@@ -71,7 +77,7 @@ def run_in_foreground(
         streams = OwnStreams(other_ids=other_ids)
         supervisor = Supervisor(task, ahead.helper, streams, tell, network=ahead.network, opened=ahead.opened)
         forward_signals(supervisor.signal)
-        return _run(supervisor, tell)
+        return _run(supervisor, late, tell)
     from envbuild.instances.terminal import TerminalBridge
 
     task = task.replace(request=task.request.replace(terminal=True))
@@ -81,11 +87,60 @@ def run_in_foreground(
         # The terminal is gone (SIGHUP), or somebody ends the instance.
         for number in (signal.SIGHUP, signal.SIGTERM):
             in_thread_on_signal(number, supervisor.signal)
-        return _run(supervisor, tell)
+        return _run(supervisor, late, tell)
 
 
-def _run(supervisor: Supervisor, tell: Callable[[tuple[str, ...]], None]) -> int:
-    code = supervisor.run()
+def _run(supervisor: Supervisor, late: LateCheck | None, tell: Callable[[tuple[str, ...]], None]) -> int:
+    code = supervisor.run() if late is None else _run_checked(supervisor, late)
     if supervisor.error:
         tell((supervisor.error,))
     return code
+
+
+@fields
+class ImageDamaged(WorkFailed):
+    """Files of an image were changed by something else; the command that saw them was ended."""
+
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"files of the image were changed by something else ({self.reason}): the command was ended",
+            "they were put aside and made again: run the same command again",
+        )
+
+
+_AGAIN = 0.02
+"""Seconds between two trials to end a command."""
+
+
+def _run_checked(supervisor: Supervisor, late: LateCheck) -> int:
+    """Run an instance on layers that are still being checked, and end it where they are damaged. Raises ImageDamaged,
+    also where the command ended before that was known, and StoreDamaged where what is damaged can't be made again."""
+    over, checked = Latch(), Latch()
+    reason = ""
+
+    def check() -> None:
+        nonlocal reason
+        try:
+            reason = late.wait()
+        finally:
+            checked.set()
+        # Again and again: it may be about to start.
+        while reason and not over.is_set():
+            try:
+                supervisor.kill()
+            except SandboxFailure:
+                return
+            over.wait(_AGAIN)
+
+    start_new_thread(check, ())
+    try:
+        return supervisor.run()
+    finally:
+        over.set()
+        checked.wait()
+        if reason:
+            late.mend()
+            # Also where the command could not be started, which is no wonder then.
+            raise ImageDamaged(reason)

@@ -160,7 +160,8 @@ def launch_in_foreground(
             tell(launched.warnings)
             from envbuild.instances.foreground import run_in_foreground
 
-            code = run_in_foreground(launched.task, ahead, terminal=terminal, tell=tell)
+            late = store.stacks.late()
+            code = run_in_foreground(launched.task, ahead, late, terminal=terminal, tell=tell)
             if not keep:
                 instances.remove(launched.instance)
             return code

@@ -18,6 +18,9 @@ PERIOD = 100_000
 """Microseconds over which a share of processors is counted: the kernel's own default."""
 SELF = "envbuild"
 """The group that takes in what was in a delegated one, envbuild's own processes among it."""
+OWN = "init"
+"""The group in an instance's own that belongs to the instance. Its limits are those of the outer one, which it can't
+lift."""
 _MOUNTS, _OWN = "/proc/self/mountinfo", "/proc/self/cgroup"
 _WORDS = {"memory": "--memory", "cpu": "--cpus", "pids": "--pids"}
 _DELEGATE = "run it as root, or in a delegated group: systemd-run --user --scope -p Delegate=yes envbuild ..."
@@ -47,9 +50,13 @@ class Change(Record):
 class Group:
     """The control groups of one instance, none of them if it has no limits."""
 
-    def __init__(self, folder: str, warnings: tuple[str, ...], paths: tuple[tuple[int, str], ...]) -> None:
-        """`paths` are (version, directory); `warnings` say which limit could not be set, and why."""
+    def __init__(
+        self, folder: str, warnings: tuple[str, ...], paths: tuple[tuple[int, str], ...], own: str = ""
+    ) -> None:
+        """`paths` are (version, directory); `warnings` say which limit could not be set, and why. `own` is a directory
+        in one of them, of a group that belongs to the instance."""
         self.warnings = warnings
+        self.own = own
         self._folder = folder
         self._paths = paths
         self._killed = 0
@@ -63,12 +70,13 @@ class Group:
         """Put a sandbox in: its process 1, and that which will become its command."""
         if not self._paths:
             return
+        entered = [self.own if self.own.startswith(f"{path}/") else path for path in self.paths]
         try:
             # Process 1 first: what it forks from then on is in the groups already.
-            for path in self.paths:
+            for path in entered:
                 _write(f"{path}/cgroup.procs", str(pid))
             for child in _children(pid):
-                for path in self.paths:
+                for path in entered:
                     _write(f"{path}/cgroup.procs", str(child))
                 if self._limits_memory():
                     _perform([Change(f"/proc/{child}/oom_score_adj", GOES_FIRST, optional=True)])
@@ -98,11 +106,14 @@ class Group:
         return 0
 
 
-def make_group(limits: Limits, identity: str, folder: str) -> Group:
-    """Return the groups that hold an instance to its limits, as far as this machine lets us make them."""
+def make_group(limits: Limits, identity: str, folder: str, owner: int | None = None) -> Group:
+    """Return the groups that hold an instance to its limits, as far as this machine lets us make them.
+
+    With `owner` it gets one that belongs to this user, in which it may make others, as systemd does.
+    """
     remove_groups(folder)
     wanted = files_of(limits)
-    if not wanted:
+    if not wanted and owner is None:
         return Group(folder, (), ())
     made: list[tuple[int, str]] = []
     warnings = []
@@ -122,7 +133,30 @@ def make_group(limits: Limits, identity: str, folder: str) -> Group:
             except OSError as error:
                 reason = f"{place.path}: {error.strerror}"
         warnings.append(f"{_WORDS[controller]} has no effect on this machine ({reason}); {_DELEGATE}")
-    return Group(folder, tuple(warnings), tuple((version, path) for version, path in made if os.path.isdir(path)))
+    own = ""
+    if owner is not None:
+        place = next((place for place in places if place.version == 2), None)
+        if place is not None:
+            path = group_in(place, identity)
+            if (place.version, path) not in made:
+                made.append((place.version, path))
+                keep_groups(folder, tuple(path for _, path in made))
+            own = _make_own(f"{path}/{OWN}", owner)
+        if not own:
+            warnings.append(f"there is no control group that the instance could make others in; {_DELEGATE}")
+    existing = tuple((version, path) for version, path in made if os.path.isdir(path))
+    return Group(folder, tuple(warnings), existing, own)
+
+
+def _make_own(path: str, owner: int) -> str:
+    """Make a group that belongs to a user (cgroup-v2, "Delegation"); return its path, "" if that can't be done."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        for name in ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"):
+            os.chown(path + name, owner, owner)
+    except OSError:
+        return ""
+    return path
 
 
 def files_of(limits: Limits) -> dict[str, dict[int, tuple[Change, ...]]]:

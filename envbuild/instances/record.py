@@ -100,7 +100,7 @@ class InstanceDamaged(WorkFailed):
 
 
 @fields
-class BadRecord(UsageError):
+class RecordUnreadable(UsageError):
     """A record of an instance is not as envbuild writes it."""
 
     problem: str
@@ -127,13 +127,13 @@ _STATE_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def read_config(folder: str, identity: str) -> Instance:
-    """Return the instance of this folder. Raises BadRecord, and FileNotFoundError where it has no record."""
+    """Return the instance of this folder. Raises RecordUnreadable, and FileNotFoundError where it has no record."""
     plain = _read(f"{folder}/{_CONFIG}")
     for name in _TEXTS:
         if not isinstance(plain.get(name), str):
-            raise BadRecord(f"{_CONFIG} says no {name}")
+            raise RecordUnreadable(f"{_CONFIG} says no {name}")
     if isinstance(plain.get("made"), bool) or not isinstance(plain.get("made"), (int, float)):
-        raise BadRecord(f"{_CONFIG} lacks the time when it was made")
+        raise RecordUnreadable(f"{_CONFIG} lacks the time when it was made")
     for name in ("facts", "settings"):
         _parse(plain[name], f"{_CONFIG}, {name}")
     # What another version of envbuild knew besides is not for this one.
@@ -177,7 +177,7 @@ def read_state(folder: str) -> State:
     """Return the last state that was written; `lost` where there is none that can be read."""
     try:
         plain = _read(f"{folder}/{_STATE}")
-    except (BadRecord, FileNotFoundError):
+    except (RecordUnreadable, FileNotFoundError):
         return State(LOST)
     # Another version of envbuild may have written it.
     known = {name: plain[name] for name in State.__match_args__ if name in plain}
@@ -211,13 +211,13 @@ def _read(path: str) -> dict[str, Any]:
 
 def _parse(text: str, what: str) -> dict[str, Any]:
     if not text.strip("\0"):
-        raise BadRecord(f"{what} is empty")
+        raise RecordUnreadable(f"{what} is empty")
     try:
         plain = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadRecord(f"{what} is not whole") from None
+        raise RecordUnreadable(f"{what} is not whole") from None
     if not isinstance(plain, dict):
-        raise BadRecord(f"{what} is something else")
+        raise RecordUnreadable(f"{what} is something else")
     return plain
 
 

@@ -26,10 +26,10 @@ from envbuild.instances.record import (
     RUNNING,
     STARTING,
     TEMPORARY,
-    BadRecord,
     DamagedInstance,
     Instance,
     InstanceDamaged,
+    RecordUnreadable,
     State,
     read_config,
     read_state,
@@ -323,7 +323,7 @@ class Instances:
             if not os.path.isdir(folder):
                 return None
             reason = "config.json is missing"
-        except BadRecord as error:
+        except RecordUnreadable as error:
             reason = error.message
         return DamagedInstance(identity, self._name_of(identity), folder, reason)
 

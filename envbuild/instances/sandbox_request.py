@@ -6,7 +6,7 @@ import os
 
 from envbuild.errors import UsageError, fields
 from envbuild.images.network_settings import NetworkSettings, binds_of
-from envbuild.instances.config import BIND, NEVER, TMPFS, VOLUME, Mount, Settings
+from envbuild.instances.config import BIND, NEVER, TMPFS, VOLUME, Mount, Settings, runs_systemd
 from envbuild.instances.network import HOST_NETWORK
 from envbuild.instances.records import Instance, write_layers
 from envbuild.linux.attributes import apply_attributes
@@ -18,6 +18,8 @@ from envbuild.tree.lookup import has_tmp, lookup, root_entry
 
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
+_IN_CONTAINER = {"container": "envbuild"}
+"""What a command that is process 1 is told of where it is (systemd, docs/CONTAINER_INTERFACE.md)."""
 
 
 @fields
@@ -86,7 +88,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
     return Request(
         layers=layers,
         argv=settings.argv,
-        environment=tuple(settings.variables(facts).items()),
+        environment=tuple({**({} if settings.init else _IN_CONTAINER), **settings.variables(facts)}.items()),
         upper=None if settings.read_only else upper,
         work=None if settings.read_only else f"{instance.path}/work",
         fixed=settings.fixed,
@@ -95,12 +97,26 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         user=settings.user,
         network=settings.network == HOST_NETWORK,
         binds=tuple(binds),
-        scratch=tuple(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
+        scratch=(
+            *_scratch_of_systemd(settings),
+            *(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
+        ),
         tmp=OVER_TREE if has_tmp(store.trees, instance.tree) else "",
         hostname=(settings.hostname or instance.name)[:64],
         serve=True,
+        as_init=not settings.init,
         # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
         lasting=not instance.temporary or settings.restart.when != NEVER,
+    )
+
+
+def _scratch_of_systemd(settings: Settings) -> tuple[Scratch, ...]:
+    """Return what systemd wants to be empty at each start, if that is the command."""
+    if not runs_systemd(settings):
+        return ()
+    taken = {mount.target for mount in settings.mounts}
+    return tuple(
+        scratch for scratch in (Scratch("/run", mode=0o755), Scratch("/run/lock")) if scratch.target not in taken
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 
 from envbuild.instances.records import State, write_state
+from envbuild.linux.latch import Latch
 
 PAUSE = 0.25
 """Seconds between two trials to write what could not be written."""
@@ -16,10 +17,9 @@ class StateWriter:
 
     def __init__(self, folder: str, state: State) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._closed = False
-        self._written = threading.Event()
-        self._written.set()
+        self._unwritten: Latch | None = None  # set when what could not be written is
         self.now = state
 
     def hold(self, **changed: object) -> None:
@@ -42,20 +42,26 @@ class StateWriter:
 
     def wait(self, seconds: float) -> None:
         """Wait at most so long for all of it to be written."""
-        self._written.wait(seconds)
+        unwritten = self._unwritten
+        if unwritten is not None:
+            unwritten.wait(seconds)
 
     def _write(self) -> None:
         try:
             write_state(self._folder, self.now)
         except OSError:
-            if self._written.is_set():
-                self._written.clear()
-                threading.Thread(target=self._try_again, name="state", daemon=True).start()
-        else:
-            self._written.set()
+            if self._unwritten is None:
+                import threading  # only where a disk fails
 
-    def _try_again(self) -> None:
-        while not self._written.wait(PAUSE):
+                self._unwritten = Latch()
+                threading.Thread(target=self._try_again, args=(self._unwritten,), name="state", daemon=True).start()
+        else:
+            if self._unwritten is not None:
+                self._unwritten.set()
+                self._unwritten = None
+
+    def _try_again(self, unwritten: Latch) -> None:
+        while not unwritten.wait(PAUSE):
             with self._lock:
-                if not self._written.is_set():
+                if not unwritten.is_set():
                     self._write()

@@ -7,6 +7,7 @@ import select
 import stat
 
 from envbuild.contexts import contextmanager
+from envbuild.sandbox.stdio import is_pipe
 
 _CHUNK = 1 << 16
 
@@ -131,7 +132,7 @@ def _needs_pipe(descriptor: int, status: os.stat_result, other_ids: bool) -> boo
     """Tell whether the command could not open what this descriptor is, or would harm it."""
     if stat.S_ISREG(status.st_mode):
         return True  # opened again it would be written from its beginning, over what is there
-    if stat.S_ISFIFO(status.st_mode) and os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:"):
+    if is_pipe(descriptor):
         return status.st_uid != os.geteuid()  # one's own is given to the command's user (sandbox/stdio.py)
     if stat.S_ISSOCK(status.st_mode):
         return False  # nobody can open it

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 import time
 
 from envbuild.errors import EnvbuildError
-from envbuild.instances.config import Limits, Settings
-from envbuild.instances.control_server import ControlServer
+from envbuild.instances.config import Limits, Settings, runs_systemd
 from envbuild.instances.init_process import start_time
 from envbuild.instances.record import TEMPORARY, settle, settle_state
 from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.linux import signals as signal
+from envbuild.linux.latch import Latch
 from envbuild.linux.signal_names import signal_number
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
 
+    from envbuild.instances.control_server import ControlServer
     from envbuild.instances.health import HealthMonitor
     from envbuild.instances.limits import Group
     from envbuild.instances.network.interface import Network
@@ -85,8 +85,8 @@ class Supervisor:
         self._tell = tell
         self._reported = False
         self._session = Session()
-        self._stopping = threading.Event()
-        self._over = threading.Event()
+        self._stopping = Latch()
+        self._over = Latch()
         self._number = 0
         self._server: ControlServer | None = None
         self.code = 0
@@ -107,10 +107,14 @@ class Supervisor:
             self._ports = PortForwarder(mapping, self._session)
             self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
-        if task.settings.limits != Limits():
+        delegates = runs_systemd(task.settings)
+        if task.settings.limits != Limits() or delegates:
             from envbuild.instances.limits import make_group
 
-            self._group = make_group(task.settings.limits, task.identity, task.folder)
+            owner = helper.ids.outside(0) if delegates else None
+            self._group = make_group(task.settings.limits, task.identity, task.folder, owner)
+            if self._group.own:
+                self._request = self._request.replace(group="/".join(self._group.own.split("/")[-2:]))
         self._health: HealthMonitor | None = None
         if task.settings.health is not None:
             from envbuild.instances.health import HealthMonitor
@@ -195,6 +199,8 @@ class Supervisor:
             return
         self.signal(signal_number(self._settings.stop) or signal.SIGTERM)
 
+        import threading  # loaded late, as all that a start need not wait for
+
         def kill() -> None:
             if not self._over.wait(limit):
                 self._helper.cancel_all()
@@ -214,6 +220,8 @@ class Supervisor:
             self._streams.started()
             if self._server is None:
                 # While process 1 mounts the tree: nobody has to wait for this.
+                from envbuild.instances.control_server import ControlServer
+
                 self._server = ControlServer(self._task.folder, self._session, self)
                 self._server.start()
                 quietly(settle, self._task.folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.record import Record
 
-FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, CONDITION, CACHE, NAME, IDENTITY = (
+FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, INIT, CONDITION, CACHE, NAME, IDENTITY = (
     "flag",
     "text",
     "directory",
@@ -15,6 +15,7 @@ FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, COND
     "mount",
     "sha256",
     "secret",
+    "init",
     "condition",
     "cache",
     "name",
@@ -82,7 +83,7 @@ KEYWORDS: dict[str, Keyword] = {
     "volume": Keyword(block=True),
     "label": Keyword(block=True),
     "unset": Keyword(block=True),
-    "start": Keyword(block=True),
+    "start": Keyword({"init": OptionKind(INIT)}, block=True),
     "stop": Keyword(),
     "health": Keyword(_HEALTH, block=True),
 }

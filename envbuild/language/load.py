@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from envbuild.digest import sha256_of
 from envbuild.language import model, values
@@ -250,7 +250,7 @@ class _Loader:
                 hint = did_you_mean(name, self.scope.declared, otherwise)
                 self.report.append(Diagnostic(f"the recipe has no parameter '{name}' to set", self.path, hint=hint))
 
-    def _sorted(self) -> Iterable[Diagnostic]:
+    def _sorted(self) -> list[Diagnostic]:
         """Return the errors by file in the order of reading, then by place; each only once, however often it is
         included."""
         order = {path: number for number, path in enumerate(self.files)}

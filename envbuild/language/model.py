@@ -197,10 +197,12 @@ class Unset(Statement):
 
 
 class Start(Statement):
-    """A start command: either a list of words that is run without a shell, or a command for the shell."""
+    """A start command: either a list of words that is run without a shell, or a command for the shell. Without `init`
+    it is process 1 itself."""
 
     argv: tuple[str, ...] | None = None
     command: Command | None = None
+    init: bool = True
 
 
 class Stop(Statement):

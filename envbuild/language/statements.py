@@ -201,12 +201,13 @@ def _health(statement: StatementSyntax, options: Options, reader: Reader) -> mod
 
 def _start(statement: StatementSyntax, options: Options, reader: Reader) -> model.Start | None:
     text = statement.text
+    init = options.text("init") != values.NO_INIT
     if text is not None and not statement.block and text.text.startswith("["):
         listed = _list(text, reader)
         if not isinstance(listed, str):
-            return model.Start(*_start_of(statement, reader), argv=listed) if listed else None
+            return model.Start(*_start_of(statement, reader), argv=listed, init=init) if listed else None
     command = _command(statement, reader)
-    return model.Start(*_start_of(statement, reader), command=command) if command else None
+    return model.Start(*_start_of(statement, reader), command=command, init=init) if command else None
 
 
 def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:

@@ -19,6 +19,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
 MAX_ID = 2**32 - 2
+NO_INIT = "none"
+INITS = ("envbuild", NO_INIT)
 
 
 class InvalidValue(Exception):
@@ -80,6 +82,13 @@ def signal(text: str) -> str:
         hint = did_you_mean(text.upper().removeprefix("SIG"), KNOWN, "give its name, such as TERM, INT or QUIT")
         raise InvalidValue(f"unknown signal '{text}'", hint)
     return signal_name(number)
+
+
+def init(text: str) -> str:
+    """Return which process is process 1: `envbuild` for its own, `none` for the command itself."""
+    if text not in INITS:
+        raise InvalidValue(f"'{text}' is not a valid init", did_you_mean(text, INITS, "write init=none"))
+    return text
 
 
 def absolute(text: str) -> str:

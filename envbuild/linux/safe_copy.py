@@ -13,7 +13,7 @@ import stat
 import struct
 from collections.abc import Callable
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import CAPABILITY, OVERLAY_PREFIX
 from envbuild.linux.sparse_files import parts
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
@@ -50,11 +50,14 @@ class InTheWay(WorkFailed):
     """Where something is to be copied to is another kind of thing."""
 
 
+@fields
 class TooDeep(WorkFailed):
     """Directories within directories without end."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: more than {MAX_DEPTH} directories within each other", "copy a part of it")
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path}: more than {MAX_DEPTH} directories within each other", "copy a part of it"
 
 
 class Copier:

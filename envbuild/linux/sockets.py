@@ -6,48 +6,30 @@ make a sandbox. Its own objects serve where these do.
 
 from __future__ import annotations
 
+from _socket import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_UNIX,
+    CMSG_LEN,
+    CMSG_SPACE,
+    SCM_RIGHTS,
+    SHUT_RDWR,
+    SHUT_WR,
+    SO_SNDTIMEO,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_SEQPACKET,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    sethostname,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import (
-        AF_INET,
-        AF_INET6,
-        AF_NETLINK,
-        AF_UNIX,
-        CMSG_LEN,
-        CMSG_SPACE,
-        SCM_RIGHTS,
-        SHUT_RDWR,
-        SHUT_WR,
-        SO_SNDTIMEO,
-        SOCK_DGRAM,
-        SOCK_RAW,
-        SOCK_SEQPACKET,
-        SOCK_STREAM,
-        SOL_SOCKET,
-        sethostname,
-        socket,
-        socketpair,
-    )
+    from socket import socket, socketpair
 else:
     import _socket
-    from _socket import (
-        AF_INET,
-        AF_INET6,
-        AF_NETLINK,
-        AF_UNIX,
-        CMSG_LEN,
-        CMSG_SPACE,
-        SCM_RIGHTS,
-        SHUT_RDWR,
-        SHUT_WR,
-        SO_SNDTIMEO,
-        SOCK_DGRAM,
-        SOCK_RAW,
-        SOCK_SEQPACKET,
-        SOCK_STREAM,
-        SOL_SOCKET,
-        sethostname,
-    )
 
     class socket(_socket.socket):
         """A socket that `with` closes."""

@@ -11,7 +11,7 @@ import errno
 import os
 import time
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ MAX_UNWRITTEN = 16 << 30
 ($ENVBUILD_SPARSE_LIMIT)."""
 
 
+@fields
 class TooSparse(WorkFailed):
     """Files have more bytes that nobody wrote than may be kept."""
 
-    def __init__(self, path: str, limit: int) -> None:
-        super().__init__(
-            f"more than {limit:,} bytes were never written: holes of files, or further names of one file "
-            f"(at {path[:200]})",
+    path: str
+    limit: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"more than {self.limit:,} bytes were never written: holes of files, or further names of one file "
+            f"(at {self.path[:200]})",
             "make such files smaller, `discard` them, or allow more: ENVBUILD_SPARSE_LIMIT=100GB",
         )
 
@@ -50,8 +54,8 @@ class Allowance:
     """What may be read of the files that are kept: so many bytes that nobody wrote, until a moment
     (time.monotonic, None for no end)."""
 
-    def __init__(self, unwritten: int = MAX_UNWRITTEN, deadline: float | None = None) -> None:
-        self._unwritten = self._left = unwritten
+    def __init__(self, unwritten: int | None = None, deadline: float | None = None) -> None:
+        self._unwritten = self._left = MAX_UNWRITTEN if unwritten is None else unwritten
         self._deadline = deadline
 
     def take(self, path: str, size: int) -> None:

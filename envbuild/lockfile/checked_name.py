@@ -3,7 +3,7 @@ before anything is named after it."""
 
 from __future__ import annotations
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.nofollow import Component, NotPlain
 
 TYPE_CHECKING = False
@@ -16,13 +16,17 @@ MAX_NAME = 300
 _MAX_SHOWN = 120
 
 
-class BadName(WorkFailed):
+@fields
+class UnsafeName(WorkFailed):
     """A text is not the name of what it should name."""
 
-    def __init__(self, what: str, text: str) -> None:
-        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-        super().__init__(
-            f"{shown!r} is not {what}",
+    what: str
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        shown = self.name if len(self.name) <= _MAX_SHOWN else f"{self.name[:_MAX_SHOWN]}..."
+        return (
+            f"{shown!r} is not {self.what}",
             "it came from a lock, an index or a package itself, and may be meant to mislead: nothing was written. "
             "If it is in the lock, see who changed that line, or renew it with: envbuild update",
         )
@@ -37,7 +41,7 @@ class CheckedName(str):
 
     def __new__(cls, text: str) -> Self:
         if len(text) > MAX_NAME or cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
+            raise UnsafeName(cls.what, text)
         return super().__new__(cls, text)
 
 
@@ -50,8 +54,8 @@ class CheckedFileName(Component):
 
     def __new__(cls, text: str) -> Self:
         if cls.grammar.fullmatch(text) is None:
-            raise BadName(cls.what, text)
+            raise UnsafeName(cls.what, text)
         try:
             return super().__new__(cls, text)
         except NotPlain:
-            raise BadName(cls.what, text) from None
+            raise UnsafeName(cls.what, text) from None

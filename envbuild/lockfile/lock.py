@@ -5,7 +5,7 @@ How it is written is in lock_file.py.
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Pairs, Record, values
 
 VERSION = 2
@@ -145,25 +145,35 @@ class Lock(Record):
         return None
 
 
+@fields
 class BadLock(UsageError):
     """The lock can't be read."""
 
-    def __init__(self, path: str, reason: str, hint: str = "") -> None:
-        super().__init__(
-            f"{path}: not a lock that envbuild can read: {reason}",
+    path: str
+    reason: str
+    hint: str = ""
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: not a lock that envbuild can read: {self.reason}",
             # Without the file, a build would take other versions of all that it pins.
-            hint or f"take back a version of it that git has: git log -- {path}; git checkout COMMIT -- {path}",
+            self.hint
+            or f"take back a version of it that git has: git log -- {self.path}; git checkout COMMIT -- {self.path}",
         )
 
 
+@fields
 class LockOutOfDate(WorkFailed):
     """`--locked` was asked for, and the recipe or the machine gives something else than the lock says."""
 
     exit_code = 1
 
-    def __init__(self, path: str, difference: str) -> None:
-        super().__init__(
-            f"{path} does not match what the recipe gives:\n{difference}",
+    path: str
+    difference: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} does not match what the recipe gives:\n{self.difference}",
             "build without --locked to renew the lock, and commit it with the recipe",
         )
 

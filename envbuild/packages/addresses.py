@@ -6,17 +6,20 @@ import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 
 SCHEMES = ("http", "https")
 _IN_TEXT = re.compile(r"https?://[^\s#;\"'<>\\]+")
 
 
+@fields
 class BadAddress(UsageError):
     """An address that is not one of the web."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(f"can't fetch {url[:200]!r}", "addresses begin with https:// or http://, and a host follows")
+    url: str
+
+    def text(self) -> tuple[str, str]:
+        return f"can't fetch {self.url[:200]!r}", "addresses begin with https:// or http://, and a host follows"
 
 
 class WebAddress(str):

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from urllib.parse import quote
 
 from envbuild.debian.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.images.host_network import APT_SETTINGS, APT_SOURCES, apt_proxies
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks
@@ -26,12 +26,15 @@ MAX_EXACT = 100
 """Packages of which a resolution takes an older version because another one needs exactly that one."""
 
 
+@fields
 class BadSource(UsageError):
     """`apt(source=...)` is not a line of sources.list."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(
-            f"apt(source=...): '{text}' is not a package source",
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"apt(source=...): '{self.source}' is not a package source",
             'as in sources.list: apt(source="deb https://HOST/PATH SUITE COMPONENT", key=FILE) PKG',
         )
 

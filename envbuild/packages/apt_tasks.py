@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from envbuild.debian.deb import index_of
 from envbuild.debian.left_behind import LOG_FOLDER, MACHINE_ID, removed_after_installation
 from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVersion
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import FOLDER, OUT, PACKAGES, Task
@@ -154,7 +154,7 @@ def key_path(key: bytes) -> str:
 
 def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Package, str], ...]:
     """Return the packages that a resolution named, each with its address. `native` is the tree's architecture, `sites`
-    are the addresses that sources begin with. Raises BadName and Unresolved."""
+    are the addresses that sources begin with. Raises UnsafeName and Unresolved."""
     packages = []
     for line in uris.splitlines():
         match = _URI.match(line)
@@ -162,7 +162,7 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
             continue
         fields = unquote(match["file"].removesuffix(".deb")).split("_")
         if len(fields) != 3:
-            raise BadName("the file name of a Debian package", match["file"])
+            raise UnsafeName("the file name of a Debian package", match["file"])
         name, version, architecture = fields
         if architecture not in (native, "all"):
             name = f"{name}:{architecture}"
@@ -188,7 +188,7 @@ def to_unpin(output: str) -> set[str]:
 
 def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:
     """Return the versions that apt names as the only ones that the packages in `requiring` go with, by package: apt
-    itself considers only the newest one of what nobody named. Raises BadName."""
+    itself considers only the newest one of what nobody named. Raises UnsafeName."""
     needed: dict[str, str] = {}
     name = ""
     for line in output.splitlines():
@@ -235,7 +235,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
 
 
 def file_name(package: Package) -> DebianFile:
-    """Return the name of a package's file in the folder that is mounted. Raises BadName."""
+    """Return the name of a package's file in the folder that is mounted. Raises UnsafeName."""
     return DebianOrigin(package.origin).file
 
 
@@ -257,7 +257,7 @@ def _configuration(action: InstallPackages, own: str) -> bytes:
 
 def _origin(uri: str, sites: Sequence[str]) -> DebianOrigin:
     """Return where a file lies below its source: the last part of the source's own path, and the path below it. Raises
-    BadName."""
+    UnsafeName."""
     above = [site.rstrip("/") for site in sites if uri.startswith(site.rstrip("/") + "/")]
     site = max(above, key=len, default=uri.split("/pool/")[0])
     below = [part for part in unquote(uri.removeprefix(site)).split("/") if part not in ("", ".")]

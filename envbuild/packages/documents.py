@@ -7,14 +7,18 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 
 
+@fields
 class BadDocument(WorkFailed):
     """A document that others wrote is not what it should be."""
 
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} is not as it should be: {reason}", "nothing was taken from it")
+    what: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.what} is not as it should be: {self.reason}", "nothing was taken from it"
 
 
 class Fields:

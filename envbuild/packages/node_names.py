@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envbuild.lockfile.checked_name import MAX_NAME, BadName, CheckedName
+from envbuild.lockfile.checked_name import MAX_NAME, CheckedName, UnsafeName
 
 MAX_NODE_NAME = 214
 """Characters of a name (npm's documentation, "package.json")."""
@@ -19,21 +19,21 @@ _FILE = re.compile(
 
 class NodePath(str):
     """`NAME` or `NAME/node_modules/NAME`: where a package lies below node_modules, its scope included (npm's
-    documentation, "package.json", name). Raises BadName."""
+    documentation, "package.json", name). Raises UnsafeName."""
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> NodePath:
         for name in text.split("/node_modules/"):
             if len(name) > MAX_NODE_NAME or _NAME.fullmatch(name) is None or name.rpartition("/")[2] == "node_modules":
-                raise BadName("the name of a Node package", text)
+                raise UnsafeName("the name of a Node package", text)
         if len(text) > MAX_PATH:
-            raise BadName("the name of a Node package", text)
+            raise UnsafeName("the name of a Node package", text)
         return super().__new__(cls, text)
 
 
 class NodeVersion(CheckedName):
-    """A version as semver.org has it. Raises BadName."""
+    """A version as semver.org has it. Raises UnsafeName."""
 
     __slots__ = ()
     grammar = _VERSION
@@ -41,7 +41,7 @@ class NodeVersion(CheckedName):
 
 
 class NodeOrigin(str):
-    """`NAME/-/FILE`: where a registry has a package's archive. Raises BadName."""
+    """`NAME/-/FILE`: where a registry has a package's archive. Raises UnsafeName."""
 
     __slots__ = ()
 
@@ -49,5 +49,5 @@ class NodeOrigin(str):
         name, separator, file = text.partition("/-/")
         NodePath(name)
         if not separator or "/node_modules/" in name or len(file) > MAX_NAME or _FILE.fullmatch(file) is None:
-            raise BadName("the place of a Node package in a registry", text)
+            raise UnsafeName("the place of a Node package in a registry", text)
         return super().__new__(cls, text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from posixpath import dirname, join, normpath
 
-from envbuild.errors import UsageError
-from envbuild.lockfile.checked_name import BadName
+from envbuild.errors import UsageError, fields
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
@@ -53,12 +53,16 @@ _INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)
 _LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
 
 
+@fields
 class LocalRequirement(UsageError):
     """A requirement file names a folder of this machine."""
 
-    def __init__(self, path: str, line: str) -> None:
-        super().__init__(
-            f"{path}: '{line}' is a folder, and only packages with a hash can be locked",
+    path: str
+    line: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: '{self.line}' is a folder, and only packages with a hash can be locked",
             "copy it into the image and install it with: run DIR/bin/python3 -m pip install --no-deps PATH",
         )
 
@@ -69,7 +73,7 @@ class PipManager:
     name = "pip"
 
     def check(self, package: Package) -> Package:
-        """Return the same package, whose fields are those of a Python distribution. Raises BadName."""
+        """Return the same package, whose fields are those of a Python distribution. Raises UnsafeName."""
         DistributionName(package.name)
         PythonVersion(package.version)
         origin = package.origin.removeprefix(BUILD)
@@ -81,7 +85,7 @@ class PipManager:
             try:
                 file_of_address(WebAddress(origin))
             except BadAddress:
-                raise BadName("where a Python distribution comes from", package.origin) from None
+                raise UnsafeName("where a Python distribution comes from", package.origin) from None
         return package
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:

@@ -16,7 +16,7 @@ from importlib import resources
 from urllib.parse import unquote
 
 from envbuild.linux.nofollow import Component
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address
 from envbuild.packages.documents import BadDocument, fields_of
@@ -120,7 +120,7 @@ def to_unpin(output: str) -> set[str]:
 
 def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:
     """Return the distributions that pip named, each with its address. Raises Unresolved for what has no hash and for
-    addresses that nobody asked for, BadName and BadDocument."""
+    addresses that nobody asked for, UnsafeName and BadDocument."""
     packages: dict[tuple[str, str], tuple[Package, str]] = {}
     for item in fields_of(text, ANSWER).objects("found"):
         name, version = normal_name(DistributionName(item.text("name"))), PythonVersion(item.text("version"))
@@ -205,7 +205,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
 
 
 def file_name(package: Package) -> WheelName | SourceName:
-    """Return the name of a distribution's file: pip reads name, version and tags in it. Raises BadName."""
+    """Return the name of a distribution's file: pip reads name, version and tags in it. Raises UnsafeName."""
     origin = package.origin.removeprefix(BUILD)
     if origin.startswith(INDEX):
         return distribution_file(origin.removeprefix(INDEX))
@@ -218,7 +218,7 @@ def _address(text: str) -> WebAddress:
     try:
         return WebAddress(text)
     except BadAddress:
-        raise BadName("where a Python distribution comes from", text) from None
+        raise UnsafeName("where a Python distribution comes from", text) from None
 
 
 def runs_on(requires: str, python: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from envbuild.linux.nofollow import Component, NotPlain
-from envbuild.lockfile.checked_name import BadName, CheckedFileName, CheckedName
+from envbuild.lockfile.checked_name import CheckedFileName, CheckedName, UnsafeName
 from envbuild.packages.addresses import WebAddress
 
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)), "python")
@@ -26,7 +26,7 @@ _PYTHON_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 class WheelName(CheckedFileName):
     """`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl` (Python packaging's "Binary distribution format"). Raises
-    BadName."""
+    UnsafeName."""
 
     __slots__ = ()
     grammar = _WHEEL
@@ -39,7 +39,7 @@ class WheelName(CheckedFileName):
 
 
 class SourceName(CheckedFileName):
-    """The file name of an archive of sources (Python packaging's "Source distribution format"). Raises BadName."""
+    """The file name of an archive of sources (Python packaging's "Source distribution format"). Raises UnsafeName."""
 
     __slots__ = ()
     grammar = _SOURCE
@@ -47,7 +47,7 @@ class SourceName(CheckedFileName):
 
 
 class DistributionName(CheckedName):
-    """The name of a Python distribution ("Names and normalization"). Raises BadName."""
+    """The name of a Python distribution ("Names and normalization"). Raises UnsafeName."""
 
     __slots__ = ()
     grammar = _DISTRIBUTION
@@ -55,7 +55,7 @@ class DistributionName(CheckedName):
 
 
 class PythonVersion(CheckedName):
-    """The version of a Python distribution ("Version specifiers"). Raises BadName."""
+    """The version of a Python distribution ("Version specifiers"). Raises UnsafeName."""
 
     __slots__ = ()
     grammar = _PYTHON_VERSION
@@ -63,7 +63,7 @@ class PythonVersion(CheckedName):
 
 
 class TreePath(str):
-    """A path in a tree without a slash at the beginning, and without parts that lead up. Raises BadName."""
+    """A path in a tree without a slash at the beginning, and without parts that lead up. Raises UnsafeName."""
 
     __slots__ = ()
 
@@ -71,20 +71,20 @@ class TreePath(str):
         try:
             parts = [Component(part) for part in text.split("/")]
         except NotPlain:
-            raise BadName("the path of a file of the image", text) from None
+            raise UnsafeName("the path of a file of the image", text) from None
         if not text.isprintable():
-            raise BadName("the path of a file of the image", text)
+            raise UnsafeName("the path of a file of the image", text)
         distribution_file(parts[-1])
         return super().__new__(cls, text)
 
 
 def distribution_file(text: str) -> WheelName | SourceName:
-    """Return the file name of a Python distribution. Raises BadName."""
+    """Return the file name of a Python distribution. Raises UnsafeName."""
     return WheelName(text) if text.endswith(".whl") else SourceName(text)
 
 
 def file_of_address(address: WebAddress) -> WheelName | SourceName:
-    """Return the name of the distribution's file that an address leads to. Raises BadName."""
+    """Return the name of the distribution's file that an address leads to. Raises UnsafeName."""
     return distribution_file(unquote(urlsplit(address).path.rpartition("/")[2]))
 
 

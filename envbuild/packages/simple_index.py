@@ -8,7 +8,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
 from envbuild.packages.connections import Connections
@@ -62,7 +62,7 @@ def _add(
     try:
         file = distribution_file(name)
         link = Address(WebAddress(address), giver)
-    except (BadName, BadAddress):
+    except (UnsafeName, BadAddress):
         return
     if len(files) >= MAX_FILES:
         raise ValueError(f"it names more than {MAX_FILES} files")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.language.model import Copy, Recipe, Stage, StageBase
 
 
+@fields
 class NoSuchStage(UsageError):
     """`--stage` names a stage that the recipe doesn't have."""
 
-    def __init__(self, recipe: Recipe, name: str) -> None:
-        names = [stage.name for stage in recipe.stages if stage.name]
+    recipe: Recipe
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        names = [stage.name for stage in self.recipe.stages if stage.name]
         has = f"its stages are: {', '.join(names)}" if names else "its only stage has no name"
-        super().__init__(f"{recipe.path} has no stage '{name}'", has)
+        return f"{self.recipe.path} has no stage '{self.name}'", has
 
 
 def stage_number(recipe: Recipe, name: str | None) -> int:

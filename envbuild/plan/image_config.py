@@ -35,7 +35,8 @@ class HealthCheck(Record):
 
 
 class Facts(Record):
-    """All facts; pairs are sorted by name. `epoch` is SOURCE_DATE_EPOCH of the build, in seconds."""
+    """All facts; pairs are sorted by name. `epoch` is SOURCE_DATE_EPOCH of the build, in seconds. Without `init` the
+    start command is process 1 itself."""
 
     arch: str
     epoch: int
@@ -43,6 +44,7 @@ class Facts(Record):
     user: str = ""
     workdir: str = "/"
     start: Program | None = None
+    init: bool = True
     stop: str = "TERM"
     health: HealthCheck | None = None
     expose: tuple[str, ...] = ()
@@ -65,6 +67,8 @@ def to_plain(facts: Facts) -> dict[str, object]:
         plain["workdir"] = facts.workdir
     if facts.start is not None:
         plain["start"] = _program_to_plain(facts.start)
+    if not facts.init:
+        plain["init"] = "none"
     if facts.stop != "TERM":
         plain["stop"] = facts.stop
     if facts.health is not None:
@@ -93,6 +97,7 @@ def from_plain(plain: dict[str, object]) -> Facts:
         user=_text(plain.get("user", "")),
         workdir=_text(plain.get("workdir", "/")),
         start=_program_from_plain(plain["start"]) if "start" in plain else None,
+        init=plain.get("init") != "none",
         stop=_text(plain.get("stop", "TERM")),
         health=_health_from_plain(health) if isinstance(health, dict) else None,
         expose=_texts(plain.get("expose")),

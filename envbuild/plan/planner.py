@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posixpath import join, normpath
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.language import model
 from envbuild.plan import step as actions
 from envbuild.plan.image_config import Facts, HealthCheck, Program
@@ -15,23 +15,32 @@ STEP_SHELL = ("/bin/sh", "-eu")
 INSTANCE_SHELL = ("/bin/sh",)
 
 
+@fields
 class UndefinedVariable(UsageError):
     """An `env` value mentions a variable that the stage doesn't have at that point."""
 
-    def __init__(self, place: model.Place, reference: model.EnvironmentReference) -> None:
-        super().__init__(
-            f"{place.file}:{reference.line}:{reference.column}: ${{{reference.name}}} is neither a parameter "
+    place: model.Place
+    reference: model.EnvironmentReference
+
+    def text(self) -> tuple[str, str]:
+        name = self.reference.name
+        return (
+            f"{self.place.file}:{self.reference.line}:{self.reference.column}: ${{{name}}} is neither a parameter "
             "nor set in the environment of this stage so far",
-            f"set it first (env {reference.name}=...), or write \\${{{reference.name}}} for the text itself",
+            f"set it first (env {name}=...), or write \\${{{name}}} for the text itself",
         )
 
 
+@fields
 class NothingToDrop(UsageError):
     """`unset` names something that neither the base nor the stage has."""
 
-    def __init__(self, place: model.Place, name: str) -> None:
-        super().__init__(
-            f"{place.file}:{place.line}: unset {name}: the stage has no such fact at this point",
+    place: model.Place
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.place.file}:{self.place.line}: unset {self.name}: the stage has no such fact at this point",
             "drop the word, or look at what the base brings with: envbuild show",
         )
 
@@ -195,7 +204,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
         case model.Label():
             return facts.replace(labels=_sorted({**dict(facts.labels), **dict(statement.values)}))
         case model.Start():
-            return facts.replace(start=_program(statement.argv, statement.command))
+            return facts.replace(start=_program(statement.argv, statement.command), init=statement.init)
         case model.Stop():
             return facts.replace(stop=statement.signal)
         case model.Health():
@@ -205,6 +214,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
         case model.Unset():
             for name in statement.names:
                 facts = _unset(name, facts, statement.place)
+                facts = facts.replace(init=facts.init or facts.start is None)
             return facts
         case _:
             raise AssertionError(f"no meaning for {type(statement).__name__}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 
+from envbuild.errors import fields
 from envbuild.record import Record, values
 from envbuild.sandbox.spec import Bind, ExecCommand, Request, SandboxFailure, Scratch, Secret
 
@@ -30,12 +31,15 @@ MAX_VALUES = 1 << 20
 _MAX_SHOWN = 40
 
 
+@fields
 class BadMessage(SandboxFailure):
     """The peer sent something that envbuild never sends."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"a sandbox or a supervisor sent an invalid message: {reason}",
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"a sandbox or a supervisor sent an invalid message: {self.reason}",
             "something in it has taken over its process 1, or it is of another version of envbuild: don't trust it",
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from _thread import allocate_lock
 
 from envbuild.contexts import contextmanager
 from envbuild.errors import EnvbuildError
+from envbuild.linux.latch import Latch
 from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 from envbuild.record import Record, assert_never
 from envbuild.sandbox.protocol import (
@@ -59,9 +61,7 @@ class Session:
     """The commands beside one run. Several threads may use it; answers come in the thread that waits for the run."""
 
     def __init__(self) -> None:
-        import threading  # only where there is one: a build has none
-
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._link: socket | None = None
         self._ids: IdMap | None = None
         self._next = 0
@@ -70,9 +70,9 @@ class Session:
         self.connect: Callable[[int, int, int], None] = lambda route, network, user: None
         """Connects the sandbox's network to others before its command starts, if the request says `attached`. It gets
         a netlink socket of it, and descriptors of the network and user namespaces."""
-        self._pausing = threading.Lock()
+        self._pausing = allocate_lock()
         self._pauses = 0
-        self._done = threading.Event()
+        self._done = Latch()
         self._waiting: dict[int, tuple[Callable[[CommandEnd], None], Callable[[int], None]]] = {}
         self._roots: dict[int, SimpleQueue[int]] = {}
         self._wanted: dict[str, int] = {}
@@ -164,7 +164,7 @@ class Session:
                     self._pause(False)
 
     def _pause(self, stop: bool) -> None:
-        self._done.clear()
+        self._done = Latch()
         with self._lock:
             if self._link is None:
                 if stop:

@@ -62,10 +62,9 @@ class ExecServer:
         self._early: list[int] = []
         """Signals for the first command that came before it was executed."""
 
-    def wait_for_network(self) -> None:
-        """Have whoever asked for the run connect this network to others, and wait until it is done. Raises
-        SandboxFailure."""
-        opened = (os.open("/proc/self/ns/net", os.O_RDONLY), os.open("/proc/self/ns/user", os.O_RDONLY))
+    def wait_for_network(self, opened: tuple[int, ...]) -> None:
+        """Have whoever asked for the run connect this network to others, and wait until it is done. `opened` are
+        descriptors of the network and user namespaces, which are closed. Raises SandboxFailure."""
         with socket(AF_NETLINK, SOCK_RAW) as route:  # rtnetlink(7) is the first of its protocols
             send(self._link, Network(), (route.fileno(), *opened))
         for descriptor in opened:

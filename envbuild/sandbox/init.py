@@ -22,6 +22,7 @@ from envbuild.sandbox.exec_server import ExecServer
 from envbuild.sandbox.hosts import ensure_hosts, put_hosts
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
+from envbuild.sandbox.own_init import command_as_init
 from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
 from envbuild.sandbox.readonly_binds import FixedParts
 from envbuild.sandbox.spec import Request
@@ -65,6 +66,9 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         try:
             syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
             held = prepare(network=network)
+            # Here nobody waits for it, and nothing runs that could send one.
+            for forwarded in FORWARDED:
+                signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
         except (OSError, EnvbuildError) as error:
             failure = error  # for whoever wants something run: told when there is somebody to tell
         hail, descriptors = receive_with_descriptors(orders, 1)
@@ -82,6 +86,8 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
         sources = receive_sources(link, request) if shifted else open_sources(request)
         if request.unfiltered and not confinement.single:
             confinement = confinement.replace(program=b"")
+        if request.as_init:
+            command, held = command_as_init(STAGE, held, command, confinement, request.group)
         exec_server = ExecServer(link, confinement, terminal=_new_terminal, unfiltered=request.unfiltered)
         status = _run(request, sources, held, link, command, (stdin, output, errors), exec_server)
     except (EnvbuildError, OSError) as error:
@@ -160,12 +166,13 @@ def _run(
     streams: tuple[int, int, int],
     exec_server: ExecServer,
 ) -> int:
+    # The /proc of the tree may be that of another namespace.
+    kinds = ("net", "user") if request.attached else ()
+    namespaces = tuple(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds)
     identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
     if request.attached:
-        exec_server.wait_for_network()
-    for forwarded in FORWARDED:
-        signal.signal(forwarded, lambda number, _frame: _forward(command.pid, number))
+        exec_server.wait_for_network(namespaces)
     start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
     for descriptor in set(streams):
         os.close(descriptor)

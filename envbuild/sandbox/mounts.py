@@ -19,7 +19,7 @@ from envbuild.sandbox.spec import OVER_TREE, Request, SandboxFailure, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     GroupRows = tuple[tuple[int, int], ...]
 
@@ -87,7 +87,7 @@ def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> 
     _attach(sys, f"{stage}/sys")
     syscalls.mount("dev", f"{stage}/dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
     _fill_dev(f"{stage}/dev", devices, groups)
-    _restrict(stage, network)
+    _restrict(stage, (*MASKED, *(MASKED_OF_HOST if network else ())), READ_ONLY)
     whole = tuple(
         # A copy of each with all that is mounted in it: what is attached below the old root goes with that.
         Detached(syscalls.open_tree(f"{stage}/{name}", recursive=True), f"/{name}")
@@ -95,6 +95,19 @@ def prepare(stage: str, *, network: bool, mount_proc: Callable[[str], None]) -> 
     )
     tmp = _file_system("tmpfs", {"mode": "1777"}, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
     return (*whole, Detached(tmp, "/tmp"))
+
+
+def proc_again(stage: str, mount_proc: Callable[[str], None]) -> Detached:
+    """Return another /proc, as `prepare` makes it."""
+    mount_proc(f"{stage}/proc")
+    masked, read_only = ([path for path in paths if path.startswith("/proc/")] for paths in (MASKED, READ_ONLY))
+    _restrict(stage, masked, read_only)
+    return Detached(syscalls.open_tree(f"{stage}/proc", recursive=True), "/proc")
+
+
+def cgroup_view() -> Detached:
+    """Return the control groups of this process's namespace. Raises OSError where there are none of version 2."""
+    return Detached(_file_system("cgroup2", {}, _QUIET), "/sys/fs/cgroup")
 
 
 def with_tmp_of_tree(prepared: tuple[Detached, ...], tmp: str, stage: str) -> tuple[Detached, ...]:
@@ -148,7 +161,7 @@ def binds_and_scratch(request: Request, sources: tuple[Source, ...]) -> tuple[De
         for bind, source in zip(request.binds, sources, strict=True)
     ]
     for scratch in request.scratch:
-        options = {"mode": "1777", **({"size": str(scratch.size)} if scratch.size else {})}
+        options = {"mode": f"{scratch.mode:o}", **({"size": str(scratch.size)} if scratch.size else {})}
         quiet = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
         held.append(Detached(_file_system("tmpfs", options, quiet), scratch.target))
     return tuple(sorted(held, key=lambda scratch: scratch.target.rstrip("/").count("/")))
@@ -326,14 +339,14 @@ def _secrets(secrets: tuple[Secret, ...], owner: tuple[int, int]) -> None:
             os.close(descriptor)
 
 
-def _restrict(stage: str, network: bool) -> None:
+def _restrict(stage: str, masked: Sequence[str], read_only: Sequence[str]) -> None:
     """Hide and write-protect what of /proc and /sys tells of the host or reaches it."""
-    for path in (f"{stage}{path}" for path in READ_ONLY):
+    for path in (f"{stage}{path}" for path in read_only):
         if os.path.exists(path):
             held = syscalls.open_tree(path, recursive=True)
             syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY | _QUIET, recursive=True)
             _attach(held, path)
-    for path in (f"{stage}{path}" for path in (*MASKED, *(MASKED_OF_HOST if network else ()))):
+    for path in (f"{stage}{path}" for path in masked):
         try:
             mode = os.stat(path).st_mode  # once: most are not there, and /proc is slow to say so
         except OSError:

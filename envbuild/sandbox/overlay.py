@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux import syscalls
 
 TYPE_CHECKING = False
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+@fields
 class CannotMountOverlay(MachineLacks):
     """overlayfs refused the layers."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"overlayfs can't be mounted here: {reason}",
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"overlayfs can't be mounted here: {self.reason}",
             "`envbuild doctor` shows what is missing; a store that lies on overlayfs itself has to be moved: "
             "ENVBUILD_STORE=DIR",
         )

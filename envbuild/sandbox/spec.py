@@ -28,6 +28,7 @@ class Scratch(Record):
 
     target: str
     size: int = 0
+    mode: int = 0o1777
 
 
 class Secret(Record):
@@ -50,8 +51,10 @@ class Request(Record):
     terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
-    With `serve` process 1 starts other commands beside it when it is asked to (session.py).
+    With `serve` process 1 starts other commands beside it when it is asked to (exec_server.py).
     An `unfiltered` one has no system call filter, but for that of a single id (seccomp.py).
+    With `as_init` the command is process 1 of a process namespace of its own (own_init.py), and sees at /sys/fs/cgroup
+    the control group whose path ends with `group`, if one is given.
     `tmp` is OF_TREE or OVER_TREE, "" for an empty tmpfs at /tmp.
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
@@ -76,6 +79,8 @@ class Request(Record):
     serve: bool = False
     lasting: bool = False
     attached: bool = False
+    as_init: bool = False
+    group: str = ""
     tmp: str = ""
 
 

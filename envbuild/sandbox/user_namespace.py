@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux import syscalls
 from envbuild.linux.subids import MAPPERS, find_program, subordinate_range, why_not_range
 from envbuild.record import Record
@@ -59,20 +59,27 @@ NOBODY = 65534
 """What the kernel shows for an id that a namespace does not have (/proc/sys/kernel/overflowuid)."""
 
 
+@fields
 class NoUserNamespace(MachineLacks):
     """The kernel refuses to make a user namespace."""
 
-    def __init__(self, reason: str, mend: str) -> None:
-        super().__init__(f"this machine does not let envbuild make a user namespace: {reason}", mend)
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return f"this machine does not let envbuild make a user namespace: {self.reason}", self.mend
 
 
+@fields
 class IdsNotMapped(MachineLacks):
     """What gives the namespace its ids was ended by somebody else. To go on with a single id would give other
     results."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"the process that gives a user namespace its ids was ended{f': {reason}' if reason else ''}",
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the process that gives a user namespace its ids was ended{f': {self.reason}' if self.reason else ''}",
             "was it killed, or is there too little memory (dmesg)? Run the same command again",
         )
 

@@ -12,7 +12,7 @@ import os
 from _thread import RLock
 
 from envbuild.contexts import contextmanager
-from envbuild.errors import EnvbuildError, MachineLacks, UsageError
+from envbuild.errors import EnvbuildError, MachineLacks, UsageError, fields
 from envbuild.store.owner import refuse_others
 from envbuild.store.sqlite import sqlite3
 
@@ -92,12 +92,16 @@ _CHANGES = {
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
 
+@fields
 class StoreTooNew(UsageError):
     """The store was written by a later envbuild."""
 
-    def __init__(self, path: str, format: int) -> None:
-        super().__init__(
-            f"the store {path} has format {format}; this envbuild knows formats up to {FORMAT}",
+    path: str
+    format: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the store {self.path} has format {self.format}; this envbuild knows formats up to {FORMAT}",
             "use the envbuild that wrote it, or another store: ENVBUILD_STORE=DIR",
         )
 
@@ -109,35 +113,45 @@ class StoreInUse(UsageError):
         super().__init__("a build or an instance is using the store", "wait for it to end, then run this again")
 
 
+@fields
 class StoreUnusable(MachineLacks):
     """The store can't be opened or written."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"the store {path} can't be used: {reason}",
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the store {self.path} can't be used: {self.reason}",
             "choose another place for it with ENVBUILD_STORE=DIR, or mend its owner: `ls -ld` shows it",
         )
 
 
+@fields
 class StoreFull(MachineLacks):
     """The disk that the store lies on is full, or refuses to be written."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"the store {path} can't take more: {reason}",
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the store {self.path} can't take more: {self.reason}",
             "free some space on its disk (envbuild gc), then run the same command again: what had finished is kept",
         )
 
 
+@fields
 class StoreDamaged(EnvbuildError):
     """Something in the store is not what its digest says. It was put aside already, unless `hint` says how."""
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, hint: str = "it was put aside; build the recipe again: only what made it runs"
-    ) -> None:
-        super().__init__(f"the store is damaged: {what}", hint)
+    what: str
+    hint: str = "it was put aside; build the recipe again: only what made it runs"
+
+    def text(self) -> tuple[str, str]:
+        return f"the store is damaged: {self.what}", self.hint
 
 
 class Database:
@@ -222,12 +236,16 @@ class Database:
                 )
             else:
                 connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA synchronous=NORMAL")
-            (format,) = connection.execute("PRAGMA user_version").fetchone()
-            if format > FORMAT:
-                raise StoreTooNew(path, format)
-            if format < FORMAT:
-                self._make(connection, path)
+            try:
+                connection.execute("PRAGMA synchronous=NORMAL")
+                (format,) = connection.execute("PRAGMA user_version").fetchone()
+                if format > FORMAT:
+                    raise StoreTooNew(path, format)
+                if format < FORMAT:
+                    self._make(connection, path)
+            except BaseException:
+                connection.close()  # it may hold a lock, which whoever tries next would wait for
+                raise
             return connection
         except (sqlite3.OperationalError, OSError) as error:
             if "I/O" in str(error) or "full" in str(error):

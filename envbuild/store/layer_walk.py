@@ -78,6 +78,15 @@ class LayerWalk:
         finally:
             os.close(opened)
 
+    @property
+    def layers(self) -> frozenset[str]:
+        """What it walks over."""
+        return self._layers
+
+    def is_over(self) -> bool:
+        """Tell whether it need not be waited for."""
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def sound_layers(self) -> frozenset[str]:
         """Wait for the end; return the layers that are as they were: all of them, or none, as it does not say which."""
         return self._layers if os.waitpid(self._pid, 0)[1] == 0 else frozenset()

@@ -12,13 +12,14 @@ import errno
 import os
 
 from envbuild.digest import sha256, sha256_of
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import has_holes, parts
 from envbuild.store import failpoints
 from envbuild.store.database import StoreDamaged
 from envbuild.store.layer_check import hash_of, matches
 from envbuild.store.missing_objects import Lost, put_aside
+from envbuild.store.step_cache import ContentChanged
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
 
@@ -28,23 +29,18 @@ MAX_READ = 64 << 20
 _MISSING = "is missing"
 
 
-class ContentChanged(WorkFailed):
-    """A file was changed by somebody while it was being copied into the store."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} changed while it was read", "build again when nothing writes to it")
-        self.path = path
-
-
+@fields
 class TooLargeToRead(WorkFailed):
     """A file that is to be read whole has more bytes than any such file."""
 
-    def __init__(self, entry: Entry, most: int) -> None:
-        super().__init__(
-            f"the file {_shown(entry)!a} has {entry.size:,} bytes, and is read up to {most:,}",
+    entry: Entry
+    most: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the file {_shown(self.entry)!a} has {self.entry.size:,} bytes, and is read up to {self.most:,}",
             "make it smaller, or remove it in a step",
         )
-        self.size = entry.size
 
 
 class Objects:

@@ -6,19 +6,23 @@ from __future__ import annotations
 import os
 import stat
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 
 DATABASE = "store.db"
 _OTHERS = 0o077
 
 
+@fields
 class SomebodyElses(MachineLacks):
     """The store belongs to another user."""
 
-    def __init__(self, path: str, uid: int) -> None:
-        name = _name_of(uid)
-        super().__init__(
-            f"the store {path} belongs to {name}",
+    path: str
+    uid: int
+
+    def text(self) -> tuple[str, str]:
+        name = _name_of(self.uid)
+        return (
+            f"the store {self.path} belongs to {name}",
             f"use one of your own: ENVBUILD_STORE=DIR; or run this as {name}",
         )
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 
 from envbuild.errors import EnvbuildError
-from envbuild.linux.forked import call_in_child
-from envbuild.store import stacks
+from envbuild.linux import boot
 from envbuild.store.database import StoreDamaged
-from envbuild.store.missing_objects import put_aside
-from envbuild.store.object_check import identity_at, is_itself
-from envbuild.store.store import SYNCED, Store
+from envbuild.store.store import SYNCED
 from envbuild.text import json
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from envbuild.store.store import Store
 
 
 CHECKED = "checked in boot"
@@ -29,9 +28,13 @@ CHECKED = "checked in boot"
 
 def recover(store: Store) -> None:
     """Look once after each start of the machine. What is lost is reported when it is needed again."""
-    boot = stacks.boot_id().encode()
-    if store.database.read_only or store.memo.get(CHECKED, "") == boot:
+    started = boot.boot_id().encode()
+    if store.database.read_only or store.memo.get(CHECKED, "") == started:
         return
+    # Only once after each start.
+    from envbuild.store.missing_objects import put_aside
+    from envbuild.store.object_check import identity_at, is_itself
+
     synced = int(store.memo.get(SYNCED, "") or b"0")
     if synced > time.time_ns():
         synced = 0  # the clock went back: what was written since may look older
@@ -44,7 +47,7 @@ def recover(store: Store) -> None:
         store.lost.add(identity_at(path))
         put_aside(path, store.path)
     _find_missing(store, synced)
-    store.memo.put(CHECKED, "", boot)
+    store.memo.put(CHECKED, "", started)
 
 
 def _find_missing(store: Store, synced: int) -> None:
@@ -74,8 +77,10 @@ def _find_missing(store: Store, synced: int) -> None:
 def _in_namespace(store: Store, find: Callable[[], list[str]]) -> Sequence[str]:
     """Return what `find` returns in a child that may read the files of all users of an image."""
 
+    from envbuild.linux.forked import call_in_child
+
     def find_inside() -> list[str]:
-        from envbuild.sandbox.user_namespace import enter_user_namespace  # once after each start of the machine
+        from envbuild.sandbox.user_namespace import enter_user_namespace
 
         store.owners_observable = enter_user_namespace().kind != "single"
         return find()

@@ -52,7 +52,7 @@ DETAIL = {
     "sources?": _SOURCES,
     "commit?": {"instance": str},
 }
-"""The detail of an image (build/image_record.py, drift/commit.py)."""
+"""The detail of an image (build/publish.py, drift/commit.py)."""
 FAILURE = {"output": str, "file": str, "line": int, "text": str, "parameters": {"*": str}}
 """The detail of a failed build (build/step_failure.py)."""
 KNOWN = {

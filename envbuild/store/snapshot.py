@@ -25,11 +25,12 @@ _TMP = b"tmp/"
 
 
 class Snapshot(Record):
-    """The tree that came out; how many files are new or changed, and their bytes."""
+    """The tree that came out; how many files are new or changed, and their bytes; and whether any were removed."""
 
     tree: Digest
     files: int
     size: int
+    removes: bool = False
 
 
 def take(
@@ -73,7 +74,7 @@ def take(
         batch.flush()
         if tree != parent and not stacks.chain(tree):
             stacks.adopt(tree, parent, upper)
-    return Snapshot(tree, scan.files, scan.size)
+    return Snapshot(tree, scan.files, scan.size, scan.removes)
 
 
 class _Scan(UpperWalk):
@@ -95,6 +96,7 @@ class _Scan(UpperWalk):
         super().__init__(trees, limit=times.epoch, owners_observable=owners_observable, allowance=allowance)
         self.files = 0
         self.size = 0
+        self.removes = False
         self._upper = upper
         self._times = times
         self._discard = discard
@@ -125,11 +127,14 @@ class _Scan(UpperWalk):
     def removed(self, place: Place, name: str, old: Entry | None) -> None:
         if old is None:
             os.unlink(place.prefix + name)
+        else:
+            self.removes = True
 
     def useless(self, place: Place, name: str, old: Entry | None) -> None:
         os.unlink(place.prefix + name)
         if old is not None:
             make_whiteout(place.prefix + name)
+            self.removes = True
 
     def left_out(self, place: Place, name: str, status: os.stat_result) -> bool:
         inside = place.inside + os.fsencode(name)
@@ -154,6 +159,7 @@ class _Scan(UpperWalk):
         path, raw = place.prefix + name, os.fsencode(name)
         inner = Place(f"{path}/", None, place.inside + raw + b"/")
         entry, opaque, marks = self.directory(raw, inner, path, status, old)
+        self.removes |= opaque and old is not None
         for name_of_mark in marks:
             # The others are good for one mount only.
             if name_of_mark != OPAQUE:

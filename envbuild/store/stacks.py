@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import time
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
+from envbuild.linux import boot
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
@@ -32,20 +33,21 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-"""Another text after each start of the machine (random(4))."""
 _REMEMBERED_TREES = 4
 
 Mark = tuple[object, ...]
 """All that makes two files one object: an entry without its name."""
 
 
+@fields
 class CannotMakeDevice(MachineLacks):
     """The tree holds a device node, which a user namespace can't make."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"{path} is a device node, which can't be made without real root",
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} is a device node, which can't be made without real root",
             "take it out of the base; /dev in a sandbox has its own devices",
         )
 
@@ -96,11 +98,13 @@ class Stacks:
         self._database = database
         self._trees = trees
         self._objects = objects
-        self._occurrences = occurrences
+        self.occurrences = occurrences
         self._work = work
         self._chains: dict[Digest, tuple[tuple[Digest, str], ...]] = {}
         self._sound: set[str] = set()
         self._ahead: LayerWalk | None = None
+        self._may_be_late = False
+        self._late: LateCheck | None = None
         self.mended: list[str] = []
         """What was found damaged and put aside, for the user to be told."""
 
@@ -108,11 +112,14 @@ class Stacks:
         """Return the layers that make up `tree`, topmost first, as absolute paths; what is missing is made.
 
         `near` are trees like this one, the likest first: the first that has a stack is built upon. If none has, the
-        last gets one: a base is what later trees are built upon. A layer that was
-        changed since it was made is put aside and made again; raises StoreDamaged if what it holds is lost.
+        last gets one: a base is what later trees are built upon. A layer that was changed since it was made is put
+        aside and made again; raises StoreDamaged if what it holds is lost. Where a check was begun that may be late
+        (`check_ahead`), it is not waited for.
         """
         while True:
             chain = self.chain(tree)
+            if self._goes_on_over(chain):
+                break
             if not chain:
                 below = next((candidate for candidate in near if self.chain(candidate)), None)
                 if below is None and near and near[-1] != tree:
@@ -125,16 +132,48 @@ class Stacks:
             chain = self._fold(chain)
         return tuple(f"{self.path}/{layer}" for _, layer in chain)
 
-    def check_ahead(self, tree: Digest) -> None:
-        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else."""
+    def check_ahead(self, tree: Digest, *, late: bool = False) -> None:
+        """Begin to check the layers of a tree that is about to be mounted, while the caller does something else.
+
+        With `late` the check may go on when they are mounted: the caller asks for it then (`late`).
+        """
         if self._ahead is None:
             self._ahead = self._start_walk(self.chain(tree))
+            self._may_be_late = late
+
+    def late(self) -> LateCheck | None:
+        """Return the check that goes on over layers which `layers` has returned, for the caller to end."""
+        return self._late
 
     def close(self) -> None:
         """End a check that was begun and is of no use any more."""
         if self._ahead is not None:
             self._ahead.end()
-            self._ahead = None
+        if self._late is not None:
+            self._late.end()
+        self._ahead = self._late = None
+
+    def _goes_on_over(self, chain: tuple[tuple[Digest, str], ...]) -> bool:
+        """Tell whether all layers of a chain are sound but for those that a check goes on over, which may be late."""
+        walk = self._ahead
+        if walk is None or not self._may_be_late or not chain or len(chain) > MAX_DEPTH or walk.is_over():
+            return False
+        if not all(layer in self._sound or layer in walk.layers for _, layer in chain):
+            return False
+        self._ahead, self._late = None, LateCheck(self, chain[0][0], walk)
+        return True
+
+    def unsound(self, tree: Digest) -> str:
+        """Return what is wrong with a layer of a tree, "" if nothing is. Nothing is put aside or made again."""
+        chain = self.chain(tree)
+        for (at, layer), below in zip(chain, (*(at for at, _ in chain[1:]), None), strict=True):
+            since = self._checked(at, layer)
+            if layer not in self._sound and since is not None:
+                folder = f"{self.path}/{layer}"
+                result = check_layer(folder, at, below, self._trees, since=since, owners=self._objects.owners)
+                if result.reason:
+                    return result.reason
+        return ""
 
     def _start_walk(self, chain: tuple[tuple[Digest, str], ...]) -> LayerWalk | None:
         """Start to look for changes in those layers that were checked before and not yet by this process."""
@@ -158,9 +197,9 @@ class Stacks:
         row = self._database.row("SELECT checked, boot, synced FROM stacks WHERE tree = ? AND layer = ?", (tree, layer))
         if row is None:
             return None
-        checked, boot, synced = row
+        checked, made_in, synced = row
         # What was not on disk for sure when the machine stopped is read in full.
-        since = checked if synced or boot == boot_id() else 0
+        since = checked if synced or made_in == boot.boot_id() else 0
         # The clock went back: what was changed after the check may have an earlier time than that, so all is read.
         return 0 if since > time.time_ns() + CLOCK_STEP else since
 
@@ -178,7 +217,7 @@ class Stacks:
             if result.reread and not self._database.read_only:
                 self._database.write(
                     "UPDATE stacks SET checked = ?, boot = ? WHERE tree = ? AND layer = ?",
-                    (now, boot_id(), tree, layer),
+                    (now, boot.boot_id(), tree, layer),
                 )
             return True
         if self._database.read_only:
@@ -231,7 +270,7 @@ class Stacks:
         chain = ((tree, name), *(self.chain(below) if below is not None else ()))
         self._database.write(
             "INSERT OR REPLACE INTO stacks VALUES (?, ?, ?, ?, ?, ?, 0)",
-            (tree, below, name, len(chain), time.time_ns(), boot_id()),
+            (tree, below, name, len(chain), time.time_ns(), boot.boot_id()),
         )
         self._sound.add(name)
         self._chains[tree] = chain
@@ -242,7 +281,7 @@ class Stacks:
 
     def _add(self, tree: Digest, below: Digest | None) -> tuple[tuple[Digest, str], ...]:
         with self._work.workspace() as space:
-            counts = self._occurrences.of(below)
+            counts = self.occurrences.of(below)
             writer = _LayerWriter(self._trees, self._objects, counts)
             writer.write(space.upper, tree, below)
             self.adopt(tree, below, space.upper)
@@ -262,19 +301,36 @@ class Stacks:
         return self._add(chain[0][0], chain[-1][0])
 
 
-def boot_id() -> str:
-    """Return what tells this start of the machine from others; "" where the kernel does not say."""
-    global _boot_id
-    if _boot_id is None:
+class LateCheck:
+    """A check of layers that goes on while they are mounted already."""
+
+    def __init__(self, stacks: Stacks, tree: Digest, walk: LayerWalk) -> None:
+        self._stacks = stacks
+        self._tree = tree
+        self._walk: LayerWalk | None = walk
+
+    def wait(self) -> str:
+        """Wait for its end; return what is wrong with the layers, "" if nothing is. For one caller, in any thread."""
+        walk, self._walk = self._walk, None
+        if walk is None or walk.sound_layers():
+            return ""
         try:
-            with open(BOOT_ID, encoding="ascii") as file:
-                _boot_id = file.read().strip()
-        except OSError:
-            _boot_id = ""
-    return _boot_id
+            reason = self._stacks.unsound(self._tree)
+            if not reason:
+                self._stacks.layers(self._tree)  # touched, and as it was: it need not be read again
+        except StoreDamaged as damage:
+            return damage.message
+        return reason
 
+    def mend(self) -> None:
+        """Put aside what is damaged, which nothing uses any more, and make it again. Raises StoreDamaged."""
+        self._stacks.layers(self._tree)
 
-_boot_id: str | None = None
+    def end(self) -> None:
+        """End it, if nobody waited for it."""
+        if self._walk is not None:
+            self._walk.end()
+            self._walk = None
 
 
 class _LayerWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
@@ -13,6 +14,20 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+
+MAX_OUTPUT = 100_000_000
+"""Bytes that are kept of what one step prints, unless another limit is set."""
+
+
+@fields
+class ContentChanged(WorkFailed):
+    """A file was changed by somebody while it was being copied into the store."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} changed while it was read", "build again when nothing writes to it"
 
 
 class StepRecord(Record):

@@ -8,6 +8,7 @@ from envbuild.digest import sha256
 from envbuild.store.database import StoreDamaged
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
+from envbuild.store.step_cache import MAX_OUTPUT
 from envbuild.tree.entry import EMPTY_CONTENT, FILE, Digest, Entry, object_id
 
 TYPE_CHECKING = False
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _KIND = Entry(b"output", FILE, 0o600, 0, 0, 0)
-
-
-MAX_OUTPUT = 100_000_000
-"""Bytes that are kept of what one step prints, unless another limit is set."""
 
 
 class OutputWriter:

@@ -6,19 +6,14 @@ import os
 import time
 
 from envbuild.contexts import contextmanager
-from envbuild.linux.attributes import apply_attributes
-from envbuild.linux.sparse_files import MAX_UNWRITTEN, Allowance
 from envbuild.store.clocks import Clocks
 from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_store, share_store
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
-from envbuild.store.objects import MAX_READ, Objects
 from envbuild.store.owner import close_to_others
-from envbuild.store.stacks import Occurrences, Stacks
 from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
-from envbuild.store.work_area import WorkArea, Workspace
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
 from envbuild.tree.lookup import lookup, root_entry, walk
 
@@ -28,20 +23,27 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from envbuild.store.objects import Objects
     from envbuild.store.snapshot import Snapshot
+    from envbuild.store.stacks import Stacks
     from envbuild.store.tree_builder import TreeBuilder
+    from envbuild.store.work_area import WorkArea, Workspace
     from envbuild.tree.patterns import Matcher
     from envbuild.tree.times import StepTimes
 
 SYNCED = "synced"
 """Under which the database remembers when all was last on disk, in nanoseconds since 1970."""
+_SIZE = "size"
+MANY_FILES = 3000
+"""So many make a tree a large one."""
 FOLDERS = ("objects", "layers", "work", "caches", "packages")
 
 
 class Store:
     """One store. Open it with `Store.open`, as a context manager or with `close` in the end.
 
-    `sparse_limit` is how many bytes that nobody wrote a step or an instance may leave (holes.py).
+    `sparse_limit` is how many bytes that nobody wrote a step or an instance may leave (sparse_files.py), None for the
+    usual limit. What files need is loaded when it is first used: a rebuild with nothing to do needs only the database.
     """
 
     def __init__(self, path: str, database: Database) -> None:
@@ -55,11 +57,10 @@ class Store:
         self.stats = Stats(database)
         self.tags = Tags(database, self.sync)
         self.images = Images(database)
-        self.work = WorkArea(f"{path}/work")
-        self.objects = Objects(f"{path}/objects", self.work, self.lost)
-        self._occurrences = Occurrences(self.trees)
-        self.stacks = Stacks(f"{path}/layers", database, self.trees, self.objects, self._occurrences, self.work)
-        self.sparse_limit = MAX_UNWRITTEN
+        self.sparse_limit: int | None = None
+        self._work: WorkArea | None = None
+        self._objects: Objects | None = None
+        self._stacks: Stacks | None = None
         self._lock = -1
 
     @classmethod
@@ -91,12 +92,43 @@ class Store:
 
     def close(self) -> None:
         """End the use of the store by this process."""
-        self.stacks.close()
-        self.work.release()
+        if self._stacks is not None:
+            self._stacks.close()
+        if self._work is not None:
+            self._work.release()
         self.database.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    @property
+    def work(self) -> WorkArea:
+        """Where what is being made lies until it is whole."""
+        if self._work is None:
+            from envbuild.store.work_area import WorkArea
+
+            self._work = WorkArea(f"{self.path}/work")
+        return self._work
+
+    @property
+    def objects(self) -> Objects:
+        """The contents of files."""
+        if self._objects is None:
+            from envbuild.store.objects import Objects
+
+            self._objects = Objects(f"{self.path}/objects", self.work, self.lost)
+        return self._objects
+
+    @property
+    def stacks(self) -> Stacks:
+        """The layers that trees are mounted from."""
+        if self._stacks is None:
+            from envbuild.store.stacks import Occurrences, Stacks
+
+            self._stacks = Stacks(
+                f"{self.path}/layers", self.database, self.trees, self.objects, Occurrences(self.trees), self.work
+            )
+        return self._stacks
 
     @property
     def packages_path(self) -> str:
@@ -134,6 +166,8 @@ class Store:
     @contextmanager
     def workspace(self, tree: Digest) -> Iterator[Workspace]:
         """Yield a workspace whose `upper` looks like the root of `tree`, for a command that is run on it."""
+        from envbuild.linux.attributes import apply_attributes
+
         with self.work.workspace() as space:
             # The root's own attributes are shown from the topmost directory.
             apply_attributes(space.upper, root_entry(self.trees, tree), owners=self.owners_observable)
@@ -151,7 +185,8 @@ class Store:
     ) -> Snapshot:
         """Return the tree that a command left in a workspace (see snapshot.py), read until `deadline`
         (time.monotonic)."""
-        from envbuild.store import snapshot  # only where steps run
+        from envbuild.linux.sparse_files import Allowance  # only where steps run
+        from envbuild.store import snapshot
 
         return snapshot.take(
             space.upper,
@@ -163,14 +198,23 @@ class Store:
             database=self.database,
             trees=self.trees,
             objects=self.objects,
-            occurrences=self._occurrences,
+            occurrences=self.stacks.occurrences,
             stacks=self.stacks,
             allowance=Allowance(self.sparse_limit, deadline),
         )
 
+    def begin_check(self, tree: Digest) -> None:
+        """Begin to check the layers of a tree that is about to be mounted. If it is known to be large, as images that
+        were built are, the check may go on when it is mounted (`stacks.late`). In a small one damage is mended before.
+        """
+        known = self.memo.get(_SIZE, tree)
+        self.stacks.check_ahead(tree, late=known is not None and int(known.split()[0]) >= MANY_FILES)
+
     def take_notes(self) -> list[str]:
         """Return what was mended since this was last asked, in words."""
-        notes, self.stacks.mended = self.stacks.mended, []
+        if self._stacks is None:
+            return []
+        notes, self._stacks.mended = self._stacks.mended, []
         return notes
 
     def leads_to_lost(self, tree: Digest) -> bool:
@@ -203,14 +247,16 @@ class Store:
                         pending.append(entry.digest)
         return False
 
-    def read_file(self, tree: Digest, path: str, most: int = MAX_READ) -> bytes | None:
+    def read_file(self, tree: Digest, path: str, most: int | None = None) -> bytes | None:
         """Return the content of the file at `path` of a tree, where links lead within the tree; None if there is no
         file. Raises TooLargeToRead for more bytes than `most`, LinkCircle and StoreDamaged."""
         entry = lookup(self.trees, tree, path.encode("utf-8", "surrogateescape"))
-        return None if entry is None or entry.kind != FILE else self.objects.read(entry, most)
+        if entry is None or entry.kind != FILE:
+            return None
+        return self.objects.read(entry) if most is None else self.objects.read(entry, most)
 
     def read_text(
-        self, tree: Digest, path: str, most: int = MAX_READ, *, errors: str = "surrogateescape"
+        self, tree: Digest, path: str, most: int | None = None, *, errors: str = "surrogateescape"
     ) -> str | None:
         """Return the text of the file at `path` of a tree, as `read_file` its content; bytes that are not UTF-8 are
         what `errors` makes of them (bytes.decode)."""
@@ -225,7 +271,7 @@ class Store:
 
     def size(self, tree: Digest) -> tuple[int, int]:
         """Return how many files a tree has, and their bytes together. Remembered, as a tree never changes."""
-        known = self.memo.get("size", tree)
+        known = self.memo.get(_SIZE, tree)
         if known is not None:
             files, size = known.split()
             return int(files), int(size)
@@ -235,7 +281,7 @@ class Store:
                 files_counted += 1
             if entry.kind == FILE:
                 total += entry.size
-        self.memo.put("size", tree, b"%d %d" % (files_counted, total))
+        self.memo.put(_SIZE, tree, b"%d %d" % (files_counted, total))
         return files_counted, total
 
     def register_lock(self, path: str, keys: Sequence[str], trees: Sequence[Digest]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from envbuild.errors import UsageError, WorkFailed
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Record
 from envbuild.store import failpoints
 from envbuild.store.database import Database
@@ -65,31 +65,43 @@ class HistoryEntry(Record):
         return read_text(self.detail, KNOWN, f"what is on record of move {self.number} of {self.full}")
 
 
+@fields
 class TagRefuses(WorkFailed):
     """The tag was made immutable, and would come to name another image."""
 
-    def __init__(self, tag: Tag) -> None:
-        super().__init__(
-            f"{tag.full} is immutable and names {tag.image[:12]}",
-            f"choose another tag; or take it away first: envbuild untag --force {tag.full}",
+    tag: Tag
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.tag.full} is immutable and names {self.tag.image[:12]}",
+            f"choose another tag; or take it away first: envbuild untag --force {self.tag.full}",
         )
 
 
+@fields
 class NoSuchTag(UsageError):
     """Nothing has this name."""
 
-    def __init__(self, full: str, names: Sequence[str]) -> None:
+    full: str
+    names: Sequence[str]
+
+    def text(self) -> tuple[str, str]:
         from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
-        hint = did_you_mean(full, names, "`envbuild images` lists what there is")
-        super().__init__(f"there is no image '{full}'", hint)
+        hint = did_you_mean(self.full, self.names, "`envbuild images` lists what there is")
+        return f"there is no image '{self.full}'", hint
 
 
+@fields
 class NoSuchEntry(UsageError):
     """The history of a tag does not reach this far."""
 
-    def __init__(self, full: str, which: str, reason: str) -> None:
-        super().__init__(f"{full}@{{{which}}}: {reason}", f"see what there is: envbuild log {full}")
+    full: str
+    which: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.full}@{{{self.which}}}: {self.reason}", f"see what there is: envbuild log {self.full}"
 
 
 class Tags:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 
 _UNITS = {
     "second": 1,
@@ -17,12 +17,15 @@ _UNITS = {
 }
 
 
+@fields
 class BadMoment(UsageError):
     """A text that says no point in time."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(
-            f"'{text}' is not a date that envbuild understands",
+    moment: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.moment}' is not a date that envbuild understands",
             "as in: yesterday, '3 days ago', 2026-11-20, '2026-11-20 14:00', 2026-11-20T14:00Z",
         )
 

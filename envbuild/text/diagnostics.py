@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from unicodedata import category
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 from envbuild.text.width import columns
 
@@ -35,12 +35,14 @@ class Diagnostic(Record):
     severity: str = "error"
 
 
+@fields
 class RecipeErrors(UsageError):
     """All that is wrong with a recipe and the files that it includes. The message is the rendered text."""
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        super().__init__(render(self.diagnostics))
+    diagnostics: Sequence[Diagnostic]
+
+    def text(self) -> tuple[str, str]:
+        return render(self.diagnostics), ""
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import DIRECTORY, FILE, KIND_WORDS, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees
 
 
+@fields
 class NotADirectory(WorkFailed):
     """A path goes through something that is not a directory, or would put a file where a directory is."""
 
-    def __init__(self, path: bytes, is_kind: str) -> None:
-        shown = "/" + path.decode(errors="backslashreplace")
-        super().__init__(
-            f"{shown} is a {is_kind} in the tree, which does not fit what should go there",
+    path: bytes
+    is_kind: str
+
+    def text(self) -> tuple[str, str]:
+        shown = "/" + self.path.decode(errors="backslashreplace")
+        return (
+            f"{shown} is a {self.is_kind} in the tree, which does not fit what should go there",
             "remove it in a step before, or choose another destination",
         )
 

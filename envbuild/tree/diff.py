@@ -109,6 +109,16 @@ def amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
     return count, size
 
 
+def removed_amount(trees: Trees, a: Digest, b: Digest) -> tuple[int, int]:
+    """Return how many files and links of `a` are gone in `b`, and their bytes."""
+    count = size = 0
+    for change in expanded(trees, diff(trees, a, b)):
+        if change.after is None and change.before is not None and change.before.kind != DIRECTORY:
+            count += 1
+            size += change.before.size
+    return count, size
+
+
 def own(entry: Entry) -> Entry:
     """Return an entry without its content: what remains is the directory's own."""
     return entry._replace(digest="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Digest, Entry, decode, digest_of, encode
 
 TYPE_CHECKING = False
@@ -42,11 +42,14 @@ class MemoryTrees:
         return digest
 
 
+@fields
 class LinkCircle(UsageError):
     """Links of a tree that lead to each other."""
 
-    def __init__(self, path: bytes) -> None:
-        super().__init__(f"too many links on the way to /{path.decode(errors='backslashreplace')}")
+    path: bytes
+
+    def text(self) -> tuple[str, str]:
+        return f"too many links on the way to /{self.path.decode(errors='backslashreplace')}", ""
 
 
 def has_tmp(trees: Trees, root: Digest) -> bool:

@@ -7,7 +7,7 @@ it fits, which is right for patterns of this kind, and an atomic group keeps the
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +18,16 @@ MAX_PATTERN = 4096
 """Bytes of a pattern: no path has more (PATH_MAX)."""
 
 
+@fields
 class BadPattern(UsageError):
     """A pattern that is too long to match anything."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(
-            f"the pattern '{text[:40]}...' has more than {MAX_PATTERN:,} bytes", "a pattern stands in a line of its own"
+    pattern: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the pattern '{self.pattern[:40]}...' has more than {MAX_PATTERN:,} bytes",
+            "a pattern stands in a line of its own",
         )
 
 

@@ -35,10 +35,12 @@ def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str
 
 
 def finished_in_words(event: StepFinished) -> str:
-    """Return `1.2s (+12 files, 3.4 MB)`, `12ms (nothing changed)`."""
-    if not event.files and not event.size:
-        return f"{duration(event.seconds)} (nothing changed)"
-    return f"{duration(event.seconds)} (+{count(event.files, 'file')}, {format_size(event.size)})"
+    """Return `1.2s (+12 files, 3.4 MB)`, `1.2s (-12 files, 3.4 MB)`, `12ms (nothing changed)`."""
+    added = f"+{count(event.files, 'file')}, {format_size(event.size)}" if event.files or event.size else ""
+    removed = f"-{count(event.removed, 'file')}, {format_size(event.freed)}" if event.removed else ""
+    if removed and not event.size:
+        added = ""  # the directories that were changed by the removal
+    return f"{duration(event.seconds)} ({'; '.join(filter(None, (added, removed))) or 'nothing changed'})"
 
 
 def notice_lines(notice: Notice, output: Output) -> list[str]:

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
 
 import pytest
 
-from envbuild.archive.tar import ArchiveError, Limits
+from envbuild.archive.limits import ArchiveError, Limits
 from envbuild.archive.zip import unzip
 from envbuild.store.work_area import WorkArea
 from tests.bases.targets import Memory

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks
 from tests.conftest import Project
@@ -184,7 +184,7 @@ ZEROS = f"SHA256:{'0' * 64}"
     ],
 )
 def test_what_apt_says_of_a_package_becomes_no_path_and_no_field(uri, file):
-    with pytest.raises(BadName, match="Debian package"):
+    with pytest.raises(UnsafeName, match="Debian package"):
         apt_tasks.read_answer(f"'{SITE}/{uri}' {file} 1 {ZEROS}", "amd64", [SITE])
 
 

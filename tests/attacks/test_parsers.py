@@ -15,7 +15,7 @@ from socket import AF_INET, AF_UNIX, SOCK_STREAM, socket, socketpair
 import pytest
 
 from envbuild.archive.compression import open_compressed
-from envbuild.archive.tar import ArchiveError, Limits
+from envbuild.archive.limits import ArchiveError, Limits
 from envbuild.bases.tarball import prepare_tar
 from envbuild.debian.deb import BadArchive, control_of
 from envbuild.errors import UsageError

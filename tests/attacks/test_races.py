@@ -160,8 +160,8 @@ class TestClocks:
 import os, sys, time
 from envbuild.store.reboot_check import recover
 from envbuild.store.store import SYNCED, Store
-from envbuild.store import stacks
-stacks.boot_id = lambda: "another start"
+from envbuild.linux import boot
+boot.boot_id = lambda: "another start"
 with Store.open(os.environ["ENVBUILD_STORE"]) as store:
     store.memo.put(SYNCED, "", b"%d" % (time.time_ns() + 3600 * 10**9))
     recover(store)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from envbuild.bases import debian
 from envbuild.bases.debian import (
@@ -29,9 +31,12 @@ from envbuild.debian.deb822 import stanzas
 from envbuild.errors import MachineLacks
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.store.store import Store
+from envbuild.tree.entry import FILE
+from envbuild.tree.lookup import walk
 from tests.bases.targets import Memory, in_memory
+from tests.in_namespace import run_inside
 
-pytestmark = [pytest.mark.user, pytest.mark.xdist_group("bookworm")]
+pytestmark = pytest.mark.user
 
 
 def silent(line: str) -> None:
@@ -101,34 +106,69 @@ def _runs(pid: int) -> bool:
         return False
 
 
+@pytest.fixture
+def made(debian_base):
+    """What the lock says of the base of the image that all tests of Debian start from."""
+    (stage,) = yaml.safe_load((debian_base.parent / "python.env.lock").read_text())["stages"]
+    return stage
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_a_debian_is_made(debian_base, made):
+    assert made["origin"].startswith("debian bookworm, 12.")
+
+    def body() -> None:
+        store = Store.open(str(debian_base))
+        entries = dict(walk(store.trees, made["digest"].removeprefix("sha256:")))
+        assert b"Package: apt\nStatus: install ok installed\n" in store.objects.read(entries[b"var/lib/dpkg/status"])
+        assert entries[b"usr/bin/su"].mode == 0o4755
+        assert entries[b"etc/shadow"].gid == 42
+        assert entries[b"run/lock"].mode == 0o1777
+
+    run_inside(body)
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_nothing_of_the_machine_or_the_day_is_in_it(debian_base, made):
+    def body() -> None:
+        store = Store.open(str(debian_base))
+        entries = dict(walk(store.trees, made["digest"].removeprefix("sha256:")))
+        for path in (b"etc/apt/sources.list", b"etc/hostname", b"etc/resolv.conf", b"var/cache/ldconfig/aux-cache"):
+            assert path not in entries
+        closed = (b"var/log/", b"var/lib/apt/lists/", b"etc/apt/sources.list.d/", b"dev/", b"proc/", b"tmp/")
+        assert [path for path, entry in entries.items() if path.startswith(closed) and entry.kind == FILE] == []
+        assert b"etc/machine-id" not in entries or store.objects.read(entries[b"etc/machine-id"]) == b""
+        assert max(entry.mtime for entry in entries.values()) == made["epoch"] * 10**9
+
+    run_inside(body)
+
+
+@pytest.mark.mirror
+def test_each_user_makes_the_same(made, debian_base):
+    """The users of one run of CI share a folder: what the first of them makes, the others must make, too."""
+    folder = os.environ.get("ENVBUILD_TESTS_TOGETHER")
+    if folder is None:
+        pytest.skip("one user alone runs the tests")
+    image = yaml.safe_load((debian_base.parent / "python.env.lock").read_text())["image"]
+    ours = Path(folder) / f"debian-of-{os.geteuid()}"
+    ours.write_text(f"{made['digest']} {image}")
+    ours.chmod(0o644)
+    try:
+        os.link(ours, f"{folder}/debian")
+    except FileExistsError:
+        pass
+    assert Path(f"{folder}/debian").read_text() == ours.read_text()
+
+
 @pytest.fixture(scope="module")
 def bookworm(tmp_path_factory) -> Memory:
+    """A base in memory, for the tests of the night: it takes long to make."""
     base = prepare_debian("bookworm", str(tmp_path_factory.mktemp("debian")), progress=silent)
     tree = in_memory(base)
     tree.base = base
     return tree
-
-
-@pytest.mark.mirror
-@pytest.mark.slow
-def test_a_debian_is_made(bookworm):
-    assert bookworm.base.identity.startswith("debian bookworm, 12.")
-    assert "Package: apt\nStatus: install ok installed\n" in bookworm.text("var/lib/dpkg/status")
-    assert bookworm.entries[b"usr/bin/su"].mode == 0o4755
-    assert bookworm.entries[b"etc/shadow"].gid == 42
-    assert bookworm.entries[b"run/lock"].mode == 0o1777
-
-
-@pytest.mark.mirror
-@pytest.mark.slow
-def test_nothing_of_the_machine_or_the_day_is_in_it(bookworm):
-    for path in ("etc/apt/sources.list", "etc/hostname", "etc/resolv.conf", "var/cache/ldconfig/aux-cache"):
-        assert path not in bookworm
-    closed = (b"var/log/", b"var/lib/apt/lists/", b"etc/apt/sources.list.d/", b"dev/", b"proc/", b"tmp/")
-    assert [path for path in bookworm.contents if path.startswith(closed)] == []
-    assert bookworm.contents.get(b"etc/machine-id", b"") == b""
-    newest = max(entry.mtime for entry in bookworm.entries.values())
-    assert newest == bookworm.base.epoch * 10**9
 
 
 @pytest.mark.mirror
@@ -195,10 +235,10 @@ def test_an_unknown_suite_fails_with_apts_own_reason(tmp_path):
 
 
 @pytest.mark.mirror
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.root
-def test_an_ordinary_user_makes_the_same_tree(bookworm, tmp_path):
-    """Needs a user with a range of ids; none is made for it."""
+def test_an_ordinary_user_makes_the_same_tree(bookworm):
+    """Needs a user with a range of ids; none is made for it. Daily, CI's users compare what they made, above."""
     import pwd
 
     from envbuild.linux.subids import subordinate_range, why_not_range

@@ -7,7 +7,7 @@ import lzma
 
 import pytest
 
-from envbuild.archive.tar import ArchiveError, Limits
+from envbuild.archive.limits import ArchiveError, Limits
 from envbuild.bases.tarball import prepare_tar
 from tests.bases.tar_bytes import END, body, file, gnu_long, header, pax, record
 from tests.bases.targets import in_memory

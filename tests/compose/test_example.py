@@ -25,7 +25,7 @@ def test_it_is_read_without_a_remark():
 
 @pytest.mark.namespaces
 @pytest.mark.mirror
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_counts_and_goes_on_counting_after_it_was_down(tmp_path, debian_store):
     folder = tmp_path / "group"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.lock", ".gitattributes"))

@@ -56,8 +56,9 @@ _BODIES: dict[str, tuple[str, ...]] = {
         'run python3 -c \'import json, os; json.dump(sorted(os.environ), open("/env", "w"))\'',
     ),
 }
-OWNERS = frozenset({"copy-mode", "user", "owners", "host", "host-python"})
-"""Recipes whose images have files of several users: with a single id a step can't give them."""
+NOT_WITH_A_SINGLE_ID = frozenset({"copy-mode", "user", "owners", "host", "host-python", "machine"})
+"""Recipes whose images have files of several users, which a step can't give with a single id; and one that writes down
+its groups, of which there is none then (user_namespaces(7), setgroups)."""
 
 
 def recipes() -> dict[str, str]:

@@ -2,8 +2,13 @@
 
 import json
 import os
+import sqlite3
+import subprocess
+import sys
 
 import pytest
+
+from tests.history.conftest import Git
 
 pytestmark = pytest.mark.namespaces
 
@@ -157,6 +162,74 @@ def test_names_of_image_and_recipe(hands):
     assert "can't name an image" in hands.refused("commit", "one", "b/d").err
 
 
+class TestStart:
+    """The first line of a recipe, which a colleague with a store of their own has to be able to build."""
+
+    @pytest.fixture
+    def git(self, hands):
+        one = Git(hands.project)
+        one("init", "--quiet", "--initial-branch=main")
+        hands.project.build()
+        one.commit("as built")
+        return one
+
+    def colleague(self, hands, git, tmp_path, monkeypatch) -> None:
+        """Goes on in a clone, with an empty store."""
+        git.commit("the committed recipe")
+        git("clone", "--quiet", str(hands.project.folder), str(tmp_path / "clone"))
+        monkeypatch.setattr(hands.project, "folder", tmp_path / "clone")
+        monkeypatch.setitem(hands.project.environment, "ENVBUILD_STORE", str(tmp_path / "theirs"))
+
+    def test_the_recipe_of_the_image(self, hands, git, tmp_path, monkeypatch):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        done = hands.commit()
+        assert (done["from"], done["portable"]) == ("from recipe:web.env", True)
+        assert hands.recipe()[0] == "from recipe:web.env"
+        assert "can as well be appended to web.env" in hands.read()
+        assert hands.rebuilt(done) == {}
+        with monkeypatch.context() as patch:
+            self.colleague(hands, git, tmp_path, patch)
+            theirs = hands.project.build(name="web-one.env")
+            assert (theirs.code, hands.project.cat("/etc/x", "web-one")) == (0, "1\n")
+
+    def test_the_commit_of_the_image_where_its_recipe_builds_another_by_now(self, hands, git, tmp_path, monkeypatch):
+        commit = git("rev-parse", "HEAD").strip()
+        hands.start("web:branch/main")
+        hands.change("echo 1 > /etc/x")
+        hands.project.build("run echo other > /other")
+        git.commit("another image")
+        done = hands.commit("--output", ".")
+        assert (done["from"], done["portable"]) == (f"from image:git:{commit[:12]}:/web.env", True)
+        (hands.project.folder / "fixes").mkdir()
+        hands.project.build("run echo a > /a")
+        with monkeypatch.context() as patch:
+            self.colleague(hands, git, tmp_path, patch)
+            refused = hands.project.command("build", done["recipe"])
+            assert "git worktree add" in refused.err
+
+    def test_from_another_folder_of_the_repository(self, hands, git):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        (hands.project.folder / "fixes").mkdir()
+        done = hands.commit("--output", "fixes")
+        assert done["from"] == "from recipe:../web.env"
+        assert "appended" not in (hands.project.folder / "fixes/web-one.env").read_text()
+        assert hands.project.build(name="fixes/web-one.env").code == 0
+
+    def test_a_digest_where_nothing_else_is_known_and_that_is_said(self, hands):
+        hands.start()
+        hands.change("echo 1 > /etc/x")
+        hands.commit("web:odd", "--no-recipe")
+        hands.start("web:odd", "two")
+        hands.change("echo 2 > /etc/y", "two")
+        done = hands.project.command("commit", "two")
+        assert (done.code, "nobody else can build it" in done.out) == (0, True), done.err
+        text = (hands.project.folder / "web-two.env").read_text()
+        assert "from image:sha256:" in text
+        assert "works with this store alone" in text
+
+
 @pytest.mark.parametrize("form", ["sha256:{}", "{}", "web@{{0}}"])
 def test_the_name_of_an_image_that_was_called_by_its_digest(hands, form):
     hands.start(form.format(hands.project.show()["digest"].removeprefix("sha256:")))
@@ -289,12 +362,10 @@ def test_a_folder_that_cant_be_written(hands):
 def test_an_instance_whose_image_is_gone(hands):
     hands.start()
     hands.change("echo 1 > /etc/x")
-    hands.project.python(
-        "import sys; from envbuild.store.store import Store\n"
-        "with Store.open(sys.argv[1]) as store:\n"
-        "    for table in ('images', 'tags'): store.database.write(f'DELETE FROM {table}')",
-        str(hands.project.store),
-    )
+    with sqlite3.connect(hands.project.store / "store.db") as database:
+        for table in ("images", "tags"):
+            database.execute(f"DELETE FROM {table}")
+    database.close()
     assert "is no longer in the store" in hands.refused("commit", "one").err
     assert "is no longer in the store" in hands.refused("diff", "one", "one").err
     code, (one,) = hands.drift()
@@ -360,3 +431,21 @@ def test_packages_of_a_user_and_of_the_whole_system_are_lines_that_run_pip_and_n
     refused = hands.refused("commit", "one", "web:other")
     assert "run(network) npm install" in refused.err
     assert done["checked"] is False
+
+
+def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
+    hands.start()
+    hands.change("truncate -s 101000000 /srv/dump; echo 1 > /srv/small")
+    command = f"{sys.executable} -m envbuild commit one --no-build"
+    asked = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=hands.project.folder, env=hands.project.environment,
+        input=b"n\n", capture_output=True, check=False,
+    )  # fmt: skip
+    assert b"Write them? [y/N]" in asked.stdout
+    assert b"nothing was committed" in asked.stdout
+    assert not list(hands.project.folder.glob("web-one*"))
+    assert "web:one" not in hands.project.command("images").out
+    done = hands.project.command("commit", "one", "--no-build")
+    assert done.code == 0, done.err
+    assert "warning: 2 files will be copied to web-one.files, 101.0 MB" in done.err
+    assert "101.0 MB  /srv/dump" in done.err

@@ -181,6 +181,17 @@ def test_removed_and_replaced_paths_come_out_right(project):
     assert set(project.ls("/d")) == {"only"}
 
 
+def test_a_step_that_only_removes_says_how_much(project):
+    done = project.build(
+        "run mkdir /d /e; for i in $(seq 20); do echo 1234 > /d/$i; done; echo 1 > /e/x",
+        "run rm -r /d",
+        "run rm -r /e; mkdir /e; echo 12 > /e/y",
+        "run true",
+    )
+    removed = [(one["removed"], one["freed"]) for one in done.events if one["event"] == "step-finished"]
+    assert removed[-4:] == [(0, 0), (20, 100), (1, 2), (0, 0)]
+
+
 def test_times_go_on_from_the_epoch(project):
     """Not from the clock of the machine, whether that is before the epoch or behind it."""
     for epoch, first, second in (

@@ -7,6 +7,7 @@ import os
 import sys
 
 from envbuild.cli.main import run
+from envbuild.linux import boot
 from envbuild.store import stacks
 from envbuild.store.objects import Objects
 
@@ -21,7 +22,7 @@ def main() -> int:
         paths = [f"{store}/{path}" for path, when in changed.items() if when > nanoseconds]
         return [path for path in paths if os.path.exists(path)]
 
-    stacks.boot_id = lambda: "boot 2"
+    boot.boot_id = lambda: "boot 2"
     stacks.check_layer = lambda *words, since, owners: check_layer(*words, since=since and 1 << 62, owners=owners)
     Objects.changed_since = changed_since
     return run(sys.argv[1:])

@@ -7,12 +7,13 @@ import signal
 import sys
 
 from envbuild.cli.main import run
-from envbuild.store import failpoints, stacks
+from envbuild.linux import boot as linux_boot
+from envbuild.store import failpoints
 
 
 def main() -> int:
     boot, point, *words = sys.argv[1:]
-    stacks.boot_id = lambda: boot
+    linux_boot.boot_id = lambda: boot
     if point:
         failpoints.at = lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == point else None
     return run(words)

@@ -247,8 +247,8 @@ class TestDatabase:
 def test_layers_are_read_in_full_after_an_unclean_boot(built):
     """What was not on disk for sure when the machine stopped may be empty now, with all its times right."""
     script = (
-        "import envbuild.store.stacks as stacks, envbuild.store.store as store, sys\n"
-        "stacks.boot_id = lambda: 'another boot'\n"
+        "import envbuild.linux.boot as boot, envbuild.store.store as store, sys\n"
+        "boot.boot_id = lambda: 'another boot'\n"
         "from envbuild.cli.main import run\n"
         "sys.exit(run(['run', 'web', '--', 'cat', '/first']))"
     )
@@ -323,3 +323,49 @@ def test_a_store_that_was_moved_still_works(built):
     shutil.move(built.store, moved)
     done = built.command("run", "web", "--", "cat", "/first", ENVBUILD_STORE=str(moved))
     assert done.out == "first\n", done.err
+
+
+@pytest.mark.parametrize("command", [["true"], ["sleep", "100"], ["no-such-program"]])
+def test_damage_that_is_found_after_the_command_began_ends_it(project, command):
+    # As in an image so large that the command begins before all is looked at.
+    assert (
+        project.build("run mkdir /many; i=0; while [ $i -lt 300 ]; do echo $i > /many/$i; i=$((i+1)); done").code == 0
+    )
+    slow = (
+        "import sys\n"
+        "from envbuild.store.layer_walk import LayerWalk\n"
+        "from envbuild.store import store\n"
+        "store.MANY_FILES = 300\n"
+        "LayerWalk.is_over = lambda self: False\n"
+        "from envbuild.cli.main import run\n"
+        "sys.exit(run(sys.argv[1:]))\n"
+    )
+    fine = project.python(slow, "run", "web", "--", "cat", "/many/7")
+    assert (fine.returncode, fine.stdout) == (0, "7\n"), fine.stderr
+    other_file(layer_holding(project, "many") / "many" / "7")
+    done = project.python(slow, "run", "web", "--", *command)
+    assert done.returncode == 1
+    assert "files of the image were changed by something else (/many: it was changed)" in done.stderr
+    assert project.command("ps", "--all", "--quiet").out == ""
+    assert damaged_files(project) >= 1
+    again = project.command("run", "web", "--", "cat", "/many/7")
+    assert (again.code, again.out, again.err) == (0, "7\n", "")
+
+
+def test_late_damage_that_can_not_be_mended_is_said(project):
+    assert project.build("run mkdir /many; echo text > /many/7").code == 0
+    late = (
+        "import sys\n"
+        "from envbuild.store import store\n"
+        "from envbuild.store.layer_walk import LayerWalk\n"
+        "store.MANY_FILES = 0\n"
+        "LayerWalk.is_over = lambda self: False\n"
+        "from envbuild.cli.main import run\n"
+        "sys.exit(run(sys.argv[1:]))\n"
+    )
+    flip(holding(project, b"text\n"))
+    done = project.python(late, "run", "web", "--", "sleep", "100")
+    assert done.returncode == 1
+    assert "the store is damaged" in done.stderr
+    assert project.build("run mkdir /many; echo text > /many/7").code == 0
+    assert project.command("run", "web", "--", "cat", "/many/7").out == "text\n"

@@ -53,7 +53,7 @@ def damage_and_mend(project: Project, name: str, image: str, words: tuple[str, .
     ("path", "image", "words"),
     [
         ("hello.env", "hello", ()),
-        pytest.param("shared/tools.env", "tools", ("--", "id", "-un"), marks=needs_curl),
+        pytest.param("shared/tools.env", "tools", ("--", "id", "-un"), marks=[needs_curl, pytest.mark.nightly]),
     ],
 )
 def test_recipes_on_this_machine_s_packages(tmp_path, path, image, words):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.conftest import Project, busybox_tar
+from tests.in_namespace import own
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 
@@ -35,11 +36,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             # What a killed build left may belong to users of the image, or to nobody's eyes.
-            script = (
-                "import sys; from envbuild.sandbox.user_namespace import enter_user_namespace as enter; enter()\n"
-                "from envbuild.linux.rmtree import remove; remove(sys.argv[1])"
-            )
-            assert self.project.python(script, str(self.folder / "store")).returncode == 0
+            own(self.folder / "store")
             shutil.rmtree(self.folder)
 
     def write(self, name: str, version: str) -> None:

@@ -144,7 +144,7 @@ def test_files_say_in_what_they_differ(project):
     )
     lines = project.command("diff", "web", "--files").out.splitlines()
     assert [line.split()[1] for line in lines] == sorted(line.split()[1] for line in lines)
-    assert "M /d/a  content, 2 B -> 3 B" in lines
+    assert "M /d/a  content, 2 B -> 3 B, time" in lines
     assert "M /d/b  mode 0644 -> 0700" in lines
     assert "M /d/l  target a -> b" in lines
     assert "D /d/gone  directory" in lines

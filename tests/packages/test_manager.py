@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from envbuild.errors import UsageError
-from envbuild.lockfile.checked_name import BadName
+from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
 from envbuild.packages.apt_servers import AptServers
@@ -109,7 +109,7 @@ def test_a_cached_build_does_not_import_what_resolves_and_installs():
 def test_what_a_package_is_called_is_checked(manager, package):
     assert manager_of(manager).check(package) is package
     for changed in (package.replace(name="../x"), package.replace(version="1 2"), package.replace(origin="../x")):
-        with pytest.raises(BadName):
+        with pytest.raises(UnsafeName):
             manager_of(manager).check(changed)
 
 

@@ -31,7 +31,7 @@ def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
     assert packages["is-odd"]["version"].startswith("3.")
     assert packages["is-number"]["hash"].startswith("sha512:")
     assert packages["is-odd"]["from"].startswith("is-odd/-/is-odd-3.")
-    again = debian.build(options=("--no-cache", "--locked"), **NO_NETWORK)
+    again = debian.build(options=("--rerun", "3", "--locked"), **NO_NETWORK)
     assert again.code == 0, again.out
     assert again.image == done.image
     found = json.loads(debian.command("packages", "web", "--kind", "node", "--format", "json").out)

@@ -21,4 +21,4 @@ def test_a_text_of_a_tree_is_read_up_to_its_limit(tmp_path):
         assert store.read_text(tree, "etc/none") is None
         with pytest.raises(TooLargeToRead) as caught:
             store.read_text(tree, "etc/a", 4)
-        assert caught.value.size == 5
+        assert caught.value.entry.size == 5

@@ -21,10 +21,9 @@ from envbuild.store.database import StoreDamaged, StoreFull, StoreInUse
 from envbuild.store.fsck import check
 from envbuild.store.gc import collect
 from envbuild.store.images import Image
-from envbuild.store.objects import ContentChanged
 from envbuild.store.reachability import Pins
 from envbuild.store.snapshot import Snapshot
-from envbuild.store.step_cache import Source, StepRecord
+from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.store.upper import ContentElsewhere
 from envbuild.tree.apply import Edit, edit

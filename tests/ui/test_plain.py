@@ -187,3 +187,12 @@ def test_a_reader_that_went_away_does_not_end_the_build():
     display(started(1, "run x"))
     display(finished(1))
     assert isinstance(display.lost, BrokenPipeError)
+
+
+def test_what_a_step_removed_is_said(show):
+    def ended(files: int, size: int, removed: int, freed: int) -> str:
+        return show(started(1, "run rm"), finished(1, 0.01, files, size).replace(removed=removed, freed=freed))[-1]
+
+    assert ended(0, 0, 3, 33_300_000) == "#1 done 10ms (-3 files, 33.3 MB)"
+    assert ended(1, 0, 1, 2) == "#1 done 10ms (-1 file, 2 B)"
+    assert ended(2, 5, 1, 2) == "#1 done 10ms (+2 files, 5 B; -1 file, 2 B)"

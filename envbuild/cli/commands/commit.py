@@ -9,11 +9,14 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
+from envbuild.drift.copied_files import CopiedFiles
 from envbuild.errors import UsageError
 from envbuild.images.reference import parse_tag, split_new_name
 from envbuild.instances.control_client import paused
 from envbuild.instances.records import Instance, Instances
 from envbuild.store.store import Store
+from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import count
 from envbuild.ui.reports.drift import commit_lines, commit_plain
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -90,7 +93,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         def may_fetch(lines: list[str]) -> bool:
             return arguments.fetch or _ask(environment, instance.name, lines)
 
-        done = commit(store, instance, request, paused(instance), say, lambda event: None, may_fetch)
+        def may_write(files: CopiedFiles) -> bool:
+            return _warn(environment, request, files)
+
+        done = commit(store, instance, request, paused(instance), say, lambda event: None, may_fetch, may_write)
     plain = commit_plain(done)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
@@ -114,6 +120,22 @@ def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
     environment.stderr.write(f"{instance} says that it has packages that its image lacks:\n")
     environment.stderr.writelines(f"  {' '.join(visible(line).split())}\n" for line in lines)
     environment.stderr.write("Fetch them from this machine's own package sources, and try the lines? [y/N] ")
+    environment.stderr.flush()
+    return environment.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _warn(environment: Environment, request: CommitRequest, files: CopiedFiles) -> bool:
+    """Warn of much that will lie beside the recipe, and tell whether it may: somebody at a terminal is asked."""
+    write = environment.stderr.write
+    size = format_size(files.size)
+    write(f"warning: {count(files.number, 'file')} will be copied to {visible(request.stem)}.files, {size}\n")
+    for path, length in files.largest:
+        write(f"  {format_size(length):>9}  {visible(path)}\n")
+    write("hint: what is data belongs into a volume; --no-recipe makes only the image\n")
+    if not environment.stdin.isatty() or not environment.stderr.isatty():
+        environment.stderr.flush()
+        return True
+    write("Write them? [y/N] ")
     environment.stderr.flush()
     return environment.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -15,6 +15,7 @@ from envbuild.ui.tables import table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from typing import Any
 
 DESCRIPTION = """\
@@ -48,8 +49,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.compose.members import group_of  # only where asked for
 
         shown = [(instance, state) for instance, state in shown if group_of(instance) == arguments.group]
+    moved = _moved_on([instance for instance, _ in shown], environment)
     if arguments.format == "json":
-        plain = [_plain(instance, state) for instance, state in shown] + [
+        plain = [_plain(instance, state, moved[instance.identity]) for instance, state in shown] + [
             _plain_damaged(instance) for instance in damaged
         ]
         print_json(plain, environment.stdout)
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         (
             instance.identity,
             instance.name,
-            instance.reference,
+            f"{instance.reference} (another one now)" if moved[instance.identity] else instance.reference,
             _standing(state, now),
             _ports(state),
             ago(instance.made, now),
@@ -69,6 +71,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     rows += [(instance.identity, instance.name, "-", f"{DAMAGED}: {instance.reason}", "", "-") for instance in damaged]
     table(("ID", "NAME", "IMAGE", "STATE", "PORTS", "MADE"), rows, stream=environment.stdout)
     return 0
+
+
+def _moved_on(instances: Sequence[Instance], environment: Environment) -> dict[str, str]:
+    """Return for each instance the name that means another image by now than it runs, "" if it has not moved on."""
+    if not instances:
+        return {}
+    from envbuild.instances.moved_on import moved_on  # no database is opened where there are no instances
+    from envbuild.store.store import Store
+
+    with Store.open(environment.store_path(), create=False, writable=False) as store:
+        return {item.identity: moved_on(store, item.reference, item.image) for item in instances}
 
 
 def _ports(state: State) -> str:
@@ -92,7 +105,7 @@ def _plain_damaged(instance: DamagedInstance) -> dict[str, Any]:
     return {"id": instance.identity, "name": instance.name, "state": DAMAGED, "error": instance.reason}
 
 
-def _plain(instance: Instance, state: State) -> dict[str, Any]:
+def _plain(instance: Instance, state: State, moved: str) -> dict[str, Any]:
     from envbuild.compose.members import group_of
     from envbuild.instances.config import settings_of  # only where all is to be said
 
@@ -103,6 +116,7 @@ def _plain(instance: Instance, state: State) -> dict[str, Any]:
         "group": group_of(instance) or None,
         "image": f"sha256:{instance.image}",
         "reference": instance.reference,
+        "moved_on": moved,
         "made": iso(instance.made),
         "state": state.status,
         "started": iso(state.started) if state.started else None,

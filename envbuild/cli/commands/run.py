@@ -71,7 +71,7 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
-        store.stacks.check_ahead(image.tree)  # while the rest is loaded
+        store.begin_check(image.tree)  # while the rest is loaded
         from envbuild.cli.run_settings import run_with_options
         from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin

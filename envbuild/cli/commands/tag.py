@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
+from envbuild.cli.left_behind import tell_of_left_behind
 from envbuild.images.reference import split_new_name
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
@@ -36,4 +37,5 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         names = [split_new_name(arguments.name)]
         known = {"user": environment.user(), "source": arguments.image}
         store.tags.move(names, image.digest, TAG, known, immutable=arguments.immutable)
+        tell_of_left_behind(store, ":".join(names[0]), environment)
     return 0

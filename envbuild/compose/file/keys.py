@@ -9,7 +9,7 @@ from envbuild.compose.file.model import CONDITIONS, WHEN_STARTED, Dependency, He
 from envbuild.compose.file.ports import port_range, read_ports
 from envbuild.compose.file.reader import Reader
 from envbuild.compose.file.unsupported import OF_DEPLOY
-from envbuild.compose.file.values import boolean, identifier, inside, positive, processors, seconds, size, whole
+from envbuild.compose.file.values import boolean, identifier, init, inside, positive, processors, seconds, size, whole
 from envbuild.compose.file.yaml_nodes import List, Node, Text
 from envbuild.language.values import InvalidValue, signal
 from envbuild.text.suggestion import did_you_mean
@@ -167,14 +167,6 @@ def _one(field: str, check: Callable[[str], object]) -> Callable[[Reader, Node],
     return read
 
 
-def _ignored(check: Callable[[str], object]) -> Callable[[Reader, Node], Fields]:
-    def read(reader: Reader, node: Node) -> Fields:
-        reader.checked(check, node, "it")
-        return {}
-
-    return read
-
-
 READERS: dict[str, Callable[[Reader, Node], Fields]] = {
     "command": lambda reader, node: {"command": _words(reader, node, "command")},
     "container_name": _one("container_name", identifier),
@@ -185,7 +177,7 @@ READERS: dict[str, Callable[[Reader, Node], Fields]] = {
     "expose": _expose,
     "healthcheck": _health,
     "hostname": _one("hostname", identifier),
-    "init": _ignored(boolean),
+    "init": _one("init", init),
     "labels": _labels,
     "mem_limit": _one("memory", size),
     "pids_limit": _one("pids", whole),

@@ -86,6 +86,7 @@ class Service(Record):
     read_only: bool = False
     stop: str | None = None
     stop_timeout: float | None = None
+    init: bool | None = None
     memory: int = 0
     cpus: float = 0.0
     pids: int = 0

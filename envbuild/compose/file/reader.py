@@ -8,7 +8,7 @@ from envbuild.compose.file.interpolate import BadReference, interpolate
 from envbuild.compose.file.model import diagnostic
 from envbuild.compose.file.values import clear
 from envbuild.compose.file.yaml_nodes import Entry, List, Map, Node, Text
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.language.syntax import Span
 from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic, render
@@ -16,7 +16,7 @@ from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     Value = TypeVar("Value")
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 MAX_DIAGNOSTICS = 100
 
 
+@fields
 class ServiceErrors(UsageError):
     """All errors in a compose file. The message is the rendered text."""
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        super().__init__(render(self.diagnostics))
+    diagnostics: Sequence[Diagnostic]
+
+    def text(self) -> tuple[str, str]:
+        return render(self.diagnostics), ""
 
 
 class Reader:

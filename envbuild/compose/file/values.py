@@ -48,6 +48,11 @@ def boolean(text: str) -> bool:
     return lower in _YES
 
 
+def init(text: str) -> bool:
+    """Return whether a command has a process 1 beside it: false or `none` if it is that itself."""
+    return text == "envbuild" or (text != "none" and boolean(text))
+
+
 def whole(text: str) -> int:
     """Return a whole number from 0."""
     if not re.fullmatch(r"[0-9]{1,12}", text):

@@ -51,7 +51,7 @@ def inventory(store: Store, tree: Digest) -> Inventory:
         try:
             return store.read_file(tree, path, most)
         except TooLargeToRead as error:
-            raise Unreadable(f"it has {error.size:,} bytes") from None
+            raise Unreadable(f"it has {error.entry.size:,} bytes") from None
 
     walked = [(path.decode("utf-8", "surrogateescape"), entry) for path, entry in walk(store.trees, tree)]
     components: list[Component] = []

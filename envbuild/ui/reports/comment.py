@@ -211,7 +211,7 @@ def _paths(report: dict[str, Any], paths: list[dict[str, Any]], most: int, most_
     other = "other " if report["notices"] else ""
     title = fill("**{} " + other + "path" + ("s" if len(paths) != 1 else "") + f" {which}**", len(paths))
     rows = [fill("| folder | added | removed | changed | bytes |"), fill("| --- | --- | --- | --- | --- |")]
-    for folder in report["folders"][:most_rows]:
+    for folder in report["other_folders"][:most_rows]:
         counts = folder["added"], folder["removed"], folder["changed"]
         sizes = fill(format_size(folder["old_size"])), fill(format_size(folder["new_size"]))
         rows.append(fill("| {} | {} | {} | {} | {} → {} |", cell(folder["folder"]), *counts, *sizes))

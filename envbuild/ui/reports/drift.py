@@ -74,6 +74,8 @@ def commit_plain(committed: CommitResult) -> dict[str, Any]:
         "tag": committed.tag,
         "changed": committed.tree != committed.base.tree,
         "recipe": committed.recipe,
+        "from": committed.start.text if committed.start is not None else None,
+        "portable": committed.start.portable if committed.start is not None else None,
         "lines": [line.text for line in written.lines] if written is not None else [],
         "files": len(written.plan.files) if written is not None else 0,
         "checked": written is not None and written.tree is not None,
@@ -111,6 +113,8 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
         yield from (f"  {visible(path)}" for path in plain["secrets"][:SHOWN])
     if plain["recipe"] is None:
         return
+    if not plain["portable"]:
+        yield output.paint("it starts from a digest that only this store has: nobody else can build it", "warning")
     if plain["checked"]:
         rest = " but for what is named above" if plain["not_expressed"] or plain["noise"] else ""
         yield f"the recipe was built: it gives the same tree{rest}"

@@ -42,10 +42,8 @@ def report_of(
         "packages": [_package(package) for package in comparison.packages],
         "notices": [_notice(notice) for notice in comparison.notices],
         "unexplained": [path_of(change) for change in comparison.rest],
-        "folders": [
-            dict(zip(("folder", "added", "removed", "changed", "old_size", "new_size"), values(folder), strict=True))
-            for folder in by_folder(comparison.others)
-        ],
+        "folders": _folders(comparison.rest),
+        "other_folders": _folders(comparison.others),
         "bad_records": [
             {"kind": record.kind, "path": record.path, "reason": record.reason} for record in comparison.bad
         ],
@@ -106,6 +104,11 @@ def path_of(change: Change) -> dict[str, Any]:
         if entry is not None:
             plain[name] = _entry(entry)
     return plain
+
+
+def _folders(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    names = ("folder", "added", "removed", "changed", "old_size", "new_size")
+    return [dict(zip(names, values(folder), strict=True)) for folder in by_folder(changes)]
 
 
 def _notice(notice: Notice) -> dict[str, Any]:

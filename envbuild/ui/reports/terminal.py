@@ -158,7 +158,9 @@ class _Summary:
             yield from path_lines(paths, self._output, self._screen.columns, _GAP)
             return
         rows = []
-        by_number = sorted(self._report["folders"], key=lambda folder: -sum(folder[verb] for verb in _VERBS_OF_PATHS))
+        by_number = sorted(
+            self._report["other_folders"], key=lambda folder: -sum(folder[verb] for verb in _VERBS_OF_PATHS)
+        )
         for folder in by_number:
             verbs = ", ".join(f"{folder[verb]} {verb}" for verb in _VERBS_OF_PATHS if folder[verb])
             rows.append(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 
-from envbuild.archive.tar import ArchiveError, Limits, TarReader
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.tar import TarReader
 from envbuild.archive.zip import unzip
 from envbuild.bases.tarball import prepare_tar, write_archive
 from envbuild.debian.deb import BadArchive, control_of

@@ -84,7 +84,7 @@ class TestRevisions:
     def test_a_rollback_says_how_to_take_the_recipe_back_too(self, branches, git):
         branches.build("copy app.txt -> /app.txt", "run echo more > /a")
         done = branches.command("rollback", "web", "--to", "2")
-        assert "git checkout" in done.err
+        assert "git restore --source=" in done.err
         assert ":/web.env" in done.err
 
 

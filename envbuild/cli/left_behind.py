@@ -1,0 +1,26 @@
+"""What commands that move a name say of the instances that run."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.cli.environment import Environment
+from envbuild.store.store import Store
+
+_SHOWN = 5
+"""Instances that are named."""
+
+
+def tell_of_left_behind(store: Store, full: str, environment: Environment) -> None:
+    """Name the running instances that were started by NAME:TAG, which means another image now."""
+    if not os.path.isdir(f"{store.path}/instances"):
+        return
+    from envbuild.instances.moved_on import left_behind  # most stores that only build have no instances
+
+    found = left_behind(store, full)
+    if not found:
+        return
+    names = [instance.name for instance in found]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    verb = "runs" if len(names) == 1 else "run"
+    environment.warn([f"{', '.join(names[:_SHOWN])}{more} still {verb} another image than {full} now is"], "note")

@@ -1,0 +1,181 @@
+"""`why`: the newest commit that touched what made a path, in a team of three; and what removed one that is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+RECIPE = (
+    "include parts/settings.env colour=blue",
+    "from tar:busybox.tar",
+    "copy app -> /app",
+    "file /etc/motd",
+    "    hello",
+    "    one",
+    "    two",
+    "render hi.tmpl -> /hi",
+    "run echo ${colour} $flavour > /all",
+    "run",
+    "    echo 1 > /first",
+    "    echo 2 > /second",
+)
+
+
+class Team:
+    """People who commit to one repository, each a minute after the one before."""
+
+    def __init__(self, project, git) -> None:
+        self.project = project
+        self.git = git
+        self.now = 1_700_000_000
+
+    def commits(self, name: str, message: str = "change") -> str:
+        self.now += 60
+        for role in ("AUTHOR", "COMMITTER"):
+            self.git.environment |= {f"GIT_{role}_NAME": name, f"GIT_{role}_DATE": f"{self.now} +0000"}
+        return self.git.commit(message)
+
+    def builds(self, *lines: str, options: tuple[str, ...] = ()) -> str:
+        done = self.project.build(*lines, options=options)
+        assert done.code == 0, done.err
+        return done.image
+
+    def why(self, path: str, image: str = "web") -> dict:
+        done = self.project.command("why", image, path, "--format", "json")
+        assert done.code == 0, done.err
+        text = self.project.command("why", image, path)
+        assert text.code == 0
+        return {**json.loads(done.out), "text": text.out}
+
+    def author(self, path: str) -> str | None:
+        author = self.why(path)["author"]
+        return author["name"] if author is not None else None
+
+
+def edited(old: str, new: str) -> tuple[str, ...]:
+    return tuple(line.replace(old, new) for line in RECIPE)
+
+
+@pytest.fixture
+def team(project, git):
+    for name, text in (
+        ("app/main.py", "1"),
+        ("app/lib/util.py", "2"),
+        ("app/lib/copy.py", "2"),
+        ("hi.tmpl", "{{ flavour }}"),
+        ("parts/settings.env", "param flavour=sweet"),
+    ):
+        project.write(name, text)
+    project.write("parts/settings.env", "param flavour=sweet", "param colour=red")
+    one = Team(project, git)
+    one.builds(*RECIPE)
+    one.commits("Ada", "begin")
+    return one
+
+
+def test_any_line_of_a_block(team):
+    team.builds(*edited("two", "TWO"))
+    team.commits("Bob", "the third line")
+    found = team.why("/etc/motd")
+    assert (found["author"]["name"], found["credit"]["what"]) == ("Bob", "the statement")
+    team.builds(*(line.replace("two", "TWO").replace("echo 2", "echo zwei") for line in RECIPE))
+    team.commits("Cem")
+    assert (team.author("/etc/motd"), team.author("/second"), team.author("/all")) == ("Bob", "Cem", "Ada")
+
+
+def test_the_copied_file_has_a_history_of_its_own(team):
+    team.project.write("app/lib/util.py", "3")
+    team.builds()
+    team.commits("Bob", "util")
+    found = team.why("/app/lib/util.py")
+    assert (found["author"]["name"], found["credit"]["what"]) == ("Bob", "the file app/lib/util.py")
+    assert "(the file app/lib/util.py)" in found["text"]
+    assert (team.author("/app/main.py"), team.author("/app/lib/copy.py")) == ("Ada", "Ada")
+    # The statement is newer than the file.
+    team.builds(*edited("copy app -> /app", "copy(owner=root) app -> /app"))
+    team.commits("Cem")
+    assert team.author("/app/lib/util.py") == "Cem"
+
+
+def test_a_template_and_the_value_of_a_parameter(team):
+    team.project.write("hi.tmpl", "hi {{ flavour }}")
+    team.builds()
+    team.commits("Bob", "template")
+    assert (team.author("/hi"), team.author("/all")) == ("Bob", "Ada")
+    team.project.write("parts/settings.env", "param flavour=sour", "param colour=red")
+    team.builds()
+    team.commits("Cem", "sour")
+    for path in ("/hi", "/all"):
+        found = team.why(path)
+        assert (found["author"]["name"], found["credit"]["what"]) == ("Cem", "the parameter flavour")
+    team.builds(*edited("colour=blue", "colour=green"))
+    team.commits("Dan", "green, in the include")
+    assert (team.author("/all"), team.author("/hi")) == ("Dan", "Cem")
+    team.builds(*edited("colour=blue", "colour=green"), options=("--set", "flavour=bitter"))
+    found = team.why("/all")
+    assert (found["author"], found["credit"]["set"]) == (None, True)
+    assert "set on the command line" in found["text"]
+
+
+def test_what_is_in_no_commit_is_said(team):
+    team.project.write("app/main.py", "uncommitted")
+    team.builds(*edited("two", "uncommitted"))
+    for path in ("/app/main.py", "/etc/motd"):
+        found = team.why(path)
+        assert (found["author"], found["credit"]["uncommitted"]) == (None, True)
+        assert "in no commit" in found["text"]
+    assert team.author("/app/lib/util.py") == "Ada"
+    team.commits("Bob", "now it is")
+    assert (team.author("/app/main.py"), team.author("/etc/motd")) == ("Bob", "Bob")
+
+
+def test_a_shallow_clone_blames_nobody_for_what_is_older(team, tmp_path):
+    team.builds(*edited("two", "TWO"))
+    team.commits("Bob")
+    folder = team.project.folder
+    team.git("clone", "--quiet", "--depth", "1", f"file://{folder}", str(tmp_path / "clone"))
+    os.rename(folder, tmp_path / "away")
+    team.project.folder = tmp_path / "clone"
+    team.git.environment["HOME"] = str(tmp_path)
+    team.builds()
+    found = team.why("/first")
+    assert (found["author"], found["credit"]["shallow"]) == (None, True)
+    assert "git fetch --unshallow" in found["text"]
+    team.builds(*(line.replace("two", "TWO").replace("echo 1", "echo eins") for line in RECIPE))
+    team.commits("Cem")
+    assert (team.author("/first"), team.author("/all")) == ("Cem", None)
+
+
+def test_a_step_that_removed_it(team):
+    team.builds(*RECIPE, "run rm -r /app/lib")
+    team.commits("Bob", "no lib")
+    for path in ("/app/lib/util.py", "/app/lib"):
+        found = team.why(path)
+        assert (found["exists"], [touch["verb"] for touch in found["touches"]]) == (False, ["made", "removed"])
+        assert found["author"]["name"] == "Bob"
+        assert f"{path} is not in web" in found["text"]
+    # What an earlier move of the name had is known there.
+    assert team.why("/app/lib/util.py", "web@{1}")["exists"]
+    assert team.project.command("why", "web", "/never").code == 2
+
+
+def test_a_commit_that_removed_it(team):
+    (team.project.folder / "app/lib/copy.py").unlink()
+    team.builds()
+    removed = team.commits("Bob", "no copy")
+    found = team.why("/app/lib/copy.py")
+    assert (found["exists"], found["touches"]) == (False, [])
+    assert [touch["text"] for touch in found["removal"]["touches"]] == ["copy app -> /app"]
+    assert found["removal"]["author"]["commit"] == removed
+    assert "removed   with web:latest@{0}" in found["text"]
+    team.builds(*RECIPE[:-3])
+    removed = team.commits("Cem", "no statement")
+    team.project.write("app/main.py", "later")
+    team.builds()
+    team.commits("Dan", "later")
+    found = team.why("/second")
+    assert (found["removal"]["back"], found["removal"]["author"]["commit"]) == (1, removed)
