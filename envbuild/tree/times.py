@@ -89,16 +89,23 @@ class StepTimes:
     """The times of the files that a command left.
 
     `clock` is that of the tree it ran on, None for commands that install packages: the times of those files are the
-    packages' own, and none is later than the epoch. The command began at `started` (nanoseconds). `shown` are the true
+    packages' own, and none is later than the epoch. The command ran from `started` to `ended` (nanoseconds of this
+    machine's clock, which may be years behind the tree's or before it). `shown` are the true
     times of files that the command saw with other times, by the time that it saw and the content.
     """
 
     def __init__(
-        self, epoch: int, clock: Clock | None, started: int, shown: Mapping[tuple[int, Digest], int] | None = None
+        self,
+        epoch: int,
+        clock: Clock | None,
+        started: int,
+        ended: int,
+        shown: Mapping[tuple[int, Digest], int] | None = None,
     ) -> None:
         self.epoch = epoch * SECOND
         self._clock = clock
         self._started = started
+        self._ended = ended
         self._shown = shown or {}
 
     def of(self, name: bytes, mtime: int, digest: Digest, before: Entry | None) -> int:
@@ -109,7 +116,7 @@ class StepTimes:
         true = self._shown.get((mtime, digest))
         if true is not None:
             return before.mtime if before is not None and before.digest == digest else true
-        if mtime < self._started and mtime <= clock.end:
+        if not self._started <= mtime <= self._ended and mtime <= clock.end:
             return mtime  # set on purpose: unpacked, copied with its time, touched to a date
         if before is not None and before.kind == FILE and before.digest == digest and before.mtime >= clock.latest:
             return before.mtime  # written again as it was, and nothing is later that it could be made of
@@ -118,7 +125,7 @@ class StepTimes:
     def of_others(self, mtime: int) -> int:
         """Return the time of what is no file, in the snapshot: never later than the epoch, also where that is still to
         come."""
-        return self.epoch if mtime >= self._started else min(mtime, self.epoch)
+        return self.epoch if self._started <= mtime <= self._ended else min(mtime, self.epoch)
 
 
 def content_time(epoch: int, digest: Digest) -> int:

@@ -47,7 +47,7 @@ def test_steps_that_write_take_a_second_each_for_a_while():
 def test_times_of_a_step_by_how_they_came_about():
     clock = Clock(EPOCH, (EPOCH + 5) * SECOND)
     started = (EPOCH + 1000) * SECOND
-    times = StepTimes(EPOCH, clock, started, {(started + 7, "a" * 64): 11})
+    times = StepTimes(EPOCH, clock, started, started + SECOND, {(started + 7, "a" * 64): 11})
     after = (EPOCH + 6) * SECOND
     old = Entry(b"f", FILE, 0o644, 0, 0, (EPOCH + 5) * SECOND, 1, "b" * 64)
     assert times.of(b"f", started + 1, "b" * 64, None) == after
@@ -57,10 +57,22 @@ def test_times_of_a_step_by_how_they_came_about():
     assert times.of(b"f", started + 1, "b" * 64, old._replace(mtime=1)) == after
     assert times.of(b"f", started + 7, "a" * 64, None) == 11
     assert times.of_others(started + 1) == EPOCH * SECOND
-    packages = StepTimes(EPOCH, None, started)
+    packages = StepTimes(EPOCH, None, started, started + SECOND)
     assert packages.of(b"f", started + 1, "b" * 64, None) == EPOCH * SECOND
-    coming = StepTimes(2 * EPOCH, Clock(2 * EPOCH, 0), started)
+    coming = StepTimes(2 * EPOCH, Clock(2 * EPOCH, 0), started, started + SECOND)
     assert coming.of_others(started + 1) == 2 * EPOCH * SECOND
+
+
+def test_a_clock_that_is_years_slow_changes_nothing():
+    clock = Clock(EPOCH, (EPOCH + 5) * SECOND)
+    for started in (EPOCH - 300_000_000, EPOCH + 300_000_000):
+        times = StepTimes(EPOCH, clock, started * SECOND, (started + 1) * SECOND)
+        moved, written = (EPOCH + 3) * SECOND, (EPOCH + 6) * SECOND
+        assert times.of(b"f", moved, "a" * 64, None) == moved
+        assert times.of(b"f", started * SECOND + 1, "a" * 64, None) == written
+        assert times.of(b"f", (EPOCH + 600_000_000) * SECOND, "a" * 64, None) == written
+        assert times.of_others(started * SECOND + 1) == EPOCH * SECOND
+        assert times.of_others((EPOCH - 7) * SECOND) == (EPOCH - 7) * SECOND
 
 
 def test_the_latest_file_is_found_again_without_what_is_known():
