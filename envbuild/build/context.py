@@ -12,12 +12,14 @@ from envbuild.linux.nofollow import RealFiles, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
-from envbuild.tree.entry import FILE, LINK, Digest, Entry
+from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.patterns import Matcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from envbuild.tree.times import Clock
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
@@ -185,25 +187,31 @@ def keep(
     owner: tuple[int, int],
     mode: int | None,
     files: RealFiles,
-    time: Callable[[bytes, Digest], int] | None = None,
+    clock: Clock | None = None,
 ) -> Entry:
     """Put a file or folder of the context into the store with this owner and, unless None, this mode for its files and
-    folders; return its entry. `time` gives the time of a file by its name and content, where that is not the one that
-    it was found with. Raises ContentChanged where it is not what it was when it was found."""
+    folders; return its entry. With a `clock` files have its times, and not those that they were found with. Raises
+    ContentChanged where it is not what it was when it was found."""
     entry = found.entry._replace(uid=owner[0], gid=owner[1])
     if entry.kind == FILE:
-        if time is not None:
-            entry = entry._replace(mtime=time(entry.name, entry.digest))
+        if clock is not None:
+            entry = entry._replace(mtime=clock.copied(entry.name, entry.digest))
         if mode is not None:
             entry = entry._replace(mode=mode)
         return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
     if entry.kind == LINK:
         return entry
-    as_found = mode is None and time is None and owner == (0, 0)
-    if as_found and store.trees.has(entry.digest) and not store.lost.identities():
-        return entry
-    children = [keep(store, child, owner, mode, files, time) for child in found.children]
-    return with_mode(entry._replace(digest=store.trees.save(children)), mode)
+    plain = mode is None and owner == (0, 0)
+    if plain and not store.lost.identities():
+        if clock is None and store.trees.has(entry.digest):
+            return entry
+        known = None if clock is None else store.clocks.retimed(clock, entry.digest)
+        if known is not None:
+            return entry._replace(digest=known)
+    digest = store.trees.save([keep(store, child, owner, mode, files, clock) for child in found.children])
+    if plain and clock is not None:
+        store.clocks.remember(clock, entry.digest, digest)
+    return with_mode(entry._replace(digest=digest), mode)
 
 
 def with_mode(entry: Entry, mode: int | None) -> Entry:

@@ -265,7 +265,7 @@ class Executor:
             try:
                 # Packages bring the times of their files with them.
                 clock = self._store.clocks.of(parent, epoch) if isinstance(step.action, Execute) else None
-                times = StepTimes(epoch, clock, began, mounted.shown)
+                times = StepTimes(epoch, clock, began, time.time_ns() + CLOCK_STEP, mounted.shown)
                 shot = self._store.snapshot(
                     space, parent, times=times, discard=discard, made=outcome.made, deadline=deadline
                 )

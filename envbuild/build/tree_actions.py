@@ -132,10 +132,10 @@ class _Performance:
         into_directory = action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
         entries = []
         # Most trees have nothing later than the epoch: files have the times then that they were found with.
-        time = self._clock.copied if inputs.found and self._clock.latest > self._mtime else None
+        clock = self._clock if inputs.found and self._clock.latest > self._mtime else None
         with RealFiles() as files:
             for found in inputs.found:
-                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, time)))
+                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, clock)))
         named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
         for (path, entry), source in named:
             exclude = compile_patterns(action.exclude) if action.exclude else None

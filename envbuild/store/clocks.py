@@ -9,6 +9,8 @@ from envbuild.tree.times import Clock, latest
 
 KIND = "latest"
 """Of these rows in the memo."""
+RETIMED = "retimed"
+"""Of those that say what a directory is with other times."""
 _WORTH_KEEPING = 64
 """As many directories have to be read again before their times are written down: a step changes a few."""
 _REMEMBERED = 1 << 16
@@ -35,6 +37,20 @@ class Clocks:
                 return None
             known = self._known[directory] = int(row[0])
         return known
+
+    def retimed(self, clock: Clock, directory: Digest) -> Digest | None:
+        """Return the directory that one of a recipe's folder is with this clock's times, if it is known and kept."""
+        row = self._database.row(
+            "SELECT value FROM memo WHERE kind = ? AND key = ?", (RETIMED, f"{clock.name} {directory}")
+        )
+        digest = None if row is None else bytes(row[0]).decode()
+        return digest if digest is not None and self._trees.has(digest) else None
+
+    def remember(self, clock: Clock, directory: Digest, retimed: Digest) -> None:
+        """Note what a directory is with this clock's times."""
+        self._database.write(
+            "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (RETIMED, f"{clock.name} {directory}", retimed.encode())
+        )
 
     def _latest(self, tree: Digest) -> int:
         known = self.get(tree)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 from envbuild.store.clocks import KIND as LATEST
+from envbuild.store.clocks import RETIMED
 from envbuild.store.disk_usage import Report, measure, say_nothing
 from envbuild.store.missing_objects import KIND as LOST
 from envbuild.store.reachability import Needed, Pins, Policy, needed
@@ -162,6 +163,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         database.write("DELETE FROM sources WHERE key NOT IN (SELECT key FROM steps)")
         _delete(store, "stacks", "tree", kept.stacks)
         _delete(store, "trees", "digest", kept.trees)
+        database.write("DELETE FROM memo WHERE kind = ?", (RETIMED,))
         for kind in ("size", LATEST):
             database.write("DELETE FROM memo WHERE kind = ? AND key NOT IN (SELECT digest FROM trees)", (kind,))
         for identity in store.lost.identities() - kept.objects - kept.trees:

@@ -26,8 +26,9 @@ else:
     Protocol = object  # importing typing takes 2 ms of every start
 
 SECOND = 1_000_000_000
-SPREAD = 30 * 24 * 60 * 60
-"""Seconds before the epoch that files have their times in where nothing was written yet."""
+_DIGITS = 5
+SPREAD = 16**_DIGITS
+"""Seconds before the epoch, twelve days of them, that files have their times in where nothing was written yet."""
 WINDOW, WRITTEN = 1000, 100
 _SERVED = frozenset(
     b"atom avif css csv gif gz htm html ico jpeg jpg js json map md mjs mp3 mp4 ogg pdf png rss svg ttf txt wasm webm"
@@ -60,6 +61,11 @@ class Clock(Record):
         return (self.epoch + seconds) * SECOND
 
     @property
+    def name(self) -> str:
+        """What two clocks have in common that give all files the same times."""
+        return f"{self.epoch}+{self._next()}"
+
+    @property
     def end(self) -> int:
         """The epoch, or the time of the latest file if that is later, in nanoseconds."""
         return max(self.latest, self.epoch * SECOND)
@@ -83,16 +89,23 @@ class StepTimes:
     """The times of the files that a command left.
 
     `clock` is that of the tree it ran on, None for commands that install packages: the times of those files are the
-    packages' own, and none is later than the epoch. The command began at `started` (nanoseconds). `shown` are the true
+    packages' own, and none is later than the epoch. The command ran from `started` to `ended` (nanoseconds of this
+    machine's clock, which may be years behind the tree's or before it). `shown` are the true
     times of files that the command saw with other times, by the time that it saw and the content.
     """
 
     def __init__(
-        self, epoch: int, clock: Clock | None, started: int, shown: Mapping[tuple[int, Digest], int] | None = None
+        self,
+        epoch: int,
+        clock: Clock | None,
+        started: int,
+        ended: int,
+        shown: Mapping[tuple[int, Digest], int] | None = None,
     ) -> None:
         self.epoch = epoch * SECOND
         self._clock = clock
         self._started = started
+        self._ended = ended
         self._shown = shown or {}
 
     def of(self, name: bytes, mtime: int, digest: Digest, before: Entry | None) -> int:
@@ -103,7 +116,7 @@ class StepTimes:
         true = self._shown.get((mtime, digest))
         if true is not None:
             return before.mtime if before is not None and before.digest == digest else true
-        if mtime < self._started and mtime <= clock.end:
+        if not self._started <= mtime <= self._ended and mtime <= clock.end:
             return mtime  # set on purpose: unpacked, copied with its time, touched to a date
         if before is not None and before.kind == FILE and before.digest == digest and before.mtime >= clock.latest:
             return before.mtime  # written again as it was, and nothing is later that it could be made of
@@ -112,12 +125,15 @@ class StepTimes:
     def of_others(self, mtime: int) -> int:
         """Return the time of what is no file, in the snapshot: never later than the epoch, also where that is still to
         come."""
-        return self.epoch if mtime >= self._started else min(mtime, self.epoch)
+        return self.epoch if self._started <= mtime <= self._ended else min(mtime, self.epoch)
 
 
 def content_time(epoch: int, digest: Digest) -> int:
     """Return a time (nanoseconds) before the epoch that follows from a content: other content has another time."""
-    return (epoch - 1 - _number(digest) % min(SPREAD, epoch)) * SECOND if epoch > 0 else epoch * SECOND
+    before = int(digest[:_DIGITS], 16)
+    if epoch <= SPREAD:  # no time is before 1970
+        return (epoch - 1 - before % epoch) * SECOND if epoch > 0 else epoch * SECOND
+    return (epoch - 1 - before) * SECOND
 
 
 def latest(trees: Trees, tree: Digest, known: KnownTimes) -> dict[Digest, int]:

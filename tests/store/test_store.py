@@ -63,7 +63,7 @@ def run(store: Store, parent: str, change: Callable[[str], None], **options: obj
     """What a command does, without one: changes in the upper directory alone."""
     with store.workspace(parent) as space:
         change(space.upper)
-        return store.snapshot(space, parent, times=StepTimes(T, None, sys.maxsize), **options)
+        return store.snapshot(space, parent, times=StepTimes(T, None, sys.maxsize, sys.maxsize), **options)
 
 
 def paths(store: Store, digest: str) -> dict[str, Entry]:
