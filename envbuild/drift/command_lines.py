@@ -23,7 +23,7 @@ from envbuild.plan.image_config import Facts
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import lookup
+from envbuild.tree.lookup import lookup, resolve
 
 _USER_SITE = re.compile(r"(?P<place>.+/\.local)/lib/python(?P<version>3\.[0-9]{1,3})/site-packages")
 _SYSTEM_SITE = re.compile(r"(?P<place>usr|usr/local)/lib/python(?P<version>3(?:\.[0-9]{1,3})?)/(?:site|dist)-packages")
@@ -73,9 +73,17 @@ class CommandLines:
             options = [*(("--user",) if site is _USER_SITE else ()), *_PIP_OPTIONS]
             if any(has(self._store, self._target, f"{usr}/python{version}/EXTERNALLY-MANAGED") for usr in _LIBRARIES):
                 options.append("--break-system-packages")
-            program = [f"python{version}", "-m", "pip", "install", *options]
+            program = [self._program(version), "-m", "pip", "install", *options]
             commands += self._command(place, user, [*program, *sorted(words)], tuple(words))
         return commands
+
+    def _program(self, version: str) -> str:
+        """Return the name of the Python of a version: scripts that pip makes begin with it."""
+        for folder in _PROGRAMS:
+            found = resolve(self._store.trees, self._target, f"{folder}/python3".encode())
+            if found is not None:
+                return "python3" if found[0].endswith(f"/python{version}".encode()) else f"python{version}"
+        return f"python{version}"
 
     def _node(self) -> list[Command]:
         wanted: dict[tuple[str, str], list[str]] = {}
@@ -111,6 +119,7 @@ class CommandLines:
 
 
 _LIBRARIES = ("usr/lib", "usr/local/lib")
+_PROGRAMS = ("usr/local/bin", "usr/bin")
 
 
 def _is(kind: type[str], text: str) -> bool:

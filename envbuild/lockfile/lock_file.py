@@ -230,7 +230,9 @@ def packages_to_plain(packages: BasePackages) -> dict[str, object]:
 def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
     """Return the packages of a base from the types that YAML or JSON give."""
     groups = (_listed((plain or {}).get(title)) for title in ("packages", "pulled"))
-    return BasePackages(*(tuple(dict.fromkeys(map(_package, group))) for group in groups))
+    found = BasePackages(*(tuple(dict.fromkeys(map(_package, group))) for group in groups))
+    check_hashes("apt", found.all)
+    return found
 
 
 def write(path: str, text: str) -> None:

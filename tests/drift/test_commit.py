@@ -398,6 +398,41 @@ def test_noise_patterns():
         assert noise.rule(path.encode(), path in ("srv/data", "tmp")) is None, path
 
 
+def test_packages_of_a_user_and_of_the_whole_system_are_lines_that_run_pip_and_npm(hands):
+    hands.start()
+    metadata = "Metadata-Version: 2.1\\nName: {}\\nVersion: 1.0\\n"
+    sites = {
+        "six": "/root/.local/lib/python3.11/site-packages",
+        "idna": "/usr/local/lib/python3.11/dist-packages",
+        "own": "/usr/lib/python3/dist-packages",  # of Debian's packages
+    }
+    hands.change(
+        "".join(
+            f"mkdir -p {site}/{name}-1.0.dist-info;"
+            f"printf '{metadata.format(name)}' > {site}/{name}-1.0.dist-info/METADATA;"
+            for name, site in sites.items()
+        )
+        + "mkdir -p /usr/lib/python3.11; touch /usr/lib/python3.11/EXTERNALLY-MANAGED;"
+        "for name in cowsay @own/tool 'evil;name'; do mkdir -p \"/usr/lib/node_modules/$name\";"
+        'echo "{\\"version\\": \\"1.5.0\\"}" > "/usr/lib/node_modules/$name/package.json"; done;'
+        "mkdir -p /home/x/lib/node_modules/y; chown 77:77 /home/x/lib/node_modules;"
+        'echo "{\\"version\\": \\"1.0.0\\"}" > /home/x/lib/node_modules/y/package.json'
+    )
+    done = hands.commit("--no-build")
+    assert [line for line in hands.recipe() if line.startswith("run(")] == [
+        "run(network) python3.11 -m pip install --no-deps --only-binary=:all: --no-cache-dir --break-system-packages "
+        "idna==1.0",
+        "run(network) python3.11 -m pip install --user --no-deps --only-binary=:all: --no-cache-dir "
+        "--break-system-packages six==1.0",
+        "run(network) npm install --global --prefix /usr --ignore-scripts --no-audit --no-fund @own/tool@1.5.0 "
+        "cowsay@1.5.0",
+    ]
+    # These fetch what an instance says that it has: only after a question.
+    refused = hands.refused("commit", "one", "web:other")
+    assert "run(network) npm install" in refused.err
+    assert done["checked"] is False
+
+
 def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
     hands.start()
     hands.change("truncate -s 101000000 /srv/dump; echo 1 > /srv/small")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 
 import pytest
 
-from tests.conftest import PYTHON
+from tests.conftest import DEBIAN, PYTHON
 from tests.drift.conftest import Hands
 from tests.packages.conftest import Server
+from tests.packages.repository import Repository
 from tests.packages.wheels import Index
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
@@ -20,6 +23,7 @@ def index(server_of_wheels: Server) -> Index:
     one = Index(server_of_wheels)
     one.add("alpha", "1.0", ("beta",))
     one.add("beta", "2.0")
+    one.add("gamma", "1.0")
     return one
 
 
@@ -103,3 +107,60 @@ def test_what_no_mirror_has_is_copied(hands):
     said = {one["path"] for one in committed["not_expressed"]}
     assert not {path for path in hands.rebuilt(committed) if "mine" in path} - said
     assert "mine" in hands.project.command("packages", "web-one").out
+
+
+def test_what_pip_installed_for_a_user_and_for_the_system_is_installed_again(hands, index):
+    place = "/usr/lib/python3/dist-packages"
+    unpack = f"run python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl {place}"
+    assert hands.project.build(*PYTHON, unpack, name="pip.env").code == 0
+    hands.start("pip", "two", "--network", "host")
+    install = f"python3 -m pip install --quiet --break-system-packages --index-url {index.url}"
+    hands.change(
+        f"adduser --disabled-password --gecos '' app; su app -c '{install} --user alpha'; {install} --user beta;"
+        f"{install} gamma",
+        "two",
+    )
+    done = hands.project.command("commit", "two", "--fetch")
+    assert done.code == 0, done.err
+    lines = hands.recipe("pip-two")
+    options = "--no-deps --only-binary=:all: --no-cache-dir --break-system-packages"
+    assert f"run(network, user=app) python3 -m pip install --user {options} alpha==1.0 beta==2.0" in lines
+    assert f"run(network) python3 -m pip install --user {options} beta==2.0" in lines
+    assert f"run(network) python3 -m pip install {options} gamma==1.0" in lines
+    assert lines.index("adduser app uid=1000 groups=users") < 3
+    assert not any("alpha" in line or "beta" in line for line in lines if line.startswith("copy"))
+    assert hands.project.build(name="pip-two.env").code == 0
+    run = hands.project.command("run", "-u", "app", "pip-two", "--", "sh", "-c", "~/.local/bin/alpha")
+    assert run.out == "alpha 1.0\n"
+
+
+@pytest.mark.root
+def test_versions_that_only_go_with_each_other_go_back_together(hands, server_of_wheels, tmp_path):
+    own = Repository(server_of_wheels, tmp_path / "own", "debian-own", "bookworm")
+    for version in ("1.0-1", "2.0-1"):
+        own.add("own-clock", version, f"own-data (<< {int(version[0]) + 1}), own-data (>= {version[0]})")
+        own.add("own-data", version, f"own-clock (<< {int(version[0]) + 1}), own-clock (>= {version[0]})")
+    settings = tmp_path / "apt"
+    shutil.copytree("/etc/apt", settings)
+    (settings / "sources.list.d/own.list").write_text(f"{own.source}\n")
+    base = hands.project.build(DEBIAN, f'apt(source="{own.source}") own-clock', name="own.env")
+    assert base.code == 0, base.out
+    hands.start("own", "two", "--network", "host")
+    files = [f"own-{part}_1.0-1_all.deb" for part in ("clock", "data")]
+    for name in files:
+        content = (tmp_path / "own" / name).read_bytes()
+        copied = hands.project.command("exec", "two", "--", "sh", "-c", f"cat > /{name}", stdin=content)
+        assert copied.code == 0
+    hands.change(f"dpkg --force-downgrade -i /{files[0]} /{files[1]}; rm /{files[0]} /{files[1]}", "two")
+    script = f"mount --bind {settings} /etc/apt && exec {sys.executable} -m envbuild commit two --fetch"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        cwd=hands.project.folder,
+        env=hands.project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "apt own-clock=1.0-1 own-data=1.0-1" in hands.recipe("own-two")
+    assert not any(line.startswith("copy") for line in hands.recipe("own-two"))

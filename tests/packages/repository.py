@@ -12,11 +12,13 @@ from tests.packages.conftest import Server
 class Repository:
     """A repository on a loopback server. `packages` are (name, version) with what they depend on."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, name: str = "own", suite: str = "stable") -> None:
         self._server = server
+        self._root = f"/{name}"
+        self._suite = suite
         self._folder = folder
         self._stanzas: list[str] = []
-        self.source = f"deb [trusted=yes] {server.address}/own stable main"
+        self.source = f"deb [trusted=yes] {server.address}/{name} {suite} main"
 
     def add(self, name: str, version: str, depends: str = "") -> None:
         """Puts a package into the repository whose file /usr/share/NAME/text has its version."""
@@ -33,7 +35,7 @@ class Repository:
         subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
         content = archive.read_bytes()
         path = f"pool/{archive.name}"
-        self._server.files[f"/own/{path}"] = content
+        self._server.files[f"{self._root}/{path}"] = content
         self._stanzas.append(f"{control}Filename: {path}\nSize: {len(content)}\nSHA256: {_sha256(content)}\n")
         self._publish()
 
@@ -44,12 +46,13 @@ class Repository:
 
     def _publish(self) -> None:
         index = "\n".join(self._stanzas).encode() + b"\n"
-        release = "Origin: test\nSuite: stable\nCodename: stable\nArchitectures: all amd64 arm64\nComponents: main\n"
+        release = f"Origin: test\nSuite: {self._suite}\nCodename: {self._suite}\n"
+        release += "Architectures: all amd64 arm64\nComponents: main\n"
         release += "Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n"
         for architecture in ("all", "amd64", "arm64"):
             release += f" {_sha256(index)} {len(index)} main/binary-{architecture}/Packages\n"
-            self._server.files[f"/own/dists/stable/main/binary-{architecture}/Packages"] = index
-        self._server.files["/own/dists/stable/Release"] = release.encode()
+            self._server.files[f"{self._root}/dists/{self._suite}/main/binary-{architecture}/Packages"] = index
+        self._server.files[f"{self._root}/dists/{self._suite}/Release"] = release.encode()
 
 
 def _sha256(content: bytes) -> str:
