@@ -100,7 +100,7 @@ class Environment:
         set. Raises BadOption for other text."""
         text = self.variables.get("ENVBUILD_DEBIAN_SNAPSHOT", "").rstrip("/")
         if text and not text.startswith(("https://", "http://")):
-            example = "ENVBUILD_DEBIAN_SNAPSHOT=https://snapshot.debian.org"
+            example = "ENVBUILD_DEBIAN_SNAPSHOT=https://HOST"
             raise BadOption("ENVBUILD_DEBIAN_SNAPSHOT", text, "address", example)
         return text
 
