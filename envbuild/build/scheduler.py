@@ -141,21 +141,24 @@ class Scheduler:
             )
 
     def _run_threads(self) -> None:
-        threads = [
-            threading.Thread(target=self._run_stage, args=(thread,), name=f"stage {thread.stage.name}", daemon=True)
-            for thread in self._threads.values()
-        ]
+        started: list[StageThread] = []
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for stage in self._threads.values():
+                name = f"stage {stage.stage.name}"
+                threading.Thread(target=self._run_stage, args=(stage,), name=name, daemon=True).start()
+                started.append(stage)
+            self._wait_for_all(started)
         except KeyboardInterrupt:
             self._stop.set()
             self._worker.cancel()
-            for thread in threads:
-                thread.join()
+            self._wait_for_all(started)
             raise Interrupted from None
+
+    def _wait_for_all(self, started: list[StageThread]) -> None:
+        # Not by Thread.join: one that Ctrl-C interrupts takes the thread for ended, up to Python 3.12, and a second
+        # one returns while the thread still cleans up.
+        for stage in started:
+            stage.ended.wait()
 
     # Stages
 
