@@ -36,6 +36,8 @@ MAX_CHARACTERS = 16_000_000
 MAX_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
 _MAX_DIGITS = 18
+_LATEST = (1 << 33) - 1
+"""The latest date of a base, in seconds: in the year 2242. The C library can't write all that a number can be."""
 _PACKAGE_FIELDS = ("name", "version", "hash", "from")
 """What the lock calls the fields of a package, in their order."""
 _UNKNOWN = "unknown"
@@ -266,7 +268,7 @@ def _stage(plain: dict[str, object]) -> LockedStage:
         epoch=_number(plain["epoch"]),
         steps=tuple(_step(step) for step in steps),
         packages=packages_from_plain(plain),
-        released=_number(plain.get("released") or 0),
+        released=_released(plain.get("released") or 0),
     )
 
 
@@ -341,6 +343,13 @@ def _number(value: object) -> int:
     if len(text) > _MAX_DIGITS or not text.isascii() or not text.isdigit():
         raise ValueError(f"{text[:40]!r} is not a number that a lock has")
     return int(text)
+
+
+def _released(value: object) -> int:
+    moment = _number(value)
+    if moment > _LATEST:
+        raise ValueError(f"{moment} is not the date of a release")
+    return moment
 
 
 def _shown(digest: str) -> str:

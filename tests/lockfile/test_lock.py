@@ -157,3 +157,11 @@ def test_a_difference_is_readable():
 def test_statements_are_shown_by_their_first_line():
     assert locks.first_line("run\n    a\n    b") == "run ..."
     assert locks.first_line("run a") == "run a"
+
+
+def test_a_date_that_no_release_has_is_refused():
+    stage = ONE.stages[0].replace(packages=BasePackages((Package("a", "1", f"sha256:{'7' * 64}", "debian/a.deb"),)))
+    text = lock_file.dump(ONE.replace(stages=(stage.replace(released=7),)))
+    assert lock_file.parse(text, "x.lock").stages[0].released == 7
+    with pytest.raises(BadLock, match="not the date of a release"):
+        lock_file.parse(text.replace("released: 7", "released: 99999999999999999"), "x.lock")
