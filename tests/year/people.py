@@ -135,13 +135,13 @@ class WebPage:
     """The host of the project: it merges by itself, without a driver, and knows `merge=union` at most."""
 
     def __init__(self, machine: Machine) -> None:
-        self._worker = Person("web-page", machine, {})
+        self.worker = Person("web-page", machine, {})
         self.address = machine.folder / "host.git"
-        self._worker.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.address), folder=machine.folder)
+        self.worker.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.address), folder=machine.folder)
 
     def merges(self, branch: str, day: str) -> bool:
         """Merges a branch into main, as the button of a pull request does; whether that could be done."""
-        worker = self._worker
+        worker = self.worker
         worker.day = day
         shutil.rmtree(worker.clone, ignore_errors=True)
         worker.clone_only(self.address)

@@ -11,6 +11,9 @@ from pathlib import Path
 from envbuild.debian.apt_sources import machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
 
+MINIMAL = ("?essential", "?priority(required)", "apt")
+"""What a minimal Debian has."""
+
 
 @dataclass(frozen=True)
 class Deb:
@@ -28,7 +31,7 @@ class Deb:
 class RealPackages:
     """Packages of a suite, its updates and its security updates, with all that these depend on."""
 
-    def __init__(self, folder: Path, suite: str, wanted: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, suite: str, wanted: tuple[str, ...], minimal: tuple[str, ...] = MINIMAL) -> None:
         self._folder = folder
         for name in ("lists/partial", "cache/archives/partial", "files"):
             (folder / name).mkdir(parents=True)
@@ -48,7 +51,6 @@ class RealPackages:
         }
         (folder / "apt.conf").write_text("".join(f'{name} "{value}";\n' for name, value in settings.items()))
         self._apt("apt-get", "-qq", "update")
-        minimal = ("?essential", "?priority(required)", "apt")
         lines = self._apt("apt-get", "-qq", "--print-uris", "install", *minimal, *wanted).splitlines()
         names = sorted({line.split()[1].partition("_")[0] for line in lines})
         found: dict[tuple[str, str], Deb] = {}

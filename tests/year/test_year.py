@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.packages.conftest import Server
-from tests.year.machine import KEY, Machine
-from tests.year.mirror import Mirror
-from tests.year.people import Person, WebPage
+from tests.year.people import Person
 from tests.year.real_packages import RealPackages
-from tests.year.registries import NodeRegistry, PythonIndex
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.root, pytest.mark.slow, pytest.mark.nightly]
 BOOKWORM = ("python3", "python3-venv", "nodejs", "jq", "less", "tzdata")
 TRIXIE = ("jq",)
 
 
-@dataclass
-class Year:
-    """All that the story needs."""
-
-    machine: Machine
-    mirror: Mirror
-    index: PythonIndex
-    registry: NodeRegistry
-    web_page: WebPage
-    variables: dict[str, str]
-    commits: dict[str, str]
-    """What happened, by commit."""
-
-    def person(self, name: str, user: str = "root") -> Person:
-        return Person(name, self.machine, self.variables, user)
-
-
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> dict[str, RealPackages]:
     folder = tmp_path_factory.mktemp("real")
     return {"bookworm": RealPackages(folder / "bookworm", "bookworm", BOOKWORM)}
-
-
-@pytest.fixture(scope="module")
-def year(real) -> Iterator[Year]:
-    server = Server()
-    with tempfile.TemporaryDirectory(prefix="envbuild-year-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        machine = Machine(folder)
-        mirror = Mirror(server, folder / "keys")
-        (folder / KEY).write_bytes(mirror.key)
-        index, registry = PythonIndex(server, folder / "wheels"), NodeRegistry(server, folder / "tarballs")
-        variables = {
-            "ENVBUILD_DEBIAN_SNAPSHOT": mirror.snapshot,
-            "PIP_INDEX_URL": index.url,
-            "npm_config_registry": registry.url,
-        }
-        yield Year(machine, mirror, index, registry, WebPage(machine), variables, {})
-    server.close()
 
 
 RECIPES = ("tools.env", "web.env", "front.env")
