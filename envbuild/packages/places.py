@@ -255,29 +255,34 @@ class Places:
                     for header in headers_of([place], [f"{self._home}/.netrc"])
                     if WebAddress(header[0]).server == own
                 ]
-                self._connected[place] = Connections(Transport(headers=tuple(headers)), Timeout(MAX_WAIT, PATIENCE))
+                self._connected[place] = Connections(
+                    Transport(headers=tuple(headers)), Timeout(connect=MAX_WAIT, read=PATIENCE)
+                )
             return self._connected[place]
 
 
 def _folder_chunks(place: str, hash: str) -> Generator[bytes]:
     """Yield a plain file's content: a FIFO is not waited for, a link not followed. Raises FileNotFoundError too."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        descriptor = os.open(_file_at(place, hash), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY)
+        descriptor = os.open(_file_at(place, hash), flags)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError from None
     except OSError as error:
         raise _BadFile("it is a link" if error.errno == errno.ELOOP else str(error.strerror)) from error
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _BadFile("it is not a plain file")
         while True:
             try:
-                chunk = file.read(_CHUNK)
+                chunk = os.read(descriptor, _CHUNK)
             except OSError as error:
                 raise _PlaceFailed(str(error.strerror)) from error
             if not chunk:
                 return
             yield chunk
+    finally:
+        os.close(descriptor)
 
 
 def _is_web(place: str) -> bool:
