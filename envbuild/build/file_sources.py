@@ -65,14 +65,13 @@ class FileSources:
     @cached_property
     def places(self) -> Places | None:
         """The places, None where the user names none."""
-        if not self._request.places:
+        request = self._request
+        places = tuple(place for place in request.places if place.startswith("/") or not request.offline)
+        if not places:
             return None
         from envbuild.packages.places import Places
 
-        request = self._request
-        return Places(
-            request.places, request.fetch_limit, request.home, lambda line: self._emit(Notice("warning", line))
-        )
+        return Places(places, request.fetch_limit, request.home, lambda line: self._emit(Notice("warning", line)))
 
     def has(self, hash: str) -> bool:
         """Return whether a place has the file of a hash."""

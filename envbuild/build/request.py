@@ -25,7 +25,8 @@ class BuildRequest(Record):
     the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
-    addresses that have files by their hashes, the first one first. With `offline` the network is not touched.
+    addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
+    places, only folders are asked.
     """
 
     path: str

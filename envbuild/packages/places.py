@@ -61,11 +61,6 @@ class Places:
         self._lock = threading.Lock()
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The places as messages name them."""
-        return tuple(map(without_user, self._places))
-
-    @property
     def any(self) -> bool:
         """Whether there is a place that can be asked."""
         return len(self._failed) < len(self._places)
@@ -137,7 +132,8 @@ class Places:
 
     def problems(self, hash: str) -> list[str]:
         """Return why a file does not come from a place, as lines of a message."""
-        return [f"{_file_at(name, hash)}: not there" for name in self.names]
+        asked = [place for place in self._places if place not in self._failed]
+        return [f"{_file_at(without_user(place), hash)}: not there" for place in asked]
 
     def _take_into(self, cache: Cache, package: Package, progress: Progress) -> bool:
         # Not what a broken download left: what a place gave may be anything, until it is whole.

@@ -93,6 +93,7 @@ def test_an_offline_build_names_what_it_lacks_before_anything_runs(fetching, ser
     assert refused.ran == []
     assert f"web.env:2: fetch {server.address}/tool -> /usr/bin/: sha256:{TOOL}" in refused.err
     assert "envbuild vendor web.env -o DIR" in refused.err
+    assert empty.build(options=("--offline",), ENVBUILD_PLACES=server.address).code == 1
     assert server.asked == []
 
 
@@ -194,6 +195,7 @@ def test_a_link_in_the_directory_is_not_written_through(fetching):
         (("vendor", "web.env", "-o", "v"), "web.env.lock: there is no lock yet"),
         (("vendor", "web.env", "-o", "web.env"), "web.env"),
         (("build", "web.env", "--vendor", "gone"), "--vendor: gone: there is no such directory"),
+        (("build", "web.env", "--offline", "--vendor", "http://127.0.0.1:9"), "that is on the network"),
         (("build", "web.env", "--vendor", "ftp://host/x"), "--vendor: 'ftp://host/x' is not a valid"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.cli.build_options import add_options, add_vendor, build, places_of, request_from
 from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    web = [word for word in arguments.vendor if word.startswith(("http://", "https://"))]
+    if arguments.offline and web:
+        raise UsageError(f"--offline and --vendor {web[0]}: that is on the network", "leave out one of the two")
     request = request_from(arguments, environment).replace(
         locked=arguments.locked, offline=arguments.offline, places=places_of(arguments.vendor, environment)
     )
