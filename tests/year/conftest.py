@@ -51,4 +51,5 @@ def year() -> Iterator[Year]:
             (f"{server.address}/debian", "bookworm"), (f"{server.address}/debian-security", "bookworm-security")
         )
         yield Year(machine, mirror, index, registry, WebPage(machine), variables)
+        mirror.close()
     server.close()

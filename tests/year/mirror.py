@@ -48,6 +48,10 @@ class Mirror:
         self._gpg("--quick-generate-key", "--passphrase", "", "A mirror <mirror@example.test>", "ed25519", "sign", "0")
         self.key = self._gpg("--export")
 
+    def close(self) -> None:
+        """Ends the agent that gpg has started."""
+        subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "all"], check=True, capture_output=True)
+
     def opens(self, suite: str, day: str, versions: dict[str, list[Deb]], version: str) -> None:
         """Begins a suite with the oldest version of each package."""
         self._versions[suite] = versions

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 from pathlib import Path
 
 from tests.conftest import BUSYBOX
-from tests.year.real_packages import Deb, RealPackages
+from tests.year.real_packages import Deb, RealPackages, read
 
-REAL = ("dpkg", "libc-bin", "dash", "coreutils", "debianutils")
-"""A busybox would take its own programs for these, whatever the PATH says."""
-OF_BUSYBOX = ("awk", "diff", "find", "grep", "sed", "xargs")
+REAL = ("dpkg", "libc-bin", "dash")
+OF_BUSYBOX = (
+    "awk",
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "cut",
+    "diff",
+    "dirname",
+    "echo",
+    "expr",
+    "find",
+    "grep",
+)
+OF_BUSYBOX += ("head", "id", "ln", "ls", "mkdir", "mktemp", "mv", "readlink", "rm", "rmdir", "sed", "sleep", "sort")
+OF_BUSYBOX += ("stat", "tail", "test", "touch", "tr", "true", "uname", "uniq", "wc", "xargs")
+ENV = """\
+#!/bin/dash
+while :; do
+    case "$1" in
+        --unset=*) unset "${1#--unset=}"; shift ;;
+        *=*) export "$1"; shift ;;
+        *) exec "$@" ;;
+    esac
+done
+"""
+"""busybox's env would start its own dpkg."""
 FOLDERS = ("bin", "dev", "proc", "sys", "run", "root", "tmp", "var/tmp", "usr/sbin")
 
 
 def versions(folder: Path) -> dict[str, list[Deb]]:
-    """The packages of it: of what is real all versions that the machine's mirror has, of `tiny` two."""
-    real = RealPackages(folder, "bookworm", REAL, minimal=())
-    made = {"apt": [_made(folder, "apt", "1", {})]}
+    """The packages of it: of `tiny` in two versions."""
+    real = RealPackages(folder, "bookworm", REAL, minimal=(), newest=True)
+    made = {name: [_made(folder, name, "9", {})] for name in ("apt", "debianutils")}
     made["tiny"] = [_made(folder, "tiny", version, {"etc/state": version}, essential=True) for version in ("1", "2")]
     return real.versions | made
 
@@ -33,7 +58,7 @@ def _made(folder: Path, name: str, version: str, files: dict[str, str], essentia
         (root / "bin/busybox").write_bytes(BUSYBOX.read_bytes())
         for applet in OF_BUSYBOX:
             (root / "bin" / applet).symlink_to("busybox")
-        files = {**files, "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
+        files |= {"usr/bin/env": ENV, "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(content)
@@ -42,11 +67,9 @@ def _made(folder: Path, name: str, version: str, files: dict[str, str], essentia
     (root / "DEBIAN/control").write_text(control)
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.name == "busybox" else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.name in ("busybox", "env") else 0o644)
     file = folder / f"{name}_{version}_amd64.deb"
     variables = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
     words = ["dpkg-deb", "--root-owner-group", "-b", root, file]
     subprocess.run(words, check=True, capture_output=True, env=variables)
-    digest, pool = hashlib.sha256(file.read_bytes()).hexdigest(), f"pool/main/{name[0]}/{name}/{file.name}"
-    stanza = f"{control}Filename: {pool}\nSize: {file.stat().st_size}\nSHA256: {digest}"
-    return Deb(name, version, name, stanza, pool, digest, file)
+    return read(file)

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.year import small_debian
+from tests.year.conftest import Year
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.root]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.root, pytest.mark.slow]
 
 
-def test_some_weeks(year, tmp_path):
-    t = time.time()
-
-    def say(*words):
-        print(f"{time.time() - t:6.1f}", *words, flush=True)
-
+def test_a_lock_holds_when_the_mirror_has_moved_on(year: Year, tmp_path):
     mirror, page = year.mirror, year.web_page
     mirror.opens("bookworm", "2025-11-01", small_debian.versions(tmp_path / "debian"), "12.1")
-    say("mirror")
     ada = year.person("ada")
     ada.clones(page.address)
-    ada.writes("app.env", "from debian:bookworm", "copy text -> /srv/", "run cat /etc/state /srv/text > /srv/said")
     ada.writes("text", "one")
-    first = ada.builds("app.env")
-    say("built")
-    begin = ada.commits("An environment")
+    ada.writes("app.env", "from debian:bookworm", "copy text -> /srv/", "run cat /etc/state /srv/text > /srv/said")
+    image = ada.builds("app.env")
+    ada.commits("An environment")
     ada.pushes("main")
+
+    assert mirror.security_update("bookworm", "2025-12-01") == ["tiny"]
+    mirror.point_release("bookworm", "2025-12-06", "12.2")
+    mirror.expires("bookworm", "2025-12-13")
+
     ben = year.person("ben")
     ben.clones(page.address)
-    ben.branches("text")
-    ben.writes("text", "two")
-    say(ben.tries_to_build("app.env").said)
-    ben.commits("Another text")
-    say(ben.git("show"))
-    ben.pushes("text")
-    say(mirror.security_update("bookworm", "2025-12-01"))
-    mirror.point_release("bookworm", "2025-12-02", "12.2")
-    ada.branches("update")
-    say(ada.envbuild("update", "app.env"))
-    say(ada.git("diff"))
-    ada.commits("update")
-    ada.pushes("update")
-    say(page.merges("text", "2025-12-05"), page.merges("update", "2025-12-05"))
-    say(page.worker.git("show"))
+    assert ben.builds("app.env", "--locked") == image
+    assert "is expired" in ben.envbuild("update", "app.env", fails=True)
+    assert ben.envbuild("status", "--exit-code")
