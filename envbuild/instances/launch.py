@@ -51,12 +51,13 @@ class Origin(Record):
     tree: Digest
     facts: Facts
 
-    def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return `argv`, or the image's start command if that is empty. Raises NothingToRun."""
-        argv = argv or (self.facts.start.argv if self.facts.start is not None else ())
-        if not argv:
+    def command(self, argv: tuple[str, ...], entry: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return what an instance runs: the image's entry, or `entry` in its place, and then `argv`, or the image's
+        start command if that is empty. Raises NothingToRun."""
+        command = self.facts.command(argv or None, entry)
+        if not command:
             raise NothingToRun(self.reference)
-        return argv
+        return command
 
 
 class Launch(Record):

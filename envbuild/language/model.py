@@ -196,6 +196,12 @@ class Unset(Statement):
     names: tuple[str, ...]
 
 
+class Entry(Statement):
+    """What every command of an instance begins with: words that are run without a shell."""
+
+    argv: tuple[str, ...]
+
+
 class Start(Statement):
     """A start command: either a list of words that is run without a shell, or a command for the shell. Without `init`
     it is process 1 itself."""
@@ -211,13 +217,19 @@ class Stop(Statement):
     signal: str
 
 
+class NoHealth(Statement):
+    """`health none`: the base's check, if it has one, is dropped."""
+
+
 class Health(Statement):
-    """Times are in seconds."""
+    """Times are in seconds; 0 for those of the start where they are not given."""
 
     command: Command
     every: float = 30.0
     timeout: float = 30.0
     retries: int = 3
+    start_period: float = 0.0
+    start_interval: float = 0.0
 
 
 class Scratch(Record):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 PATTERNS = {
     'BARE': '(?:[^ \t\n"\\\\$]|\\\\(?!\\$\\{)|\\$(?!\\{))+',
-    'COMMAND_KEYWORD': '(run|test|start|health)(?=[ \t\n(])',
+    'COMMAND_KEYWORD': '(run|test|entry|start|health)(?=[ \t\n(])',
     'COMMENT': '#[^\n]*',
     'ESCAPED': '\\\\\\$\\{',
     'FILE_KEYWORD': 'file(?=[ \t\n(])',

@@ -47,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="restart the command when it ends: never, always, on-failure or on-failure:N (with -d)",
     )
+    parser.add_argument(
+        "--entry",
+        metavar="PROGRAM",
+        help="begin the command with this program, or a JSON list of words, in place of the image's entry; '' for none",
+    )
     add_options(parser)
 
 
@@ -72,12 +77,12 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
         store.share()
         image = find_image(store, arguments.image)
         store.begin_check(image.tree)  # while the rest is loaded
-        from envbuild.cli.run_settings import run_with_options
+        from envbuild.cli.run_settings import entry_from, run_with_options
         from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
-        argv = origin.command(arguments.command)
+        argv = origin.command(arguments.command, entry_from(arguments.entry))
         return run_with_options(ahead, store, origin, argv, arguments, environment)
 
 
@@ -90,12 +95,14 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
         store.share()
         image = find_image(store, arguments.image)
         store.stacks.check_ahead(image.tree)
-        from envbuild.cli.run_settings import machine_of, settings_from
+        from envbuild.cli.run_settings import entry_from, machine_of, settings_from
         from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin, launch_in_background
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
-        config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
+        config = settings_from(
+            arguments, environment, origin.facts, origin.command(arguments.command, entry_from(arguments.entry))
+        )
         instance, warnings = launch_in_background(
             background, store, origin, config, machine_of(environment), name=arguments.name, temporary=arguments.rm
         )
