@@ -79,6 +79,7 @@ KEYWORDS: dict[str, Keyword] = {
     "file": Keyword(_OWNED, block=True),
     "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
     "adduser": Keyword(block=True),
+    "shell": Keyword(),
     "run": Keyword(_RUN, block=True),
     "env": Keyword(block=True),
     "workdir": Keyword(),

@@ -55,6 +55,13 @@ class CacheMount(Record):
     mode: int | None = None
 
 
+def shell_words(text: str) -> tuple[str, ...]:
+    """Return the words of a shell, as in `/bin/bash -o pipefail`. A `-c` at their end, as docker wants it, goes without
+    saying."""
+    words = tuple(text.split())
+    return words[:-1] if words[-1:] == ("-c",) else words
+
+
 class RunOptions(Record):
     """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given."""
 
@@ -194,6 +201,12 @@ class Unset(Statement):
     """Facts to drop: `env:NAME`, `label:NAME`, or the name of a fact (`expose`, `volume`, `start`, ...)."""
 
     names: tuple[str, ...]
+
+
+class Shell(Statement):
+    """The words that the text of later commands is given to, behind `-c`."""
+
+    argv: tuple[str, ...]
 
 
 class Entry(Statement):

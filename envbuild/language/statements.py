@@ -297,6 +297,17 @@ def _user(statement: StatementSyntax, options: Options, reader: Reader) -> model
     return model.User(*_start_of(statement, reader), name) if name else None
 
 
+def _shell(statement: StatementSyntax, options: Options, reader: Reader) -> model.Shell | None:
+    shape = "shell /bin/bash -eo pipefail"
+    if not some(statement, reader, shape):
+        return None
+    words = texts(statement, reader)
+    argv = model.shell_words(" ".join(text for _, text in words))
+    if words and not argv:
+        reader.error(words[0][0].span, "shell needs a program", f"as in: {shape}")
+    return model.Shell(*_start_of(statement, reader), argv) if argv else None
+
+
 def _stop(statement: StatementSyntax, options: Options, reader: Reader) -> model.Stop | None:
     argument = only(statement, reader, "stop TERM")
     signal = argument and reader.checked(values.signal, argument[1], argument[0].span)
@@ -357,6 +368,7 @@ _READERS = {
     "fetch": _fetch,
     "adduser": _adduser,
     "run": _run,
+    "shell": _shell,
     "test": _test,
     "health": _health,
     "entry": _entry,

@@ -72,6 +72,7 @@ class _Planner:
         self.base = base
         self.facts = base
         self.stages = stages
+        self.shell: tuple[str, ...] = STEP_SHELL
         self.discard: tuple[str, ...] = ()
         self.steps: list[Step] = []
         self.tests: list[Step] = []
@@ -146,6 +147,8 @@ class _Planner:
                 directory = self._absolute(statement.directory)
                 self.facts = facts.replace(workdir=directory)
                 self._add(statement, actions.MakeDirectory(directory))
+            case model.Shell():
+                self.shell = statement.argv
             case model.Entry():
                 # The base's start command was meant for the base's entry.
                 start = None if facts.start is self.base.start else facts.start
@@ -177,7 +180,7 @@ class _Planner:
 
     def _execute(self, command: model.Command, options: model.RunOptions, folder: str) -> actions.Execute:
         facts = self.facts
-        shell = tuple(options.shell.split()) if options.shell else STEP_SHELL
+        shell = model.shell_words(options.shell) if options.shell else self.shell
         return actions.Execute(
             argv=(*shell, "-c", command.text),
             environment=tuple(sorted(facts.environment_of_commands().items())),

@@ -55,6 +55,19 @@ def test_user_and_discard_hold_from_their_line_on():
     assert (first.discard, second.discard) == ((), ("/log/*",))
 
 
+def test_a_shell_holds_from_its_line_on_for_commands_that_name_none():
+    steps = plan("run a", 'shell "/bin/bash -o pipefail -c"', "run b", "run(shell=/bin/dash) c", "test d").steps
+    planned = plan("run a", "shell /bin/bash -e", "run b", 'run(shell="/bin/dash -c") c', "test d")
+    assert steps[1].action.argv == ("/bin/bash", "-o", "pipefail", "-c", "b")
+    argvs = [step.action.argv for step in (*planned.steps, *planned.tests)]
+    assert argvs == [
+        ("/bin/sh", "-eu", "-c", "a"),
+        ("/bin/bash", "-e", "-c", "b"),
+        ("/bin/dash", "-c", "c"),
+        ("/bin/bash", "-e", "-c", "d"),
+    ]
+
+
 def test_tests_come_after_all_steps_with_the_state_of_their_line():
     planned = plan("run echo 1", "test test -e /x", "user app", "run echo 2")
     assert [step.text for step in planned.steps] == ["run echo 1", "run echo 2"]
