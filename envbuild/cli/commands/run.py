@@ -33,8 +33,13 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
-    parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
+    parser.add_argument(
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="a name, NAME:TAG, or the first digits of a digest (default: the image of the only recipe here)",
+    )
+    parser.usage = "envbuild run [OPTION ...] [IMAGE] [-- COMMAND ...]"
     parser.add_argument(
         "-d", "--detach", action="store_true", help="run in the background, and print the name of the instance"
     )
@@ -51,6 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.image is None:
+        from envbuild.cli.recipe_operand import image_name, only_recipe  # most name an image
+
+        arguments.image = image_name(only_recipe(".", "run"))
     opened = open_published(arguments)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)

@@ -26,7 +26,7 @@ EXAMPLES = """\
 examples:
   envbuild shell web
   envbuild shell --failed
-  envbuild shell --failed web"""
+  envbuild shell --failed web.env"""
 
 
 @fields
@@ -42,13 +42,22 @@ class NothingFailed(UsageError):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "image", nargs="?", metavar="IMAGE", help="an image or an instance; with --failed, a recipe's name"
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="an image or an instance (default: the image of the only recipe here); with --failed, a recipe",
     )
     parser.add_argument("--failed", action="store_true", help="open the shell where the last build failed")
     add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.failed:
+        arguments.image = _recipe_name(arguments.image)
+    elif arguments.image is None:
+        from envbuild.cli.recipe_operand import image_name, only_recipe
+
+        arguments.image = image_name(only_recipe(".", "shell"))
     arguments.writable = os.access(environment.store_path(), os.W_OK)
     opened = open_published(arguments)
     with sandbox_ahead(arguments.network, environment.store_path(), opened) as ahead:
@@ -71,8 +80,6 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
     from envbuild.instances.sandbox_request import shell_of
     from envbuild.store.store import Store
 
-    if arguments.image is None and not arguments.failed:
-        raise UsageError("which image?", "envbuild shell IMAGE, INSTANCE, or --failed")
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         if arguments.failed:
@@ -83,6 +90,15 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
             shell = shell_of(store, image.tree, arguments.image)
         return run_with_options(ahead, store, origin, (shell,), arguments, environment)
+
+
+def _recipe_name(word: str | None) -> str | None:
+    """Return the name of the recipe that `--failed [RECIPE]` means, given by its name or by its file."""
+    if word is None or not (word.endswith(".env") or os.path.isfile(word)):
+        return word
+    from envbuild.cli.recipe_operand import image_name
+
+    return image_name(word)
 
 
 def _failed_step(store: Store, arguments: argparse.Namespace, environment: Environment) -> Origin:
