@@ -35,6 +35,8 @@ COMMANDS = {
     "logs": ("logs", "print the output of an instance"),
     "stop": ("stop", "stop instances"),
     "start": ("start", "start instances that have ended again"),
+    "restart": ("restart", "stop instances and start them again"),
+    "attach": ("attach", "go back to an instance: its output, or in one that has ended its command"),
     "kill": ("kill", "send a signal to instances"),
     "wait": ("wait", "wait until instances end"),
     "rm": ("rm", "remove instances that have ended"),
@@ -105,7 +107,8 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         module_name, _ = COMMANDS[words[0]]
         # As importlib.import_module does, which loads warnings.
         module = __import__(f"envbuild.cli.commands.{module_name}", fromlist=("run",))
-        own, command = words[1:], []
+        own: list[str] = words[1:]
+        command: list[str] = []
         if hasattr(module, "TAKES_COMMAND"):
             own, command = options.split_command(module.configure, own)
         arguments = options.read(module.configure, own)
@@ -185,7 +188,7 @@ def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
             hint = _hint_for_arguments(message, flags) or f"as in: {' '.join(first.partition('  ')[0].split())}"
             from envbuild.ui.sanitize import visible
 
-            self.exit(2, f"error: {visible(message)}\nhint: {visible(hint)}; all options: {self.prog} --help\n")
+            self.exit(2, f"error: {visible(message)}\nhint: {visible(hint)} ({self.prog} --help lists all options)\n")
 
     parser = Parser(prog=name, description=module.DESCRIPTION, epilog=module.EXAMPLES, formatter_class=help_formatter)
     module.configure(parser)

@@ -62,7 +62,7 @@ def _recipes_and_packages(words: Sequence[str]) -> tuple[list[str], tuple[str, .
     if files:
         recipes = files
     else:
-        locks = [open_text(path) for path in glob.glob("*.lock")]
+        locks = [open_text(f"{path}.lock") for path in with_lock_here()]
         recipes = [
             word
             for word in words
