@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from envbuild.instances.foreground import Ahead
 
 DESCRIPTION = """\
-Run an image's start command, or the one after `--`, in a new instance, which keeps what it writes apart from the
+Run an image's start command, or the one given, in a new instance, which keeps what it writes apart from the
 image. In the foreground the exit code is that of the command, and the instance is removed when it ends, unless
 --keep is given. With -d the instance runs in the background, and stays until `envbuild rm`."""
 
 EXAMPLES = """\
 examples:
   envbuild run hello
-  envbuild run web -- python3 --version
+  envbuild run web python3 --version
   envbuild run web --here -- pytest
   envbuild run -d --name web -p 8080:80 -v data:/srv/data --restart on-failure web
+  envbuild run -it web bash
   echo 1+1 | envbuild run web -- bc"""
 
 
@@ -33,8 +34,13 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
-    parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
+    parser.add_argument(
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="a name, NAME:TAG, or the first digits of a digest (default: the image of the only recipe here)",
+    )
+    parser.usage = "envbuild run [OPTION ...] [IMAGE] [--] [COMMAND ...]"
     parser.add_argument(
         "-d", "--detach", action="store_true", help="run in the background, and print the name of the instance"
     )
@@ -56,6 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.image is None:
+        from envbuild.cli.recipe_operand import image_name, only_recipe  # most name an image
+
+        arguments.image = image_name(only_recipe(".", "run"))
     opened = open_published(arguments)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
