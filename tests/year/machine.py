@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,10 @@ class Machine:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_SYSTEM": "/dev/null",
             "GIT_PAGER": "cat",
+            # Everybody's clone is of a folder of root's.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
         }
 
     def sources(self, *sources: tuple[str, str]) -> None:
@@ -41,6 +46,15 @@ class Machine:
             for address, suites in sources
         ]
         (self.apt / "sources.list.d/debian.sources").write_text("\n".join(stanzas))
+
+    @staticmethod
+    def has_user(name: str) -> bool:
+        """Whether this machine has such an ordinary user."""
+        return any(entry.pw_name == name for entry in pwd.getpwall())
+
+    @staticmethod
+    def uid(name: str) -> int:
+        return pwd.getpwnam(name).pw_uid
 
     def run(
         self, user: str, words: Sequence[str], folder: Path, variables: Mapping[str, str] = {}, offline: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -80,6 +81,8 @@ def _update_all(
 ) -> int:
     """Update one recipe after the other, also after one that fails, and say at the end what moved in which."""
     interrupt_on_termination()
+    # What the first of them makes of debian:SUITE is for all: that takes long, and the suite may move meanwhile.
+    begun = time.time_ns()
     failures: dict[str, EnvbuildError] = {}
     moved: list[Move] = []
     still: list[str] = []
@@ -87,7 +90,7 @@ def _update_all(
         try:
             # A build may enter a user namespace, in which the owners of this machine's files no longer show: the next
             # one would make its base of them.
-            plain = call_in_child(partial(_plain_moves, recipe, packages, arguments, environment))
+            plain = call_in_child(partial(_plain_moves, recipe, packages, arguments, environment, begun))
         except EnvbuildError as error:
             failures[recipe] = error
             if not error.reported:
@@ -105,21 +108,25 @@ def _update_all(
 
 
 def _update(
-    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
+    recipe: str,
+    packages: tuple[str, ...],
+    arguments: argparse.Namespace,
+    environment: Environment,
+    begun: int | None = None,
 ) -> tuple[Move, ...]:
     arguments.recipe = recipe
     request = request_from(arguments, environment)
-    request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
+    request = request.replace(refresh=not packages, refreshed=begun, renew=packages, dry_run=arguments.dry_run)
     return build(request, environment, arguments.progress).moves
 
 
 def _plain_moves(
-    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
+    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment, begun: int
 ) -> list[tuple[str, ...]]:
     """Return the fields of each move, in which they can be sent to the parent process."""
     return [
         (move.recipe, move.stage, move.manager, move.name, move.old, move.new)
-        for move in _update(recipe, packages, arguments, environment)
+        for move in _update(recipe, packages, arguments, environment, begun)
     ]
 
 
