@@ -74,9 +74,11 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
         store.begin_check(image.tree)  # while the rest is loaded
         from envbuild.cli.run_settings import run_with_options
         from envbuild.images.find import facts_of
+        from envbuild.images.names import kept_reference
         from envbuild.instances.launch import Origin
 
-        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        kept = kept_reference(store, arguments.image, ".")
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
         argv = origin.command(arguments.command)
         return run_with_options(ahead, store, origin, argv, arguments, environment)
 
@@ -92,9 +94,11 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
         store.stacks.check_ahead(image.tree)
         from envbuild.cli.run_settings import machine_of, settings_from
         from envbuild.images.find import facts_of
+        from envbuild.images.names import kept_reference
         from envbuild.instances.launch import Origin, launch_in_background
 
-        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        kept = kept_reference(store, arguments.image, ".")
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
         config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
         instance, warnings = launch_in_background(
             background, store, origin, config, machine_of(environment), name=arguments.name, temporary=arguments.rm
