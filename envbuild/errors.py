@@ -68,7 +68,7 @@ EnvbuildError  exit 2
     NoSuchRevision(revision)  git.repository
     NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
-    NoSuchTag(full, names)  store.tags
+    NoSuchTag(full, names, elsewhere)  store.tags
     NoSuchTarget(name, to)  history.rollback
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian

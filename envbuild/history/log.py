@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from envbuild.history.build_commits import BuildCommits
-from envbuild.images.names import Name, locate, place_of
+from envbuild.images.names import Name, locate, no_such_tag
 from envbuild.images.reference import LATEST, parse_name
 from envbuild.record import Record
 from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
+from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry
 from envbuild.text.dates import iso, iso_exact
 from envbuild.tree.entry import Digest
 
@@ -51,11 +51,10 @@ def log(store: Store, reference: str, changed: Changed | None, folder: str = "."
 def tag_with_history(store: Store, reference: str, folder: str) -> Name:
     """Return the tag that NAME or NAME:TAG means in `folder`. Raises NoSuchTag for one without a history, and what
     `locate` raises."""
-    found = locate(store, parse_name(reference), folder)
+    parsed = parse_name(reference)
+    found = locate(store, parsed, folder)
     if store.tags.length(*found) == 0:
-        here = place_of(folder).id
-        names = [store.projects.shown(":".join(pair), here) for pair in store.tags.with_history()]
-        raise NoSuchTag(store.projects.shown(":".join(found), here), names)
+        raise no_such_tag(store, parsed, found, folder)
     return found
 
 

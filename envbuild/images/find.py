@@ -6,7 +6,7 @@ import time
 from _collections_abc import Callable  # what collections.abc has, without collections
 
 from envbuild.errors import UsageError, fields
-from envbuild.images.names import Name, kept_name, locate, place_of, repository_of
+from envbuild.images.names import Name, in_other_projects, locate, place_of, repository_of
 from envbuild.images.reference import (
     FileReference,
     PinnedReference,
@@ -21,7 +21,7 @@ from envbuild.record import assert_never
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.store.tags import NoSuchEntry
+from envbuild.store.tags import NoSuchEntry, in_projects
 from envbuild.text.dates import end_of, is_count
 from envbuild.tree.entry import Digest
 
@@ -47,8 +47,7 @@ class NoSuchImage(UsageError):
     def text(self) -> tuple[str, str]:
         hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"
         if self.elsewhere:
-            listed = ", ".join(f"{name} ({path})" for name, path in self.elsewhere[:5])
-            hint = f"a project has it: {listed}" if len(self.elsewhere) == 1 else f"projects have it: {listed}"
+            hint = in_projects(self.elsewhere)
         return (
             f"there is no image '{self.reference}'",
             hint if self.any_image else "make one first: envbuild build RECIPE.env",
@@ -159,7 +158,7 @@ def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
             return assert_never(other)
 
 
-def resolve(store: Store, reference: str, folder: str) -> Image:
+def resolve(store: Store, reference: str, folder: str = ".") -> Image:
     """Return the image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, as `folder` has the name (names.py), or
     of a digest or a unique beginning of one, with or without `sha256:`.
 
@@ -220,13 +219,9 @@ def _missing(store: Store, reference: str, tag: TagReference | None, folder: str
 
     here = place_of(folder).id
     names = [store.projects.shown(name, here) for tag in store.tags.all() for name in (tag.full, tag.name)]
-    elsewhere = []
-    if tag is not None and not tag.project:
-        for project in store.projects.all():
-            if store.tags.has_name(kept_name(project.id, tag.name)):
-                elsewhere.append((f"{store.projects.name(project.id)}/{tag.name}", project.path))
     near = get_close_matches(reference, names, 1)
-    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names), elsewhere=tuple(elsewhere))
+    elsewhere = in_other_projects(store, tag) if tag is not None else ()
+    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names), elsewhere=elsewhere)
 
 
 def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:

@@ -12,6 +12,7 @@ from envbuild.images.reference import LATEST, RevisionReference, TagReference, p
 from envbuild.record import Record
 from envbuild.store.branch_tags import DETACHED, PREFIX, branch_tag
 from envbuild.store.project import Project, project_at
+from envbuild.store.tags import NoSuchTag
 from envbuild.store.working_tree import WorkingTree
 
 TYPE_CHECKING = False
@@ -188,6 +189,21 @@ def kept_tag(text: str) -> Name | None:
     if reference is None or reference.which is not None:
         return None
     return kept_name(reference.project, reference.name), reference.tag or LATEST
+
+
+def in_other_projects(store: Store, reference: TagReference) -> tuple[tuple[str, str], ...]:
+    """Return (PROJECT/NAME, path) for each project that has a name that was used without one."""
+    if reference.project:
+        return ()
+    having = [one for one in store.projects.all() if store.tags.has_name(kept_name(one.id, reference.name))]
+    return tuple((f"{store.projects.name(project.id)}/{reference.name}", project.path) for project in having)
+
+
+def no_such_tag(store: Store, reference: TagReference, name: Name, folder: str) -> NoSuchTag:
+    """Return the error for a reference that means `name`, which has no history."""
+    here = place_of(folder).id
+    names = [store.projects.shown(":".join(pair), here) for pair in store.tags.with_history()]
+    return NoSuchTag(store.projects.shown(":".join(name), here), names, in_other_projects(store, reference))
 
 
 def repository_of(store: Store, reference: RevisionReference, folder: str) -> str:

@@ -84,17 +84,26 @@ class TagRefuses(WorkFailed):
         )
 
 
+def in_projects(found: Sequence[tuple[str, str]]) -> str:
+    """Return a hint that names the projects that have a name, each with its path."""
+    listed = ", ".join(f"{name} ({path})" for name, path in found[:5])
+    return f"a project has it: {listed}" if len(found) == 1 else f"projects have it: {listed}"
+
+
 @fields
 class NoSuchTag(UsageError):
     """Nothing has this name."""
 
     full: str
     names: Sequence[str]
+    elsewhere: Sequence[tuple[str, str]] = ()
 
     def text(self) -> tuple[str, str]:
         from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
         hint = did_you_mean(self.full, self.names, "`envbuild images` lists what there is")
+        if self.elsewhere:
+            hint = in_projects(self.elsewhere)
         return f"there is no image '{self.full}'", hint
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.cli.environment import Environment
-from envbuild.images.names import locate, with_latest
+from envbuild.images.names import locate, no_such_tag, with_latest
 from envbuild.images.reference import parse_name
 from envbuild.store.store import Store
 
@@ -30,8 +30,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         for reference in arguments.name:
-            found = locate(store, parse_name(reference), ".")
+            parsed = parse_name(reference)
+            found = locate(store, parsed, ".")
             image = store.tags.image_of(*found)
+            if image is None:
+                raise no_such_tag(store, parsed, found, ".")
             for name, tag in with_latest(store, reference, found):
                 if (name, tag) == found or store.tags.image_of(name, tag) == image:
                     store.tags.remove(name, tag, known={"user": environment.user()}, force=arguments.force)
