@@ -31,6 +31,9 @@ PATIENCE = 5.0
 """Seconds that a place may send nothing, or too little, before it counts as down."""
 MIN_RATE = 16 << 10
 """Bytes a second that a file arrives with at least, once PATIENCE has passed."""
+ATTEMPTS, PAUSE = 2, 0.5
+"""How often a file is asked for if the connection breaks, and the seconds between."""
+_BUSY = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 18
 _ANSWERS = "answers"
 
@@ -39,7 +42,11 @@ Progress = Callable[[int], None]
 
 
 class _PlaceFailed(Exception):
-    """A place can't be used at all."""
+    """A place can't be used. With `again` it may be one of the failures that pass."""
+
+    def __init__(self, reason: str, *, again: bool = False) -> None:
+        super().__init__(reason)
+        self.again = again
 
 
 class _BadFile(Exception):
@@ -176,12 +183,18 @@ class Places:
             return cause(error)
 
     def _take(self, place: str, hash: str, path: str, progress: Progress) -> bool:
-        with open(path, "wb") as file:
-            try:
-                self._read(place, hash, file.write, progress)
-            except FileNotFoundError:
-                return False
-        return True
+        for attempt in range(1, ATTEMPTS + 1):
+            with open(path, "wb") as file:
+                try:
+                    self._read(place, hash, file.write, progress)
+                    return True
+                except FileNotFoundError:
+                    return False
+                except _PlaceFailed as error:
+                    if not error.again or attempt == ATTEMPTS:
+                        raise
+            time.sleep(PAUSE)
+        raise AssertionError("the last attempt raises or returns")
 
     def _has(self, place: str, hash: str, read: bool) -> bool:
         if _is_web(place):
@@ -216,7 +229,7 @@ class Places:
             raise _BadFile("it is another file than its name says")
 
     def _web_chunks(self, place: str, hash: str) -> Generator[bytes]:
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ProtocolError
 
         from envbuild.packages.download import cause
 
@@ -225,7 +238,7 @@ class Places:
                 if answer.status in NOT_THERE:
                     raise FileNotFoundError
                 if answer.status != 200:
-                    raise _PlaceFailed(_status(answer))
+                    raise _PlaceFailed(_status(answer), again=answer.status in _BUSY)
                 started, size = time.monotonic(), 0
                 for chunk in answer.pieces():
                     yield chunk
@@ -233,8 +246,10 @@ class Places:
                     waited = time.monotonic() - started
                     if waited > PATIENCE and size < waited * MIN_RATE:
                         raise _PlaceFailed(f"it sends less than {MIN_RATE} bytes a second")
+                if answer.length not in (0, size):
+                    raise _PlaceFailed("it broke off in the middle of a file", again=True)
         except HTTPError as error:
-            raise _PlaceFailed(cause(error)) from error
+            raise _PlaceFailed(cause(error), again=isinstance(error, ProtocolError)) from error
 
     def _connections(self, place: str) -> Connections:
         from urllib3 import Timeout

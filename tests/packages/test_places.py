@@ -121,6 +121,15 @@ def test_a_place_that_fails_is_asked_no_more(tmp_path, server, monkeypatch):
     assert len(asked.warnings) == 1
 
 
+def test_a_connection_that_breaks_once_is_no_reason_to_leave_a_place(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(places_module, "PAUSE", 0)
+    server.files[f"/{NAME}"] = CONTENT
+    server.broken.add(f"/{NAME}")
+    asked = Asked(server.address)
+    assert asked.take(tmp_path) == CONTENT
+    assert asked.warnings == []
+
+
 def trickle(listening: socket.socket, head: bytes) -> None:
     """Answers one request with a byte now and then, without an end."""
     connection, _ = listening.accept()
