@@ -53,6 +53,10 @@ class _BadFile(Exception):
     """A place has something else than the file."""
 
 
+class _NotReadable(Exception):
+    """A place has a file, and this user may not read it."""
+
+
 class Places:
     """The places of one build, the first one first."""
 
@@ -64,6 +68,7 @@ class Places:
         self._home = home
         self._warn = warn
         self._failed: set[str] = set()
+        self._private: set[str] = set()
         self._connected: dict[str, Connections] = {}
         self._lock = threading.Lock()
 
@@ -115,6 +120,8 @@ class Places:
             try:
                 if self._take(place, hash, path, progress):
                     return True
+            except _NotReadable as error:
+                self._tell_of_rights(place, hash, str(error))
             except _PlaceFailed as error:
                 self._fail(place, str(error))
             except _BadFile as error:
@@ -131,6 +138,8 @@ class Places:
             try:
                 if self._has(place, hash, read):
                     return _file_at(without_user(place), hash)
+            except _NotReadable as error:
+                self._tell_of_rights(place, hash, str(error))
             except _PlaceFailed as error:
                 self._fail(place, str(error))
             except _BadFile as error:
@@ -154,6 +163,14 @@ class Places:
         finally:
             _remove(path)
 
+    def _tell_of_rights(self, place: str, hash: str, reason: str) -> None:
+        """Warn once of files that belong to others: the rest of the place may be for all."""
+        with self._lock:
+            known = place in self._private
+            self._private.add(place)
+        if not known:
+            self._warn(f"{_file_at(place, hash)}: {reason}: it is not used, nor others like it")
+
     def _fail(self, place: str, reason: str) -> None:
         with self._lock:
             known = place in self._failed
@@ -165,7 +182,9 @@ class Places:
         """Return _ANSWERS for a place that is there, or why it is not."""
         if not _is_web(place):
             try:
-                return _ANSWERS if stat.S_ISDIR(os.stat(place).st_mode) else "it is not a directory"
+                # With the dot it has to be a directory that the user may enter.
+                os.stat(f"{place}/.")
+                return _ANSWERS
             except OSError as error:
                 return str(error.strerror)
         from urllib3.exceptions import HTTPError
@@ -279,6 +298,8 @@ def _folder_chunks(place: str, hash: str) -> Generator[bytes]:
         descriptor = os.open(_file_at(place, hash), flags)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError from None
+    except PermissionError as error:
+        raise _NotReadable(str(error.strerror)) from error
     except OSError as error:
         raise _BadFile("it is a link" if error.errno == errno.ELOOP else str(error.strerror)) from error
     try:
