@@ -9,7 +9,7 @@ import os
 import time
 
 from envbuild.build.request import MAX_FETCHED
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.errors import WorkFailed, fields
 from envbuild.store.fetched import fetched_object
 from envbuild.store.objects import Objects
@@ -141,7 +141,7 @@ def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int]
 
 
 def _hash(path: str) -> Digest:
-    state = sha256()
+    state = Sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)

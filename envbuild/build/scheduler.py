@@ -15,7 +15,6 @@ from functools import partial
 
 from envbuild.build.cache_miss import Explainer, parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.check_differences import differences
 from envbuild.build.context import ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.build.fetch import fetch
@@ -98,7 +97,7 @@ class Scheduler:
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
-            self._worker = stack.enter_context(Worker.start(self.store))
+            self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
             self._report_single_id()
             self._executor = Executor(
                 self.store,
@@ -117,6 +116,13 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _next_tree(self, left: Sequence[Stage]) -> Digest | None:
+        """Return the tree that the first command is likely to run on."""
+        stages = [at for at in map(self.progress.get, left) if at is not None]
+        steps = [(at.tree, at.next_step) for at in stages]
+        runs = (Execute, InstallPackages)
+        return next((tree for tree, step in steps if step is not None and isinstance(step.action, runs)), None)
 
     def _refuse_missing_secrets(self, stages: Sequence[Stage]) -> None:
         """Raise NoSuchSecret for a step that is going to run, since nobody has run it yet, and lacks a secret."""
@@ -418,6 +424,8 @@ class Scheduler:
         return done
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
+        from envbuild.build.check_differences import differences  # only for --check
+
         lines = differences(self.store, first, second, ("the first run", "the second run"))
         head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
         return [head, *(f"    {line}" for line in lines)]
