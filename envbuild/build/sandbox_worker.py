@@ -80,11 +80,18 @@ class Worker:
         failures: list[BaseException] = []
         numbers: list[int] = []
 
+        def end() -> None:
+            self._helper.signal(numbers[0], signal.SIGKILL)
+
         def listen(descriptor: int) -> None:
             if listener is None:
                 os.close(descriptor)
-            else:
-                listener(descriptor, lambda: self._helper.signal(numbers[0], signal.SIGKILL))
+                return
+            try:
+                listener(descriptor, end)
+            except BaseException as failure:
+                failures.append(failure)
+                end()
 
         def drain() -> None:
             try:

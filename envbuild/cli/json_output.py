@@ -7,6 +7,7 @@ import json
 from envbuild.images.find import facts_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
+from envbuild.store.network_record import records_of
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
 
@@ -22,6 +23,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     """
     detail = image.known
     files, size = store.size(image.tree)
+    networks = dict(records_of(store.database, detail))
     steps = [
         {
             "number": number,
@@ -34,6 +36,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
             "tree": f"sha256:{step['tree']}",
             "seconds": step["seconds"],
             "owners_kept": step["owners_kept"],
+            "network": networks[number].plain if number in networks else None,
         }
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1

@@ -8,6 +8,8 @@ from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from envbuild.store.database import Database
     from envbuild.tree.entry import Digest
 
@@ -72,6 +74,18 @@ def load(text: str) -> NetworkRecord:
         tuple(Answer(*answer) for answer in plain["answers"]),
         plain["more"],
     )
+
+
+def records_of(database: Database, detail: dict[str, Any]) -> list[tuple[int, NetworkRecord]]:
+    """Return the records of an image's steps with their numbers from 1. `detail` is what is known of its build."""
+    steps = [step for stage in detail.get("stages", []) for step in stage["steps"]]
+    records = NetworkRecords(database)
+    found = []
+    for number, step in enumerate(steps, 1):
+        # Most steps have no network, and need not be looked up.
+        if "network" in step["text"] and (record := records.get(step["key"], step["tree"])) is not None:
+            found.append((number, record))
+    return found
 
 
 class NetworkRecords:

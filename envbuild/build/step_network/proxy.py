@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 
 from envbuild.build.step_network.access import Access, host_and_port
 from envbuild.build.step_network.connect import Connected, Connector, NotAllowed, NotReached
@@ -19,7 +20,6 @@ from envbuild.build.step_network.http_head import (
 from envbuild.build.step_network.machine import Machine
 from envbuild.build.step_network.relay import IDLE_SECONDS, Cut, body, drain, tunnel
 from envbuild.build.step_network.traffic import Traffic
-from envbuild.digest import sha256
 from envbuild.language.network_hosts import bracketed
 
 MAX_CONNECTIONS = 128
@@ -107,7 +107,7 @@ class Proxy:
                     client.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 sending = asyncio.ensure_future(_send_body(client, server, request.length))
             try:
-                answer = await _read_answer(server, request.method)
+                answer = await _answer_while_sending(server, request.method, sending)
             except _BROKEN as error:
                 if not known or sending is not None or isinstance(error, TimeoutError):
                     raise
@@ -117,7 +117,7 @@ class Proxy:
                 server.writer.write(_request_bytes(request, server))
                 answer = await _read_answer(server, request.method)
             keeps = await self._return(client, request, server, answer)
-            if sending is not None and not (await asyncio.wait({sending}, timeout=SENT_SECONDS))[0]:
+            if sending is not None and not await _is_sent(sending):
                 return False  # it was answered before it had said all: where the next request begins is unclear
             if keeps and answer.keeps:
                 client.keep_server(request.host, request.port, server)
@@ -147,7 +147,7 @@ class Proxy:
         async for piece, last in body(server.reader, answer.length):
             digest.update(piece)
             size += len(piece)
-            if last:
+            if last and request.method != "HEAD":
                 address = f"http://{bracketed(request.host)}{_port(request)}{request.target}"
                 self._traffic.answer(request.method, address, answer.status, digest.hexdigest(), size)
             if piece and not known and request.modern:
@@ -245,6 +245,27 @@ async def _send_body(client: _Client, server: Connected, length: int) -> None:
         await drain(server.writer)
     if length == CHUNKED:
         server.writer.write(b"0\r\n\r\n")
+
+
+async def _answer_while_sending(server: Connected, method: str, sending: asyncio.Task[None] | None) -> ResponseHead:
+    """Return the answer to a request whose body may still be on its way. Raises what is wrong with that body."""
+    if sending is None:
+        return await _read_answer(server, method)
+    reading = asyncio.ensure_future(_read_answer(server, method))
+    try:
+        await asyncio.wait({sending, reading}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and not reading.done() and isinstance(error := sending.exception(), Malformed | Cut):
+            raise error
+        # A server may take no more, and say why.
+        return await reading
+    finally:
+        reading.cancel()
+
+
+async def _is_sent(sending: asyncio.Task[None]) -> bool:
+    """Return whether all of a body went out: only then is what follows it a request."""
+    await asyncio.wait({sending}, timeout=SENT_SECONDS)
+    return sending.done() and not sending.cancelled() and sending.exception() is None
 
 
 async def _read_answer(server: Connected, method: str) -> ResponseHead:

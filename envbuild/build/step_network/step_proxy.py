@@ -90,27 +90,31 @@ class StepProxy:
         loop = asyncio.get_running_loop()
         proxy = Proxy(self._access, self._machine, self.traffic)
         loop.set_exception_handler(lambda loop, context: None)  # of connections that break
-        clients: set[asyncio.Task[None]] = set()
+        clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            clients.add(task)
+            clients[task] = writer
             try:
                 await proxy.serve(reader, writer)
             except Exception as error:
                 self._fail(error)
             finally:
-                clients.discard(task)
+                del clients[task]
 
         server = await asyncio.start_server(answer, sock=listening, limit=BUFFER)
         try:
             await self._stop.wait()
         finally:
             server.close()
-            for task in tuple(clients):
+            left = dict(clients)
+            for task, writer in left.items():
                 task.cancel()
-            await asyncio.gather(*clients, return_exceptions=True)
+                writer.transport.abort()
+            await asyncio.gather(*left, return_exceptions=True)
+            for _ in range(3):  # transports close their sockets in the loop's next rounds
+                await asyncio.sleep(0)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:

@@ -39,6 +39,10 @@ def report_of(
         "unknown": comparison.unknown,
         "whole": comparison.whole,
         "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
+        "network": [
+            {"kind": one.kind, "verb": one.verb, "name": one.name, "old": one.old, "new": one.new}
+            for one in comparison.network
+        ],
         "packages": [_package(package) for package in comparison.packages],
         "notices": [_notice(notice) for notice in comparison.notices],
         "unexplained": [path_of(change) for change in comparison.rest],
