@@ -89,7 +89,11 @@ _CHANGES = {
         "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
     ),
     4: (),  # tags of branches have a form of their own: branch_tags.py
-    6: tuple(statement for statement in _SCHEMA.split(";") if " network " in statement),
+    6: tuple(
+        statement.replace("TABLE", "TABLE IF NOT EXISTS")
+        for statement in _SCHEMA.split(";")
+        if " network " in statement
+    ),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 

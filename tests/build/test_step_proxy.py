@@ -581,7 +581,8 @@ class TestItsEnd:
     def test_it_ends_with_connections_that_are_open(self, behind, raw):
         client = behind()
         with client.connect() as connection:
-            connection.sendall(b"GET http://a.ex")
+            connection.sendall(b"HEAD http://127.0.0.1/ HTTP/1.1\r\n\r\nGET http://a.ex")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
             began = time.monotonic()
             client.proxy.close()
             assert time.monotonic() - began < 5

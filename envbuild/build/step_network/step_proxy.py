@@ -108,13 +108,13 @@ class StepProxy:
             await self._stop.wait()
         finally:
             server.close()
+            await _rounds(5)  # until what was just accepted has a task
             left = dict(clients)
             for task, writer in left.items():
                 task.cancel()
                 writer.transport.abort()
             await asyncio.gather(*left, return_exceptions=True)
-            for _ in range(3):  # transports close their sockets in the loop's next rounds
-                await asyncio.sleep(0)
+            await _rounds(3)  # transports close their sockets in the next ones
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -122,3 +122,9 @@ class StepProxy:
             if self._stop is not None:
                 self._stop.set()
             self._end()
+
+
+async def _rounds(count: int) -> None:
+    """Let the loop go round so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
