@@ -36,7 +36,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
             "tree": f"sha256:{step['tree']}",
             "seconds": step["seconds"],
             "owners_kept": step["owners_kept"],
-            "network": networks[number].plain if number in networks else None,
+            **({"network": networks[number].plain} if number in networks else {}),
         }
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if steps:
             table(("STEP", "STATEMENT", "TREE", "TOOK"), steps, stream=environment.stdout, right=(0, 3))
     for step in plain["steps"]:
-        if step["network"] is not None:
+        if "network" in step:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _network(step))
     return 0
 

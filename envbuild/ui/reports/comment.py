@@ -106,7 +106,7 @@ def _comparison(
     if report["facts"]:
         yield fill("**Facts**")
         yield _facts(report["facts"], most_rows)
-    if report["network"]:
+    if "network" in report:
         yield _network(report["network"], most_rows)
     if report["packages"]:
         yield _packages(report["packages"], most_rows)

@@ -39,10 +39,6 @@ def report_of(
         "unknown": comparison.unknown,
         "whole": comparison.whole,
         "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
-        "network": [
-            {"kind": one.kind, "verb": one.verb, "name": one.name, "old": one.old, "new": one.new}
-            for one in comparison.network
-        ],
         "packages": [_package(package) for package in comparison.packages],
         "notices": [_notice(notice) for notice in comparison.notices],
         "unexplained": [path_of(change) for change in comparison.rest],
@@ -55,6 +51,9 @@ def report_of(
         "times": len(comparison.times),
         "unread": len(comparison.unread),
     }
+    if comparison.network:
+        names = ("kind", "verb", "name", "old", "new")
+        report["network"] = [dict(zip(names, values(one), strict=True)) for one in comparison.network]
     if files:
         owners = {change.path: one.change.package.name for one in comparison.packages for change in one.changes}
         report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]

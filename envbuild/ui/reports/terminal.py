@@ -73,7 +73,7 @@ def lines_of(
     if report["whole"] and not (
         report["packages"]
         or report["facts"]
-        or report["network"]
+        or "network" in report
         or report["unexplained"]
         or report["notices"]
         or left_out
@@ -104,7 +104,9 @@ class _Summary:
         """Yield the lines; `more` says whether two rows more will follow."""
         report = self._report
         packages = self._asked, self._pulled
-        wanted = list(map(len, (report["notices"], report["facts"], report["network"], *packages, self._others)))
+        wanted = list(
+            map(len, (report["notices"], report["facts"], report.get("network", []), *packages, self._others))
+        )
         parts = sum(map(bool, wanted))
         # The names of both sides, and the prompt of a pager.
         rows = self._screen.rows - 2 - _BESIDE * parts - 2 * more - min(len(report["bad_records"]), 7)
@@ -143,7 +145,7 @@ class _Summary:
         yield from self._more(len(facts) - len(shown))
 
     def _network(self, most: int) -> Iterator[str]:
-        network = self._report["network"]
+        network = self._report.get("network", [])
         if not network:
             return
         yield from ("", self._output.paint("network", "strong"))
