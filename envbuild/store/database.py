@@ -63,6 +63,7 @@ CREATE TABLE history (
 );
 CREATE INDEX history_by_tag ON history (name, tag, number);
 CREATE INDEX history_by_image ON history (image, number);
+CREATE TABLE projects (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE failures (
     recipe TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
@@ -89,6 +90,8 @@ _CHANGES = {
         "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
     ),
     4: (),  # tags of branches have a form of their own: branch_tags.py
+    # Names belong to projects: tags_of_projects.py.
+    5: ("CREATE TABLE projects (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID",),
     6: tuple(
         statement.replace("TABLE", "TABLE IF NOT EXISTS")
         for statement in _SCHEMA.split(";")
@@ -283,6 +286,10 @@ class Database:
             from envbuild.store.branch_tags import bring_along  # once in the life of a store
 
             bring_along(connection)
+        if 0 < format < 5:
+            from envbuild.store.tags_of_projects import hand_over
+
+            hand_over(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 
