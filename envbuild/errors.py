@@ -81,7 +81,7 @@ EnvbuildError  exit 2
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
     NotInTree(source, origin)  build.inputs
-    NotLocked(name, path, near)  build.lock_changes
+    NotLocked(name, path, near, base)  build.lock_changes
     NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback

@@ -6,7 +6,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import Progress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError, fields
-from envbuild.lockfile.lock import LockedStep, Package
+from envbuild.lockfile.lock import LockedStage, LockedStep, Package
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
 from envbuild.text.suggestion import nearest
@@ -17,13 +17,19 @@ SHOWN = 12
 
 @fields
 class NotLocked(UsageError):
-    """`update` names a package that the lock doesn't have."""
+    """`update` names a package that no statement of the lock has; `base` is the base that has it, "" for none."""
 
     name: str
     path: str
     near: str
+    base: str = ""
 
     def text(self) -> tuple[str, str]:
+        if self.base:
+            return (
+                f"{self.path}: '{self.name}' is a package of the base {self.base}, which is renewed as a whole",
+                f"renew the base, and all else that the lock pins: envbuild update {self.path.removesuffix('.lock')}",
+            )
         return (
             f"{self.path} has no package '{self.name}'" + (f": did you mean '{self.near}'?" if self.near else ""),
             f"see what it has with: grep name: {self.path}",
@@ -63,7 +69,14 @@ def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
     known = {plain_name(package.name) for stage in stages for step in stage.steps for package in step.packages}
     for name in names:
         if name not in known:
+            base = next((stage.base for stage in stages if name in _base_names(stage)), "")
+            if base:
+                raise NotLocked(name, recipe.lock_path, "", base)
             raise NotLocked(name, recipe.lock_path, nearest(name, known) or "")
+
+
+def _base_names(stage: LockedStage) -> set[str]:
+    return {plain_name(package.name) for package in stage.packages.all}
 
 
 def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:

@@ -30,14 +30,13 @@ class Machine:
             "PIP_CONFIG_FILE": "/dev/null",
             "npm_config_userconfig": "/dev/null",
             "npm_config_globalconfig": "/dev/null",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
             "GIT_CONFIG_SYSTEM": "/dev/null",
             "GIT_PAGER": "cat",
-            # Everybody's clone is of a folder of root's.
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "safe.directory",
-            "GIT_CONFIG_VALUE_0": "*",
         }
+
+        # Everybody's clone is of a folder of root's.
+        (folder / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
 
     def sources(self, *sources: tuple[str, str]) -> None:
         """Makes apt look at these (address, suites)."""
