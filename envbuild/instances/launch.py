@@ -44,19 +44,21 @@ class Machine(Record):
 
 class Origin(Record):
     """What an instance is made from: the image's digest ("" for a tree that is no image's), the name that the user gave
-    for it, a tree, and the image's facts."""
+    for it, a tree, and the image's facts. `kept` is the name for the record, where that means it everywhere."""
 
     image: Digest
     reference: str
     tree: Digest
     facts: Facts
+    kept: str = ""
 
-    def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return `argv`, or the image's start command if that is empty. Raises NothingToRun."""
-        argv = argv or (self.facts.start.argv if self.facts.start is not None else ())
-        if not argv:
+    def command(self, argv: tuple[str, ...], entry: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return what an instance runs: the image's entry, or `entry` in its place, and then `argv`, or the image's
+        start command if that is empty. Raises NothingToRun."""
+        command = self.facts.command(argv or None, entry)
+        if not command:
             raise NothingToRun(self.reference)
-        return argv
+        return command
 
 
 class Launch(Record):
@@ -97,7 +99,7 @@ def launch(
     instance, lock = instances.create(
         name,
         origin.image,
-        origin.reference,
+        origin.kept or origin.reference,
         origin.tree,
         dump(origin.facts),
         dump_settings(config),

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from envbuild.git.install import let_git_merge
 from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
 from envbuild.lockfile.lock_file import parse
 from envbuild.lockfile.merge import dump, merge
@@ -29,9 +30,10 @@ class TestRevisions:
     def test_a_branch_of_the_recipe_is_a_branch_of_the_environment(self, branches):
         assert branches.cat("/a", "web:branch/main") == "main\n"
         assert branches.cat("/a", "web:branch/feature/x") == "feature\n"
-        assert branches.cat("/a", "web") == "feature\n"
-        branches.build()
+        assert branches.cat("/a", "web:latest") == "feature\n"
         assert branches.cat("/a", "web") == "main\n"
+        branches.build()
+        assert branches.cat("/a", "web:latest") == "main\n"
 
     def test_locks_in_revisions_name_images_without_a_checkout(self, branches, git):
         for reference in ("web@feature/x", "git:feature/x:web.env", f"web@{git('rev-parse', 'feature/x').strip()[:8]}"):
@@ -83,7 +85,7 @@ class TestRevisions:
 
     def test_a_rollback_says_how_to_take_the_recipe_back_too(self, branches, git):
         branches.build("copy app.txt -> /app.txt", "run echo more > /a")
-        done = branches.command("rollback", "web", "--to", "2")
+        done = branches.command("rollback", "web", "--to", "1")
         assert "git restore --source=" in done.err
         assert ":/web.env" in done.err
 
@@ -194,6 +196,15 @@ class TestInstalled:
         assert clone.build().code == 0
         assert (clone.cat("/one"), clone.cat("/two")) == ("eins\n", "zwei\n")
         assert clone.build(options=("--locked",)).code == 0
+
+    def test_people_and_web_pages_without_the_setup_merge_too(self, clone):
+        lock = str(clone.folder / "web.env.lock")
+        attributes = clone.folder / ".gitattributes"
+        assert let_git_merge(lock) == str(attributes)
+        assert attributes.read_text() == "*.env.lock merge=union\n"
+        assert let_git_merge(lock) == ""
+        attributes.write_text("*.lock merge=binary\n")
+        assert let_git_merge(lock) == ""
 
     def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
         git("checkout", "--quiet", "-b", "change")
