@@ -279,8 +279,8 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     before = (debian.folder / "web.env.lock").read_text()
     shown = debian.command("update", "alpha", "--dry-run", **settings)
     assert [line.split()[3:] for line in shown.out.splitlines()[1:]] == [
-        ["alpha", "1.0", "2.0"],
-        ["beta", "1.0", "2.0"],
+        ["alpha", "1.0", "2.0", "named"],
+        ["beta", "1.0", "2.0", "alpha", "2.0", "needs", "it", "(>=2)"],
     ]
     assert (debian.folder / "web.env.lock").read_text() == before
     done = debian.command("update", "alpha", **settings)
