@@ -18,11 +18,12 @@ from envbuild.store.fetched import FETCHED, PACKAGE
 def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
     """Return the lock of a recipe whose stages are done."""
     target = job.progress[recipe.target]
+    before = (recipe.lock.tree,) if recipe.lock is not None else ()
     return Lock(
         recipe=recipe.recipe.name,
         image=image_digest(target.tree, target.facts),
         tree=target.tree,
-        size=job.store.size(target.tree)[1],
+        size=job.store.size(target.tree, (*before, target.base.tree))[1],
         epoch=target.facts.epoch,
         stages=tuple(_locked_stage(job.progress[stage]) for stage in recipe.stages),
         parameters=tuple(sorted(recipe.recipe.parameters)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from envbuild.language import model, values
@@ -212,6 +211,8 @@ def _start(statement: StatementSyntax, options: Options, reader: Reader) -> mode
 
 def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:
     """Return the words of a JSON array; the text itself if it is a command, such as `[ -f x ] && y`."""
+    import json  # most recipes have no such list
+
     try:
         items, end = json.JSONDecoder().raw_decode(text.text)
     except ValueError as error:
