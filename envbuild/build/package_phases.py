@@ -82,7 +82,11 @@ class Phases:
             return TaskResult(outcome.status, tail.decode(errors="replace"))
 
         def download(wanted: Wanted) -> str:
-            self._download([wanted], action.manager, lambda done, total: None)
+            def ignore(done: int, total: int) -> None:
+                pass
+
+            if not self._cache.verify(wanted.package) and self._files.bring(self._cache, [wanted.package], ignore):
+                self._download([wanted], action.manager, ignore)
             return self._cache.where(wanted.package)
 
         with self._store.workspace(run.tree) as space:

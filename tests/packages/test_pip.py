@@ -295,6 +295,21 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     assert "did you mean 'alpha'?" in refused.err
 
 
+def test_a_version_that_the_index_dropped_stays_if_its_file_is_to_be_had(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("gamma", "1.0")
+    assert build("pip(into=/opt/venv) alpha gamma").code == 0
+    before = locked(debian)
+    index.add("alpha", "2.0")
+    index.add("gamma", "2.0")
+    index.add("beta", "1.0")
+    index.remove("alpha", "1.0")
+    done = build("pip(into=/opt/venv) alpha beta gamma")
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == dict.fromkeys(locked(debian), "1.0")
+    assert locked(debian)["alpha"] == before["alpha"]
+
+
 def test_the_settings_of_the_user_are_honoured_and_not_kept(debian, index):
     index.add("alpha", "1.0")
     (debian.folder / ".config/pip").mkdir(parents=True)
