@@ -69,7 +69,8 @@ class AptServers:
                 continue
             held = self._with_less(action, held, ended, attempt)
         if explain:
-            resolution.explain(apt_needs.reasons(_text(resolution, "stanzas"), [package for package, _ in found]))
+            packages = [package for package, _ in found]
+            resolution.explain(apt_needs.reasons(_text(resolution, "stanzas"), packages, resolution.pinned))
         return found
 
     def _held(self, resolution: Resolution) -> apt_tasks.Held:

@@ -68,7 +68,7 @@ class NpmServers:
             held = {path: package for path, package in held.items() if gone and path not in gone}
         lock, node = resolution.answer("package-lock.json"), resolution.answer("node.json")
         if resolution.renewed:
-            resolution.explain(npm_tasks.reasons(lock))
+            resolution.explain(npm_tasks.reasons(lock, held.values()))
         packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]

@@ -34,7 +34,7 @@ _RENEWED = f"{FOLDER}/renewed.json"
 _MODULES = "node_modules/"
 _NOT_FOUND = re.compile(r"No matching version found for ((?:@[^@\s/]+/)?[^@\s/]+)@")
 _LOCK = "the lock that npm made in the sandbox"
-_MAX_NAME, _MAX_REASON = 500, 500
+_MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
 
 _FIND = f"""\
@@ -126,23 +126,22 @@ def not_found(output: str) -> set[str]:
     return set(_NOT_FOUND.findall(output))
 
 
-def reasons(text: bytes) -> dict[str, str]:
+def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
     """Return for each package of the lock that npm made what of it needs that one, by the name in our locks; "" for
-    nothing. Raises BadDocument."""
-    found: dict[str, str] = {}
-    items = dict(fields_of(text, _LOCK).fields("packages").items())
-    for path in items:
-        found.setdefault(path.removeprefix(_MODULES), "")
+    nothing. What is not `held` any more is named before others. Raises BadDocument."""
+    stayed = {(package.name, package.version) for package in held}
+    items = {path: item for path, item in fields_of(text, _LOCK).fields("packages").items() if path}
+    needs: dict[str, list[tuple[bool, str]]] = {path: [] for path in items}
     for path, item in items.items():
-        if not path:
-            continue
-        by = f"{path.rpartition(_MODULES)[2]} {item.text('version', '')}"
+        version = item.text("version", "")
+        by = f"{path.rpartition(_MODULES)[2]} {version}"
         dependencies = item.any("dependencies")
         for name, wanted in dependencies.items() if isinstance(dependencies, dict) else ():
             place = _resolved(items, path, str(name))
-            if place is not None and not found.get(place.removeprefix(_MODULES)):
-                found[place.removeprefix(_MODULES)] = f"{by} needs it ({wanted})"
-    return {name[:_MAX_NAME]: reason[:_MAX_REASON] for name, reason in found.items() if name}
+            if place is not None:
+                is_held = (path.removeprefix(_MODULES), version) in stayed
+                needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
+    return {path.removeprefix(_MODULES): min(found)[1] if found else "" for path, found in needs.items()}
 
 
 def _resolved(items: Container[str], path: str, name: str) -> str | None:

@@ -62,15 +62,15 @@ class PipServers:
                 continue
             if not pinned or ended.status >= pip_tasks.NEEDS_PIP:
                 pip_tasks.refuse(ended.status, ended.output)
-            dropped = pip_tasks.not_found(ended.output) - {package.name for package, _ in kept}
-            again = list(self._again(resolution, pinned, dropped))
+            freed = pip_tasks.to_unpin(ended.output)
+            again = list(self._again(resolution, pinned, freed - {package.name for package, _ in kept}))
             if again:
                 kept += again
                 continue
-            pinned = fewer_pins(pinned, pip_tasks.to_unpin(ended.output) | dropped, attempt)
+            pinned = fewer_pins(pinned, freed, attempt)
         answer = resolution.answer("found.json")
         if resolution.renewed:
-            resolution.explain(pip_tasks.reasons(answer))
+            resolution.explain(pip_tasks.reasons(answer, resolution.pinned))
         locked = {package.hash: package for package, _ in kept}
         packages = tuple(
             (locked[package.hash], "") if package.hash in locked else (package, address)
@@ -87,8 +87,10 @@ class PipServers:
             if package.name not in names or not package.origin.startswith(INDEX):
                 continue
             addresses, problems = self.find(resolution.action, resolution.contents, package)
+            if addresses:
+                continue  # it is there, and something else is in its way
             try:
-                yield package, resolution.download(Wanted(package, tuple(addresses), tuple(problems)))
+                yield package, resolution.download(Wanted(package, (), tuple(problems)))
             except (NotToBeHad, WrongHash, TooLargeToFetch):
                 continue  # then it moves
 

@@ -126,31 +126,29 @@ def refuse(status: int, output: str) -> None:
 
 
 def to_unpin(output: str) -> set[str]:
-    """Return the distributions whose locked versions pip names as the cause of a conflict."""
-    return {normal_name(name) for name in _CONSTRAINED.findall(output)}
+    """Return the distributions whose locked versions pip names as the cause of a conflict, or does not find."""
+    return {normal_name(name) for name in (*_CONSTRAINED.findall(output), *_NOT_FOUND.findall(output))}
 
 
-def not_found(output: str) -> set[str]:
-    """Return the distributions of which pip found no file with the locked version."""
-    return {normal_name(name) for name in _NOT_FOUND.findall(output)}
-
-
-def reasons(answer: bytes) -> dict[str, str]:
+def reasons(answer: bytes, pinned: Iterable[Package]) -> dict[str, str]:
     """Return for each distribution of an answer what of the same answer needs it, by its normal name; "" for nothing.
-    Raises BadDocument and UnsafeName."""
+    What is not `pinned` any more is named before others. Raises BadDocument and UnsafeName."""
+    stayed = {(package.name, package.version) for package in pinned}
     items = [item for item in fields_of(answer, ANSWER).objects("found") if not item.flag("build")]
-    found = {normal_name(DistributionName(item.text("name"))): "" for item in items}
+    needs: dict[str, list[tuple[bool, bool, str]]] = {
+        normal_name(DistributionName(item.text("name"))): [] for item in items
+    }
     for item in items:
-        by = f"{normal_name(item.text('name'))} {PythonVersion(item.text('version'))}"
+        by, version = normal_name(item.text("name")), PythonVersion(item.text("version"))
         requires = item.any("requires")
         for text in requires[:MAX_REQUIREMENTS] if isinstance(requires, list) else ():
             match = _REQUIRES.match(str(text))
-            if match is None or (name := normal_name(match[1])) not in found:
+            if match is None or (name := normal_name(match[1])) not in needs:
                 continue
             which = match[2].strip().strip("()")
-            if not found[name] or (which and "(" not in found[name]):
-                found[name] = f"{by} needs it" + (f" ({which})" if which else "")
-    return found
+            said = f"{by} {version} needs it" + (f" ({which})" if which else "")
+            needs[name].append(((by, version) in stayed, not which, said))
+    return {name: min(found)[2] if found else "" for name, found in needs.items()}
 
 
 def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:
