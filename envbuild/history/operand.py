@@ -11,6 +11,7 @@ from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, r
 from envbuild.errors import UsageError, fields
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
+from envbuild.images.names import repository_of
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
 from envbuild.lockfile.lock import Lock, first_line
 from envbuild.plan.image_config import to_plain
@@ -104,7 +105,8 @@ def operand_of(
     if isinstance(reference, RevisionReference):
         from envbuild.git.lock_at_revision import locked_by_name
 
-        locked = locked_by_name(folder, reference.revision, reference.name)
+        where = repository_of(store, reference, folder)
+        locked = locked_by_name(where, reference.revision, reference.name)
         return operand_of_lock(store, text, locked.lock).replace(recipe=((locked.path, locked.recipe),))
     instance = running(text)
     if instance is not None:
