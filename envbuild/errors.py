@@ -1,6 +1,164 @@
 """What can go wrong that a user can act on: a closed family of errors.
 
-
+EnvbuildError  exit 2
+  Interrupted  exit 130
+  MachineLacks  exit 3
+    DiskTrouble(error)
+    CannotMakeDevice(path)  store.stacks
+    CannotMountOverlay(reason)  sandbox.overlay
+    IdsNotMapped(reason)  sandbox.user_namespace
+    NeedsIdRange(reason)  bases.debian
+    NoGit  git.program
+    NoLauncher  sandbox.launcher
+    NoMmdebstrap  bases.debian
+    NoRegistry  packages.npm_servers
+    NoUserNamespace(reason, mend)  sandbox.user_namespace
+    SomebodyElses(path, uid)  store.owner
+    StoreFull(path, reason)  store.database
+    StoreUnusable(path, reason)  store.database
+  UsageError
+    BadOption(where, value, kind, example)
+    FileUnusable(path, reason, mend, where)
+    AmbiguousDigest(reference, matches)  images.find
+    AmbiguousInstance(reference, identities)  instances.records
+    AmbiguousProject(reference, found)  images.names
+    ArchiveError(archive, reason, offset, member)  archive.limits
+    BadAddress(url)  packages.addresses
+    BadDatabase(reason)  debian.host_dpkg
+    BadFileReference(reference)  images.reference
+    BadLock(path, reason, hint)  lockfile.lock
+    BadMoment(moment)  text.dates
+    BadName(name, what)  images.reference
+    BadPattern(pattern)  tree.patterns
+    BadSource(source)  packages.apt_servers
+    BadTemplate(path, line, reason)  build.template
+    BadTree(reason)  git.tracked_files
+    BaseNotSupported(base)  build.bases
+    BlobTooLarge(size, limit)  git.blobs
+    BranchTag(name)  images.reference
+    ContextError  build.context_ignore
+    CopiesRefused(files)  drift.copied_files
+    FolderNotWritable(path, reason)  drift.commit
+    GitFailed(words, errors)  git.program
+    GitTooMuch(words, limit)  git.program
+    GitTooSlow(words, seconds)  git.program
+    ImageGone(reference, digest)  images.find
+    LinkCircle(path)  tree.lookup
+    LocalRequirement(path, line)  packages.pip
+    ManyRecipes(name, revision, paths)  git.lock_at_revision
+    NeedsSecrets(names)  build.verify
+    NoBlob(oid)  git.blobs
+    NoFile(directory)  compose.file.load
+    NoFolder(path)  drift.commit
+    NoLock(path)  build.pinned_files
+    NoLockOf(name, revision)  git.lock_at_revision
+    NoRange(revisions)  history.review
+    NoRecipeHere(folder, dockerfile)  cli.recipe_operand
+    NoRepository(folder)  git.repository
+    NoShell(reference)  instances.sandbox_request
+    NoSource(suite)  bases.debian
+    NoSources(reference)  build.verify
+    NoStepThere(wanted, lines)  build.rerun_lines
+    NoSuchAccount(kind, name)  images.accounts
+    NoSuchEntry(full, which, reason)  store.tags
+    NoSuchImage(reference, near, any_image, elsewhere)  images.find
+    NoSuchInstance(reference, names)  instances.records
+    NoSuchPackage(name, known)  debian.host_dpkg
+    NoSuchPath(reference, path, exists)  cli.image_path
+    NoSuchProgram(name)  bases.programs
+    NoSuchProject(reference, project, names)  images.names
+    NoSuchRevision(revision)  git.repository
+    NoSuchSecret(name, place)  build.sandbox_actions
+    NoSuchStage(recipe, name)  plan.graph
+    NoSuchTag(full, names, elsewhere)  store.tags
+    NoSuchTarget(name, to)  history.rollback
+    NoSuchVolume(name, names)  instances.volumes
+    NoSuite(suite)  bases.debian
+    NoWorkingDirectory(path)  instances.sandbox_request
+    NotAFile(revision, path)  git.repository
+    NotAsBuilt(reference, digest, path, revision, reason)  images.find
+    NotBuiltHere(reference, digest, path, revision)  images.find
+    NotInRevision(revision, path)  git.repository
+    NotInStore(label)  history.file_diff
+    NotInTree(source, origin)  build.inputs
+    NotLocked(name, path, near)  build.lock_changes
+    NotOnThisBranch(name, branch, others)  images.names
+    NotOurs(path, error)  git.install
+    NothingEarlier(full)  history.rollback
+    NothingFailed(recipe)  cli.commands.shell
+    NothingInCommon(old, new)  git.repository
+    NothingThere  instances.copy
+    NothingToCompare(path)  history.operand
+    NothingToDrop(place, name)  plan.planner
+    NothingToRun(reference)  instances.config
+    OtherDigest(reference, name, found)  images.find
+    OtherWorkTree(folder, worktree)  git.repository
+    RecipeCycle(paths)  build.loader
+    RecipeErrors(diagnostics)  text.diagnostics
+    RecipeInTheWay(path)  drift.recipe_text
+    RecordUnreadable(problem)  instances.record
+    SameThere(path)  history.file_diff
+    ServiceErrors(diagnostics)  compose.file.reader
+    StoreInUse  store.database
+    StoreTooNew(path, format)  store.database
+    UndefinedVariable(place, reference)  plan.planner
+    UnreadableFile(path, reason)  build.recipe_files
+    WasCommitted(reference, instance)  build.verify
+    WhichRecipe(folder, paths, command)  cli.recipe_operand
+  WorkFailed  exit 1
+    AccountTaken(what)  images.accounts
+    AccountsTooLarge(path, size)  images.accounts
+    AlreadyRunning(name)  instances.lock
+    BadArchive(path, reason)  debian.deb
+    BadDocument(what, reason)  packages.documents
+    Between(name)  instances.rootfs
+    ChildKilled(status)  linux.forked
+    ContentChanged(path)  store.step_cache
+    ContentElsewhere(path)  store.upper
+    FetchFailed(url, reason)  build.fetch
+    ImageDamaged(reason)  instances.foreground
+    ImageOfInstanceGone(instance, reference)  drift.instance_operand
+    InTheWay  linux.safe_copy
+    InstanceDamaged(instance, reason)  instances.record
+    LockOutOfDate(path, difference)  lockfile.lock
+    MemberDamaged(path)  instances.network.members
+    MirrorFailed(suite, what, output)  bases.debian
+    NameTaken(name)  instances.records
+    NeedsNetwork(recipe, needs, vendored)  build.file_sources
+    NoManager  packages.errors
+    NotADirectory(path, is_kind)  tree.apply
+    NotAnswering(name)  instances.control_client
+    NotBuilt(path)  compose.images
+    NotReproducible(findings)  build.sandbox_actions
+    NotRunning(name)  instances.control_client
+    NotToBeHad(package, reasons, locked)  packages.errors
+    OwnersLost(base, locked)  build.bases
+    PathTooLong  build.sandbox_actions
+    PortTaken(port, error)  instances.network.ports
+    Refused  instances.control_client
+    SandboxFailure  sandbox.spec
+      BadMessage(reason)  sandbox.codec
+    ServiceFailed(service, instance, reason, printed, mend)  compose.up
+      StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
+    SourcesLeadOut(path)  build.source_tree
+    StartFailed  instances.background
+    StepFailure  build.step_failure
+    TagRefuses(tag)  store.tags
+    TooDeep(path)  linux.safe_copy
+    TooLargeToFetch(url, most)  packages.errors
+    TooLargeToRead(entry, most)  store.objects
+    TooMuchCopied(source)  build.tree_actions
+    TooSparse(path, limit)  linux.sparse_files
+    TookTooLong  linux.sparse_files
+    Unresolved(manager, reason, hint)  packages.errors
+    UnsafeName(what, name)  lockfile.checked_name
+    VolumeExists(name)  instances.volumes
+    VolumeInUse(name, users)  instances.volume_users
+    WrongDigest(url, expected, actual, source)  build.fetch
+    WrongHash(package, actual, where)  packages.errors
+  ChildError(exit_code, reported)  linux.forked
+  Stopped  build.step_failure
+  StoreDamaged(what, hint)  exit 1  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the

@@ -122,12 +122,14 @@ class AptServers:
     ) -> bytes:
         """Return an index of the locked packages that moved although nothing is in their way: no source lists them any
         more. Their files may still be had. Empty if there are none."""
-        now = {package.name: package for package, _ in found}
+        chosen = apt_tasks.with_versions(resolution.action.wanted) | held.exact.keys()
+        now = {package.name: package for package, _ in found if not package.origin.startswith(INSTALLED)}
         dropped = [
             package
             for package in held.pins
             if package.name in now
             and now[package.name].version != package.version
+            and package.name.partition(":")[0] not in chosen
             and not package.origin.startswith(INSTALLED)
         ]
         paths = []
@@ -139,6 +141,9 @@ class AptServers:
             except (NotToBeHad, WrongHash, TooLargeToFetch):
                 continue  # then it moves, as it did whenever a mirror moved
         return index_of(paths)
+
+    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> None:
+        """Return None: apt resolves from indexes that are signed, and runs nothing of packages."""
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the places of a package in all sources, those first whose name the lock has."""
