@@ -177,7 +177,7 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means."""
     if status == NO_APT:
-        raise NoManager("apt: the tree has no apt-get", "start from a base that has it, as in: from debian:bookworm")
+        raise NoManager("apt", "apt-get", "start from a base that has it, as in: from debian:bookworm")
     raise Unresolved("apt", reason(output))
 
 
