@@ -18,6 +18,7 @@ from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.build.fetch import fetch
+from envbuild.build.file_sources import FileSources, NeedsNetwork
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
@@ -68,7 +69,8 @@ class Scheduler:
         self._cache = job.cache
         self._slots = threading.Semaphore(max(1, job.request.jobs))
         self._stop = threading.Event()
-        self._bases = BaseMaker(job)
+        self._files = FileSources(job.request, job.reporter.emit)
+        self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
         self._locked = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
         request = job.request
@@ -92,6 +94,10 @@ class Scheduler:
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._refuse_missing_secrets(left)
+        if request.places or request.offline:
+            from envbuild.build.network_needs import prepare_places  # only where it matters
+
+            prepare_places(self.job, self._files, left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
@@ -242,6 +248,8 @@ class Scheduler:
         try:
             if isinstance(step.action, InstallPackages):
                 self._fetch_packages(step.action, pending, event)
+            if self._files.offline and isinstance(step.action, Execute) and step.action.network:
+                raise self._needs_network(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
@@ -285,6 +293,8 @@ class Scheduler:
             pass
         action = stage.steps[number].action
         assert isinstance(action, InstallPackages)
+        if self._files.offline:
+            raise self._needs_network(stage.steps[number], "the lock does not say which packages it means")
         sees = sees_of(self.store, stage.tree, action)
         pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
         answer = self._partial.find(stage, number, question, sees, pinned)
@@ -315,9 +325,13 @@ class Scheduler:
         sink(f"{action.manager} resolved {len(packages)} packages in {seconds:.1f}s\n".encode())
         return packages
 
+    def _needs_network(self, step: Step, reason: str) -> NeedsNetwork:
+        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
+        return NeedsNetwork(self._files.recipe, [line], not isinstance(step.action, Execute))
+
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
         limit = self.job.request.fetch_limit
-        return fetch(self.store, url, expected, source, lambda done, total: None, limit)
+        return fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
 
     def _sink(self, event: int) -> Callable[[bytes], None]:
         return lambda data: self.reporter.emit(StepOutput(event, data))
@@ -333,7 +347,9 @@ class Scheduler:
 
                 request = self.job.request
                 machine = ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot)
-                self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
+                self._made_phases = Phases(
+                    self.store, self._executor, machine, self._files, own_sources=request.own_sources
+                )
             return self._made_phases
 
     def _fetch_packages(self, action: InstallPackages, pending: PendingStep, event: int) -> None:

@@ -57,6 +57,7 @@ COMMANDS = {
     "tag": ("tag", "give an image a tag"),
     "untag": ("untag", "remove a tag"),
     "update": ("update", "renew what a recipe's lock pins, and build"),
+    "vendor": ("vendor", "put all files that locks pin into a directory, or check where they are"),
     "volume": ("volume", "list, create and remove named volumes"),
     "gc": ("gc", "remove what no tag, lock or instance needs"),
     "fsck": ("fsck", "check the whole store for damage"),

@@ -43,9 +43,7 @@ def refused(git) -> list[str]:
     """Commits all that changed; the recipes of which the hook says that their locks are not right."""
     git("add", "-A")
     done = git.run("commit", "--quiet", "-m", "changed")
-    found = [
-        line.split()[1].removesuffix(".lock") for line in done.stderr.splitlines() if line.startswith("error: ")
-    ]
+    found = [line.split()[1].removesuffix(".lock") for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == bool(found), done.stderr
     if found:
         git("commit", "--quiet", "--no-verify", "-m", "changed")

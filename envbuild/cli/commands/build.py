@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from envbuild.cli.build_options import add_options, build, request_from
+from envbuild.cli.build_options import add_options, add_vendor, build, places_of, request_from
 from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ examples:
   envbuild build web.env --locked            in CI: fail if the lock does not match
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
+  envbuild build web.env --offline --vendor vendored    without the network
   envbuild build web.env --secret token=~/.token"""
 
 
@@ -27,8 +29,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="the file of the recipe, such as web.env")
     add_options(parser)
     parser.add_argument("--locked", action="store_true", help="fail if the result does not match the lock")
+    parser.add_argument(
+        "--offline", action="store_true", help="use no network; fail before anything runs if it would be needed"
+    )
+    add_vendor(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    build(request_from(arguments, environment).replace(locked=arguments.locked), environment, arguments.progress)
+    web = [word for word in arguments.vendor if word.startswith(("http://", "https://"))]
+    if arguments.offline and web:
+        raise UsageError(f"--offline and --vendor {web[0]}: that is on the network", "leave out one of the two")
+    request = request_from(arguments, environment).replace(
+        locked=arguments.locked, offline=arguments.offline, places=places_of(arguments.vendor, environment)
+    )
+    build(request, environment, arguments.progress)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from functools import partial
 from envbuild.build.request import Move
 from envbuild.cli.build_options import add_options, build, interrupt_on_termination, request_from
 from envbuild.cli.environment import Environment
+from envbuild.cli.locked_recipes import locked_here
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.linux.forked import call_in_child
 from envbuild.ui.errors import render_error
@@ -109,9 +109,7 @@ def _plain_moves(
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
     """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
-    found = sorted(path.removesuffix(".lock") for path in glob.glob("*.lock") if os.path.isfile(path[: -len(".lock")]))
-    if not found:
-        raise UsageError("there is no recipe with a lock in this directory", "name one, as in: envbuild update web.env")
+    found = locked_here("update")
     if len(found) > 1 and packages:
         texts = {path: open_text(f"{path}.lock") for path in found}
         fitting = [path for path in found if all(f'name: "{name}' in texts[path] for name in packages)]
