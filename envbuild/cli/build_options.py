@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", metavar="STAGE", help="build only this stage and those that it needs")
     parser.add_argument(
-        "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
+        "-t", "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
     )
     parser.add_argument("--immutable", action="store_true", help="with --tag: make a tag that never moves again")
     parser.add_argument("--no-cache", action="store_true", help="run every step, ignoring the cache")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from envbuild.git.install import let_git_merge
 from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
 from envbuild.lockfile.lock_file import parse
 from envbuild.lockfile.merge import dump, merge
@@ -194,6 +195,15 @@ class TestInstalled:
         assert clone.build().code == 0
         assert (clone.cat("/one"), clone.cat("/two")) == ("eins\n", "zwei\n")
         assert clone.build(options=("--locked",)).code == 0
+
+    def test_people_and_web_pages_without_the_setup_merge_too(self, clone):
+        lock = str(clone.folder / "web.env.lock")
+        attributes = clone.folder / ".gitattributes"
+        assert let_git_merge(lock) == str(attributes)
+        assert attributes.read_text() == "*.env.lock merge=union\n"
+        assert let_git_merge(lock) == ""
+        attributes.write_text("*.lock merge=binary\n")
+        assert let_git_merge(lock) == ""
 
     def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
         git("checkout", "--quiet", "-b", "change")

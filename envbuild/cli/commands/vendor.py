@@ -9,6 +9,7 @@ from envbuild.cli.build_options import interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.locked_recipes import locked_here
+from envbuild.cli.recipe_operand import recipe_path
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if not arguments.check and arguments.format == "json":
         raise UsageError("vendor --format json without --check", "only --check has something to list")
     interrupt_on_termination()
-    recipes = [os.path.normpath(path) for path in arguments.recipe] or locked_here("vendor")
+    recipes = [recipe_path(path, "vendor") for path in arguments.recipe] or locked_here("vendor")
     with Store.open(environment.store_path()) as store:
         from envbuild.build.pinned_files import needs_of
 
