@@ -52,6 +52,7 @@ EnvbuildError  exit 2
     NoLock(path)  build.pinned_files
     NoLockOf(name, revision)  git.lock_at_revision
     NoRange(revisions)  history.review
+    NoRecipeHere(folder, dockerfile)  cli.recipe_operand
     NoRepository(folder)  git.repository
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
@@ -100,6 +101,7 @@ EnvbuildError  exit 2
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
     WasCommitted(reference, instance)  build.verify
+    WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts
     AccountsTooLarge(path, size)  images.accounts
