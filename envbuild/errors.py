@@ -21,6 +21,7 @@ EnvbuildError  exit 2
     FileUnusable(path, reason, mend, where)
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
+    AmbiguousProject(reference, found)  images.names
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -60,15 +61,16 @@ EnvbuildError  exit 2
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
-    NoSuchImage(reference, near, any_image)  images.find
+    NoSuchImage(reference, near, any_image, elsewhere)  images.find
     NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
+    NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
     NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
-    NoSuchTag(full, names)  store.tags
+    NoSuchTag(full, names, elsewhere)  store.tags
     NoSuchTarget(name, to)  history.rollback
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
@@ -80,6 +82,7 @@ EnvbuildError  exit 2
     NotInStore(label)  history.file_diff
     NotInTree(source, origin)  build.inputs
     NotLocked(name, path, near)  build.lock_changes
+    NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
@@ -108,13 +111,14 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
+    BadProxy(address)  build.step_network.machine
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageDamaged(reason)  instances.foreground
-    ImageOfInstanceGone(instance)  drift.instance_operand
+    ImageOfInstanceGone(instance, reference)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
     LockOutOfDate(path, difference)  lockfile.lock
@@ -132,6 +136,7 @@ EnvbuildError  exit 2
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
+    ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
     SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec

@@ -7,6 +7,7 @@ import os
 from envbuild.build.lock_status import LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.images.lock_attestation import attested_image
+from envbuild.images.names import place_of
 from envbuild.images.reference import LATEST
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -43,11 +44,14 @@ def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
     except EnvbuildError as error:
         return Status(path, None, error=error.message)
     lock = state.lock
+    place = place_of(os.path.dirname(os.path.abspath(path)))
+    name = place.own(state.recipe if lock is None else lock.recipe), place.branch or LATEST
+    full = store.projects.shown(":".join(name), place.id)
     if lock is None:
-        return Status(path, state, False, f"{state.recipe}:{LATEST}", store.tags.image_of(state.recipe, LATEST))
+        return Status(path, state, False, full, store.tags.image_of(*name))
     image = attested_image(store, lock)
     in_store = image is not None and store.trees.has(image.tree)
-    return Status(path, state, in_store, f"{lock.recipe}:{LATEST}", store.tags.image_of(lock.recipe, LATEST))
+    return Status(path, state, in_store, full, store.tags.image_of(*name))
 
 
 def recipes_of_repository(store: Store, folder: str) -> list[str]:

@@ -123,7 +123,7 @@ class Instances:
         if name is not None:
             check_name(name)
         identity = os.urandom(6).hex()
-        plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
+        plain = reference.partition("@")[0].partition(":")[0].rpartition("/")[2].strip(".-_") or "instance"
         while name is None and not self._names.is_free(f"{plain}-{identity[:4]}"):
             identity = os.urandom(6).hex()
         folder = f"{self.path}/{identity}"
