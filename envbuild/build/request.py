@@ -61,7 +61,8 @@ class BuildRequest(Record):
 
 class Move(Record):
     """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base's
-    packages is "base", also of the base itself, whose versions are the beginnings of digests."""
+    packages is "base", also of the base itself, whose versions are the beginnings of digests. `why` says what made it
+    move, "" where that is not known; of the `same_version` another file, which nobody can tell from its version."""
 
     recipe: str
     stage: str
@@ -69,6 +70,8 @@ class Move(Record):
     name: str
     old: str
     new: str
+    why: str = ""
+    same_version: bool = False
 
 
 class BuildResult(Record):

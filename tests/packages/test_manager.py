@@ -44,7 +44,10 @@ class FakeResolution:
     contents: tuple[tuple[str, bytes], ...] = ()
     renewed: frozenset[str] = frozenset()
     earlier: tuple[Package, ...] = ()
+    base: tuple[Package, ...] = ()
+    holds: bool = False
     own_sources: bool = False
+    reasons: dict[str, str] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     downloaded: list[Wanted] = field(default_factory=list)
 
@@ -53,7 +56,10 @@ class FakeResolution:
         return self.ends.pop(0)
 
     def answer(self, name: str) -> bytes:
-        return self.left[name]
+        return self.left.get(name, b"")
+
+    def explain(self, reasons: dict[str, str]) -> None:
+        self.reasons.update(reasons)
 
     def download(self, wanted: Wanted) -> str:
         self.downloaded.append(wanted)

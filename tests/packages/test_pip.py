@@ -252,8 +252,8 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     before = (debian.folder / "web.env.lock").read_text()
     shown = debian.command("update", "alpha", "--dry-run", **settings)
     assert [line.split()[3:] for line in shown.out.splitlines()[1:]] == [
-        ["alpha", "1.0", "2.0"],
-        ["beta", "1.0", "2.0"],
+        ["alpha", "1.0", "2.0", "named"],
+        ["beta", "1.0", "2.0", "alpha", "2.0", "needs", "it", "(>=2)"],
     ]
     assert (debian.folder / "web.env.lock").read_text() == before
     done = debian.command("update", "alpha", **settings)
@@ -266,6 +266,21 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     refused = debian.command("update", "web.env", "alhpa", **settings)
     assert refused.code == 2
     assert "did you mean 'alpha'?" in refused.err
+
+
+def test_a_version_that_the_index_dropped_stays_if_its_file_is_to_be_had(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("gamma", "1.0")
+    assert build("pip(into=/opt/venv) alpha gamma").code == 0
+    before = locked(debian)
+    index.add("alpha", "2.0")
+    index.add("gamma", "2.0")
+    index.add("beta", "1.0")
+    index.remove("alpha", "1.0")
+    done = build("pip(into=/opt/venv) alpha beta gamma")
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == dict.fromkeys(locked(debian), "1.0")
+    assert locked(debian)["alpha"] == before["alpha"]
 
 
 def test_the_settings_of_the_user_are_honoured_and_not_kept(debian, index):

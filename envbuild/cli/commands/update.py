@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from envbuild.build.request import Move
 from envbuild.cli.build_options import add_options, build, interrupt_on_termination, request_from
@@ -14,6 +15,7 @@ from envbuild.cli.locked_recipes import with_lock_here
 from envbuild.cli.recipe_operand import SUFFIX, only_recipe, recipe_path
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.linux.forked import call_in_child
+from envbuild.record import values
 from envbuild.ui.errors import render_error
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import print_moves
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if len(recipes) == 1:
         moves = _update(recipes[0], packages, arguments, environment)
         if not quiet:
-            print_moves(environment.stdout, moves)
+            print_moves(environment.stdout, moves, colour=environment.colour(environment.stdout))
         return 0
     return _update_all(recipes, packages, arguments, environment, quiet)
 
@@ -98,7 +100,7 @@ def _update_all(
             still.append(recipe)
     if not quiet:
         if moved:
-            print_moves(environment.stdout, moved)
+            print_moves(environment.stdout, moved, colour=environment.colour(environment.stdout))
         environment.stdout.writelines(f"{visible(recipe)}: nothing moved\n" for recipe in still)
         environment.stdout.writelines(f"{visible(recipe)}: failed, as said above\n" for recipe in failures)
     return max((error.exit_code for error in failures.values()), default=0)
@@ -115,12 +117,9 @@ def _update(
 
 def _plain_moves(
     recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
-) -> list[tuple[str, ...]]:
+) -> list[tuple[Any, ...]]:
     """Return the fields of each move, in which they can be sent to the parent process."""
-    return [
-        (move.recipe, move.stage, move.manager, move.name, move.old, move.new)
-        for move in _update(recipe, packages, arguments, environment)
-    ]
+    return [values(move) for move in _update(recipe, packages, arguments, environment)]
 
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
