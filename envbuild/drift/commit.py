@@ -96,11 +96,15 @@ class NoFolder(UsageError):
         return f"there is no directory {self.path}", "create it, or name another with --output"
 
 
+@fields
 class FolderNotWritable(UsageError):
     """A directory that can't take the recipe."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"can't write to {path}: {reason}", "name another directory with --output")
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"can't write to {self.path}: {self.reason}", "name another directory with --output"
 
 
 def commit(
