@@ -248,7 +248,7 @@ def read_installed(text: str, native: str) -> dict[str, str]:
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means."""
     if status == NO_APT:
-        raise NoManager("apt: the tree has no apt-get", "start from a base that has it, as in: from debian:bookworm")
+        raise NoManager("apt", "apt-get", "start from a base that has it, as in: from debian:bookworm")
     raise Unresolved("apt", reason(output))
 
 

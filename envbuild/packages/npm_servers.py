@@ -8,7 +8,7 @@ from functools import cached_property
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.images.host_network import default_registry, npm_registry
 from envbuild.lockfile.lock import Package
 from envbuild.packages import npm_tasks
@@ -26,11 +26,12 @@ ACCEPT = "application/vnd.npm.install-v1+json"
 _STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 
 
+@fields
 class NoRegistry(MachineLacks):
     """Nothing on this machine says where npm's packages are."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "npm: this machine has no registry configured, and no npm whose default it could use",
             "set it in ~/.npmrc (registry=https://...), or install npm: apt-get install npm",
         )

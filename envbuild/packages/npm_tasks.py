@@ -116,7 +116,7 @@ def with_own_sources(task: Task) -> Task:
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means; not for NEEDS_NPM."""
     if status == NO_NODE:
-        raise NoManager("npm: the tree has no node on its PATH", "install one before it, as in: apt nodejs")
+        raise NoManager("npm", "node on its PATH", "install one before it, as in: apt nodejs")
     lines = [line for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
     raise Unresolved("npm", "\n".join(lines[-20:]))
 

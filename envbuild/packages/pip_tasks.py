@@ -118,9 +118,9 @@ def with_own_sources(task: Task, settings: Mapping[str, str]) -> Task:
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means; not for NEEDS_PIP."""
     if status == NO_PYTHON:
-        raise NoManager("pip: the tree has no Python on its PATH", "install one before it, as in: apt python3")
+        raise NoManager("pip", "Python on its PATH", "install one before it, as in: apt python3")
     if status == NEEDS_VENV:
-        raise NoManager("pip: the tree's Python has no module venv", "install all of it, as in: apt python3")
+        raise NoManager("pip", "module venv beside its Python", "install all of it, as in: apt python3")
     lines = [line for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
     raise Unresolved("pip", "\n".join(lines[-20:]))
 
