@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class LockedAnswers:
     """What the locks of a build say that statements about packages mean."""
 
-    def __init__(self, graph: Graph, store: Store, *, renew: bool, strict: bool) -> None:
-        """With `renew` they say nothing. If `strict`, what they do not say is an error."""
+    def __init__(self, graph: Graph, store: Store, *, renew: frozenset[str], strict: bool) -> None:
+        """They say nothing of statements that came to packages named in `renew`. If `strict`, what they do not say is
+        an error."""
         self._store = store
         self._graph = graph
         self._renew = renew
@@ -31,8 +32,8 @@ class LockedAnswers:
     def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for. Raises NotKnownYet, and LockOutOfDate if
         strict."""
-        answer = None if self._renew else locked_answer(self._store, stage, number, question, contents)
-        if answer is not None:
+        answer = locked_answer(self._store, stage, number, question, contents)
+        if answer is not None and self._renew.isdisjoint(plain_name(package.name) for package in answer.packages):
             return answer
         if self._strict:
             path = self._graph.recipe_of(stage.stage).lock_path

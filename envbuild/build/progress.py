@@ -10,7 +10,7 @@ from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.tree.entry import Digest
 
 
@@ -44,13 +44,15 @@ class StepResult(Record):
 
 class Answer(Record):
     """What a statement about packages means: the digest of what it asks now, and the packages; and whether the lock
-    says so. `asks` and `sees` are what the lock is to have of the question (package_question.py)."""
+    says so. `asks` and `sees` are what the lock is to have of the question (package_question.py). `reasons` say of an
+    update what needs its packages, by name."""
 
     question: str
     packages: tuple[Package, ...]
     from_lock: bool
     asks: str
     sees: str
+    reasons: Pairs = ()
 
 
 class StageProgress:

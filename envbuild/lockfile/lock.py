@@ -16,6 +16,8 @@ _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
+_SHOWN = 20
+"""Digits of a digest in a readable lock: 80 bits."""
 
 
 class UnsupportedHash(ValueError):
@@ -202,18 +204,25 @@ def difference(path: str, before: str, after: str) -> str:
 def readable(lock: Lock) -> str:
     """Return the lock as text whose diff a person reads, with a line for each base, statement and package.
 
-    Of digests it has only the first digits of the image's, so that locks of different environments never look the same.
+    Digests that follow from others are left out. Of what is pinned it has so many digits that nobody makes other
+    content with the same ones, and where it comes from: a line changes whenever content does.
     """
     lines = [f"image {lock.image[:12] or 'not known until a build'} of {lock.recipe}, {lock.size} bytes"]
     lines += [f"parameter {name} = {value}" for name, value in lock.parameters]
-    lines += [f"fetched {url} {digest[:12]}" for url, digest in lock.fetched]
-    lines += [f"image {reference} = {digest[:12]}" for reference, digest in lock.images]
+    lines += [f"fetched {url} {digest[:_SHOWN]}" for url, digest in lock.fetched]
+    lines += [f"image {reference} = {digest[:_SHOWN]}" for reference, digest in lock.images]
     for stage in lock.stages:
-        lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin})"]
-        lines += [f"      base {package.name} {package.version}" for package in stage.packages.all]
+        lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin}; {stage.digest[:_SHOWN] or 'unknown'})"]
+        lines += [f"      base {_readable(package)}" for package in sorted(stage.packages.all, key=values)]
         for step in stage.steps:
             lines.append(f"  {step.text}")
             manager = step.text.split()[0].partition("(")[0]
             packages = sorted(step.packages, key=values)
-            lines += [f"      {manager} {package.name} {package.version}" for package in packages]
+            lines += [f"      {manager} {_readable(package)}" for package in packages]
     return "\n".join(lines) + "\n"
+
+
+def _readable(package: Package) -> str:
+    """Return a package in a line: its version, the beginning of its hash, and the place that its file comes from."""
+    place = package.origin if "://" in package.origin else package.origin.rpartition("/")[0]
+    return f"{package.name} {package.version} ({package.hash.partition(':')[2][:_SHOWN]}, {place})"

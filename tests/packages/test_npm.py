@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.packages.conftest import DEBIAN
+from tests.packages.npm_registry import Registry
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 if shutil.which("npm") is None:
@@ -158,3 +159,29 @@ def as_before(lock: str, statement: str, files) -> str:
     asks = next(n for n, line in enumerate(lines) if n > at and "asks:" in line)
     lines[asks] = f"        asks: sha256:{old}"
     return "\n".join(line for line in lines if "sees:" not in line) + "\n"
+
+
+def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server):
+    registry = Registry(server)
+    registry.add_npm("v18.19.0")
+    registry.add("own-pad", "1.0.0")
+    registry.add("own-deep", "1.0.0", {"own-pad": "^1.0.0"})
+    settings = {"npm_config_registry": server.address}
+    done = debian.build(*NODE, "npm(into=/srv/app) own-deep", name="low.env", **settings)
+    assert done.code == 0, done.out
+    registry.add("own-pad", "1.1.0")
+    registry.add("own-deep", "1.1.0", {"own-pad": "^1.1.0"})
+    registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})
+    done = debian.build("from image:low", "npm(into=/srv/app) own-box", **settings)
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == {
+        "own-box": "1.0.0",
+        "own-deep": "1.0.0",
+        "own-pad": "1.0.0",
+    }
+    done = debian.command("update", "web.env", "own-deep", "--dry-run", **settings)
+    assert done.code == 0, done.err
+    assert [line.split(None, 3)[3] for line in done.out.splitlines()[1:]] == [
+        "own-deep  1.0.0  1.1.0  named",
+        "own-pad   1.0.0  1.1.0  own-deep 1.1.0 needs it (^1.1.0)",
+    ]
