@@ -1,6 +1,7 @@
 """Steps with `network`, as a user has them: what they reach, what is said of it, and what is kept."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -158,3 +159,64 @@ def test_steps_without_a_network_load_nothing_of_it(project):
     assert "envbuild.build.sandbox_actions" in done.stderr
     assert "step_network" not in done.stderr
     assert "asyncio" not in done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed")
+def test_names_lead_to_other_machines_and_never_to_this_one(project, tmp_path):
+    """In a network of the test's own, where /etc/hosts plays the name server: a neighbour, and two lies."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text(
+        "10.99.0.2 near.example\n127.0.0.1 loop.example\n10.99.0.1 own.example\n169.254.169.254 meta.example\n"
+    )
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "file").write_text("from near\n")
+    project.write(
+        "web.env",
+        "from tar:busybox.tar",
+        'run(network="*.example:8000")',
+        "    wget -q -O - http://near.example:8000/file",
+        "    for name in loop own meta; do",
+        "        wget -q -O - http://$name.example:8000/file && echo reached $name || true",
+        "    done",
+    )
+    script = f"""
+set -eu
+mount --bind {hosts} /etc/hosts
+ip link set lo up
+serve='exec {sys.executable} -m http.server 8000 --directory {tmp_path}/served'
+unshare --net sh -c "echo ready; read go; $serve >/dev/null" <{tmp_path}/go >{tmp_path}/ready 2>/dev/null &
+near=$!
+exec 3>{tmp_path}/go
+read ready <{tmp_path}/ready
+ip link add v0 type veth peer name v1 netns $near
+ip addr add 10.99.0.1/24 dev v0
+ip link set v0 up
+nsenter --net=/proc/$near/ns/net sh -c 'ip addr add 10.99.0.2/24 dev v1; ip link set v1 up'
+sh -c "$serve" >/dev/null 2>&1 &
+own=$!
+echo go >&3
+trap "kill $near $own" EXIT
+connect='import socket; socket.create_connection(("10.99.0.2", 8000), 1)'
+for try in 1 2 3 4 5 6 7 8 9 10; do {sys.executable} -c "$connect" 2>/dev/null && break; sleep 0.3; done
+{sys.executable} -m envbuild build web.env --progress json
+"""
+    for pipe in ("go", "ready"):
+        subprocess.run(["mkfifo", str(tmp_path / pipe)], check=True)
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "bash", "-c", script],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "from near" in done.stdout
+    assert "reached" not in "".join(
+        json.loads(line).get("data", "") for line in done.stdout.splitlines() if line.startswith("{")
+    )
+    record = network_of(project)
+    assert record["refused"] == ["loop.example:8000", "meta.example:8000", "own.example:8000"]
+    assert [answer[1] for answer in record["answers"]] == ["http://near.example:8000/file"]

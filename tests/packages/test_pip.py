@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import shutil
+import socket
 import tarfile
 from pathlib import Path
 
@@ -168,6 +169,46 @@ def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs
     assert locked(debian)["helper-of-builds"]["from"].startswith("build/index/")
     found = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
     assert [one["name"] for one in found if one["path"].startswith("/v/")] == ["sourced"]
+
+
+def test_code_that_a_resolution_runs_reaches_the_index_and_nothing_of_this_machine(build, index, server):
+    backend = (
+        "import socket, urllib.request\n"
+        "def get_requires_for_build_wheel(config=None):\n"
+        "    reached = []\n"
+        "    for name, family, address in {places!r}:\n"
+        "        try: socket.socket(family).connect(address); reached.append(name)\n"
+        "        except OSError: pass\n"
+        "    for address in {addresses!r}:\n"
+        "        try: reached.append(urllib.request.urlopen(address, timeout=5).status)\n"
+        "        except OSError as error: reached.append(getattr(error, 'code', 0))\n"
+        "    raise SystemExit(f'reached {{reached}}')\n"
+    )
+    with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as other:
+        abstract.bind("\0envbuild-test-resolver")
+        abstract.listen()
+        port = other.getsockname()[1]
+        places = [
+            ("abstract", int(socket.AF_UNIX), "\0envbuild-test-resolver"),
+            ("loopback", int(socket.AF_INET), ("127.0.0.1", port)),
+        ]
+        addresses = [f"http://127.0.0.1:{port}/", "http://169.254.169.254/", "http://example.org/", f"{index.url}/spy/"]
+        project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for path, text in (
+                ("pyproject.toml", project),
+                ("backend.py", backend.format(places=places, addresses=addresses)),
+                ("PKG-INFO", "Metadata-Version: 2.1\nName: spy\nVersion: 1.0\n"),
+            ):
+                info = tarfile.TarInfo(f"spy-1.0/{path}")
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+        server.files["/files/spy-1.0.tar.gz"] = packed.getvalue()
+        server.files["/simple/spy/"] = b'<a href="/files/spy-1.0.tar.gz">spy-1.0.tar.gz</a>'
+        done = build("pip(into=/v) spy")
+    assert done.code == 1
+    assert "reached [403, 403, 403, 200]" in done.out, done.out
 
 
 @pytest.mark.parametrize(
