@@ -20,6 +20,8 @@ done
 [ "$PIP_CONFIG_FILE" = /dev/null ] || wget -q -O /dev/null "$(cat /etc/pip.conf)"
 exit 1
 """
+OWN = ["/own/alpha/", "/own"]
+"""What is asked of the user's index: which servers have the files, and by the resolver, which is refused."""
 
 
 @pytest.fixture
@@ -95,11 +97,11 @@ def test_without_a_terminal_nothing_is_fetched_unless_an_option_allows_it(hands,
 def test_only_the_users_own_settings_say_where_packages_come_from(hands, attacker):
     plant(hands, "alpha")
     done = hands.commit("--fetch")
-    assert attacker.asked == ["/own"]
+    assert attacker.asked == OWN
     assert [one["line"] for one in done["dropped"]] == ["pip(into=/opt/venv) alpha==1.0"]
 
 
-@pytest.mark.parametrize(("answer", "asked"), [(b"n\n", []), (b"\n", []), (b"y\n", ["/own"])])
+@pytest.mark.parametrize(("answer", "asked"), [(b"n\n", []), (b"\n", []), (b"y\n", OWN)])
 def test_on_a_terminal_the_user_is_asked(hands, attacker, answer, asked):
     plant(hands, "alpha")
     code, shown = commit_on_a_terminal(hands, answer)

@@ -157,6 +157,8 @@ def test_a_store_of_an_earlier_format_is_brought_up_to_date(built, number):
             database.execute(f"DROP INDEX {index}")
         for table, column in (("tags", "immutable"), ("history", "detail"), ("steps", "used")):
             database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in ("projects", "network"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("UPDATE history SET reason = 'build web.env'")
         if number == 1:
             database.execute("DROP TABLE sources")

@@ -23,7 +23,7 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
         "from tar:busybox.tar as tools",
         "run echo tool > /tool",
         "from tar:busybox.tar",
-        "param name = 'ada'",
+        "param name = ada",
         "include more.env",
         "copy src -> /app",
         "copy(exclude=['deep']) src -> /shallow",

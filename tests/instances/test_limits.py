@@ -45,7 +45,7 @@ class TestReal:
         assert "it was ended for using more memory" in done.err
         assert limited.command("run", "--memory", "24m", "web", "--", "true").code == 0
         # So little that not even a beginning can be made.
-        none = limited.command("run", "-d", "--memory", "4k", "--name", "none", "web", "--", "true")
+        none = limited.command("run", "-d", "--memory", "1m", "--name", "none", "web", "--", "true")
         assert (none.code, "more memory than it may" in none.err) == (1, True), none.err
 
     def test_it_is_restarted_as_after_any_other_failure(self, limited):
