@@ -6,7 +6,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import Progress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError, fields
-from envbuild.lockfile.lock import LockedStep, Package
+from envbuild.lockfile.lock import LockedInstall, Package
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
 from envbuild.text.suggestion import nearest
@@ -36,10 +36,10 @@ def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
     locked = {stage.name: stage for stage in recipe.lock.stages} if recipe.lock is not None else {}
     for stage in recipe.stages:
         before = locked.get(stage.name)
-        old = _by_name(before.steps if before is not None else ())
+        old = _by_name(before.installs if before is not None else ())
         new: dict[tuple[str, str], Package] = {}
         at = progress[stage]
-        if before is not None and before.digest != at.base.tree:
+        if before is not None and not before.follows and before.digest != at.base.tree:
             digests = before.digest[:SHOWN], at.base.tree[:SHOWN]
             moved.append(Move(stage.recipe_name, stage.name, "base", stage.base_text, *digests))
             if before.packages.all and at.base.packages.all:
@@ -60,11 +60,11 @@ def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
 def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
     """Raise NotLocked for names of packages that a recipe's lock doesn't have."""
     stages = recipe.lock.stages if recipe.lock is not None else ()
-    known = {plain_name(package.name) for stage in stages for step in stage.steps for package in step.packages}
+    known = {plain_name(package.name) for stage in stages for install in stage.installs for package in install.packages}
     for name in names:
         if name not in known:
             raise NotLocked(name, recipe.lock_path, nearest(name, known) or "")
 
 
-def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(step.manager, package.name): package for step in steps if step.installs for package in step.packages}
+def _by_name(installs: tuple[LockedInstall, ...]) -> dict[tuple[str, str], Package]:
+    return {(install.manager, package.name): package for install in installs for package in install.packages}

@@ -24,7 +24,7 @@ from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
-from envbuild.build.package_question import Question, sees_of
+from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
@@ -38,6 +38,7 @@ from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.record import values
 from envbuild.store.database import StoreDamaged
 from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.tree.diff import amount, removed_amount
@@ -279,12 +280,13 @@ class Scheduler:
             pass
         action = stage.steps[number].action
         assert isinstance(action, InstallPackages)
-        sees = sees_of(self.store, stage.tree, action)
+        sight = sight_of(self.store, stage.tree, action, stage.after(number))
         pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
-        answer = self._partial.find(stage, number, question, sees, pinned)
+        answer = self._partial.find(stage, number, question, sight, pinned)
         if answer is None:
-            packages = self._resolve(stage, number, contents, pinned)
-            answer = Answer(question.asks, packages, False, question.asks, sees)
+            # In the order that a lock has them, which the step's key depends on.
+            packages = tuple(sorted(self._resolve(stage, number, contents, pinned), key=values))
+            answer = Answer(question, packages, False, sight)
             self._partial.add(stage, number, pinned, answer)
         return answer
 
