@@ -7,6 +7,7 @@ a look at its source.
 It is a cache like Python's own, in the same directory and trusted as those files are: a module is taken from it only if
 its source has the size and time of change that it had then, and whatever is not in it is left to Python. A command that
 had to load modules in the ordinary way writes it anew at its end (module_pack_writer.py), where Python may write too.
+What a lost write or a failing disk made of it is seen by its checksum: marshal must not be given what it did not write.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
+from _imp import source_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +42,12 @@ def pack_path(command: str) -> str:
 
 def heading(version: str) -> bytes:
     """Return what a pack begins with that this interpreter and this version of the package can use."""
-    return f"envbuild modules 1\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
+    return f"envbuild modules 2\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
+
+
+def checksum(content: bytes | memoryview) -> bytes:
+    """Return the eight bytes that a pack has between its heading and the rest, as Python takes them of sources."""
+    return source_hash(0, content)
 
 
 def state_of(source: str) -> tuple[int, int] | None:
@@ -63,21 +70,18 @@ class PackedLoader(SourceFileLoader):
         """Return the module's code. Asked a second time, as inspect may, Python reads its own file."""
         code, self._code = self._code, None
         if code is not None:
-            try:
-                return marshal.loads(code)  # type: ignore[no-any-return]
-            except (EOFError, ValueError, TypeError):
-                pass  # damaged
+            return marshal.loads(code)  # type: ignore[no-any-return]
         return super().get_code(fullname)
 
 
 class PackFinder:
     """Finds the package's modules in the pack, for `sys.meta_path`."""
 
-    def __init__(self, content: bytes, start: int) -> None:
-        """Raises EOFError, ValueError or TypeError where the content is damaged."""
-        index_end = start + 8 + int.from_bytes(content[start : start + 8], "little")
-        self._entries: dict[str, Entry] = marshal.loads(content[start + 8 : index_end])
-        self._content: memoryview | None = memoryview(content)[index_end:]
+    def __init__(self, content: memoryview) -> None:
+        """`content` is what follows the checksum."""
+        index_end = 8 + int.from_bytes(content[:8], "little")
+        self._entries: dict[str, Entry] = marshal.loads(content[8:index_end])
+        self._content: memoryview | None = content[index_end:]
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -132,10 +136,11 @@ def use(command: str, version: str) -> None:
     start = heading(version)
     if not content.startswith(start):
         return
-    try:
-        _finder = PackFinder(content, len(start))
-    except (EOFError, ValueError, TypeError):
+    end = len(start) + 8
+    rest = memoryview(content)[end:]
+    if content[len(start) : end] != checksum(rest):
         return
+    _finder = PackFinder(rest)
     sys.meta_path.insert(0, _finder)
 
 

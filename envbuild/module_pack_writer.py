@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 
-from envbuild.module_pack import ROOT, finder, heading, loaded, pack_path, state_of
+from envbuild.module_pack import ROOT, checksum, finder, heading, loaded, pack_path, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ def write_pack(command: str, version: str) -> None:
         index[name] = (file, is_package, size, changed, len(content), len(content) + len(code))
         content += code
     table = marshal.dumps(index)
+    rest = len(table).to_bytes(8, "little") + table + content
     temporary = f"{path}.{os.getpid()}"
     try:
         with open(temporary, "xb") as pack:
-            pack.write(heading(version) + len(table).to_bytes(8, "little") + table + content)
+            pack.write(heading(version) + checksum(rest) + rest)
         os.replace(temporary, path)
     except OSError:  # a full disk, or a directory that is being removed
         try:

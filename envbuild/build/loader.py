@@ -79,7 +79,7 @@ class _Loader:
         target = stage_number(recipe, None if above else self._request.stage)
         needed = stages_needed(recipe, target)
         for number in needed:
-            for other in _recipes_used(recipe.stages[number]):
+            for other in recipes_used(recipe.stages[number]):
                 self.load(other, (*above, real))
         self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed)
 
@@ -119,7 +119,7 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
                 locked = loaded.lock.stage(name, model.base_text(written.base))
             by_name = {stage.written.name: stage.number for stage in stages[first:] if stage.written.name}
             siblings = [by_name[used] for used in stages_used(written) if used in by_name]
-            others = [recipes[by_path[os.path.realpath(path)]].target.number for path in _recipes_used(written)]
+            others = [recipes[by_path[os.path.realpath(path)]].target.number for path in recipes_used(written)]
             starts_elsewhere = isinstance(written.base, model.RecipeBase)
             # What it starts from comes first.
             needs = (*others, *siblings) if starts_elsewhere else (*siblings, *others)
@@ -131,7 +131,7 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
     return Graph(tuple(recipes), tuple(stages), by_path, event - 1)
 
 
-def _recipes_used(stage: model.Stage) -> list[str]:
+def recipes_used(stage: model.Stage) -> list[str]:
     """Return the paths of the recipes that a stage starts from or copies from, its base's first."""
     paths = []
     if isinstance(stage.base, model.RecipeBase):

@@ -16,7 +16,7 @@ from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
 from envbuild.build.package_lock import LockedAnswers
 from envbuild.build.progress import BaseTree, NotKnownYet, Progress, StageProgress, StepResult
-from envbuild.build.recipe_files import project_of
+from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.build.walk import (
@@ -35,7 +35,8 @@ from envbuild.errors import EnvbuildError
 from envbuild.images.find import NoSuchImage
 from envbuild.images.lock_attestation import result_of
 from envbuild.language.model import Debian, Host
-from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line
+from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line, path_of
+from envbuild.lockfile.lock_file import read_lock
 from envbuild.plan import key_parts
 from envbuild.plan.image_config import image_digest
 from envbuild.plan.step import Origin, Step
@@ -97,9 +98,13 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
     request = BuildRequest(path=path, locked=True, epoch=epoch)
     try:
         graph = load_graph(request, store, project or project_of(path))
-    except LockOutOfDate:
+    except LockOutOfDate as error:
         name = os.path.basename(path).removesuffix(".env")
-        return LockState(name, path, MISSING, ("there is no lock: envbuild build makes it",))
+        if error.path == path_of(path):
+            return LockState(name, path, MISSING, ("there is no lock: envbuild build makes it",))
+        # Of a recipe that it is built from: that one has to be mended, and not this one.
+        needed = f"{error.path.removesuffix('.lock')} has no lock, and this is built from it"
+        return LockState(name, path, UNKNOWN, (needed,), lock=_lock_at(path, store, project))
     top = graph.top
     assert top.lock is not None
     comparison = _Comparison(request, store, graph)
@@ -116,6 +121,11 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
     read = tuple(comparison.sources.files_read(top))
     proven = comparison.proven and state == CURRENT
     return LockState(top.recipe.name, path, state, tuple(reasons), tuple(comparison.changed), top.lock, read, proven)
+
+
+def _lock_at(path: str, store: Store, project: str) -> Lock:
+    lock_path = path_of(path)
+    return read_lock(lock_text(lock_path, project), lock_path, store)
 
 
 class LockCache:

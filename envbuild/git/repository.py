@@ -210,6 +210,10 @@ class Repository:
         """Return the paths of the files below `folders` that git does not know, ignored ones too."""
         return _names(output(self.root, "ls-files", "--others", "-z", "--", *folders)) if folders else []
 
+    def in_working_tree(self) -> list[str]:
+        """Return the paths of the files that git tracks, and of those that it neither tracks nor ignores."""
+        return _names(output(self.root, "ls-files", "--cached", "--others", "--exclude-standard", "-z"))
+
     def changed(self, old: str, new: str) -> list[str]:
         """Return the paths of the files that differ between two commits; of a rename, both."""
         return _names(self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))

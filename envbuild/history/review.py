@@ -11,13 +11,11 @@ from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
+from envbuild.history.concerned_recipes import RECIPE, Recipes
 from envbuild.history.operand import Operand, operand_of_lock
-from envbuild.history.unlocked_recipes import unlocked_recipes
 from envbuild.lockfile.lock import path_of
 from envbuild.record import Record
 from envbuild.store.store import Store
-
-_RECIPE = ".env"
 
 
 class Review(Record):
@@ -60,22 +58,20 @@ def split_range(repository: Repository, text: str) -> tuple[str, str]:
 
 def review(store: Store, repository: Repository, old: str, new: str) -> Iterator[Review]:
     """Yield the recipes whose environment, text or files changed between two commits, sorted by path."""
-    changed = repository.changed(old, new)
+    changed = frozenset(repository.changed(old, new))
     if not changed:
         return
-    new_names = repository.files(new, _RECIPE)
-    names = {*repository.files(old, _RECIPE), *new_names}
+    names = repository.files(new, RECIPE)
+    touched = {path for path in (*repository.files(old, RECIPE), *names) if {path, path_of(path)} & changed}
     with checked_out(repository, new) as folder:
-        unlocked = set(unlocked_recipes(store, os.path.realpath(folder), new_names, changed))
-        for path in sorted(names):
-            if not _concerns(path, changed):
-                continue
+        concerned = set(Recipes(store, os.path.realpath(folder), names).concerned(changed))
+        for path in sorted(concerned | touched):
             before, _ = _operand(store, repository, old, path)
             after, problem = _operand(store, repository, new, path)
             if problem:
                 yield Review(path, before, None, None, UNREADABLE, (problem,))
                 continue
-            if before is None and after is None and path not in unlocked:
+            if before is None and after is None and path not in concerned:
                 continue  # it may be no recipe: other tools keep variables in .env files
             gone = not os.path.lexists(f"{folder}/{path}")
             state = None if gone else _state(path, folder, store, repository)
@@ -93,33 +89,16 @@ def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockStat
     changed = repository.staged()
     if not changed:
         return
+    paths = [file.path for file in repository.tracked(None) if file.path.endswith(RECIPE)]
     with checked_out(repository, None) as folder:
-        paths = [
-            os.path.relpath(f"{where}/{name}", folder)
-            for where, _, names in os.walk(folder)
-            for name in sorted(names)
-            if name.endswith(_RECIPE)
-        ]
-        unlocked = set(unlocked_recipes(store, os.path.realpath(folder), paths, changed))
-        for path in paths:
-            locked = os.path.lexists(path_of(f"{folder}/{path}")) and _concerns(path, changed)
-            if locked or path in unlocked:
-                state = _state(path, folder, store, repository)
-                yield path, state.replace(reasons=_reasons(state, folder))
+        for path in Recipes(store, os.path.realpath(folder), paths).concerned(changed):
+            state = _state(path, folder, store, repository)
+            yield path, state.replace(reasons=_reasons(state, folder))
 
 
 def outdated(state: str) -> bool:
     """Return whether a recipe must not be committed with its lock in this state."""
     return state in (OUTDATED, MISSING, UNREADABLE)
-
-
-def _concerns(path: str, changed: list[str]) -> bool:
-    """Return whether one of the changed files may be part of the recipe: it is a recipe or lies in the recipe's
-    directory."""
-    folder = os.path.dirname(path)
-    return (not folder and bool(changed)) or any(
-        file == path or file.startswith(f"{folder}/") or file.endswith(_RECIPE) for file in changed
-    )
 
 
 def _operand(store: Store, repository: Repository, commit: str, path: str) -> tuple[Operand | None, str]:

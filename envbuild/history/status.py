@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from envbuild.build.lock_status import LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.images.lock_attestation import attested_image
@@ -46,3 +48,16 @@ def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
     image = attested_image(store, lock)
     in_store = image is not None and store.trees.has(image.tree)
     return Status(path, state, in_store, f"{lock.recipe}:{LATEST}", store.tags.image_of(lock.recipe, LATEST))
+
+
+def recipes_of_repository(store: Store, folder: str) -> list[str]:
+    """Return the recipes of the repository that `folder` lies in, relative to it, sorted: also those that are not
+    committed yet, but for files that git ignores."""
+    from envbuild.git.repository import Repository
+    from envbuild.history.concerned_recipes import RECIPE, Recipes
+
+    repository = Repository(folder)
+    root = os.path.realpath(repository.root)
+    paths = [path for path in repository.in_working_tree() if path.endswith(RECIPE)]
+    here = os.path.realpath(folder)
+    return sorted(os.path.relpath(f"{root}/{path}", here) for path in Recipes(store, root, paths).all())

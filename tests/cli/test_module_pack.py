@@ -76,7 +76,7 @@ def test_a_changed_module_is_loaded_from_its_source_and_packed_again(package):
     assert "edited" not in package.run("ps")
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros", "other"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros", "bit", "other"])
 def test_a_damaged_pack_costs_no_more_than_time(package, damage):
     package.run("ps")
     pack = package.packs()[0]
@@ -86,9 +86,10 @@ def test_a_damaged_pack_costs_no_more_than_time(package, damage):
         {
             "empty": b"",
             "cut": content[: len(content) // 2],
-            "garbage": content[: start + 8] + os.urandom(2000),
+            "garbage": content[: start + 16] + b"T" + os.urandom(2000),
+            "bit": content[:-9000] + bytes([content[-9000] ^ 1]) + content[-8999:],
             "zeros": content[: content.rindex(b"envbuild") - 20_000] + bytes(40_000),
-            "other": content.replace(b"modules 1", b"modules 9"),
+            "other": content.replace(b"modules 2", b"modules 9"),
         }[damage]
     )
     assert package.run("ps").split()[-3] == "0"

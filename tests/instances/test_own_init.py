@@ -20,9 +20,9 @@ def lines(image, name: str = "one") -> list[str]:
 
 def test_it_is_process_1_and_sees_no_other(image):
     done = image.command(
-        "run", "--init", "none", "web", "--", "sh", "-c", "echo $$ $container; ls -d /proc/[0-9]* | wc -l"
+        "run", "--init", "none", "web", "--", "sh", "-c", "echo $$ $container; set -- /proc/[0-9]*; echo $*"
     )
-    assert (done.code, done.out) == (0, "1 envbuild\n3\n")
+    assert (done.code, done.out) == (0, "1 envbuild\n/proc/1\n")
     ordinary = image.command("run", "web", "--", "sh", "-c", "echo $$ $container")
     assert ordinary.out == "2\n"
 

@@ -10,6 +10,7 @@ from envbuild.build.lock_status import CURRENT
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.errors import UsageError
+from envbuild.git.git_dir import git_dir_of
 from envbuild.history.status import Status, status_of
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import visible
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = """\
-Show for each recipe of this directory whether its lock is up to date, whether the image that the lock names is in
-the store and the tag points to it, and which of the files that it copies have changed since. Nothing runs."""
+Show for each recipe of the git repository (of the directory, outside of one) whether its lock is up to date, whether
+the image that the lock names is in the store and the tag points to it, and which of the files that it copies have
+changed since. Nothing runs."""
 
 EXAMPLES = """\
 examples:
@@ -29,7 +31,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes (default: all *.env of this directory)")
+    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes (default: all of the repository)")
     parser.add_argument(
         "--exit-code", action="store_true", help="exit with 1 if a recipe is not locked, built and tagged"
     )
@@ -37,15 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    paths = arguments.recipe or sorted(glob.glob("*.env"))
-    if not paths:
-        raise UsageError("there is no recipe in this directory", "name one, as in: envbuild status services/web.env")
     with Store.open(environment.store_path()) as store:
         for path in arguments.recipe:
             if not os.path.isfile(path):
                 raise UsageError(
-                    f"there is no recipe {path}", "envbuild status without a name shows the recipes of this directory"
+                    f"there is no recipe {path}", "envbuild status without a name shows the recipes of the repository"
                 )
+        paths = arguments.recipe or _recipes_here(store)
         found = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":
         print_json([_plain(recipe) for recipe in found], environment.stdout)
@@ -53,6 +53,22 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         for recipe in found:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(recipe))
     return 1 if arguments.exit_code and not all(recipe.well for recipe in found) else 0
+
+
+def _recipes_here(store: Store) -> list[str]:
+    """Return the recipes of the repository that this directory lies in, or those of the directory. Raises
+    UsageError if there is none."""
+    if git_dir_of(".") is None:
+        paths = sorted(glob.glob("*.env"))
+        where = "in this directory"
+    else:
+        from envbuild.history.status import recipes_of_repository  # git: only in a repository
+
+        paths = recipes_of_repository(store, ".")
+        where = "in this repository"
+    if not paths:
+        raise UsageError(f"there is no recipe {where}", "name one, as in: envbuild status services/web.env")
+    return paths
 
 
 def _lines(recipe: Status) -> list[str]:

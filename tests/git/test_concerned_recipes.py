@@ -1,0 +1,157 @@
+"""Which recipes a change concerns: the same for `git check`, the hook before a commit and `status`."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.namespaces
+
+
+@pytest.fixture
+def repository(project, git):
+    """A recipe that starts from another one, includes a third, and takes files of both folders; all committed."""
+    shutil.rmtree(project.folder / "base")
+    (project.folder / "busybox.tar").unlink()
+    project.write("shared/common.env", "copy conf -> /conf")
+    project.write("shared/conf", "1")
+    project.write("low/low.env", "from scratch", "copy data -> /data")
+    project.write("low/data", "1")
+    project.write(
+        "services/web.env",
+        "from recipe:../low/low.env",
+        "param page=index.html",
+        "include ../shared/common.env",
+        "copy ${page} -> /page",
+        "copy lists/*.txt -> /lists/",
+        "render greeting.in -> /greeting",
+    )
+    project.write("services/index.html", "1")
+    project.write("services/lists/a.txt", "1")
+    project.write("services/lists/a.tmp", "1")
+    project.write("services/greeting.in", "hello")
+    project.write("services/notes", "1")
+    project.write("config/prod.env", "URL=http://x")
+    assert project.command("build", "services/web.env").code == 0
+    git.commit("begin")
+    assert project.command("git", "install").code == 0
+    return project
+
+
+def refused(git) -> list[str]:
+    """Commits all that changed; the recipes of which the hook says that their locks are not right."""
+    git("add", "-A")
+    done = git.run("commit", "--quiet", "-m", "changed")
+    found = [
+        line.split()[1].removesuffix(".lock") for line in done.stderr.splitlines() if line.startswith("error: ")
+    ]
+    assert done.returncode == bool(found), done.stderr
+    if found:
+        git("commit", "--quiet", "--no-verify", "-m", "changed")
+    return found
+
+
+def checked(project, revisions: str = "HEAD~1..HEAD") -> dict[str, str]:
+    done = project.command("git", "check", revisions, "--format", "json")
+    found = json.loads(done.out)
+    assert done.code == any(one["outdated"] for one in found), done.err
+    return {one["recipe"]: one["state"] for one in found}
+
+
+def status(project, folder: str = ".") -> dict[str, str]:
+    inner = type(project)(project.folder / folder, project.store)
+    done = inner.command("status", "--format", "json")
+    return {one["recipe"]: one["lock"] for one in json.loads(done.out)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "shared/conf",
+        "shared/common.env",
+        "services/index.html",
+        "services/lists/b.txt",
+        "services/greeting.in",
+        "services/lists/.envignore",
+    ],
+)
+def test_what_a_recipe_or_its_include_takes_concerns_it_for_all_three(repository, git, path):
+    if path.endswith(".envignore"):
+        # Of the folder of the statement; the file of another one says nothing.
+        path = "shared/.envignore"
+        repository.write("shared/common.env", "copy . -> /shared/")
+        assert repository.command("build", "services/web.env").code == 0
+        assert refused(git) == []
+    repository.write(path, "copy conf -> /other" if path.endswith(".env") else "conf")
+    assert refused(git) == ["services/web.env"]
+    assert checked(repository) == {"services/web.env": "out of date"}
+    assert status(repository) == {"low/low.env": "up to date", "services/web.env": "out of date"}
+
+
+def test_what_it_does_not_take_concerns_nothing(repository, git):
+    for path in ("services/notes", "services/lists/a.tmp", "config/prod.env", "README", "low/notes"):
+        repository.write(path, "2")
+    assert refused(git) == []
+    assert checked(repository) == {}
+
+
+def test_a_lock_of_a_base_recipe_that_moves_alone_concerns_those_above(repository, git):
+    repository.write("low/data", "2")
+    assert refused(git) == ["low/low.env", "services/web.env"]
+    assert repository.command("build", "low/low.env").code == 0
+    assert git("status", "--porcelain") == " M low/low.env.lock\n"
+    assert refused(git) == ["services/web.env"]
+    assert checked(repository)["services/web.env"] == "out of date"
+
+
+def test_a_new_recipe_needs_a_lock(repository, git):
+    repository.write("new/new.env", "from recipe:../low/low.env")
+    assert refused(git) == ["new/new.env"]
+    assert checked(repository) == {"new/new.env": "missing"}
+    assert status(repository)["new/new.env"] == "missing"
+
+
+def test_only_the_base_recipe_is_blamed_for_a_lock_that_it_lacks(repository, git):
+    (repository.folder / "low/low.env.lock").unlink()
+    assert refused(git) == ["low/low.env"]
+    assert checked(repository) == {"low/low.env": "missing", "services/web.env": "unknown"}
+    assert status(repository) == {"low/low.env": "missing", "services/web.env": "unknown"}
+    # It is missing for whoever builds on it later, too.
+    repository.write("services/index.html", "2")
+    assert refused(git) == ["low/low.env"]
+    assert checked(repository)["low/low.env"] == "missing"
+
+
+def test_status_shows_the_whole_repository_from_anywhere_in_it(repository):
+    repository.write("ignored/x.env", "from scratch")
+    repository.write(".gitignore", "/ignored")
+    repository.write("extra/new.env", "from scratch")
+    assert set(status(repository, "shared")) == {
+        "../extra/new.env",
+        "../low/low.env",
+        "../services/web.env",
+    }
+    named = repository.command("status", "ignored/x.env", "--format", "json")
+    assert json.loads(named.out)[0]["lock"] == "missing"
+
+
+def test_outside_of_a_repository_status_shows_the_directory(project):
+    project.write("one.env", "from scratch")
+    project.write("below/two.env", "from scratch")
+    assert set(status(project)) == {"one.env"}
+
+
+def test_a_link_on_the_way_to_a_file_concerns_the_recipe(repository, git):
+    os.symlink("lists", repository.folder / "services/current")
+    repository.write("services/other/a.txt", "another")
+    repository.write("services/link.env", "from scratch", "copy current/a.txt -> /a")
+    assert repository.command("build", "services/link.env").code == 0
+    assert refused(git) == []
+    repository.write("services/lists/a.txt", "2")
+    assert refused(git) == ["services/link.env", "services/web.env"]
+    repository.write("services/lists/a.txt", "1")
+    assert refused(git) == []
+    (repository.folder / "services/current").unlink()
+    os.symlink("other", repository.folder / "services/current")
+    assert refused(git) == ["services/link.env"]
