@@ -10,7 +10,6 @@ import os
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
-from envbuild.linux.machine import architecture
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
@@ -28,9 +27,10 @@ from envbuild.language.model import (
     StageBase,
     Tarball,
 )
+from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import BasePackages, LockedStage
-from envbuild.lockfile.lock_file import packages_from_plain as from_plain
-from envbuild.lockfile.lock_file import packages_to_plain as to_plain
+from envbuild.lockfile.lock_fields import packages_from_plain as from_plain
+from envbuild.lockfile.lock_fields import packages_to_plain as to_plain
 from envbuild.plan.image_config import Facts
 from envbuild.record import assert_never
 from envbuild.store.store import Store

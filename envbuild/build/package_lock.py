@@ -125,7 +125,7 @@ def _has_environment(install: LockedInstall, earlier: Earlier, now: Step, conten
 def _is_on_record(
     results: Results, stage: StageProgress, step: Step, contents: Contents, packages: tuple[Package, ...]
 ) -> bool:
-    """Return whether the lock has a result of just these packages on just this tree: then its package manager saw it."""
+    """Return whether the lock has a result of just these packages on just this tree: its package manager saw that."""
     action = step.action
     assert isinstance(action, InstallPackages)
     digests = declared_inputs(action, contents, packages).digests

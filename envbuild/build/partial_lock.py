@@ -80,7 +80,9 @@ class PartialLock:
     def _recipe(self, at: StageProgress) -> str:
         return os.path.realpath(self._graph.recipe_of(at.stage).path)
 
-    def _key(self, at: StageProgress, number: int, question: Question, sight: Sight, pinned: tuple[Package, ...]) -> str:
+    def _key(
+        self, at: StageProgress, number: int, question: Question, sight: Sight, pinned: tuple[Package, ...]
+    ) -> str:
         """Return the name of a question: all that an answer depends on, with the answers before it and the versions
         that were to be kept."""
         before = package_steps(at, number)

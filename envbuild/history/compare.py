@@ -83,7 +83,9 @@ class Comparison(Record):
         both is equal."""
         if self.whole or (self.old.image and self.new.image):
             return False
-        return not self.packages and first_lines(self.old) == first_lines(self.new)
+        return (
+            not self.packages and first_lines(self.old) == first_lines(self.new) and _say_the_same(self.old, self.new)
+        )
 
     @property
     def changes(self) -> list[Change]:
@@ -112,6 +114,13 @@ def compare(store: Store, old: Operand, new: Operand) -> Comparison:
         return Comparison(old, new, False, (), packages)
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
     return _trees(store, Comparison(old, new, True, facts), old.tree, new.tree)
+
+
+def _say_the_same(old: Operand, new: Operand) -> bool:
+    """Return whether two recipes have the same statements, as far as their texts are known."""
+    texts = [side.recipe[0][1] for side in (old, new) if side.recipe and side.recipe[0][1]]
+    lines = [[line for line in text.splitlines() if line.strip() and not line.startswith("#")] for text in texts]
+    return len(lines) < 2 or lines[0] == lines[1]
 
 
 def by_folder(changes: Iterable[Change]) -> list[FolderCount]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
+from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, image_in_commit, state_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
 from envbuild.history.concerned_recipes import RECIPE, Recipes
-from envbuild.history.operand import Operand, operand_of_lock
+from envbuild.history.operand import Operand, operand_of_recipe
+from envbuild.images.find import InCommit
 from envbuild.lockfile.lock import path_of
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -67,14 +68,14 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
         concerned = set(Recipes(store, os.path.realpath(folder), names).concerned(changed))
         for path in sorted(concerned | touched):
             before, _ = _operand(store, repository, old, path)
-            after, problem = _operand(store, repository, new, path)
+            gone = not os.path.lexists(f"{folder}/{path}")
+            state = None if gone else _state(path, folder, store, repository)
+            after, problem = _operand(store, repository, new, path, state)
             if problem:
                 yield Review(path, before, None, None, UNREADABLE, (problem,))
                 continue
             if before is None and after is None and path not in concerned:
                 continue  # it may be no recipe: other tools keep variables in .env files
-            gone = not os.path.lexists(f"{folder}/{path}")
-            state = None if gone else _state(path, folder, store, repository)
             comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
             if unchanged and state is not None and state.state == CURRENT and path not in changed:
@@ -101,16 +102,22 @@ def outdated(state: str) -> bool:
     return state in (OUTDATED, MISSING, UNREADABLE)
 
 
-def _operand(store: Store, repository: Repository, commit: str, path: str) -> tuple[Operand | None, str]:
-    """Return the operand of a recipe's lock in a revision, None if it has none; and the problem of a lock that can't be
-    read: one bad file must not hide the others."""
+def _operand(
+    store: Store, repository: Repository, commit: str, path: str, state: LockState | None = None
+) -> tuple[Operand | None, str]:
+    """Return the operand of a recipe in a revision, None if it has no lock there; and the problem of a lock that can't
+    be read: one bad file must not hide the others. `state` is that of the lock, if it is known."""
     try:
         locked = locked_at(repository.root, commit, f"/{path}")
     except NotInRevision:
         return None, ""
     except EnvbuildError as error:
         return None, error.message.splitlines()[0]
-    operand = operand_of_lock(store, f"{path} at {commit[:12]}", locked.lock)
+    if state is not None:
+        found = InCommit(state.image, state.proven, "")
+    else:
+        found = image_in_commit(store, repository.root, commit, path)
+    operand = operand_of_recipe(store, f"{path} at {commit[:12]}", locked.lock, found)
     return operand.replace(recipe=((path, locked.recipe),)), ""
 
 

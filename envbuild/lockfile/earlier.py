@@ -13,7 +13,7 @@ from envbuild.lockfile.lock import (
     Section,
     check_hashes,
 )
-from envbuild.lockfile.lock_file import (
+from envbuild.lockfile.lock_fields import (
     digest_of,
     number_of,
     packages_from_plain,
@@ -21,7 +21,7 @@ from envbuild.lockfile.lock_file import (
     pairs_of,
     released_of,
 )
-from envbuild.lockfile.results import NO_RESULTS, LockedImage, Results
+from envbuild.lockfile.results import LockedImage, Results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def from_earlier(plain: dict[str, Any], architecture: str) -> Lock:
         tuple(stages),
         pairs_of(plain.get("fetched"), digests=True),
         pairs_of(plain.get("images"), digests=True),
-        Results({} if is_first else steps, {}, images) if steps or images else NO_RESULTS,
+        Results(steps, {}, images),
     )
     return Lock(
         recipe=str(plain["recipe"]),
         own=section,
         parameters=pairs_of(plain.get("parameters"), digests=False),
-        # The keys and trees of version 1 are no longer those of its steps; what it pins holds.
+        # What version 1 pins holds. Of its steps, those that give files times have other keys by now.
         compatibility=0 if is_first else COMPATIBILITY,
         version=number_of(plain["version"]),
     )

@@ -145,8 +145,8 @@ class Section(Record):
 class Lock(Record):
     """A whole lock. `own` is for machines like this one, and empty if nobody built there; `others` are for the
     architectures that a build here leaves as they are. `cool_down` is how old packages had to be to be chosen, as an
-    ISO 8601 duration; it is read and kept, and nothing obeys it yet. `version` is that of the text that it was read from.
-    """
+    ISO 8601 duration; it is read and kept, and nothing obeys it yet. `version` is that of the text that it was read
+    from."""
 
     recipe: str
     own: Section

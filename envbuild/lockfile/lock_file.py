@@ -11,6 +11,7 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError
+from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import (
     COMPATIBILITY,
     VERSION,
@@ -25,15 +26,27 @@ from envbuild.lockfile.lock import (
     UnsupportedHash,
     check_hashes,
 )
-from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock_fields import (
+    PACKAGE_FIELDS,
+    UNKNOWN,
+    digest_of,
+    listed_of,
+    number_of,
+    package_to_plain,
+    packages_from_plain,
+    packages_of,
+    packages_to_plain,
+    pairs_of,
+    released_of,
+)
 from envbuild.lockfile.results import NO_RESULTS, Results, lines_of, results_of
-from envbuild.record import Pairs, values
+from envbuild.record import values
 from envbuild.store.store import Store
 from envbuild.text import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable
     from typing import Any
 
 MAX_CHARACTERS = 16_000_000
@@ -42,11 +55,6 @@ MAX_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
 _MAX_DIGITS = 18
 _MAX_ARCHITECTURE = 40
-_LATEST = (1 << 33) - 1
-"""The latest date of a base, in seconds: in the year 2242. The C library can't write all that a number can be."""
-_PACKAGE_FIELDS = ("name", "version", "hash", "from")
-"""What the lock calls the fields of a package, in their order."""
-_UNKNOWN = "unknown"
 _MERGE = "envbuild git install; git checkout --merge -- {path}"
 _MEMO = "lock 3"
 """The kind of what the store's memo keeps of locks."""
@@ -201,7 +209,9 @@ def _from_text(plain: dict[str, Any], repeated: list[str], path: str) -> Lock:
         return from_earlier(plain, architecture())
     compatibility = plain["compatibility"]
     if compatibility is None or number_of(compatibility) > COMPATIBILITY:
-        reason = f"its keys and trees are of compatibility {str(compatibility)[:20]}, this envbuild knows {COMPATIBILITY}"
+        reason = (
+            f"its keys and trees are of compatibility {str(compatibility)[:20]}, this envbuild knows {COMPATIBILITY}"
+        )
         raise BadLock(path, reason, "use the envbuild that wrote it, or a newer one: this one would give other digests")
     return from_plain(plain)
 
@@ -264,27 +274,6 @@ def to_plain(lock: Lock) -> dict[str, object]:
     }
 
 
-def packages_to_plain(packages: BasePackages) -> dict[str, object]:
-    """packages_from_plain(packages_to_plain(packages)) == packages."""
-    return {
-        "packages": [_plain_package(package) for package in packages.asked],
-        "pulled": [_plain_package(package) for package in packages.pulled],
-    }
-
-
-def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
-    """Return the packages of a base from the types that YAML or JSON give."""
-    groups = (_listed((plain or {}).get(title)) for title in ("packages", "pulled"))
-    found = BasePackages(*(packages_of(group) for group in groups))
-    check_hashes("apt", found.all)
-    return found
-
-
-def packages_of(listed: Iterable[dict[str, object]]) -> tuple[Package, ...]:
-    """Return packages in the order that locks have: two branches may have added the same line, or any order."""
-    return tuple(sorted({_package(plain) for plain in listed}, key=values))
-
-
 def write(path: str, text: str) -> None:
     """Put the lock in place at once: a reader sees the old one or the new one, never a half."""
     # In the same folder, as a rename does not cross file systems.
@@ -309,7 +298,7 @@ def write(path: str, text: str) -> None:
 def _section(name: str, plain: dict[str, Any], results: Results) -> Section:
     return Section(
         architecture=name,
-        stages=tuple(_stage(stage) for stage in _listed(plain.get("stages"))),
+        stages=tuple(_stage(stage) for stage in listed_of(plain.get("stages"))),
         fetched=pairs_of(plain.get("fetched"), digests=True),
         images=pairs_of(plain.get("images"), digests=True),
         results=results,
@@ -344,7 +333,7 @@ def _stage(plain: dict[str, Any]) -> LockedStage:
         digest=digest,
         origin=str(plain["origin"] or ""),
         epoch=number_of(plain.get("epoch") or 0),
-        installs=tuple(_install(install) for install in _listed(plain.get("installs"))),
+        installs=tuple(_install(install) for install in listed_of(plain.get("installs"))),
         packages=packages_from_plain(plain),
         released=released_of(plain.get("released") or 0),
     )
@@ -363,7 +352,7 @@ def _install(plain: dict[str, Any]) -> LockedInstall:
         manager=manager,
         wants=tuple(sorted(set(wants))),
         asks=digest_of(plain["asks"]),
-        packages=packages_of(_listed(plain.get("packages"))),
+        packages=packages_of(listed_of(plain.get("packages"))),
         earlier=_earlier(earlier) if earlier else None,
     )
     check_hashes(manager, install.packages)
@@ -375,14 +364,14 @@ def _plain_install(install: LockedInstall) -> dict[str, object]:
         "install": install.manager,
         "asks": f"sha256:{install.asks}",
         "wants": list(install.wants),
-        "packages": [_plain_package(package) for package in install.packages],
+        "packages": [package_to_plain(package) for package in install.packages],
     }
     return plain if install.earlier is None else {**plain, "earlier": _plain_earlier(install.earlier)}
 
 
 def _earlier(plain: dict[str, Any]) -> Earlier:
-    digests = (digest_of(plain[name]) for name in ("asks", "sees", "key", "parent"))
-    return Earlier(*digests, number_of(plain["epoch"]))
+    asks, sees, key, parent = (digest_of(plain[name]) for name in ("asks", "sees", "key", "parent"))
+    return Earlier(asks, sees, key, parent, number_of(plain["epoch"]))
 
 
 def _plain_earlier(earlier: Earlier) -> dict[str, object]:
@@ -390,45 +379,10 @@ def _plain_earlier(earlier: Earlier) -> dict[str, object]:
     return {**digests, "epoch": earlier.epoch}
 
 
-def _package(plain: dict[str, object]) -> Package:
-    return Package(*(str(plain[field]) for field in _PACKAGE_FIELDS))
-
-
-def _plain_package(package: Package) -> dict[str, object]:
-    return dict(zip(_PACKAGE_FIELDS, values(package), strict=True))
-
-
 def package_line(package: Package, indent: int = 14) -> str:
     """Return the line of one package in a lock's text."""
-    fields = zip(_PACKAGE_FIELDS, values(package), strict=True)
+    fields = zip(PACKAGE_FIELDS, values(package), strict=True)
     return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in fields)}}}"
-
-
-def digest_of(value: object) -> str:
-    """Return a digest without its algorithm; "" for one that a merge left unknown."""
-    if value in (None, "", _UNKNOWN, "sha256:"):
-        return ""
-    algorithm, _, digest = str(value).partition(":")
-    if algorithm != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise ValueError(f"{value!r} is not a sha256 digest")
-    return digest
-
-
-def pairs_of(value: object, *, digests: bool) -> Pairs:
-    """Return a map of texts, or of names and digests, sorted."""
-    if not value:
-        return ()
-    if not isinstance(value, dict):
-        raise ValueError("a map is expected")
-    return tuple(sorted((str(k), digest_of(v) if digests else str(v)) for k, v in value.items()))
-
-
-def _listed(value: object) -> list[dict[str, object]]:
-    if not value:
-        return []
-    if not isinstance(value, list):
-        raise ValueError("a list is expected")
-    return value
 
 
 def _architecture(name: object) -> str:
@@ -445,24 +399,8 @@ def _cool_down(value: object) -> str:
     return text
 
 
-def number_of(value: object) -> int:
-    """Return a number that a lock has. Raises ValueError for what is none."""
-    text = str(value)
-    if len(text) > _MAX_DIGITS or not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text[:40]!r} is not a number that a lock has")
-    return int(text)
-
-
-def released_of(value: object) -> int:
-    """Return the date of a release, in seconds. Raises ValueError for one that no calendar reaches."""
-    moment = number_of(value)
-    if moment > _LATEST:
-        raise ValueError(f"{moment} is not the date of a release")
-    return moment
-
-
 def _shown(digest: str) -> str:
-    return f"sha256:{digest}" if digest else _UNKNOWN
+    return f"sha256:{digest}" if digest else UNKNOWN
 
 
 def _quote(text: str) -> str:

@@ -17,7 +17,7 @@ EXAMPLES = """\
 examples:
   envbuild build web.env
   envbuild build web.env --set python=3.12 --tag web:py312
-  envbuild build web.env --locked            in CI: fail if the lock does not match
+  envbuild build web.env --locked            in CI: fail if the lock does not hold
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
   envbuild build web.env --secret token=~/.token"""
@@ -26,9 +26,17 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="the file of the recipe, such as web.env")
     add_options(parser)
-    parser.add_argument("--locked", action="store_true", help="fail if the result does not match the lock")
+    parser.add_argument(
+        "--locked", action="store_true", help="fail if a pin of the lock would have to change; the lock is not written"
+    )
+    # A name of its own, since the value of an option could be the recipe.
+    parser.add_argument(
+        "--locked=exact", dest="exact", action="store_true", help="fail also if the lock lacks a result of the build"
+    )
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    build(request_from(arguments, environment).replace(locked=arguments.locked), environment, arguments.progress)
+    request = request_from(arguments, environment)
+    request = request.replace(locked=arguments.locked or arguments.exact, exact=arguments.exact)
+    build(request, environment, arguments.progress)
     return 0

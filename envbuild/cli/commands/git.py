@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     pass
 
+_MAX_REASONS = 5
+
 DESCRIPTION = """\
 Work with git: `install` sets up the clone that contains this directory, so that `git diff` and `git log -p` show
 locks in a readable form, `git merge` merges them package by package, and `git commit` refuses a lock that is out of
@@ -104,6 +106,7 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _pre_commit(environment: Environment) -> int:
+    from envbuild.build.lock_status import INCOMPLETE
     from envbuild.git.repository import Repository
     from envbuild.history.review import outdated, staged
     from envbuild.ui.sanitize import visible
@@ -121,6 +124,9 @@ def _pre_commit(environment: Environment) -> int:
                     f"hint: envbuild build {visible(path)}, git add {visible(path)} {visible(path)}.lock; "
                     "git commit --no-verify commits it as it is\n"
                 )
+            elif state.state == INCOMPLETE:
+                environment.stderr.write(f"note: {visible(path)}.lock does not have all results of this commit\n")
+                environment.stderr.writelines(f"  {visible(reason)}\n" for reason in state.reasons[:_MAX_REASONS])
     return status
 
 
