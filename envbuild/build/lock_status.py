@@ -250,7 +250,8 @@ class _Comparison:
         image = self.image(recipe)
         if image not in [known.digest for known in lock.results.images]:
             known = "the lock has another image" if lock.results.images else "the lock has no image"
-            self.missing.append(f"{known}: what images say beside their files changed (env, user, start, expose ...)")
+            what = "a statement is gone, or what the image says beside its files changed (env, user, start, expose ...)"
+            self.missing.append(f"{known}: {what}")
         return reasons
 
     def _stage(self, stage: Stage) -> str:

@@ -42,6 +42,10 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         message = f"the command failed with exit status {outcome.status}"
     action = step.action
     if isinstance(action, InstallPackages):
+        from envbuild.build.unsatisfied import unsatisfied  # only where an installation failed
+
+        told = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
+        message += f"\n{told}" if told else ""
         environment, user, workdir = action.environment, "", "/"
         parameters: Pairs = ()
     else:

@@ -17,6 +17,7 @@ from envbuild.record import Pairs, Record, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TypeVar
 
     Value = TypeVar("Value")
@@ -35,11 +36,21 @@ class Conflict(Record):
     theirs: Package
 
 
+class Doubt(Record):
+    """Two Debian packages of one source that had the same version where `other` was pinned, and no longer have: they
+    may not go together."""
+
+    stage: str
+    moved: Package
+    other: Package
+
+
 class Merged(Record):
     """The merged lock; of the packages in `conflicts` it has our side's line."""
 
     lock: Lock
     conflicts: tuple[Conflict, ...]
+    doubts: tuple[Doubt, ...] = ()
 
 
 def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
@@ -60,7 +71,33 @@ def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
         cool_down=_choose(known.cool_down, ours.cool_down, theirs.cool_down, ours.cool_down),
         compatibility=min(ours.compatibility, theirs.compatibility),
     )
-    return Merged(lock, tuple(conflicts))
+    stages = {stage.name: stage for stage in lock.stages}
+    doubts = [
+        doubt
+        for side in (ours, theirs)
+        for stage in side.stages
+        if stage.name in stages
+        for doubt in _doubts(stage, stages[stage.name])
+    ]
+    return Merged(lock, tuple(conflicts), tuple(dict.fromkeys(doubts)))
+
+
+def _doubts(before: LockedStage, merged: LockedStage) -> Iterator[Doubt]:
+    """Yield the packages of one source that went together on one side, and of which another side moved some."""
+    was = {name: package for name, package in _of_stage(before).items() if name[0] == "apt"}
+    now = _of_stage(merged)
+    moved = [name for name in was if name in now and now[name].version != was[name].version]
+    for name in moved:
+        source = _source(was[name])
+        for other, package in was.items():
+            same = _source(package) == source and package.version == was[name].version
+            if same and other not in moved and now.get(other) == package:
+                yield Doubt(merged.name, now[name], package)
+
+
+def _source(package: Package) -> str:
+    """Return the folder of a Debian package, which those of one source share."""
+    return package.origin.rpartition("/")[0]
 
 
 def _sections(lock: Lock | None) -> dict[str, Section]:

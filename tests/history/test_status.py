@@ -51,7 +51,7 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
     [
         (
             ("copy src -> /app", "run echo 2 > /a", "copy conf -> /conf", "env B=1"),
-            "web.env:3: 'run echo 2 > /a': what it gives is not in the lock",
+            "web.env:3: 'run echo 2 > /a': command changed",
         ),
         (("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "env B=2"), "what the image says"),
         (("copy src -> /app", "run echo ${A:-} > /a", "env B=1"), "the lock has another image"),
