@@ -49,6 +49,7 @@ EnvbuildError  exit 2
     NoBlob(oid)  git.blobs
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
+    NoLock(path)  build.pinned_files
     NoLockOf(name, revision)  git.lock_at_revision
     NoRange(revisions)  history.review
     NoRepository(folder)  git.repository
@@ -118,6 +119,7 @@ EnvbuildError  exit 2
     MemberDamaged(path)  instances.network.members
     MirrorFailed(suite, what, output)  bases.debian
     NameTaken(name)  instances.records
+    NeedsNetwork(recipe, needs, vendored)  build.file_sources
     NoManager  packages.errors
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client

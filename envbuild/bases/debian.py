@@ -50,16 +50,20 @@ KEPT_DIRECTORIES = (
 SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 FILE_MARK, PULLED_MARK, ARCHITECTURE_MARK = "envbuild-file: ", "envbuild-pulled: ", "envbuild-architecture: "
 """Before what the hook says of the packages, among the lines that mmdebstrap prints."""
-HOOK = f"""\
-set -eu
-APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download --print-uris $(
-    dpkg-query --admindir="$1/var/lib/dpkg" -W -f '${{Package}}:${{Architecture}}=${{Version}} ') |
-    sed 's/^/{FILE_MARK}/'
-sed -n 's/^Package: /{PULLED_MARK}/p' "$1/var/lib/apt/extended_states"
-echo "{ARCHITECTURE_MARK}$(chroot "$1" dpkg --print-architecture)"
-"""
+HOOK = "; ".join(
+    (
+        "set -eu",
+        'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download --print-uris $('
+        """dpkg-query --admindir="$1/var/lib/dpkg" -W -f '${Package}:${Architecture}=${Version} ')"""
+        f" | sed 's/^/{FILE_MARK}/'",
+        f'sed -n "s/^Package: /{PULLED_MARK}/p" "$1/var/lib/apt/extended_states"',
+        f'echo "{ARCHITECTURE_MARK}$(chroot "$1" dpkg --print-architecture)"',
+    )
+)
 """Says where apt got each package from, and which of them nobody asked for. Run by mmdebstrap, with the root as $1,
-before it removes apt's indexes."""
+before it removes apt's indexes. It is one line, since mmdebstrap prints it."""
+HOOK_RUNS = "I: running --customize-hook"
+"""How the line begins in which it does."""
 PATIENCE = 10
 """Seconds that a tool has to clean up after itself before it is killed."""
 TAIL = 25
@@ -212,7 +216,7 @@ class _HookReader:
             self._pulled.add(line.removeprefix(PULLED_MARK).strip())
         elif line.startswith(ARCHITECTURE_MARK):
             self._architecture = line.removeprefix(ARCHITECTURE_MARK).strip()
-        else:
+        elif not line.startswith(HOOK_RUNS):
             self._progress(line)
 
     def answer(self) -> MadeOf:

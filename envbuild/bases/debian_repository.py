@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 from envbuild.debian.deb import control_of
 from envbuild.debian.names import DebianOrigin
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.lockfile.lock import BasePackages, Package
 
 
@@ -33,7 +33,7 @@ def write_repository(folder: str, suite: str, packages: BasePackages, paths: Map
         "Suite": suite,
         "Codename": suite,
         "Date": formatdate(epoch, usegmt=True).replace("GMT", "UTC"),
-        "SHA256": f"\n {sha256(index).hexdigest()} {len(index)} Packages",
+        "SHA256": f"\n {Sha256(index).hexdigest()} {len(index)} Packages",
     }
     _write(f"{folder}/Release", "".join(f"{name}: {value}\n" for name, value in release.items()).encode())
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from envbuild.bases.debian import MadeOf
+from envbuild.build.file_sources import FileSources
 from envbuild.build.request import BuildRequest
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.packages.apt import AptManager
@@ -26,28 +27,34 @@ def packages_of(made_of: MadeOf) -> BasePackages:
 
 
 def files_of(
-    store: Store, request: BuildRequest, packages: BasePackages, released: int, progress: Callable[[str], None]
+    store: Store,
+    request: BuildRequest,
+    files: FileSources,
+    packages: BasePackages,
+    released: int,
+    progress: Callable[[str], None],
 ) -> dict[str, str]:
     """Return the paths of the packages' files in the store's cache, by their hashes; fetch those that are missing.
     `released` is the date of the suite that they were of, in seconds.
 
-    Raises BadName, NotToBeHad, WrongHash and TooLargeToFetch.
+    Raises BadName, NeedsNetwork, NotToBeHad, WrongHash and TooLargeToFetch.
     """
     cache = Cache(store.packages_path, store.work.exclusive)
     manager = AptManager()
-    missing = [manager.check(package) for package in packages.all if not cache.verify(package)]
+    missing: Sequence[Package] = [manager.check(package) for package in packages.all if not cache.verify(package)]
+    missing = files.bring(cache, missing, lambda done, total: None)
     if missing:
         from envbuild.packages.download import fetch  # urllib3: 70 ms, only when something is fetched
 
         progress(f"fetching {len(missing)} packages, as the lock has them\n")
         servers = AptServers(ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot))
-        wanted = [_wanted(servers, request.snapshot, package, released) for package in missing]
+        wanted = [_wanted(servers, files, request.snapshot, package, released) for package in missing]
         fetch(cache, wanted, servers.transport(), lambda done, total: None)
     return {package.hash: cache.where(package) for package in packages.all}
 
 
-def _wanted(servers: AptServers, snapshot: str, package: Package, released: int) -> Wanted:
+def _wanted(servers: AptServers, files: FileSources, snapshot: str, package: Package, released: int) -> Wanted:
     places = servers.places_of(package, servers.named())
     if snapshot:
         places.append(by_date(snapshot, package, released))
-    return Wanted(package, tuple(places), look_up=servers.look_up(package))
+    return Wanted(package, tuple(places), tuple(files.problems(package.hash)), servers.look_up(package))

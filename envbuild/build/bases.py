@@ -41,6 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.build.file_sources import FileSources
     from envbuild.tree.target import PreparedBase
 
 BASES_FORMAT = 2
@@ -170,7 +171,12 @@ class Bases:
         return sha256_of(self._memo_key(stage).encode("utf-8", "surrogateescape"))
 
     def prepare(
-        self, stage: Stage, work: str, progress: Callable[[str], None], report: Callable[[int, int], None]
+        self,
+        stage: Stage,
+        work: str,
+        files: FileSources,
+        progress: Callable[[str], None],
+        report: Callable[[int, int], None],
     ) -> PreparedBase:
         """Begin to make a base, as the user. `work` is a folder for what is only needed meanwhile. `progress` gets
         lines that tools print, `report` bytes of an archive that are read, and their total."""
@@ -192,7 +198,7 @@ class Bases:
                 from envbuild.bases.debian import prepare_again
                 from envbuild.build.base_packages import files_of
 
-                paths = files_of(self._store, self._request, locked.packages, locked.released, progress)
+                paths = files_of(self._store, self._request, files, locked.packages, locked.released, progress)
                 return prepare_again(
                     suite, locked.packages, paths, locked.released, locked.origin, work, progress=progress
                 )

@@ -13,7 +13,7 @@ import stat
 import time
 
 from envbuild.build.context_ignore import IGNORE_FILES, ContextError, Ignored, is_left_out_everywhere
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.store.step_cache import ContentChanged, Stats
@@ -242,7 +242,7 @@ def hash_file(name: str, parent: int) -> tuple[Digest, os.stat_result]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ContentChanged(name)
-        state = sha256()
+        state = Sha256()
         while chunk := os.read(descriptor, _CHUNK):
             state.update(chunk)
         return state.hexdigest(), status

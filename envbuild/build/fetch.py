@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import time
 
-from envbuild.build.request import MAX_FETCHED
-from envbuild.digest import sha256
+from envbuild.build.file_sources import FileSources, NeedsNetwork
+from envbuild.digest import Sha256
 from envbuild.errors import WorkFailed, fields
 from envbuild.store.fetched import fetched_object
 from envbuild.store.objects import Objects
@@ -71,18 +71,22 @@ def fetch(
     expected: Digest | None,
     source: str,
     progress: Callable[[int, int], None],
-    most: int = MAX_FETCHED,
+    most: int,
+    files: FileSources,
 ) -> Digest:
     """Fetch `url` into the store and return its sha256. `source` is who said `expected`; `progress` gets
     the bytes so far and in all (0 where unknown). A broken connection is resumed. The file may have `most` bytes.
 
-    Raises FetchFailed, TooLargeToFetch, WrongDigest and BadAddress.
+    Raises FetchFailed, TooLargeToFetch, WrongDigest, BadAddress and NeedsNetwork.
     """
-    from envbuild.packages.addresses import WebAddress
+    from envbuild.packages.addresses import WebAddress, without_user
 
     address = WebAddress(url)
     with store.work.file() as temporary:
-        _download(address, temporary, progress, most)
+        if expected is None or not files.take(f"sha256:{expected}", temporary, lambda size: None):
+            if files.offline:
+                raise NeedsNetwork(files.recipe, [f"fetch {without_user(url)}"])
+            _download(address, temporary, progress, most)
         digest = _hash(temporary)
         if expected is not None and digest != expected:
             raise WrongDigest(url, expected, digest, source)
@@ -141,7 +145,7 @@ def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int]
 
 
 def _hash(path: str) -> Digest:
-    state = sha256()
+    state = Sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)

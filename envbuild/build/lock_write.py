@@ -25,8 +25,10 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
     steps = {result.key: (result.tree,) for at in stages for result in at.results}
     answers = [answer for at in stages for answer in at.answers.values()]
     seen = {answer.digest: (answer.sight,) for answer in answers if answer.sight is not None}
-    image = LockedImage(image_digest(target.tree, target.facts), target.tree, job.store.size(target.tree)[1])
     before = recipe.lock
+    near = [image.tree for image in before.results.images] if before is not None else []
+    size = job.store.size(target.tree, (*near, target.base.tree))[1]
+    image = LockedImage(image_digest(target.tree, target.facts), target.tree, size)
     return Lock(
         recipe=recipe.recipe.name,
         own=Section(

@@ -9,6 +9,7 @@ from functools import partial
 
 from envbuild.build.bases import is_made
 from envbuild.build.events import Notice, StepFinished, StepOutput, StepProgress
+from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import BaseTree
@@ -37,8 +38,9 @@ class BaseMaker:
     """Makes the bases of one build. First the part that needs the user's own view of the machine, then, in the
     user namespace and the stages' threads, the trees."""
 
-    def __init__(self, job: BuildJob) -> None:
+    def __init__(self, job: BuildJob, files: FileSources) -> None:
         self.job = job
+        self._files = files
         self.store = job.store
         self.reporter = job.reporter
         self._keys: dict[int, str] = {}
@@ -75,7 +77,7 @@ class BaseMaker:
             self.reporter.emit(StepProgress(stage.event, done, total, "bytes"))
 
         try:
-            prepared = self.job.bases.prepare(stage, work, progress, report)
+            prepared = self.job.bases.prepare(stage, work, self._files, progress, report)
         except EnvbuildError as error:
             text, place = stage.base_statement, stage.base.place
             report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)

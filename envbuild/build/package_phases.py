@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from envbuild.build.file_sources import FileSources
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Executor
 from envbuild.errors import DISK_TROUBLE
@@ -31,8 +32,12 @@ Progress = Callable[[int, int], None]
 class Phases:
     """Resolves, fetches and installs for one build."""
 
-    def __init__(self, store: Store, executor: Executor, machine: ManagerSettings, *, own_sources: bool) -> None:
-        """With `own_sources` nothing in the tree says where packages come from."""
+    def __init__(
+        self, store: Store, executor: Executor, machine: ManagerSettings, files: FileSources, *, own_sources: bool
+    ) -> None:
+        """`files` are where pinned files are looked for first. With `own_sources` nothing in the tree says where
+        packages come from."""
+        self._files = files
         self._store = store
         self._own_sources = own_sources
         self._executor = executor
@@ -86,7 +91,8 @@ class Phases:
         """Bring the files of packages into the cache. Raises NotToBeHad, WrongHash, TooLargeToFetch and BadName."""
         manager = manager_of(action.manager)
         fetched = [package for package in packages if not manager.is_in_tree(package)]
-        missing = [package for package in fetched if not self._cache.verify(package)]
+        lacking = [package for package in fetched if not self._cache.verify(package)]
+        missing = self._files.bring(self._cache, lacking, progress)
         if missing:
             self._download([self._wanted(action, contents, package) for package in missing], manager.name, progress)
 
@@ -113,7 +119,8 @@ class Phases:
         if resolved and resolved not in [address.url for address in addresses]:
             level = _level_of_resolved(resolved, servers.named(), action, contents)
             addresses = [*addresses, Address(resolved, level)]
-        return Wanted(package, tuple(dict.fromkeys(addresses)), tuple(problems), servers.look_up(package))
+        reasons = (*self._files.problems(package.hash), *problems)
+        return Wanted(package, tuple(dict.fromkeys(addresses)), reasons, servers.look_up(package))
 
     def _download(self, wanted: Sequence[Wanted], manager: str, progress: Progress) -> None:
         from envbuild.packages.download import fetch  # urllib3: 70 ms, only when something is fetched

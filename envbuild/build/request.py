@@ -25,7 +25,9 @@ class BuildRequest(Record):
     prints. With `own_sources` package managers are asked with the user's own settings alone: those of the tree and of
     the image's environment, which may be somebody else's, do not say where packages come from. `project` is the real
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
-    address of an archive of all that Debian ever had, "" for none.
+    address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
+    addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
+    places, only folders are asked.
     """
 
     path: str
@@ -55,6 +57,8 @@ class BuildRequest(Record):
     output_limit: int = MAX_OUTPUT
     project: str = ""
     snapshot: str = ""
+    places: tuple[str, ...] = ()
+    offline: bool = False
 
 
 class Move(Record):

@@ -17,6 +17,7 @@ from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ class Worker:
         self._steps = StepRunner(helper)
 
     @classmethod
-    def start(cls, store: Store) -> Worker:
+    def start(cls, store: Store, ahead: Digest | None = None) -> Worker:
         """Enter the user namespace, start the helper, and remove what dead builds left in the store.
+
+        Meanwhile the layers of the tree `ahead`, which is about to be mounted, are checked.
 
         Raises MachineLacks kinds where the kernel or its settings refuse.
         """
         ids = enter_user_namespace()
         store.owners_observable = ids.kind != "single"
+        if ahead is not None:
+            store.stacks.check_ahead(ahead)
         helper = Helper.start(ids, steps=True)
         store.tidy()
         Instances.of(store.path).tidy()

@@ -15,10 +15,10 @@ from functools import partial
 
 from envbuild.build.cache_miss import Explainer, parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.check_differences import differences
 from envbuild.build.context import ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
 from envbuild.build.fetch import fetch
+from envbuild.build.file_sources import FileSources, NeedsNetwork
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
@@ -70,7 +70,8 @@ class Scheduler:
         self._cache = job.cache
         self._slots = threading.Semaphore(max(1, job.request.jobs))
         self._stop = threading.Event()
-        self._bases = BaseMaker(job)
+        self._files = FileSources(job.request, job.reporter.emit)
+        self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
         self._locked = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
         request = job.request
@@ -94,10 +95,14 @@ class Scheduler:
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._refuse_missing_secrets(left)
+        if request.places or request.offline:
+            from envbuild.build.network_needs import prepare_places  # only where it matters
+
+            prepare_places(self.job, self._files, left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
-            self._worker = stack.enter_context(Worker.start(self.store))
+            self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
             self._report_single_id()
             self._executor = Executor(
                 self.store,
@@ -115,6 +120,13 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _next_tree(self, left: Sequence[Stage]) -> Digest | None:
+        """Return the tree that the first command is likely to run on."""
+        stages = [at for at in map(self.progress.get, left) if at is not None]
+        steps = [(at.tree, at.next_step) for at in stages]
+        runs = (Execute, InstallPackages)
+        return next((tree for tree, step in steps if step is not None and isinstance(step.action, runs)), None)
 
     def _refuse_missing_secrets(self, stages: Sequence[Stage]) -> None:
         """Raise NoSuchSecret for a step that is going to run, since nobody has run it yet, and lacks a secret."""
@@ -237,6 +249,8 @@ class Scheduler:
         try:
             if isinstance(step.action, InstallPackages):
                 self._fetch_packages(step.action, pending, event)
+            if self._files.offline and isinstance(step.action, Execute) and step.action.network:
+                raise self._needs_network(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
@@ -280,6 +294,8 @@ class Scheduler:
             pass
         action = stage.steps[number].action
         assert isinstance(action, InstallPackages)
+        if self._files.offline:
+            raise self._needs_network(stage.steps[number], "the lock does not say which packages it means")
         sight = sight_of(self.store, stage.tree, action, stage.after(number))
         pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
         answer = self._partial.find(stage, number, question, sight, pinned)
@@ -311,9 +327,13 @@ class Scheduler:
         sink(f"{action.manager} resolved {len(packages)} packages in {seconds:.1f}s\n".encode())
         return packages
 
+    def _needs_network(self, step: Step, reason: str) -> NeedsNetwork:
+        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
+        return NeedsNetwork(self._files.recipe, [line], not isinstance(step.action, Execute))
+
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
         limit = self.job.request.fetch_limit
-        return fetch(self.store, url, expected, source, lambda done, total: None, limit)
+        return fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
 
     def _sink(self, event: int) -> Callable[[bytes], None]:
         return lambda data: self.reporter.emit(StepOutput(event, data))
@@ -329,7 +349,9 @@ class Scheduler:
 
                 request = self.job.request
                 machine = ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot)
-                self._made_phases = Phases(self.store, self._executor, machine, own_sources=request.own_sources)
+                self._made_phases = Phases(
+                    self.store, self._executor, machine, self._files, own_sources=request.own_sources
+                )
             return self._made_phases
 
     def _fetch_packages(self, action: InstallPackages, pending: PendingStep, event: int) -> None:
@@ -401,6 +423,8 @@ class Scheduler:
         return done
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
+        from envbuild.build.check_differences import differences  # only for --check
+
         lines = differences(self.store, first, second, ("the first run", "the second run"))
         head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
         return [head, *(f"    {line}" for line in lines)]

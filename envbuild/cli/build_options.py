@@ -13,6 +13,7 @@ from envbuild.linux import signals as signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from envbuild.build.request import BuildResult
     from envbuild.ui.display import Display
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", metavar="STAGE", help="build only this stage and those that it needs")
     parser.add_argument(
-        "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
+        "-t", "--tag", metavar="NAME[:TAG]", help="tag the image NAME[:TAG] instead of with the name of the recipe"
     )
     parser.add_argument("--immutable", action="store_true", help="with --tag: make a tag that never moves again")
     parser.add_argument("--no-cache", action="store_true", help="run every step, ignoring the cache")
@@ -47,6 +48,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="keep at most this much output of each step (default: 100MB); the rest is counted",
     )
     add_progress(parser)
+
+
+def add_vendor(parser: argparse.ArgumentParser) -> None:
+    """Add `--vendor`."""
+    parser.add_argument(
+        "--vendor",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="take files from this directory that `envbuild vendor` filled, or from a web server that has it; before "
+        "$ENVBUILD_PLACES (may repeat)",
+    )
+
+
+def places_of(words: Sequence[str], environment: Environment) -> tuple[str, ...]:
+    """Return the places of `--vendor`, and after them those that the environment names. Raises BadOption and
+    FileUnusable."""
+    found = []
+    for word in words:
+        from envbuild.cli.place_names import place
+
+        found.append(place(word, "--vendor"))
+        if found[-1].startswith("/") and not os.path.isdir(found[-1]):
+            raise FileUnusable(word, "there is no such directory", "envbuild vendor -o DIR makes one", "--vendor")
+    return (*found, *environment.places())
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +135,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         fetch_limit=environment.fetch_limit(),
         user=environment.user(),
         snapshot=environment.snapshot(),
+        places=environment.places(),
     )
 
 

@@ -104,6 +104,16 @@ class Environment:
             raise BadOption("ENVBUILD_DEBIAN_SNAPSHOT", text, "address", example)
         return text
 
+    def places(self) -> tuple[str, ...]:
+        """Return `$ENVBUILD_PLACES`, separated by spaces: the folders, as absolute paths, and web addresses that have
+        files by their hashes. Raises BadOption for other addresses."""
+        text = self.variables.get("ENVBUILD_PLACES", "")
+        if not text.strip():
+            return ()
+        from envbuild.cli.place_names import place
+
+        return tuple(place(word, "ENVBUILD_PLACES") for word in text.split())
+
     def network(self) -> tuple[tuple[str, str], ...]:
         """Return what the user has set about proxies and package indexes, for commands with a network."""
         return tuple(

@@ -2,7 +2,7 @@
 
 A command's module is imported when that command runs, so that none pays for another's imports. Such a module has
 `DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(arguments, environment) -> exit code`; with `TAKES_COMMAND`,
-what follows `--` is in `arguments.command`.
+what follows `--`, or the word after the options, is in `arguments.command` (options.split_command).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
     from types import ModuleType
+    from typing import Any, NoReturn
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -34,6 +35,8 @@ COMMANDS = {
     "logs": ("logs", "print the output of an instance"),
     "stop": ("stop", "stop instances"),
     "start": ("start", "start instances that have ended again"),
+    "restart": ("restart", "stop instances and start them again"),
+    "attach": ("attach", "go back to an instance: its output, or in one that has ended its command"),
     "kill": ("kill", "send a signal to instances"),
     "wait": ("wait", "wait until instances end"),
     "rm": ("rm", "remove instances that have ended"),
@@ -57,6 +60,7 @@ COMMANDS = {
     "tag": ("tag", "give an image a tag"),
     "untag": ("untag", "remove a tag"),
     "update": ("update", "renew what a recipe's lock pins, and build"),
+    "vendor": ("vendor", "put all files that locks pin into a directory, or check where they are"),
     "volume": ("volume", "list, create and remove named volumes"),
     "gc": ("gc", "remove what no tag, lock or instance needs"),
     "fsck": ("fsck", "check the whole store for damage"),
@@ -103,9 +107,10 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         module_name, _ = COMMANDS[words[0]]
         # As importlib.import_module does, which loads warnings.
         module = __import__(f"envbuild.cli.commands.{module_name}", fromlist=("run",))
-        own, command = _split_command(words[1:])
-        if command and not hasattr(module, "TAKES_COMMAND"):
-            own, command = words[1:], []
+        own: list[str] = words[1:]
+        command: list[str] = []
+        if hasattr(module, "TAKES_COMMAND"):
+            own, command = options.split_command(module.configure, own)
         arguments = options.read(module.configure, own)
         if arguments is None:
             try:
@@ -122,7 +127,24 @@ def _dispatch(words: list[str], environment: Environment) -> int:
             return _dispatch([words[1], "--help"], environment)
         (environment.stdout if words else environment.stderr).write(_overview())
         return 0 if words else 2
-    environment.stderr.write(f"error: unknown command '{words[0]}'\n{_nearest(words[0])}")
+    return _dispatch_other(words, environment)
+
+
+def _dispatch_other(words: list[str], environment: Environment) -> int:
+    """Run what an alias stands for; of any other word, say what would be right."""
+    from envbuild.text.docker_words import ALIASES
+    from envbuild.text.docker_words import COMMANDS as ELSEWHERE
+
+    for count in (2, 1):
+        alias = ALIASES.get(" ".join(words[:count]))
+        rest = words[count:]
+        if alias is None or len(words) < count or not (alias or rest):
+            continue
+        if environment.stderr.isatty() and alias:
+            environment.warn([f"envbuild's own word for `{' '.join(words[:count])}` is `{' '.join(alias)}`"], "note")
+        return _dispatch([*alias, *rest], environment)
+    hint = f"hint: {ELSEWHERE[words[0]]}\n" if words[0] in ELSEWHERE else _nearest(words[0])
+    environment.stderr.write(f"error: unknown command '{words[0]}'\n{hint}")
     return 2
 
 
@@ -154,22 +176,37 @@ def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
         """As wide as the terminal. One is asked for with every option, and would import shutil to learn that width."""
         return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
 
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=module.DESCRIPTION,
-        epilog=module.EXAMPLES,
-        formatter_class=help_formatter,
-    )
+    class Parser(argparse.ArgumentParser):
+        """Shows mistakes as all others are shown, and takes no abbreviations: `--lock` is not `--locked`."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(allow_abbrev=False, **settings)
+
+        def error(self, message: str) -> NoReturn:
+            flags = [flag for one in self._actions for flag in one.option_strings]
+            first = next((line.strip() for line in module.EXAMPLES.splitlines() if line.startswith("  ")), "")
+            hint = _hint_for_arguments(message, flags) or f"as in: {' '.join(first.partition('  ')[0].split())}"
+            from envbuild.ui.sanitize import visible
+
+            self.exit(2, f"error: {visible(message)}\nhint: {visible(hint)} ({self.prog} --help lists all options)\n")
+
+    parser = Parser(prog=name, description=module.DESCRIPTION, epilog=module.EXAMPLES, formatter_class=help_formatter)
     module.configure(parser)
     return parser.parse_args(words)
 
 
-def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return what stands before the first `--`, and what after it: a command with options of its own."""
-    if "--" not in words:
-        return words, []
-    at = words.index("--")
-    return words[:at], words[at + 1 :]
+def _hint_for_arguments(message: str, flags: list[str]) -> str:
+    """Return what to write in place of options that there are not, of which argparse says it."""
+    from envbuild.text.docker_words import OPTIONS
+    from envbuild.text.suggestion import did_you_mean
+
+    unknown = message.partition("unrecognized arguments: ")[2]
+    for word in unknown.split():
+        flag = word.partition("=")[0]
+        if flag.startswith("-"):
+            near = next((known for known in flags if known.startswith(flag) and flag.startswith("--")), "")
+            return OPTIONS.get(flag) or (f"did you mean '{near}'?" if near else did_you_mean(flag, flags))
+    return ""
 
 
 def _overview() -> str:

@@ -2,8 +2,8 @@
 
 argparse takes 5 ms to import and build (13 with Python 3.14, where it loads dataclasses to colour its help), which is a
 fifth of a rebuild with nothing to do. A command line that is right needs none of it: `read` has the options as
-`configure` declared them and gives what argparse would. For whatever it does not understand (help, a mistake, an
-abbreviation) it gives None, and argparse is asked, so that meaning and messages are argparse's own.
+`configure` declared them and gives what argparse would. For whatever it does not understand (help, a mistake) it gives
+None, and argparse is asked, so that meaning and messages are argparse's own.
 """
 
 from __future__ import annotations
@@ -94,6 +94,48 @@ def read(configure: Callable[..., None], words: Sequence[str]) -> Namespace | No
         return None
 
 
+def split_command(configure: Callable[..., None], words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a command line's own words, and those of the command that it is to run, with options of its own.
+
+    That begins after the first `--`, or with the second word that is neither an option nor the value of one: in
+    `run -p 80:80 web ls -l`, with `ls`.
+    """
+    declared = _Declarations()
+    configure(declared)
+    takes_value = {flag for one in declared.arguments for flag in one.flags if one.action != "store_true"}
+    plain = 0
+    is_value = False
+    for at, word in enumerate(words):
+        if is_value:
+            is_value = False
+        elif word == "--":
+            return list(words[:at]), list(words[at + 1 :])
+        elif word.startswith("--"):
+            is_value = word in takes_value
+        elif word.startswith("-") and word != "-":
+            # The first of joined letters that takes a value has what is behind it as that, as in -itp80.
+            first = next((n for n, letter in enumerate(word[1:], 1) if f"-{letter}" in takes_value), 0)
+            is_value = first == len(word) - 1
+        else:
+            plain += 1
+            if plain == 2:
+                return list(words[:at]), list(words[at:])
+    return list(words), []
+
+
+def _letters(words: Sequence[str], by_flag: dict[str, _Argument]) -> list[str]:
+    """Return the words with joined letters apart, as in `-it`, where none of them takes a value."""
+    apart: list[str] = []
+    for word in words:
+        letters = [f"-{letter}" for letter in word[1:]]
+        joined = len(letters) > 1 and word[0] == "-" and word[1] != "-" and word not in by_flag
+        if joined and all(flag in by_flag and by_flag[flag].action == "store_true" for flag in letters):
+            apart += letters
+        else:
+            apart.append(word)
+    return apart
+
+
 def _read(declared: list[_Argument], words: Sequence[str]) -> Namespace:
     by_flag = {flag: argument for argument in declared for flag in argument.flags}
     positional = [argument for argument in declared if not argument.flags]
@@ -103,7 +145,7 @@ def _read(declared: list[_Argument], words: Sequence[str]) -> Namespace:
     met: set[object] = set()
     plain: list[str] = []
     ended = False
-    remaining = iter(words)
+    remaining = iter(_letters(words, by_flag))
     for word in remaining:
         if not word.startswith("-") or word == "-":
             # argparse gives positional arguments out in runs; two runs are its own business.

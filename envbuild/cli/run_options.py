@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="publish each port that the image exposes on a free port of this machine",
     )
-    parser.add_argument("--memory", metavar="SIZE", help="limit memory, as in 512m")
+    parser.add_argument("-m", "--memory", metavar="SIZE", help="limit memory, as in 512m")
     parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="limit processors, as in 1.5")
     parser.add_argument("--pids", type=int, default=0, metavar="N", help="limit the number of processes and threads")
     parser.add_argument(
@@ -93,6 +93,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-health", action="store_true", help="disable the health check of the image")
     parser.add_argument(
         "--unfiltered", action="store_true", help="do not filter system calls: for programs that you trust"
+    )
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="read standard input, which it always does: docker's word"
+    )
+    parser.add_argument(
+        "-t", "--tty", action="store_true", help="allocate a terminal, which it always does on one: docker's word"
     )
     parser.add_argument("--no-tty", action="store_true", help="allocate no terminal, even on a terminal")
 

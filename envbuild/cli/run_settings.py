@@ -162,6 +162,24 @@ def settings_from(
     )
 
 
+def entry_from(text: str | None) -> tuple[str, ...] | None:
+    """Return the words of `--entry`: a program, a JSON list, or nothing at all for an image's entry to be dropped.
+    Raises UsageError."""
+    if not text:
+        return None if text is None else ()
+    if not text.startswith("["):
+        return (text,)
+    from envbuild.text.json import loads  # few give a list
+
+    try:
+        words = loads(text)
+    except ValueError:
+        words = None
+    if not isinstance(words, list) or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise BadOption("--entry", text, "a program, or a JSON list of words", '--entry \'["sh", "-e"]\'')
+    return tuple(words)
+
+
 def variable(text: str, environment: Environment) -> tuple[str, str]:
     """Return the variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")

@@ -77,7 +77,7 @@ def instance_name(group: Group, service: Service) -> str:
 
 def _plan(store: Store, group: Group, service: Service, image: Image, reference: str) -> Plan:
     facts = facts_of(image)
-    argv = _argv(service, facts)
+    argv = facts.command(service.command, service.entrypoint)
     if not argv:
         raise runtime.NothingToRun(reference)
     user = facts.user if service.user is None else service.user
@@ -116,16 +116,6 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
     return Plan(service, name, image, reference, facts, settings, digest)
 
 
-def _argv(service: Service, facts: Facts) -> tuple[str, ...]:
-    """Return the command, as compose has it: an entrypoint takes away what the image runs, a command follows it or
-    stands for it."""
-    if service.entrypoint is not None:
-        return (*service.entrypoint, *(service.command or ()))
-    if service.command is not None:
-        return service.command
-    return facts.start.argv if facts.start is not None else ()
-
-
 def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
     """Return the image's check with what the file says of it, or the file's own."""
     if wanted is None:
@@ -135,5 +125,6 @@ def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
     check = runtime.Health(wanted.argv) if wanted.argv is not None else health_of(facts)
     if check is None:
         raise UsageError("its healthcheck has no test, and its image no check", "add: test: [CMD, PROGRAM]")
-    given = {name: getattr(wanted, name) for name in ("every", "timeout", "retries", "start_period")}
+    names = ("every", "timeout", "retries", "start_period", "start_interval")
+    given = {name: getattr(wanted, name) for name in names}
     return check.replace(**{name: value for name, value in given.items() if value is not None})

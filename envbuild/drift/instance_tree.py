@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from envbuild.digest import sha256, sha256_of
+from envbuild.digest import Sha256, sha256_of
 from envbuild.errors import WorkFailed
 from envbuild.instances.records import LAYERS, Instance
 from envbuild.linux.attributes import read_xattrs
@@ -163,7 +163,7 @@ def _read(descriptor: int, size: int) -> bytes:
 
 
 def _hashed(descriptor: int, entry: Entry, status: os.stat_result) -> Entry:
-    state, size = sha256(), 0
+    state, size = Sha256(), 0
     whole = status.st_size
     pieces = (piece for piece, _ in parts(descriptor, whole)) if has_holes(status) else _chunks(descriptor, whole)
     for chunk in pieces:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import tempfile
 
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.git_dir import git_dir_of
@@ -157,10 +158,13 @@ def let_git_merge(lock_path: str) -> str:
     try:
         if os.path.lexists(f"{folder}/{ATTRIBUTES_FILE}"):
             read_plain(f"{folder}/{ATTRIBUTES_FILE}", _MAX_BYTES)  # git would wait for a FIFO
-        answer = output(folder, "check-attr", "merge", "--", name, seconds=10)
+        merged_by = _merged_by(folder, name)
+        if merged_by == DRIVER:
+            # That is this clone's own setting. Others, and the host's web page, have only what is committed.
+            merged_by = _merged_by_others(folder, name)
     except (EnvbuildError, OSError):
         return ""
-    if not answer.rstrip().endswith(b": unspecified"):
+    if merged_by != "unspecified":
         return ""
     pattern = "*.env.lock" if name.endswith(".env.lock") else f"/{name}"
     path = f"{folder}/{ATTRIBUTES_FILE}"
@@ -169,6 +173,22 @@ def let_git_merge(lock_path: str) -> str:
     except OSError:
         return ""  # a lock can also be merged by hand
     return path
+
+
+def _merged_by(folder: str, name: str, *options: str) -> str:
+    """Return what git's attributes say of how a file is merged. Raises the errors of git."""
+    answer = output(folder, *options, "check-attr", "merge", "--", name, seconds=10)
+    return answer.decode("utf-8", "replace").rstrip().rpartition(": ")[2]
+
+
+def _merged_by_others(folder: str, name: str) -> str:
+    """Return how a file is merged in a clone of which nobody has set up anything. Raises the errors of git."""
+    top = output(folder, "rev-parse", "--show-toplevel", seconds=10).decode("utf-8", "surrogateescape").rstrip("\n")
+    with tempfile.TemporaryDirectory(prefix="envbuild-") as empty:
+        for part in ("objects", "refs"):
+            os.mkdir(f"{empty}/{part}")
+        _write(f"{empty}/HEAD", "ref: refs/heads/main\n")
+        return _merged_by(folder, name, f"--git-dir={empty}", f"--work-tree={top}")
 
 
 def _append_line(path: str, line: str) -> None:

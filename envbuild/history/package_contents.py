@@ -10,7 +10,7 @@ import os
 from hashlib import md5
 from threading import Lock, Thread
 
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest, Entry, object_id
@@ -110,7 +110,7 @@ def _altered(store: Store, files: list[Expected]) -> list[bytes]:
 
 def _md5(store: Store, entry: Entry, buffer: memoryview) -> str | None:
     """Return the md5 of a file's content, None if the store has other content than the entry says."""
-    state, check = md5(usedforsecurity=False), sha256()
+    state, check = md5(usedforsecurity=False), Sha256()
     descriptor = os.open(store.objects.where(object_id(entry)), os.O_RDONLY | os.O_CLOEXEC)
     try:
         while length := os.readv(descriptor, [buffer]):

@@ -54,6 +54,10 @@ class NoSuchImage(UsageError):
 
     def text(self) -> tuple[str, str]:
         hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"
+        from envbuild.text.docker_words import hint_for_image  # only on a mistake
+
+        if docker := hint_for_image(self.reference):
+            return f"there is no image '{self.reference}'", docker
         return (
             f"there is no image '{self.reference}'",
             hint if self.any_image else "make one first: envbuild build RECIPE.env",

@@ -56,13 +56,15 @@ class Restart(Record):
 
 class Health(Record):
     """How an instance is checked: a command inside, every so many seconds. Failures in the first `start_period` seconds
-    don't count, and `retries` of them in a row make it unhealthy."""
+    do not count, and `retries` of them in a row make it unhealthy. Until it is healthy it is checked every
+    `start_interval` seconds in that time; with 0, more and more seldom."""
 
     argv: tuple[str, ...]
     every: float = 30.0
     timeout: float = 30.0
     retries: int = 3
     start_period: float = 0.0
+    start_interval: float = 0.0
 
 
 class Settings(Record):
@@ -174,21 +176,23 @@ def health_of(facts: Facts) -> Health | None:
     if facts.health is None:
         return None
     check = facts.health
-    return Health(check.program.argv, check.every, check.timeout, check.retries)
+    return Health(
+        check.program.argv, check.every, check.timeout, check.retries, check.start_period, check.start_interval
+    )
 
 
 def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
     """Return the recipe's parameters that the image's own commands mention: those of its start command if that is what
     runs, and those of its health check."""
     found = dict(facts.health.program.parameters) if facts.health is not None else {}
-    if facts.start is not None and argv == facts.start.argv:
+    if facts.start is not None and argv == facts.command():
         found.update(facts.start.parameters)
     return tuple(found.items())
 
 
 def init_of(facts: Facts, argv: tuple[str, ...]) -> bool:
     """Tell whether `argv` has a process 1 beside it: what the image says is about its own start command."""
-    return facts.init or facts.start is None or argv != facts.start.argv
+    return facts.init or facts.start is None or argv != facts.command()
 
 
 def runs_systemd(settings: Settings) -> bool:

@@ -53,25 +53,34 @@ class HealthMonitor:
 
     def _watch(self) -> None:
         state, failures, began = STARTING, 0, time.monotonic()
-        # Who waits for a service to be well should not wait for a whole interval: at first it is asked more often.
-        pause = min(0.2, self._check.every)
+        pause = self._first_pause()
         while not self._over.wait(pause):
             if self._again.is_set():
                 self._again.clear()
-                state, failures, began, pause = STARTING, 0, time.monotonic(), min(0.2, self._check.every)
+                state, failures, began, pause = STARTING, 0, time.monotonic(), self._first_pause()
                 continue
             well, printed = self._ask()
-            pause = min(pause * 2, self._check.every) if state == STARTING and not well else self._check.every
+            in_start_period = time.monotonic() - began < self._check.start_period
+            if well or state != STARTING:
+                pause = self._check.every
+            elif not self._check.start_interval:
+                pause = min(pause * 2, self._check.every)
+            elif not in_start_period:
+                pause = self._check.every
             if well:
                 failures = 0
-            elif time.monotonic() - began >= self._check.start_period and (
-                pause >= self._check.every or state != STARTING
-            ):
+            elif not in_start_period and (pause >= self._check.every or state != STARTING):
                 failures += 1
             found = HEALTHY if well else UNHEALTHY if failures >= self._check.retries else state
             if found != state and not self._again.is_set():
                 state = found
                 self._changed(state, printed)
+
+    def _first_pause(self) -> float:
+        # Who waits for a service to be well should not wait for a whole interval: at first it is asked more often.
+        if self._check.start_interval and self._check.start_period:
+            return self._check.start_interval
+        return min(0.2, self._check.every)
 
     def _ask(self) -> tuple[bool, str]:
         """Tell whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""

@@ -51,12 +51,13 @@ class Origin(Record):
     tree: Digest
     facts: Facts
 
-    def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return `argv`, or the image's start command if that is empty. Raises NothingToRun."""
-        argv = argv or (self.facts.start.argv if self.facts.start is not None else ())
-        if not argv:
+    def command(self, argv: tuple[str, ...], entry: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return what an instance runs: the image's entry, or `entry` in its place, and then `argv`, or the image's
+        start command if that is empty. Raises NothingToRun."""
+        command = self.facts.command(argv or None, entry)
+        if not command:
             raise NothingToRun(self.reference)
-        return argv
+        return command
 
 
 class Launch(Record):
@@ -115,15 +116,16 @@ def launch(
 
 
 @contextmanager
-def relaunch(store: Store, instance: Instance, machine: Machine) -> Iterator[Launch]:
+def relaunch(store: Store, instance: Instance, machine: Machine, config: Settings | None = None) -> Iterator[Launch]:
     """Prepare the task of an instance that is over, with the files as it left them. The process has one thread.
 
-    Raises UsageError and WorkFailed, StoreDamaged, and kinds of MachineLacks.
+    This once it runs as `config` says, if that is given; its record stays as it is. Raises UsageError and WorkFailed,
+    StoreDamaged, and kinds of MachineLacks.
     """
     _use(store)
     lock = hold(instance)
     try:
-        task = _task(store, instance, settings_of(instance), load(instance.facts), machine)
+        task = _task(store, instance, config or settings_of(instance), load(instance.facts), machine)
         yield Launch(instance, task, lock, tuple(store.take_notes()))
     finally:
         os.close(lock)
@@ -198,6 +200,28 @@ def relaunch_in_background(
     """
     with relaunch(store, instance, machine) as launched:
         return (*launched.warnings, *background.start(launched.task, launched.lock))
+
+
+def relaunch_in_foreground(
+    ahead: Ahead,
+    store: Store,
+    instance: Instance,
+    config: Settings,
+    machine: Machine,
+    *,
+    terminal: bool,
+    tell: Callable[[tuple[str, ...]], None],
+) -> int:
+    """Run an instance that is over once more, as `config` says, with this process's streams or terminal; return the
+    exit code of its command. The instance stays.
+
+    Raises what `relaunch` raises, SandboxFailure and PortTaken.
+    """
+    with relaunch(store, instance, machine, config) as launched:
+        tell(launched.warnings)
+        from envbuild.instances.foreground import run_in_foreground
+
+        return run_in_foreground(launched.task, ahead, store.stacks.late(), terminal=terminal, tell=tell)
 
 
 def _use(store: Store) -> None:

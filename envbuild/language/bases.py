@@ -21,6 +21,7 @@ from envbuild.language.model import (
 )
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
+from envbuild.text.docker_words import base_for
 from envbuild.text.suggestion import did_you_mean
 
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
@@ -46,18 +47,20 @@ def read_base(statement: StatementSyntax, reader: Reader) -> Base | None:
         reader.error(word.span, f"{kind} takes nothing after a colon", f"write just {kind}")
         return None
     if kind not in BASES:
-        near = did_you_mean(kind, BASES)
-        hint = near or "a base is one of: " + ", ".join(BASES.values())
+        base = base_for(text)
+        hint = f"docker's image is not used here: {base}" if base else did_you_mean(kind, BASES)
+        hint = hint or "a base is one of: " + ", ".join(BASES.values())
         reader.error(word.span, f"unknown base '{kind}'", hint)
         return None
     wrong = (
         not argument
-        or (kind == "debian" and not _SUITE.fullmatch(argument))
+        or (kind == "debian" and (not _SUITE.fullmatch(argument) or argument == "latest" or argument.endswith("-slim")))
         or (kind == "registry" and "/" not in argument.strip("/"))
     )
     if wrong:
         message = f"base '{kind}' needs more after its colon" if not argument else f"'{text}' is not a valid base"
-        reader.error(word.span, message, f"as in: from {BASES[kind]}")
+        form = base_for(text) if kind == "debian" and argument else f"from {BASES[kind]}"
+        reader.error(word.span, message, f"as in: {form}")
         return None
     match kind:
         case "debian":

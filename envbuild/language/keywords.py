@@ -56,7 +56,13 @@ _RUN = {
 }
 QUALIFIES_CACHE = ("id", "uid", "mode")
 """Options that say more of the `cache` before them."""
-_HEALTH = {"every": OptionKind(DURATION), "timeout": OptionKind(DURATION), "retries": OptionKind(COUNT)}
+_HEALTH = {
+    "every": OptionKind(DURATION),
+    "timeout": OptionKind(DURATION),
+    "retries": OptionKind(COUNT),
+    "start-period": OptionKind(DURATION),
+    "start-interval": OptionKind(DURATION),
+}
 
 WHEN = OptionKind(CONDITION, True)
 
@@ -73,6 +79,7 @@ KEYWORDS: dict[str, Keyword] = {
     "file": Keyword(_OWNED, block=True),
     "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
     "adduser": Keyword(block=True),
+    "shell": Keyword(),
     "run": Keyword(_RUN, block=True),
     "env": Keyword(block=True),
     "workdir": Keyword(),
@@ -83,6 +90,7 @@ KEYWORDS: dict[str, Keyword] = {
     "volume": Keyword(block=True),
     "label": Keyword(block=True),
     "unset": Keyword(block=True),
+    "entry": Keyword(),
     "start": Keyword({"init": OptionKind(INIT)}, block=True),
     "stop": Keyword(),
     "health": Keyword(_HEALTH, block=True),
@@ -100,6 +108,6 @@ BASES: dict[str, str] = {
 }
 """The kinds of bases, and the shortest form of each."""
 
-FACTS = ("env", "expose", "volume", "label", "start", "stop", "health", "user", "workdir")
+FACTS = ("env", "expose", "volume", "label", "entry", "start", "stop", "health", "user", "workdir")
 """The facts that `unset` can drop."""
 ADDUSER = ("uid", "gid", "home", "shell", "groups")

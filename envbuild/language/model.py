@@ -55,6 +55,13 @@ class CacheMount(Record):
     mode: int | None = None
 
 
+def shell_words(text: str) -> tuple[str, ...]:
+    """Return the words of a shell, as in `/bin/bash -o pipefail`. A `-c` at their end, as docker wants it, goes without
+    saying."""
+    words = tuple(text.split())
+    return words[:-1] if words[-1:] == ("-c",) else words
+
+
 class RunOptions(Record):
     """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given."""
 
@@ -196,6 +203,18 @@ class Unset(Statement):
     names: tuple[str, ...]
 
 
+class Shell(Statement):
+    """The words that the text of later commands is given to, behind `-c`."""
+
+    argv: tuple[str, ...]
+
+
+class Entry(Statement):
+    """What every command of an instance begins with: words that are run without a shell."""
+
+    argv: tuple[str, ...]
+
+
 class Start(Statement):
     """A start command: either a list of words that is run without a shell, or a command for the shell. Without `init`
     it is process 1 itself."""
@@ -211,13 +230,19 @@ class Stop(Statement):
     signal: str
 
 
+class NoHealth(Statement):
+    """`health none`: the base's check, if it has one, is dropped."""
+
+
 class Health(Statement):
-    """Times are in seconds."""
+    """Times are in seconds; 0 for those of the start where they are not given."""
 
     command: Command
     every: float = 30.0
     timeout: float = 30.0
     retries: int = 3
+    start_period: float = 0.0
+    start_interval: float = 0.0
 
 
 class Scratch(Record):

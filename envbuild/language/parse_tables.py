@@ -11,7 +11,7 @@ from __future__ import annotations
 
 PATTERNS = {
     'BARE': '(?:[^ \t\n"\\\\$]|\\\\(?!\\$\\{)|\\$(?!\\{))+',
-    'COMMAND_KEYWORD': '(run|test|start|health)(?=[ \t\n(])',
+    'COMMAND_KEYWORD': '(run|test|entry|start|health)(?=[ \t\n(])',
     'COMMENT': '#[^\n]*',
     'ESCAPED': '\\\\\\$\\{',
     'FILE_KEYWORD': 'file(?=[ \t\n(])',
@@ -27,7 +27,7 @@ PATTERNS = {
     'REFERENCE': '\\$\\{[^}\\s"]*\\}',
     'REMARK': '[ \t]+#[^\n]*',
     'TEXT': '[ \t]+[^ \t\n][^\n]*',
-    'WORDS_KEYWORD': '(recipe|include|apt|pip|npm|adduser|env|workdir|user|discard|expose|volume|label|unset|stop)(?=[ \t\n(])',
+    'WORDS_KEYWORD': '(recipe|include|apt|pip|npm|adduser|env|workdir|user|discard|expose|volume|label|unset|stop|shell)(?=[ \t\n(])',
     '_ARROW': '->(?=[ \t\n])',
     '_AS': 'as(?=[ \t\n])',
     '_ASSIGN': '=',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from envbuild.language import model, values
@@ -186,17 +185,32 @@ def _test(statement: StatementSyntax, options: Options, reader: Reader) -> model
     return model.Test(*_start_of(statement, reader), command, _run_options(options)) if command else None
 
 
-def _health(statement: StatementSyntax, options: Options, reader: Reader) -> model.Health | None:
+def _health(statement: StatementSyntax, options: Options, reader: Reader) -> model.Health | model.NoHealth | None:
     command = _command(statement, reader)
     if command is None:
         return None
-    made = model.Health(*_start_of(statement, reader), command)
-    every, timeout, retries = options.seconds("every"), options.seconds("timeout"), options.whole("retries")
-    return made.replace(
-        every=made.every if every is None else every,
-        timeout=made.timeout if timeout is None else timeout,
-        retries=made.retries if retries is None else retries,
-    )
+    times = {name: options.seconds(name.replace("_", "-")) for name in _HEALTH_TIMES}
+    given = {
+        name: value for name, value in (*times.items(), ("retries", options.whole("retries"))) if value is not None
+    }
+    if command.text.strip() != "none":
+        return model.Health(*_start_of(statement, reader), command).replace(**given)
+    if given:
+        reader.error(statement.span, "a check that is none has no options", "write: health none")
+    return model.NoHealth(*_start_of(statement, reader))
+
+
+def _entry(statement: StatementSyntax, options: Options, reader: Reader) -> model.Entry | None:
+    text = statement.text
+    if text is None or not text.text.startswith("["):
+        span = statement.span if text is None else text.span
+        reader.error(span, "entry needs a list: nothing could follow a command for the shell", _LISTS["entry"])
+        return None
+    listed = _list(text, reader, "entry")
+    if isinstance(listed, str):
+        reader.error(text.span, "the list is not a JSON array on one line", _LISTS["entry"])
+        return None
+    return model.Entry(*_start_of(statement, reader), listed) if listed else None
 
 
 def _start(statement: StatementSyntax, options: Options, reader: Reader) -> model.Start | None:
@@ -210,8 +224,10 @@ def _start(statement: StatementSyntax, options: Options, reader: Reader) -> mode
     return model.Start(*_start_of(statement, reader), command=command, init=init) if command else None
 
 
-def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:
+def _list(text: TextLine, reader: Reader, keyword: str = "start") -> tuple[str, ...] | str | None:
     """Return the words of a JSON array; the text itself if it is a command, such as `[ -f x ] && y`."""
+    import json  # most recipes have no such list
+
     try:
         items, end = json.JSONDecoder().raw_decode(text.text)
     except ValueError as error:
@@ -219,7 +235,7 @@ def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:
             return text.text
         column = error.colno if isinstance(error, json.JSONDecodeError) else 1
         span = text.span.replace(column=text.span.column + column - 1, length=1)
-        reader.error(span, "the list is not a JSON array on one line", 'as in: start ["python", "-m", "app"]')
+        reader.error(span, "the list is not a JSON array on one line", _LISTS[keyword])
         return None
     rest = text.text[end:].strip(" \t")
     if rest and not re.match(r"[ \t]+#", text.text[end:]):
@@ -228,7 +244,7 @@ def _list(text: TextLine, reader: Reader) -> tuple[str, ...] | str | None:
         return None
     if not items or not all(isinstance(item, str) and "\0" not in item for item in items):
         message = "the list is empty" if not items else "the list has an item that is not a string"
-        reader.error(text.span, message, 'as in: start ["python", "-m", "app"]')
+        reader.error(text.span, message, _LISTS[keyword])
         return None
     words = [reader.expand_text(item, text.span.replace(length=1)) for item in items]
     return tuple(word for word in words if word is not None)
@@ -281,6 +297,17 @@ def _user(statement: StatementSyntax, options: Options, reader: Reader) -> model
     return model.User(*_start_of(statement, reader), name) if name else None
 
 
+def _shell(statement: StatementSyntax, options: Options, reader: Reader) -> model.Shell | None:
+    shape = "shell /bin/bash -eo pipefail"
+    if not some(statement, reader, shape):
+        return None
+    words = texts(statement, reader)
+    argv = model.shell_words(" ".join(text for _, text in words))
+    if words and not argv:
+        reader.error(words[0][0].span, "shell needs a program", f"as in: {shape}")
+    return model.Shell(*_start_of(statement, reader), argv) if argv else None
+
+
 def _stop(statement: StatementSyntax, options: Options, reader: Reader) -> model.Stop | None:
     argument = only(statement, reader, "stop TERM")
     signal = argument and reader.checked(values.signal, argument[1], argument[0].span)
@@ -297,8 +324,8 @@ def _discard(statement: StatementSyntax, options: Options, reader: Reader) -> mo
 def _expose(statement: StatementSyntax, options: Options, reader: Reader) -> model.Expose | None:
     if not some(statement, reader, "expose 8080"):
         return None
-    ports = [reader.checked(values.port, text, word.span) for word, text in texts(statement, reader)]
-    return model.Expose(*_start_of(statement, reader), tuple(port for port in ports if port))
+    ranges = [reader.checked(values.ports, text, word.span) for word, text in texts(statement, reader)]
+    return model.Expose(*_start_of(statement, reader), tuple(port for ports in ranges for port in ports or ()))
 
 
 def _volume(statement: StatementSyntax, options: Options, reader: Reader) -> model.Volume | None:
@@ -327,6 +354,8 @@ def _unset(statement: StatementSyntax, options: Options, reader: Reader) -> mode
     return model.Unset(*_start_of(statement, reader), tuple(names))
 
 
+_HEALTH_TIMES = ("every", "timeout", "start_period", "start_interval")
+_LISTS = {"entry": 'as in: entry ["docker-entrypoint.sh"]', "start": 'as in: start ["python", "-m", "app"]'}
 _MEMBERS = {"env": values.variable, "label": values.label, "expose": values.port, "volume": values.absolute}
 
 _READERS = {
@@ -339,8 +368,10 @@ _READERS = {
     "fetch": _fetch,
     "adduser": _adduser,
     "run": _run,
+    "shell": _shell,
     "test": _test,
     "health": _health,
+    "entry": _entry,
     "start": _start,
     "env": _env,
     "label": _label,

@@ -8,6 +8,7 @@ import re
 from envbuild.language.keywords import KEYWORDS
 from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
+from envbuild.text.docker_words import hint_for_statement
 from envbuild.text.suggestion import did_you_mean
 
 _HEAD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -76,6 +77,9 @@ def _start_of_statement(rest: str, head: re.Match[str] | None, column: int) -> t
                 head.end(),
             )
         return f"{head[0]} needs more than its keyword", "", 0
+    docker = hint_for_statement(head[0], rest[head.end() :])
+    if docker:
+        return f"unknown statement '{head[0]}'", docker, head.end()
     otherwise = "indent the lines of a block" if "(" not in rest.split(" ")[0] else ""
     return f"unknown statement '{head[0]}'", did_you_mean(head[0], KEYWORDS, otherwise), head.end()
 

@@ -19,6 +19,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
 MAX_ID = 2**32 - 2
+MAX_PORTS = 1000
+"""Of one range."""
 NO_INIT = "none"
 INITS = ("envbuild", NO_INIT)
 
@@ -73,6 +75,22 @@ def port(text: str) -> str:
     if slash and protocol not in ("tcp", "udp"):
         raise InvalidValue(f"'{protocol}' is not a valid protocol", "a port's protocol is tcp or udp, as in 8080/tcp")
     return f"{int(number)}/{protocol or 'tcp'}"
+
+
+def ports(text: str) -> tuple[str, ...]:
+    """Return `PORT/PROTOCOL` for a port, and for each of `FIRST-LAST`."""
+    numbers, slash, protocol = text.partition("/")
+    first, dash, last = numbers.partition("-")
+    if not dash:
+        return (port(text),)
+    ends = port(first + slash + protocol), port(last + slash + protocol)
+    begin, end = (int(name.partition("/")[0]) for name in ends)
+    if not begin <= end < begin + MAX_PORTS:
+        raise InvalidValue(
+            f"'{numbers}' is not a valid range of ports",
+            f"as in 8000-8005: the first one first, and {MAX_PORTS} at most",
+        )
+    return tuple(port(f"{number}{slash}{protocol}") for number in range(begin, end + 1))
 
 
 def signal(text: str) -> str:

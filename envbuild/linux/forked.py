@@ -48,7 +48,8 @@ class ChildCrashed(Exception):
 def call_in_child(function: Callable[[], object]) -> Any:
     """Return what `function` returns in a child process, which then ends.
 
-    This process has one thread. The result is made of the types that marshal knows. Raises ChildError for an
+    This process has one thread. The result is made of the types that marshal knows; subclasses of str in it, such as
+    checked names, arrive as plain strings. Raises ChildError for an
     EnvbuildError, OSError for an OSError, ChildKilled, and ChildCrashed.
     """
     # Or what is left in these buffers would be written twice.
@@ -59,7 +60,7 @@ def call_in_child(function: Callable[[], object]) -> Any:
     if child == 0:
         try:
             os.close(reading)
-            answer = marshal.dumps(_answer(function))
+            answer = _dumped(_answer(function))
             sys.stdout.flush()
             sys.stderr.flush()
             with os.fdopen(writing, "wb") as pipe:
@@ -79,6 +80,26 @@ def call_in_child(function: Callable[[], object]) -> Any:
     if not data:
         raise ChildKilled(status)
     return _result(*marshal.loads(data))
+
+
+def _dumped(answer: tuple[Any, ...]) -> bytes:
+    try:
+        return marshal.dumps(_plain(answer))
+    except ValueError as bug:
+        return marshal.dumps(("crash", f"the result of a child process can't be sent: {bug}", _traceback(bug)))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case str():
+            return str(value)
+        case tuple() | list():
+            plain = [_plain(item) for item in value]
+            return tuple(plain) if isinstance(value, tuple) else plain
+        case dict():
+            return {_plain(key): _plain(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _answer(function: Callable[[], object]) -> tuple[Any, ...]:

@@ -16,6 +16,8 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.reach import Level
 
 _CHUNK = 1 << 18
+NOT_THERE = (403, 404, 410)
+"""What servers answer for a file that they don't have; some object stores say that it is forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Cache:
         """`exclusive` holds a name against all other processes."""
         self._path = path
         self._exclusive = exclusive
+        self._mode = 0o644
 
     def where(self, package: Package) -> str:
         """Return where the package's file is, or would be."""
@@ -78,6 +81,11 @@ class Cache:
         except FileNotFoundError:
             pass
         return False
+
+    def keep(self, path: str, package: Package) -> None:
+        """Take a file that is what the package's hash says, and lies beside the others."""
+        os.chmod(path, self._mode)
+        os.rename(path, self.where(package))
 
     def exclusive(self, package: Package) -> AbstractContextManager[None]:
         """Hold a package's file against all other processes."""

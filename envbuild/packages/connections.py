@@ -72,6 +72,11 @@ class Answer:
         """Return the body as it was sent. Raises urllib3's HTTPError where the connection breaks."""
         return self._response.stream(_CHUNK, decode_content=False)
 
+    def pieces(self) -> Iterator[bytes]:
+        """Return the body as it comes, so that a slow server can be told from one that sends nothing."""
+        read = getattr(self._response, "read1", self._response.read)  # urllib3 2.1 has no read1
+        return iter(lambda: read(_CHUNK, decode_content=False), b"")
+
     def page(self, most: int = MAX_PAGE) -> bytes:
         """Return the whole body, unpacked. Raises TooLarge, and HTTPError for a packing that we did not ask for."""
         packing = self.header("Content-Encoding").strip().lower()
@@ -104,18 +109,20 @@ class Answer:
 class Connections:
     """Connections that are kept open between files: the first request of one can be a slow one."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, timeout: Timeout | None = None) -> None:
+        """`timeout` is how long a server may take to let us in and to send the next bytes, by default TIMEOUT."""
         self._transport = transport
+        self._timeout = timeout or Timeout(TIMEOUT)
         self._pools: dict[tuple[str, Level | None], PoolManager] = {}
         self._making = threading.Lock()
 
-    def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None) -> Answer:
+    def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None, method: str = "GET") -> Answer:
         """Return the answer to a request, after the redirects that are followed. `giver` is where that lies which
         named the address, None for the user and the recipe. Raises urllib3's HTTPError; Refused for what may not be
         asked."""
         for _ in range(MAX_REDIRECTS):
             asked = _checked(without_user(address))
-            answer = self._ask(asked, headers, giver)
+            answer = self._ask(asked, headers, giver, method)
             location = answer.header("Location") if answer.status in _REDIRECTS else ""
             if not location:
                 return answer
@@ -131,7 +138,7 @@ class Connections:
         with self.open(address, {"Accept-Encoding": "gzip", **headers}, giver) as answer:
             return Page(answer.status, answer.page() if answer.status == 200 else b"", answer.address, answer.level)
 
-    def _ask(self, address: WebAddress, headers: Mapping[str, str], giver: Level | None) -> Answer:
+    def _ask(self, address: WebAddress, headers: Mapping[str, str], giver: Level | None, method: str) -> Answer:
         own = {name: value for start, name, value in self._transport.headers if address.startswith(start)}
         proxy = self._proxy(address)
         named = level_of_name(address.host)
@@ -139,7 +146,7 @@ class Connections:
         if giver is not None and not giver.admits(named):
             raise _refusal(address.host, named, giver)
         response = self._pool(proxy, giver).request(
-            "GET",
+            method,
             address,
             headers={"User-Agent": "envbuild", **own, **headers},
             preload_content=False,
@@ -159,7 +166,7 @@ class Connections:
         with self._making:
             if (proxy, giver) not in self._pools:
                 context = ssl.create_default_context(cafile=self._transport.bundle or None)
-                timeout = Timeout(TIMEOUT)
+                timeout = self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                 else:

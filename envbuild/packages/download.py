@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.errors import EnvbuildError
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
@@ -18,15 +20,22 @@ from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 ATTEMPTS = 4
+_CONNECTION = re.compile(r"^(?:.*>: |\w+\(host=[^()]*\): )")
 
 
-def fetch(cache: Cache, wanted: Sequence[Wanted], transport: Transport, progress: Callable[[int, int], None]) -> None:
+def fetch(
+    cache: Cache,
+    wanted: Sequence[Wanted],
+    transport: Transport,
+    progress: Callable[[int, int], None],
+    failed: Callable[[Package, EnvbuildError], None] | None = None,
+) -> None:
     """Bring the files of all `wanted` into the cache. `progress` gets the bytes so far, and of all as far as they are
-    known.
+    known. With `failed`, which gets what could not be had and why, the others are still fetched.
 
     Raises NotToBeHad, WrongHash and TooLargeToFetch; what arrived whole by then stays.
     """
-    _Fetching(cache, transport, progress).run(wanted)
+    _Fetching(cache, transport, progress, failed).run(wanted)
 
 
 class _Fetching:
@@ -37,7 +46,9 @@ class _Fetching:
         cache: Cache,
         transport: Transport,
         progress: Callable[[int, int], None],
+        failed: Callable[[Package, EnvbuildError], None] | None,
     ) -> None:
+        self._failed = failed
         self._cache = cache
         self._progress = progress
         self._connections = Connections(transport)
@@ -49,10 +60,16 @@ class _Fetching:
 
     def run(self, wanted: Sequence[Wanted]) -> None:
         """Fetch all. Raises the first failure, when all that was under way has ended."""
+        failures: list[BaseException] = []
         with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
-            running = [pool.submit(self._fetch, package) for package in wanted]
+            running = [(one.package, pool.submit(self._fetch, one)) for one in wanted]
             try:
-                failures = [failure for future in running if (failure := future.exception()) is not None]
+                for package, future in running:
+                    failure = future.exception()
+                    if self._failed is not None and isinstance(failure, EnvbuildError):
+                        self._failed(package, failure)
+                    elif failure is not None:
+                        failures.append(failure)
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -65,14 +82,13 @@ class _Fetching:
         with self._cache.exclusive(package):
             if self._cache.has(package) or self._stop.is_set():
                 return
-            path = self._cache.where(package)
-            part = f"{path}.part"
+            part = f"{self._cache.where(package)}.part"
             reasons = [*wanted.problems]
             for address in self._addresses(wanted, reasons):
                 try:
                     reason = self._from(address, part, package)
                 except TooLarge as error:
-                    self._stop.set()
+                    self._end_others()
                     os.unlink(part)
                     raise TooLargeToFetch(without_user(address.url), error.most) from error
                 if reason:
@@ -81,14 +97,17 @@ class _Fetching:
                 actual = hash_of(part, package.hash)
                 if actual != package.hash:
                     os.unlink(part)
-                    self._stop.set()
+                    self._end_others()
                     raise WrongHash(package, actual, without_user(address.url))
-                os.chmod(part, 0o644)
-                os.rename(part, path)
+                self._cache.keep(part, package)
                 return
             if not self._stop.is_set():
-                self._stop.set()
+                self._end_others()
                 raise NotToBeHad(package, reasons)
+
+    def _end_others(self) -> None:
+        if self._failed is None:
+            self._stop.set()
 
     def _addresses(self, wanted: Wanted, reasons: list[str]) -> Iterator[Address]:
         """Yield the addresses of a file, each when those before had it not."""
@@ -168,4 +187,7 @@ class _Fetching:
 def cause(error: BaseException) -> str:
     """Return what a user wants to know of an error that was wrapped again and again."""
     reason = getattr(error, "reason", None)
-    return cause(reason) if isinstance(reason, BaseException) else str(error).rpartition(">: ")[2]
+    if isinstance(reason, BaseException):
+        return cause(reason)
+    # urllib3 begins with the connection's own text: `<...>: ` or, from 2.3 on, `Name(host='...', port=443): `.
+    return _CONNECTION.sub("", str(error))

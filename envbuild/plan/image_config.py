@@ -26,23 +26,27 @@ class Program(Record):
 
 
 class HealthCheck(Record):
-    """How an instance is checked; times in seconds."""
+    """How an instance is checked; times in seconds, 0 for those of the start that are not set."""
 
     program: Program
     every: float
     timeout: float
     retries: int
+    start_period: float = 0.0
+    start_interval: float = 0.0
 
 
 class Facts(Record):
-    """All facts; pairs are sorted by name. `epoch` is SOURCE_DATE_EPOCH of the build, in seconds. Without `init` the
-    start command is process 1 itself."""
+    """All facts; pairs are sorted by name. `epoch` is SOURCE_DATE_EPOCH of the build, in seconds. What an instance runs
+    begins with `entry`, and goes on with `start` unless it is given another command. Without `init` the start command
+    is process 1 itself."""
 
     arch: str
     epoch: int
     environment: Pairs = ()
     user: str = ""
     workdir: str = "/"
+    entry: Program | None = None
     start: Program | None = None
     init: bool = True
     stop: str = "TERM"
@@ -50,6 +54,14 @@ class Facts(Record):
     expose: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     labels: Pairs = ()
+
+    def command(self, argv: tuple[str, ...] | None = None, entry: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return what an instance runs: the entry, or `entry` in its place, and behind it `argv`, or else the start
+        command. That was meant for the image's own entry: another is not given it, but for an empty one."""
+        start = () if self.start is None or entry else self.start.argv
+        if entry is None:
+            entry = () if self.entry is None else self.entry.argv
+        return (*entry, *(start if argv is None else argv))
 
     def environment_of_commands(self) -> dict[str, str]:
         """Return what a command in this environment finds set, HOME excepted."""
@@ -65,6 +77,8 @@ def to_plain(facts: Facts) -> dict[str, object]:
         plain["user"] = facts.user
     if facts.workdir != "/":
         plain["workdir"] = facts.workdir
+    if facts.entry is not None:
+        plain["entry"] = _program_to_plain(facts.entry)
     if facts.start is not None:
         plain["start"] = _program_to_plain(facts.start)
     if not facts.init:
@@ -77,6 +91,7 @@ def to_plain(facts: Facts) -> dict[str, object]:
             "every": facts.health.every,
             "timeout": facts.health.timeout,
             "retries": facts.health.retries,
+            **{name: value for name, value in _start_times(facts.health) if value},
         }
     if facts.expose:
         plain["expose"] = list(facts.expose)
@@ -96,6 +111,7 @@ def from_plain(plain: dict[str, object]) -> Facts:
         environment=_pairs(plain.get("env")),
         user=_text(plain.get("user", "")),
         workdir=_text(plain.get("workdir", "/")),
+        entry=_program_from_plain(plain["entry"]) if "entry" in plain else None,
         start=_program_from_plain(plain["start"]) if "start" in plain else None,
         init=plain.get("init") != "none",
         stop=_text(plain.get("stop", "TERM")),
@@ -133,12 +149,19 @@ def _program_from_plain(plain: object) -> Program:
     return Program(_texts(plain["argv"]), _pairs(plain.get("parameters")))
 
 
+def _start_times(health: HealthCheck) -> tuple[tuple[str, float], ...]:
+    return ("start_period", health.start_period), ("start_interval", health.start_interval)
+
+
 def _health_from_plain(plain: dict[str, object]) -> HealthCheck:
     every, timeout, retries = plain["every"], plain["timeout"], plain["retries"]
+    period, interval = plain.get("start_period", 0.0), plain.get("start_interval", 0.0)
     assert isinstance(every, (int, float))
     assert isinstance(timeout, (int, float))
     assert isinstance(retries, int)
-    return HealthCheck(_program_from_plain(plain), every, timeout, retries)
+    assert isinstance(period, (int, float))
+    assert isinstance(interval, (int, float))
+    return HealthCheck(_program_from_plain(plain), every, timeout, retries, period, interval)
 
 
 def _text(value: object) -> str:

@@ -69,8 +69,10 @@ class _Planner:
     """The state while the statements of one stage are read in order."""
 
     def __init__(self, base: Facts, stages: frozenset[str]) -> None:
+        self.base = base
         self.facts = base
         self.stages = stages
+        self.shell: tuple[str, ...] = STEP_SHELL
         self.discard: tuple[str, ...] = ()
         self.steps: list[Step] = []
         self.tests: list[Step] = []
@@ -145,6 +147,12 @@ class _Planner:
                 directory = self._absolute(statement.directory)
                 self.facts = facts.replace(workdir=directory)
                 self._add(statement, actions.MakeDirectory(directory))
+            case model.Shell():
+                self.shell = statement.argv
+            case model.Entry():
+                # The base's start command was meant for the base's entry.
+                start = None if facts.start is self.base.start else facts.start
+                self.facts = facts.replace(entry=Program(statement.argv), start=start)
             case _:
                 self.facts = _state(statement, facts)
 
@@ -172,7 +180,7 @@ class _Planner:
 
     def _execute(self, command: model.Command, options: model.RunOptions, folder: str) -> actions.Execute:
         facts = self.facts
-        shell = tuple(options.shell.split()) if options.shell else STEP_SHELL
+        shell = model.shell_words(options.shell) if options.shell else self.shell
         return actions.Execute(
             argv=(*shell, "-c", command.text),
             environment=tuple(sorted(facts.environment_of_commands().items())),
@@ -209,8 +217,17 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
             return facts.replace(stop=statement.signal)
         case model.Health():
             program = _program(None, statement.command)
-            check = HealthCheck(program, statement.every, statement.timeout, statement.retries)
+            check = HealthCheck(
+                program,
+                statement.every,
+                statement.timeout,
+                statement.retries,
+                statement.start_period,
+                statement.start_interval,
+            )
             return facts.replace(health=check)
+        case model.NoHealth():
+            return facts.replace(health=None)
         case model.Unset():
             for name in statement.names:
                 facts = _unset(name, facts, statement.place)
@@ -241,6 +258,7 @@ def _program(argv: tuple[str, ...] | None, command: model.Command | None) -> Pro
 
 
 _UNSET: dict[str, object] = {
+    "entry": None,
     "start": None,
     "health": None,
     "stop": "TERM",

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable
 
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 from envbuild.store.disk_usage import Report
@@ -174,7 +174,7 @@ class _Check:
         return ""
 
     def _hash(self, path: str) -> Digest:
-        state = sha256()
+        state = Sha256()
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
                 state.update(chunk)

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 
-from envbuild.digest import sha256, sha256_of
+from envbuild.digest import Sha256, sha256_of
 from envbuild.linux.attributes import CAPABILITY, read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
 from envbuild.record import Record
@@ -204,7 +204,7 @@ def hash_of(path: str, allowance: Allowance | None = None, shown: str = "") -> D
             if allowance is not None:
                 allowance.take(shown or path, size_of_holes(descriptor, status.st_size))
             return _hash_of_parts(descriptor, status.st_size, allowance)
-        state = sha256(chunk)
+        state = Sha256(chunk)
         while following:
             if allowance is not None:
                 allowance.check_time()
@@ -216,7 +216,7 @@ def hash_of(path: str, allowance: Allowance | None = None, shown: str = "") -> D
 
 
 def _hash_of_parts(descriptor: int, size: int, allowance: Allowance | None) -> Digest:
-    state = sha256()
+    state = Sha256()
     for piece, _ in parts(descriptor, size):
         if allowance is not None:
             allowance.check_time()

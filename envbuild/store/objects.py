@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.digest import sha256, sha256_of
+from envbuild.digest import Sha256, sha256_of
 from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import has_holes, parts
@@ -233,7 +233,7 @@ class Objects:
 
 
 def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
-    state = sha256()
+    state = Sha256()
     size = 0
     with open(path, "wb", buffering=0) as file:
         if isinstance(source, int):
@@ -253,7 +253,7 @@ def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
 
 def _write_parts(target: int, source: int, length: int) -> tuple[Digest, int]:
     """Copy a file with holes, which stay holes."""
-    state = sha256()
+    state = Sha256()
     size = 0
     for piece, hole in parts(source, length):
         state.update(piece)

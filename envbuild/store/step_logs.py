@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.digest import sha256
+from envbuild.digest import Sha256
 from envbuild.store.database import StoreDamaged
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
@@ -26,7 +26,7 @@ class OutputWriter:
         self._path = path
         self._objects = objects
         self._file: BinaryIO | None = None
-        self._state = sha256()
+        self._state = Sha256()
         self._tail = b""
         self._keep = tail
         self._most = most

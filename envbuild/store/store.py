@@ -15,7 +15,7 @@ from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, object_id
-from envbuild.tree.lookup import lookup, root_entry, walk
+from envbuild.tree.lookup import lookup, root_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,8 +207,8 @@ class Store:
         """Begin to check the layers of a tree that is about to be mounted. If it is known to be large, as images that
         were built are, the check may go on when it is mounted (`stacks.late`). In a small one damage is mended before.
         """
-        known = self.memo.get(_SIZE, tree)
-        self.stacks.check_ahead(tree, late=known is not None and int(known.split()[0]) >= MANY_FILES)
+        known = self._known_size(tree)
+        self.stacks.check_ahead(tree, late=known is not None and known[0] >= MANY_FILES)
 
     def take_notes(self) -> list[str]:
         """Return what was mended since this was last asked, in words."""
@@ -269,20 +269,33 @@ class Store:
 
         return TreeBuilder(self.trees, self.objects)
 
-    def size(self, tree: Digest) -> tuple[int, int]:
-        """Return how many files a tree has, and their bytes together. Remembered, as a tree never changes."""
+    def size(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[int, int]:
+        """Return how many files a tree has, and their bytes together. Remembered, as a tree never changes.
+
+        `near` are trees like this one, the likest first: the first whose size is known is counted on from.
+        """
+        known = self._known_size(tree)
+        if known is None:
+            known = self._count(tree, near)
+            self.memo.put(_SIZE, tree, b"%d %d" % known)
+        return known
+
+    def _known_size(self, tree: Digest) -> tuple[int, int] | None:
         known = self.memo.get(_SIZE, tree)
-        if known is not None:
-            files, size = known.split()
-            return int(files), int(size)
-        files_counted = total = 0
-        for _, entry in walk(self.trees, tree):
-            if entry.kind != DIRECTORY:
-                files_counted += 1
-            if entry.kind == FILE:
-                total += entry.size
-        self.memo.put(_SIZE, tree, b"%d %d" % (files_counted, total))
-        return files_counted, total
+        if known is None:
+            return None
+        files, size = known.split()
+        return int(files), int(size)
+
+    def _count(self, tree: Digest, near: Sequence[Digest]) -> tuple[int, int]:
+        from envbuild.tree.size import size_difference, size_of  # not for a tree whose size is known
+
+        for like in near:
+            known = self._known_size(like)
+            if known is not None:
+                files, total = size_difference(self.trees, like, tree)
+                return known[0] + files, known[1] + total
+        return size_of(self.trees, tree)
 
     def register_lock(self, path: str, keys: Sequence[str], trees: Sequence[Digest]) -> None:
         """Say that a lock file names these steps and trees: they are kept as long as the file is there."""

@@ -30,6 +30,7 @@ from envbuild.ui.step_failure import failure_lines
 from envbuild.ui.stream import Output
 
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Self
 
     from envbuild.ui.live import LiveRegion
@@ -153,13 +154,15 @@ class TerminalDisplay(Display):
             self._worked = True
             signal.setitimer(signal.ITIMER_REAL, LIVE_AFTER, FRAME_EVERY)
 
-    def _tick(self, _number: int, _frame: object) -> None:
+    def _tick(self, _number: int, interrupted: FrameType | None) -> None:
         """Draw a frame, in the main thread, between two instructions of whatever it does."""
         if not self._lock.acquire(blocking=False):
             return  # an event is being written, perhaps by the very code that was interrupted: the next tick draws
         try:
             if not self._closed and not self._output.lost:
                 if self._region is None:
+                    if is_importing(interrupted):
+                        return  # rich may need what is half loaded: the next tick draws
                     # Here and not above: a build that is over by now does without the 40 ms that rich takes to import.
                     from envbuild.ui.live import LiveRegion
 
@@ -171,3 +174,12 @@ class TerminalDisplay(Display):
     def _frame(self) -> list[tuple[str, str]]:
         width, height = self._output.terminal_size
         return self._board.frame(width - 1, height - 1, self._clock())
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Tell whether what a signal has interrupted is the import of a module."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False

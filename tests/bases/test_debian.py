@@ -191,7 +191,13 @@ def test_its_packages_give_it_again_when_the_suite_has_moved_on(bookworm, tmp_pa
 def test_what_the_hook_says_is_kept_from_the_user():
     shown: list[str] = []
     reader = debian._HookReader(shown.append)
-    for line in ("I: one\n", "envbuild-file: 'u' f 1 SHA256:2\n", "envbuild-pulled: adduser\n", "I: two\n"):
+    for line in (
+        "I: one\n",
+        f"I: running --customize-hook in shell: sh -c '{debian.HOOK}' exec /tmp\n",
+        "envbuild-file: 'u' f 1 SHA256:2\n",
+        "envbuild-pulled: adduser\n",
+        "I: two\n",
+    ):
         reader(line)
     reader("envbuild-architecture: amd64\n")
     assert shown == ["I: one\n", "I: two\n"]

@@ -89,4 +89,4 @@ def test_a_value_that_a_variable_can_not_have(web, variable, text, error):
 def test_an_option_that_there_is_not(project):
     done = project.command("ps", "--al", "--no-such-option")
     assert done.code == 2
-    assert "unrecognized arguments: --no-such-option" in done.err
+    assert "unrecognized arguments: --al --no-such-option" in done.err

@@ -277,6 +277,21 @@ def test_what_the_keys_come_to(shop):
     assert shop.command("exec", "-u", "root", "front", "--", "touch", "/scratch/x").code == 0
 
 
+def test_an_image_s_entry_begins_its_service_s_command(shop):
+    shop.write("hi.env", 'from image:base\nentry ["sh", "-c"]\nstart ["echo started; sleep 1000"]\n')
+    assert shop.command("build", "hi.env").code == 0
+    write(
+        shop,
+        "a: {image: hi}",
+        "b: {image: hi, command: ['echo given; sleep 1000']}",
+        "c: {image: hi, entrypoint: [echo, own]}",
+        "d: {image: hi, entrypoint: [], command: [echo, bare]}",
+    )
+    shop.command("up")
+    shown = lambda: [shop.command("logs", f"shop-{name}").out for name in "abcd"]  # noqa: E731
+    assert wait_for(lambda: shown() == ["started\n", "given\n", "own\n", "bare\n"]), shown()
+
+
 def test_a_folder_to_bind_is_made(shop):
     write(shop, "web: {image: base, volumes: [./new:/new]}")
     up = shop.command("up")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from envbuild.git.install import let_git_merge
 from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import BadLock, Lock, LockedInstall, LockedStage, Package, Section
 from envbuild.lockfile.lock_file import parse
@@ -206,6 +207,16 @@ class TestInstalled:
         assert clone.build(options=("--locked=exact",)).code == 1
         assert clone.build().code == 0
         assert clone.build(options=("--locked=exact",)).code == 0
+
+    def test_people_and_web_pages_without_the_setup_merge_too(self, clone):
+        lock = str(clone.folder / "web.env.lock")
+        attributes = clone.folder / ".gitattributes"
+        attributes.unlink()
+        assert let_git_merge(lock) == str(attributes)
+        assert attributes.read_text() == "*.env.lock merge=union\n"
+        assert let_git_merge(lock) == ""
+        attributes.write_text("*.lock merge=binary\n")
+        assert let_git_merge(lock) == ""
 
     def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
         git("checkout", "--quiet", "-b", "change")

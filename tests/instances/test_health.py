@@ -20,6 +20,21 @@ def checked(project):
     project.command("rm", "--force", "one")
 
 
+@pytest.mark.namespaces
+def test_it_is_asked_as_often_as_it_says_while_it_starts(project):
+    check = "health(every=1h, retries=1, start-period=1h, start-interval=100ms) echo >> /asked; [ -e /well ]"
+    assert project.build("run true", check).code == 0
+    run(project, "web", "--", "sh", "-c", WAITING)
+    try:
+        asked = lambda: project.command("exec", "one", "--", "wc", "-l", "/asked").out  # noqa: E731
+        assert wait_for(lambda: asked() and int(asked().split()[0]) > 4)
+        assert health(project) == "starting"
+        project.command("exec", "one", "--", "touch", "/well")
+        assert wait_for(lambda: health(project) == "healthy")
+    finally:
+        project.command("rm", "--force", "one")
+
+
 def health(project) -> str | None:
     return state(project)["health"]
 

@@ -140,3 +140,47 @@ def test_an_instance_ends_with_its_terminal(tools, terminal):
     os.kill(int(terminal._do("list-panes", "-F", "#{pane_pid}").strip()), 1)
     assert wait_for(lambda: "seen" not in tools.command("ps", "--all").out)
     assert not list(tools.folder.parent.glob("envbuild-bug-*"))
+
+
+def test_a_terminal_can_be_gone_back_to(web, terminal):
+    terminal.line("run", "-it", "--keep", "--name", "box", "web", "sh")
+    assert terminal.shows("/ #")
+    terminal.type("-l", "echo kept > /note; exit")
+    terminal.type("Enter")
+    assert terminal.prompts()
+    for words in (("attach", "box"), ("start", "-a", "box"), ("shell", "box")):
+        terminal.type("-l", "clear")
+        terminal.type("Enter")
+        terminal.line(*words)
+        assert terminal.shows("/ #"), terminal.screen()
+        terminal.type("-l", "cat /note; tty; exit 4")
+        terminal.type("Enter")
+        assert terminal.shows("kept\n/dev/pts/0"), terminal.screen()
+        assert terminal.prompts()
+    terminal.type("-l", "echo code=$?")
+    terminal.type("Enter")
+    assert terminal.shows("code=4")
+
+
+def test_who_leaves_the_output_of_an_instance_is_told_nothing(web, terminal):
+    assert web.command("run", "-d", "--name", "job", "web", "sh", "-c", "echo begun; sleep 1000").code == 0
+    try:
+        for words in (("logs", "-f", "job"), ("attach", "job")):
+            terminal.type("-l", "clear")
+            terminal.type("Enter")
+            terminal.line(*words)
+            assert terminal.shows("\nbegun")
+            terminal.type("C-c")
+            terminal.type("-l", "echo code=$?")
+            terminal.type("Enter")
+            assert terminal.shows("code=130"), terminal.screen()
+            assert "error" not in terminal.screen()
+            assert "interrupted" not in terminal.screen()
+    finally:
+        web.command("rm", "--force", "job")
+
+
+@pytest.fixture
+def web(project):
+    assert project.build("run true").code == 0
+    return project

@@ -14,6 +14,7 @@ from envbuild.language.model import (
     EnvironmentReference,
     Host,
     ImageBase,
+    NoHealth,
     Place,
     RecipeBase,
     ReservedBase,
@@ -212,6 +213,22 @@ def test_pip_and_npm(load):
 def test_a_list_has_its_parameters_replaced_and_a_shell_test_is_no_list(load):
     assert only(load('param p = 80\nfrom scratch\nstart ["a", "${p}"] # x\n')).argv == ("a", "80")
     assert only(load('from scratch\nstart [ "$x" = y ] && z\n')).command.text == '[ "$x" = y ] && z'
+
+
+def test_an_entry_is_a_list_and_its_parameters_are_replaced(load):
+    assert only(load('param p = 80\nfrom scratch\nentry ["a", "${p}"] # x\n')).argv == ("a", "80")
+
+
+def test_a_range_of_ports_is_each_of_them(load):
+    assert only(load("from scratch\nexpose 8000-8002/udp 80\n")).ports == ("8000/udp", "8001/udp", "8002/udp", "80/tcp")
+
+
+def test_a_check_has_times_for_the_start_and_may_be_none(load):
+    check, none = (
+        load("from scratch\nhealth(start-period=1m, start-interval=500ms) x\nhealth none\n").stages[0].statements
+    )
+    assert (check.start_period, check.start_interval, check.every) == (60, 0.5, 30)
+    assert isinstance(none, NoHealth)
 
 
 def test_facts_are_normalised(load):

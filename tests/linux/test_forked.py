@@ -21,6 +21,21 @@ def test_the_result_comes_back_and_nothing_else_does():
     assert seen == []
 
 
+class Name(str):
+    """A checked name, as packages and statements have them."""
+
+
+def test_names_that_are_types_arrive_as_strings():
+    result = call_in_child(lambda: [(Name("a"), {Name("b"): [Name("c")]})])
+    assert result == [("a", {"b": ["c"]})]
+    assert type(result[0][0]) is str
+
+
+def test_a_result_that_can_not_be_sent_is_a_bug_that_is_told():
+    with pytest.raises(ChildCrashed, match="can't be sent"):
+        call_in_child(object)
+
+
 def test_an_error_keeps_its_message_hint_and_exit_code():
     def work():
         error = MachineLacks("no overlayfs", "load the module")

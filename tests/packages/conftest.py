@@ -15,11 +15,12 @@ __all__ = ["DEBIAN", "PYTHON", "Server"]
 
 class Server:
     """Serves `files` by path, to those who send `authorization` if that is set. `broken` paths break off in the
-    middle the first time they are asked for."""
+    middle the first time they are asked for; `redirects` are addresses to which paths are sent on."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.broken: set[str] = set()
+        self.redirects: dict[str, str] = {}
         self.asked: list[tuple[str, str]] = []
         self.authorization = ""
         outer = self
@@ -33,6 +34,12 @@ class Server:
                 if outer.authorization and self.headers.get("Authorization") != outer.authorization:
                     self.send_response(401)
                     self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                if self.path in outer.redirects:
+                    self.send_response(302)
+                    self.send_header("Location", outer.redirects[self.path])
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return

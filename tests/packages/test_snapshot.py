@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.build.base_packages import files_of
+from envbuild.build.file_sources import FileSources
 from envbuild.build.request import BuildRequest
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.packages import apt_servers
@@ -82,5 +83,6 @@ def test_the_packages_of_a_base_come_by_the_date_of_its_suite(server, tmp_path, 
     server.files[f"/archive/debian/20231114T221320Z/pool/main/l/less/{FILE}"] = CONTENT
     request = BuildRequest("", fetch_limit=1 << 20, snapshot=server.address)
     with Store.open(str(tmp_path / "store")) as store:
-        paths = files_of(store, request, BasePackages((PACKAGE,)), 1_700_000_000, lambda line: None)
+        files = FileSources(request, lambda event: None)
+        paths = files_of(store, request, files, BasePackages((PACKAGE,)), 1_700_000_000, lambda line: None)
         assert Path(paths[PACKAGE.hash]).read_bytes() == CONTENT

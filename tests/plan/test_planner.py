@@ -55,6 +55,19 @@ def test_user_and_discard_hold_from_their_line_on():
     assert (first.discard, second.discard) == ((), ("/log/*",))
 
 
+def test_a_shell_holds_from_its_line_on_for_commands_that_name_none():
+    steps = plan("run a", 'shell "/bin/bash -o pipefail -c"', "run b", "run(shell=/bin/dash) c", "test d").steps
+    planned = plan("run a", "shell /bin/bash -e", "run b", 'run(shell="/bin/dash -c") c', "test d")
+    assert steps[1].action.argv == ("/bin/bash", "-o", "pipefail", "-c", "b")
+    argvs = [step.action.argv for step in (*planned.steps, *planned.tests)]
+    assert argvs == [
+        ("/bin/sh", "-eu", "-c", "a"),
+        ("/bin/bash", "-e", "-c", "b"),
+        ("/bin/dash", "-c", "c"),
+        ("/bin/bash", "-e", "-c", "d"),
+    ]
+
+
 def test_tests_come_after_all_steps_with_the_state_of_their_line():
     planned = plan("run echo 1", "test test -e /x", "user app", "run echo 2")
     assert [step.text for step in planned.steps] == ["run echo 1", "run echo 2"]
@@ -66,6 +79,34 @@ def test_unset_drops_facts_and_refuses_what_is_not_there():
     assert (left.environment, left.labels, left.expose) == ((), (("b", "2"),), ())
     with pytest.raises(NothingToDrop, match="unset volume"):
         plan("unset volume")
+
+
+def test_an_entry_takes_away_the_start_command_of_the_base_alone():
+    base = BASE.replace(entry=Program(("old",)), start=Program(("of", "base")))
+    assert plan('entry ["new"]', base=base).facts.command() == ("new",)
+    assert plan('start ["own"]', 'entry ["new"]', base=base).facts.command() == ("new", "own")
+    assert plan('entry ["new"]', 'start ["own"]', base=base).facts.command() == ("new", "own")
+    assert plan('start ["own"]', base=base).facts.command() == ("old", "own")
+    assert plan("unset entry", base=base).facts.command() == ("of", "base")
+
+
+def test_what_an_instance_runs_begins_with_an_entry():
+    facts = BASE.replace(entry=Program(("entry", "-x")), start=Program(("start",)))
+    assert facts.command() == ("entry", "-x", "start")
+    assert facts.command(("a",)) == ("entry", "-x", "a")
+    assert facts.command((), None) == ("entry", "-x")
+    assert facts.command(None, ("other",)) == ("other",)
+    assert facts.command(("a",), ("other",)) == ("other", "a")
+    assert facts.command(None, ()) == ("start",)
+    assert BASE.command(("a",)) == ("a",)
+    assert BASE.command() == ()
+
+
+def test_a_check_that_is_none_drops_the_check_of_the_base_if_there_is_one():
+    checked = plan("health(start-period=5s) true").facts
+    assert checked.health.start_period == 5
+    assert plan("health none", base=checked).facts.health is None
+    assert plan("health none").facts == BASE
 
 
 def test_only_parameters_that_a_command_mentions_are_given_to_it():
@@ -98,6 +139,9 @@ pairs = st.dictionaries(texts, texts, max_size=3).map(lambda d: tuple(sorted(d.i
 programs = st.builds(Program, st.lists(texts, min_size=1, max_size=3).map(tuple), pairs)
 
 
+seconds = st.just(0.0) | st.floats(1, 99)
+
+
 @given(
     st.builds(
         Facts,
@@ -106,8 +150,9 @@ programs = st.builds(Program, st.lists(texts, min_size=1, max_size=3).map(tuple)
         environment=pairs,
         user=texts,
         workdir=texts.map(lambda t: "/" + t),
+        entry=st.none() | programs,
         start=st.none() | programs,
-        health=st.none() | st.builds(HealthCheck, programs, st.floats(1, 99), st.floats(1, 99), st.integers(0, 9)),
+        health=st.none() | st.builds(HealthCheck, programs, seconds, seconds, st.integers(0, 9), seconds, seconds),
         expose=st.lists(texts, max_size=2).map(tuple),
         labels=pairs,
     )

@@ -15,7 +15,7 @@ from envbuild.build.events import Notice, StepOutput, StepProgress
 from envbuild.text.width import columns
 from envbuild.ui.live_model import Board, two_sided
 from envbuild.ui.select_display import display
-from envbuild.ui.terminal import TerminalDisplay
+from envbuild.ui.terminal import TerminalDisplay, is_importing
 from tests.conftest import wait_for
 
 from .conftest import build_started, built, cached, failed, finished, started
@@ -218,3 +218,13 @@ def test_a_terminal_without_unicode_gets_plain_marks():
     lines = raw.getvalue().decode("ascii").splitlines()
     assert lines[0] == "+ #1 [1] run echo \\xe9 1.2s (+12 files, 3.4 MB)"
     assert lines[1] == "! #2 failed"
+
+
+def test_no_frame_is_drawn_while_a_module_is_half_loaded(tmp_path, monkeypatch):
+    """Drawing begins with the import of rich, which may need the very module."""
+    (tmp_path / "half_loaded.py").write_text("import sys\nframe = sys._getframe()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import half_loaded
+
+    assert is_importing(half_loaded.frame)
+    assert not is_importing(None)

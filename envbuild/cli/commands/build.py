@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.cli.build_options import add_options, build, request_from
+from envbuild.cli.build_options import add_options, add_vendor, build, places_of, request_from
 from envbuild.cli.environment import Environment
+from envbuild.cli.recipe_operand import recipe_of_file_option, recipe_path
+from envbuild.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,16 +17,24 @@ NAME:latest, and written to RECIPE.lock, which belongs into git."""
 
 EXAMPLES = """\
 examples:
-  envbuild build web.env
+  envbuild build                             the recipe of this directory
+  envbuild build web                         web.env
   envbuild build web.env --set python=3.12 --tag web:py312
   envbuild build web.env --locked            in CI: fail if the lock does not hold
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
+  envbuild build web.env --offline --vendor vendored    without the network
   envbuild build web.env --secret token=~/.token"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="the file of the recipe, such as web.env")
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        metavar="RECIPE",
+        help="the file of the recipe, with or without .env, or its directory (default: the only one of this directory)",
+    )
+    parser.add_argument("-f", "--file", metavar="RECIPE", help="the file of the recipe, as docker has it")
     add_options(parser)
     parser.add_argument(
         "--locked", action="store_true", help="fail if a pin of the lock would have to change; the lock is not written"
@@ -33,10 +43,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--locked=exact", dest="exact", action="store_true", help="fail also if the lock lacks a result of the build"
     )
+    parser.add_argument(
+        "--offline", action="store_true", help="use no network; fail before anything runs if it would be needed"
+    )
+    add_vendor(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    request = request_from(arguments, environment)
-    request = request.replace(locked=arguments.locked or arguments.exact, exact=arguments.exact)
+    web = [word for word in arguments.vendor if word.startswith(("http://", "https://"))]
+    if arguments.offline and web:
+        raise UsageError(f"--offline and --vendor {web[0]}: that is on the network", "leave out one of the two")
+    if arguments.file is None:
+        arguments.recipe = recipe_path(arguments.recipe, "build")
+    else:
+        arguments.recipe = recipe_of_file_option(arguments.file, arguments.recipe)
+    request = request_from(arguments, environment).replace(
+        locked=arguments.locked or arguments.exact,
+        exact=arguments.exact,
+        offline=arguments.offline,
+        places=places_of(arguments.vendor, environment),
+    )
     build(request, environment, arguments.progress)
     return 0

@@ -26,6 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
     parser.add_argument("-u", "--user", metavar="NAME[:GROUP]", help="run as this user")
     parser.add_argument("-w", "--workdir", metavar="DIR", help="start in this directory")
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="read standard input, which it always does: docker's word"
+    )
+    parser.add_argument(
+        "-t", "--tty", action="store_true", help="allocate a terminal, which it always does on one: docker's word"
+    )
     parser.add_argument("--no-tty", action="store_true", help="allocate no terminal, even on a terminal")
 
 

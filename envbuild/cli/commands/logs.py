@@ -63,7 +63,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             return 0
         alive = lambda: Instances.of(store.path).is_supervised(instance)  # noqa: E731
         if os.path.exists(path):
-            for number, one in enumerate(entries(path, follow=arguments.follow, alive=alive)):
-                if number >= skip:
-                    show(one)
+            try:
+                for number, one in enumerate(entries(path, follow=arguments.follow, alive=alive)):
+                    if number >= skip:
+                        show(one)
+            except KeyboardInterrupt:
+                if not arguments.follow:
+                    raise
+                return 130  # how a look at an instance that runs on usually ends
     return 0

@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from envbuild.instances.foreground import Ahead
 
 DESCRIPTION = """\
-Run an image's start command, or the one after `--`, in a new instance, which keeps what it writes apart from the
+Run an image's start command, or the one given, in a new instance, which keeps what it writes apart from the
 image. In the foreground the exit code is that of the command, and the instance is removed when it ends, unless
 --keep is given. With -d the instance runs in the background, and stays until `envbuild rm`."""
 
 EXAMPLES = """\
 examples:
   envbuild run hello
-  envbuild run web -- python3 --version
+  envbuild run web python3 --version
   envbuild run web --here -- pytest
   envbuild run -d --name web -p 8080:80 -v data:/srv/data --restart on-failure web
+  envbuild run -it web bash
   echo 1+1 | envbuild run web -- bc"""
 
 
@@ -33,8 +34,13 @@ TAKES_COMMAND = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
-    parser.usage = "envbuild run [OPTION ...] IMAGE [-- COMMAND ...]"
+    parser.add_argument(
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="a name, NAME:TAG, or the first digits of a digest (default: the image of the only recipe here)",
+    )
+    parser.usage = "envbuild run [OPTION ...] [IMAGE] [--] [COMMAND ...]"
     parser.add_argument(
         "-d", "--detach", action="store_true", help="run in the background, and print the name of the instance"
     )
@@ -47,10 +53,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="restart the command when it ends: never, always, on-failure or on-failure:N (with -d)",
     )
+    parser.add_argument(
+        "--entry",
+        metavar="PROGRAM",
+        help="begin the command with this program, or a JSON list of words, in place of the image's entry; '' for none",
+    )
     add_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    if arguments.image is None:
+        from envbuild.cli.recipe_operand import image_name, only_recipe  # most name an image
+
+        arguments.image = image_name(only_recipe(".", "run"))
     opened = open_published(arguments)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
@@ -72,12 +87,12 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
         store.share()
         image = find_image(store, arguments.image)
         store.begin_check(image.tree)  # while the rest is loaded
-        from envbuild.cli.run_settings import run_with_options
+        from envbuild.cli.run_settings import entry_from, run_with_options
         from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
-        argv = origin.command(arguments.command)
+        argv = origin.command(arguments.command, entry_from(arguments.entry))
         return run_with_options(ahead, store, origin, argv, arguments, environment)
 
 
@@ -90,12 +105,14 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
         store.share()
         image = find_image(store, arguments.image)
         store.stacks.check_ahead(image.tree)
-        from envbuild.cli.run_settings import machine_of, settings_from
+        from envbuild.cli.run_settings import entry_from, machine_of, settings_from
         from envbuild.images.find import facts_of
         from envbuild.instances.launch import Origin, launch_in_background
 
         origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
-        config = settings_from(arguments, environment, origin.facts, origin.command(arguments.command))
+        config = settings_from(
+            arguments, environment, origin.facts, origin.command(arguments.command, entry_from(arguments.entry))
+        )
         instance, warnings = launch_in_background(
             background, store, origin, config, machine_of(environment), name=arguments.name, temporary=arguments.rm
         )

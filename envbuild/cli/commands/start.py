@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.cli.environment import Environment
+from envbuild.errors import UsageError
 from envbuild.instances.records import LOST, Instance, Instances
 from envbuild.store.store import Store
 
@@ -10,16 +11,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Start instances that have ended again, in the background, with the files that they left."
+DESCRIPTION = """\
+Start instances that have ended again, in the background, with the files that they left. With --attach one runs in the
+foreground, on a terminal with a terminal of its own, and stays when it ends."""
 
 EXAMPLES = """\
 examples:
   envbuild start web
+  envbuild start -a box                  with this terminal
   envbuild start --lost"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("instance", nargs="*", metavar="INSTANCE", help="names, or the first digits of ids")
+    parser.add_argument(
+        "-a", "--attach", action="store_true", help="run one instance in the foreground, with this terminal"
+    )
+    parser.add_argument("-i", "--interactive", action="store_true", help="the same: docker's word")
     parser.add_argument(
         "--lost",
         action="store_true",
@@ -35,6 +43,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     names = list(arguments.instance)
     path = environment.store_path()
+    if arguments.attach or arguments.interactive:
+        if len(names) != 1 or arguments.lost:
+            raise UsageError("start --attach takes one instance", "as in: envbuild start -a web")
+        from envbuild.cli.resume import resume
+
+        return resume(Instances.of(path).find(names[0]), environment)
+    if not names and not arguments.lost:
+        raise UsageError("start which instance?", "`envbuild ps -a` lists them; --lost starts those of a reboot")
     with Store.open(path, create=False) as store:
         records = Instances.of(path)
         if arguments.lost:

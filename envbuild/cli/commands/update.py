@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +10,8 @@ from functools import partial
 from envbuild.build.request import Move
 from envbuild.cli.build_options import add_options, build, interrupt_on_termination, request_from
 from envbuild.cli.environment import Environment
+from envbuild.cli.locked_recipes import with_lock_here
+from envbuild.cli.recipe_operand import SUFFIX, only_recipe, recipe_path
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.linux.forked import call_in_child
 from envbuild.ui.errors import render_error
@@ -43,8 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    recipes = [word for word in arguments.words if word.endswith(".env") or "/" in word or os.path.isfile(word)]
-    packages = tuple(word for word in arguments.words if word not in recipes)
+    recipes, packages = _recipes_and_packages(arguments.words)
     recipes = recipes or _locked_here(packages)
     quiet = arguments.progress == "json"
     if len(recipes) == 1:
@@ -53,6 +53,22 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             print_moves(environment.stdout, moves)
         return 0
     return _update_all(recipes, packages, arguments, environment, quiet)
+
+
+def _recipes_and_packages(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the recipes and the packages among the words. `web` is the recipe web.env if there is one; beside recipes
+    that are named by their files, and with a lock that has such a package, it is the package."""
+    files = [word for word in words if word.endswith(SUFFIX) or "/" in word or word == "." or os.path.isfile(word)]
+    if files:
+        recipes = files
+    else:
+        locks = [open_text(f"{path}.lock") for path in with_lock_here()]
+        recipes = [
+            word
+            for word in words
+            if os.path.isfile(word + SUFFIX) and not any(f'name: "{word}"' in lock for lock in locks)
+        ]
+    return [recipe_path(word, "update") for word in recipes], tuple(word for word in words if word not in recipes)
 
 
 def _update_all(
@@ -109,9 +125,7 @@ def _plain_moves(
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
     """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
-    found = sorted(path.removesuffix(".lock") for path in glob.glob("*.lock") if os.path.isfile(path[: -len(".lock")]))
-    if not found:
-        raise UsageError("there is no recipe with a lock in this directory", "name one, as in: envbuild update web.env")
+    found = with_lock_here() or [only_recipe(".", "update")]
     if len(found) > 1 and packages:
         texts = {path: open_text(f"{path}.lock") for path in found}
         fitting = [path for path in found if all(f'name: "{name}' in texts[path] for name in packages)]

@@ -61,11 +61,15 @@ def _depends(reader: Reader, node: Node) -> Fields:
 
 
 def _health(reader: Reader, node: Node) -> Fields:
-    known = ("test", "interval", "timeout", "retries", "start_period", "disable")
-    absent = {"start_interval": "use interval"}
-    names = {"interval": "every", "timeout": "timeout", "start_period": "start_period"}
+    known = ("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable")
+    names = {
+        "interval": "every",
+        "timeout": "timeout",
+        "start_period": "start_period",
+        "start_interval": "start_interval",
+    }
     fields: Fields = {}
-    for entry in reader.entries(node, "healthcheck", known, absent):
+    for entry in reader.entries(node, "healthcheck", known):
         key, value = entry.key.text, entry.value
         if key in names:
             fields[names[key]] = reader.checked(seconds, value, key)

@@ -54,6 +54,7 @@ class Health(Record):
     timeout: float | None = None
     retries: int | None = None
     start_period: float | None = None
+    start_interval: float | None = None
     off: bool = False
 
 

@@ -1,0 +1,194 @@
+"""The files that locks pin, each with what says where it comes from; and what locks need beside files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envbuild.build.graph import Graph, PlannedRecipe, Stage
+from envbuild.build.inputs import Gatherer, known_file
+from envbuild.build.loader import load_graph
+from envbuild.build.named_image import fits
+from envbuild.build.progress import Progress
+from envbuild.build.recipe_files import lock_text, project_of
+from envbuild.build.request import BuildRequest
+from envbuild.build.sources import Sources
+from envbuild.errors import EnvbuildError, UsageError, fields
+from envbuild.language.model import Debian, Host, RecipeBase, Run, StageBase, Test, base_text
+from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, first_line, path_of
+from envbuild.lockfile.lock_file import read_lock
+from envbuild.packages.manager import Contents
+from envbuild.packages.registry import manager_of
+from envbuild.plan.image_config import Facts
+from envbuild.plan.planner import plan_stage
+from envbuild.plan.step import InstallPackages
+from envbuild.record import Record
+from envbuild.store.store import Store
+
+BASE, FETCH = "base", "fetch"
+"""The kinds of pinned files beside the names of package managers."""
+
+
+@fields
+class NoLock(UsageError):
+    """A recipe without a lock pins nothing."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path}: there is no lock yet",
+            f"a build writes it: envbuild build {self.path.removesuffix('.lock')}",
+        )
+
+
+class PinnedFile(Record):
+    """One file. `kind` is its package manager, BASE or FETCH; `action` and `contents` are the statement that asks for
+    it. Of a base's package, `released` is the date of the suite (seconds). The `package` of a fetched file has its
+    address for an origin."""
+
+    kind: str
+    package: Package
+    action: InstallPackages
+    contents: Contents = ()
+    released: int = 0
+
+
+class Unpinned(Record):
+    """What a recipe needs beside files. If it is `lost`, the lock can't be rebuilt on an empty machine today; else that
+    depends on the machine."""
+
+    text: str
+    lost: bool
+
+
+class LockNeeds(Record):
+    """What the lock at `path` needs, for the recipe `recipe`."""
+
+    recipe: str
+    path: str
+    files: tuple[PinnedFile, ...]
+    unpinned: tuple[Unpinned, ...]
+
+
+def needs_of(path: str, store: Store) -> list[LockNeeds]:
+    """Return what the lock of the recipe at `path` needs, and before it those of the recipes that it is built from.
+
+    Raises NoLock, and what keeps a recipe or a lock from being read.
+    """
+    project = project_of(path)
+    try:
+        lock = read_lock(lock_text(path_of(path)), path_of(path), store)
+    except FileNotFoundError:
+        raise NoLock(path_of(path)) from None
+    request = BuildRequest(path)
+    try:
+        # A lock may be of a build with --set, in which other statements count.
+        graph = load_graph(request.replace(settings=lock.parameters), store, project)
+    except EnvbuildError:
+        graph = load_graph(request, store, project)
+    reader = _Reader(store, graph)
+    return [reader.read(recipe) for recipe in graph.recipes]
+
+
+class _Reader:
+    def __init__(self, store: Store, graph: Graph) -> None:
+        self._store = store
+        self._graph = graph
+        self._facts: dict[int, Facts] = {}
+        sources = Sources(store, fits, pinned=True)
+        self._inputs = Gatherer(store, graph, sources, Progress(graph).ended, known_file)
+
+    def read(self, recipe: PlannedRecipe) -> LockNeeds:
+        """Return what one recipe's lock needs. Raises NoLock and BadName."""
+        lock = recipe.lock
+        if lock is None:
+            raise NoLock(recipe.lock_path)
+        files: dict[str, PinnedFile] = {}
+        statements = [statement for stage in recipe.stages for statement in self._statements(stage)]
+        for stage in lock.stages:
+            for file in (*_of_base(stage), *_of_steps(stage, statements)):
+                files.setdefault(file.package.hash, file)
+        for file in _fetched(lock):
+            files.setdefault(file.package.hash, file)
+        return LockNeeds(recipe.path, recipe.lock_path, tuple(files.values()), tuple(self._unpinned(recipe, lock)))
+
+    def _statements(self, stage: Stage) -> list[tuple[InstallPackages, Contents]]:
+        """Return the statements of a stage that ask for packages, as far as they can be told without its base."""
+        below = self._facts.get(stage.needs[0]) if isinstance(stage.base, (StageBase, RecipeBase)) else None
+        try:
+            plan = plan_stage(stage.written, below or Facts(architecture(), 0), stage.siblings)
+        except EnvbuildError:
+            return []  # a variable of an image that is not here
+        self._facts[stage.number] = plan.facts
+        found = []
+        for step in plan.steps:
+            if isinstance(action := step.action, InstallPackages):
+                try:
+                    contents = self._inputs.contents(stage, action)
+                except EnvbuildError:
+                    contents = ()  # a file that is gone: the lock may be older than the recipe
+                found.append((action, contents))
+        return found
+
+    def _unpinned(self, recipe: PlannedRecipe, lock: Lock) -> Iterator[Unpinned]:
+        for stage in recipe.stages:
+            base = f"from {base_text(stage.base)}"
+            locked = lock.stage(stage.name, stage.base_text)
+            if isinstance(stage.base, Host):
+                yield Unpinned(f"{base}: it is made from the files of the machine that builds", lost=False)
+            if isinstance(stage.base, Debian) and (locked is None or not locked.packages.all):
+                yield Unpinned(f"{base}: the lock does not list its packages; envbuild update renews it", lost=True)
+            for statement in stage.written.statements:
+                if isinstance(statement, (Run, Test)) and statement.options.network:
+                    text = f"{statement.place.file}:{statement.place.line}: {first_line(statement.text)}"
+                    yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
+        for reference, digest in lock.own.images:
+            here = digest and self._store.images.get(digest) is not None
+            text = f"image:{reference} (sha256:{digest[:12]}): an image is not a file"
+            if here:
+                yield Unpinned(f"{text}; it is in this store", lost=False)
+            else:
+                yield Unpinned(
+                    f"{text}, and not in this store; build its recipe here, or name it with recipe:", lost=True
+                )
+
+
+def _of_base(stage: LockedStage) -> Iterator[PinnedFile]:
+    manager = manager_of("apt")
+    for package in stage.packages.all:
+        yield PinnedFile(BASE, manager.check(package), _statement_of("apt"), released=stage.released)
+
+
+def _of_steps(stage: LockedStage, statements: list[tuple[InstallPackages, Contents]]) -> Iterator[PinnedFile]:
+    for install in stage.installs:
+        if not install.packages:
+            continue
+        manager = manager_of(install.manager)
+        action, contents = _statement_for(install, statements)
+        for package in install.packages:
+            if not manager.is_in_tree(package):
+                yield PinnedFile(install.manager, manager.check(package), action, contents)
+
+
+def _statement_for(
+    install: LockedInstall, statements: list[tuple[InstallPackages, Contents]]
+) -> tuple[InstallPackages, Contents]:
+    """Return the statement that a lock's packages answer: a lock of before does not say what it wanted."""
+    for action, contents in statements:
+        wanted = set(action.wanted) <= set(install.wants) or install.earlier is not None
+        if action.manager == install.manager and wanted:
+            return action, contents
+    return _statement_of(install.manager), ()
+
+
+def _statement_of(manager: str) -> InstallPackages:
+    """Return a statement that asks for nothing in particular: its packages come from the user's own sources."""
+    return InstallPackages(manager, (), (), (), (), "")
+
+
+def _fetched(lock: Lock) -> Iterator[PinnedFile]:
+    for url, digest in lock.own.fetched:
+        if digest:
+            name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "file"
+            yield PinnedFile(FETCH, Package(name, "-", f"sha256:{digest}", url), _statement_of("apt"))

@@ -1,0 +1,206 @@
+"""`vendor`, `vendor --check`, `build --vendor` and `build --offline`, with files of a server on loopback."""
+
+import hashlib
+import json
+import os
+
+import pytest
+
+from tests.conftest import Project
+from tests.packages.conftest import Server, server
+
+pytestmark = pytest.mark.namespaces
+__all__ = ["server"]
+TOOL = hashlib.sha256(b"tool").hexdigest()
+
+
+@pytest.fixture
+def fetching(project, server: Server):
+    """A recipe with a lock that pins two files of a server."""
+    server.files |= {"/tool": b"tool", "/data": b"data"}
+    lines = (f"fetch {server.address}/tool -> /usr/bin/", f"fetch {server.address}/data -> /data", "run cat /data")
+    done = project.build(*lines)
+    assert done.code == 0, done.err
+    project.image = done.image
+    return project
+
+
+def on_an_empty_machine(project: Project) -> Project:
+    """The same folder, with a store that has nothing."""
+    return Project(project.folder, project.store.parent / "empty")
+
+
+def vendored(project: Project) -> set[str]:
+    return {str(path.relative_to(project.folder / "v")) for path in (project.folder / "v").rglob("*") if path.is_file()}
+
+
+def check(project: Project, *words: str, **variables: str) -> tuple[int, list[dict]]:
+    done = project.command("vendor", "--check", "--format", "json", *words, **variables)
+    return done.code, json.loads(done.out)
+
+
+def test_a_vendored_recipe_is_built_offline_on_an_empty_machine(fetching, server):
+    done = fetching.command("vendor", "-o", "v")
+    assert done.code == 0, done.err
+    assert done.out == "v: 2 files, 8 B (2 from the store)\n"
+    assert f"sha256/{TOOL}" in vendored(fetching)
+    server.close()
+    built = on_an_empty_machine(fetching).build(options=("--locked", "--offline", "--vendor", "v"))
+    assert built.code == 0, built.err
+    assert built.image == fetching.image
+
+
+def test_files_are_fetched_where_the_store_lacks_them_and_good_ones_stay(fetching, server):
+    empty = on_an_empty_machine(fetching)
+    assert empty.command("vendor", "web.env", "-o", "v").out == "v: 2 files, 8 B (2 fetched)\n"
+    tool = fetching.folder / "v/sha256" / TOOL
+    mine = fetching.write("v/sha256/notes.txt", "mine")
+    damaged = fetching.folder / "v/sha256" / hashlib.sha256(b"data").hexdigest()
+    damaged.write_bytes(b"damaged")
+    before = tool.stat()
+    assert empty.command("vendor", "-o", "v").out == "v: 2 files, 8 B (1 there already, 1 fetched)\n"
+    assert (tool.stat().st_ino, tool.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (mine.read_text(), damaged.read_bytes()) == ("mine\n", b"data")
+
+
+def test_a_place_is_asked_before_the_origin_and_a_lying_one_costs_a_warning(fetching, server):
+    assert fetching.command("vendor", "-o", "v").code == 0
+    (fetching.folder / "v/sha256" / TOOL).write_bytes(b"another tool")
+    server.asked.clear()
+    places = f"{fetching.folder}/v {server.address}/nothing"
+    built = on_an_empty_machine(fetching).build(options=("--locked",), ENVBUILD_PLACES=places)
+    assert built.image == fetching.image
+    assert [path for path, _ in server.asked if "nothing" not in path] == ["/tool"]
+    (warning,) = [event["message"] for event in built.of("notice") if event["level"] == "warning"]
+    assert f"{TOOL}: it is another file than its name says" in warning
+
+
+def test_places_that_are_down_cost_a_warning_and_never_the_build(fetching):
+    built = on_an_empty_machine(fetching).build(ENVBUILD_PLACES="http://127.0.0.1:9 gone file:///not%20there")
+    assert (built.code, built.image) == (0, fetching.image)
+    warnings = [event["message"] for event in built.of("notice") if event["level"] == "warning"]
+    assert len(warnings) == 3
+    assert "/not there is left out: No such file" in warnings[2]
+    # A build that needs no file asks no place.
+    assert fetching.build(ENVBUILD_PLACES="http://127.0.0.1:9").of("notice") == []
+
+
+def test_an_offline_build_names_what_it_lacks_before_anything_runs(fetching, server):
+    server.asked.clear()
+    empty = on_an_empty_machine(fetching)
+    refused = empty.build(options=("--offline",))
+    assert refused.code == 1
+    assert refused.ran == []
+    assert f"web.env:2: fetch {server.address}/tool -> /usr/bin/: sha256:{TOOL}" in refused.err
+    assert "envbuild vendor web.env -o DIR" in refused.err
+    assert empty.build(options=("--offline",), ENVBUILD_PLACES=server.address).code == 1
+    assert server.asked == []
+
+
+def test_an_offline_build_runs_no_networked_step_but_takes_its_result(project):
+    lines = ("run echo 1 > /a", "run(network) echo 2 > /b")
+    project.write("web.env", "from tar:busybox.tar", *lines)
+    refused = project.build(options=("--offline",))
+    assert (refused.code, refused.ran) == (1, [])
+    assert "web.env:3: run(network) echo 2 > /b: it uses the network" in refused.err
+    assert project.build().code == 0
+    assert project.build(options=("--offline",)).code == 0
+    # Its text has run before, and not on this tree.
+    edited = project.build("run echo 3 > /a", lines[1], options=("--offline",))
+    assert edited.code == 1
+    assert "it uses the network" in edited.out + edited.err
+
+
+def test_an_offline_build_without_a_lock_says_so(project, server):
+    refused = project.build(f"fetch {server.address}/tool -> /a", options=("--offline",))
+    assert refused.code == 1
+    assert "neither the recipe nor the lock has its sha256" in refused.err
+
+
+def test_the_check_says_where_each_file_would_come_from(fetching, server):
+    assert fetching.command("vendor", "-o", "v").code == 0
+    (fetching.folder / "v/sha256" / TOOL).unlink()
+    code, (lock,) = check(fetching)
+    assert (code, {file["from"] for file in lock["files"]}, lock["rebuildable"]) == (0, {"store"}, True)
+    empty = on_an_empty_machine(fetching)
+    server.asked.clear()
+    code, (lock,) = check(empty, "-o", "v")
+    assert (code, {file["name"]: file["from"] for file in lock["files"]}) == (0, {"tool": "origin", "data": "place"})
+    assert server.asked == [("/tool", "bytes=0-0")]  # after HEAD, which this server does not know
+    del server.files["/tool"]
+    code, (lock,) = check(empty, ENVBUILD_PLACES=str(fetching.folder / "v"))
+    assert (code, lock["rebuildable"]) == (1, False)
+    (lost,) = [file for file in lock["files"] if file["from"] == "nowhere"]
+    assert "404" in lost["reasons"][0]
+    shown = empty.command("vendor", "--check")
+    assert shown.code == 1
+    assert "web.env.lock: can't be rebuilt on an empty machine: 2 files (1 nowhere, 1 origin)" in shown.out
+
+
+def test_one_file_that_is_gone_keeps_no_other_from_the_directory(fetching, server):
+    del server.files["/tool"]
+    done = on_an_empty_machine(fetching).command("vendor", "-o", "v")
+    assert done.code == 1
+    assert "/tool: 404" in done.err
+    assert len(vendored(fetching)) == 1
+
+
+def test_recipes_that_others_start_from_are_vendored_with_them(project, server):
+    server.files |= {"/tool": b"tool", "/data": b"data"}
+    assert project.build(f"fetch {server.address}/tool -> /tool", name="base.env").code == 0
+    done = project.build("from recipe:base.env", f"fetch {server.address}/data -> /data")
+    assert done.code == 0, done.err
+    assert project.command("vendor", "web.env", "-o", "v").code == 0
+    server.close()
+    built = on_an_empty_machine(project).build(options=("--locked", "--offline", "--vendor", "v"))
+    assert (built.code, built.image) == (0, done.image)
+
+
+def test_what_is_no_file_is_named(project):
+    assert project.build("run true", name="other.env").code == 0
+    assert project.build("from image:other", "run(network) echo 1 > /a").code == 0
+    done = project.command("vendor", "web.env", "-o", "v")
+    assert done.code == 0
+    assert "note: web.env: not vendored: web.env:2: run(network) echo 1 > /a" in done.err
+    assert "image:other (sha256:" in done.err
+    code, (lock,) = check(on_an_empty_machine(project), "web.env")
+    assert (code, [item["lost"] for item in lock["not_files"]]) == (1, [False, True])
+
+
+def test_files_can_be_read_by_whom_the_umask_lets(fetching):
+    before = os.umask(0o077)
+    try:
+        assert fetching.command("vendor", "-o", "v", ENVBUILD_TESTS_REAL_START="1").code == 0
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (fetching.folder / "v").rglob("*") if path.is_file()}
+    assert modes == {0o600}
+
+
+def test_a_link_in_the_directory_is_not_written_through(fetching):
+    victim = fetching.write("victim", "mine")
+    (fetching.folder / "v/sha256").mkdir(parents=True)
+    (fetching.folder / f"v/sha256/{TOOL}.part").symlink_to(victim)
+    done = fetching.command("vendor", "-o", "v")
+    assert done.code == 2
+    assert "not a plain file" in done.err
+    assert victim.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("vendor",), "no directory to fill"),
+        (("vendor", "-o", "v"), "there is no recipe with a lock in this directory"),
+        (("vendor", "web.env", "-o", "v"), "web.env.lock: there is no lock yet"),
+        (("vendor", "web.env", "-o", "web.env"), "web.env"),
+        (("build", "web.env", "--vendor", "gone"), "--vendor: gone: there is no such directory"),
+        (("build", "web.env", "--offline", "--vendor", "http://127.0.0.1:9"), "that is on the network"),
+        (("build", "web.env", "--vendor", "ftp://host/x"), "--vendor: 'ftp://host/x' is not a valid"),
+    ],
+)
+def test_mistakes(project, words, message):
+    project.write("web.env", "from scratch")
+    done = project.command(*words)
+    assert done.code == 2
+    assert message in done.err

@@ -1,0 +1,151 @@
+"""The people of the story, each with a clone and a store, and the web page on which branches are merged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.year.machine import Machine
+
+
+@dataclass
+class Built:
+    """How a build ended."""
+
+    code: int
+    events: list[dict]
+    said: str
+
+    @property
+    def image(self) -> str:
+        return next(event["image"] for event in self.events if event["event"] == "build-finished")
+
+
+class Person:
+    """Somebody with a clone of the project, a store and a name in git."""
+
+    def __init__(self, name: str, machine: Machine, variables: dict[str, str], user: str = "root") -> None:
+        self.name = name
+        self.machine = machine
+        self.user = user
+        self.home = machine.folder / name
+        self.clone = self.home / "project"
+        self.day = "2025-11-03"
+        self.home.mkdir()
+        self._variables = {
+            **variables,
+            "HOME": str(self.home),
+            "ENVBUILD_STORE": str(self.home / "store"),
+            "GIT_AUTHOR_NAME": name,
+            "GIT_COMMITTER_NAME": name,
+            "GIT_AUTHOR_EMAIL": f"{name}@example.test",
+            "GIT_COMMITTER_EMAIL": f"{name}@example.test",
+        }
+        self._own()
+
+    def clones(self, address: Path) -> None:
+        """Clones the project, and sets envbuild up in it."""
+        self.clone_only(address)
+        self.envbuild("git", "install")
+
+    def clone_only(self, address: Path, commit: str = "") -> None:
+        """Clones the project as anybody does who never heard of envbuild."""
+        self.git("clone", "--quiet", str(address), str(self.clone), folder=self.home)
+        if commit:
+            self.git("checkout", "--quiet", commit)
+
+    def writes(self, path: str, *lines: str) -> None:
+        where = self.clone / path
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text("\n".join(lines) + "\n")
+        self._own()
+
+    def replaces(self, path: str, old: str, new: str) -> None:
+        text = (self.clone / path).read_text()
+        assert old in text, text
+        (self.clone / path).write_text(text.replace(old, new))
+
+    def run(self, *words: str, folder: Path | None = None, offline: bool = False) -> subprocess.CompletedProcess[str]:
+        variables = {
+            **self._variables,
+            "GIT_AUTHOR_DATE": f"{self.day}T10:00:00Z",
+            "GIT_COMMITTER_DATE": f"{self.day}T10:00:00Z",
+        }
+        done = self.machine.run(self.user, words, folder or self.clone, variables, offline)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def git(self, *words: str, folder: Path | None = None) -> str:
+        done = self.run("git", *words, folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def envbuild(self, *words: str, fails: bool = False) -> str:
+        """Runs a command; all that it printed."""
+        done = self.run("/usr/bin/python3", "-m", "envbuild", *words)
+        said = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, said
+        return said
+
+    def tries_to_build(self, recipe: str, *options: str, offline: bool = False) -> Built:
+        words = ["build", recipe, "--progress", "json", *options]
+        done = self.run("/usr/bin/python3", "-m", "envbuild", *words, offline=offline)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        told = [event.get("message") or event.get("data", "") for event in events]
+        return Built(done.returncode, events, "".join(told)[-4000:] + done.stderr)
+
+    def builds(self, recipe: str, *options: str, offline: bool = False) -> str:
+        """Builds a recipe; its image."""
+        built = self.tries_to_build(recipe, *options, offline=offline)
+        assert built.code == 0, built.said
+        return built.image
+
+    def commits(self, message: str) -> str:
+        self.git("add", "-A")
+        self.git("commit", "--quiet", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def branches(self, name: str) -> None:
+        self.git("checkout", "--quiet", "-b", name)
+
+    def goes_to(self, name: str) -> None:
+        self.git("checkout", "--quiet", name)
+
+    def pushes(self, branch: str) -> None:
+        self.git("push", "--quiet", "origin", f"HEAD:{branch}")
+
+    def pulls(self, branch: str = "main") -> None:
+        self.git("checkout", "--quiet", branch)
+        self.git("pull", "--quiet", "--ff-only", "origin", branch)
+
+    def loses_the_store(self) -> None:
+        """Removes the store and the clone."""
+        shutil.rmtree(self.home / "store", ignore_errors=True)
+        shutil.rmtree(self.clone, ignore_errors=True)
+
+    def _own(self) -> None:
+        if self.user != "root":
+            subprocess.run(["chown", "-R", f"{self.user}:", str(self.home)], check=True)
+
+
+class WebPage:
+    """The host of the project: it merges by itself, without a driver, and knows `merge=union` at most."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.worker = Person("web-page", machine, {})
+        self.address = machine.folder / "host.git"
+        self.worker.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.address), folder=machine.folder)
+
+    def merges(self, branch: str, day: str) -> bool:
+        """Merges a branch into main, as the button of a pull request does; whether that could be done."""
+        worker = self.worker
+        worker.day = day
+        shutil.rmtree(worker.clone, ignore_errors=True)
+        worker.clone_only(self.address)
+        done = worker.run("git", "merge", "--no-ff", "--no-edit", f"origin/{branch}")
+        if done.returncode == 0:
+            worker.pushes("main")
+        return done.returncode == 0

@@ -1,0 +1,116 @@
+"""Real packages of Debian, as this machine's mirror has them: each in all versions that there are."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from envbuild.debian.apt_sources import machine_sources, sources_for, to_deb822
+from envbuild.debian.deb822 import stanzas
+
+MINIMAL = ("?essential", "?priority(required)", "apt")
+"""What a minimal Debian has."""
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A package in one version: what an index says of it, and its file on this machine."""
+
+    name: str
+    version: str
+    source: str
+    stanza: str
+    path: str
+    sha256: str
+    file: Path
+
+
+class RealPackages:
+    """Packages of a suite, its updates and its security updates, with all that these depend on. Of each there are all
+    versions that the mirror has, the oldest first; with `newest`, which takes half the time, only that."""
+
+    def __init__(
+        self,
+        folder: Path,
+        suite: str,
+        wanted: tuple[str, ...],
+        minimal: tuple[str, ...] = MINIMAL,
+        newest: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._files = folder / "cache/archives"
+        for name in ("lists/partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True)
+        (folder / "debian.sources").write_text(to_deb822(sources_for(suite, machine_sources())))
+        settings = {
+            "Dir::State": folder,
+            "Dir::State::Lists": folder / "lists",
+            "Dir::State::status": "/dev/null",
+            "Dir::Cache": folder / "cache",
+            # Images for containers switch both off, and apt reads a large index again for each command.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Acquire::GzipIndexes": "false",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::SourceList": folder / "debian.sources",
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "",
+            "APT::Keep-Downloaded-Packages": "true",
+            "APT::Update::Post-Invoke-Success": "",
+            "APT::Update::Post-Invoke": "",
+            "Acquire::Languages": "none",
+            "Debug::NoLocking": "true",
+        }
+        (folder / "apt.conf").write_text("".join(f'{name} "{value}";\n' for name, value in settings.items()))
+        self._apt("apt-get", "-qq", "update")
+        self._apt("apt-get", "-qq", "--yes", "--download-only", "install", *minimal, *wanted)
+        files = sorted(self._files.glob("*.deb"))
+        if not newest:
+            files = self._all_versions(sorted({file.name.partition("_")[0] for file in files}))
+        self.versions: dict[str, list[Deb]] = {}
+        for file in files:
+            deb = read(file)
+            self.versions.setdefault(deb.name, []).append(deb)
+        for debs in self.versions.values():
+            debs.sort(key=functools.cmp_to_key(_compared))
+
+    def _all_versions(self, names: list[str]) -> list[Path]:
+        listed = self._apt("apt-cache", "madison", *names).splitlines()
+        wanted = {tuple(map(str.strip, line.split("|")[:2])) for line in listed if "Packages" in line}
+        self._apt("apt-get", "-qq", "download", *(f"{name}={version}" for name, version in wanted if name in names))
+        return sorted(self._files.glob("*.deb"))
+
+    def _apt(self, *words: str) -> str:
+        done = subprocess.run(
+            words,
+            cwd=self._files,
+            env={**os.environ, "APT_CONFIG": str(self._folder / "apt.conf"), "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def read(file: Path) -> Deb:
+    """A package's file, as an index has it."""
+    control = subprocess.run(["dpkg-deb", "-f", str(file)], check=True, capture_output=True, text=True).stdout.strip()
+    (fields,) = stanzas(control)
+    name, version = fields["package"], fields["version"]
+    source = fields.get("source", name).partition(" ")[0]
+    path = f"pool/main/{source[0]}/{source}/{name}_{version.partition(':')[2] or version}_{fields['architecture']}.deb"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    stanza = f"{control}\nFilename: {path}\nSize: {file.stat().st_size}\nSHA256: {digest}"
+    return Deb(name, version, source, stanza, path, digest, file)
+
+
+def _compared(one: Deb, other: Deb) -> int:
+    def is_so(relation: str) -> bool:
+        words = ["dpkg", "--compare-versions", one.version, relation, other.version]
+        return subprocess.run(words, check=False).returncode == 0
+
+    return -1 if is_so("lt") else int(is_so("gt"))
