@@ -21,6 +21,7 @@ EnvbuildError  exit 2
     FileUnusable(path, reason, mend, where)
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
+    AmbiguousProject(reference, found)  images.names
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -52,6 +53,7 @@ EnvbuildError  exit 2
     NoLock(path)  build.pinned_files
     NoLockOf(name, revision)  git.lock_at_revision
     NoRange(revisions)  history.review
+    NoRecipeHere(folder, dockerfile)  cli.recipe_operand
     NoRepository(folder)  git.repository
     NoShell(reference)  instances.sandbox_request
     NoSource(suite)  bases.debian
@@ -59,15 +61,16 @@ EnvbuildError  exit 2
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
-    NoSuchImage(reference, near, any_image)  images.find
+    NoSuchImage(reference, near, any_image, elsewhere)  images.find
     NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
+    NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
     NoSuchSecret(name, place)  build.sandbox_actions
     NoSuchStage(recipe, name)  plan.graph
-    NoSuchTag(full, names)  store.tags
+    NoSuchTag(full, names, elsewhere)  store.tags
     NoSuchTarget(name, to)  history.rollback
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
@@ -79,6 +82,7 @@ EnvbuildError  exit 2
     NotInStore(label)  history.file_diff
     NotInTree(source, origin)  build.inputs
     NotLocked(name, path, near)  build.lock_changes
+    NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
@@ -100,6 +104,7 @@ EnvbuildError  exit 2
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
     WasCommitted(reference, instance)  build.verify
+    WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts
     AccountsTooLarge(path, size)  images.accounts
@@ -112,7 +117,7 @@ EnvbuildError  exit 2
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageDamaged(reason)  instances.foreground
-    ImageOfInstanceGone(instance)  drift.instance_operand
+    ImageOfInstanceGone(instance, reference)  drift.instance_operand
     InTheWay  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
     LockOutOfDate(path, difference)  lockfile.lock

@@ -168,7 +168,11 @@ def known_file(url: str, expected: Digest | None, source: str) -> Digest:
 
 
 def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Inputs:
-    """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names."""
+    """Return the inputs of a step that installs `packages`; `contents` are the files that its statement names.
+
+    The order of the packages is that of a lock, whoever named them: a resolver's own order is not on record.
+    """
+    packages = tuple(sorted(packages, key=values))
     digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
     # They say more than which packages there are.
     digests += [sha256_of(content) for _, content in manager_of(action.manager).installed_files(contents)]

@@ -13,10 +13,11 @@ from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.errors import EnvbuildError, UsageError, fields
-from envbuild.language.model import Debian, Host, RecipeBase, Run, StageBase, Test, base_text
+from envbuild.language.model import Apt, Debian, Fetch, Host, Npm, Pip, RecipeBase, Run, StageBase, Test, base_text
 from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
+from envbuild.packages.addresses import BadAddress
 from envbuild.packages.manager import Contents
 from envbuild.packages.registry import manager_of
 from envbuild.plan.image_config import Facts
@@ -100,7 +101,7 @@ class _Reader:
         self._inputs = Gatherer(store, graph, sources, Progress(graph).ended, known_file)
 
     def read(self, recipe: PlannedRecipe) -> LockNeeds:
-        """Return what one recipe's lock needs. Raises NoLock and BadName."""
+        """Return what one recipe's lock needs. Raises NoLock, BadName and BadAddress."""
         lock = recipe.lock
         if lock is None:
             raise NoLock(recipe.lock_path)
@@ -109,8 +110,10 @@ class _Reader:
         for stage in lock.stages:
             for file in (*_of_base(stage), *_of_steps(stage, statements)):
                 files.setdefault(file.package.hash, file)
-        for file in _fetched(lock):
-            files.setdefault(file.package.hash, file)
+        for url, digest in (*lock.own.fetched, *_fetched_by(recipe)):
+            if digest:
+                file = _fetched(url, digest)
+                files.setdefault(file.package.hash, file)
         return LockNeeds(recipe.path, recipe.lock_path, tuple(files.values()), tuple(self._unpinned(recipe, lock)))
 
     def _statements(self, stage: Stage) -> list[tuple[InstallPackages, Contents]]:
@@ -140,9 +143,16 @@ class _Reader:
             if isinstance(stage.base, Debian) and (locked is None or not locked.packages.all):
                 yield Unpinned(f"{base}: the lock does not list its packages; envbuild update renews it", lost=True)
             for statement in stage.written.statements:
-                if isinstance(statement, (Run, Test)) and statement.options.network:
-                    text = f"{statement.place.file}:{statement.place.line}: {first_line(statement.text)}"
-                    yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
+                text = f"{statement.place.file}:{statement.place.line}: {first_line(statement.text)}"
+                match statement:
+                    case Run() | Test() if statement.options.network:
+                        yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
+                    case Apt() | Pip() | Npm() if not _is_answered(locked, stage, statement):
+                        yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
+                    case Fetch() if not (statement.sha256 or dict(lock.own.fetched).get(statement.url)):
+                        yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)
+                    case _:
+                        pass
         for reference, digest in lock.own.images:
             here = digest and self._store.images.get(digest) is not None
             text = f"image:{reference} (sha256:{digest[:12]}): an image is not a file"
@@ -187,8 +197,26 @@ def _statement_of(manager: str) -> InstallPackages:
     return InstallPackages(manager, (), (), (), (), "")
 
 
-def _fetched(lock: Lock) -> Iterator[PinnedFile]:
-    for url, digest in lock.own.fetched:
-        if digest:
-            name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "file"
-            yield PinnedFile(FETCH, Package(name, "-", f"sha256:{digest}", url), _statement_of("apt"))
+def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm) -> bool:
+    """Return whether a lock says which packages a statement means, as far as its place among such statements tells."""
+    before = [one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm))]
+    number = next(number for number, one in enumerate(before) if one is statement)
+    installs = locked.installs if locked is not None else ()
+    return number < len(installs) and installs[number].manager == type(statement).__name__.lower()
+
+
+def _fetched_by(recipe: PlannedRecipe) -> Iterator[tuple[str, str]]:
+    """Yield the addresses and sha256 that a recipe itself pins."""
+    for stage in recipe.stages:
+        for statement in stage.written.statements:
+            if isinstance(statement, Fetch) and statement.sha256:
+                yield statement.url, statement.sha256
+
+
+def _fetched(url: str, digest: str) -> PinnedFile:
+    name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "file"
+    try:
+        package = Package(name, "-", f"sha256:{digest}", url)
+    except ValueError:
+        raise BadAddress(url) from None
+    return PinnedFile(FETCH, package, _statement_of("apt"))

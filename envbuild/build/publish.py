@@ -11,14 +11,13 @@ from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
-from envbuild.git.git_dir import branch_of
 from envbuild.git.provenance import provenance
-from envbuild.images.reference import LATEST, split_new_name
+from envbuild.images.names import Place, place_of, to_set
+from envbuild.images.reference import LATEST
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import Action, CopyIn, Execute, InstallPackages, Render
-from envbuild.store.branch_tags import branch_tag
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 from envbuild.text import json
@@ -120,9 +119,10 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
         store.images.put(image_of(job, recipe, sources))
     if recipe.lock is None:
         _tell_left_out(job, recipe)
-    tags = _move_tags(job, recipe, image)
+    place = place_of(os.path.dirname(recipe.path))
+    tags = _move_tags(job, recipe, image, place)
     _note_use(job, recipe)
-    store.images.succeed(recipe.recipe.name)
+    store.images.succeed(place.own(recipe.recipe.name))
     state = "none"
     if not (top and (job.request.stage is not None or job.request.settings)):
         state = write_lock(job, recipe, made[recipe.lock_path])
@@ -182,17 +182,18 @@ def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
     store.memo.put(USED, path, str(now).encode())
 
 
-def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str) -> tuple[str, ...]:
-    """Have the recipe's tags name the image; return them."""
+def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str, place: Place) -> tuple[str, ...]:
+    """Have the recipe's tags name the image; return them, as the current directory has them."""
     request, tags, reporter = job.request, job.store.tags, job.reporter
     top = recipe is job.graph.top
-    if top and request.tag is not None:
-        names = [split_new_name(request.tag)]
-    elif top and request.stage is not None:
+    if top and request.stage is not None and request.tag is None:
         return ()
+    folder = os.path.dirname(recipe.path)
+    here = place.id if folder in ("", ".") or place.project is None else place_of(".").id
+    if top and request.tag is not None:
+        place, names = to_set(job.store, request.tag, folder)
     else:
-        branch = branch_of(os.path.dirname(recipe.path))
-        names = [(recipe.recipe.name, tag) for tag in (LATEST, *((branch_tag(branch),) if branch else ()))]
+        names = [(place.own(recipe.recipe.name), tag) for tag in (LATEST, place.branch) if tag]
     moving = []
     for name, tag in names:
         was = tags.get(name, tag)
@@ -207,5 +208,7 @@ def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str) -> tuple[str, .
             "cached": reporter.cached,
             **_provenance(job, recipe),
         }
+        if place.project is not None:
+            job.store.projects.add(place.project)
         tags.move(moving, image, BUILD, known, immutable=request.immutable and top)
-    return tuple(f"{name}:{tag}" for name, tag in names)
+    return tuple(job.store.projects.shown(f"{name}:{tag}", here) for name, tag in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from envbuild.build.events import Emit, StepFailed
@@ -10,6 +11,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.images.names import place_of
 from envbuild.language.model import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Execute, InstallPackages, Step
@@ -60,7 +62,10 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         "output": done.output,
         "parameters": dict(parameters),
     }
-    job.store.images.fail(Failure(recipe, done.tree, dump(facts), json.dumps(detail), time.time()))
+    place = place_of(os.path.dirname(job.graph.recipe_of(at.stage).path))
+    if place.project is not None:
+        job.store.projects.add(place.project)
+    job.store.images.fail(Failure(place.own(recipe), done.tree, dump(facts), json.dumps(detail), time.time()))
     job.reporter.emit(
         StepFailed(
             event,

@@ -7,7 +7,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from envbuild.build.fetch import content_of
@@ -64,14 +64,13 @@ class VendorFolder(Cache):
         """Make the directory of a file, and see to it that nothing but a plain file is at its name. Raises
         FileUnusable."""
         path = self.where(package)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        _check_kind(folder, stat.S_ISDIR, "a directory")
         for name in (path, f"{path}.part", f"{path}.place"):
-            try:
-                plain = stat.S_ISREG(os.lstat(name).st_mode)
-            except FileNotFoundError:
-                continue
-            if not plain:
-                raise FileUnusable(name, "it is not a plain file", "remove it, and run the same command again")
+            _check_kind(name, stat.S_ISREG, "a plain file")
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}.place")  # of a process that was killed
 
 
 def vendor(
@@ -172,6 +171,13 @@ class _Vendoring:
 
     def _failed(self, package: Package, error: EnvbuildError) -> None:
         self._failures.append(Failure(self._by_hash[package.hash], error.message))
+
+
+def _check_kind(path: str, is_kind: Callable[[int], bool], words: str) -> None:
+    """Raise FileUnusable for what is something else, such as a link that leads out of the directory."""
+    with suppress(FileNotFoundError):
+        if not is_kind(os.lstat(path).st_mode):
+            raise FileUnusable(path, f"it is not {words}", "remove it, and run the same command again")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 from envbuild.build.request import BuildRequest
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption, FileUnusable, UsageError
-from envbuild.images.reference import split_name
+from envbuild.images.reference import parse_name
 from envbuild.linux import signals as signal
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ def request_from(arguments: argparse.Namespace, environment: Environment) -> Bui
     if arguments.immutable and arguments.tag is None:
         raise UsageError("--immutable without --tag", "give the name that is to stay: --tag web:v1.2 --immutable")
     if arguments.tag is not None:
-        split_name(arguments.tag)
+        parse_name(arguments.tag)
     if arguments.jobs < 1:
         raise BadOption("--jobs", str(arguments.jobs), "number of steps", "--jobs 2")
     return request_of_user(environment).replace(

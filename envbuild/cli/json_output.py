@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 
 from envbuild.images.find import facts_of
+from envbuild.images.names import place_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
+from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from envbuild.store.tags import Tag
 
 
 def describe(store: Store, image: Image) -> dict[str, Any]:
@@ -21,6 +26,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     Digests begin with `sha256:`; sizes in bytes, times in ISO 8601.
     """
     detail = image.known
+    tags = store.tags.all(image.digest)
     files, size = store.size(image.tree)
     steps = [
         {
@@ -45,7 +51,8 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     ]
     return {
         "name": detail.get("recipe", ""),
-        "tags": [tag.full for tag in store.tags.all(image.digest)],
+        "tags": [store.projects.shown(tag.full) for tag in tags],
+        "project": _project(store, tags),
         "digest": f"sha256:{image.digest}",
         "tree": f"sha256:{image.tree}",
         "made": iso(image.made),
@@ -56,6 +63,14 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
         "stages": stages,
         "steps": steps,
     }
+
+
+def _project(store: Store, tags: Sequence[Tag]) -> dict[str, str] | None:
+    """Return the project that these tags are of, None if they are of none; the current one, if they are of several."""
+    found = dict.fromkeys(filter(None, (split_project(tag.name)[0] for tag in tags)))
+    here = place_of(".").id if len(found) > 1 else ""
+    project = store.projects.get(here if here in found else next(iter(found), ""))
+    return {"name": store.projects.name(project.id), "path": project.path} if project is not None else None
 
 
 def add_format(parser: Any) -> None:

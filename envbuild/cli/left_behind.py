@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.cli.environment import Environment
+from envbuild.images.names import place_of
 from envbuild.store.store import Store
 
 _SHOWN = 5
@@ -12,7 +13,8 @@ _SHOWN = 5
 
 
 def tell_of_left_behind(store: Store, full: str, environment: Environment) -> None:
-    """Name the running instances that were started by NAME:TAG, which means another image now."""
+    """Name the running instances that were started by NAME:TAG (as the store keeps it), which means another image
+    now."""
     if not os.path.isdir(f"{store.path}/instances"):
         return
     from envbuild.instances.moved_on import left_behind  # most stores that only build have no instances
@@ -22,5 +24,6 @@ def tell_of_left_behind(store: Store, full: str, environment: Environment) -> No
         return
     names = [instance.name for instance in found]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = store.projects.shown(full, place_of(".").id)
     verb = "runs" if len(names) == 1 else "run"
-    environment.warn([f"{', '.join(names[:_SHOWN])}{more} still {verb} another image than {full} now is"], "note")
+    environment.warn([f"{', '.join(names[:_SHOWN])}{more} still {verb} another image than {shown} now is"], "note")

@@ -10,11 +10,14 @@ from envbuild.compose.file.model import Group, Recipe, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import BUILDING, Emit, Progressed
 from envbuild.errors import EnvbuildError, WorkFailed, fields
+from envbuild.images.names import kept_reference, place_of
 from envbuild.images.reference import LATEST
 from envbuild.linux.forked import call_in_child
 from envbuild.lockfile.lock import path_of
 from envbuild.store.images import Image
+from envbuild.store.project import split_project
 from envbuild.store.store import Store
+from envbuild.store.tags import Tag
 from envbuild.text.diagnostics import Diagnostic
 
 TYPE_CHECKING = False
@@ -55,7 +58,8 @@ def find_images(
                 )
             elif service.image is not None:
                 folder = os.path.dirname(group.file) or "."
-                found[service.name] = find_image(store, service.image, folder), service.image
+                image = find_image(store, service.image, folder)
+                found[service.name] = image, kept_reference(store, service.image, folder)
         except EnvbuildError as error:
             wrong.append(group.problem(service.origin, error.message, error.hint))
     if wrong:
@@ -66,7 +70,7 @@ def find_images(
             continue
         if service.recipe not in made:
             made[service.recipe] = _built(store, service.name, service.recipe, build, emit, epoch)
-        found[service.name] = made[service.recipe], _tag(store, made[service.recipe])
+        found[service.name] = made[service.recipe], _tag(store, service.recipe.path, made[service.recipe])
     return found
 
 
@@ -86,7 +90,13 @@ def _built(
     return image
 
 
-def _tag(store: Store, image: Image) -> str:
-    tags = [tag.full for tag in store.tags.all(image.digest)]
-    latest = [tag for tag in tags if tag.endswith(f":{LATEST}")]
-    return [*latest, *tags, image.digest[:12]][0]
+def _tag(store: Store, recipe: str, image: Image) -> str:
+    """Return the name for the record of an instance: of the image's tags first those of the recipe's branch, then
+    `latest`, then others of its project."""
+    place = place_of(os.path.dirname(recipe))
+
+    def rank(tag: Tag) -> tuple[bool, bool, bool]:
+        return split_project(tag.name)[0] != place.id, tag.tag != place.branch, tag.tag != LATEST
+
+    tags = [tag.full for tag in sorted(store.tags.all(image.digest), key=rank)]
+    return tags[0] if tags else image.digest[:12]

@@ -79,7 +79,7 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
     facts = facts_of(image)
     argv = facts.command(service.command, service.entrypoint)
     if not argv:
-        raise runtime.NothingToRun(reference)
+        raise runtime.NothingToRun(store.projects.shown(reference))
     user = facts.user if service.user is None else service.user
     settings = Settings(
         argv=argv,

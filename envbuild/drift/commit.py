@@ -26,10 +26,12 @@ from envbuild.errors import DISK_TROUBLE, UsageError, fields
 from envbuild.history.compare import compare
 from envbuild.history.operand import operand_of_image
 from envbuild.images.find import facts_of
+from envbuild.images.names import kept_name, place_of
 from envbuild.instances.records import Instance
 from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.images import Image
+from envbuild.store.project import Project
 from envbuild.store.store import Store
 from envbuild.store.tags import COMMIT
 from envbuild.tree.apply import apply
@@ -38,7 +40,8 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 
 class CommitRequest(Record):
-    """An `envbuild commit`: the tag that will name the image, and the directory for the recipe (None for no recipe).
+    """An `envbuild commit`: the tag that will name the image, of `project` (None outside of all), and the directory for
+    the recipe (None for no recipe).
     With `build` its lines are built, with `secrets` secrets are written beside it too, and with `force` existing files
     are replaced. `build_request` says who asks and what a build needs of the machine."""
 
@@ -49,6 +52,12 @@ class CommitRequest(Record):
     force: bool = False
     secrets: bool = False
     build_request: BuildRequest = BuildRequest("")
+    project: Project | None = None
+
+    @property
+    def kept(self) -> str:
+        """NAME as the store keeps it."""
+        return kept_name(self.project.id if self.project is not None else "", self.name)
 
     @property
     def full(self) -> str:
@@ -113,7 +122,7 @@ def commit(
     """
     base = store.images.get(instance.image)
     if base is None or not store.trees.has(base.tree):
-        raise ImageOfInstanceGone(instance)
+        raise ImageOfInstanceGone(instance, store.projects.shown(instance.reference))
     if request.folder is not None:
         if not os.path.isdir(request.folder):
             raise NoFolder(request.folder)
@@ -125,7 +134,8 @@ def commit(
         return _commit(store, instance, base, request, paused, report, emit, may_fetch, may_write)
     finally:
         # A line that failed in a trial is not a failed build that `shell --failed` should open.
-        store.images.succeed(request.stem)
+        if request.folder is not None:
+            store.images.succeed(place_of(request.folder).own(request.stem))
 
 
 def _commit(
@@ -165,7 +175,8 @@ def _commit(
         if not request.build:
             head.append("Its lines were not built when they were written (--no-build).")
         place = os.path.join(request.folder, f"{request.stem}.env")
-        start = base_line(store, base, instance.reference, place, request.build_request.epoch)
+        reference = store.projects.shown(instance.reference)
+        start = base_line(store, base, reference, place, request.build_request.epoch)
         text = recipe_text((*head, *start.remarks), start.text, written.lines, written.unexpressed, written.dropped)
         with open(os.path.join(stage, f"{request.stem}.env"), "w", encoding="utf-8") as file:
             file.write(text)
@@ -199,25 +210,29 @@ def with_times_of(store: Store, source: Digest, tree: Digest) -> Digest:
 def _refuse_tag(store: Store, base: Image, tree: Digest, request: CommitRequest) -> None:
     """Raise TagRefuses if the tag never moves and can't be this commit's: before lines are tried, which can only give
     the files other times."""
-    current = store.tags.get(request.name, request.tag)
+    current = store.tags.get(request.kept, request.tag)
     known = store.images.get(current.image) if current is not None and current.immutable else None
     if known is not None and (known.facts != base.facts or with_times_of(store, known.tree, tree) != known.tree):
-        store.tags.refuse_if_immutable(request.name, request.tag, image_digest(tree, facts_of(base)))
+        store.tags.refuse_if_immutable(request.kept, request.tag, image_digest(tree, facts_of(base)))
 
 
 def _record(store: Store, instance: Instance, base: Image, tree: Digest, request: CommitRequest) -> Digest:
     """Record the image, move the tag to it, and return its digest. Raises TagRefuses."""
     facts = facts_of(base)
     digest = image_digest(tree, facts)
-    store.tags.refuse_if_immutable(request.name, request.tag, digest)
+    store.tags.refuse_if_immutable(request.kept, request.tag, digest)
     if store.images.get(digest) is None:
-        store.images.put(Image(digest, tree, base.facts, _detail(instance, base, tree, request.name), time.time()))
+        store.images.put(
+            Image(digest, tree, base.facts, _detail(store, instance, base, tree, request.name), time.time())
+        )
     known = {"user": request.build_request.user, "instance": instance.name, "from": base.digest}
-    store.tags.move([(request.name, request.tag)], digest, COMMIT, known)
+    if request.project is not None:
+        store.projects.add(request.project)
+    store.tags.move([(request.kept, request.tag)], digest, COMMIT, known)
     return digest
 
 
-def _detail(instance: Instance, base: Image, tree: Digest, name: str) -> str:
+def _detail(store: Store, instance: Instance, base: Image, tree: Digest, name: str) -> str:
     """Return the detail of an image that no build made: one stage with one step, the instance."""
     step = {
         "text": f"commit of the instance {instance.name}",
@@ -232,7 +247,7 @@ def _detail(instance: Instance, base: Image, tree: Digest, name: str) -> str:
     }
     stage = {
         "stage": name,
-        "base": f"image:{instance.reference}",
+        "base": f"image:{store.projects.shown(instance.reference)}",
         "origin": f"image sha256:{base.digest}",
         "tree": base.tree,
         "steps": [step],

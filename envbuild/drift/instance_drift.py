@@ -16,7 +16,7 @@ from envbuild.tree.diff import Change
 class Drift(Record):
     """The drift of an instance. `comparison` compares it with its image, without noise; `noise` has the changes left
     out, each with its rule. `comparison` is None if `problem` says why nothing can be known. `moved_on` is the name
-    that by now has another image than the instance runs, else ""."""
+    that by now has another image than the instance runs, else ""; `reference` the name that it was started by."""
 
     instance: Instance
     state: State
@@ -24,6 +24,7 @@ class Drift(Record):
     comparison: Comparison | None
     noise: tuple[tuple[Change, Rule], ...] = ()
     problem: str = ""
+    reference: str = ""
 
     @property
     def is_any(self) -> bool:
@@ -37,6 +38,11 @@ class Drift(Record):
 def drift_of(store: Store, entry: InstanceOfImage, *, everything: bool = False) -> Drift:
     """Return the drift of an instance; with `everything` nothing is noise. The process must be root of the
     namespace."""
+    found = _drift_of(store, entry, everything=everything)
+    return found.replace(reference=store.projects.shown(entry.instance.reference))
+
+
+def _drift_of(store: Store, entry: InstanceOfImage, *, everything: bool) -> Drift:
     instance = entry.instance
     state = Instances.of(store.path).state(instance)
     image = store.images.get(instance.image)

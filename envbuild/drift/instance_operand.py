@@ -8,6 +8,7 @@ from envbuild.build.named_image import find_image
 from envbuild.drift.instance_tree import tree_of
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.history.operand import Operand, operand_of_image
+from envbuild.images.names import kept_tag, locate
 from envbuild.images.reference import digits_of, parse_tag
 from envbuild.instances.moved_on import moved_on
 from envbuild.instances.records import Instance, InstanceDamaged, Instances
@@ -29,11 +30,12 @@ class ImageOfInstanceGone(WorkFailed):
     """An instance whose image was removed from the store, or that runs something else, such as a failed step."""
 
     instance: Instance
+    reference: str
 
     def text(self) -> tuple[str, str]:
         if self.instance.image:
             message = f"the image of {self.instance.name} ({self.instance.image[:12]}) is no longer in the store"
-            hint = f"build the same image again; its name was {self.instance.reference}"
+            hint = f"build the same image again; its name was {self.reference}"
         else:
             message = f"{self.instance.name} was not started from an image"
             hint = "start an instance from an image, and change that"
@@ -66,7 +68,7 @@ def operand_of_instance(store: Store, instance: Instance, label: str = "") -> Op
     WorkFailed kinds."""
     image = store.images.get(instance.image)
     if image is None:
-        raise ImageOfInstanceGone(instance)
+        raise ImageOfInstanceGone(instance, store.projects.shown(instance.reference))
     tree = tree_of(store, instance)
     operand = operand_of_image(store, label or instance.name, image)
     return operand if tree == image.tree else operand.replace(tree=tree, image="")
@@ -78,12 +80,15 @@ def operand_of_instance_image(store: Store, instance: Instance, image: Image) ->
 
 
 def instance_image_name(store: Store, instance: Instance) -> str:
-    """Return the name of the image that an instance runs: NAME:TAG if that still names it, else its digest."""
-    parsed = parse_tag(instance.reference)
-    if parsed is None or parsed.which is not None:
+    """Return the name of the image that an instance runs: PROJECT/NAME:TAG or NAME:TAG if that still names it, else its
+    digest."""
+    tag = kept_tag(instance.reference)
+    if tag is None or store.tags.image_of(*tag) != instance.image:
         return f"sha256:{instance.image}"
-    named = store.tags.image_of(parsed.name, parsed.tag)
-    return f"{parsed.name}:{parsed.tag}" if named == instance.image else f"sha256:{instance.image}"
+    full = store.projects.shown(":".join(tag))
+    # A name outside of all projects may be hidden here by one of the project.
+    parsed = parse_tag(full)
+    return full if parsed is not None and locate(store, parsed, ".") == tag else f"sha256:{instance.image}"
 
 
 def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
@@ -95,11 +100,11 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     """
     instances = Instances.of(store.path).all()
     if reference is None:
-        return [InstanceOfImage(i, moved_on(store, i.reference, i.image)) for i in instances]
+        return [InstanceOfImage(i, _moved_on(store, i.reference, i.image)) for i in instances]
     called = instance_called(store, reference)
     if called is None:
         return _instances_of_image(store, reference, instances)
-    itself = InstanceOfImage(called, moved_on(store, called.reference, called.image))
+    itself = InstanceOfImage(called, _moved_on(store, called.reference, called.image))
     try:
         others = _instances_of_image(store, reference, instances)
     except UsageError:
@@ -107,11 +112,16 @@ def instances_of(store: Store, reference: str | None) -> list[InstanceOfImage]:
     return [itself, *(other for other in others if other.instance.identity != called.identity)]
 
 
+def _moved_on(store: Store, reference: str, image: Digest) -> str:
+    return store.projects.shown(moved_on(store, reference, image))
+
+
 def _instances_of_image(store: Store, reference: str, instances: Sequence[Instance]) -> list[InstanceOfImage]:
     parsed = parse_tag(reference)
-    if parsed is not None and parsed.which is None and store.tags.length(parsed.name, parsed.tag):
-        past: set[Digest | None] = {entry.image for entry in store.tags.history(parsed.name, parsed.tag)}
+    tag = locate(store, parsed, ".") if parsed is not None and parsed.which is None else None
+    if tag is not None and store.tags.length(*tag):
+        past: set[Digest | None] = {entry.image for entry in store.tags.history(*tag)}
         chosen = [instance for instance in instances if instance.image in past]
-        return [InstanceOfImage(i, moved_on(store, reference, i.image)) for i in chosen]
+        return [InstanceOfImage(i, _moved_on(store, ":".join(tag), i.image)) for i in chosen]
     image = find_image(store, reference)
     return [InstanceOfImage(instance) for instance in instances if instance.image == image.digest]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envbuild.history.authorship import Credit, Made, credit, remover
+from envbuild.images.names import locate
 from envbuild.images.reference import parse_tag
 from envbuild.packages.inventory.owner import Owner, owner_of
 from envbuild.record import Record
@@ -185,15 +186,14 @@ def _since(
 def _moves_from(store: Store, image: Image, reference: str) -> Iterator[tuple[int, HistoryEntry]]:
     """Yield the moves of the name in the reference, or of a tag of the image, from the one to this image back."""
     parsed = parse_tag(reference)
-    if parsed is None or store.tags.length(parsed.name, parsed.tag) == 0:
+    name = locate(store, parsed, ".") if parsed is not None else None
+    if name is None or store.tags.length(*name) == 0:
         tag = next(iter(store.tags.all(image.digest)), None)
         if tag is None:
             return
         name = (tag.name, tag.tag)
-    else:
-        name = (parsed.name, parsed.tag)
     begun = False
     for back, move in enumerate(store.tags.history(*name)):
         begun = begun or move.image == image.digest
         if begun:
-            yield back, move
+            yield back, move.replace(name=store.projects.shown(move.name))

@@ -8,6 +8,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.git.git_dir import branch_of
 from envbuild.git.repository import Repository
 from envbuild.store.branch_tags import is_branch_tag
+from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD, Tag
 
@@ -23,13 +24,19 @@ def tags_of_deleted_branches(store: Store) -> list[Tag]:
         if not is_branch_tag(tag.tag) or tag.immutable:
             continue
         builds = [move.known for move in store.tags.history(tag.name, tag.tag) if move.action == BUILD]
-        places = {(str(known.get("root", "")), str(known.get("branch", ""))) for known in builds}
+        project = store.projects.get(split_project(tag.name)[0])
+        places = {(_repository(str(known.get("root", "")), project), str(known.get("branch", ""))) for known in builds}
         for root, _ in places:
             if root not in branches:
                 branches[root] = _branches(root)
         if places and all(_is_deleted(branches[root], branch) for root, branch in places):
             deleted.append(tag)
     return deleted
+
+
+def _repository(root: str, project: Project | None) -> str:
+    """Return the working tree of a build, or the directory of its project where that worktree was removed."""
+    return project.path if project is not None and not os.path.isdir(root) else root
 
 
 def _is_deleted(known: set[str] | None, branch: str) -> bool:

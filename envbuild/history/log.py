@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from envbuild.history.build_commits import BuildCommits
-from envbuild.images.reference import LATEST, split_name
+from envbuild.images.names import Name, locate, no_such_tag
+from envbuild.images.reference import LATEST, parse_name
 from envbuild.record import Record
+from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry, NoSuchTag
+from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry
 from envbuild.text.dates import iso, iso_exact
 from envbuild.tree.entry import Digest
 
@@ -18,7 +20,8 @@ class LogEntry(Record):
     """A move of a tag. `back` is its number in `NAME@{N}`. `change` is one line on what changed since the entry before,
     "" if that is unknown. `route` are the earlier moves that led the image here, from its build on. `commit` is the
     commit of the build, and `committed` says whether it has the recipe as it was built. `moment` is its time as
-    `NAME@{TIME}` takes it: with a fraction if another entry is in the same second."""
+    `NAME@{TIME}` takes it: with a fraction if another entry is in the same second. The names in `entry` and `route` are
+    as people write them anywhere, `project` is that of the tag, None outside of all."""
 
     back: int
     entry: HistoryEntry
@@ -28,21 +31,31 @@ class LogEntry(Record):
     commit: str = ""
     committed: bool = False
     moment: str = ""
+    project: Project | None = None
 
 
 Changed = Callable[[Digest, Digest], str]
 
 
-def log(store: Store, reference: str, changed: Changed | None) -> Iterator[LogEntry]:
-    """Yield the moves of NAME or NAME:TAG, newest first, each computed when it is needed. Raises NoSuchTag.
+def log(store: Store, reference: str, changed: Changed | None, folder: str = ".") -> Iterator[LogEntry]:
+    """Yield the moves of NAME or NAME:TAG, as `folder` has the name, newest first, each computed when it is needed.
+    Raises NoSuchTag and what `locate` raises.
 
     `changed` returns one line on what changed from one image to another (oneline.py); without it neither that nor the
     commits are looked up.
     """
-    name, tag = split_name(reference)
-    if store.tags.length(name, tag) == 0:
-        raise NoSuchTag(f"{name}:{tag}", [":".join(pair) for pair in store.tags.with_history()])
+    name, tag = tag_with_history(store, reference, folder)
     return _entries(store, name, tag, changed)
+
+
+def tag_with_history(store: Store, reference: str, folder: str) -> Name:
+    """Return the tag that NAME or NAME:TAG means in `folder`. Raises NoSuchTag for one without a history, and what
+    `locate` raises."""
+    parsed = parse_name(reference)
+    found = locate(store, parsed, folder)
+    if store.tags.length(*found) == 0:
+        raise no_such_tag(store, parsed, found, folder)
+    return found
 
 
 def _entries(store: Store, name: str, tag: str, changed: Changed | None) -> Iterator[LogEntry]:
@@ -76,13 +89,17 @@ def _moment(moved: float, *neighbours: float | None) -> str:
 def _entry(
     store: Store, commits: BuildCommits, back: int, entry: HistoryEntry, before: Digest | None, changed: Changed | None
 ) -> LogEntry:
+    project = store.projects.get(split_project(entry.name)[0])
+    shown = entry.replace(name=store.projects.shown(entry.name))
     if entry.image is None:
-        return LogEntry(back, entry, False, "", ())
+        return LogEntry(back, shown, False, "", (), project=project)
     change = changed(before, entry.image) if changed is not None and before is not None else ""
     route = route_of(store, entry) if entry.action == TAG else ()
     build = route[0] if route else entry
     commit, committed = commits.of(build) if changed is not None and build.action.startswith(BUILD) else ("", False)
-    return LogEntry(back, entry, store.images.get(entry.image) is not None, change, route, commit, committed)
+    way = tuple(move.replace(name=store.projects.shown(move.name)) for move in route)
+    in_store = store.images.get(entry.image) is not None
+    return LogEntry(back, shown, in_store, change, way, commit, committed, project=project)
 
 
 def route_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
@@ -96,9 +113,15 @@ def route_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
         source = str(looked_for.known.get("source", ""))
         earlier = [move for move in moves if move.number < looked_for.number]
         name = source.partition("@")[0]
-        named = [move for move in earlier if name in (move.full, move.full.removesuffix(f":{LATEST}"))] or earlier
+        near = [move for move in earlier if split_project(move.name)[0] == split_project(looked_for.name)[0]]
+        named = [move for move in near if _means(name, split_project(move.full)[1])] or near or earlier
         if not named:
             break
         looked_for = next((move for move in reversed(named) if move.action in (TAG, BUILD, COMMIT)), named[-1])
         route.insert(0, looked_for)
     return tuple(route)
+
+
+def _means(text: str, full: str) -> bool:
+    """Return whether a text that a user wrote, with a project or without, can mean a tag of this full name."""
+    return text.rpartition("/")[2] in (full, full.removesuffix(f":{LATEST}")) or text == full

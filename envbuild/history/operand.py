@@ -11,6 +11,7 @@ from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, r
 from envbuild.errors import UsageError, fields
 from envbuild.images.find import InCommit, facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
+from envbuild.images.names import repository_of
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
 from envbuild.lockfile.lock import Lock, first_line
 from envbuild.plan.image_config import to_plain
@@ -105,7 +106,8 @@ def operand_of(
     if isinstance(reference, RevisionReference):
         from envbuild.git.lock_at_revision import locked_by_name
 
-        return _of_revision(store, text, locked_by_name(folder, reference.revision, reference.name), folder)
+        where = repository_of(store, reference, folder)
+        return _of_revision(store, text, locked_by_name(where, reference.revision, reference.name), where)
     instance = running(text)
     if instance is not None:
         return instance

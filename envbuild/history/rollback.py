@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError, fields
+from envbuild.history.log import tag_with_history
 from envbuild.images.find import ImageGone, past_image, resolve
-from envbuild.images.reference import digits_of, parse_tag, split_name
+from envbuild.images.names import Name, locate, with_latest
+from envbuild.images.reference import TagReference, digits_of, parse_tag
 from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.store.tags import ROLLBACK, HistoryEntry, NoSuchTag
+from envbuild.store.tags import ROLLBACK, HistoryEntry
 from envbuild.text.dates import BadMoment, is_count
 from envbuild.tree.entry import Digest
 
 
 class RolledBack(Record):
-    """A tag that moved: its name, the old image and the new one."""
+    """A tag that moved: its name as the store keeps it, the old image and the new one."""
 
     full: str
     old: Digest | None
@@ -48,57 +50,63 @@ class NoSuchTarget(UsageError):
         )
 
 
-def roll_back(store: Store, reference: str, to: str | None, user: str) -> RolledBack:
-    """Move NAME or NAME:TAG back, by default to the image before the current one: twice goes back two steps.
+def roll_back(store: Store, reference: str, to: str | None, user: str, folder: str = ".") -> RolledBack:
+    """Move NAME or NAME:TAG, as `folder` has the name, back, by default to the image before the current one: twice goes
+    back two steps. The tag of a branch takes `latest` along, as in a build.
 
     `to` is N as in `NAME@{N}`, another tag of the name, a digest or its beginning, or a date. Raises NoSuchTag,
     NothingEarlier, TagRefuses, and what finding an image raises.
     """
-    name, tag = split_name(reference)
-    full = f"{name}:{tag}"
-    if store.tags.length(name, tag) == 0:
-        raise NoSuchTag(full, [":".join(pair) for pair in store.tags.with_history()])
-    current = store.tags.image_of(name, tag)
+    found = tag_with_history(store, reference, folder)
+    full = ":".join(found)
+    current = store.tags.image_of(*found)
     entry: HistoryEntry | None
     if to is None:
-        entry = _before(store, name, tag, current)
+        entry = _before(store, found, current)
         image = store.images.get(entry.image or "")
         if image is None:
-            raise ImageGone(full, entry.image or "")
+            raise ImageGone(store.projects.shown(full), entry.image or "")
     else:
-        image = _image_named(store, name, tag, to)
-        entry = next((move for move in store.tags.history(name, tag) if move.image == image.digest), None)
+        image = _image_named(store, found, to, folder)
+        entry = next((move for move in store.tags.history(*found) if move.image == image.digest), None)
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
-        store.tags.move([(name, tag)], image.digest, ROLLBACK, known)
+        store.tags.move(with_latest(store, reference, found), image.digest, ROLLBACK, known)
     return RolledBack(full, current, image)
 
 
-def _before(store: Store, name: str, tag: str, current: Digest | None) -> HistoryEntry:
+def _before(store: Store, name: Name, current: Digest | None) -> HistoryEntry:
     """Return the entry before the current one; after a rollback, the current one is the entry that it went back to."""
     at: int | None = None
-    for entry in store.tags.history(name, tag):
+    for entry in store.tags.history(*name):
         if at is None:
             at = int(entry.known.get("entry", entry.number)) if entry.action == ROLLBACK else entry.number
         earlier = entry.number < at and entry.action != ROLLBACK and entry.image not in (None, current)
         if earlier and store.images.get(entry.image or "") is not None:
             return entry
-    raise NothingEarlier(f"{name}:{tag}")
+    raise NothingEarlier(store.projects.shown(":".join(name)))
 
 
-def _image_named(store: Store, name: str, tag: str, to: str) -> Image:
+def _image_named(store: Store, name: Name, to: str, folder: str) -> Image:
     which = to[2:-1] if to.startswith("@{") and to.endswith("}") else to
-    if is_count(which) and int(which) < store.tags.length(name, tag):
-        return past_image(store, name, tag, which)
-    tagged = store.tags.image_of(name, which) if not which.startswith("sha256:") else None
+    if is_count(which) and int(which) < store.tags.length(*name):
+        return past_image(store, name, which)
+    tagged = store.tags.image_of(name[0], which) if not which.startswith("sha256:") else None
     if tagged is not None:
         image = store.images.get(tagged)
         if image is not None:
             return image
     parsed = parse_tag(which)
-    if digits_of(which) is not None or (parsed is not None and store.tags.get(parsed.name, parsed.tag) is not None):
-        return resolve(store, which)
+    if digits_of(which) is not None or (parsed is not None and _is_tag(store, parsed, folder)):
+        return resolve(store, which, folder)
     try:
-        return past_image(store, name, tag, which)
+        return past_image(store, name, which)
     except BadMoment as error:
-        raise NoSuchTarget(name, to) from error
+        raise NoSuchTarget(store.projects.shown(name[0]), to) from error
+
+
+def _is_tag(store: Store, reference: TagReference, folder: str) -> bool:
+    try:
+        return store.tags.get(*locate(store, reference, folder)) is not None
+    except UsageError:
+        return False

@@ -7,6 +7,7 @@ import os
 from envbuild.build.lock_status import OUTDATED, LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.images.lock_attestation import attested_image
+from envbuild.images.names import place_of
 from envbuild.images.reference import LATEST
 from envbuild.record import Record
 from envbuild.store.store import Store
@@ -44,13 +45,15 @@ def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
     except EnvbuildError as error:
         return Status(path, None, error=error.message)
     lock = state.lock
-    tag = (state.recipe if lock is None else lock.recipe), LATEST
+    place = place_of(os.path.dirname(os.path.abspath(path)))
+    name = place.own(state.recipe if lock is None else lock.recipe), place.branch or LATEST
     digest = state.image
     image = store.images.get(digest) if digest and state.proven else None
     if not digest and lock is not None and state.state == OUTDATED:
         digest, image = lock.image, attested_image(store, lock)
     in_store = image is not None and store.trees.has(image.tree)
-    return Status(path, state, digest, in_store, ":".join(tag), store.tags.image_of(*tag))
+    full = store.projects.shown(":".join(name), place.id)
+    return Status(path, state, digest, in_store, full, store.tags.image_of(*name))
 
 
 def recipes_of_repository(store: Store, folder: str) -> list[str]:

@@ -6,21 +6,22 @@ import time
 from _collections_abc import Callable  # what collections.abc has, without collections
 
 from envbuild.errors import UsageError, fields
+from envbuild.images.names import Name, in_other_projects, locate, place_of, repository_of
 from envbuild.images.reference import (
     FileReference,
     PinnedReference,
     RevisionReference,
     StoreReference,
+    TagReference,
     digits_of,
     parse,
     parse_tag,
-    split_name,
 )
 from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.store.tags import NoSuchEntry
+from envbuild.store.tags import NoSuchEntry, in_projects
 from envbuild.text.dates import end_of, is_count
 from envbuild.tree.entry import Digest
 
@@ -51,9 +52,12 @@ class NoSuchImage(UsageError):
     reference: str
     near: str | None
     any_image: bool
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
     def text(self) -> tuple[str, str]:
         hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"
+        if self.elsewhere:
+            return f"there is no image '{self.reference}'", in_projects(self.elsewhere)
         from envbuild.text.docker_words import hint_for_image  # only on a mistake
 
         if docker := hint_for_image(self.reference):
@@ -143,23 +147,24 @@ class OtherDigest(UsageError):
 
 
 def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
-    """Return the image that a reference names (reference.py). For the lock of a revision of git, `folder` says in which
-    repository it is, and what FILE is relative to; and `fits` what its recipe gives there.
+    """Return the image that a reference names (reference.py) in `folder`. For the lock of a revision of git, `folder`
+    says in which repository it is, and what FILE is relative to; and `fits` what its recipe gives there.
 
     Raises UsageError kinds that say what is missing.
     """
     match parse(reference):
         case StoreReference():
-            return resolve(store, reference)
-        case PinnedReference(name=name, digits=digits):
-            image = resolve(store, f"sha256:{digits}")
-            tagged = store.tags.image_of(*split_name(name)) if name else None
+            return resolve(store, reference, folder)
+        case PinnedReference(tag=tag, digits=digits):
+            image = resolve(store, f"sha256:{digits}", folder)
+            tagged = store.tags.image_of(*locate(store, tag, folder)) if tag is not None else None
             if tagged is not None and tagged != image.digest:
-                raise OtherDigest(reference, name, tagged)
+                raise OtherDigest(reference, reference.partition("@")[0], tagged)
             return image
-        case RevisionReference(name=name, revision=revision):
+        case RevisionReference(name=name, revision=revision) as recipe:
             from envbuild.git.lock_at_revision import locked_by_name  # git and yaml: only where asked for
 
+            folder = repository_of(store, recipe, folder)
             return _built(store, reference, locked_by_name(folder, revision, name), revision, folder, fits)
         case FileReference(revision=revision, path=path):
             from envbuild.git.lock_at_revision import locked_at
@@ -169,17 +174,17 @@ def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
             return assert_never(other)
 
 
-def resolve(store: Store, reference: str) -> Image:
-    """Return the image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, or of a digest or a unique beginning of
-    one, with or without `sha256:`.
+def resolve(store: Store, reference: str, folder: str = ".") -> Image:
+    """Return the image of `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, as `folder` has the name (names.py), or
+    of a digest or a unique beginning of one, with or without `sha256:`.
 
-    Raises NoSuchImage, AmbiguousDigest, NoSuchEntry, BadMoment and ImageGone.
+    Raises NoSuchImage, AmbiguousDigest, NoSuchEntry, BadMoment, ImageGone, and what `locate` raises.
     """
     tag = parse_tag(reference)
     if tag is not None and tag.which is not None:
-        return past_image(store, tag.name, tag.tag, tag.which)
+        return past_image(store, locate(store, tag, folder), tag.which)
     if tag is not None:
-        tagged = store.tags.image_of(tag.name, tag.tag)
+        tagged = store.tags.image_of(*locate(store, tag, folder))
         image = store.images.get(tagged) if tagged is not None else None
         if image is not None:
             return image
@@ -191,20 +196,21 @@ def resolve(store: Store, reference: str) -> Image:
         image = store.images.get(matches[0]) if matches else None
         if image is not None:
             return image
-    raise _missing(store, reference)
+    raise _missing(store, reference, tag, folder)
 
 
-def past_image(store: Store, name: str, tag: str, which: str) -> Image:
-    """Return what NAME:TAG named `which` moves ago, or at that time. Raises NoSuchEntry, BadMoment and ImageGone."""
+def past_image(store: Store, name: Name, which: str) -> Image:
+    """Return what a tag named `which` moves ago, or at that time. Raises NoSuchEntry, BadMoment and ImageGone."""
+    full = store.projects.shown(":".join(name))
     if is_count(which):
-        entry = store.tags.entry_back(name, tag, int(which))
+        entry = store.tags.entry_back(*name, int(which))
     else:
-        entry = store.tags.entry_at(name, tag, end_of(which, time.time()), which)
+        entry = store.tags.entry_at(*name, end_of(which, time.time()), which)
     if entry.image is None:
-        raise NoSuchEntry(f"{name}:{tag}", which, "the tag was taken away then")
+        raise NoSuchEntry(full, which, "the tag was taken away then")
     image = store.images.get(entry.image)
     if image is None:
-        raise ImageGone(f"{name}:{tag}@{{{which}}}", entry.image)
+        raise ImageGone(f"{full}@{{{which}}}", entry.image)
     return image
 
 
@@ -224,13 +230,14 @@ def facts_of(image: Image) -> Facts:
     )
 
 
-def _missing(store: Store, reference: str) -> NoSuchImage:
+def _missing(store: Store, reference: str, tag: TagReference | None, folder: str) -> NoSuchImage:
     from difflib import get_close_matches  # only on a mistake
 
-    tags = store.tags.all()
-    names = [tag.full for tag in tags] + [tag.name for tag in tags]
+    here = place_of(folder).id
+    names = [store.projects.shown(name, here) for tag in store.tags.all() for name in (tag.full, tag.name)]
     near = get_close_matches(reference, names, 1)
-    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names))
+    elsewhere = in_other_projects(store, tag) if tag is not None else ()
+    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names), elsewhere=elsewhere)
 
 
 def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:

@@ -8,6 +8,7 @@ import os
 from envbuild.images.reference import FileReference, PinnedReference, RevisionReference, StoreReference, parse
 from envbuild.record import assert_never
 from envbuild.store.images import Image
+from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.text import json
 from envbuild.tree.entry import Digest
@@ -81,8 +82,8 @@ def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
     match parse(reference):
         case StoreReference(tag=tag, digits=digits):
             name = tag.name if tag is not None else ""
-        case PinnedReference(name=tagged, digits=digits):
-            name = tagged.partition(":")[0]
+        case PinnedReference(tag=tag, digits=digits):
+            name = tag.name if tag is not None else ""
         case RevisionReference(name=name):
             pass
         case FileReference(path=path):
@@ -91,7 +92,9 @@ def pinned_image(store: Store, reference: str, digest: str) -> Image | None:
             assert_never(other)
     if digits is not None and image.digest.startswith(digits):
         return image
-    if json.loads(image.detail).get("recipe") == name or any(move.name == name for move in store.tags.moves_to(digest)):
+    # Whichever project's name: the lock has the digest, which says the same in each of them.
+    names = (split_project(move.name)[1] for move in store.tags.moves_to(digest))
+    if json.loads(image.detail).get("recipe") == name or name in names:
         return image
     return None
 

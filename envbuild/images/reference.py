@@ -1,7 +1,8 @@
 """References: the forms in which an image is named.
 
 The store knows `NAME`, `NAME:TAG`, either with `@{N}` or `@{DATE}`, a digest or its first digits, and a name with the
-digest that it must have, `NAME@sha256:...`. Locks in git know `NAME@REV` and `git:REV:FILE`.
+digest that it must have, `NAME@sha256:...`. Locks in git know `NAME@REV` and `git:REV:FILE`. NAME may have a project
+before it, `PROJECT/NAME`; without one it means what it does in the directory where it is used (names.py).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ _HEXADECIMAL = "0123456789abcdef"
 
 
 class TagReference(Record):
-    """A name and a tag; `which` is what stands in `@{...}` behind them, None without."""
+    """A name and a tag, "" where none is written; `which` is what stands in `@{...}` behind them, None without, and
+    `project` what stands before the name, "" without."""
 
     name: str
     tag: str
     which: str | None = None
+    project: str = ""
 
 
 class StoreReference(Record):
@@ -34,17 +37,19 @@ class StoreReference(Record):
 
 
 class PinnedReference(Record):
-    """`NAME@sha256:...`; the name is empty where only the digest is given."""
+    """`NAME@sha256:...`; the tag is None where only the digest is given."""
 
-    name: str
+    tag: TagReference | None
     digits: str
 
 
 class RevisionReference(Record):
-    """`NAME@REV`: what the recipe of this name is in a revision of git, by its lock there."""
+    """`NAME@REV`: what the recipe of this name is in a revision of git, by its lock there; `project` is what stands
+    before the name, "" without."""
 
     name: str
     revision: str
+    project: str = ""
 
 
 class FileReference(Record):
@@ -68,7 +73,7 @@ class BadName(UsageError):
         return (
             f"'{self.name}' can't name {self.what}",
             "names and tags begin with a letter or digit and hold letters, digits, `.`, `_` and `-`, as in web:v1.2; "
-            "of the form web:branch/main are tags of branches",
+            "of the form web:branch/main are tags of branches, of the form shop/web names of a project",
         )
 
 
@@ -107,28 +112,30 @@ def parse(text: str) -> Reference:
         return StoreReference(text, parse_tag(text), digits_of(text))
     digits = digits_of(which) if which.startswith("sha256:") else None
     if digits is not None:
-        return PinnedReference(name, digits)
+        return PinnedReference(parse_name(name) if name else None, digits)
     if ":" in name:
         raise BadName(text)
-    return RevisionReference(split_name(name)[0], which)
+    recipe = parse_name(name)
+    return RevisionReference(recipe.name, which, recipe.project)
 
 
-def split_name(reference: str) -> tuple[str, str]:
-    """Return (name, tag) of `NAME` or `NAME:TAG`. Raises BadName."""
-    name, colon, tag = reference.partition(":")
+def parse_name(reference: str) -> TagReference:
+    """Return what `NAME` or `NAME:TAG` says, with or without a project. Raises BadName."""
+    whole, colon, tag = reference.partition(":")
+    project, slash, name = whole.rpartition("/")
     parts = tag.removeprefix(PREFIX).split("/") if is_branch_tag(tag) else [tag]
-    for part in (name, *parts) if colon else (name,):
+    for part in (*((project,) if slash else ()), name, *(parts if colon else ())):
         if not part or part[0] not in ALPHANUMERIC or part.strip(ALLOWED):
             raise BadName(reference)
-    return name, tag or LATEST
+    return TagReference(name, tag, project=project)
 
 
-def split_new_name(reference: str) -> tuple[str, str]:
-    """Return what `split_name` does, for a tag that is to be set. Raises BadName and BranchTag."""
-    name, tag = split_name(reference)
-    if is_branch_tag(tag):
+def parse_new_name(reference: str) -> TagReference:
+    """Return what `parse_name` does, for a tag that is to be set. Raises BadName and BranchTag."""
+    parsed = parse_name(reference)
+    if is_branch_tag(parsed.tag):
         raise BranchTag(reference)
-    return name, tag
+    return parsed
 
 
 def parse_tag(text: str) -> TagReference | None:
@@ -137,10 +144,10 @@ def parse_tag(text: str) -> TagReference | None:
     if mark and not rest.endswith("}"):
         return None
     try:
-        name, tag = split_name(head)
+        parsed = parse_name(head)
     except BadName:
         return None
-    return TagReference(name, tag, rest[:-1] if mark else None)
+    return parsed.replace(which=rest[:-1]) if mark else parsed
 
 
 def digits_of(text: str) -> str | None:

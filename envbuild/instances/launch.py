@@ -44,12 +44,13 @@ class Machine(Record):
 
 class Origin(Record):
     """What an instance is made from: the image's digest ("" for a tree that is no image's), the name that the user gave
-    for it, a tree, and the image's facts."""
+    for it, a tree, and the image's facts. `kept` is the name for the record, where that means it everywhere."""
 
     image: Digest
     reference: str
     tree: Digest
     facts: Facts
+    kept: str = ""
 
     def command(self, argv: tuple[str, ...], entry: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Return what an instance runs: the image's entry, or `entry` in its place, and then `argv`, or the image's
@@ -98,7 +99,7 @@ def launch(
     instance, lock = instances.create(
         name,
         origin.image,
-        origin.reference,
+        origin.kept or origin.reference,
         origin.tree,
         dump(origin.facts),
         dump_settings(config),

@@ -146,7 +146,7 @@ class Instances:
         if name is not None:
             check_name(name)
         identity = os.urandom(6).hex()
-        plain = reference.partition("@")[0].partition(":")[0].strip(".-_") or "instance"
+        plain = reference.partition("@")[0].partition(":")[0].rpartition("/")[2].strip(".-_") or "instance"
         while name is None and os.path.lexists(self._link(f"{plain}-{identity[:4]}")):
             identity = os.urandom(6).hex()
         folder = f"{self.path}/{identity}"

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 PREFIX = "branch/"
+DETACHED = "branch/HEAD"
+"""The tag of builds with a detached HEAD: git lets nobody call a branch so."""
 ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 ALLOWED = ALPHANUMERIC + "._-"
 _LATEST = "latest"

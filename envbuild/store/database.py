@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-FORMAT = 4
+FORMAT = 5
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -63,6 +63,7 @@ CREATE TABLE history (
 );
 CREATE INDEX history_by_tag ON history (name, tag, number);
 CREATE INDEX history_by_image ON history (image, number);
+CREATE TABLE projects (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE failures (
     recipe TEXT PRIMARY KEY, tree TEXT NOT NULL, facts TEXT NOT NULL, detail TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
@@ -88,6 +89,8 @@ _CHANGES = {
         "ALTER TABLE steps ADD COLUMN used REAL NOT NULL DEFAULT 0",
     ),
     4: (),  # tags of branches have a form of their own: branch_tags.py
+    # Names belong to projects: tags_of_projects.py.
+    5: ("CREATE TABLE projects (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID",),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 
@@ -277,6 +280,10 @@ class Database:
             from envbuild.store.branch_tags import bring_along  # once in the life of a store
 
             bring_along(connection)
+        if 0 < format < 5:
+            from envbuild.store.tags_of_projects import hand_over
+
+            hand_over(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
 

@@ -232,7 +232,7 @@ class _Check:
             if tree in self._bad_trees or not self._store.trees.has(tree):
                 self._tell("image", digest, "its tree is damaged or missing")
         for name, tag in database.rows(_TAGS_OF_NOTHING):
-            self._tell("tag", f"{name}:{tag}", "its image is gone; build it again")
+            self._tell("tag", self._store.projects.shown(f"{name}:{tag}"), "its image is gone; build it again")
 
     def _repair(self) -> None:
         store = self._store

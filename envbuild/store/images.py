@@ -95,9 +95,14 @@ class Images:
         if self._database.row("SELECT 1 FROM failures WHERE recipe = ?", (recipe,)) is not None:
             self._database.write("DELETE FROM failures WHERE recipe = ?", (recipe,))
 
-    def failure(self, recipe: str | None) -> Failure | None:
-        """Return the failure of this recipe, or the last one of all."""
-        where, values = ("WHERE recipe = ?", (recipe,)) if recipe else ("", ())
+    def failure(self, recipe: str | None, project: str = "") -> Failure | None:
+        """Return the failure of this recipe, or the last one of the project with this id, or of all if that is ""."""
+        where = ""
+        values: tuple[str, ...] = ()
+        if recipe:
+            where, values = "WHERE recipe = ?", (recipe,)
+        elif project:
+            where, values = "WHERE recipe >= ? AND recipe < ?", (f"{project}/", f"{project}/\x7f")
         row = self._database.row(f"SELECT * FROM failures {where} ORDER BY made DESC LIMIT 1", values)
         return None if row is None else _failure(row)
 

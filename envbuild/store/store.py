@@ -11,6 +11,7 @@ from envbuild.store.database import Database, StoreDamaged, StoreUnusable, lock_
 from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
 from envbuild.store.owner import close_to_others
+from envbuild.store.projects import Projects
 from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
@@ -55,7 +56,8 @@ class Store:
         self.memo = Memo(database)
         self.clocks = Clocks(database, self.trees)
         self.stats = Stats(database)
-        self.tags = Tags(database, self.sync)
+        self.projects = Projects(database)
+        self.tags = Tags(database, self.projects, self.sync)
         self.images = Images(database)
         self.sparse_limit: int | None = None
         self._work: WorkArea | None = None

@@ -7,6 +7,7 @@ import time
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.record import Record
 from envbuild.store import failpoints
+from envbuild.store.branch_tags import PREFIX
 from envbuild.store.database import Database
 from envbuild.store.record_text import KNOWN, read_text, typed
 from envbuild.text import json
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    from envbuild.store.projects import Projects
+
 BUILD, TAG, UNTAG, ROLLBACK, REPAIR, COMMIT, GC = "build", "tag", "untag", "rollback", "fsck", "commit", "gc"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 
 
 class Tag(Record):
-    """NAME:TAG, the image that it names, since when (seconds since 1970), and whether it refuses to move."""
+    """NAME:TAG, the image that it names, since when (seconds since 1970), and whether it refuses to move.
+
+    The name is `PROJECT/NAME` for one of a project, with the project's id (projects.py).
+    """
 
     name: str
     tag: str
@@ -78,17 +84,26 @@ class TagRefuses(WorkFailed):
         )
 
 
+def in_projects(found: Sequence[tuple[str, str]]) -> str:
+    """Return a hint that names the projects that have a name, each with its path."""
+    listed = ", ".join(f"{name} ({path})" for name, path in found[:5])
+    return f"a project has it: {listed}" if len(found) == 1 else f"projects have it: {listed}"
+
+
 @fields
 class NoSuchTag(UsageError):
     """Nothing has this name."""
 
     full: str
     names: Sequence[str]
+    elsewhere: Sequence[tuple[str, str]] = ()
 
     def text(self) -> tuple[str, str]:
         from envbuild.text.suggestion import did_you_mean  # only on a mistake
 
         hint = did_you_mean(self.full, self.names, "`envbuild images` lists what there is")
+        if self.elsewhere:
+            hint = in_projects(self.elsewhere)
         return f"there is no image '{self.full}'", hint
 
 
@@ -107,8 +122,9 @@ class NoSuchEntry(UsageError):
 class Tags:
     """The tags of one store."""
 
-    def __init__(self, database: Database, sync: Callable[[], None]) -> None:
+    def __init__(self, database: Database, projects: Projects, sync: Callable[[], None]) -> None:
         self._database = database
+        self._projects = projects
         self._sync = sync
 
     def all(self, image: Digest | None = None) -> list[Tag]:
@@ -164,9 +180,10 @@ class Tags:
         with self._database.transaction():
             current = self.get(name, tag)
             if current is None:
-                raise NoSuchTag(f"{name}:{tag}", [one.full for one in self.all()])
+                shown = self._projects.shown
+                raise NoSuchTag(shown(f"{name}:{tag}"), [shown(one.full) for one in self.all()])
             if current.immutable and not force:
-                raise TagRefuses(current)
+                raise TagRefuses(self._shown(current))
             self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag))
             detail = json.dumps(known or {}, sort_keys=True, separators=(",", ":"))
             self._record(name, tag, None, time.time(), action, detail)
@@ -175,7 +192,7 @@ class Tags:
         """Return the tag as it is, if it may come to name `image`. Raises TagRefuses."""
         current = self.get(name, tag)
         if current is not None and current.immutable and current.image != image:
-            raise TagRefuses(current)
+            raise TagRefuses(self._shown(current))
         return current
 
     def history(self, name: str, tag: str) -> Iterator[HistoryEntry]:
@@ -209,7 +226,7 @@ class Tags:
         if row is None:
             total = self.length(name, tag)
             reason = f"it has moved {total} times" if total else "it has no history"
-            raise NoSuchEntry(f"{name}:{tag}", str(count), reason)
+            raise NoSuchEntry(self._projects.shown(f"{name}:{tag}"), str(count), reason)
         return _entry(row)
 
     def entry_at(self, name: str, tag: str, moment: float, text: str) -> HistoryEntry:
@@ -220,7 +237,7 @@ class Tags:
         query = f"{_SELECT} WHERE name = ? AND tag = ? AND moved < ? ORDER BY number DESC LIMIT 1"
         row = self._database.row(query, (name, tag, moment))
         if row is None:
-            raise NoSuchEntry(f"{name}:{tag}", text, "its history begins later")
+            raise NoSuchEntry(self._projects.shown(f"{name}:{tag}"), text, "its history begins later")
         return _entry(row)
 
     def entry(self, number: int) -> HistoryEntry | None:
@@ -234,9 +251,27 @@ class Tags:
         assert row is not None
         return int(row[0])
 
+    def is_known(self, name: str, tag: str) -> bool:
+        """Return whether there is such a tag, or was one."""
+        found = self.image_of(name, tag) is not None
+        query = "SELECT 1 FROM history WHERE name = ? AND tag = ? LIMIT 1"
+        return found or self._database.row(query, (name, tag)) is not None
+
+    def has_name(self, name: str) -> bool:
+        """Return whether a name has any tag."""
+        return self._database.row("SELECT 1 FROM tags WHERE name = ? LIMIT 1", (name,)) is not None
+
+    def branches_of(self, name: str) -> list[str]:
+        """Return the tags of branches that a name has."""
+        query = "SELECT tag FROM tags WHERE name = ? AND tag >= ? AND tag < ? ORDER BY tag"
+        return [row[0] for row in self._database.rows(query, (name, PREFIX, f"{PREFIX}\x7f"))]
+
     def with_history(self) -> list[tuple[str, str]]:
         """Return all (name, tag) that have a history, also those that were taken away."""
         return [(row[0], row[1]) for row in self._database.rows("SELECT DISTINCT name, tag FROM history")]
+
+    def _shown(self, tag: Tag) -> Tag:
+        return tag.replace(name=self._projects.shown(tag.name))
 
     def _record(self, name: str, tag: str, image: Digest | None, now: float, action: str, detail: str) -> None:
         self._database.write(

@@ -159,7 +159,7 @@ def test_names_of_image_and_recipe(hands):
     assert hands.project.command("tag", "--immutable", "web", "web:held").code == 0
     assert "immutable" in hands.refused("commit", "one", "web:held", "--output", "out").err
     assert sorted(os.listdir(out)) == ["web-fixed.env", "web-fixed.files"]
-    assert "can't name an image" in hands.refused("commit", "one", "b/d").err
+    assert "no project 'b' has built here" in hands.refused("commit", "one", "b/d").err
 
 
 class TestStart:

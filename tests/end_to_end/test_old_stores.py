@@ -52,6 +52,10 @@ def test_commands_print_what_they_did(old, command):
         ]
         assert now == before
         return
+    if command in ("images", "show", "log"):
+        # Names belong to projects since then; these were built outside of all.
+        for item in [before] if command == "show" else before:
+            item["project"] = None
     assert json.loads(printed.out) == before
 
 

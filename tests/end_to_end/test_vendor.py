@@ -185,6 +185,39 @@ def test_a_link_in_the_directory_is_not_written_through(fetching):
     assert done.code == 2
     assert "not a plain file" in done.err
     assert victim.read_text() == "mine\n"
+    elsewhere = fetching.folder / "elsewhere"
+    elsewhere.mkdir()
+    (fetching.folder / "w").mkdir()
+    (fetching.folder / "w/sha256").symlink_to(elsewhere)
+    assert "it is not a directory" in fetching.command("vendor", "-o", "w").err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_recipe_that_asks_for_more_than_its_lock_has_is_told(fetching, server):
+    fetching.write(
+        "web.env", *(fetching.folder / "web.env").read_text().splitlines(), "apt less", "fetch http://h/x -> /x"
+    )
+    code, (lock,) = check(fetching)
+    assert (code, lock["rebuildable"]) == (1, False)
+    assert [item["text"].partition(": ")[2] for item in lock["not_files"]] == [
+        "apt less: the lock does not say which packages it means: build it",
+        "fetch http://h/x -> /x: the lock does not have its sha256: build it",
+    ]
+    # What the recipe pins itself is a file like those of the lock.
+    server.files["/more"] = b"more"
+    digest = hashlib.sha256(b"more").hexdigest()
+    fetching.write("web.env", "from tar:busybox.tar", f"fetch(sha256={digest}) {server.address}/more -> /more")
+    assert fetching.command("vendor", "-o", "v").code == 0
+    assert f"sha256/{digest}" in vendored(fetching)
+
+
+@pytest.mark.parametrize("address", ["\\u0007", "file:///etc/passwd"])
+def test_a_lock_that_names_no_address_is_refused(fetching, address):
+    path = fetching.folder / "web.env.lock"
+    path.write_text(path.read_text().replace("fetched:\n", f'fetched:\n  "{address}": sha256:{"0" * 64}\n'))
+    done = fetching.command("vendor", "-o", "v")
+    assert done.code in (1, 2)
+    assert "can't fetch" in done.err
 
 
 @pytest.mark.parametrize(

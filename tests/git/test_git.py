@@ -32,9 +32,10 @@ class TestRevisions:
     def test_a_branch_of_the_recipe_is_a_branch_of_the_environment(self, branches):
         assert branches.cat("/a", "web:branch/main") == "main\n"
         assert branches.cat("/a", "web:branch/feature/x") == "feature\n"
-        assert branches.cat("/a", "web") == "feature\n"
-        branches.build()
+        assert branches.cat("/a", "web:latest") == "feature\n"
         assert branches.cat("/a", "web") == "main\n"
+        branches.build()
+        assert branches.cat("/a", "web:latest") == "main\n"
 
     def test_locks_in_revisions_name_images_without_a_checkout(self, branches, git):
         for reference in ("web@feature/x", "git:feature/x:web.env", f"web@{git('rev-parse', 'feature/x').strip()[:8]}"):
@@ -86,7 +87,7 @@ class TestRevisions:
 
     def test_a_rollback_says_how_to_take_the_recipe_back_too(self, branches, git):
         branches.build("copy app.txt -> /app.txt", "run echo more > /a")
-        done = branches.command("rollback", "web", "--to", "2")
+        done = branches.command("rollback", "web", "--to", "1")
         assert "git restore --source=" in done.err
         assert ":/web.env" in done.err
 

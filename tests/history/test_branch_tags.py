@@ -83,15 +83,15 @@ def test_tags_of_deleted_branches_go_with_gc(main, git, tmp_path):
     # It is a branch of a remote still.
     git("update-ref", "refs/remotes/origin/far", "main")
     dry = json.loads(main.command("gc", "--dry-run", "--format", "json").out)
-    assert dry["tags"] == ["web:branch/gone"]
-    assert "web:branch/gone" in tags(main)
+    assert dry["tags"] == ["project/web:branch/gone"]
+    assert "project/web:branch/gone" in tags(main)
     assert "web:branch/gone" in main.command("gc").out
-    assert tags(main) == {"web:latest", "web:branch/main", "web:branch/far", "web:branch/left"}
+    assert tags(main) == {f"project/web:{tag}" for tag in ("latest", "branch/main", "branch/far", "branch/left")}
     assert main.command("log", "web:branch/gone").code == 0
     # A repository that is gone says nothing.
     shutil.move(main.folder / ".git", tmp_path / "git")
     assert main.command("gc").code == 0
-    assert "web:branch/left" in tags(main)
+    assert "project/web:branch/left" in tags(main)
 
 
 class TestFormat3:
@@ -150,12 +150,14 @@ class TestFormat3:
 
     def test_a_store_gets_it_when_it_is_opened(self, main):
         with sqlite3.connect(main.store / "store.db") as database:
-            database.execute("UPDATE tags SET tag = 'main' WHERE tag = 'branch/main'")
-            database.execute("UPDATE history SET tag = 'main' WHERE tag = 'branch/main'")
+            for table in ("tags", "history"):
+                database.execute(f"UPDATE {table} SET tag = 'main' WHERE tag = 'branch/main'")
+                database.execute(f"UPDATE {table} SET name = 'web'")
+            database.execute("DROP TABLE projects")
             database.execute("PRAGMA user_version = 3")
         database.close()
         assert main.cat("/a", "web:branch/main") == "main\n"
-        assert tags(main) == {"web:latest", "web:branch/main"}
+        assert tags(main) == {"project/web:latest", "project/web:branch/main"}
 
 
 def test_the_time_that_log_shows_is_that_entry(project):

@@ -115,7 +115,8 @@ def test_from_elsewhere_git_is_told_where(shop, git, tmp_path):
     shop.build(name="services/web.env")
     git.commit("two")
     shop.folder, inside = tmp_path, shop.folder
-    done = shop.command("rollback", "web")
+    assert "a project has it: project/web" in shop.command("rollback", "web").err
+    done = shop.command("rollback", "project/web")
     assert f"git -C {inside} restore" in done.err
 
 

@@ -171,7 +171,7 @@ def test_a_commit_that_removed_it(team):
     assert (found["exists"], found["touches"]) == (False, [])
     assert [touch["text"] for touch in found["removal"]["touches"]] == ["copy app -> /app"]
     assert found["removal"]["author"]["commit"] == removed
-    assert "removed   with web:latest@{0}" in found["text"]
+    assert "removed   with project/web:branch/main@{0}" in found["text"]
     team.builds(*RECIPE[:-3])
     removed = team.commits("Cem", "no statement")
     team.project.write("app/main.py", "later")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.lockfile.lock import Package
-from envbuild.packages import places as places_module
+from envbuild.packages import place as place_module
 from envbuild.packages.cache import Cache
 from envbuild.packages.places import Places
 from tests.packages.conftest import Server
@@ -113,12 +113,21 @@ def test_places_that_are_down_cost_a_warning_each_and_two_seconds_in_all(tmp_pat
 
 
 def test_a_place_that_fails_is_asked_no_more(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(places_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(place_module, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         asked = Asked(f"http://127.0.0.1:{listening.getsockname()[1]}", server.address)
         assert asked.take(tmp_path) is None
         assert asked.take(tmp_path) is None
     assert len(asked.warnings) == 1
+
+
+def test_a_connection_that_breaks_once_is_no_reason_to_leave_a_place(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(place_module, "PAUSE", 0)
+    server.files[f"/{NAME}"] = CONTENT
+    server.broken.add(f"/{NAME}")
+    asked = Asked(server.address)
+    assert asked.take(tmp_path) == CONTENT
+    assert asked.warnings == []
 
 
 def trickle(listening: socket.socket, head: bytes) -> None:
@@ -137,7 +146,7 @@ def trickle(listening: socket.socket, head: bytes) -> None:
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 1000000\r\n"])
 def test_a_body_that_comes_too_slowly_is_given_up(tmp_path, monkeypatch, length):
-    monkeypatch.setattr(places_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(place_module, "PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         head = b"HTTP/1.1 200 OK\r\n" + length + b"\r\n"
         thread = threading.Thread(target=trickle, args=(listening, head))

@@ -11,9 +11,11 @@ from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.drift.copied_files import CopiedFiles
 from envbuild.errors import UsageError
-from envbuild.images.reference import parse_tag, split_new_name
+from envbuild.images.names import kept_tag, place_of, to_set
+from envbuild.images.reference import parse_new_name
 from envbuild.instances.control_client import paused
 from envbuild.instances.records import Instance, Instances
+from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import count
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
         instance = Instances.of(store.path).find(arguments.instance)
-        name, tag = _tag(store, arguments.name, instance)
+        project, name, tag = _tag(store, arguments.name, instance)
         request = CommitRequest(
             name,
             tag,
@@ -83,6 +85,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             force=arguments.force,
             secrets=arguments.with_secrets,
             build_request=request_of_user(environment).replace(jobs=max(1, arguments.jobs)),
+            project=project,
         )
         enter_for(store)
 
@@ -140,14 +143,17 @@ def _warn(environment: Environment, request: CommitRequest, files: CopiedFiles) 
     return environment.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _tag(store: Store, given: str | None, instance: Instance) -> tuple[str, str]:
-    """Return NAME and TAG. A name alone does not mean NAME:latest here, which must not move unless it is asked for."""
+def _tag(store: Store, given: str | None, instance: Instance) -> tuple[Project | None, str, str]:
+    """Return the project, NAME and TAG. A name alone does not mean NAME:latest here, nor the branch's tag, which must
+    not move unless they are asked for."""
     if given is not None:
-        name, tag = split_new_name(given)
-        return name, tag if ":" in given else instance.name
-    parsed = parse_tag(instance.reference.partition("@")[0])
-    if parsed is not None and store.tags.length(parsed.name, parsed.tag):
-        return parsed.name, instance.name
+        reference = parse_new_name(given)
+        place, _ = to_set(store, given, ".")
+        return place.project, reference.name, reference.tag or instance.name
+    tag = kept_tag(instance.reference.partition("@{")[0])
+    if tag is not None and store.tags.length(*tag):
+        identity, name = split_project(tag[0])
+        return store.projects.get(identity), name, instance.name
     image = store.images.get(instance.image)
     name = image.known.get("recipe", "") if image is not None else ""
-    return name or instance.name, instance.name
+    return place_of(".").project, name or instance.name, instance.name

@@ -146,7 +146,7 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     if alone is not None:
         old, new = instance_image_name(store, alone), old
     if new is None:
-        if old.startswith("git:") or ("/" in old and parse_tag(old) is None):
+        if old.startswith("git:") or ("/" in old and (parse_tag(old) is None or old.endswith((".env", ".lock")))):
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
     one, other = side(old), side(new)

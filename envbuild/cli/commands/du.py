@@ -36,7 +36,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         volumes = [(volume.name, volume.path) for volume in Volumes.of(store).all()]
         with environment.progress_line() as line:
             used = usage(store, folders, volumes, line)
-        names = {row.image: " ".join(tag.full for tag in store.tags.all(row.image)) for row in used.images}
+        names = {
+            row.image: " ".join(store.projects.shown(tag.full) for tag in store.tags.all(row.image))
+            for row in used.images
+        }
     parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
     if arguments.format == "json":
         plain: dict[str, object] = {part: getattr(used, part) for part in parts}

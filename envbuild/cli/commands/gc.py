@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         instances.tidy()
         for tag in deleted if not arguments.dry_run else ():
             store.tags.remove(tag.name, tag.tag, GC, {"user": environment.user()})
+        names = [store.projects.shown(tag.full) for tag in deleted]
         with environment.progress_line() as line:
             freed = collect(
                 store,
@@ -82,7 +83,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             )
             left = measure(store, line) if budget is not None and not arguments.dry_run else 0
     plain: dict[str, object] = {name: getattr(freed, name) for name in freed.__match_args__}
-    names = [tag.full for tag in deleted]
     if arguments.format == "json":
         print_json({**plain, "tags": names, "dry_run": arguments.dry_run}, environment.stdout)
     else:

@@ -6,6 +6,8 @@ import time
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
+from envbuild.images.names import place_of
+from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import ago
@@ -15,7 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "List the images that have a tag, or with --all every image in the store."
+DESCRIPTION = (
+    "List the images that have a tag, or with --all every image in the store, with the project that a tag belongs to."
+)
 
 EXAMPLES = """\
 examples:
@@ -34,10 +38,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.format == "json":
             print_json([describe(store, image) for image in shown], environment.stdout)
             return 0
-        rows = []
+        here = place_of(".").id
+        rows: list[tuple[str, ...]] = []
+        projects = []
         for image in shown:
+            files, total = store.size(image.tree)
             for name in [tag.full for tag in store.tags.all(image.digest)] or ["-"]:
-                files, total = store.size(image.tree)
-                rows.append((name, image.digest[:12], str(files), format_size(total), ago(image.made, time.time())))
-        table(("IMAGE", "DIGEST", "FILES", "SIZE", "MADE"), rows, stream=environment.stdout, right=(2, 3))
+                row = (image.digest[:12], str(files), format_size(total), ago(image.made, time.time()))
+                rows.append((store.projects.shown(name, here), *row))
+                projects.append(store.projects.get(split_project(name)[0]))
+        head: tuple[str, ...] = ("IMAGE", "DIGEST", "FILES", "SIZE", "MADE")
+        if any(projects):
+            head += ("PROJECT",)
+            rows = [(*row, one.path if one is not None else "-") for row, one in zip(rows, projects, strict=True)]
+        table(head, rows, stream=environment.stdout, right=(2, 3))
     return 0

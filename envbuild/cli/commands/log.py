@@ -9,6 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import with_rights
 from envbuild.history.log import LogEntry, log
 from envbuild.history.oneline import change_between
+from envbuild.images.names import place_of
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -59,9 +60,11 @@ def _print(arguments: argparse.Namespace, environment: Environment, store: Store
     from envbuild.ui.reports.history import lines, one_line
     from envbuild.ui.stream import Output
 
+    project = place_of(".").id
+    here = store.projects.name(project) if project else ""
     with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
         output = Output(stream, environment.colour(environment.stdout))
         for one in entries:
-            output.write_lines([one_line(one, output)] if arguments.oneline else lines(one, output))
+            output.write_lines([one_line(one, output, here)] if arguments.oneline else lines(one, output, here))
             if output.lost is not None:
                 return

@@ -8,6 +8,7 @@ import os
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
+from envbuild.images.names import last_failure
 from envbuild.store.step_logs import open_output
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import LineCleaner, visible
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         if arguments.failed:
-            failure = store.images.failure(arguments.image)
+            failure = last_failure(store, arguments.image, ".")
             if failure is None:
                 raise UsageError("no build failed last", "name an image: envbuild output IMAGE")
             _print(store, failure.known["output"], arguments.raw, environment)

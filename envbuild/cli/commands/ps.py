@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.compose.members import group_of  # only where asked for
 
         shown = [(instance, state) for instance, state in shown if group_of(instance) == arguments.group]
-    moved = _moved_on([instance for instance, _ in shown], environment)
+    named = _names([instance for instance, _ in shown], environment)
     if arguments.format == "json":
-        plain = [_plain(instance, state, moved[instance.identity]) for instance, state in shown] + [
+        plain = [_plain(instance, state, *named[instance.identity]) for instance, state in shown] + [
             _plain_damaged(instance) for instance in damaged
         ]
         print_json(plain, environment.stdout)
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         (
             instance.identity,
             instance.name,
-            f"{instance.reference} (another one now)" if moved[instance.identity] else instance.reference,
+            f"{named[instance.identity][0]}{' (another one now)' if named[instance.identity][1] else ''}",
             _standing(state, now),
             _ports(state),
             ago(instance.made, now),
@@ -73,15 +73,20 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-def _moved_on(instances: Sequence[Instance], environment: Environment) -> dict[str, str]:
-    """Return for each instance the name that means another image by now than it runs, "" if it has not moved on."""
+def _names(instances: Sequence[Instance], environment: Environment) -> dict[str, tuple[str, str]]:
+    """Return for each instance the name that it was started by, and that name once more if it means another image by
+    now than the instance runs, else ""."""
     if not instances:
         return {}
     from envbuild.instances.moved_on import moved_on  # no database is opened where there are no instances
     from envbuild.store.store import Store
 
     with Store.open(environment.store_path(), create=False, writable=False) as store:
-        return {item.identity: moved_on(store, item.reference, item.image) for item in instances}
+        shown = store.projects.shown
+        return {
+            item.identity: (shown(item.reference), shown(moved_on(store, item.reference, item.image)))
+            for item in instances
+        }
 
 
 def _ports(state: State) -> str:
@@ -105,7 +110,7 @@ def _plain_damaged(instance: DamagedInstance) -> dict[str, Any]:
     return {"id": instance.identity, "name": instance.name, "state": DAMAGED, "error": instance.reason}
 
 
-def _plain(instance: Instance, state: State, moved: str) -> dict[str, Any]:
+def _plain(instance: Instance, state: State, reference: str, moved: str) -> dict[str, Any]:
     from envbuild.compose.members import group_of
     from envbuild.instances.config import settings_of  # only where all is to be said
 
@@ -115,7 +120,7 @@ def _plain(instance: Instance, state: State, moved: str) -> dict[str, Any]:
         "name": instance.name,
         "group": group_of(instance) or None,
         "image": f"sha256:{instance.image}",
-        "reference": instance.reference,
+        "reference": reference,
         "moved_on": moved,
         "made": iso(instance.made),
         "state": state.status,

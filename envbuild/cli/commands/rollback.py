@@ -10,6 +10,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.left_behind import tell_of_left_behind
 from envbuild.cli.user_namespace import with_rights
 from envbuild.history.rollback import roll_back
+from envbuild.images.names import place_of
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import visible
 
@@ -49,11 +50,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         moved = roll_back(store, arguments.name, arguments.to, environment.user())
-        new = moved.new.digest
+        new, full = moved.new.digest, store.projects.shown(moved.full, place_of(".").id)
         if moved.old == new:
-            environment.stdout.write(f"{moved.full} is {new[:12]} already\n")
+            environment.stdout.write(f"{full} is {new[:12]} already\n")
         else:
-            environment.stdout.write(f"{moved.full}: {f'{moved.old[:12]} -> ' if moved.old else ''}{new[:12]}\n")
+            environment.stdout.write(f"{full}: {f'{moved.old[:12]} -> ' if moved.old else ''}{new[:12]}\n")
         environment.stdout.flush()
         tell_of_left_behind(store, moved.full, environment)
         from envbuild.history.restore import restoration  # git: the tag has moved by now

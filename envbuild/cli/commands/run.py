@@ -6,6 +6,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.run_options import add_options, open_published
+from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.instances.foreground import sandbox_ahead
 
 TYPE_CHECKING = False
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run an image's start command, or the one given, in a new instance, which keeps what it writes apart from the
 image. In the foreground the exit code is that of the command, and the instance is removed when it ends, unless
---keep is given. With -d the instance runs in the background, and stays until `envbuild rm`."""
+--keep is given. With -d the instance runs in the background, and stays until `envbuild rm`.
+
+For a revision of git (NAME@REV, git:REV:FILE) the exit code is 125 where there is no image of it, or it can't be run,
+so that `git bisect run envbuild run NAME@HEAD -- TEST` skips that commit."""
 
 EXAMPLES = """\
 examples:
@@ -31,6 +35,9 @@ examples:
 
 
 TAKES_COMMAND = True
+CANNOT_TELL = 125
+"""The exit code where the image of a revision can't be run: `git bisect run` skips such a commit (git-bisect(1)), and
+would take each other code of ours for that of a failed test."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "image",
         nargs="?",
         metavar="IMAGE",
-        help="a name, NAME:TAG, or the first digits of a digest (default: the image of the only recipe here)",
+        help="a name, NAME:TAG, NAME@REV, or the first digits of a digest (default: the image of the only recipe here)",
     )
     parser.usage = "envbuild run [OPTION ...] [IMAGE] [--] [COMMAND ...]"
     parser.add_argument(
@@ -66,6 +73,30 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         from envbuild.cli.recipe_operand import image_name, only_recipe  # most name an image
 
         arguments.image = image_name(only_recipe(".", "run"))
+    if not _is_revision(arguments.image):
+        return _start(arguments, environment)
+    try:
+        return _start(arguments, environment)
+    except Interrupted:
+        raise
+    except EnvbuildError as error:
+        error.exit_code = CANNOT_TELL
+        raise
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        trouble = DiskTrouble(error)
+        trouble.exit_code = CANNOT_TELL
+        raise trouble from error
+
+
+def _is_revision(text: str) -> bool:
+    """Return whether a text is meant to name the image of a revision of git, also if its form is wrong."""
+    _, mark, which = text.partition("@")
+    return text.startswith("git:") or (bool(mark) and not which.startswith(("{", "sha256:")))
+
+
+def _start(arguments: argparse.Namespace, environment: Environment) -> int:
     opened = open_published(arguments)
     # Found out as the user: the namespace's root could write what the user may not.
     arguments.writable = os.access(environment.store_path(), os.W_OK)
@@ -89,9 +120,11 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
         store.begin_check(image.tree)  # while the rest is loaded
         from envbuild.cli.run_settings import entry_from, run_with_options
         from envbuild.images.find import facts_of
+        from envbuild.images.names import kept_reference
         from envbuild.instances.launch import Origin
 
-        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        kept = kept_reference(store, arguments.image, ".")
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
         argv = origin.command(arguments.command, entry_from(arguments.entry))
         return run_with_options(ahead, store, origin, argv, arguments, environment)
 
@@ -107,9 +140,11 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
         store.stacks.check_ahead(image.tree)
         from envbuild.cli.run_settings import entry_from, machine_of, settings_from
         from envbuild.images.find import facts_of
+        from envbuild.images.names import kept_reference
         from envbuild.instances.launch import Origin, launch_in_background
 
-        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+        kept = kept_reference(store, arguments.image, ".")
+        origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
         config = settings_from(
             arguments, environment, origin.facts, origin.command(arguments.command, entry_from(arguments.entry))
         )

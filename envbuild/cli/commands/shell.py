@@ -100,6 +100,7 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
     from envbuild.build.named_image import find_image
     from envbuild.cli.run_settings import run_with_options
     from envbuild.images.find import facts_of
+    from envbuild.images.names import kept_reference
     from envbuild.instances.launch import Origin
     from envbuild.instances.sandbox_request import shell_of
     from envbuild.store.store import Store
@@ -111,7 +112,8 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             shell = shell_of(store, origin.tree, "the tree of the failed step")
         else:
             image = find_image(store, arguments.image)
-            origin = Origin(image.digest, arguments.image, image.tree, facts_of(image))
+            kept = kept_reference(store, arguments.image, ".")
+            origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
             shell = shell_of(store, image.tree, arguments.image)
         return run_with_options(ahead, store, origin, (shell,), arguments, environment)
 
@@ -127,11 +129,12 @@ def _recipe_name(word: str | None) -> str | None:
 
 def _failed_step(store: Store, arguments: argparse.Namespace, environment: Environment) -> Origin:
     """Return the tree that a recipe's failed step left, and set the step's parameters as variables."""
+    from envbuild.images.names import last_failure
     from envbuild.instances.launch import Origin
     from envbuild.plan.image_config import load
     from envbuild.ui.sanitize import visible
 
-    failure = store.images.failure(arguments.image)
+    failure = last_failure(store, arguments.image, ".")
     if failure is None:
         raise NothingFailed(arguments.image)
     detail = failure.known

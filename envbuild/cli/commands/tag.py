@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.left_behind import tell_of_left_behind
-from envbuild.images.reference import split_new_name
+from envbuild.images.names import to_set
 from envbuild.store.store import Store
 from envbuild.store.tags import TAG
 
@@ -34,8 +34,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
-        names = [split_new_name(arguments.name)]
+        place, names = to_set(store, arguments.name, ".")
+        if place.project is not None:
+            store.projects.add(place.project)
         known = {"user": environment.user(), "source": arguments.image}
         store.tags.move(names, image.digest, TAG, known, immutable=arguments.immutable)
-        tell_of_left_behind(store, ":".join(names[0]), environment)
+        for name in names:
+            tell_of_left_behind(store, ":".join(name), environment)
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from envbuild.cli.environment import Environment
-from envbuild.images.reference import split_name
+from envbuild.images.names import locate, no_such_tag, with_latest
+from envbuild.images.reference import parse_name
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Remove a tag from its image. The history of the tag stays (envbuild log), and so does the image, until `envbuild gc`
-finds that nothing needs it."""
+finds that nothing needs it. In a git repository NAME alone is the tag of the branch that is checked out, and
+NAME:latest goes with it if it names the same image."""
 
 EXAMPLES = """\
 examples:
@@ -28,6 +30,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         for reference in arguments.name:
-            name, tag = split_name(reference)
-            store.tags.remove(name, tag, known={"user": environment.user()}, force=arguments.force)
+            parsed = parse_name(reference)
+            found = locate(store, parsed, ".")
+            image = store.tags.image_of(*found)
+            if image is None:
+                raise no_such_tag(store, parsed, found, ".")
+            for name, tag in with_latest(store, reference, found):
+                if (name, tag) == found or store.tags.image_of(name, tag) == image:
+                    store.tags.remove(name, tag, known={"user": environment.user()}, force=arguments.force)
     return 0

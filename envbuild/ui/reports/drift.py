@@ -32,7 +32,7 @@ def drift_plain(drift: Drift, *, files: bool) -> dict[str, Any]:
         "instance": drift.instance.name,
         "id": drift.instance.identity,
         "image": f"sha256:{drift.instance.image}",
-        "reference": drift.instance.reference,
+        "reference": drift.reference,
         "state": drift.state.status,
         "moved_on": drift.moved_on,
         "problem": drift.problem,

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def one_line(log_entry: LogEntry, output: Output) -> str:
-    """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`."""
+def one_line(log_entry: LogEntry, output: Output, here: str = "") -> str:
+    """Return `web:latest@{1} 8e33e8253967 2026-11-24T14:00:00Z build of web.env`, for a reader in the project with the
+    name `here`, whose names have no project before them."""
     digest = (log_entry.entry.image or "-")[:12]
-    name = output.paint(f"{log_entry.entry.full}@{{{log_entry.back}}}", "note")
+    name = output.paint(f"{_full(log_entry.entry, here)}@{{{log_entry.back}}}", "note")
     return f"{name}  {digest:12}  {log_entry.moment}  {visible(_action(log_entry.entry))}"
 
 
-def lines(log_entry: LogEntry, output: Output) -> list[str]:
-    """Return an entry in full, with an empty line behind it."""
+def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
+    """Return an entry in full, with an empty line behind it; `here` is as for `one_line`."""
     known = log_entry.entry.known
-    found = [one_line(log_entry, output)]
+    found = [one_line(log_entry, output, here)]
     build = log_entry.route[0] if log_entry.route else log_entry.entry
     origin = build.known
     if log_entry.commit:
@@ -38,7 +39,7 @@ def lines(log_entry: LogEntry, output: Output) -> list[str]:
     if by:
         found.append(f"    by       {by}")
     if log_entry.route:
-        way = [f"{step.full} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
+        way = [f"{_full(step, here)} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
         found.append(f"    way      {' -> '.join(way)}")
     if log_entry.change:
         found.append(f"    changed  {visible(log_entry.change)}")
@@ -47,11 +48,17 @@ def lines(log_entry: LogEntry, output: Output) -> list[str]:
     return [*found, ""]
 
 
+def _full(entry: HistoryEntry, here: str) -> str:
+    return entry.full.removeprefix(f"{here}/") if here else entry.full
+
+
 def plain(log_entry: LogEntry) -> dict[str, Any]:
     """Return the documented JSON form (docs/commands.md)."""
+    name, project = log_entry.entry.full, log_entry.project
     return {
         "back": log_entry.back,
-        "name": log_entry.entry.full,
+        "name": name,
+        "project": {"name": name.partition("/")[0], "path": project.path} if project is not None else None,
         "image": f"sha256:{log_entry.entry.image}" if log_entry.entry.image else None,
         "moved": log_entry.moment,
         "action": log_entry.entry.action.split()[0],

@@ -11,7 +11,7 @@ from envbuild.cli.environment import Environment
 from envbuild.compose.file import values as service_words
 from envbuild.compose.file.ports import port_range, short_ports
 from envbuild.errors import EnvbuildError
-from envbuild.images.reference import digits_of, parse, parse_tag, split_name
+from envbuild.images.reference import digits_of, parse, parse_name, parse_tag
 from envbuild.instances.network.ports import parse_ports
 from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
@@ -67,7 +67,7 @@ def read_variables(data: bytes) -> None:
 def read_references(data: bytes) -> None:
     """`NAME:TAG@{WHICH}`, digests, `git:REV:FILE`, and points in time."""
     text = data.decode("utf-8", "surrogateescape")
-    _all(text, (split_name, parse_tag, digits_of, branch_tag, parse, lambda text: moment_of(text, 1.7e9)))
+    _all(text, (parse_name, parse_tag, digits_of, branch_tag, parse, lambda text: moment_of(text, 1.7e9)))
     with suppress(EnvbuildError):
         shown = iso(moment_of(text, 1.7e9))
         assert shown
