@@ -19,10 +19,15 @@ from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task, 
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import LinkCircle
 
 MAX_ANSWER = 64 << 20
 """Bytes of a file that a resolution leaves."""
+MAX_SETTINGS = 1 << 20
+"""Bytes of a tree's file of settings that are looked at."""
 MAX_SECONDS = 2 * 3600.0
 """How long a resolution may take: a package manager, or code of a package, that waits for ever ends there."""
 
@@ -60,8 +65,11 @@ class Phases:
         action = step.action
         assert isinstance(action, InstallPackages)
 
+        own = action.replace(environment=()) if self._own_sources else action
+        asked = self._servers_of(action).asked(own, contents, self._settings_of_tree(run.tree, action))
+
         def execute(task: Task, out: str) -> TaskResult:
-            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MAX_SECONDS, sink)
+            outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MAX_SECONDS, sink, asked)
             if outcome.timed_out:
                 raise Unresolved(
                     action.manager,
@@ -100,6 +108,16 @@ class Phases:
         """Return what installs the packages, whose files are in the cache."""
         pairs = [(package, self._cache.where(package)) for package in packages]
         return manager_of(action.manager).install_task(action, contents, pairs)
+
+    def _settings_of_tree(self, tree: Digest, action: InstallPackages) -> list[str]:
+        """Return the texts in which a tree may say which servers its package manager asks."""
+        texts = []
+        for path in () if self._own_sources else manager_of(action.manager).looks_at(action).paths:
+            try:
+                texts.append(self._store.read_text(tree, path.strip("/"), MAX_SETTINGS) or "")
+            except (TooLargeToRead, LinkCircle):
+                continue  # of no package manager's settings
+        return texts
 
     def _servers_of(self, action: InstallPackages) -> Servers:
         """Return where the packages of a statement come from; the settings are read once for a build."""

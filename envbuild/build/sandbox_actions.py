@@ -16,14 +16,16 @@ from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.language.model import Place
+from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
-from envbuild.packages.manager import OUT, PACKAGES, Task
+from envbuild.packages.manager import OUT, PACKAGES, Asked, Task
 from envbuild.plan.step import Execute, Step
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
 from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Secret
 from envbuild.store.layer_check import CLOCK_STEP
+from envbuild.store.network_record import MACHINE, NetworkRecord
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
@@ -32,6 +34,11 @@ from envbuild.tree.entry import DIRECTORY, Digest
 from envbuild.tree.lookup import LinkCircle, has_tmp, lookup
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.step_network.step_proxy import StepProxy
+
 
 MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
@@ -65,7 +72,8 @@ class PathTooLong(WorkFailed):
 
 class Execution(Record):
     """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
-    whether anything is gone that was there before."""
+    whether anything is gone that was there before. `network` is what came through the network, `refused` are the hosts
+    that the step was refused, with the reasons."""
 
     outcome: Outcome
     tree: Digest
@@ -75,6 +83,8 @@ class Execution(Record):
     size: int
     seconds: float
     removes: bool = False
+    network: NetworkRecord | None = None
+    refused: Pairs = ()
 
 
 class Executor:
@@ -87,9 +97,11 @@ class Executor:
         secrets: tuple[tuple[str, bytes], ...],
         network: Callable[[Digest], NetworkSettings],
         output_limit: int,
+        machine: tuple[Pairs, str],
     ) -> None:
         """`network` gives the settings that a networked command on this tree needs; `output_limit` bytes are kept of
-        what a command prints."""
+        what a command prints; `machine` are the user's variables about proxies and indexes, and the user's folder."""
+        self._machine = machine
         self._output_limit = output_limit
         self._store = store
         self._worker = worker
@@ -134,6 +146,11 @@ class Executor:
         assert isinstance(action, Execute)
         secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
         settings = self._network(parent) if action.network else NetworkSettings()
+        proxy = None
+        if action.network and action.network != HOST_NETWORK:
+            from envbuild.build.step_network.start import proxy_of_step  # asyncio: only where a step has a network
+
+            proxy, settings = proxy_of_step(action.network, settings, self._machine, [s.content for s in secrets])
         # The names of the machine's /etc/hosts are its own; those of a step are `localhost` and its host name.
         settings = settings.replace(binds=tuple(bind for bind in settings.binds if bind[1] != HOSTS))
 
@@ -146,7 +163,8 @@ class Executor:
                 work=space.work,
                 directory=action.workdir,
                 user=action.user,
-                network=action.network,
+                network=action.network == HOST_NETWORK,
+                proxied=proxy is not None,
                 names=self._has_etc(parent),
                 binds=(*self._binds(inputs, settings, space.path), *mounted.binds),
                 secrets=secrets,
@@ -154,7 +172,10 @@ class Executor:
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
-        return self._run(step, request, secrets, parent, near, epoch, caches, sink)
+        done = self._run(step, request, secrets, parent, near, epoch, caches, sink, proxy)
+        if proxy is not None:
+            return done.replace(network=proxy.traffic.record, refused=tuple(proxy.traffic.refused.items()))
+        return done.replace(network=NetworkRecord(MACHINE)) if action.network else done
 
     def install(
         self,
@@ -188,12 +209,18 @@ class Executor:
         near: tuple[Digest, ...],
         timeout: float,
         sink: Callable[[bytes], None],
+        asked: Asked | None,
     ) -> tuple[Outcome, bytes]:
-        """Run a package manager's task on `parent` with the network, and throw away what it does to the tree.
+        """Run a package manager's task on `parent` with the network, and throw away what it does to the tree. It may
+        ask the servers `asked`, None for all that this machine may.
 
         Return how it ended, after `timeout` seconds at the latest, and the end of its output. What it writes to
         `task.OUT` lies in the folder `out` afterwards."""
-        settings = self._network(parent)
+        settings, proxy = self._network(parent), None
+        if asked is not None:
+            from envbuild.build.step_network.start import proxy_of_servers  # as above
+
+            proxy, settings = proxy_of_servers(asked, settings, self._machine)
         layers = self._store.layers(parent, near)
         with self._store.workspace(parent) as space:
             output = OutputWriter(f"{space.path}/output", self._store.objects, most=self._output_limit)
@@ -208,7 +235,8 @@ class Executor:
                 environment=(*settings.environment, *task.environment, ("HOME", "/tmp")),
                 upper=space.upper,
                 work=space.work,
-                network=True,
+                network=proxy is None,
+                proxied=proxy is not None,
                 binds=(
                     *binds_of(settings, space.path),
                     *_task_binds(task, space.path),
@@ -216,7 +244,9 @@ class Executor:
                 ),
                 timeout=timeout,
             )
-            outcome = self._worker.run(request, take)
+            outcome = self._run_behind(proxy, request, take)
+            for host, reason in proxy.traffic.refused.items() if proxy is not None else ():
+                take(f"the resolution was refused {host}: {reason}\n".encode())
             output.finish()
             return outcome, output.tail
 
@@ -230,6 +260,7 @@ class Executor:
         epoch: int,
         caches: CacheUser | None,
         sink: Callable[[bytes], None],
+        proxy: StepProxy | None = None,
     ) -> Execution:
         started = time.monotonic()
         began = time.time_ns() - CLOCK_STEP
@@ -249,7 +280,7 @@ class Executor:
 
             redactor = Redactor(tuple(secret.content for secret in secrets), take)
             asked = request(space, layers, mounted)
-            outcome = self._worker.run(asked, redactor.write)
+            outcome = self._run_behind(proxy, asked, redactor.write)
             redactor.close()
             digest = output.finish()
             if step.test:
@@ -277,6 +308,15 @@ class Executor:
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             seconds = time.monotonic() - started
             return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
+
+    def _run_behind(self, proxy: StepProxy | None, request: Request, sink: Callable[[bytes], None]) -> Outcome:
+        """Run a command, with its proxy if it has one. Raises ProxyFailed."""
+        if proxy is None:
+            return self._worker.run(request, sink)
+        with proxy:
+            outcome = self._worker.run(request, sink, proxy.serve)
+        proxy.check()
+        return outcome
 
     def _has_etc(self, tree: Digest) -> bool:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from envbuild.instances.records import Instances
+from envbuild.linux import signals as signal
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
@@ -60,17 +61,37 @@ class Worker:
         self._steps.close()
         self._helper.close()
 
-    def run(self, request: Request, sink: Callable[[bytes], None]) -> Outcome:
+    def run(
+        self,
+        request: Request,
+        sink: Callable[[bytes], None],
+        listener: Callable[[int, Callable[[], None]], None] | None = None,
+    ) -> Outcome:
         """Run one command without input; `sink` gets its output and errors as they come, from another thread where the
-        command shares the machine's network.
+        command has a network.
 
-        Returns when the command has ended and all its output is in the sink.
+        `listener` gets the socket that listens inside, if the request is `proxied`, and what ends the command. Returns
+        when the command has ended and all its output is in the sink.
         """
         if self._steps.takes(request):
             return self._steps.run(request, sink)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         failures: list[BaseException] = []
+        numbers: list[int] = []
+
+        def end() -> None:
+            self._helper.signal(numbers[0], signal.SIGKILL)
+
+        def listen(descriptor: int) -> None:
+            if listener is None:
+                os.close(descriptor)
+                return
+            try:
+                listener(descriptor, end)
+            except BaseException as failure:
+                failures.append(failure)
+                end()
 
         def drain() -> None:
             try:
@@ -82,7 +103,7 @@ class Worker:
         reader = threading.Thread(target=drain, name="step output")
         reader.start()
         try:
-            outcome = self._helper.run(request, stdin=nothing, output=writing)
+            outcome = self._helper.run(request, stdin=nothing, output=writing, started=numbers.append, listener=listen)
         finally:
             # The sandbox is gone with all its processes; ours is the last writing end.
             os.close(writing)

@@ -35,11 +35,13 @@ from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMis
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
+from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
 from envbuild.record import values
 from envbuild.store.database import StoreDamaged
+from envbuild.store.network_record import NetworkRecord, NetworkRecords
 from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.tree.diff import amount, removed_amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
@@ -110,6 +112,7 @@ class Scheduler:
                 request.secrets,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
                 request.output_limit,
+                (request.network, request.home),
             )
             self._threads = {stage.number: StageThread(stage) for stage in left}
             with self.store.work.removing_behind():
@@ -244,6 +247,7 @@ class Scheduler:
         started = time.monotonic()
         event = self.reporter.begin_step(at.stage, pending.number, step)
         parts, source = self._parts_and_source(pending)
+        network: NetworkRecord | None = None
         if request.explain:
             self.reporter.emit(StepExplained(event, self._reasons(at, pending, key, parts, source)))
         try:
@@ -252,9 +256,10 @@ class Scheduler:
             if self._files.offline and isinstance(step.action, Execute) and step.action.network:
                 raise self._needs_network(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
+                self._note_open_network(step)
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
-                removes = done.removes
+                removes, network = done.removes, done.network
             else:
                 tree, pending = self._perform(at, pending)
                 key = self._key(pending)
@@ -275,9 +280,23 @@ class Scheduler:
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
         if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
+            if network is not None:
+                NetworkRecords(self.store.database).put(key, tree, network)
         removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
+
+    def _note_open_network(self, step: Step) -> None:
+        """Say of a step that has the whole network of this machine what nobody can see afterwards."""
+        if isinstance(step.action, Execute) and step.action.network == HOST_NETWORK:
+            self.reporter.emit(
+                Notice(
+                    "note",
+                    f"{step.place.file}:{step.place.line}: with network=host the step reaches all that this machine "
+                    "does, also its loopback, and what it fetches is not on record",
+                    'name the hosts that it needs: network="HOST, HOST:PORT, *.DOMAIN"',
+                )
+            )
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path

@@ -71,6 +71,15 @@ class Redactor:
         return joined
 
 
+def masked(secrets: Sequence[bytes], data: bytes) -> bytes:
+    """Return some bytes with every occurrence of a secret replaced."""
+    parts: list[bytes] = []
+    redactor = Redactor(secrets, parts.append)
+    redactor.write(data)
+    redactor.close()
+    return b"".join(parts)
+
+
 def _values(secret: bytes) -> list[bytes]:
     """Return what is masked for a secret: itself, or each of its lines if it has several. A secret with lines that are
     too short for that is masked as a whole, too."""

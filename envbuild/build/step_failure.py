@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 from envbuild.build.events import Emit, StepFailed
 from envbuild.build.graph import Stage
@@ -13,11 +14,31 @@ from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed
 from envbuild.images.names import place_of
 from envbuild.language.model import Place
+from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.plan.image_config import dump
-from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Pairs
 from envbuild.store.images import Failure
+from envbuild.store.network_record import NOT_LISTED
 from envbuild.text import json
+
+MAX_REFUSED = 10
+"""Hosts that a failure names."""
+_UNREACHED = (
+    b"EAI_AGAIN",
+    b"ENETUNREACH",
+    b"Name or service not known",
+    b"Network is unreachable",
+    b"Temporary failure in name resolution",
+    b"Temporary failure resolving",
+    b"ould not resolve",
+    b"no such host",
+    b"bad address",
+    b"ailed to connect",
+    b"onnection refused",
+    b"ECONNREFUSED",
+)
+"""What programs say that ask no proxy."""
 
 
 class StepFailure(WorkFailed):
@@ -74,7 +95,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
             step.text,
             step.place.file,
             step.place.line,
-            message,
+            "\n".join((message, *_of_network(action, done))),
             outcome.status,
             done.seconds,
             done.tail,
@@ -82,6 +103,24 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         )
     )
     return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
+
+
+def _of_network(action: Action, done: Execution) -> Iterator[str]:
+    """Yield what the network of a step that failed may have to do with it."""
+    if not isinstance(action, Execute) or not action.network or action.network == HOST_NETWORK:
+        return
+    for host, reason in done.refused[:MAX_REFUSED]:
+        yield f"the step was refused {host}: {reason}"
+    if len(done.refused) > MAX_REFUSED:
+        yield f"and {len(done.refused) - MAX_REFUSED} more"
+    missing = [host for host, reason in done.refused if reason == NOT_LISTED][:MAX_REFUSED]
+    if missing:
+        yield f'hint: to let it through: network="{", ".join((str(action.network), *missing))}"'
+    elif done.refused:
+        yield 'hint: what lies on this machine has to be named by its address: network="ADDRESS:PORT"; or network=host'
+    elif any(word in done.tail for word in _UNREACHED):
+        yield "hint: only HTTP and HTTPS pass, through the proxy that http_proxy and https_proxy name; one that looks"
+        yield "up names or connects by itself needs to be told of it, or network=host"
 
 
 def report_failure(

@@ -8,6 +8,7 @@ from envbuild.images.find import facts_of
 from envbuild.images.names import place_of
 from envbuild.plan.image_config import to_plain
 from envbuild.store.images import Image
+from envbuild.store.network_record import records_of
 from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
@@ -28,6 +29,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     detail = image.known
     tags = store.tags.all(image.digest)
     files, size = store.size(image.tree)
+    networks = dict(records_of(store.database, detail))
     steps = [
         {
             "number": number,
@@ -40,6 +42,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
             "tree": f"sha256:{step['tree']}",
             "seconds": step["seconds"],
             "owners_kept": step["owners_kept"],
+            **({"network": networks[number].plain} if number in networks else {}),
         }
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1

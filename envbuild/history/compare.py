@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from envbuild.history.account_names import AccountNames
+from envbuild.history.network_changes import NetworkChange, network_changes
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand, first_lines
 from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
@@ -46,7 +47,8 @@ class Comparison(Record):
     `packages` fold the paths that they explain. `records` are files of the package managers themselves, `times` paths
     of which only the time differs, `rest` all others: what no package explains. `parents` are directories that differ
     only because something in them does. All are sorted by path. `notices` are those of all these paths that a reader
-    has to see, by what matters; `unread` are paths of packages whose content was not compared. If only a side's lock is
+    has to see, by what matters; `unread` are paths of packages whose content was not compared. `network` is what their
+    builds asked of it, as far as it is on record. If only a side's lock is
     known (`whole` is False), there are only the packages that recipes declare, and no paths.
     """
 
@@ -62,6 +64,7 @@ class Comparison(Record):
     bad: tuple[BadRecord, ...] = ()
     notices: tuple[Notice, ...] = ()
     unread: tuple[Change, ...] = ()
+    network: tuple[NetworkChange, ...] = ()
 
     @property
     def others(self) -> list[Change]:
@@ -111,7 +114,8 @@ def compare(store: Store, old: Operand, new: Operand) -> Comparison:
         packages = tuple(PackageDifference(change, asked=change in asked) for change in declared)
         return Comparison(old, new, False, (), packages)
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
-    return _trees(store, Comparison(old, new, True, facts), old.tree, new.tree)
+    network = network_changes(old.network, new.network)
+    return _trees(store, Comparison(old, new, True, facts, network=network), old.tree, new.tree)
 
 
 def _say_the_same(old: Operand, new: Operand) -> bool:

@@ -17,6 +17,7 @@ from envbuild.lockfile.lock import Lock, first_line
 from envbuild.plan.image_config import to_plain
 from envbuild.record import Record
 from envbuild.store.images import Image
+from envbuild.store.network_record import NetworkRecord, records_of
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -48,7 +49,7 @@ class Declared(Record):
 class Operand(Record):
     """An environment that the user named as `label`. `tree` and `facts` (as `show` has them) are None if the store does
     not have the image and only its lock is known. `image` is "" for an instance, and for a merged lock, whose image
-    nobody knows before a build."""
+    nobody knows before a build. `network` is what its steps asked, as far as it is on record."""
 
     label: str
     image: Digest
@@ -58,6 +59,7 @@ class Operand(Record):
     packages: tuple[Declared, ...]
     size: int | None = None
     recipe: Texts = ()
+    network: tuple[NetworkRecord, ...] = ()
 
 
 @fields
@@ -126,7 +128,8 @@ def operand_of_image(store: Store, label: str, image: Image) -> Operand:
             packages += [Declared(*package[:3]) for package in step.get("packages", [])]
     facts = to_plain(facts_of(image))
     recipe = kept_recipe(store, image)
-    return Operand(label, image.digest, image.tree, facts, tuple(statements), tuple(packages), recipe=recipe)
+    network = tuple(record for _, record in records_of(store.database, detail))
+    return Operand(label, image.digest, image.tree, facts, tuple(statements), tuple(packages), None, recipe, network)
 
 
 def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:

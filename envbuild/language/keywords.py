@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from envbuild.record import Record
 
-FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, INIT, CONDITION, CACHE, NAME, IDENTITY = (
+(
+    FLAG,
+    TEXT,
+    DIRECTORY,
+    DURATION,
+    COUNT,
+    MODE,
+    OWNER,
+    MOUNT,
+    SHA256,
+    SECRET,
+    INIT,
+    CONDITION,
+    CACHE,
+    NAME,
+    IDENTITY,
+    NETWORK,
+) = (
     "flag",
     "text",
     "directory",
@@ -20,6 +37,7 @@ FLAG, TEXT, DIRECTORY, DURATION, COUNT, MODE, OWNER, MOUNT, SHA256, SECRET, INIT
     "cache",
     "name",
     "identity",
+    "network",
 )
 
 
@@ -42,7 +60,7 @@ class Keyword(Record):
 
 _OWNED = {"owner": OptionKind(OWNER), "mode": OptionKind(MODE)}
 _RUN = {
-    "network": OptionKind(FLAG),
+    "network": OptionKind(NETWORK),
     "cache": OptionKind(CACHE, True),
     "id": OptionKind(NAME, True),
     "uid": OptionKind(IDENTITY, True),

@@ -63,9 +63,12 @@ def shell_words(text: str) -> tuple[str, ...]:
 
 
 class RunOptions(Record):
-    """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given."""
+    """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given.
 
-    network: bool = False
+    `network` is False without one, True for any host, and else a text: `host` for the machine's own network, or the
+    hosts that may be asked (network_hosts.py)."""
+
+    network: bool | str = False
     caches: tuple[CacheMount, ...] = ()
     secrets: tuple[str, ...] = ()
     mounts: tuple[BindMount, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount, CacheMount
+from envbuild.language.network_hosts import network
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import Option, StatementSyntax
 from envbuild.text.suggestion import did_you_mean
@@ -20,6 +21,11 @@ class Options:
 
     def flag(self, name: str) -> bool:
         return name in self.given
+
+    def network(self) -> bool | str:
+        """Return what `network` says (model.RunOptions)."""
+        value = self._first("network")
+        return value if isinstance(value, str) else self.flag("network")
 
     def text(self, name: str) -> str | None:
         value = self._first(name)
@@ -105,6 +111,8 @@ def _value(kind: str, option: Option, reader: Reader) -> object:
         if option.value is not None:
             reader.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
         return True
+    if option.value is None and kind == keywords.NETWORK:
+        return True
     if option.value is None:
         reader.error(option.span, f"option '{option.name}' needs a value", f"as in: {option.name}={_EXAMPLES[kind]}")
         return None
@@ -170,6 +178,7 @@ _CHECKS = {
     keywords.CACHE: _cache,
     keywords.NAME: values.name,
     keywords.IDENTITY: values.identity,
+    keywords.NETWORK: network,
 }
 _EXAMPLE_OF_CACHE = "as in: cache=/root/.cache/pip, id=pip"
 _EXAMPLES = {

@@ -164,7 +164,7 @@ def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None
 
 def _run_options(options: Options) -> model.RunOptions:
     return model.RunOptions(
-        network=options.flag("network"),
+        network=options.network(),
         caches=options.caches(),
         secrets=options.texts("secret"),
         mounts=options.mounts(),

@@ -71,6 +71,9 @@ class AptServers:
         architecture = resolution.answer("architecture").decode("ascii", "replace").strip()
         return apt_tasks.read_answer(resolution.answer("uris").decode(errors="replace"), architecture, sites)
 
+    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> None:
+        """Return None: apt resolves from indexes that are signed, and runs nothing of packages."""
+
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the places of a package in all sources, those first whose name the lock has."""
         _, sites = self._statement_source(action, contents)

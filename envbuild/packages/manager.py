@@ -86,6 +86,14 @@ class ManagerSettings(Record):
     snapshot: str = ""
 
 
+class Asked(Record):
+    """The servers that a resolution has to ask, as addresses: those that the user's settings and the recipe name, and
+    those that only others name, such as files of the tree or pages of an index."""
+
+    named: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
 class TaskResult(Record):
     """How a task that resolves ended, and the last that it printed."""
 
@@ -165,6 +173,10 @@ class Servers(Protocol):
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the packages that a statement means, each with its address, "" if that is not known yet. Raises
         Unresolved, NoManager, BadName and BadDocument."""
+
+    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked | None:
+        """Return the servers that a resolution has to ask; None where no code of packages runs in it, and it may ask
+        all that the machine may. `texts` are the settings that the tree has."""
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the addresses in the user's own sources that may have a package's file, and why there are no

@@ -12,12 +12,13 @@ from envbuild.errors import MachineLacks
 from envbuild.images.host_network import default_registry, npm_registry
 from envbuild.lockfile.lock import Package
 from envbuild.packages import npm_tasks
+from envbuild.packages.addresses import addresses_in
 from envbuild.packages.cache import Address, Transport, Wanted
 from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import fields_of
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution
+from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Asked, Contents, ManagerSettings, Resolution, texts_of
 from envbuild.plan.step import InstallPackages
 
 ACCEPT = "application/vnd.npm.install-v1+json"
@@ -66,6 +67,15 @@ class NpmServers:
         packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]
+
+    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
+        """Return the user's registry, those of the project's settings, and what the project names by its address."""
+        try:
+            own = [self.registry]
+        except NoRegistry:
+            own = []  # the project may name one for each package
+        values = [value for _, value in action.environment]
+        return Asked((*own, *addresses_in(texts_of(action, contents))), tuple(addresses_in([*texts, *values])))
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the place of a package in the registry that the project names, else in the user's. Raises

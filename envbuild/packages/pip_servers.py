@@ -12,18 +12,32 @@ from urllib3.exceptions import HTTPError
 from envbuild.images.host_network import default_index, pip_settings
 from envbuild.lockfile.lock import Package
 from envbuild.packages import pip_tasks
-from envbuild.packages.addresses import names_address, without_user
+from envbuild.packages.addresses import WebAddress, addresses_in, names_address, without_user
 from envbuild.packages.cache import Address, Transport, Wanted
 from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.download import cause
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, fewer_pins, texts_of
-from envbuild.packages.python_names import INDEX, WheelName
+from envbuild.packages.manager import (
+    BUILD,
+    MAX_ATTEMPTS,
+    Asked,
+    Contents,
+    ManagerSettings,
+    Resolution,
+    fewer_pins,
+    texts_of,
+)
+from envbuild.packages.python_names import INDEX, WheelName, normal_name
+from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 
+MAX_PAGES = 8
+"""Pages of projects that are looked at to see which servers an index has its files on."""
+_PROJECT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
+_DIRECT = re.compile(r"@\s*(https?://[^\s#;]+)")
 _PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
 
 
@@ -32,6 +46,7 @@ class PipServers:
 
     def __init__(self, machine: ManagerSettings) -> None:
         self._machine = machine
+        self._linked: dict[str, list[Address]] = {}
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the distributions that a statement means, each with its address. Raises Unresolved, NoManager, BadName
@@ -65,6 +80,45 @@ class PipServers:
         answer = resolution.answer("found.json")
         packages = pip_tasks.read_answer(answer, action, contents)
         return (*packages, (mounted[0], "")) if mounted and pip_tasks.needs_pip(answer) else packages
+
+    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
+        """Return the user's indexes, what the statement and its files name by an address, and the servers that the
+        files of these indexes lie on, as far as a look at their pages tells."""
+        said = texts_of(action, contents)
+        links = addresses_in(value for _, value in action.options)
+        projects = list(dict.fromkeys(normal_name(name) for text in said for name in _PROJECT.findall(text)))[
+            :MAX_PAGES
+        ]
+        named = [*self.named(), *addresses_in(said), *links]
+        pages = [*self._setting("find-links"), *links]
+        pages += [page for project in projects for page in self._indexes(project)]
+        files = [file for page in pages for file in self._files_on(page, None)]
+        others = addresses_in([*texts, *(value for _, value in action.environment)])
+        tree_pages = [f"{index.rstrip('/')}/{project}/" for index in others for project in projects]
+        files += [file for page in tree_pages[:MAX_PAGES] for file in self._files_on(page, Level.PUBLIC)]
+        # An index on this machine may have its files on this machine.
+        named += [file.url for file in files if file.giver == Level.LOOPBACK]
+        others += [self._end_of(address) for address in _DIRECT.findall("\n".join(said))[:MAX_PAGES]]
+        return Asked(tuple(named), (*others, *(file.url for file in files)))
+
+    def _files_on(self, page: str, giver: Level | None) -> list[Address]:
+        """Return an address on each of the servers that the files of a page lie on."""
+        if page not in self._linked:
+            try:
+                files = files_on(self._connections, page, giver)
+            except HTTPError:
+                files = []  # pip asks, too, and says what is wrong
+            addresses = [file.address for file in files]
+            self._linked[page] = list({WebAddress(address.url).server: address for address in addresses}.values())
+        return self._linked[page]
+
+    def _end_of(self, address: str) -> str:
+        """Return the address that a server sends us on to, which is the same where it does not."""
+        try:
+            with self._connections.open(without_user(address), {}) as answer:
+                return str(answer.address)
+        except HTTPError:
+            return address
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return the addresses that indexes give for the file of this name and hash, and why there are no others."""

@@ -31,11 +31,11 @@ class IndexFile:
     yanked: bool = False
 
 
-def files_on(connections: Connections, address: str) -> list[IndexFile]:
+def files_on(connections: Connections, address: str, giver: Level | None = None) -> list[IndexFile]:
     """Return the files that a page links to: a project's, or one of find-links; [] if there is no such page. What is
     called as no distribution is, and what has no address of the web, is left out. Raises urllib3's HTTPError, also
-    for a page that is none."""
-    page = connections.read(address, {"Accept": ACCEPT})
+    for a page that is none. `giver` is where that lies which named the page, None for the user and the recipe."""
+    page = connections.read(address, {"Accept": ACCEPT}, giver)
     if page.status != 200:
         return []
     files: list[IndexFile] = []

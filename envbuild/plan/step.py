@@ -21,7 +21,8 @@ class Origin(Record):
 class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
-    `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too.
+    `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
+    as in language/model.py.
     """
 
     argv: tuple[str, ...]
@@ -29,7 +30,7 @@ class Execute(Record):
     parameters: Pairs
     user: str
     workdir: str
-    network: bool
+    network: bool | str
     caches: tuple[CacheMount, ...]
     secrets: tuple[str, ...]
     mounts: Pairs

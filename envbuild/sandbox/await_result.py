@@ -6,9 +6,10 @@ import os
 import time
 
 from envbuild.linux import signals as signal
+from envbuild.linux.sockets import AF_INET, SOCK_STREAM
 from envbuild.record import assert_never
 from envbuild.sandbox.codec import BadMessage
-from envbuild.sandbox.exec_client import Session
+from envbuild.sandbox.exec_client import Session, socket_family
 from envbuild.sandbox.protocol import (
     ANSWERS,
     Bug,
@@ -17,6 +18,7 @@ from envbuild.sandbox.protocol import (
     EnteredFailed,
     EnteredTerminal,
     Failed,
+    Listener,
     Network,
     Paused,
     Process,
@@ -48,12 +50,14 @@ def await_result(
     session: Session | None,
     running: Callable[[], None] | None,
     end: Callable[[], None] = lambda: None,
+    listener: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Take all that a sandbox answers on `link`, and return how its command ended.
 
     `failure` is what is known to be wrong already, `began` when it was asked for (time.monotonic); `terminal` gets the
     master side of its terminal, `session` what belongs to commands beside, `running` is called when the command was
-    executed. `end` ends the sandbox: it is called if an answer makes no sense. Raises SandboxFailure.
+    executed. `end` ends the sandbox: it is called if an answer makes no sense. `listener` gets the socket of a proxied
+    one. Raises SandboxFailure.
     """
     outcome: Outcome | None = None
     timed_out = False
@@ -67,6 +71,12 @@ def await_result(
                         continue
                     take_terminal, terminal = terminal, None  # once
                     take_terminal(descriptors[0])
+                case Listener():
+                    if listener is None or not descriptors or socket_family(descriptors[0], SOCK_STREAM) != AF_INET:
+                        close_all(descriptors)
+                        continue
+                    take_listener, listener = listener, None  # once
+                    take_listener(descriptors[0])
                 case Ended(status, number, made):
                     outcome = Outcome(status, number, made=made)
                 case Failed(reason, hint):

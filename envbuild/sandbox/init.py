@@ -15,7 +15,7 @@ from envbuild import module_pack
 from envbuild.errors import EnvbuildError
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
-from envbuild.linux.sockets import AF_INET, SOCK_DGRAM, sethostname, socket
+from envbuild.linux.sockets import AF_INET, SOCK_DGRAM, SOCK_STREAM, sethostname, socket
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import FORWARDED, Command, Confinement, fork_command, not_started, problem_of, start
 from envbuild.sandbox.exec_server import ExecServer
@@ -23,9 +23,9 @@ from envbuild.sandbox.hosts import ensure_hosts, put_hosts
 from envbuild.sandbox.idmapped_mounts import Sources, open_sources, receive_sources
 from envbuild.sandbox.overlay import mount_overlay
 from envbuild.sandbox.own_init import command_as_init
-from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Running, Terminal
+from envbuild.sandbox.protocol import RUN, Bug, Ended, Failed, Listener, Running, Terminal
 from envbuild.sandbox.readonly_binds import FixedParts
-from envbuild.sandbox.spec import Request
+from envbuild.sandbox.spec import PROXY_ADDRESS, Request
 from envbuild.sandbox.user_lookup import Identity, identity_of
 from envbuild.sandbox.user_namespace import why_refused
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send
@@ -171,6 +171,8 @@ def _run(
     namespaces = tuple(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds)
     identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
+    if request.proxied:
+        _send_listener(link)
     if request.attached:
         exec_server.wait_for_network(namespaces)
     start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
@@ -269,6 +271,14 @@ def _raise_loopback() -> None:
         asked = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(control, _SIOCGIFFLAGS, asked))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+
+
+def _send_listener(link: socket) -> None:
+    """Give whoever asked for the run a socket that listens here: it belongs to this network wherever it is used."""
+    with socket(AF_INET, SOCK_STREAM) as listening:
+        listening.bind(PROXY_ADDRESS)
+        listening.listen(128)
+        send(link, Listener(), (listening.fileno(),))
 
 
 def _open_terminal(link: socket) -> str:

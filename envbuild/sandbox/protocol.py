@@ -147,6 +147,13 @@ class Terminal(Message):
     max_descriptors = 1
 
 
+class Listener(Message):
+    """The socket that listens at PROXY_ADDRESS inside, for a request that is `proxied`. Sent before the command is
+    started."""
+
+    max_descriptors = 1
+
+
 class Running(Message):
     """The command of a request with `serve` was executed."""
 
@@ -249,7 +256,7 @@ if TYPE_CHECKING:
     EnteredAnswer = EnteredTerminal | EnteredEnded | EnteredFailed
     ExecAnswer = EnteredAnswer | Sockets | Paused | Network | Root
     StepAnswer = StepStarted | Failed | Bug
-    Answer = Process | TimedOut | Failed | Terminal | Running | Ended | Bug | ExecAnswer
+    Answer = Process | TimedOut | Failed | Terminal | Listener | Running | Ended | Bug | ExecAnswer
 
 ORDERS: dict[str, type[Order]] = family(Start, ServeSteps, Signal, KillAll)
 HELPER_ANSWERS: dict[str, type[Namespace | Failed]] = family(Namespace, Failed)
@@ -260,6 +267,7 @@ ANSWERS: dict[str, type[Answer]] = family(
     TimedOut,
     Failed,
     Terminal,
+    Listener,
     Running,
     Ended,
     Bug,

@@ -9,6 +9,8 @@ OF_TREE, OVER_TREE = "tree", "over"
 """What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
 """Standard input, output and errors."""
+PROXY_ADDRESS = ("127.0.0.1", 31280)
+"""Where a `proxied` sandbox finds its proxy: below the ports that the kernel gives out, and nobody's by custom."""
 
 
 class SandboxFailure(WorkFailed):
@@ -46,7 +48,8 @@ class Request(Record):
     root is read-only. `fixed` are directories of the tree that can't be written. Where there is one layer, they and a
     read-only root are shown without overlayfs. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in
     /etc/passwd and /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds.
-    `network` shares the network of the caller; else there is a loopback only. With `names` the tree, which has a
+    `network` shares the network of the caller; else there is a loopback only. A `proxied` one has a socket there that
+    listens at PROXY_ADDRESS, which whoever asked for the run gets (Helper.run). With `names` the tree, which has a
     directory /etc, is shown with an /etc/hosts that has the host name (hosts.py). With `terminal` the command gets a
     terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
@@ -69,6 +72,7 @@ class Request(Record):
     directory: str = "/"
     user: str = ""
     network: bool = False
+    proxied: bool = False
     names: bool = False
     binds: tuple[Bind, ...] = ()
     scratch: tuple[Scratch, ...] = ()

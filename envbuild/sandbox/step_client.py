@@ -49,7 +49,7 @@ class StepRunner:
     def takes(request: Request) -> bool:
         """Tell whether a request can be run here; all others are the helper's."""
         special = request.network or request.terminal or request.serve or request.attached or request.unfiltered
-        return not special and len(request.binds) < MAX_RUN_DESCRIPTORS - 10
+        return not (special or request.proxied) and len(request.binds) < MAX_RUN_DESCRIPTORS - 10
 
     def close(self) -> None:
         """End the step servers that wait for steps."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-FORMAT = 5
+FORMAT = 6
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -70,6 +70,7 @@ CREATE TABLE failures (
 CREATE TABLE locks (path TEXT PRIMARY KEY, keys TEXT NOT NULL, trees TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE memo (kind TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, key));
 CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
+CREATE TABLE network (key TEXT, tree TEXT, record TEXT NOT NULL, PRIMARY KEY (key, tree)) WITHOUT ROWID;
 """
 
 _CHANGES = {
@@ -91,6 +92,11 @@ _CHANGES = {
     4: (),  # tags of branches have a form of their own: branch_tags.py
     # Names belong to projects: tags_of_projects.py.
     5: ("CREATE TABLE projects (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID",),
+    6: tuple(
+        statement.replace("TABLE", "TABLE IF NOT EXISTS")
+        for statement in _SCHEMA.split(";")
+        if " network " in statement
+    ),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""
 

@@ -163,6 +163,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         database.write("DELETE FROM sources WHERE key NOT IN (SELECT key FROM steps)")
         _delete(store, "stacks", "tree", kept.stacks)
         _delete(store, "trees", "digest", kept.trees)
+        database.write("DELETE FROM network WHERE tree NOT IN (SELECT digest FROM trees)")
         database.write("DELETE FROM memo WHERE kind = ?", (RETIMED,))
         for kind in ("size", LATEST):
             database.write("DELETE FROM memo WHERE kind = ? AND key NOT IN (SELECT digest FROM trees)", (kind,))

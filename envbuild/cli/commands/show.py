@@ -14,6 +14,8 @@ from envbuild.ui.tables import table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+    from typing import Any
 
 DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
 
@@ -60,7 +62,30 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         ]
         if steps:
             table(("STEP", "STATEMENT", "TREE", "TOOK"), steps, stream=environment.stdout, right=(0, 3))
+    for step in plain["steps"]:
+        if "network" in step:
+            environment.stdout.writelines(f"{visible(line)}\n" for line in _network(step))
     return 0
+
+
+_MODES = {
+    "any": "any host through the step's proxy",
+    "listed": "the hosts of its list",
+    "machine": "the whole network of this machine: what it fetched is not on record",
+}
+
+
+def _network(step: dict[str, Any]) -> Iterator[str]:
+    """Yield what a step asked of the network."""
+    network = step["network"]
+    yield ""
+    yield f"network of step {step['number']}: {_MODES.get(network['mode'], network['mode'])}"
+    yield from (f"  asked    {host}" for host in network["asked"])
+    yield from (f"  refused  {host}" for host in network["refused"])
+    for method, address, status, digest, size in network["answers"]:
+        yield f"  {method} {address}  {status}  sha256:{digest[:12]}  {format_size(size)}"
+    if network["more"]:
+        yield f"  and {network['more']} more that are not listed"
 
 
 def _fact(name: str, value: object) -> Rows:

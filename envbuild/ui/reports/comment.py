@@ -8,7 +8,7 @@ from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import first_notices
-from envbuild.ui.reports.terminal import VERBS, fact_text, other_paths
+from envbuild.ui.reports.terminal import NETWORK_WORDS, VERBS, fact_text, other_paths, short_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def _comparison(
     if report["facts"]:
         yield fill("**Facts**")
         yield _facts(report["facts"], most_rows)
+    if "network" in report:
+        yield _network(report["network"], most_rows)
     if report["packages"]:
         yield _packages(report["packages"], most_rows)
     if report["bad_records"]:
@@ -207,6 +209,15 @@ def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
         old, new = cell(fact_text(fact["old"])), cell(fact_text(fact["new"]))
         rows.append(fill("| {} | {} | {} |", cell(fact["name"]), old, new))
     return lines(rows)
+
+
+def _network(network: list[dict[str, Any]], most: int) -> Markdown:
+    rows = [fill("| network | | old | new |"), fill("| --- | --- | --- | --- |")]
+    for one in network[:most]:
+        words = fill(NETWORK_WORDS[one["kind"], one["verb"]])
+        old, new = (_said(short_digests(one[side])) for side in ("old", "new"))
+        rows.append(fill("| {} | {} | {} | {} |", words, cell(one["name"]), old, new))
+    return _listed(fill("**Network**"), rows, len(network), most)
 
 
 def _paths(report: dict[str, Any], paths: list[dict[str, Any]], most: int, most_rows: int) -> Markdown:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader
 from envbuild.text.sizes import format_size
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import first_notices
-from envbuild.ui.reports.terminal import VERBS, fact_text, other_paths
+from envbuild.ui.reports.terminal import VERBS, fact_text, network_row, other_paths
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -40,7 +40,12 @@ def _environment() -> Environment:
     """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)
-    environment.filters |= {"size": format_size, "fact": fact_text, "not_compared": not_compared}
+    environment.filters |= {
+        "size": format_size,
+        "fact": fact_text,
+        "network": network_row,
+        "not_compared": not_compared,
+    }
     return environment
 
 

@@ -51,6 +51,9 @@ def report_of(
         "times": len(comparison.times),
         "unread": len(comparison.unread),
     }
+    if comparison.network:
+        names = ("kind", "verb", "name", "old", "new")
+        report["network"] = [dict(zip(names, values(one), strict=True)) for one in comparison.network]
     if files:
         owners = {change.path: one.change.package.name for one in comparison.packages for change in one.changes}
         report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]

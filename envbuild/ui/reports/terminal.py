@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHOWN_RECORDS = 4
-_LEAST = (12, 4, 3, 1, 3)
-"""Rows that the notices, facts, packages asked for, packages pulled in and other paths get at least."""
+_LEAST = (12, 4, 4, 3, 1, 3)
+"""Rows that the notices, facts, the network, packages asked for, packages pulled in and other paths get at least."""
 _BESIDE = 3
 """Rows of a part beside what it lists: an empty one, its title, and one that says how much is not shown."""
 _GAP = "  "
@@ -71,7 +71,12 @@ def lines_of(
         yield from ("", output.paint(f"also {', '.join(left_out)} (--files has all)", "dim"))
     yield from _bad_records(report["bad_records"], output, everything)
     if report["whole"] and not (
-        report["packages"] or report["facts"] or report["unexplained"] or report["notices"] or left_out
+        report["packages"]
+        or report["facts"]
+        or "network" in report
+        or report["unexplained"]
+        or report["notices"]
+        or left_out
     ):
         yield "nothing that either tree holds differs"
 
@@ -98,7 +103,10 @@ class _Summary:
     def lines(self, more: bool) -> Iterator[str]:
         """Yield the lines; `more` says whether two rows more will follow."""
         report = self._report
-        wanted = [len(part) for part in (report["notices"], report["facts"], self._asked, self._pulled, self._others)]
+        packages = self._asked, self._pulled
+        wanted = list(
+            map(len, (report["notices"], report["facts"], report.get("network", []), *packages, self._others))
+        )
         parts = sum(map(bool, wanted))
         # The names of both sides, and the prompt of a pager.
         rows = self._screen.rows - 2 - _BESIDE * parts - 2 * more - min(len(report["bad_records"]), 7)
@@ -106,9 +114,10 @@ class _Summary:
         yield from self._notices(given[0])
         yield from self._facts(given[1])
         title = "packages asked for" if self._pulled else "packages"
-        yield from self._packages(self._asked, title, given[2])
-        yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[3])
-        yield from self._other_paths(given[4])
+        yield from self._network(given[2])
+        yield from self._packages(self._asked, title, given[3])
+        yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[4])
+        yield from self._other_paths(given[5])
 
     def _notices(self, most: int) -> Iterator[str]:
         notices = self._report["notices"]
@@ -134,6 +143,14 @@ class _Summary:
             [(fact["name"], f"{fact_text(fact['old'])} -> {fact_text(fact['new'])}") for fact in shown]
         )
         yield from self._more(len(facts) - len(shown))
+
+    def _network(self, most: int) -> Iterator[str]:
+        network = self._report.get("network", [])
+        if not network:
+            return
+        yield from ("", self._output.paint("network", "strong"))
+        yield from self._aligned([network_row(one) for one in network[:most]])
+        yield from self._more(len(network) - most)
 
     def _packages(self, packages: list[dict[str, Any]], title: str, most: int) -> Iterator[str]:
         if not packages:
@@ -210,6 +227,31 @@ def _package_row(package: dict[str, Any]) -> tuple[str, ...]:
     versions = f"{old} -> {new}" if old and new else f"{new or old}"
     files = f"{count(package['files'], 'path')}, {format_size(package['size'])}" if package["files"] else ""
     return package["kind"], package["name"].removesuffix(":all"), package["verb"], versions, files, package["where"]
+
+
+NETWORK_WORDS = {
+    ("mode", "added"): "this build also had the whole network",
+    ("mode", "removed"): "the whole network is no longer given",
+    ("host", "added"): "this build also asked",
+    ("host", "removed"): "no longer asked",
+    ("refused", "added"): "this build was also refused",
+    ("refused", "removed"): "no longer refused",
+    ("answer", "changed"): "another answer",
+    ("answer", "added"): "this build also fetched",
+    ("answer", "removed"): "no longer fetched",
+}
+"""What is said of a difference of the network, by its kind and verb."""
+
+
+def network_row(one: dict[str, Any]) -> tuple[str, ...]:
+    """Return a difference of the network in words, its name, and what it was and is."""
+    old, new = (short_digests(text) for text in (one["old"], one["new"]))
+    return NETWORK_WORDS[one["kind"], one["verb"]], one["name"], f"{old} -> {new}" if old and new else old or new
+
+
+def short_digests(text: str) -> str:
+    """Return digests with as many digits as tell them apart."""
+    return " ".join(word[:19] for word in text.split())
 
 
 def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) -> Iterator[str]:

@@ -1,0 +1,72 @@
+"""What two builds asked of the network, compared: hosts that only one of them asked, and answers that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from envbuild.record import Record
+from envbuild.store.network_record import MACHINE, NetworkRecord
+
+MODE, HOST, REFUSED, ANSWER = "mode", "host", "refused", "answer"
+"""What differs: how far the network reaches, a host that was asked or refused, an answer over plain HTTP."""
+
+
+class NetworkChange(Record):
+    """One difference. `verb` is added, removed or changed; `old` and `new` are digests of answers, "" for other kinds
+    and where there is none."""
+
+    kind: str
+    verb: str
+    name: str
+    old: str = ""
+    new: str = ""
+
+
+def network_changes(old: Iterable[NetworkRecord], new: Iterable[NetworkRecord]) -> tuple[NetworkChange, ...]:
+    """Return what differs between all that two builds asked, what matters most first."""
+    before, after = tuple(old), tuple(new)
+    return (
+        *_members(MODE, _open(before), _open(after)),
+        *_members(HOST, _hosts(before), _hosts(after)),
+        *_members(REFUSED, _refused(before), _refused(after)),
+        *_answers(before, after),
+    )
+
+
+def _members(kind: str, before: set[str], after: set[str]) -> Iterator[NetworkChange]:
+    for name in sorted(after - before):
+        yield NetworkChange(kind, "added", name)
+    for name in sorted(before - after):
+        yield NetworkChange(kind, "removed", name)
+
+
+def _answers(before: Iterable[NetworkRecord], after: Iterable[NetworkRecord]) -> Iterator[NetworkChange]:
+    old, new = _by_address(before), _by_address(after)
+    for name in sorted(old.keys() & new.keys()):
+        if old[name] != new[name]:
+            yield NetworkChange(ANSWER, "changed", name, " ".join(sorted(old[name])), " ".join(sorted(new[name])))
+    for name in sorted(new.keys() - old.keys()):
+        yield NetworkChange(ANSWER, "added", name, "", " ".join(sorted(new[name])))
+    for name in sorted(old.keys() - new.keys()):
+        yield NetworkChange(ANSWER, "removed", name, " ".join(sorted(old[name])))
+
+
+def _by_address(records: Iterable[NetworkRecord]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for answer in record.answers:
+            digests = found.setdefault(f"{answer.method} {answer.address}", set())
+            digests.add(f"sha256:{answer.sha256}" if answer.status == 200 else f"{answer.status}")
+    return found
+
+
+def _open(records: Iterable[NetworkRecord]) -> set[str]:
+    return {"network=host" for record in records if record.mode == MACHINE}
+
+
+def _hosts(records: Iterable[NetworkRecord]) -> set[str]:
+    return {host for record in records for host in record.asked}
+
+
+def _refused(records: Iterable[NetworkRecord]) -> set[str]:
+    return {host for record in records for host in record.refused}

@@ -1,0 +1,160 @@
+"""Steps with `network`, as a user has them: what they reach, what is said of it, and what is kept."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    """A web server on loopback that serves a folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "file").write_text("content\n")
+
+    class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def __init__(self, *words: object) -> None:
+            super().__init__(*words, directory=str(folder))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads = True
+    made.folder = folder
+    made.place = f"127.0.0.1:{made.server_port}"
+    thread = threading.Thread(target=lambda: made.serve_forever(0.05))
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def network_of(project, number: int = 1) -> dict:
+    return project.show()["steps"][number - 1]["network"]
+
+
+def test_what_a_step_fetched_is_on_record_and_a_build_that_asks_more_says_so(project, server):
+    fetch = f'run(network="{server.place}") wget -q -O /file http://{server.place}/file?token=1'
+    first = project.build(fetch, "run echo without")
+    assert first.code == 0, first.out
+    record = network_of(project)
+    assert (record["mode"], record["asked"], record["refused"]) == ("listed", [server.place], [])
+    (answer,) = record["answers"]
+    assert answer[:3] == ["GET", f"http://{server.place}/file?...", 200]
+    assert answer[4] == 8
+    assert "network" not in project.show()["steps"][1]
+    assert f"asked    {server.place}" in project.command("show", "web").out
+
+    (server.folder / "file").write_text("changed\n")
+    (server.folder / "more").write_text("more\n")
+    more = f"{fetch}; wget -q -O /more http://{server.place}/more"
+    assert project.build(more, "run echo without").code == 0
+    shown = project.command("diff", "web@{1}", "web").out
+    assert "another answer" in shown
+    assert f"this build also fetched  GET http://{server.place}/more" in " ".join(shown.split("   "))
+    report = json.loads(project.command("diff", "web@{1}", "web", "--format", "json").out)
+    assert [(one["kind"], one["verb"]) for one in report["network"]] == [("answer", "changed"), ("answer", "added")]
+    for form in ("markdown", "html"):
+        assert "this build also fetched" in project.command("diff", "web@{1}", "web", "--format", form).out
+
+
+def test_a_host_that_is_not_in_the_list_fails_the_step_by_name_with_the_option_that_allows_it(project, server):
+    done = project.build(f'run(network="a.example, {server.place}") wget -q -O - http://elsewhere.example:8080/')
+    assert done.code == 1
+    message = done.of("step-failed")[0]["message"]
+    assert "the step was refused elsewhere.example:8080" in message
+    assert f'network="127.0.0.1:{server.server_port}, a.example, elsewhere.example:8080"' in message
+
+
+def test_without_a_list_this_machine_is_out_of_reach_by_any_way(project, server):
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0envbuild-test-network")
+        abstract.listen()
+        done = project.build(
+            "run(network)",
+            f"    nc -w 2 127.0.0.1 {server.server_port} </dev/null && echo reached",
+            f"    no_proxy= wget -q -O - http://{server.place}/file && echo reached",
+            "    no_proxy= wget -q -O - http://169.254.169.254/latest && echo reached",
+            "    cat /proc/net/unix | grep -c envbuild-test-network || true",
+            "    ls /sys/class/net; cat /proc/net/dev | grep -c :",
+        )
+    assert (done.code, done.printed.splitlines()[-3:]) == (0, ["0", "lo", "1"])
+    assert "reached" not in done.printed
+    assert network_of(project)["refused"] == [server.place, "169.254.169.254:80"]
+
+
+def test_what_can_not_be_looked_up_is_explained(project):
+    done = project.build("run(network) ping -c 1 example.org || nc example.org 80")
+    assert done.code == 1
+    message = done.of("step-failed")[0]["message"]
+    assert "only HTTP and HTTPS pass" in message
+    assert "network=host" in message
+
+
+def test_the_list_is_part_of_the_key_and_its_order_is_not(project):
+    assert project.build('run(network="b.example, A.example:443") true').ran[-1].startswith("run(")
+    assert project.build('run(network="a.example:443  b.example.") true').ran == []
+    assert len(project.build('run(network="a.example b.example") true').ran) == 1
+    assert len(project.build("run(network) true").ran) == 1
+    assert len(project.build("run(network=host) true").ran) == 1
+
+
+def test_the_whole_network_is_given_only_where_it_is_asked_for_and_said(project, server):
+    done = project.build(f"run(network=host) wget -q -O /file http://{server.place}/file")
+    assert done.code == 0, done.out
+    (note,) = done.of("notice")
+    assert note["message"].startswith("web.env:2: with network=host the step reaches all that this machine does")
+    assert network_of(project) == {"mode": "machine", "asked": [], "refused": [], "answers": [], "more": 0}
+    assert "the whole network of this machine" in project.command("show", "web").out
+    assert project.build(f"run wget -q -O /file http://{server.place}/file || echo other > /file").code == 0
+    assert "no longer given" in project.command("diff", "web@{1}", "web").out
+
+
+def test_proxies_of_the_machine_are_used_and_the_step_sees_none_of_them(project, server):
+    proxy = f"http://me:secret@{server.place}"
+    done = project.build(
+        "run(network) wget -q -O - http://far.example/file || true; env | grep -i proxy | sort",
+        http_proxy=proxy,
+        https_proxy=proxy,
+        all_proxy=proxy,
+    )
+    assert done.code == 0, done.out
+    assert "secret" not in done.printed
+    assert "http_proxy=http://127.0.0.1:31280" in done.printed
+    assert "all_proxy" not in done.printed
+    assert network_of(project)["asked"] == ["far.example:80"]
+
+
+def test_a_step_that_ends_or_is_ended_leaves_no_proxy_that_is_waited_for(project, server):
+    hanging = f"nc {' '.join(('127.0.0.1', '31280'))} & sleep 0.2; echo over"
+    done = project.build(f"run(network, timeout=20s) {hanging}", f"run(network, timeout=1s) {hanging}; sleep 60")
+    assert done.code == 1
+    assert "took longer than timeout=1s" in done.of("step-failed")[0]["message"]
+
+
+def test_steps_without_a_network_load_nothing_of_it(project):
+    project.write("web.env", "from tar:busybox.tar", "run true")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "envbuild", "build", "web.env"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "envbuild.build.sandbox_actions" in done.stderr
+    assert "step_network" not in done.stderr
+    assert "asyncio" not in done.stderr
