@@ -111,6 +111,7 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
+    BadProxy(address)  build.step_network.machine
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.step_cache
@@ -135,6 +136,7 @@ EnvbuildError  exit 2
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
+    ProxyFailed(error)  build.step_network.step_proxy
     Refused  instances.control_client
     SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec

@@ -67,8 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="publish each port that the image exposes on a free port of this machine",
     )
     parser.add_argument("-m", "--memory", metavar="SIZE", help="limit memory, as in 512m")
-    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="limit processors, as in 1.5")
-    parser.add_argument("--pids", type=int, default=0, metavar="N", help="limit the number of processes and threads")
+    parser.add_argument("--cpus", type=float, metavar="N", help="limit processors, as in 1.5")
+    parser.add_argument("--pids", type=int, metavar="N", help="limit the number of processes and threads")
     parser.add_argument(
         "--label", action="append", default=[], metavar="NAME=VALUE", help="attach a label (may repeat)"
     )

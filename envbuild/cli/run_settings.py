@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from envbuild.store.store import Store
 
 MAX_PROCESSORS = 10_000
+MIN_MEMORY = 1 << 20
+"""Less is a number without its unit: no command lives on so little."""
 _VOLUME_EXAMPLE = "-v ./data:/srv/data, -v data:/srv/data"
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 
@@ -131,10 +133,8 @@ def settings_from(
     for target in targets:
         if targets.count(target) > 1:
             raise UsageError(f"two mounts have the target {target}", "choose another target for one of them")
-    if min(arguments.cpus, arguments.pids, arguments.stop_timeout) < 0:
-        raise UsageError("a limit can't be negative", "leave it out for none")
-    if not arguments.cpus < MAX_PROCESSORS:  # what is no number at all is not less either
-        raise BadOption("--cpus", str(arguments.cpus), "number of processors", "--cpus 1.5")
+    if not arguments.stop_timeout >= 0:
+        raise BadOption("--stop-timeout", str(arguments.stop_timeout), "number of seconds", "--stop-timeout 10")
     if arguments.hostname:
         check_name(arguments.hostname, "a host")
     ports = [port for text in arguments.publish for port in parse_ports(text)]
@@ -156,10 +156,25 @@ def settings_from(
         stop=facts.stop if arguments.stop_signal is None else _signal(arguments.stop_signal),
         stop_timeout=arguments.stop_timeout,
         health=None if arguments.no_health else health_of(facts),
-        limits=Limits(size(arguments.memory, "--memory") if arguments.memory else 0, arguments.cpus, arguments.pids),
+        limits=_limits(arguments),
         labels=tuple(_label(text) for text in arguments.label),
         init=init_of(facts, argv) if arguments.init is None else arguments.init != "none",
     )
+
+
+def _limits(arguments: argparse.Namespace) -> Limits:
+    """Return the limits that were asked for; 0 stands for none. Raises UsageError: nobody wants a limit of 0."""
+    memory = 0 if arguments.memory is None else size(arguments.memory, "--memory")
+    if arguments.memory is not None and memory < MIN_MEMORY:
+        raise BadOption("--memory", arguments.memory, "size of at least 1m", "--memory 512m, --memory 2g")
+    cpus = arguments.cpus
+    # What is no number at all is not less either.
+    if cpus is not None and not 0 < cpus < MAX_PROCESSORS:
+        raise BadOption("--cpus", f"{cpus:g}", "number of processors", "--cpus 1.5")
+    pids = arguments.pids
+    if pids is not None and pids < 1:
+        raise BadOption("--pids", str(pids), "number of processes", "--pids 100")
+    return Limits(memory, cpus or 0.0, pids or 0)
 
 
 def entry_from(text: str | None) -> tuple[str, ...] | None:
@@ -183,7 +198,7 @@ def entry_from(text: str | None) -> tuple[str, ...] | None:
 def variable(text: str, environment: Environment) -> tuple[str, str]:
     """Return the variable of `-e NAME[=VALUE]`; without a value it is the user's. Raises UsageError."""
     name, equals, value = text.partition("=")
-    if not name or "\0" in text:
+    if not name or "\0" in text or any(character.isspace() or character in "\"'" for character in name):
         raise BadOption("-e", text, "NAME or NAME=VALUE", "-e DEBUG=1")
     return name, value if equals else environment.variables.get(name, "")
 
@@ -261,6 +276,6 @@ def _here() -> Mount:
 
 def _label(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
-    if not name or "\0" in text:
+    if not name or "\0" in text or any(character.isspace() or character in "\"'" for character in name):
         raise BadOption("--label", text, "NAME=VALUE", "--label team=web")
     return name, value

@@ -52,9 +52,12 @@ class NoSuchProject(UsageError):
     names: Sequence[str]
 
     def text(self) -> tuple[str, str]:
-        from envbuild.text.suggestion import did_you_mean  # only on a mistake
+        from envbuild.text.docker_words import hint_for_image  # only on a mistake
+        from envbuild.text.suggestion import did_you_mean
 
-        hint = did_you_mean(self.project, self.names, "`envbuild images` lists what there is, with its projects")
+        hint = hint_for_image(self.reference) or did_you_mean(
+            self.project, self.names, "`envbuild images` lists what there is, with its projects"
+        )
         return f"there is no image '{self.reference}': no project '{self.project}' has built here", hint
 
 
@@ -220,7 +223,8 @@ def _project(store: Store, reference: TagReference) -> str:
     found = store.projects.named(reference.project)
     if not found:
         names = [store.projects.name(project.id) for project in store.projects.all()]
-        raise NoSuchProject(f"{reference.project}/{reference.name}", reference.project, names)
+        written = f"{reference.project}/{reference.name}{f':{reference.tag}' if reference.tag else ''}"
+        raise NoSuchProject(written, reference.project, names)
     having = [project for project in found if store.tags.has_name(kept_name(project.id, reference.name))]
     if len(having or found) > 1:
         named = [(f"{store.projects.name(one.id)}/{reference.name}", one.path) for one in having or found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from envbuild.language import values
+from envbuild.language.foreign_forms import single_quotes
 from envbuild.language.reader import Reader
 from envbuild.language.scope import BUILT_IN, Scope
 from envbuild.language.syntax import StatementSyntax, Word
@@ -27,6 +28,9 @@ class Declarations:
         name = reader.checked(values.parameter, word.literal() or "", word.span)
         default = reader.expand(value)
         allowed = tuple(text for choice in choices if (text := reader.expand(choice)) is not None)
+        quoted = single_quotes([value, *choices], reader.tree.lines)
+        if quoted is not None:
+            reader.error(quoted[0].span, "single quotes have no meaning in a recipe", f"as in: {quoted[1]}")
         if name is None:
             return
         again = scope.declared.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from envbuild.language import model, values
+from envbuild.language.foreign_forms import command_of_list, json_list, single_quotes
 from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
 from envbuild.language.package_statements import read_apt, read_npm, read_pip
@@ -159,6 +160,13 @@ def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None
     if command is None:
         hint = f"as in: {statement.keyword} COMMAND, or an indented block"
         reader.error(statement.span, f"{statement.keyword} needs a command", hint)
+        return None
+    first = statement.text
+    meant = command_of_list(statement.keyword, command.text) if first is not None and not statement.block else None
+    if first is not None and meant is not None:
+        message = f"{statement.keyword} takes a command for the shell"
+        reader.error(first.span, message, f"as in: {statement.keyword} {meant}")
+        return None
     return command
 
 
@@ -217,6 +225,9 @@ def _start(statement: StatementSyntax, options: Options, reader: Reader) -> mode
     text = statement.text
     init = options.text("init") != values.NO_INIT
     if text is not None and not statement.block and text.text.startswith("["):
+        if (meant := json_list(text.text.strip())) is not None:
+            reader.error(text.span, "a list is a JSON array, with double quotes", f"as in: start {meant}")
+            return None
         listed = _list(text, reader)
         if not isinstance(listed, str):
             return model.Start(*_start_of(statement, reader), argv=listed, init=init) if listed else None
@@ -253,14 +264,30 @@ def _list(text: TextLine, reader: Reader, keyword: str = "start") -> tuple[str, 
 def _env(statement: StatementSyntax, options: Options, reader: Reader) -> model.Env | None:
     if not some(statement, reader, "env NAME=VALUE"):
         return None
+    words = reader.words(statement)
+    if _single_quotes(statement, words, reader):
+        return None
     pairs = []
-    for word in reader.words(statement):
+    for word in words:
         name, value = _split(word)
         if name is None:
-            reader.error(word.span, "env needs NAME=VALUE", 'as in: env APP_ENV=production, or NAME=""')
+            following = words[1].literal() if word is words[0] and len(words) == 2 else None
+            form = f'env {word.literal()}="{following}"' if following else 'env APP_ENV=production, or NAME=""'
+            reader.error(word.span, "env needs NAME=VALUE", f"as in: {form}")
+            if following:
+                return None  # `env NAME VALUE`, as a Dockerfile has it: one mistake
         elif reader.checked(values.variable, name, word.span) is not None:
             pairs.append((name, reader.expand_environment(value)))
     return model.Env(*_start_of(statement, reader), tuple(pairs))
+
+
+def _single_quotes(statement: StatementSyntax, words: list[Word], reader: Reader) -> bool:
+    """Report a value in single quotes; tell whether there is one."""
+    found = single_quotes(words, reader.tree.lines)
+    if found is not None:
+        word, form = found
+        reader.error(word.span, "single quotes have no meaning in a recipe", f"as in: {statement.keyword} {form}")
+    return found is not None
 
 
 def _split(word: Word) -> tuple[str | None, Parts]:
@@ -274,6 +301,8 @@ def _split(word: Word) -> tuple[str | None, Parts]:
 
 def _label(statement: StatementSyntax, options: Options, reader: Reader) -> model.Label | None:
     if not some(statement, reader, "label NAME=VALUE"):
+        return None
+    if _single_quotes(statement, reader.words(statement), reader):
         return None
     pairs = []
     for word, text in texts(statement, reader):

@@ -57,7 +57,7 @@ class Places:
             nonlocal done
             with self._lock:
                 done += size
-            progress(done, 0)
+                progress(done, 0)
 
         def bring_one(package: Package) -> bool:
             with cache.exclusive(package):

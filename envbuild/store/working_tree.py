@@ -8,6 +8,7 @@ repository says so too.
 from __future__ import annotations
 
 import os
+import stat
 
 from envbuild.linux.nofollow import read_plain
 from envbuild.record import Record
@@ -38,10 +39,14 @@ class WorkingTree(Record):
             if mark is None:
                 return None
             root = os.path.dirname(mark)
-            if not (_is_own(root) and _is_own(mark)):
+            user = os.geteuid()
+            found = os.lstat(mark)
+            if found.st_uid != user or os.lstat(root).st_uid != user:
                 return None
+            if stat.S_ISDIR(found.st_mode):  # as most are: the path has no links in it
+                return cls(root, mark, root)
             git_dir = _followed(mark)
-            if git_dir != mark and not _is_own(git_dir):
+            if os.lstat(git_dir).st_uid != user:
                 return None
         except (OSError, ValueError):
             return None
@@ -98,7 +103,7 @@ def _project(root: str, mark: str, git_dir: str) -> str:
     """Return what all worktrees of a repository have in common. A `.git` that is a file may name any directory: only if
     that is one of its repository's `worktrees/`, and names this `.git` in turn, the tree is one of the repository's."""
     worktrees, name = os.path.split(git_dir)
-    if git_dir == mark or not name or os.path.basename(worktrees) != "worktrees":
+    if not name or os.path.basename(worktrees) != "worktrees":
         return root
     try:
         back = os.path.realpath(os.path.join(git_dir, _text(f"{git_dir}/gitdir")))
@@ -112,7 +117,3 @@ def _project(root: str, mark: str, git_dir: str) -> str:
 
 def _text(path: str) -> str:
     return read_plain(path, _MAX_BYTES).decode("utf-8", "surrogateescape").removesuffix("\n")
-
-
-def _is_own(path: str) -> bool:
-    return os.lstat(path).st_uid == os.geteuid()

@@ -127,7 +127,7 @@ def test_joined_letters_need_no_argparse():
         (("build", "--lock"), "unrecognized arguments: --lock", "did you mean '--locked'?"),
         (("ps", "--al"), "unrecognized arguments: --al", "did you mean '--all'?"),
         (("build", "--build-arg", "A=1"), "unrecognized arguments: --build-arg", "--set NAME=VALUE"),
-        (("run", "--entrypoint", "sh"), "unrecognized arguments: --entrypoint", "a command after the image"),
+        (("run", "--entrypoint", "sh"), "unrecognized arguments: --entrypoint", "--entry PROGRAM"),
         (("tag", "web"), "the following arguments are required: NAME[:TAG]", "as in: envbuild tag web:qa web:prod"),
     ],
 )

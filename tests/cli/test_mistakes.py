@@ -49,6 +49,17 @@ def test_mistakes_get_one_clear_error(web, words, code, text):
         ),
         (("run", "web", "-v", ".:/"), "-v .:/: '/' is not a valid mount target", "/srv/data"),
         (("run", "web", "-p", "80/sctp"), "-p 80/sctp: 'sctp' is not a valid protocol", "53/udp, 80/tcp"),
+        (("run", "web", "--cpus", "0"), "--cpus: '0' is not a valid number of processors", "--cpus 1.5"),
+        (("run", "web", "--cpus", "-1"), "--cpus: '-1' is not a valid number of processors", "--cpus 1.5"),
+        (("run", "web", "--pids", "0"), "--pids: '0' is not a valid number of processes", "--pids 100"),
+        (
+            ("run", "web", "--memory", "512"),
+            "--memory: '512' is not a valid size of at least 1m",
+            "--memory 512m, --memory 2g",
+        ),
+        (("run", "web", "-e", "A B=1"), "-e: 'A B=1' is not a valid NAME or NAME=VALUE", "-e DEBUG=1"),
+        (("run", "web", "-e", '"A=1"'), "-e: '\"A=1\"' is not a valid NAME or NAME=VALUE", "-e DEBUG=1"),
+        (("run", "--network", "bridge", "web"), "--network bridge: that is docker's network", "--network private"),
         (("build", "web.env", "--jobs", "0"), "--jobs: '0' is not a valid number of steps", "--jobs 2"),
         (("build", "web.env", "--set", "x"), "--set: 'x' is not a valid NAME=VALUE", "--set python=3.12"),
         (

@@ -6,11 +6,14 @@ second thread: for a named network it enters namespaces that others are in alrea
 
 from __future__ import annotations
 
+from envbuild.errors import UsageError
 from envbuild.instances.network import PRIVATE_NETWORK, RESERVED
 from envbuild.instances.network.interface import Network
 from envbuild.instances.records import check_name
 from envbuild.sandbox.user_namespace import enter_user_namespace
 
+OF_DOCKER = ("bridge", "default", "nat")
+"""Names of docker's own networks: who gives one means the way out that a private network has."""
 FOLDER = "networks"
 """Where in a store the named networks are."""
 
@@ -18,6 +21,8 @@ FOLDER = "networks"
 def check_network(name: str) -> None:
     """Raise BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
     anything starts."""
+    if name in OF_DOCKER:
+        raise UsageError(f"--network {name}: that is docker's network", f"as in: --network {PRIVATE_NETWORK}")
     if name not in RESERVED:
         check_name(name, "a network")
     if name == PRIVATE_NETWORK:
