@@ -157,7 +157,8 @@ def as_before(project, files) -> str:
     lock = lock_file.parse(path.read_text(), str(path))
     (stage,) = lock.stages
     apt, npm = project.show()["steps"]
-    earlier = Earlier(old, "", npm["key"], apt["tree"], stage.epoch)
+    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], apt["tree"]))
+    earlier = Earlier(old, "", key, parent, stage.epoch)
     npm_before = stage.installs[1].replace(wants=(), asks="", earlier=earlier)
     stage = stage.replace(installs=(stage.installs[0], npm_before))
     return lock_file.dump(lock.replace(own=lock.own.replace(stages=(stage,))))
