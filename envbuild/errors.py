@@ -81,7 +81,7 @@ EnvbuildError  exit 2
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
     NotInTree(source, origin)  build.inputs
-    NotLocked(name, path, near)  build.lock_changes
+    NotLocked(name, path, near, base)  build.lock_changes
     NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback
@@ -124,9 +124,9 @@ EnvbuildError  exit 2
     LockOutOfDate(path, difference)  lockfile.lock
     MemberDamaged(path)  instances.network.members
     MirrorFailed(suite, what, output)  bases.debian
-    NameTaken(name)  instances.records
+    NameTaken(name)  instances.instance_names
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
-    NoManager  packages.errors
+    NoManager(manager, lacking, mend)  packages.errors
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
@@ -137,7 +137,7 @@ EnvbuildError  exit 2
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
-    Refused  instances.control_client
+    Refused(name, reason, mend)  instances.control_client
     SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
@@ -187,7 +187,8 @@ class EnvbuildError(Exception):
     exit_code = 2
     __match_args__: tuple[str, ...] = ()
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        """An error with `fields`, be there none of them, has made both in `text`."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -284,10 +285,11 @@ DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE
 """The numbers of errors that are DiskTrouble."""
 
 
+@fields
 class Interrupted(EnvbuildError):
     """The user ended the command (exit 130)."""
 
     exit_code = 130
 
-    def __init__(self) -> None:
-        super().__init__("interrupted", "what had finished is kept; run the same command to go on")
+    def text(self) -> tuple[str, str]:
+        return "interrupted", "what had finished is kept; run the same command to go on"

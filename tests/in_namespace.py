@@ -11,13 +11,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from envbuild.sandbox.user_namespace import enter_user_namespace
+from tests.child import in_child
 
 
 def own(folder: Path) -> None:
@@ -32,31 +30,24 @@ def copy(source: Path, target: Path) -> None:
     if os.geteuid() == 0:
         subprocess.run(words, check=True)
     else:
-        done = _call("run", *words)
-        assert done.returncode == 0, done.stderr
+        output_of(*words)
 
 
 def run_inside(body: Callable[[], None]) -> None:
     """Calls this in a child process that has entered the namespace, and fails as it fails."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.close(reading)
-            enter_user_namespace()
-            body()
-            code = 0
-        except BaseException:
-            os.write(writing, traceback.format_exc().encode()[-60_000:])  # less than a pipe takes
-        finally:
-            os._exit(code)
-    os.close(writing)
-    with open(reading, errors="replace") as file:
-        problem = file.read()
-    _, status = os.waitpid(pid, 0)
-    if status:
-        pytest.fail(problem or f"ended with {os.waitstatus_to_exitcode(status)}", pytrace=False)
+
+    def inside() -> None:
+        enter_user_namespace()
+        body()
+
+    in_child(inside)
+
+
+def output_of(*words: str) -> str:
+    """Returns what a program prints that runs in the namespace, and succeeds there."""
+    done = _call("run", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
 
 
 def _call(*words: str) -> subprocess.CompletedProcess:

@@ -30,9 +30,9 @@ def family() -> str:
 
 def _lines(kind: type[EnvbuildError], indent: str) -> list[str]:
     room = "" if kind.__module__ == "envbuild.errors" else f"  {kind.__module__.removeprefix('envbuild.')}"
-    fields = getattr(kind, "__match_args__", ()) or [
-        name for name in inspect.signature(kind).parameters if name not in ("message", "hint")
-    ]
+    fields = kind.__match_args__
+    if kind.__init__ is not errors._set_fields:
+        fields = [name for name in inspect.signature(kind).parameters if name not in ("message", "hint")]
     exit_code = f"  exit {kind.exit_code}" if kind.exit_code != getattr(kind.__base__, "exit_code", None) else ""
     line = f"{indent}{kind.__name__}({', '.join(fields)}){exit_code}{room}".replace("()", "")
     below = sorted(kind.__subclasses__(), key=lambda one: (one.__module__ != "envbuild.errors", one.__name__))

@@ -70,11 +70,12 @@ TAIL = 25
 _MAX_RELEASE = 16 << 20
 
 
+@fields
 class NoMmdebstrap(MachineLacks):
     """mmdebstrap is not installed."""
 
-    def __init__(self) -> None:
-        super().__init__("debian: bases are made by mmdebstrap, which is not installed", "apt-get install mmdebstrap")
+    def text(self) -> tuple[str, str]:
+        return "debian: bases are made by mmdebstrap, which is not installed", "apt-get install mmdebstrap"
 
 
 @fields

@@ -12,6 +12,7 @@ from envbuild.packages.apt import AptManager
 from envbuild.packages.apt_servers import AptServers
 from envbuild.packages.apt_tasks import read_answer
 from envbuild.packages.cache import Cache, Wanted
+from envbuild.packages.errors import NotToBeHad
 from envbuild.packages.manager import ManagerSettings
 from envbuild.packages.snapshot import by_date
 from envbuild.store.store import Store
@@ -49,7 +50,11 @@ def files_of(
         progress(f"fetching {len(missing)} packages, as the lock has them\n")
         servers = AptServers(ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot))
         wanted = [_wanted(servers, files, request.snapshot, package, released) for package in missing]
-        fetch(cache, wanted, servers.transport(), lambda done, total: None)
+        try:
+            fetch(cache, wanted, servers.transport(), lambda done, total: None)
+        except NotToBeHad as error:
+            # With a package's name, `update` leaves the base as it is.
+            raise NotToBeHad(error.package, error.reasons, locked=False) from error
     return {package.hash: cache.where(package) for package in packages.all}
 
 

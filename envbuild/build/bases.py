@@ -7,6 +7,7 @@ the root of the user namespace and writes the tree.
 from __future__ import annotations
 
 import os
+import time
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
@@ -119,7 +120,7 @@ class Bases:
                 raise BaseNotSupported(base)
             case Host() | Debian():
                 if self._refresh:
-                    return None
+                    return self._remembered(stage, self._request.refreshed) if self._request.refreshed else None
                 if _pinned(stage) is not None:
                     return self._sound(stage, self.as_locked(stage)) if self.is_here(stage) else None
             case _:
@@ -141,15 +142,18 @@ class Bases:
             raise OwnersLost(stage.base_text, locked=True)
         return base
 
-    def _remembered(self, stage: Stage) -> BaseTree | None:
+    def _remembered(self, stage: Stage, since: int = 0) -> BaseTree | None:
+        """Return the base that was made last from the same source, if that was not before a moment."""
         remembered = self._store.memo.get("base", self._memo_key(stage))
         if remembered is None:
             return None
         plain = json.loads(remembered)
+        if plain.get("made", 0) < since:
+            return None
         if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
         locked = _pinned(stage)
-        epoch = locked.epoch if locked is not None else plain["epoch"]
+        epoch = locked.epoch if locked is not None and not self._refresh else plain["epoch"]
         packages, released = from_plain(plain.get("packages")), plain.get("released", 0)
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"], packages, released)
 
@@ -224,7 +228,7 @@ class Bases:
         if belongs_to_nobody(self._store, stage.base, tree):
             raise OwnersLost(stage.base_text, locked=False)
         packages = self._packages(stage, prepared)
-        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
+        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity, "made": time.time_ns()}
         if packages.all:
             plain |= {"packages": to_plain(packages), "released": prepared.epoch}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())

@@ -102,7 +102,9 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     if request.dry_run or request.refresh or request.renew:
         from envbuild.build.lock_changes import moves  # only `update` shows them
 
-        result = result.replace(moves=tuple(move for recipe in job.graph.recipes for move in moves(recipe, progress)))
+        named = frozenset(request.renew)
+        found = tuple(move for recipe in job.graph.recipes for move in moves(recipe, progress, named))
+        result = result.replace(moves=found)
     return result
 
 
@@ -137,7 +139,7 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
 
 def _walk_cached(job: BuildJob) -> None:
     """Take every stage as far as the store has results."""
-    answers = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
+    answers = LockedAnswers(job.graph, job.store, renew=frozenset(job.request.renew), strict=job.request.locked)
     inputs = Gatherer(job.store, job.graph, job.sources, job.progress.ended, known_file)
     for met in walk(job.graph.stages, job.progress, job.cache, answers, inputs):
         job.take(met)

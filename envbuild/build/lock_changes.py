@@ -2,59 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from envbuild.build.graph import PlannedRecipe
-from envbuild.build.progress import Progress
+from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError, fields
-from envbuild.lockfile.lock import LockedInstall, Package
+from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
+from envbuild.packages.manager import INSTALLED
+from envbuild.packages.pin_changes import DIGITS, SAME_VERSION, base_change, elsewhere
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
 from envbuild.text.suggestion import nearest
 
-SHOWN = 12
-"""Digits of a digest that people see."""
-
 
 @fields
 class NotLocked(UsageError):
-    """`update` names a package that the lock doesn't have."""
+    """`update` names a package that no statement of the lock has; `base` is the base that has it, "" for none."""
 
     name: str
     path: str
     near: str
+    base: str = ""
 
     def text(self) -> tuple[str, str]:
+        if self.base:
+            return (
+                f"{self.path}: '{self.name}' is a package of the base {self.base}, which is renewed as a whole",
+                f"renew the base, and all else that the lock pins: envbuild update {self.path.removesuffix('.lock')}",
+            )
         return (
             f"{self.path} has no package '{self.name}'" + (f": did you mean '{self.near}'?" if self.near else ""),
             f"see what it has with: grep name: {self.path}",
         )
 
 
-def moves(recipe: PlannedRecipe, progress: Progress) -> tuple[Move, ...]:
-    """Return what is different between a recipe's lock as it was and what its stages came to."""
-    moved = []
+def moves(recipe: PlannedRecipe, progress: Progress, named: frozenset[str] = frozenset()) -> tuple[Move, ...]:
+    """Return what is different between a recipe's lock as it was and what its stages came to; `named` are the packages
+    that were to be renewed, none where all were. What has other content without another version comes first."""
     locked = {stage.name: stage for stage in recipe.lock.stages} if recipe.lock is not None else {}
-    for stage in recipe.stages:
-        before = locked.get(stage.name)
-        old = _by_name(before.installs if before is not None else ())
-        new: dict[tuple[str, str], Package] = {}
-        at = progress[stage]
-        if before is not None and not before.follows and before.digest != at.base.tree:
-            digests = before.digest[:SHOWN], at.base.tree[:SHOWN]
-            moved.append(Move(stage.recipe_name, stage.name, "base", stage.base_text, *digests))
-            if before.packages.all and at.base.packages.all:
-                old |= {("base", package.name): package for package in before.packages.all}
-                new |= {("base", package.name): package for package in at.base.packages.all}
-        for number, answer in at.answers.items():
-            action = at.plan.steps[number].action
-            assert isinstance(action, InstallPackages)
-            new.update({(action.manager, package.name): package for package in answer.packages})
-        for key in sorted(old.keys() | new.keys()):
-            pair = old.get(key), new.get(key)
-            if pair[0] is None or pair[1] is None or pair[0].hash != pair[1].hash:
-                versions = [package.version if package is not None else "" for package in pair]
-                moved.append(Move(stage.recipe_name, stage.name, *key, *versions))
-    return tuple(moved)
+    moved = [move for stage in recipe.stages for move in _of_stage(locked.get(stage.name), progress[stage], named)]
+    return tuple(sorted(moved, key=lambda move: not move.same_version))
+
+
+def _of_stage(before: LockedStage | None, at: StageProgress, named: frozenset[str]) -> Iterator[Move]:
+    name, stage = at.stage.recipe_name, at.stage
+    old = _by_name(before.installs if before is not None else ())
+    new: dict[tuple[str, str], Package] = {}
+    whys: dict[tuple[str, str], list[str]] = {}
+    if before is not None and not before.follows and before.digest != at.base.tree:
+        digests = before.digest[:DIGITS], at.base.tree[:DIGITS]
+        why, alike = base_change(before, at.base.origin, at.base.packages)
+        yield Move(name, stage.name, "base", stage.base_text, *digests, why, alike)
+        if before.packages.all and at.base.packages.all:
+            old |= {("base", package.name): package for package in before.packages.all}
+            new |= {("base", package.name): package for package in at.base.packages.all}
+    for number, answer in at.answers.items():
+        action = at.plan.steps[number].action
+        assert isinstance(action, InstallPackages)
+        reasons = dict(answer.reasons)
+        for package in answer.packages:
+            key = action.manager, package.name
+            new[key] = package
+            place = elsewhere(action.manager, package, at.plan.steps[number].text)
+            whys[key] = [_reason(package, reasons.get(package.name, ""), named), place]
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was is not None and now is not None and was.hash == now.hash:
+            continue
+        alike = was is not None and now is not None and was.version == now.version
+        first = [SAME_VERSION] if alike else ["nothing needs it any more"] if now is None and named else []
+        why = "; ".join(text for text in (*first, *whys.get(key, [])) if text)
+        old_version, new_version = (package.version if package is not None else "" for package in (was, now))
+        yield Move(name, stage.name, *key, old_version, new_version, why, alike)
+
+
+def _reason(package: Package, needed: str, named: frozenset[str]) -> str:
+    """Return why a package moved in an update of those that are `named`, "" where all were to be renewed."""
+    if not named:
+        return ""
+    if plain_name(package.name) in named:
+        return "named"
+    return "the base has it" if package.origin.startswith(INSTALLED) else needed
 
 
 def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
@@ -63,7 +92,14 @@ def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
     known = {plain_name(package.name) for stage in stages for install in stage.installs for package in install.packages}
     for name in names:
         if name not in known:
+            base = next((stage.base for stage in stages if name in _base_names(stage)), "")
+            if base:
+                raise NotLocked(name, recipe.lock_path, "", base)
             raise NotLocked(name, recipe.lock_path, nearest(name, known) or "")
+
+
+def _base_names(stage: LockedStage) -> set[str]:
+    return {plain_name(package.name) for package in stage.packages.all}
 
 
 def _by_name(installs: tuple[LockedInstall, ...]) -> dict[tuple[str, str], Package]:

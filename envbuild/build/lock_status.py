@@ -211,7 +211,7 @@ class _Comparison:
         self.sources = Sources(store, image_in_commit, pinned=True)
         self._bases = Bases(store, graph, self.sources, request)
         self._known = KnownResults(store, graph, self._bases)
-        self._answers = LockedAnswers(graph, store, renew=False, strict=True)
+        self._answers = LockedAnswers(graph, store, renew=frozenset(), strict=True)
         self._inputs = _TreesInStore(store, graph, self.sources, self._progress.ended, known_file)
         self.changed: list[str] = []
         self.missing: list[str] = []

@@ -61,7 +61,7 @@ def _locked_stage(at: StageProgress) -> LockedStage:
 
 def _locked_install(answer: Answer) -> LockedInstall:
     question = answer.question
-    return LockedInstall(question.manager, question.wants, question.asks, answer.packages)
+    return LockedInstall(question.manager, question.wants, question.asks, answer.packages, sources=question.sources)
 
 
 def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:

@@ -8,10 +8,14 @@ from envbuild.build.package_question import Question, answer_digest, earlier_see
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
 from envbuild.lockfile.lock import Earlier, LockedInstall, LockOutOfDate, Package, first_line
 from envbuild.lockfile.results import NO_RESULTS, Results, Sight
+from envbuild.packages.manager import INSTALLED
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import LinkCircle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +25,9 @@ if TYPE_CHECKING:
 class LockedAnswers:
     """What the locks of a build say that statements about packages mean."""
 
-    def __init__(self, graph: Graph, store: Store, *, renew: bool, strict: bool) -> None:
-        """With `renew` they say nothing. If `strict`, what they do not say is an error."""
+    def __init__(self, graph: Graph, store: Store, *, renew: frozenset[str], strict: bool) -> None:
+        """They say nothing of statements that came to packages named in `renew`. If `strict`, what they do not say is
+        an error."""
         self._store = store
         self._graph = graph
         self._renew = renew
@@ -33,10 +38,8 @@ class LockedAnswers:
         strict."""
         lock = self._graph.recipe_of(stage.stage).lock
         results = lock.results if lock is not None else NO_RESULTS
-        answer = None
-        if not self._renew:
-            answer = locked_answer(self._store, stage, number, question, contents, results, strict=self._strict)
-        if answer is not None:
+        answer = locked_answer(self._store, stage, number, question, contents, results, strict=self._strict)
+        if answer is not None and self._renew.isdisjoint(plain_name(package.name) for package in answer.packages):
             return answer
         if self._strict:
             path = self._graph.recipe_of(stage.stage).lock_path
@@ -59,8 +62,8 @@ def locked_answer(
 
     It answers the same question, on the same base, after statements that it answered too, if the package manager sees
     the same settings and the same packages. Where git merged answers, nobody has seen these on one tree: what each
-    branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. It does not
-    answer where it sends us to an address that the statement does not name. Raises BadName for what no package of the
+    branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. What it leaves
+    as it is must be there in its version. It does not answer where it sends us to an address that the statement does not name. Raises BadName for what no package of the
     manager has.
     """
     locked = stage.stage.locked
@@ -92,6 +95,8 @@ def locked_answer(
             sight = sight_of(store, stage.tree, action, after)
             if seen and not _is_seen(sight, seen, strict=strict):
                 return None
+            if sight not in seen and not _has_what_stays(store, stage.tree, packages):
+                return None
     if not manager.trusts(action, contents, packages):
         return None
     return Answer(question, packages, True, sight)
@@ -102,7 +107,8 @@ def _asks_the_same(
 ) -> bool:
     earlier = install.earlier
     if earlier is None:
-        return (install.manager, install.asks, install.wants) == (question.manager, question.asks, question.wants)
+        said = install.manager, install.asks, install.wants, install.sources
+        return said == (question.manager, question.asks, question.wants, question.sources)
     if earlier.asks == question.whole:
         return True
     return earlier.asks == question.without_environment and _has_environment(install, earlier, step, contents)
@@ -138,6 +144,20 @@ def _is_seen(now: Sight, seen: tuple[Sight, ...], *, strict: bool) -> bool:
     alike = [sight for sight in seen if sight.settings == now.settings]
     after = [sight for sight in alike if sight.after == now.after]
     return bool(alike) and (strict or not after or now in after)
+
+
+def _has_what_stays(store: Store, tree: Digest, packages: tuple[Package, ...]) -> bool:
+    """Return whether a tree has the packages that a statement asks for and leaves as they are."""
+    stays = {(package.name, package.version) for package in packages if package.origin.startswith(INSTALLED)}
+    if not stays:
+        return True
+    from envbuild.packages.inventory.bad_record import MAX_STATUS  # only where results are missing
+    from envbuild.packages.inventory.dpkg import STATUS, has_debian_packages
+
+    try:
+        return has_debian_packages(store.read_text(tree, STATUS, MAX_STATUS) or "", stays)
+    except (TooLargeToRead, LinkCircle):
+        return False
 
 
 def _sees_the_same(store: Store, stage: StageProgress, earlier: Earlier, action: InstallPackages) -> bool:

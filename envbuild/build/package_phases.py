@@ -19,6 +19,7 @@ from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task, 
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.record import Pairs, Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -32,6 +33,14 @@ MAX_SECONDS = 2 * 3600.0
 """How long a resolution may take: a package manager, or code of a package, that waits for ever ends there."""
 
 Progress = Callable[[int, int], None]
+
+
+class Resolved(Record):
+    """The packages that a statement means; and, if it was resolved to renew some, the reasons why they are what they
+    are, by name."""
+
+    packages: tuple[Package, ...]
+    reasons: Pairs = ()
 
 
 class Phases:
@@ -58,10 +67,12 @@ class Phases:
         contents: Contents,
         pinned: tuple[Package, ...],
         renewed: frozenset[str],
+        holds: bool,
         sink: Callable[[bytes], None],
-    ) -> tuple[Package, ...]:
-        """Return the packages that a statement means on the stage's tree: `pinned` ones as they are if that can be,
-        those whose names are in `renewed` as new as can be. Raises Unresolved and NoManager."""
+    ) -> Resolved:
+        """Return the packages that a statement means on the stage's tree: `pinned` ones as they are if that can be, and
+        also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. Raises
+        Unresolved and NoManager."""
         action = step.action
         assert isinstance(action, InstallPackages)
 
@@ -79,19 +90,24 @@ class Phases:
             return TaskResult(outcome.status, tail.decode(errors="replace"))
 
         def download(wanted: Wanted) -> str:
-            self._download([wanted], action.manager, lambda done, total: None)
+            def ignore(done: int, total: int) -> None:
+                pass
+
+            if not self._cache.verify(wanted.package) and self._files.bring(self._cache, [wanted.package], ignore):
+                self._download([wanted], action.manager, ignore)
             return self._cache.where(wanted.package)
 
         with self._store.workspace(run.tree) as space:
             out = f"{space.path}/out"
             os.mkdir(out, 0o755)
             resolution = _Resolution(action, contents, out, execute, download)
-            resolution.pinned, resolution.renewed = pinned, renewed
+            resolution.pinned, resolution.renewed, resolution.holds = pinned, renewed, holds
+            resolution.base = run.base.packages.all
             resolution.earlier = _earlier(run, action)
             resolution.own_sources = self._own_sources
             resolved = self._servers_of(action).resolve(resolution)
         self._addresses.update({package.hash: address for package, address in resolved if address})
-        return tuple(package for package, _ in resolved)
+        return Resolved(tuple(package for package, _ in resolved), tuple(sorted(resolution.reasons.items())))
 
     def fetch(
         self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...], progress: Progress
@@ -153,6 +169,8 @@ class _Resolution:
     pinned: tuple[Package, ...] = ()
     renewed: frozenset[str] = frozenset()
     earlier: tuple[Package, ...] = ()
+    base: tuple[Package, ...] = ()
+    holds = False
     own_sources = False
 
     def __init__(
@@ -168,6 +186,7 @@ class _Resolution:
         self._out = out
         self._execute = execute
         self._download = download
+        self.reasons: dict[str, str] = {}
 
     def run(self, task: Task) -> TaskResult:
         """Run a task on the tree, with the network."""
@@ -190,6 +209,10 @@ class _Resolution:
     def download(self, wanted: Wanted) -> str:
         """Bring a file into the cache, and return its path there."""
         return self._download(wanted)
+
+    def explain(self, reasons: dict[str, str]) -> None:
+        """Take note of why packages are what they are."""
+        self.reasons.update(reasons)
 
 
 def _earlier(run: StageProgress, action: InstallPackages) -> tuple[Package, ...]:

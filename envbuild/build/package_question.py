@@ -11,6 +11,7 @@ from __future__ import annotations
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
 from envbuild.lockfile.results import Sight
+from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Record, values
@@ -36,13 +37,14 @@ _LINES = (".txt", ".in")
 class Question(Record):
     """What a statement asks: the digest `asks`, and what it `wants` beside that, sorted. `whole` is the digest that
     locks of version 2 have, of all of it, and `without_environment` what some of them have, which knew of no
-    variables."""
+    variables. `sources` are addresses that the statement itself names as places of packages, without passwords."""
 
     manager: str
     asks: str
     wants: tuple[str, ...]
     whole: str
     without_environment: str
+    sources: tuple[str, ...] = ()
 
 
 def question_of(action: InstallPackages, contents: Contents, arch: str) -> Question:
@@ -65,6 +67,7 @@ def question_of(action: InstallPackages, contents: Contents, arch: str) -> Quest
         tuple(sorted({*action.wanted, *lines})),
         plain if variables is None else _digest([_FORMAT_2, *form, *own]),
         plain,
+        tuple(sorted({without_user(address) for address in addresses_in([action.option("source") or ""])})),
     )
 
 

@@ -13,7 +13,7 @@ from envbuild.lockfile.results import Sight
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.tree.entry import Digest
 
 
@@ -47,12 +47,14 @@ class StepResult(Record):
 
 class Answer(Record):
     """What a statement about packages means: what it asks now, and the packages; and whether the lock says so. `sight`
-    is what the package manager saw in the tree (package_question.py); None where the lock does not have it."""
+    is what the package manager saw in the tree (package_question.py); None where the lock does not have it. `reasons`
+    say of an update what needs its packages, by name."""
 
     question: Question
     packages: tuple[Package, ...]
     from_lock: bool
     sight: Sight | None
+    reasons: Pairs = ()
 
     @property
     def digest(self) -> str:

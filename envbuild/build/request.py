@@ -16,7 +16,8 @@ class BuildRequest(Record):
     `locked` forbids to change a pin, and `exact` asks beside that for a lock with all results.
     `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
     (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
-    ignores what the lock pins, `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
+    ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since 1970) are as new as they can
+    be. `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
@@ -38,6 +39,7 @@ class BuildRequest(Record):
     exact: bool = False
     use_cache: bool = True
     refresh: bool = False
+    refreshed: int | None = None
     renew: tuple[str, ...] = ()
     dry_run: bool = False
     check: bool = False
@@ -63,7 +65,8 @@ class BuildRequest(Record):
 
 class Move(Record):
     """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base's
-    packages is "base", also of the base itself, whose versions are the beginnings of digests."""
+    packages is "base", also of the base itself, whose versions are the beginnings of digests. `why` says what made it
+    move, "" where that is not known; of the `same_version` another file, which nobody can tell from its version."""
 
     recipe: str
     stage: str
@@ -71,6 +74,8 @@ class Move(Record):
     name: str
     old: str
     new: str
+    why: str = ""
+    same_version: bool = False
 
 
 class BuildResult(Record):

@@ -60,11 +60,12 @@ class NoSuchSecret(UsageError):
         )
 
 
+@fields
 class PathTooLong(WorkFailed):
     """A step left something whose path is longer than the system takes."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "the step left a path that is longer than the system takes (4,095 bytes with the store's own part)",
             "remove what is so deep at the end of the step, or keep it under /tmp",
         )
@@ -125,23 +126,6 @@ class Executor:
         A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
         and what the sandbox raises when the command can't be started at all.
         """
-        try:
-            return self._execute(step, inputs, parent, near, epoch, caches, sink)
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise PathTooLong from error
-            raise
-
-    def _execute(
-        self,
-        step: Step,
-        inputs: Inputs,
-        parent: Digest,
-        near: tuple[Digest, ...],
-        epoch: int,
-        caches: CacheUser,
-        sink: Callable[[bytes], None],
-    ) -> Execution:
         action = step.action
         assert isinstance(action, Execute)
         secrets = tuple(Secret(name, self._secret(name)) for name in action.secrets)
@@ -306,6 +290,10 @@ class Executor:
                 # The command's own failure is what counts; there is only nothing of it to look into.
                 seconds = time.monotonic() - started
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise PathTooLong from error
+                raise
             seconds = time.monotonic() - started
             return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
 

@@ -48,7 +48,7 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from envbuild.build.package_phases import Phases
+    from envbuild.build.package_phases import Phases, Resolved
     from envbuild.packages.manager import Contents
 
 
@@ -75,7 +75,9 @@ class Scheduler:
         self._files = FileSources(job.request, job.reporter.emit)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
-        self._locked = LockedAnswers(job.graph, job.store, renew=bool(job.request.renew), strict=job.request.locked)
+        self._locked = LockedAnswers(
+            job.graph, job.store, renew=frozenset(job.request.renew), strict=job.request.locked
+        )
         request = job.request
         self._partial = PartialLock(
             self.store,
@@ -319,32 +321,33 @@ class Scheduler:
         pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
         answer = self._partial.find(stage, number, question, sight, pinned)
         if answer is None:
+            resolved = self._resolve(stage, number, contents, pinned)
             # In the order that a lock has them, which the step's key depends on.
-            packages = tuple(sorted(self._resolve(stage, number, contents, pinned), key=values))
-            answer = Answer(question, packages, False, sight)
+            packages = tuple(sorted(resolved.packages, key=values))
+            answer = Answer(question, packages, False, sight, resolved.reasons)
             self._partial.add(stage, number, pinned, answer)
         return answer
 
-    def _resolve(
-        self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]
-    ) -> tuple[Package, ...]:
+    def _resolve(self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]) -> Resolved:
         step = at.steps[number]
         action = step.action
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = self.reporter.begin_step(at.stage, number, step)
-        renewed = frozenset(self.job.request.renew)
+        request = self.job.request
         sink = self._sink(event)
         try:
             with self._slots:
-                packages = self._phases.resolve(at, step, contents, pinned, renewed, sink)
+                resolved = self._phases.resolve(
+                    at, step, contents, pinned, frozenset(request.renew), not request.refresh, sink
+                )
         except EnvbuildError as error:
             if not self._stop.is_set():
                 report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise
         seconds = time.monotonic() - started
-        sink(f"{action.manager} resolved {len(packages)} packages in {seconds:.1f}s\n".encode())
-        return packages
+        sink(f"{action.manager} resolved {len(resolved.packages)} packages in {seconds:.1f}s\n".encode())
+        return resolved
 
     def _needs_network(self, step: Step, reason: str) -> NeedsNetwork:
         line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"

@@ -22,8 +22,9 @@ from envbuild.instances.config import (
     parameters_of,
     settings_of,
 )
+from envbuild.instances.instance_names import check_name
 from envbuild.instances.network.ports import exposed, parse_ports
-from envbuild.instances.records import Instance, Instances, check_name
+from envbuild.instances.records import Instance, Instances
 from envbuild.plan.image_config import Facts, load
 
 TYPE_CHECKING = False

@@ -96,11 +96,15 @@ class NoFolder(UsageError):
         return f"there is no directory {self.path}", "create it, or name another with --output"
 
 
+@fields
 class FolderNotWritable(UsageError):
     """A directory that can't take the recipe."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"can't write to {path}: {reason}", "name another directory with --output")
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"can't write to {self.path}: {self.reason}", "name another directory with --output"
 
 
 def commit(
@@ -124,10 +128,7 @@ def commit(
     if base is None or not store.trees.has(base.tree):
         raise ImageOfInstanceGone(instance, store.projects.shown(instance.reference))
     if request.folder is not None:
-        if not os.path.isdir(request.folder):
-            raise NoFolder(request.folder)
-        if not os.access(request.folder, os.W_OK | os.X_OK):
-            raise FolderNotWritable(request.folder, "permission denied or a read-only file system")
+        _make_folder(request.folder)
         if not request.force:
             refuse_to_overwrite(request.folder, request.stem)
     try:
@@ -185,6 +186,21 @@ def _commit(
     recipe = os.path.normpath(os.path.join(request.folder, f"{request.stem}.env"))
     secrets = tuple(_secrets(store, base.tree, target))
     return CommitResult(instance, base, image, target, request.full, recipe, written, secrets, start)
+
+
+def _make_folder(folder: str) -> None:
+    """Make the directory for the recipe unless it is there. Raises NoFolder and FolderNotWritable."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NoFolder(folder) from None
+    except OSError as error:
+        raise FolderNotWritable(folder, str(error.strerror)) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FolderNotWritable(folder, "permission denied or a read-only file system")
+    # Whoever is root of a namespace, or of the machine, may write here; but its owner did not want that.
+    if not os.stat(folder).st_mode & 0o200:
+        raise FolderNotWritable(folder, "its owner made it read-only")
 
 
 def _stage(folder: str) -> tempfile.TemporaryDirectory[str]:

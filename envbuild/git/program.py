@@ -56,11 +56,12 @@ _CHUNK = 1 << 16
 _MAX_ERROR = 4096
 
 
+@fields
 class NoGit(MachineLacks):
     """git is not installed."""
 
-    def __init__(self) -> None:
-        super().__init__("git is not installed", "install it: apt install git")
+    def text(self) -> tuple[str, str]:
+        return "git is not installed", "install it: apt install git"
 
 
 @fields

@@ -274,6 +274,14 @@ class Repository:
         """Return the path of a file that belongs to the clone, such as info/attributes."""
         return os.path.join(self.common, name)
 
+    def wants_colour(self, terminal: bool) -> bool:
+        """Return whether the user's settings want colours in `git diff`, on a `terminal` or not."""
+        words = ("config", "--get-colorbool", "color.diff", "true" if terminal else "false")
+        try:
+            return self._git(*words).strip() == b"true"
+        except GitFailed:
+            return False
+
     def hooks_elsewhere(self) -> str:
         """Return the directory that the settings name for hooks, "" if hooks lie in the repository's own."""
         try:

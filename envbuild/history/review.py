@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, image_in_commit, state_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
-from envbuild.git.lock_at_revision import locked_at
+from envbuild.git.lock_at_revision import LockedRecipe, locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
 from envbuild.history.concerned_recipes import RECIPE, Recipes
 from envbuild.history.operand import Operand, operand_of_recipe
 from envbuild.images.find import InCommit
 from envbuild.lockfile.lock import path_of
+from envbuild.packages.pin_changes import PinChange, pin_changes
 from envbuild.record import Record
 from envbuild.store.store import Store
 
@@ -22,7 +23,7 @@ from envbuild.store.store import Store
 class Review(Record):
     """A recipe in two revisions. `old` and `new` are None if the revision has no lock for it, and `comparison` then
     too; a new recipe without a lock has none of them. `state` is that of its lock in the newer revision, or `removed`;
-    `reasons` say why, and `proven` is as in LockState."""
+    `reasons` say why, and `proven` is as in LockState. `pins` are what of the locks a reader must not miss."""
 
     path: str
     old: Operand | None
@@ -31,6 +32,7 @@ class Review(Record):
     state: str
     reasons: tuple[str, ...]
     proven: bool = False
+    pins: tuple[PinChange, ...] = ()
 
 
 @fields
@@ -67,21 +69,26 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
     with checked_out(repository, new) as folder:
         concerned = set(Recipes(store, os.path.realpath(folder), names).concerned(changed))
         for path in sorted(concerned | touched):
-            before, _ = _operand(store, repository, old, path)
-            gone = not os.path.lexists(f"{folder}/{path}")
-            state = None if gone else _state(path, folder, store, repository)
-            after, problem = _operand(store, repository, new, path, state)
+            locked_before, _ = _locked(repository, old, path)
+            locked, problem = _locked(repository, new, path)
+            before = _operand(store, repository, locked_before)
             if problem:
                 yield Review(path, before, None, None, UNREADABLE, (problem,))
                 continue
-            if before is None and after is None and path not in concerned:
+            if before is None and locked is None and path not in concerned:
                 continue  # it may be no recipe: other tools keep variables in .env files
+            gone = not os.path.lexists(f"{folder}/{path}")
+            state = None if gone else _state(path, folder, store, repository)
+            after = _operand(store, repository, locked, state)
             comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
-            if unchanged and state is not None and state.state == CURRENT and path not in changed:
+            lock = locked_before.lock if locked_before is not None else None
+            pins = tuple(pin_changes(lock, locked.lock)) if locked is not None else ()
+            is_current = state is not None and state.state == CURRENT
+            if unchanged and is_current and path not in changed and not pins:
                 continue
             word, reasons = ("removed", ()) if state is None else (state.state, _reasons(state, folder))
-            yield Review(path, before, after, comparison, word, reasons, state is not None and state.proven)
+            yield Review(path, before, after, comparison, word, reasons, state is not None and state.proven, pins)
 
 
 def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
@@ -102,23 +109,29 @@ def outdated(state: str) -> bool:
     return state in (OUTDATED, MISSING, UNREADABLE)
 
 
-def _operand(
-    store: Store, repository: Repository, commit: str, path: str, state: LockState | None = None
-) -> tuple[Operand | None, str]:
-    """Return the operand of a recipe in a revision, None if it has no lock there; and the problem of a lock that can't
-    be read: one bad file must not hide the others. `state` is that of the lock, if it is known."""
+def _locked(repository: Repository, commit: str, path: str) -> tuple[LockedRecipe | None, str]:
+    """Return a recipe with its lock in a revision, None if it has none; and the problem of a lock that can't be read:
+    one bad file must not hide the others."""
     try:
-        locked = locked_at(repository.root, commit, f"/{path}")
+        return locked_at(repository.root, commit, f"/{path}"), ""
     except NotInRevision:
         return None, ""
     except EnvbuildError as error:
         return None, error.message.splitlines()[0]
+
+
+def _operand(
+    store: Store, repository: Repository, locked: LockedRecipe | None, state: LockState | None = None
+) -> Operand | None:
+    """Return the operand of a recipe in a revision, None for none. `state` is that of the lock, if it is known."""
+    if locked is None:
+        return None
     if state is not None:
         found = InCommit(state.image, state.proven, "")
     else:
-        found = image_in_commit(store, repository.root, commit, path)
-    operand = operand_of_recipe(store, f"{path} at {commit[:12]}", locked.lock, found)
-    return operand.replace(recipe=((path, locked.recipe),)), ""
+        found = image_in_commit(store, repository.root, locked.commit, locked.path)
+    operand = operand_of_recipe(store, f"{locked.path} at {locked.commit[:12]}", locked.lock, found)
+    return operand.replace(recipe=((locked.path, locked.recipe),))
 
 
 def _state(path: str, folder: str, store: Store, repository: Repository) -> LockState:

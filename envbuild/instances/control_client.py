@@ -62,8 +62,16 @@ class NotAnswering(WorkFailed):
         return f"{self.name} runs, but its supervisor does not answer", f"end it: envbuild kill {self.name}"
 
 
+@fields
 class Refused(WorkFailed):
     """The supervisor answers that it cannot do this now."""
+
+    name: str
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name}: {self.reason}", self.mend
 
 
 def connect(instance: Instance | DamagedInstance) -> socket:
@@ -160,7 +168,7 @@ def ask(instance: Instance | DamagedInstance, request: ControlRequest, *, second
 
 
 def _refused(instance: Instance | DamagedInstance, failed: RequestFailed) -> Refused:
-    return Refused(f"{instance.name}: {failed.reason}", failed.hint)
+    return Refused(instance.name, failed.reason, failed.hint)
 
 
 def root_of(instance: Instance) -> int:

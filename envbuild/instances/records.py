@@ -2,18 +2,17 @@
 
 `instances/ID/` holds `config.json`, which never changes, `state.json`, the supervisor's last word, `log`, the socket
 `control`, and `upper` and `work` for overlayfs. The supervisor holds a lock on `lock` as long as it lives: so whether
-an instance runs is known after a crash and a restart of the machine, too, whatever its last word was.
+an instance runs is known after a crash and a restart of the machine, too, whatever its last word was. What an instance
+is called lies beside these (instance_names.py).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
-from envbuild.contexts import contextmanager
-from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.images.reference import BadName
+from envbuild.errors import UsageError, fields
+from envbuild.instances.instance_names import Names, NameTaken, check_name
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
     DAMAGED,
@@ -21,7 +20,6 @@ from envbuild.instances.record import (
     FRESH,
     LAYERS,
     LOST,
-    NAMES,
     RESTARTING,
     RUNNING,
     STARTING,
@@ -41,11 +39,6 @@ from envbuild.linux.rmtree import remove
 from envbuild.store.owner import refuse_others
 from envbuild.tree.entry import Digest
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
 __all__ = [
     "DAMAGED",
     "EXITED",
@@ -58,10 +51,8 @@ __all__ = [
     "Instance",
     "InstanceDamaged",
     "Instances",
-    "NameTaken",
     "NoSuchInstance",
     "State",
-    "check_name",
     "hold",
     "write_layers",
     "write_state",
@@ -69,8 +60,6 @@ __all__ = [
 
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
-_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-_MAX_NAME_LENGTH = 200
 
 
 @fields
@@ -101,24 +90,12 @@ class AmbiguousInstance(UsageError):
         )
 
 
-@fields
-class NameTaken(WorkFailed):
-    """Another instance has this name."""
-
-    name: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"there is an instance '{self.name}' already",
-            f"choose another --name, or remove it: envbuild rm {self.name}",
-        )
-
-
 class Instances:
     """The instances of one store."""
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._names = Names(path)
 
     @classmethod
     def of(cls, store_path: str) -> Instances:
@@ -147,7 +124,7 @@ class Instances:
             check_name(name)
         identity = os.urandom(6).hex()
         plain = reference.partition("@")[0].partition(":")[0].rpartition("/")[2].strip(".-_") or "instance"
-        while name is None and os.path.lexists(self._link(f"{plain}-{identity[:4]}")):
+        while name is None and not self._names.is_free(f"{plain}-{identity[:4]}"):
             identity = os.urandom(6).hex()
         folder = f"{self.path}/{identity}"
         made = Instance(
@@ -167,7 +144,7 @@ class Instances:
         os.mkdir(temporary_folder, 0o700)
         lock = make_lock(temporary_folder)
         try:
-            self._take_name(made)
+            self._names.take(made.name, identity)
             for inner in ("upper", "work"):
                 os.mkdir(f"{temporary_folder}/{inner}", 0o755)
             write_state(temporary_folder, State(STARTING))
@@ -287,7 +264,7 @@ class Instances:
             os.rename(instance.path, gone)
         except FileNotFoundError:
             return  # another command is at it
-        self._give_up_name(instance.name, instance.identity)
+        self._names.give_up(instance.name, instance.identity)
         remove(gone)
 
     def put_aside(self, instance: DamagedInstance) -> None:
@@ -295,7 +272,7 @@ class Instances:
         from envbuild.store.missing_objects import put_aside  # for repairs alone
 
         put_aside(instance.path, os.path.dirname(self.path))
-        self._give_up_name(instance.name, instance.identity)
+        self._names.give_up(instance.name, instance.identity)
 
     def _listed(self) -> list[str]:
         try:
@@ -325,15 +302,11 @@ class Instances:
             reason = "config.json is missing"
         except RecordUnreadable as error:
             reason = error.message
-        return DamagedInstance(identity, self._name_of(identity), folder, reason)
+        return DamagedInstance(identity, self._names.of(identity) or identity, folder, reason)
 
-    def _name_of(self, identity: str) -> str:
-        """Return what the links say of an instance whose own record says nothing; else its id."""
-        try:
-            with os.scandir(f"{self.path}/{NAMES}") as items:
-                return next((item.name for item in items if _target(item.path) == identity), identity)
-        except FileNotFoundError:
-            return identity
+    def _named(self, name: str) -> Instance | DamagedInstance | None:
+        identity = self._names.holder(name)
+        return None if identity is None else self._read(identity)
 
     def _is_left(self, path: str) -> bool:
         """Tell whether nobody is making or removing this any more."""
@@ -343,80 +316,3 @@ class Instances:
             return time.time() - os.lstat(path).st_ctime > _LEFT
         except FileNotFoundError:
             return False  # just finished
-
-    def _link(self, name: str) -> str:
-        """Return where a name is taken: a link there says by which instance."""
-        return f"{self.path}/{NAMES}/{name}"
-
-    def _named(self, name: str) -> Instance | DamagedInstance | None:
-        if not name or "/" in name:
-            return None
-        identity = _target(self._link(name))
-        return None if identity is None else self._read(identity)
-
-    def _take_name(self, instance: Instance) -> None:
-        link = self._link(instance.name)
-        os.makedirs(os.path.dirname(link), mode=0o700, exist_ok=True)
-        while True:
-            try:
-                os.symlink(instance.identity, link)
-                return
-            except FileExistsError:
-                if self._is_taken(link):
-                    raise NameTaken(instance.name) from None
-            with self._changing_names():
-                # Looked at again: whoever was here before may have taken it.
-                if not self._is_taken(link):
-                    _unlink(link)
-
-    def _is_taken(self, link: str) -> bool:
-        """Tell whether the name of this link belongs to an instance, also one that is just being made; what a crash
-        left does not."""
-        holder = _target(link)
-        if holder is None:
-            return False
-        folder = f"{self.path}/{holder}"
-        # Twice: it may have got its own name between the first look and the second.
-        return os.path.isdir(folder) or is_held(f"{folder}.new") or os.path.isdir(folder)
-
-    def _give_up_name(self, name: str, identity: str) -> None:
-        with self._changing_names():
-            if _target(self._link(name)) == identity:
-                _unlink(self._link(name))
-
-    @contextmanager
-    def _changing_names(self) -> Iterator[None]:
-        """Meanwhile nobody else takes a link away that somebody may have put there anew."""
-        try:
-            held = os.open(f"{self.path}/{NAMES}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            yield
-            return
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(held)
-
-
-def check_name(name: str, what: str = "an instance") -> None:
-    """Raise BadName for what can't be the name of an instance, or of `what`."""
-    # A folder has this name, and beside it others that it begins.
-    if not name or name.strip(_NAME) or not name[0].isalnum() or len(name) > _MAX_NAME_LENGTH:
-        raise BadName(name, what)
-
-
-def _target(link: str) -> str | None:
-    """Return the id that a name's link says, None where there is no such link."""
-    try:
-        target = os.readlink(link)
-    except OSError:
-        return None
-    return target if target and "/" not in target and "." not in target else None
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass  # another command was faster

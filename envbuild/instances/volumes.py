@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.instances.records import check_name
+from envbuild.instances.instance_names import check_name
 from envbuild.linux.attributes import apply_attributes
 from envbuild.record import Record
 from envbuild.store.images import sync_file_system

@@ -40,11 +40,12 @@ class TooSparse(WorkFailed):
         )
 
 
+@fields
 class TookTooLong(WorkFailed):
     """The time ran out while what was left was read."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "its time limit ran out while what it left was read",
             "give it more time (timeout=), let it write less, or `discard` what nobody needs",
         )

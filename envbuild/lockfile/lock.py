@@ -24,6 +24,8 @@ _HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
 _MAX_SHOWN = 80
+_SHOWN = 20
+"""Digits of a digest in a readable lock: 80 bits."""
 
 
 class UnsupportedHash(ValueError):
@@ -85,13 +87,15 @@ class Earlier(Record):
 
 class LockedInstall(Record):
     """One statement that installs packages: what it `wants`, each for itself, the digest of all else that it `asks`,
-    and the packages that this came to. `asks` is "" where a merge left it unknown."""
+    and the packages that this came to. `asks` is "" where a merge left it unknown. `sources` are the addresses, without
+    passwords, that the statement itself names as places of packages, for who reads the lock."""
 
     manager: str
     wants: tuple[str, ...]
     asks: str
     packages: tuple[Package, ...] = ()
     earlier: Earlier | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -248,7 +252,8 @@ def difference(path: str, before: str, after: str) -> str:
 def readable(lock: Lock) -> str:
     """Return the lock as text whose diff a person reads, with a line for each base, statement and package.
 
-    Of digests it has only the first digits of the image's, so that locks of different environments never look the same.
+    Digests that follow from others are left out. Of what is pinned it has so many digits that nobody makes other
+    content with the same ones, and where it comes from: a line changes whenever content does.
     """
     lines = []
     for image in lock.results.images or ():
@@ -259,13 +264,21 @@ def readable(lock: Lock) -> str:
     for section in (lock.own, *lock.others):
         # Of other architectures only where there are any: most locks are for one.
         for_whom = f" on {section.architecture}" if section is not lock.own else ""
-        lines += [f"fetched {url} {digest[:12]}{for_whom}" for url, digest in section.fetched]
-        lines += [f"image {reference} = {digest[:12]}{for_whom}" for reference, digest in section.images]
+        lines += [f"fetched {url} {digest[:_SHOWN]}{for_whom}" for url, digest in section.fetched]
+        lines += [f"image {reference} = {digest[:_SHOWN]}{for_whom}" for reference, digest in section.images]
         for stage in section.stages:
-            lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin}){for_whom}"]
-            lines += [f"      base {package.name} {package.version}" for package in stage.packages.all]
+            digest = "" if stage.follows else f"; {stage.digest[:_SHOWN] or 'unknown'}"
+            lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin}{digest}){for_whom}"]
+            lines += [f"      base {_readable(package)}" for package in sorted(stage.packages.all, key=values)]
             for install in stage.installs:
                 lines.append(f"  {install.text}")
+                lines += [f"      source {source}" for source in install.sources]
                 packages = sorted(install.packages, key=values)
-                lines += [f"      {install.manager} {package.name} {package.version}" for package in packages]
+                lines += [f"      {install.manager} {_readable(package)}" for package in packages]
     return "\n".join(lines) + "\n"
+
+
+def _readable(package: Package) -> str:
+    """Return a package in a line: its version, the beginning of its hash, and the place that its file comes from."""
+    place = package.origin if "://" in package.origin else package.origin.rpartition("/")[0]
+    return f"{package.name} {package.version} ({package.hash.partition(':')[2][:_SHOWN]}, {place})"

@@ -117,6 +117,9 @@ def section_lines(section: Section) -> list[str]:
             lines += [f"          - install: {install.manager}", f"            asks: {_shown(install.asks)}"]
             lines.append("            wants:" if install.wants else "            wants: []")
             lines += [f"              - {_quote(word)}" for word in sorted(install.wants)]
+            if install.sources:
+                lines.append("            sources:")
+                lines += [f"              - {_quote(source)}" for source in sorted(install.sources)]
             lines.append("            packages:" if install.packages else "            packages: []")
             lines += [package_line(package) for package in sorted(install.packages, key=values)]
             if install.earlier is not None:
@@ -345,18 +348,24 @@ def _install(plain: dict[str, Any]) -> LockedInstall:
     manager, earlier = str(plain["install"]), plain.get("earlier")
     if not manager.isalnum():
         raise ValueError(f"{manager[:40]!r} is not a package manager")
-    wants = plain.get("wants") or []
-    if not isinstance(wants, list) or not all(isinstance(word, str) for word in wants):
-        raise ValueError("a list of texts is expected")
+    wants, sources = (_texts_of(plain.get(name)) for name in ("wants", "sources"))
     install = LockedInstall(
         manager=manager,
-        wants=tuple(sorted(set(wants))),
+        wants=wants,
         asks=digest_of(plain["asks"]),
         packages=packages_of(listed_of(plain.get("packages"))),
         earlier=_earlier(earlier) if earlier else None,
+        sources=sources,
     )
     check_hashes(manager, install.packages)
     return install
+
+
+def _texts_of(value: object) -> tuple[str, ...]:
+    texts = value or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a list of texts is expected")
+    return tuple(sorted(set(texts)))
 
 
 def _plain_install(install: LockedInstall) -> dict[str, object]:
@@ -364,6 +373,7 @@ def _plain_install(install: LockedInstall) -> dict[str, object]:
         "install": install.manager,
         "asks": f"sha256:{install.asks}",
         "wants": list(install.wants),
+        "sources": list(install.sources),
         "packages": [package_to_plain(package) for package in install.packages],
     }
     return plain if install.earlier is None else {**plain, "earlier": _plain_earlier(install.earlier)}

@@ -229,13 +229,14 @@ def _install(
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
     if ours is None or theirs is None:
         return found.replace(packages=packages)
-    was = base or found.replace(asks="", wants=())
+    was = base or found.replace(asks="", wants=(), sources=())
     return LockedInstall(
         found.manager,
         tuple(sorted(_kept(set(was.wants), set(ours.wants), set(theirs.wants)))),
         _choose(was.asks, ours.asks, theirs.asks, ""),
         packages,
         _choose(was.earlier, ours.earlier, theirs.earlier, None),
+        tuple(sorted(_kept(set(was.sources), set(ours.sources), set(theirs.sources)))),
     )
 
 

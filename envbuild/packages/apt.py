@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.debian.names import DebianName, DebianOrigin, DebianVersion
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import Contents, ManagerSettings, Seen, Servers, Task
+from envbuild.packages.manager import INSTALLED, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.plan.step import InstallPackages
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ class AptManager:
         """Return the same package, whose fields are those of a Debian package. Raises BadName."""
         DebianName(package.name)
         DebianVersion(package.version)
-        DebianOrigin(package.origin)
+        DebianOrigin(package.origin.removeprefix(INSTALLED))
         return package
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
@@ -51,8 +51,8 @@ class AptManager:
         return True
 
     def is_in_tree(self, package: Package) -> bool:
-        """Return False: archives of packages are not looked for in trees."""
-        return False
+        """Return whether the lock says that the tree has the package installed."""
+        return package.origin.startswith(INSTALLED)
 
     def install_task(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]

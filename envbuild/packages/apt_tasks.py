@@ -17,14 +17,17 @@ from envbuild.debian.names import DebianFile, DebianName, DebianOrigin, DebianVe
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import FOLDER, OUT, PACKAGES, Task
+from envbuild.packages.manager import FOLDER, INSTALLED, OUT, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
-from envbuild.record import Pairs
+from envbuild.record import Pairs, Record
 
 CONFIGURATION = f"{FOLDER}/apt.conf"
 LISTS = f"{FOLDER}/lists"
 PREFERENCES = "/etc/apt/preferences.d/00-envbuild-lock.pref"
 EXTRA_SOURCE = "/etc/apt/sources.list.d/envbuild-recipe.sources"
+KEPT = f"{FOLDER}/kept"
+"""Where a resolution finds the index of locked packages that no source has any more."""
+KEPT_SOURCE = "/etc/apt/sources.list.d/envbuild-kept.list"
 EXTRA_KEY = f"{FOLDER}/recipe-source"
 POLICY = "/usr/sbin/policy-rc.d"
 PIN_PRIORITY = 995
@@ -51,17 +54,41 @@ command -v apt-get > /dev/null && command -v dpkg > /dev/null || exit {NO_APT}
 _RESOLVE += """\
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
 mkdir -p $OUT/lists/partial
-if [ ! -e $OUT/updated ]; then
+if [ ! -e $OUT/updated ] || [ -n "$KEPT" ]; then
     apt-get -c $CONFIGURATION update -qq
     : > $OUT/updated
 fi
 dpkg --print-architecture > $OUT/architecture
+for name in $NAMES; do
+    dpkg-query -W -f '${db:Status-Status} ${binary:Package} ${Version}\n' "$name" 2> /dev/null || :
+done | sed -n 's/^installed //p' | sort -u > $OUT/installed
+mkdir -p /etc/apt/preferences.d
+while read -r name version; do
+    name=${name%%:*}
+    case " $HELD " in
+        *" $name "*) printf 'Package: %s\nPin: version %s\nPin-Priority: $PRIORITY\n\n' "$name" "$version" ;;
+    esac
+done < $OUT/installed > /etc/apt/preferences.d/01-envbuild-tree.pref
 if ! apt-get -c $CONFIGURATION install --print-uris -q -- "$@" > $OUT/uris; then
     # apt prints among other things which packages stand in whose way.
     sed -n '/unmet dependencies/,$p' $OUT/uris
     exit 1
 fi
-"""
+: > $OUT/present
+if [ -s $OUT/installed ]; then
+    have=$(sed 's/ /=/' $OUT/installed)
+    if ! apt-get -c $CONFIGURATION download --print-uris -q $have > $OUT/present 2> /dev/null; then
+        for package in $have; do
+            apt-get -c $CONFIGURATION download --print-uris -q "$package" 2> /dev/null || :
+        done > $OUT/present
+    fi
+fi
+: > $OUT/stanzas
+if [ "$EXPLAIN" = yes ] && [ -s $OUT/uris ]; then
+    sed -n "s/^'[^']*' \\([^_ ]*\\)_\\([^_ ]*\\)_\\([^_. ]*\\)\\.deb .*/\\1:\\3=\\2/p" $OUT/uris |
+        sed 's/:all=/=/; s/%3a/:/g' | xargs apt-cache -c $CONFIGURATION show > $OUT/stanzas 2> /dev/null || :
+fi
+""".replace("$PRIORITY", str(PIN_PRIORITY))
 
 _INSTALL = """\
 set -eu
@@ -109,23 +136,42 @@ Dir::Etc::SourceParts "/dev/null";
 
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) ?(?P<hash>SHA256:[0-9a-f]{64})?")
 _UNMET = re.compile(r"^ +(\S+) : \S+: (\S+)", re.MULTILINE)
+_IN_THE_WAY = re.compile(r"^ +(?:(?P<by>\S+) : )?[A-Z][A-Za-z-]+: (?P<name>\S+)")
 _NEEDS = re.compile(
     r"^ +(?:(?P<by>\S+) : )?(?:Pre-?)?Depends: (?P<name>\S+)(?: \((?:= (?P<version>\S+)|[^)]*)\))?(?: but .*)?$"
 )
 
 
-def resolve_task(
-    action: InstallPackages, pins: Iterable[Package], exact: Mapping[str, str], source: bytes, key: bytes
-) -> Task:
-    """Return what asks the tree's apt what a statement means. `pins` are the packages whose versions stay if they can,
-    `exact` the versions that others need by name, `source` is the text of the statement's own source (deb822), and
-    `key` that source's key."""
+class Held(Record):
+    """What keeps its version in a resolution: locked packages (`pins`), packages of the tree by name (`in_tree`), and
+    packages by the `exact` versions that others need by name. `index` describes locked packages that no source has any
+    more."""
+
+    pins: tuple[Package, ...] = ()
+    in_tree: frozenset[str] = frozenset()
+    exact: Mapping[str, str] = {}
+    index: bytes = b""
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all that could be let go."""
+        return {*self.in_tree, *(package.name.partition(":")[0] for package in self.pins)}
+
+    def without(self, names: set[str]) -> Held:
+        """Return the same, but for these packages."""
+        kept = tuple(package for package in self.pins if package.name.partition(":")[0] not in names)
+        return self.replace(pins=kept, in_tree=self.in_tree - names)
+
+
+def resolve_task(action: InstallPackages, held: Held, source: bytes, key: bytes, *, explain: bool = False) -> Task:
+    """Return what asks the tree's apt what a statement means, with what is `held`. `source` is the text of the
+    statement's own source (deb822), and `key` that source's key. With `explain` the answer has control data, too."""
     files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
-    stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(exact.items())]
+    stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(held.exact.items())]
     stanzas += [
         _pin(name, DebianVersion(pin.version), PIN_PRIORITY)
-        for pin in pins
-        if (name := DebianName(pin.name).without_architecture) not in exact
+        for pin in held.pins
+        if (name := DebianName(pin.name).without_architecture) not in held.exact
     ]
     if stanzas:
         files.append((PREFERENCES, "\n".join(stanzas).encode()))
@@ -133,7 +179,22 @@ def resolve_task(
         files.append((EXTRA_SOURCE, source))
     if key:
         files.append((key_path(key), key))
-    return Task(("/bin/sh", "-c", _RESOLVE, "sh", *action.wanted), _environment(action), tuple(files))
+    if held.index:
+        files.append((KEPT_SOURCE, f"deb [trusted=yes] file:{KEPT} ./\n".encode()))
+        files.append((f"{KEPT}/Packages", held.index))
+    environment = (
+        *_environment(action),
+        ("NAMES", " ".join(sorted(asked_names(action)))),
+        ("HELD", " ".join(sorted(held.in_tree))),
+        ("KEPT", "yes" if held.index else ""),
+        ("EXPLAIN", "yes" if explain else ""),
+    )
+    return Task(("/bin/sh", "-c", _RESOLVE, "sh", *action.wanted), environment, tuple(files))
+
+
+def asked_names(action: InstallPackages) -> set[str]:
+    """Return the names that a statement has without a version, with their architectures."""
+    return {word for word in action.wanted if "=" not in word and not word.startswith("-")}
 
 
 def _pin(name: str, version: str, priority: int) -> str:
@@ -174,16 +235,34 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
     return tuple(sorted(packages, key=lambda pair: pair[0].name))
 
 
+def read_installed(text: str, native: str) -> dict[str, str]:
+    """Return the versions of what is installed of the packages that a statement asks for, by their names in a lock."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, version = line.partition(" ")
+        plain, _, architecture = DebianName(name).partition(":")
+        found[plain if architecture in ("", native, "all") else name] = DebianVersion(version)
+    return found
+
+
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means."""
     if status == NO_APT:
-        raise NoManager("apt: the tree has no apt-get", "start from a base that has it, as in: from debian:bookworm")
+        raise NoManager("apt", "apt-get", "start from a base that has it, as in: from debian:bookworm")
     raise Unresolved("apt", reason(output))
 
 
 def to_unpin(output: str) -> set[str]:
     """Return the packages that apt names as standing in each other's way."""
-    return {name.partition(":")[0] for pair in _UNMET.findall(output) for name in pair}
+    found: set[str] = set()
+    by = ""
+    for line in output.splitlines():
+        match = _IN_THE_WAY.match(line)
+        if match is None:
+            continue
+        by = match["by"] or by
+        found |= {by.partition(":")[0], match["name"].partition(":")[0]}
+    return found
 
 
 def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:
@@ -215,6 +294,7 @@ def reason(output: str) -> str:
 
 def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
     """Return what installs from files. `packages` are the locked ones with the paths of their files."""
+    packages = [(package, path) for package, path in packages if not package.origin.startswith(INSTALLED)]
     source = f"deb [trusted=yes] file:{PACKAGES} ./\n"
     # The index stands where `apt-get update` would have put it, so that nothing has to be updated.
     stem = f"{LISTS}/{PACKAGES.replace('/', '_')}_._"

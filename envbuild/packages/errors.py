@@ -72,5 +72,13 @@ class TooLargeToFetch(WorkFailed):
         )
 
 
+@fields
 class NoManager(WorkFailed):
-    """The tree has not got what it takes to install such packages."""
+    """The tree lacks what it takes to install the packages of this manager."""
+
+    manager: str
+    lacking: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.manager}: the tree has no {self.lacking}", self.mend

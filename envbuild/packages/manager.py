@@ -26,14 +26,17 @@ Contents = tuple[tuple[str, bytes], ...]
 
 BUILD = "build/"
 """How the origin of a package begins that only an installation needs, such as what builds another one."""
+INSTALLED = "installed/"
+"""How the origin of a package begins that a statement asks for and the tree has already: it is not fetched."""
 FOLDER = "/run/envbuild"
 """Where a task's files are mounted, in the sandbox alone."""
 OUT = f"{FOLDER}/out"
 """Where a task that resolves leaves its answer: a folder that outlives the sandbox."""
 PACKAGES = f"{FOLDER}/packages"
 """Where an installation finds the files of its packages."""
-MAX_ATTEMPTS = 6
-"""How often a resolution is tried with fewer and fewer packages held at their locked versions."""
+MAX_ATTEMPTS = 30
+"""How often a resolution is tried with fewer and fewer packages held at their locked versions: each time what the
+manager names as being in the way is let go, and it names what is in the way at one depth of dependencies."""
 
 _SOURCE_PREFIXES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "APT_")
 _SOURCE_NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -105,8 +108,9 @@ class Resolution(Protocol):
     """One statement that is being resolved on the tree of a stage.
 
     `pinned` are packages that keep their versions if they can, `renewed` the names of those that should be as new as
-    can be, and `earlier` what earlier statements of the stage put into the same place. With `own_sources` nothing in
-    the tree says where packages come from.
+    can be, and `earlier` what earlier statements of the stage put into the same place. `base` are the packages that
+    the stage's base is known to be made of. If `holds`, what the tree has already stays as it is, too. With
+    `own_sources` nothing in the tree says where packages come from.
     """
 
     action: InstallPackages
@@ -114,6 +118,8 @@ class Resolution(Protocol):
     pinned: tuple[Package, ...]
     renewed: frozenset[str]
     earlier: tuple[Package, ...]
+    base: tuple[Package, ...]
+    holds: bool
     own_sources: bool
 
     def run(self, task: Task) -> TaskResult:
@@ -124,6 +130,9 @@ class Resolution(Protocol):
 
     def download(self, wanted: Wanted) -> str:
         """Bring a file into the cache, and return its path there. Raises what downloads raise."""
+
+    def explain(self, reasons: dict[str, str]) -> None:
+        """Take note of why packages are what they are, by their names: what needs them."""
 
 
 class PackageManager(Protocol):

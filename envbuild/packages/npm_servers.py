@@ -8,7 +8,7 @@ from functools import cached_property
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.images.host_network import default_registry, npm_registry
 from envbuild.lockfile.lock import Package
 from envbuild.packages import npm_tasks
@@ -26,11 +26,12 @@ ACCEPT = "application/vnd.npm.install-v1+json"
 _STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 
 
+@fields
 class NoRegistry(MachineLacks):
     """Nothing on this machine says where npm's packages are."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "npm: this machine has no registry configured, and no npm whose default it could use",
             "set it in ~/.npmrc (registry=https://...), or install npm: apt-get install npm",
         )
@@ -50,7 +51,9 @@ class NpmServers:
         held = {package.name: package for package in (*resolution.pinned, *resolution.earlier)}
         mounted: tuple[Package, str] | None = None
         for _ in range(MAX_ATTEMPTS):
-            task = npm_tasks.resolve_task(action, contents, held.values(), mounted)
+            task = npm_tasks.resolve_task(
+                action, contents, held.values(), mounted, resolution.renewed if resolution.holds else None
+            )
             if resolution.own_sources:
                 task = npm_tasks.with_own_sources(task)
             ended = resolution.run(task)
@@ -62,8 +65,12 @@ class NpmServers:
                 continue
             if not held or ended.status >= npm_tasks.NEEDS_NPM:
                 npm_tasks.refuse(ended.status, ended.output)
-            held = {}
+            missing = npm_tasks.not_found(ended.output)
+            gone = [path for path in held if path.rpartition("node_modules/")[2] in missing]
+            held = {path: package for path, package in held.items() if gone and path not in gone}
         lock, node = resolution.answer("package-lock.json"), resolution.answer("node.json")
+        if resolution.renewed:
+            resolution.explain(npm_tasks.reasons(lock, held.values()))
         packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from importlib import resources
 
 from envbuild.linux.nofollow import Component
@@ -29,7 +29,12 @@ _HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
 _FILES = f"{FOLDER}/files"
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/npm_install.js"
+_INSTALLED = f"{FOLDER}/npm_installed.js"
+_RENEWED = f"{FOLDER}/renewed.json"
 _MODULES = "node_modules/"
+_NOT_FOUND = re.compile(r"No matching version found for ((?:@[^@\s/]+/)?[^@\s/]+)@")
+_LOCK = "the lock that npm made in the sandbox"
+_MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
 
 _FIND = f"""\
@@ -53,6 +58,7 @@ mkdir -p /tmp/project
 cd /tmp/project
 if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
 for file in {_FILES}/*.json {_FILES}/{SETTINGS}; do if [ -e "$file" ]; then cp "$file" .; fi; done
+if [ -e {_INSTALLED} ]; then node {_INSTALLED} "$INTO" package-lock.json {_RENEWED}; fi
 $npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
 $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
 if [ -e npm-shrinkwrap.json ]; then cp npm-shrinkwrap.json {OUT}/package-lock.json
@@ -71,13 +77,21 @@ fi
 
 
 def resolve_task(
-    action: InstallPackages, contents: Contents, pins: Iterable[Package], npm: tuple[Package, str] | None
+    action: InstallPackages,
+    contents: Contents,
+    pins: Iterable[Package],
+    npm: tuple[Package, str] | None,
+    renewed: Collection[str] | None = None,
 ) -> Task:
     """Return what asks npm in the tree. `contents` are the project's files, `pins` what stays as it is if it can, `npm`
-    npm itself with its path, for trees that have none."""
+    npm itself with its path, for trees that have none. What the tree has stays too, but for packages that are
+    `renewed`, unless that is None."""
     files = [(f"{_FILES}/{path.rpartition('/')[2]}", content) for path, content in contents]
     if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
+        if renewed is not None:
+            script = resources.files("envbuild.packages.inside").joinpath("npm_installed.js").read_bytes()
+            files += [(_INSTALLED, script), (_RENEWED, json.dumps(sorted(renewed)).encode())]
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
     environment = _environment(action)
     registry = project_registry(contents, "")
@@ -102,9 +116,43 @@ def with_own_sources(task: Task) -> Task:
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means; not for NEEDS_NPM."""
     if status == NO_NODE:
-        raise NoManager("npm: the tree has no node on its PATH", "install one before it, as in: apt nodejs")
+        raise NoManager("npm", "node on its PATH", "install one before it, as in: apt nodejs")
     lines = [line for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
     raise Unresolved("npm", "\n".join(lines[-20:]))
+
+
+def not_found(output: str) -> set[str]:
+    """Return the packages of which npm found no version that it was to take."""
+    return set(_NOT_FOUND.findall(output))
+
+
+def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
+    """Return for each package of the lock that npm made what of it needs that one, by the name in our locks; "" for
+    nothing. What is not `held` any more is named before others. Raises BadDocument."""
+    stayed = {(package.name, package.version) for package in held}
+    items = {path: item for path, item in fields_of(text, _LOCK).fields("packages").items() if path}
+    needs: dict[str, list[tuple[bool, str]]] = {path: [] for path in items}
+    for path, item in items.items():
+        version = item.text("version", "")
+        by = f"{path.rpartition(_MODULES)[2]} {version}"
+        dependencies = item.any("dependencies")
+        for name, wanted in dependencies.items() if isinstance(dependencies, dict) else ():
+            place = _resolved(items, path, str(name))
+            if place is not None:
+                is_held = (path.removeprefix(_MODULES), version) in stayed
+                needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
+    return {path.removeprefix(_MODULES): min(found)[1] if found else "" for path, found in needs.items()}
+
+
+def _resolved(items: Container[str], path: str, name: str) -> str | None:
+    """Return where Node finds a package that one at `path` depends on: in its own folder, or in one above."""
+    while True:
+        place = f"{path}/{_MODULES}{name}" if path else f"{_MODULES}{name}"
+        if place in items:
+            return place
+        if not path:
+            return None
+        path = path.rpartition(f"/{_MODULES}")[0] if f"/{_MODULES}" in path else ""
 
 
 def node_of(answer: bytes) -> tuple[str, str]:
@@ -136,7 +184,7 @@ def read_answer(
     than a registry, BadName and BadDocument."""
     _, architecture = node_of(node)
     packages = []
-    for path, item in fields_of(text, "the lock that npm made in the sandbox").fields("packages").items():
+    for path, item in fields_of(text, _LOCK).fields("packages").items():
         if not path or item.flag("inBundle") or _is_omitted(item, omit):
             continue
         name = path.removeprefix(_MODULES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from urllib3.exceptions import HTTPError
@@ -18,7 +18,7 @@ from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.download import cause
-from envbuild.packages.errors import Unresolved
+from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, WrongHash
 from envbuild.packages.manager import (
     BUILD,
     MAX_ATTEMPTS,
@@ -61,10 +61,11 @@ class PipServers:
     def _resolve(self, resolution: Resolution, pinned: tuple[Package, ...]) -> Sequence[tuple[Package, str]]:
         action, contents = resolution.action, resolution.contents
         mounted: tuple[Package, str] | None = None
+        kept: list[tuple[Package, str]] = []
         if any(b"--hash=" in content for _, content in contents):
             pinned = ()  # the files pin everything themselves, and pip accepts nothing else then
         for attempt in range(MAX_ATTEMPTS):
-            task = pip_tasks.resolve_task(action, contents, pinned, mounted)
+            task = pip_tasks.resolve_task(action, contents, pinned, mounted, kept)
             if resolution.own_sources:
                 task = pip_tasks.with_own_sources(task, self.settings)
             ended = resolution.run(task)
@@ -76,10 +77,37 @@ class PipServers:
                 continue
             if not pinned or ended.status >= pip_tasks.NEEDS_PIP:
                 pip_tasks.refuse(ended.status, ended.output)
-            pinned = fewer_pins(pinned, pip_tasks.to_unpin(ended.output), attempt)
+            freed = pip_tasks.to_unpin(ended.output)
+            again = list(self._again(resolution, pinned, freed - {package.name for package, _ in kept}))
+            if again:
+                kept += again
+                continue
+            pinned = fewer_pins(pinned, freed, attempt)
         answer = resolution.answer("found.json")
-        packages = pip_tasks.read_answer(answer, action, contents)
+        if resolution.renewed:
+            resolution.explain(pip_tasks.reasons(answer, resolution.pinned))
+        locked = {package.hash: package for package, _ in kept}
+        packages = tuple(
+            (locked[package.hash], "") if package.hash in locked else (package, address)
+            for package, address in pip_tasks.read_answer(answer, action, contents)
+        )
         return (*packages, (mounted[0], "")) if mounted and pip_tasks.needs_pip(answer) else packages
+
+    def _again(
+        self, resolution: Resolution, pinned: Sequence[Package], names: set[str]
+    ) -> Iterator[tuple[Package, str]]:
+        """Yield those locked distributions that no index lists any more and whose files may still be had, with their
+        paths."""
+        for package in pinned:
+            if package.name not in names or not package.origin.startswith(INDEX):
+                continue
+            addresses, problems = self.find(resolution.action, resolution.contents, package)
+            if addresses:
+                continue  # it is there, and something else is in its way
+            try:
+                yield package, resolution.download(Wanted(package, (), tuple(problems)))
+            except (NotToBeHad, WrongHash, TooLargeToFetch):
+                continue  # then it moves
 
     def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
         """Return the user's indexes, what the statement and its files name by an address, and the servers that the

@@ -53,15 +53,25 @@ exit {NO_PYTHON}
 """
 _CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)==")
 
+_NOT_FOUND = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)")
+_REQUIRES = re.compile(r"([A-Za-z0-9._-]{1,200})(?:\[[^\]]*\])?([^;]{0,200})")
+MAX_REQUIREMENTS = 1000
+"""Dependencies of one distribution that are looked at for why another one moved."""
+
 ANSWER = "the answer of pip in the sandbox"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def resolve_task(
-    action: InstallPackages, contents: Contents, pins: Iterable[Package], pip: tuple[Package, str] | None
+    action: InstallPackages,
+    contents: Contents,
+    pins: Iterable[Package],
+    pip: tuple[Package, str] | None,
+    kept: Sequence[tuple[Package, str]] = (),
 ) -> Task:
     """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
-    is if it can, `pip` a wheel of pip with its path, for trees that have none."""
+    is if it can, `pip` a wheel of pip with its path, for trees that have none, and `kept` are locked distributions that
+    no index has any more, with the paths of their files."""
     words = []
     for option, path in action.files:
         words += [option, f"{FILES}/{path}"]
@@ -75,6 +85,8 @@ def resolve_task(
     )
     if held:
         words += ["-c", CONSTRAINTS]
+    if kept:
+        words += ["--find-links", PACKAGES]
     words += ["--", *action.wanted]
     order = {
         "into": action.option("into"),
@@ -92,7 +104,7 @@ def resolve_task(
         (f"{FILES}/.keep", b""),
         *((f"{FILES}/{path}", content) for path, content in contents),
     ]
-    packages = ((file_name(pip[0]), pip[1]),) if pip else ()
+    packages = tuple((file_name(package), path) for package, path in ((pip,) if pip else ()) + tuple(kept))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
 
 
@@ -106,16 +118,37 @@ def with_own_sources(task: Task, settings: Mapping[str, str]) -> Task:
 def refuse(status: int, output: str) -> None:
     """Raise what a resolution that ended with `status` means; not for NEEDS_PIP."""
     if status == NO_PYTHON:
-        raise NoManager("pip: the tree has no Python on its PATH", "install one before it, as in: apt python3")
+        raise NoManager("pip", "Python on its PATH", "install one before it, as in: apt python3")
     if status == NEEDS_VENV:
-        raise NoManager("pip: the tree's Python has no module venv", "install all of it, as in: apt python3")
+        raise NoManager("pip", "module venv beside its Python", "install all of it, as in: apt python3")
     lines = [line for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
     raise Unresolved("pip", "\n".join(lines[-20:]))
 
 
 def to_unpin(output: str) -> set[str]:
-    """Return the distributions whose locked versions pip names as the cause of a conflict."""
-    return {normal_name(name) for name in _CONSTRAINED.findall(output)}
+    """Return the distributions whose locked versions pip names as the cause of a conflict, or does not find."""
+    return {normal_name(name) for name in (*_CONSTRAINED.findall(output), *_NOT_FOUND.findall(output))}
+
+
+def reasons(answer: bytes, pinned: Iterable[Package]) -> dict[str, str]:
+    """Return for each distribution of an answer what of the same answer needs it, by its normal name; "" for nothing.
+    What is not `pinned` any more is named before others. Raises BadDocument and UnsafeName."""
+    stayed = {(package.name, package.version) for package in pinned}
+    items = [item for item in fields_of(answer, ANSWER).objects("found") if not item.flag("build")]
+    needs: dict[str, list[tuple[bool, bool, str]]] = {
+        normal_name(DistributionName(item.text("name"))): [] for item in items
+    }
+    for item in items:
+        by, version = normal_name(item.text("name")), PythonVersion(item.text("version"))
+        requires = item.any("requires")
+        for text in requires[:MAX_REQUIREMENTS] if isinstance(requires, list) else ():
+            match = _REQUIRES.match(str(text))
+            if match is None or (name := normal_name(match[1])) not in needs:
+                continue
+            which = match[2].strip().strip("()")
+            said = f"{by} {version} needs it" + (f" ({which})" if which else "")
+            needs[name].append(((by, version) in stayed, not which, said))
+    return {name: min(found)[2] if found else "" for name, found in needs.items()}
 
 
 def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:

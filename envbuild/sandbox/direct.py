@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from envbuild.errors import MachineLacks
 from envbuild.linux import signals as signal
-from envbuild.linux.sockets import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socketpair
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.helper_process import Waiting, confinement_for, make_sandbox
@@ -74,20 +74,13 @@ class DirectSandbox:
             if self._problem is not None:
                 reason, hint = str(self._problem.strerror), why_refused(self._problem)
             raise SandboxFailure(f"a sandbox can't be made: {reason}", hint) from self._problem
-        failure: SandboxFailure | None = None
         give_to_sandbox((stdin, output, errors), self.ids)
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs:
                 made(sandbox.pid)
                 send_descriptors(sandbox.hand, (stdin, output, errors, theirs.fileno()))
-            try:
-                send_for_run(ours, request, self._namespace)
-            except SandboxFailure as error:
-                failure = error
-                ours.shutdown(SHUT_WR)
-            except OSError:
-                pass  # it ended before it was asked; why comes as an answer
+            failure = send_for_run(ours, request, self._namespace)
             session.begin(ours, self.ids)
             started(1)
             try:

@@ -14,7 +14,7 @@ from _thread import allocate_lock
 from envbuild.contexts import contextmanager
 from envbuild.errors import MachineLacks
 from envbuild.linux import signals as signal
-from envbuild.linux.sockets import AF_UNIX, SHUT_WR, SOCK_STREAM, socket, socketpair
+from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.idmapped_mounts import send_for_run
@@ -129,13 +129,7 @@ class Helper:
                 descriptors = (stdin, output, output if errors is None else errors, theirs.fileno())
                 self._send(order, descriptors)
             failure = _wait_until_made(ours, made) if made is not None else None
-            try:
-                send_for_run(ours, request, self._namespace)
-            except SandboxFailure as error:
-                failure = error
-                ours.shutdown(SHUT_WR)
-            except OSError:
-                pass  # it ended before it was asked; why comes as an answer
+            failure = send_for_run(ours, request, self._namespace) or failure
             if session is not None:
                 session.begin(ours, self.ids)
             if started is not None:

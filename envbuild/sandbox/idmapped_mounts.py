@@ -14,6 +14,7 @@ import stat
 from envbuild.contexts import contextmanager
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
+from envbuild.linux.sockets import SHUT_WR
 from envbuild.record import Record
 from envbuild.sandbox.protocol import Run
 from envbuild.sandbox.spec import Bind, Request, SandboxFailure
@@ -74,15 +75,25 @@ def shifted_sources(request: Request, namespace: int) -> Iterator[tuple[int, ...
             os.close(descriptor)
 
 
-def send_for_run(link: socket, request: Request, namespace: int | None) -> None:
-    """Send a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`. Raises
-    SandboxFailure and OSError."""
-    if namespace is None:
-        send(link, Run(request))
-        return
-    with shifted_sources(request, namespace) as descriptors:
-        send(link, Run(request))
-        send_many_descriptors(link, descriptors)
+def send_for_run(link: socket, request: Request, namespace: int | None) -> SandboxFailure | None:
+    """Send a request to a sandbox's process 1, and its sources where they are shown with the ids of `namespace`.
+
+    Return what is wrong with the sources; the sandbox is told that nothing is to be run. One that ended before it was
+    asked says why in its answer.
+    """
+    try:
+        if namespace is None:
+            send(link, Run(request))
+        else:
+            with shifted_sources(request, namespace) as descriptors:
+                send(link, Run(request))
+                send_many_descriptors(link, descriptors)
+    except SandboxFailure as error:
+        link.shutdown(SHUT_WR)
+        return error
+    except OSError:
+        pass
+    return None
 
 
 def receive_sources(link: socket, request: Request) -> Sources:

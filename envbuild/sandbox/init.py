@@ -55,12 +55,7 @@ def run_init(hand: int, confinement: Confinement, *, network: bool, shifted: boo
     link: socket | None = None
     failure: BaseException | None = None
     try:
-        orders = begin(hand)
-        if shifted:
-            become_root()
-        # Nothing in the sandbox may look into this process, which knows the host's environment. Not before the id
-        # map is written: the files in /proc of a process that can't be dumped belong to the machine's root.
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        orders = begin(hand, shifted)
         held: tuple[mounts.Detached, ...] = ()
         command = fork_command(confinement)
         try:
@@ -103,14 +98,20 @@ def _report(link: socket | None, problem: Failed | Bug) -> None:
         send(link, problem)
 
 
-def begin(hand: int) -> socket:
-    """Do what a sandbox's process 1 does first; return the socket of its orders when its id map is written."""
+def begin(hand: int, shifted: bool) -> socket:
+    """Do what a sandbox's process 1 does first; return the socket of its orders when its id map is written, and it is
+    root by that."""
     orders = socket(fileno=hand)
     _load_nothing_more()
     _hide_command_line()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if orders.recv(1) != b"m":
         os._exit(1)
+    if shifted:
+        become_root()
+    # Nothing in the sandbox may look into this process, which knows the host's environment. Not before the id map is
+    # written: the files in /proc of a process that can't be dumped belong to the machine's root.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     return orders
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux.native import elf, open_program
 
 _CODE = {
@@ -51,11 +51,12 @@ REPORTS, ORDERS = 3, 4
 """The descriptors that it writes to and reads from."""
 
 
+@fields
 class NoLauncher(MachineLacks):
     """The kernel executes nothing that lies in memory (vm.memfd_noexec is 2)."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def text(self) -> tuple[str, str]:
+        return (
             "this machine executes no program that lies in memory, as envbuild's launcher does",
             "allow it: sysctl -w vm.memfd_noexec=1",
         )

@@ -19,7 +19,7 @@ from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import CATCHABLE, Confinement
 from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for
 from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
-from envbuild.sandbox.init import become_root, begin, enter_tree, failed, prepare, trace
+from envbuild.sandbox.init import begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
 from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
 from envbuild.sandbox.spec import SandboxFailure
@@ -47,12 +47,7 @@ def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> No
     link: socket | None = None
     failure: BaseException | None = None
     try:
-        orders = begin(hand)
-        if shifted:
-            become_root()
-        # The host's environment is nobody's business. Not before the id map is written: the files in /proc of a process
-        # that can't be dumped belong to the machine's root.
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        orders = begin(hand, shifted)
         server: _StepServer | None = None
         try:
             server = _StepServer(confinement, shifted)

@@ -115,11 +115,12 @@ class StoreTooNew(UsageError):
         )
 
 
+@fields
 class StoreInUse(UsageError):
     """The store is needed exclusively, and somebody else uses it."""
 
-    def __init__(self) -> None:
-        super().__init__("a build or an instance is using the store", "wait for it to end, then run this again")
+    def text(self) -> tuple[str, str]:
+        return "a build or an instance is using the store", "wait for it to end, then run this again"
 
 
 @fields

@@ -72,7 +72,10 @@ class Board:
     def _count(self, hidden: int, now: float) -> str:
         done = self.cached + self.finished
         of_planned = f" of {self.planned}" if self.planned >= done else ""
-        parts = [f"{done}{of_planned} steps", f"{len(self._running)} running"]
+        parts = [
+            f"{done}{of_planned} {'step' if not of_planned and done == 1 else 'steps'}",
+            f"{len(self._running)} running",
+        ]
         if hidden:
             parts[-1] += f" ({hidden} not shown)"
         if self.cached:

@@ -25,7 +25,8 @@ def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[s
     """
     message, *details = clean(event.message).split("\n")
     words = status_in_words(event.status)
-    if words and words.split(" (")[0] not in message:
+    # What ended at its time limit was not killed for want of memory.
+    if words and words.split(" (")[0] not in message and "timeout=" not in message:
         message = f"{message}: {words}" if message else words
     numbered = list(_statement(event))
     gutter = " " * max(len(number) for number, _ in numbered)

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-_STYLES = {"error": "1;31", "warning": "1;33", "note": "1;36", "good": "32", "dim": "2", "strong": "1"}
+_STYLES = {"error": "1;31", "warning": "1;33", "note": "1;36", "good": "32", "removed": "31", "dim": "2", "strong": "1"}
 
 
 class Output:
@@ -60,5 +60,5 @@ class Output:
         return found.columns or 80, found.lines or 24
 
     def paint(self, text: str, style: str) -> str:
-        """Return `text` in one of the styles error, warning, note, good, dim, strong, if there is colour at all."""
+        """Return `text` in one of the styles above, if there is colour at all."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text else text

@@ -72,11 +72,19 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> 
     return _GAP.join(cells).rstrip()
 
 
-def print_moves(stream: TextIO, moves: Sequence[Move]) -> None:
-    """Print what `update` says of bases and packages: what they were and what they are now."""
+def print_moves(stream: TextIO, moves: Sequence[Move], *, colour: bool = False) -> None:
+    """Print what `update` says of bases and packages: what they were, what they are now, and why. What has other
+    content although its version is the same comes before all else."""
     if not moves:
         stream.write("nothing moved\n")
         return
-    headers = ("RECIPE", "STAGE", "MANAGER", "PACKAGE", "OLD", "NEW")
-    rows = [(m.recipe, m.stage, m.manager, m.name, m.old or "-", m.new or "-") for m in moves]
-    table(headers, rows, stream=stream)
+    alike = [move for move in moves if move.same_version]
+    output = Output(stream, colour)
+    for move in alike:
+        output.write_lines(
+            [output.paint(visible(f"{move.recipe}: {move.manager} {move.name} {move.new}: {move.why}"), "error")]
+        )
+    why = ("WHY",) if any(move.why for move in moves) else ()
+    headers = ("RECIPE", "STAGE", "MANAGER", "PACKAGE", "OLD", "NEW", *why)
+    rows = [(m.recipe, m.stage, m.manager, m.name, m.old or "-", m.new or "-", m.why) for m in moves]
+    table(headers, [row[: len(headers)] for row in rows], stream=stream, colour=colour)

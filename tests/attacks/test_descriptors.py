@@ -1,6 +1,7 @@
 """Clients without end: of a mapped port, and of the socket for control. An instance can always be ended."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,32 +13,9 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.instances.instances import run, state, with_image
-from tests.instances.test_ports import PYTHON, descriptors, supervisor
+from tests.instances.test_ports import PYTHON, SERVER, descriptors, supervisor
 
 pytestmark = pytest.mark.namespaces
-
-SERVER = """
-import socket, threading, time
-def echo(link):
-    with link:
-        while data := link.recv(65536):
-            link.sendall(data)
-def answer(one):
-    while True:
-        data, address = one.recvfrom(65536)
-        one.sendto(data.upper(), address)
-datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-datagrams.bind(("0.0.0.0", 53))
-threading.Thread(target=answer, args=(datagrams,), daemon=True).start()
-listener = socket.create_server(("0.0.0.0", 80), backlog=1024)
-while True:
-    try:
-        link, _ = listener.accept()
-    except OSError:
-        time.sleep(0.05)
-        continue
-    threading.Thread(target=echo, args=(link,), daemon=True).start()
-"""
 
 
 @pytest.fixture
@@ -50,7 +28,7 @@ def ports(image):
     """The ports (TCP, UDP) of an echoing instance whose supervisor may have 160 descriptors."""
     if not os.path.exists("/usr/bin/python3"):
         pytest.skip("there is no /usr/bin/python3")
-    (image.folder / "server.py").write_text(SERVER)
+    shutil.copy(SERVER, image.folder / "server.py")
     words = ("-p", "127.0.0.1::80", "-p", "127.0.0.1::53/udp", *PYTHON, "-v", f"{image.folder}/server.py:/server.py:ro")
     command = ["run", "-d", "--name", "one", *words, "web", "--", "/usr/bin/python3", "/server.py"]
     done = subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import ENVBUILD, Project, call
 from tests.history.conftest import Git
 
 pytestmark = pytest.mark.namespaces
@@ -227,11 +227,8 @@ class TestFoldersThatLookLikeRepositories:
             ("log", "web"),
         ):
             trap.project.command(*words)
-            done = trap.project.python(
-                "import os, sys; os.chdir('inner'); from envbuild.cli.main import run; sys.exit(run(sys.argv[1:]))",
-                *words,
-            )
-            assert "Traceback" not in done.stderr, done.stderr
+            done = call(ENVBUILD, words, trap.project.folder / "inner", trap.project.environment)
+            assert b"Traceback" not in done.stderr, done.stderr
         assert trap.sprung == ""
 
     def test_another_working_tree_is_not_read(self, trap, git, tmp_path):

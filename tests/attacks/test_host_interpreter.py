@@ -12,6 +12,7 @@ import pytest
 
 from envbuild.sandbox import launcher
 from envbuild.sandbox.user_namespace import FIRST_SHIFTED
+from tests.attacks import in_chroot
 from tests.attacks.programs import TELL_EXECUTABLE, assembled
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state, with_single_id
@@ -39,24 +40,11 @@ def trap(project, tmp_path):
 
 def test_the_trap_works_where_nothing_is_between(trap):
     """The host's own program with the image's loader: what an attacker wants, in a chroot of the test's own."""
-    script = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-uid, gid = os.getuid(), os.getgid()
-libc.unshare(0x10000000)
-open("/proc/self/setgroups", "w").write("deny")
-open("/proc/self/uid_map", "w").write(f"0 {uid} 1")
-open("/proc/self/gid_map", "w").write(f"0 {gid} 1")
-os.chdir(sys.argv[1]); os.makedirs("proc", exist_ok=True)
-libc.unshare(0x00020000)
-libc.mount(b"/proc", b"proc", None, 0x5000, None)
-os.chroot("."); os.execv("/trap", ["/trap"])
-"""
     root = trap.folder / "root"
     for name, path in (("loader", LOADER), ("trap", "/trap")):
         (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         os.link(trap.folder / name, root / path[1:])
-    done = subprocess.run([sys.executable, "-c", script, str(root)], capture_output=True, text=True, check=False)
+    done = trap.call(in_chroot.main, str(root), "/trap")
     assert done.stdout == HOST, done.stderr
 
 

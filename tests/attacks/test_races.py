@@ -15,7 +15,9 @@ from envbuild.errors import WorkFailed
 from envbuild.instances.init_process import kill_first, start_time
 from envbuild.instances.records import Instances, State
 from envbuild.linux.rmtree import remove
+from tests.attacks import killed_while_mapping
 from tests.conftest import wait_for
+from tests.faults import after_a_reboot
 from tests.faults.test_damage import flip
 from tests.instances.instances import WAITING, run, state, with_image
 
@@ -156,21 +158,10 @@ class TestClocks:
         assert latest < time.time_ns()
 
     def test_files_that_a_loss_of_power_left_empty_are_noticed_although_the_last_sync_is_to_come(self, image):
-        script = """
-import os, sys, time
-from envbuild.store.reboot_check import recover
-from envbuild.store.store import SYNCED, Store
-from envbuild.linux import boot
-boot.boot_id = lambda: "another start"
-with Store.open(os.environ["ENVBUILD_STORE"]) as store:
-    store.memo.put(SYNCED, "", b"%d" % (time.time_ns() + 3600 * 10**9))
-    recover(store)
-    print(len(store.lost.identities()))
-"""
         for path in (image.store / "objects").rglob("*"):
             if path.is_file() and path.read_bytes() == b"in the image\n":
                 os.truncate(path, 0)
-        done = image.python(script)
+        done = image.call(after_a_reboot.count_lost_files)
         assert done.stdout.strip() == "1", done.stdout + done.stderr
 
 
@@ -222,33 +213,8 @@ class TestNumbers:
 
 @pytest.mark.namespaces
 def test_a_process_that_is_killed_while_it_sets_up_ids_is_no_bug_of_ours(project):
-    script = """
-import os, signal, sys, threading
-from envbuild.sandbox import user_namespace
-fork, here = os.fork, threading.local()  # other threads fork meanwhile, and their children live
-def fork_and_die():
-    pid = fork()
-    if pid == 0 and getattr(here, "doomed", False):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return pid
-os.fork = fork_and_die
-user_namespace._map_single = None
-enter = user_namespace._unshare_with
-def killed(write):
-    here.doomed = True
-    try:
-        enter(write)
-    finally:
-        here.doomed = False
-user_namespace._unshare_with = killed
-single = lambda: user_namespace._unshare_with(lambda: None)
-user_namespace._enter = user_namespace._enter_as_root if os.geteuid() == 0 else single
-from envbuild.cli.main import run
-
-sys.exit(run(sys.argv[1:]))
-"""
     project.write("web.env", "from tar:busybox.tar", "run true")
-    done = project.python(script, "build", "web.env")
+    done = project.call(killed_while_mapping.main, "build", "web.env")
     assert done.returncode == 3, done.stderr
     assert "gives a user namespace its ids was ended" in done.stderr
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -33,6 +32,7 @@ from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
 from envbuild.tree.lookup import walk
 from tests.bases.targets import Memory, in_memory
+from tests.child import become, in_child
 from tests.conftest import image_in, pins_of
 from tests.in_namespace import run_inside
 
@@ -256,23 +256,13 @@ def test_an_ordinary_user_makes_the_same_tree(bookworm):
     work = f"/tmp/envbuild-test-{os.getpid()}"
     os.mkdir(work)
     os.chown(work, user.pw_uid, user.pw_gid)
-    script = (
-        "import sys\nfrom envbuild.bases.debian import prepare_debian\nfrom tests.bases.targets import in_memory\n"
-        f"base = prepare_debian('bookworm', {work!r}, progress=lambda line: None)\n"
-        "print(repr(sorted(in_memory(base).entries.items())))"
-    )
+
+    def make_it_too() -> None:
+        become(user.pw_uid, user.pw_gid)
+        os.environ.update(HOME=work, USER=user.pw_name)
+        assert in_memory(prepare_debian("bookworm", work, progress=lambda line: None)).entries == bookworm.entries
+
     try:
-        done = subprocess.run(
-            [sys.executable, "-B", "-c", script],
-            user=user.pw_uid,
-            group=user.pw_gid,
-            extra_groups=[],
-            env={**os.environ, "HOME": work, "USER": user.pw_name},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        in_child(make_it_too)
     finally:
         subprocess.run(["rm", "-rf", work], check=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == repr(sorted(bookworm.entries.items()))

@@ -10,17 +10,7 @@ import pytest
 
 import envbuild
 
-CODE = """
-import os, sys
-from envbuild import __main__, module_pack
-def end(code):
-    packed = sum(isinstance(m.__loader__, module_pack.PackedLoader) for m in module_pack.loaded())
-    print(code, packed, len(module_pack.loaded()) - packed)
-    sys.stdout.flush()
-    leave(code)
-leave, os._exit = os._exit, end
-__main__.main()
-"""
+COUNTED = Path(__file__).parent / "counted_modules.py"
 
 
 class Package:
@@ -34,7 +24,7 @@ class Package:
 
     def run(self, *words: str, **variables: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", CODE, *words],
+            [sys.executable, str(COUNTED), *words],
             env=self.environment | variables,
             cwd=self.root.parent,
             capture_output=True,

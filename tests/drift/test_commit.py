@@ -136,13 +136,20 @@ def test_nothing_is_overwritten_unless_asked_for(hands):
     assert "web-one.env exists already" in hands.refused("commit", "one").err
     assert mine.read_text() == "# mine\n"
     assert hands.project.command("show", "web:one").code == 2
-    assert "there is no directory nowhere" in hands.refused("commit", "one", "--output", "nowhere").err
+    refused = hands.refused("commit", "one", "--output", "web-one.env/x")
+    assert "there is no directory web-one.env/x" in refused.err
+    read_only = hands.project.folder / "read-only"
+    read_only.mkdir(mode=0o555)
+    assert "its owner made it read-only" in hands.refused("commit", "one", "--output", "read-only").err
+    assert list(read_only.iterdir()) == []
     hands.commit("--force")
     assert "copy" in mine.read_text()
     assert sorted(one for one in os.listdir(hands.project.folder) if one.startswith((".env", "web-one"))) == [
         "web-one.env",
         "web-one.files",
     ]
+    hands.commit("--output", "new/folder")
+    assert (hands.project.folder / "new/folder/web-one.env").exists()
 
 
 def test_names_of_image_and_recipe(hands):

@@ -9,33 +9,20 @@ import time
 
 import pytest
 
+from tests.end_to_end import changed_while_read
+from tests.end_to_end.changed_while_read import to_directory, to_link, to_nothing, to_pipe, to_text
+
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
-# Runs a build in which `act` is called when the function NAME of MODULE is entered for the n-th time.
-DRIVER = """
-import os, sys
-sys.path.insert(0, {tests!r})
-import {module} as module
-owner = module
-for part in {name!r}.split('.')[:-1]:
-    owner = getattr(owner, part)
-last = {name!r}.split('.')[-1]
-real = getattr(owner, last)
-left = [{count}]
-def changed(*positional, **named):
-    left[0] -= 1
-    if left[0] == 0:
-        {act}
-    return real(*positional, **named)
-setattr(owner, last, changed)
-from envbuild.cli.main import run
-sys.exit(run(['build', 'web.env', '--progress', 'plain']))
-"""
+READ = "envbuild.build.context:_read"
+TAKE = "envbuild.build.context_scan:Scan._take"
+EXECUTE = "envbuild.build.sandbox_actions:Executor.execute"
+HASH_FILE = "envbuild.build.context_scan:hash_file"
 
 
-def build_while(project, module: str, name: str, act: str, count: int = 1):
-    script = DRIVER.format(module=module, name=name, act=act, count=count, tests=os.getcwd())
-    return project.python(script, timeout=300)
+def build_while(project, change, *words: object, before: str, count: int = 1):
+    """Builds web.env and makes this change of `changed_while_read` before the n-th call of a function of envbuild."""
+    return project.call(changed_while_read.main, before, str(count), change.__name__, *map(str, words))
 
 
 @pytest.fixture
@@ -75,23 +62,18 @@ class TestLinks:
 class TestSwaps:
     """Something takes a file's place between two looks."""
 
-    def swap(self, path, by: str) -> str:
-        return f"os.rename({str(path)!r}, {str(path) + '.old'!r}); {by}"
-
     def test_a_file_for_a_link_while_it_is_hashed(self, project, secret):
         path = project.write("app/file", "text")
-        act = self.swap(path, f"os.symlink({str(secret)!r}, {str(path)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context_scan", "hash_file", act, count=2)
+        done = build_while(project, to_link, path, secret, before=HASH_FILE, count=2)
         assert done.returncode == 0, done.stderr
         # On the second look it is what it is now: a link, and copied as one.
         assert project.ls("/app")["file"]["kind"] == "link"
 
     def test_a_file_for_a_link_before_it_is_stored(self, project, secret):
         path = project.write("app/file", "text")
-        act = self.swap(path, f"os.symlink({str(secret)!r}, {str(path)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "_read", act)
+        done = build_while(project, to_link, path, secret, before=READ)
         assert done.returncode == 0, done.stderr
         assert "changed while it was copied: reading it again" in done.stderr
         assert project.ls("/app")["file"]["kind"] == "link"
@@ -99,9 +81,8 @@ class TestSwaps:
     def test_a_folder_for_a_link_before_its_files_are_stored(self, project, secret):
         project.write("app/inner/secret", "mine")
         folder = project.folder / "app/inner"
-        act = self.swap(folder, f"os.symlink({str(secret.parent)!r}, {str(folder)!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "_read", act)
+        done = build_while(project, to_link, folder, secret.parent, before=READ)
         assert done.returncode == 0, done.stderr
         assert project.ls("/app")["inner"]["kind"] == "link"
         assert not any(
@@ -112,30 +93,38 @@ class TestSwaps:
 
     def test_the_named_folder_itself_for_a_link(self, project, secret):
         project.write("app/secret", "mine")
-        act = self.swap(project.folder / "app", f"os.symlink({str(secret.parent)!r}, {str(project.folder / 'app')!r})")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context_scan", "Scan._take", act, count=2)
+        done = build_while(
+            project,
+            to_link,
+            project.folder / "app",
+            secret.parent,
+            before=TAKE,
+            count=2,
+        )
         assert done.returncode == 2
         assert "leads out of the folder" in done.stderr
 
     def test_a_mounted_folder_for_a_link(self, project, secret):
         project.write("data/file", "mine")
-        act = self.swap(
-            project.folder / "data", f"os.symlink({str(secret.parent)!r}, {str(project.folder / 'data')!r})"
-        )
         project.write("web.env", "from tar:busybox.tar", "run(mount=data:/data) cat /data/*")
-        done = build_while(project, "envbuild.build.sandbox_actions", "Executor._execute", act)
+        done = build_while(
+            project,
+            to_link,
+            project.folder / "data",
+            secret.parent,
+            before=EXECUTE,
+        )
         assert done.returncode == 1
         assert "can't be mounted" in done.stderr
         assert "the host's secret" not in done.stdout + done.stderr
 
-    @pytest.mark.parametrize("what", ["os.mkfifo({!r})", "os.mkdir({!r})"])
-    def test_a_file_for_something_else_is_an_error_and_no_hang(self, project, what):
+    @pytest.mark.parametrize("change", [to_pipe, to_directory])
+    def test_a_file_for_something_else_is_an_error_and_no_hang(self, project, change):
         path = project.write("app/file", "text")
-        act = self.swap(path, what.format(str(path)))
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "_read", act)
-        if "mkdir" in what:
+        done = build_while(project, change, path, before=READ)
+        if change is to_directory:
             assert done.returncode == 0, done.stderr
             assert project.ls("/app")["file"]["kind"] == "directory"
         else:
@@ -146,9 +135,8 @@ class TestSwaps:
 class TestChanges:
     def test_a_file_that_changes_once_while_it_is_copied_is_read_again(self, project):
         path = project.write("app/file", "before")
-        act = f"open({str(path)!r}, 'w').write('after, and longer')"
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
-        done = build_while(project, "envbuild.build.context", "_read", act)
+        done = build_while(project, to_text, path, "after, and longer", before=READ)
         assert done.returncode == 0, done.stderr
         assert "app/file changed while it was copied: reading it again" in done.stderr
         assert project.cat("/app/file") == "after, and longer"
@@ -181,7 +169,7 @@ class TestChanges:
         path = project.write("app/b", "2")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
         # The first call is for the archive of the base.
-        done = build_while(project, "envbuild.build.context_scan", "hash_file", f"os.unlink({str(path)!r})", count=2)
+        done = build_while(project, to_nothing, path, before=HASH_FILE, count=2)
         assert done.returncode == 0, done.stderr
         assert sorted(project.ls("/app")) == ["a"]
 

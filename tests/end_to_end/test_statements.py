@@ -311,6 +311,9 @@ class TestOptionsOfRun:
         done = project.build("run(timeout=1s) sleep 4711 & sleep 4712")
         assert done.code == 1
         assert "longer than timeout=1s" in done.of("step-failed")[0]["message"]
+        plain = project.command("build", "web.env", "--progress", "plain").err
+        assert "longer than timeout=1s" in plain
+        assert "memory" not in plain
 
 
 def test_json_of_ls_tells_kind_mode_owner_and_digest(project):

@@ -1,6 +1,8 @@
 """Attacks of a step on what is made of it: the snapshot, the cache mounts, the display, the store."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,32 +12,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 SHOW = "find /etc /t 2>/dev/null | sort; cat /t/kept/file; echo end"
 
-OVERLAY_MARKS = """
-import os, stat
-os.makedirs("/t/kept"); open("/t/kept/file", "w").write("kept\\n")
-refused = 0
-def attempt(what, *arguments):
-    global refused
-    try:
-        what(*arguments)
-    except OSError:
-        refused += 1
-for path in ("/etc", "/t", "/t/kept", "/bin"):
-    for name, value in (("opaque", b"y"), ("opaque", b"x"), ("redirect", b"/root"), ("metacopy", b""),
-                        ("origin", b"\\0\\xfb" + bytes(30)), ("impure", b"y"), ("nlink", b"U+1"), ("upper", b"z"),
-                        ("whiteouts", b"y"), ("overlay.opaque", b"y"), ("overlay.whiteout", b"")):
-        for space in ("user", "trusted"):
-            attempt(os.setxattr, path, f"{space}.overlay.{name}", value)
-for path in ("/etc/passwd", "/t/kept/file"):
-    for name, value in (("whiteout", b""), ("metacopy", b""), ("redirect", b"/etc/shadow"), ("origin", b"x")):
-        attempt(os.setxattr, path, f"user.overlay.{name}", value)
-open("/t/empty", "w").close()
-attempt(os.setxattr, "/t/empty", "user.overlay.whiteout", b"")
-for path in ("/etc/passwd.x", "/t/hidden", "/etc/.wh.passwd"):
-    attempt(os.mknod, path, stat.S_IFCHR | 0o666, os.makedev(0, 0))
-attempt(os.mknod, "/t/.wh..wh..opq", stat.S_IFREG | 0o644)
-print("refused", refused > 0)
-"""
+OVERLAY_MARKS = Path(__file__).parent / "inside" / "set_overlay_marks.py"
 
 
 def base() -> str:
@@ -45,7 +22,7 @@ def base() -> str:
 
 
 def test_marks_of_overlayfs_set_by_a_step_change_nothing_of_what_the_next_one_sees(project):
-    project.write("attack.py", OVERLAY_MARKS)
+    shutil.copy(OVERLAY_MARKS, project.folder / "attack.py")
     done = project.build(
         base(),
         f"run(mount=attack.py:/attack.py) python3 /attack.py; {SHOW}",

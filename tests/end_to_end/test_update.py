@@ -69,6 +69,18 @@ def test_a_base_that_moved_is_shown_with_its_recipe(project):
     assert done.out.endswith("one.env: nothing moved\n")
 
 
+def test_a_base_of_several_recipes_is_made_once(project):
+    for name in ("one", "two"):
+        project.write(f"{name}.env", "from host(busybox)", f"run echo {name} > /name")
+        assert project.command("build", f"{name}.env").code == 0
+    done = project.command("update", "--progress", "plain")
+    assert done.code == 0, done.err
+    made = [line for line in done.err.splitlines() if "from host(busybox)" in line]
+    assert ["cached" in line for line in made] == [False, True], done.err
+    # Another day it is made again.
+    assert "cached" not in project.command("update", "one.env").err.splitlines()[0]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root sees all owners")
 def test_a_base_of_nobody_is_refused_and_made_again(project):
     if user_namespace.why_not_range(os.geteuid()):

@@ -11,6 +11,7 @@ import pytest
 
 from envbuild.store.layer_check import CLOCK_STEP
 from tests.end_to_end.test_fetch import Server
+from tests.faults import after_a_reboot, late_checks
 
 pytestmark = pytest.mark.namespaces
 
@@ -246,12 +247,6 @@ class TestDatabase:
 
 def test_layers_are_read_in_full_after_an_unclean_boot(built):
     """What was not on disk for sure when the machine stopped may be empty now, with all its times right."""
-    script = (
-        "import envbuild.linux.boot as boot, envbuild.store.store as store, sys\n"
-        "boot.boot_id = lambda: 'another boot'\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(['run', 'web', '--', 'cat', '/first']))"
-    )
     victim = layer_holding(built, "first") / "first"
     flip(victim)
     # Change times can't be set back; the record says that all was checked after that.
@@ -259,11 +254,9 @@ def test_layers_are_read_in_full_after_an_unclean_boot(built):
         database.execute("UPDATE stacks SET checked = ?, synced = 0", (time.time_ns() + CLOCK_STEP,))
     database.close()
     assert built.command("run", "web", "--", "cat", "/first").out == "girst\n"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=built.folder, env=built.environment, capture_output=True, check=False
-    )
+    done = built.call(after_a_reboot.main, "run", "web", "--", "cat", "/first")
     assert done.returncode == 1
-    assert b"the store is damaged" in done.stderr
+    assert "the store is damaged" in done.stderr
 
 
 def test_what_a_tag_names_was_on_disk_before_the_tag_moved(built):
@@ -331,19 +324,10 @@ def test_damage_that_is_found_after_the_command_began_ends_it(project, command):
     assert (
         project.build("run mkdir /many; i=0; while [ $i -lt 300 ]; do echo $i > /many/$i; i=$((i+1)); done").code == 0
     )
-    slow = (
-        "import sys\n"
-        "from envbuild.store.layer_walk import LayerWalk\n"
-        "from envbuild.store import store\n"
-        "store.MANY_FILES = 300\n"
-        "LayerWalk.is_over = lambda self: False\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(sys.argv[1:]))\n"
-    )
-    fine = project.python(slow, "run", "web", "--", "cat", "/many/7")
+    fine = project.call(late_checks.main, "300", "run", "web", "--", "cat", "/many/7")
     assert (fine.returncode, fine.stdout) == (0, "7\n"), fine.stderr
     other_file(layer_holding(project, "many") / "many" / "7")
-    done = project.python(slow, "run", "web", "--", *command)
+    done = project.call(late_checks.main, "300", "run", "web", "--", *command)
     assert done.returncode == 1
     assert "files of the image were changed by something else (/many: it was changed)" in done.stderr
     assert project.command("ps", "--all", "--quiet").out == ""
@@ -354,17 +338,8 @@ def test_damage_that_is_found_after_the_command_began_ends_it(project, command):
 
 def test_late_damage_that_can_not_be_mended_is_said(project):
     assert project.build("run mkdir /many; echo text > /many/7").code == 0
-    late = (
-        "import sys\n"
-        "from envbuild.store import store\n"
-        "from envbuild.store.layer_walk import LayerWalk\n"
-        "store.MANY_FILES = 0\n"
-        "LayerWalk.is_over = lambda self: False\n"
-        "from envbuild.cli.main import run\n"
-        "sys.exit(run(sys.argv[1:]))\n"
-    )
     flip(holding(project, b"text\n"))
-    done = project.python(late, "run", "web", "--", "sleep", "100")
+    done = project.call(late_checks.main, "0", "run", "web", "--", "sleep", "100")
     assert done.returncode == 1
     assert "the store is damaged" in done.stderr
     assert project.build("run mkdir /many; echo text > /many/7").code == 0

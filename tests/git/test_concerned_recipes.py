@@ -143,6 +143,16 @@ def test_outside_of_a_repository_status_shows_the_directory(project):
     assert set(status(project)) == {"one.env"}
 
 
+def test_without_git_status_shows_the_directory_and_says_so(repository, tmp_path):
+    (tmp_path / "bin").mkdir()
+    done = repository.command("status", PATH=str(tmp_path / "bin"))
+    assert (done.code, "there is no recipe in this directory" in done.err) == (2, True)
+    assert "git is not installed: only this directory's recipes are shown" in done.err
+    inner = type(repository)(repository.folder / "low", repository.store)
+    done = inner.command("status", PATH=str(tmp_path / "bin"))
+    assert (done.code, done.out.splitlines()[0]) == (0, "low.env: lock up to date")
+
+
 def test_a_link_on_the_way_to_a_file_concerns_the_recipe(repository, git):
     os.symlink("lists", repository.folder / "services/current")
     repository.write("services/other/a.txt", "another")

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from envbuild.instances.logs import LogWriter, entries
+from tests.child import in_child
 from tests.conftest import wait_for
 from tests.instances.instances import run, state
 from tests.instances.test_ports import supervisor
@@ -119,23 +120,21 @@ def test_a_supervisor_whose_files_may_not_grow_for_a_while_goes_on(image):
     assert state(image)["code"] == 137
 
 
-def limited(size: int, script: str, *words: str) -> subprocess.CompletedProcess:
-    head = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
-    return subprocess.run([sys.executable, "-c", head + script, *words], capture_output=True, text=True, check=True)
+def limit_files(size: int) -> None:
+    """Lets this process write no file larger than this."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def test_a_log_under_a_limit_of_file_size_begins_another_file(tmp_path):
     path = str(tmp_path / "log")
-    limited(
-        5000,
-        """
-from envbuild.instances.logs import LogWriter
-log = LogWriter(sys.argv[1])
-for number in range(300):
-    log.write("out", [b"%d" % number])
-""",
-        path,
-    )
+
+    def write() -> None:
+        limit_files(5000)
+        log = LogWriter(path)
+        for number in range(300):
+            log.write("out", [b"%d" % number])
+
+    in_child(write)
     texts = [text for _, _, text in entries(path)]
     assert texts[-1] == b"299"
     assert (tmp_path / "log.1").stat().st_size <= 5000
@@ -143,17 +142,15 @@ for number in range(300):
 
 def test_a_line_that_is_too_long_for_the_disk_is_dropped_and_told(tmp_path):
     path = str(tmp_path / "log")
-    limited(
-        5000,
-        """
-from envbuild.instances.logs import LogWriter
-log = LogWriter(sys.argv[1])
-log.write("out", [b"first"])
-log.write("out", [b"x" * 9000])
-log.write("out", [b"last"])
-""",
-        path,
-    )
+
+    def write() -> None:
+        limit_files(5000)
+        log = LogWriter(path)
+        log.write("out", [b"first"])
+        log.write("out", [b"x" * 9000])
+        log.write("out", [b"last"])
+
+    in_child(write)
     shown = list(entries(path))
     assert shown[-1][1:] == ("out", b"last")
     assert (shown[-2][1], b"a line was lost here: File too large" in shown[-2][2]) == ("err", True)

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import socket
 import struct
 import threading
@@ -17,34 +18,7 @@ from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
-SERVER = """
-import socket, sys, threading
-def echo(link):
-    with link:
-        try:
-            while data := link.recv(65536):
-                link.sendall(data)
-        except ConnectionResetError:
-            open("/reset", "w").close()
-def serve(listener):
-    while True:
-        link, _ = listener.accept()
-        threading.Thread(target=echo, args=(link,), daemon=True).start()
-def answer(one):
-    while True:
-        data, address = one.recvfrom(65536)
-        one.sendto(data.upper(), address)
-datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-datagrams.bind(("0.0.0.0", 53))
-threading.Thread(target=answer, args=(datagrams,), daemon=True).start()
-six = socket.create_server(("::1", 86), family=socket.AF_INET6)
-threading.Thread(target=serve, args=(six,), daemon=True).start()
-second = socket.create_server(("127.0.0.1", 81))
-threading.Thread(target=serve, args=(second,), daemon=True).start()
-first = socket.create_server(("0.0.0.0", 80), backlog=4096)
-open("/ready", "w").close()
-serve(first)
-"""
+SERVER = Path(__file__).parent / "echo_server.py"
 PYTHON = ("-v", "/usr:/usr:ro", "-v", "/lib:/lib:ro", *(("-v", "/lib64:/lib64:ro") if os.path.isdir("/lib64") else ()))
 
 
@@ -55,7 +29,7 @@ def server(image):
         pytest.skip("there is no /usr/bin/python3")
 
     def start(*options: str) -> list[int]:
-        (image.folder / "server.py").write_text(SERVER)
+        shutil.copy(SERVER, image.folder / "server.py")
         words = (*options, *PYTHON, "-v", f"{image.folder}/server.py:/server.py:ro")
         run(image, *words, "web", "--", "/usr/bin/python3", "/server.py")
         ports = [one["port"] for one in state(image)["ports"]]

@@ -11,6 +11,7 @@ from envbuild.lockfile.lock import Earlier
 from envbuild.plan.step import InstallPackages
 from tests.conftest import installs_of
 from tests.packages.conftest import DEBIAN
+from tests.packages.npm_registry import Registry
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 if shutil.which("npm") is None:
@@ -162,3 +163,29 @@ def as_before(project, files) -> str:
     npm_before = stage.installs[1].replace(wants=(), asks="", earlier=earlier)
     stage = stage.replace(installs=(stage.installs[0], npm_before))
     return lock_file.dump(lock.replace(own=lock.own.replace(stages=(stage,))))
+
+
+def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server):
+    registry = Registry(server)
+    registry.add_npm("v18.19.0")
+    registry.add("own-pad", "1.0.0")
+    registry.add("own-deep", "1.0.0", {"own-pad": "^1.0.0"})
+    settings = {"npm_config_registry": server.address}
+    done = debian.build(*NODE, "npm(into=/srv/app) own-deep", name="low.env", **settings)
+    assert done.code == 0, done.out
+    registry.add("own-pad", "1.1.0")
+    registry.add("own-deep", "1.1.0", {"own-pad": "^1.1.0"})
+    registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})
+    done = debian.build("from image:low", "npm(into=/srv/app) own-box", **settings)
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == {
+        "own-box": "1.0.0",
+        "own-deep": "1.0.0",
+        "own-pad": "1.0.0",
+    }
+    done = debian.command("update", "web.env", "own-deep", "--dry-run", **settings)
+    assert done.code == 0, done.err
+    assert [line.split(None, 3)[3] for line in done.out.splitlines()[1:]] == [
+        "own-deep  1.0.0  1.1.0  named",
+        "own-pad   1.0.0  1.1.0  own-deep 1.1.0 needs it (^1.1.0)",
+    ]

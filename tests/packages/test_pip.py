@@ -4,13 +4,17 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project, installs_of
 from tests.packages.conftest import PYTHON
 from tests.packages.wheels import Index, wheel
+
+HERE = Path(__file__).parent
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 READY = ("from image:python",)
@@ -69,11 +73,8 @@ def test_scripts_find_their_environment_wherever_it_is(debian, build, index):
 
 def test_bytecode_is_valid_by_hash_and_is_used(debian, build, index):
     index.add("alpha", "1.0")
-    script = (
-        "import importlib.util as u, alpha; p = u.cache_from_source(alpha.__file__); b = open(p, 'rb').read(); "
-        "print('flags', b[4]); print('hash', b[8:16] == u.source_hash(open(alpha.__file__, 'rb').read()))"
-    )
-    done = build("pip(into=/opt/venv) alpha", f'run /opt/venv/bin/python3 -c "{script}"')
+    shutil.copy(HERE / "inside" / "show_bytecode.py", debian.folder / "show.py")
+    done = build("pip(into=/opt/venv) alpha", "run(mount=show.py:/show.py) /opt/venv/bin/python3 /show.py")
     assert "flags 3" in done.printed, "checked by hash (PEP 552)"
     assert "hash True" in done.printed
 
@@ -143,39 +144,11 @@ def test_a_later_statement_moves_what_an_earlier_one_installed(debian, build, in
 
 
 def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs(debian, build, index, server):
-    backend = (
-        "import base64, os, zipfile\n"
-        "import helper_of_builds\n"
-        "def get_requires_for_build_wheel(config=None): return []\n"
-        "def build_wheel(folder, config=None, metadata=None):\n"
-        "    import wheels_of_own; return wheels_of_own.make(folder, helper_of_builds.VERSION)\n"
-    )
-    maker = (
-        "import zipfile\n"
-        "def make(folder, version):\n"
-        "    name = 'sourced-1.0-py3-none-any.whl'\n"
-        "    with zipfile.ZipFile(f'{folder}/{name}', 'w') as z:\n"
-        "        def put(path, text): z.writestr(zipfile.ZipInfo(path), text)\n"
-        "        put('sourced.py', f'BUILT_WITH = {version!r}\\n')\n"
-        "        info = 'sourced-1.0.dist-info'\n"
-        "        put(f'{info}/METADATA', 'Metadata-Version: 2.1\\nName: sourced\\nVersion: 1.0\\n')\n"
-        "        put(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
-        "        put(f'{info}/RECORD', '')\n"
-        "    return name\n"
-    )
-    project = '[build-system]\nrequires = ["helper_of_builds"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for path, text in (
-            ("pyproject.toml", project),
-            ("backend.py", backend),
-            ("wheels_of_own.py", maker),
-            ("PKG-INFO", "Metadata-Version: 2.1\nName: sourced\nVersion: 1.0\n"),
-        ):
-            info = tarfile.TarInfo(f"sourced-1.0/{path}")
-            info.size = len(text)
-            archive.addfile(info, io.BytesIO(text.encode()))
-
+        for file in sorted((HERE / "sourced-1.0").iterdir()):
+            if file.is_file():
+                archive.add(file, f"sourced-1.0/{file.name}")
     digest = hashlib.sha256(packed.getvalue()).hexdigest()
     server.files["/files/sourced-1.0.tar.gz"] = packed.getvalue()
     link = f'<a href="/files/sourced-1.0.tar.gz#sha256={digest}">sourced-1.0.tar.gz</a>'
@@ -278,8 +251,8 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     before = (debian.folder / "web.env.lock").read_text()
     shown = debian.command("update", "alpha", "--dry-run", **settings)
     assert [line.split()[3:] for line in shown.out.splitlines()[1:]] == [
-        ["alpha", "1.0", "2.0"],
-        ["beta", "1.0", "2.0"],
+        ["alpha", "1.0", "2.0", "named"],
+        ["beta", "1.0", "2.0", "alpha", "2.0", "needs", "it", "(>=2)"],
     ]
     assert (debian.folder / "web.env.lock").read_text() == before
     done = debian.command("update", "alpha", **settings)
@@ -292,6 +265,21 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     refused = debian.command("update", "web.env", "alhpa", **settings)
     assert refused.code == 2
     assert "did you mean 'alpha'?" in refused.err
+
+
+def test_a_version_that_the_index_dropped_stays_if_its_file_is_to_be_had(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("gamma", "1.0")
+    assert build("pip(into=/opt/venv) alpha gamma").code == 0
+    before = locked(debian)
+    index.add("alpha", "2.0")
+    index.add("gamma", "2.0")
+    index.add("beta", "1.0")
+    index.remove("alpha", "1.0")
+    done = build("pip(into=/opt/venv) alpha beta gamma")
+    assert done.code == 0, done.out
+    assert {name: one["version"] for name, one in locked(debian).items()} == dict.fromkeys(locked(debian), "1.0")
+    assert locked(debian)["alpha"] == before["alpha"]
 
 
 def test_the_settings_of_the_user_are_honoured_and_not_kept(debian, index):

@@ -86,3 +86,14 @@ def test_the_packages_of_a_base_come_by_the_date_of_its_suite(server, tmp_path, 
         files = FileSources(request, lambda event: None)
         paths = files_of(store, request, files, BasePackages((PACKAGE,)), 1_700_000_000, lambda line: None)
         assert Path(paths[PACKAGE.hash]).read_bytes() == CONTENT
+
+
+def test_what_a_base_lacks_is_renewed_with_all_of_it(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(apt_servers, "machine_sources", list)
+    request = BuildRequest("", fetch_limit=1 << 20, snapshot=server.address)
+    with Store.open(str(tmp_path / "store")) as store:
+        files = FileSources(request, lambda event: None)
+        with pytest.raises(NotToBeHad) as caught:
+            files_of(store, request, files, BasePackages((PACKAGE,)), 1_700_000_000, lambda line: None)
+    assert "404" in caught.value.message
+    assert caught.value.hint.endswith("envbuild update RECIPE")

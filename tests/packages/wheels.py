@@ -47,5 +47,13 @@ class Index:
         self._server.files[f"/files/{file}"] = content
         link = f'<a href="/files/{file}#sha256={hashlib.sha256(content).hexdigest()}">{file}</a>\n'
         self._files.setdefault(name, []).append(link)
-        self._server.files[f"/simple/{name}/"] = f"<html><body>{''.join(self._files[name])}</body></html>".encode()
+        self._list(name)
         return f"/files/{file}"
+
+    def remove(self, name: str, version: str) -> None:
+        """Take a wheel out of the index; its file stays."""
+        self._files[name] = [link for link in self._files[name] if f"/{name}-{version}-py3" not in link]
+        self._list(name)
+
+    def _list(self, name: str) -> None:
+        self._server.files[f"/simple/{name}/"] = f"<html><body>{''.join(self._files[name])}</body></html>".encode()

@@ -33,53 +33,19 @@ def actor(request, box: Box) -> dict:  # noqa: F811
     return {"user": "1000:1001"}
 
 
-def attack(box: Box, script: str, *words: str, **options: object) -> dict:  # noqa: F811
-    """Runs a Python script inside, whose last line of output is JSON."""
-    answer = python_in(box, script, *words, **options)
+def attack(box: Box, program: str, *words: str, **options: object) -> dict:  # noqa: F811
+    """Runs a program of `inside/`, whose last line of output is JSON."""
+    answer = python_in(box, program, *words, **options)
     assert answer.get("status") == 0, answer
     return json.loads(answer["out"].splitlines()[-1])
 
 
 class TestFiles:
-    SCRIPT = """
-import json, os, sys
-wanted, found = sys.argv[1], []
-ways = [wanted, "/.." * 9 + wanted]
-for pid in ("1", "self", "thread-self", str(os.getppid())):
-    for link in ("root", "cwd", "exe"):
-        ways += [f"/proc/{pid}/{link}{wanted}", f"/proc/{pid}/{link}" + "/.." * 20 + wanted]
-ways += [f"/proc/{pid}/fd/{number}{wanted}" for pid in (1, "self") for number in range(64)]
-ways += [f"/dev/fd/{number}" + "/.." * 20 + wanted for number in range(64)]
-def try_all(what):
-    for way in ways:
-        try:
-            with open(way) as file:
-                found.append([what, way, file.read()])
-        except OSError:
-            pass
-try_all("plain")
-for number in range(3, 256):
-    try:
-        os.fchdir(number)
-        try_all(f"descriptor {number}")
-    except OSError:
-        pass
-try:
-    os.mkdir("/tmp/jail"); here = os.open("/", os.O_RDONLY)
-    os.chroot("/tmp/jail"); os.fchdir(here)
-    for _ in range(50): os.chdir("..")
-    os.chroot(".")
-    try_all("out of a chroot")
-except OSError as error:
-    pass
-print(json.dumps(found))
-"""
-
     def test_files_of_the_host_can_not_be_reached(self, box, actor, tmp_path):  # noqa: F811
         secret = tmp_path / "secret"
         secret.write_text("of the host")
         secret.chmod(0o666)
-        assert attack(box, self.SCRIPT, str(secret), **actor) == []
+        assert attack(box, "reach_files", str(secret), **actor) == []
         assert secret.read_text() == "of the host"
 
     def test_nothing_of_the_host_is_mounted(self, box, actor):  # noqa: F811
@@ -96,38 +62,6 @@ print(json.dumps(found))
 
 
 class TestProcesses:
-    SCRIPT = """
-import ctypes, errno, json, os, signal, sys
-libc = ctypes.CDLL(None, use_errno=True)
-def call(number, *arguments):
-    ctypes.set_errno(0)
-    value = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(one) for one in arguments])
-    return errno.errorcode[ctypes.get_errno()] if value == -1 else "done"
-def opened(path, mode="rb"):
-    try:
-        with open(path, mode) as file:
-            return "done" if mode != "rb" or file.read(1) else "empty"
-    except OSError as error:
-        return errno.errorcode[error.errno]
-host = int(sys.argv[1])
-result = {}
-for name, pid in (("host", host), ("init", 1)):
-    result[f"{name} attach"] = call(101, 16, pid, 0, 0)        # ptrace PTRACE_ATTACH
-    result[f"{name} seize"] = call(101, 0x4206, pid, 0, 0)     # ptrace PTRACE_SEIZE
-    local, remote = (ctypes.c_char * 8)(), 0
-    vector = (ctypes.c_uint64 * 2)(ctypes.addressof(local), 8)
-    result[f"{name} read memory"] = call(310, pid, ctypes.addressof(vector), 1, ctypes.addressof(vector), 1, 0)
-    pidfd = libc.syscall(434, pid, 0)
-    result[f"{name} take descriptor"] = call(438, pidfd, 0, 0) if pidfd >= 0 else "ESRCH"
-    for file in ("mem", "environ", "maps", "syscall", "stack"):
-        result[f"{name} {file}"] = opened(f"/proc/{pid}/{file}")
-result["host kill"] = call(62, host, 9)
-result["init namespaces"] = []
-for kind in ("user", "mnt", "pid", "net"):
-    result["init namespaces"].append(opened(f"/proc/1/ns/{kind}"))
-print(json.dumps(result))
-"""
-
     def test_no_process_outside_and_not_process_1_can_be_touched(self, box, actor):  # noqa: F811
         # One whose number nobody has inside, also where the tests have a process namespace of their own.
         for _ in range(200):
@@ -137,7 +71,7 @@ print(json.dumps(result))
             outside.kill()
             outside.wait()
         try:
-            found = attack(box, self.SCRIPT, str(outside.pid), **actor)
+            found = attack(box, "touch_processes", str(outside.pid), **actor)
             assert outside.poll() is None
         finally:
             outside.kill()
@@ -158,22 +92,6 @@ print(json.dumps(result))
 
 
 class TestSockets:
-    SCRIPT = """
-import json, socket, sys
-name, path, port = sys.argv[1:]
-reached = []
-for family, address in ((socket.AF_UNIX, b"\\0" + name.encode()), (socket.AF_UNIX, path),
-                        (socket.AF_INET, ("127.0.0.1", int(port)))):
-    with socket.socket(family, socket.SOCK_STREAM) as one:
-        one.settimeout(2)
-        try:
-            one.connect(address)
-            reached.append(str(address))
-        except OSError:
-            pass
-print(json.dumps(reached))
-"""
-
     def test_sockets_of_the_host_can_not_be_reached(self, box, actor, tmp_path):  # noqa: F811
         name, path = f"envbuild-attack-{os.getpid()}", str(tmp_path / "s")
         with (
@@ -190,19 +108,10 @@ print(json.dumps(reached))
             for listener in (abstract, named, network):
                 listener.listen()
             port = network.getsockname()[1]
-            assert attack(box, self.SCRIPT, name, path, str(port), **actor) == []
+            assert attack(box, "reach_sockets", name, path, str(port), **actor) == []
 
     def test_raw_packets_stay_inside(self, box):  # noqa: F811
-        script = """
-import json, socket
-found = []
-for kind in (socket.AF_PACKET, socket.AF_INET):
-    try:
-        with socket.socket(kind, socket.SOCK_RAW, 0 if kind == socket.AF_PACKET else 1): found.append(int(kind))
-    except OSError: pass
-print(json.dumps([found, [name for _, name in socket.if_nameindex()]]))
-"""
-        assert attack(box, script)[1] == ["lo"]
+        assert attack(box, "open_raw_sockets")[1] == ["lo"]
 
 
 class TestDevices:
@@ -229,17 +138,6 @@ class TestDevices:
 
 
 class TestProc:
-    SCRIPT = """
-import errno, json, os, sys
-result = {}
-for path in json.loads(sys.argv[1]):
-    try:
-        with open(path, "w") as file: file.write("1")
-        result[path] = "done"
-    except OSError as error:
-        result[path] = errno.errorcode[error.errno]
-print(json.dumps(result))
-"""
     WRITES = (
         "/proc/sysrq-trigger",
         "/proc/sys/kernel/core_pattern",
@@ -263,7 +161,7 @@ print(json.dumps(result))
     )
 
     def test_nothing_of_the_kernel_s_can_be_written(self, box, actor):  # noqa: F811
-        found = attack(box, self.SCRIPT, json.dumps(self.WRITES), **actor)
+        found = attack(box, "write_files", json.dumps(self.WRITES), **actor)
         assert "done" not in {result for path, result in found.items() if path not in MASKED}, found
 
     def test_masked_paths_are_empty_and_stay_so(self, box, actor):  # noqa: F811
@@ -294,45 +192,14 @@ class TestCalls:
     def test_32_bit_calls_do_not_exist(self, box, actor):  # noqa: F811
         if os.uname().machine != "x86_64":
             pytest.skip("int 0x80 is of x86")
-        script = """
-import ctypes, json, mmap, os
-# mov eax, 20 (getpid of the 32-bit table); int 0x80; ret
-code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-code.write(b"\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3")
-reading, writing = os.pipe()
-child = os.fork()
-if child == 0:
-    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
-    os.write(writing, str(function()).encode())
-    os._exit(0)
-os.close(writing)
-_, status = os.waitpid(child, 0)
-print(json.dumps([os.read(reading, 99).decode(), os.WIFSIGNALED(status)]))
-"""
-        answer, killed = attack(box, script, **actor)
+        answer, killed = attack(box, "call_as_32_bits", **actor)
         # ENOSYS, or the signal of a kernel that knows no 32-bit programs.
         assert answer == "-38" or killed
 
     def test_keyrings_terminals_and_kernel_doors_are_shut(self, box, actor):  # noqa: F811
         if os.uname().machine != "x86_64":
             pytest.skip("numbers of x86-64")
-        script = """
-import ctypes, errno, json
-libc = ctypes.CDLL(None, use_errno=True)
-calls = {"keyctl": (250, 0, -3, 0), "add_key": (248, 0, 0, 0, 0, -3), "request_key": (249, 0, 0, 0, 0),
-    "bpf": (321, 0, 0, 0), "perf": (298, 0, 0, -1, -1, 0), "userfaultfd": (323, 0), "io_uring": (425, 8, 0),
-    "setns": (308, 0, 0), "unshare user": (272, 0x10000000), "unshare mount": (272, 0x20000), "swapon": (167, 0, 0),
-    "reboot": (169, 0xfee1dead, 672274793, 0x1234567, 0), "init_module": (175, 0, 0, 0), "kexec": (246, 0, 0, 0, 0),
-    "handle": (304, -100, 0, 0), "fsopen": (430, 0, 0), "open_tree": (428, -100, 0, 0), "TIOCSTI": (16, 0, 0x5412, 0),
-    "clock": (227, 0, 0), "syslog": (103, 3, 0, 0), "acct": (163, 0), "quotactl": (179, 0, 0, 0, 0)}
-result = {}
-for name, call in calls.items():
-    ctypes.set_errno(0)
-    value = libc.syscall(*[ctypes.c_long(one) for one in call])
-    result[name] = errno.errorcode.get(ctypes.get_errno(), "0") if value == -1 else "done"
-print(json.dumps(result))
-"""
-        found = attack(box, script, **actor)
+        found = attack(box, "open_kernel_doors", **actor)
         assert set(found.values()) == {"EPERM"}, found
 
     def test_the_filter_can_not_be_taken_off(self, box, actor):  # noqa: F811

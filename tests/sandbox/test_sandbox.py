@@ -19,6 +19,7 @@ from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 DRIVER = "tests.sandbox.driver:main"
+INSIDE = Path(__file__).parent / "inside"
 
 
 class Box:
@@ -188,51 +189,29 @@ def test_another_user_has_no_capabilities_and_its_groups(box):
         assert "0000000000000000" in answer["out"]
 
 
-CALLS = """
-import ctypes, os, sys, json
-libc = ctypes.CDLL(None, use_errno=True)
-result = {}
-for name, number in json.loads(sys.argv[1]).items():
-    ctypes.set_errno(0)
-    value = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)
-    result[name] = ctypes.get_errno() if value == -1 else 0
-print(json.dumps(result))
-"""
-
-
-def python_in(box: Box, script: str, *words: str, **options: object) -> dict:
-    """Runs this machine's Python in a sandbox, with what it needs as read-only binds."""
+def python_in(box: Box, program: str, *words: str, **options: object) -> dict:
+    """Runs a program of `inside/` with this machine's Python in a sandbox, with what it needs as read-only binds."""
     real = os.path.realpath("/usr/bin/python3")
     if not os.path.exists(real):
         pytest.skip("needs /usr/bin/python3")
     binds = [["/usr", "/usr"], *[[os.path.realpath(p), p] for p in ("/lib", "/lib64") if os.path.isdir(p)]]
-    return box.run("", argv=[real, "-I", "-S", "-c", script, *words], binds=binds, **options)
+    return box.run(
+        "", argv=[real, "-I", "-S", "-c", (INSIDE / f"{program}.py").read_text(), *words], binds=binds, **options
+    )
 
 
 def test_dangerous_system_calls_are_refused(box):
     machine = os.uname().machine
     if machine not in seccomp.REFUSED:
         pytest.skip(f"no call numbers for {machine}")
-    answer = python_in(box, CALLS, json.dumps(seccomp.REFUSED[machine]))
+    answer = python_in(box, "make_calls", json.dumps(seccomp.REFUSED[machine]))
     assert set(json.loads(answer["out"]).values()) == {errno.EPERM}, answer["out"]
 
 
 def test_new_namespaces_terminal_input_leases_and_clone3_are_refused(box):
-    script = """
-import ctypes, os, json
-libc = ctypes.CDLL(None, use_errno=True)
-def call(*a):
-    ctypes.set_errno(0)
-    value = libc.syscall(*[ctypes.c_long(x) for x in a])
-    if value == 0 and a[0] == 56: os._exit(0)
-    return ctypes.get_errno()
-print(json.dumps([
-    call(56, 0x10000000 | 17, 0, 0, 0, 0), call(435, 0, 0), call(16, 0, 0x5412, 0), call(16, 0, 0x100005412, 0),
-    call(0x40000000 + 39), call(135, 0x0400000), call(72, 0, 1024, 0), call(72, 0, 0x100000400, 0)]))
-"""
     if os.uname().machine != "x86_64":
         pytest.skip("numbers of x86-64")
-    out = json.loads(python_in(box, script)["out"])
+    out = json.loads(python_in(box, "make_refused_calls")["out"])
     assert out == [errno.EPERM, errno.ENOSYS, errno.EPERM, errno.EPERM, errno.ENOSYS, *[errno.EPERM] * 3]
 
 

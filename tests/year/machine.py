@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,10 +30,13 @@ class Machine:
             "PIP_CONFIG_FILE": "/dev/null",
             "npm_config_userconfig": "/dev/null",
             "npm_config_globalconfig": "/dev/null",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
             "GIT_CONFIG_SYSTEM": "/dev/null",
             "GIT_PAGER": "cat",
         }
+
+        # Everybody's clone is of a folder of root's.
+        (folder / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
 
     def sources(self, *sources: tuple[str, str]) -> None:
         """Makes apt look at these (address, suites)."""
@@ -41,6 +45,15 @@ class Machine:
             for address, suites in sources
         ]
         (self.apt / "sources.list.d/debian.sources").write_text("\n".join(stanzas))
+
+    @staticmethod
+    def has_user(name: str) -> bool:
+        """Whether this machine has such an ordinary user."""
+        return any(entry.pw_name == name for entry in pwd.getpwall())
+
+    @staticmethod
+    def uid(name: str) -> int:
+        return pwd.getpwnam(name).pw_uid
 
     def run(
         self, user: str, words: Sequence[str], folder: Path, variables: Mapping[str, str] = {}, offline: bool = False

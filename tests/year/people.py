@@ -34,6 +34,7 @@ class Person:
         self.home = machine.folder / name
         self.clone = self.home / "project"
         self.day = "2025-11-03"
+        self.image = ""
         self.home.mkdir()
         self._variables = {
             **variables,
@@ -108,6 +109,11 @@ class Person:
         self.git("commit", "--quiet", "-m", message)
         return self.git("rev-parse", "HEAD")
 
+    def commits_built(self, message: str, recipe: str) -> str:
+        """Builds a recipe and commits it with its lock; `image` is then what it gave."""
+        self.image = self.builds(recipe)
+        return self.commits(message)
+
     def branches(self, name: str) -> None:
         self.git("checkout", "--quiet", "-b", name)
 
@@ -121,10 +127,11 @@ class Person:
         self.git("checkout", "--quiet", branch)
         self.git("pull", "--quiet", "--ff-only", "origin", branch)
 
-    def loses_the_store(self) -> None:
-        """Removes the store and the clone."""
-        shutil.rmtree(self.home / "store", ignore_errors=True)
-        shutil.rmtree(self.clone, ignore_errors=True)
+    def starts_anew(self, address: Path) -> None:
+        """Loses the store and the clone, and clones again."""
+        shutil.rmtree(self.home / "store")
+        shutil.rmtree(self.clone)
+        self.clones(address)
 
     def _own(self) -> None:
         if self.user != "root":

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,21 +68,29 @@ class RealPackages:
         (folder / "apt.conf").write_text("".join(f'{name} "{value}";\n' for name, value in settings.items()))
         self._apt("apt-get", "-qq", "update")
         self._apt("apt-get", "-qq", "--yes", "--download-only", "install", *minimal, *wanted)
-        files = sorted(self._files.glob("*.deb"))
+        names = sorted({file.name.partition("_")[0] for file in self._files.glob("*.deb")})
         if not newest:
-            files = self._all_versions(sorted({file.name.partition("_")[0] for file in files}))
+            self._fetch_all_versions(names)
         self.versions: dict[str, list[Deb]] = {}
-        for file in files:
-            deb = read(file)
+        for deb in self._fetched(names):
             self.versions.setdefault(deb.name, []).append(deb)
         for debs in self.versions.values():
             debs.sort(key=functools.cmp_to_key(_compared))
 
-    def _all_versions(self, names: list[str]) -> list[Path]:
+    def _fetch_all_versions(self, names: list[str]) -> None:
         listed = self._apt("apt-cache", "madison", *names).splitlines()
         wanted = {tuple(map(str.strip, line.split("|")[:2])) for line in listed if "Packages" in line}
-        self._apt("apt-get", "-qq", "download", *(f"{name}={version}" for name, version in wanted if name in names))
-        return sorted(self._files.glob("*.deb"))
+        self._apt("apt-get", "-qq", "download", *(f"{name}={version}" for name, version in wanted))
+
+    def _fetched(self, names: list[str]) -> Iterator[Deb]:
+        """Return the packages that have been fetched, as the archive's index has them: its priorities are others than
+        those in the files."""
+        files = {_version_of(file): file for file in self._files.glob("*.deb")}
+        for text in self._apt("apt-cache", "show", *names).strip().split("\n\n"):
+            (fields,) = stanzas(text)
+            file = files.pop((fields["package"], fields["version"]), None)
+            if file is not None:
+                yield Deb(*_names(fields), text.strip(), fields["filename"], fields["sha256"], file)
 
     def _apt(self, *words: str) -> str:
         done = subprocess.run(
@@ -97,15 +106,23 @@ class RealPackages:
 
 
 def read(file: Path) -> Deb:
-    """A package's file, as an index has it."""
+    """A package that was made by hand, as an index has it."""
     control = subprocess.run(["dpkg-deb", "-f", str(file)], check=True, capture_output=True, text=True).stdout.strip()
     (fields,) = stanzas(control)
-    name, version = fields["package"], fields["version"]
-    source = fields.get("source", name).partition(" ")[0]
-    path = f"pool/main/{source[0]}/{source}/{name}_{version.partition(':')[2] or version}_{fields['architecture']}.deb"
+    name, version, source = _names(fields)
+    path = f"pool/main/{source[0]}/{source}/{name}_{version}_{fields['architecture']}.deb"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     stanza = f"{control}\nFilename: {path}\nSize: {file.stat().st_size}\nSHA256: {digest}"
     return Deb(name, version, source, stanza, path, digest, file)
+
+
+def _names(fields: Mapping[str, str]) -> tuple[str, str, str]:
+    return fields["package"], fields["version"], fields.get("source", fields["package"]).partition(" ")[0]
+
+
+def _version_of(file: Path) -> tuple[str, str]:
+    name, version, _ = file.name.split("_")
+    return name, version.replace("%3a", ":")
 
 
 def _compared(one: Deb, other: Deb) -> int:

@@ -28,5 +28,7 @@ def test_a_lock_holds_when_the_mirror_has_moved_on(year: Year, tmp_path):
     ben = year.person("ben")
     ben.clones(page.address)
     assert ben.builds("app.env", "--locked") == image
+    said = ben.envbuild("update", "app.env", "tiny", fails=True)
+    assert "'tiny' is a package of the base debian:bookworm" in said
     assert "is expired" in ben.envbuild("update", "app.env", fails=True)
     assert ben.envbuild("status", "--exit-code")

@@ -10,6 +10,7 @@ from envbuild.cli.user_namespace import enter_for
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import count
 from envbuild.ui.tables import table
 
 TYPE_CHECKING = False
@@ -84,7 +85,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(
-            f"{found.objects} files ({format_size(found.size)}), {found.trees} directories, {found.layers} layers: "
-            f"{len(rows)} problems{', repaired' if found.repaired else ''}\n"
+            f"{count(found.objects, 'file')} ({format_size(found.size)}), {found.trees} "
+            f"{'directory' if found.trees == 1 else 'directories'}, {count(found.layers, 'layer')}: "
+            f"{count(len(rows), 'problem')}{', repaired' if found.repaired else ''}\n"
         )
     return 1 if found.problems and not found.repaired else 0

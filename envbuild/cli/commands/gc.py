@@ -10,6 +10,7 @@ from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import BadOption
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size, parse_size
+from envbuild.ui.humanize import count
 
 DESCRIPTION = """\
 Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. Tags of branches
@@ -90,8 +91,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if names:
             environment.stdout.write(f"{verb} tags of branches that git no longer has: {', '.join(names)}\n")
         environment.stdout.write(
-            f"{verb} {freed.images} images, {freed.steps} steps, {freed.layers} layers, {freed.objects} files: "
-            f"{format_size(freed.size)}\n"
+            f"{verb} {count(freed.images, 'image')}, {count(freed.steps, 'step')}, {count(freed.layers, 'layer')}, "
+            f"{count(freed.objects, 'file')}: {format_size(freed.size)}\n"
         )
     if budget is not None and left > budget:
         environment.stderr.write(

@@ -33,9 +33,8 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parts = parser.add_subparsers(
-        dest="part", metavar="install|check|pre-commit|show-lock|merge-lock|fill-locks", required=True
-    )
+    words = "install|check|pre-commit|show-lock|diff-lock|merge-lock|fill-locks"
+    parts = parser.add_subparsers(dest="part", metavar=words, required=True)
     subparser = parts.add_parser("install", help="set this clone up")
     subparser.add_argument("--remove", action="store_true", help="undo the setup")
     subparser = parts.add_parser(
@@ -47,6 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parts.add_parser("fill-locks", help="after a merge, write results that this store has into locks that lack them")
     subparser = parts.add_parser("show-lock", help="print a lock as text with a readable diff")
     subparser.add_argument("file", metavar="FILE")
+    subparser = parts.add_parser("diff-lock", help="print what changed in a lock, for git diff")
+    subparser.add_argument("path", metavar="PATH")
+    subparser.add_argument("rest", nargs="*", metavar="OLD OLD-ID OLD-MODE NEW NEW-ID NEW-MODE")
     subparser = parts.add_parser("merge-lock", help="merge three locks; the result is written over OURS")
     for name in ("base", "ours", "theirs"):
         subparser.add_argument(name, metavar=name.upper())
@@ -65,6 +67,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             return _show_lock(arguments, environment)
         case "fill-locks":
             return _fill_locks(environment)
+        case "diff-lock":
+            return _diff_lock(arguments, environment)
         case _:
             return _merge_lock(arguments, environment)
 
@@ -179,6 +183,26 @@ def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
         pass  # a lock with conflict markers, or none at all: git shows what is there
     # git hands a converter's output to the terminal as it is.
     environment.stdout.writelines(f"{visible(line)}\n" for line in text.removesuffix("\n").split("\n"))
+    return 0
+
+
+def _diff_lock(arguments: argparse.Namespace, environment: Environment) -> int:
+    """Print the difference of two locks, with what a reader must not miss before it (gitattributes(5), "Defining an
+    external diff driver"; git(1), GIT_EXTERNAL_DIFF)."""
+    from envbuild.git.repository import Repository
+    from envbuild.ui.reports.lock_diff import lock_diff
+    from envbuild.ui.sanitize import visible
+    from envbuild.ui.stream import Output
+
+    paths = arguments.rest[0:1] + arguments.rest[3:4]
+    if len(paths) < 2:
+        environment.stdout.write(f"* Unmerged path {visible(arguments.path)}\n")
+        return 0
+    old, new = ("" if path == os.devnull else _read(path) for path in paths)
+    # git tells what it starts so that its output goes to a terminal by way of a pager (git-var(1), GIT_PAGER).
+    terminal = environment.stdout.isatty() or environment.variables.get("GIT_PAGER_IN_USE") == "true"
+    output = Output(environment.stdout, Repository(".").wants_colour(terminal))
+    output.write_lines(list(lock_diff(arguments.path, old, new, output)))
     return 0
 
 

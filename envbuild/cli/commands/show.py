@@ -7,7 +7,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
-from envbuild.ui.humanize import duration
+from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import table
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         ("tree", plain["tree"]),
         ("tags", " ".join(plain["tags"]) or "-"),
         ("made", plain["made"]),
-        ("size", f"{format_size(plain['size'])} in {plain['files']} files"),
+        ("size", f"{format_size(plain['size'])} in {count(plain['files'], 'file')}"),
     ]
     for name, value in plain["facts"].items():
         rows += _fact(name, value)

@@ -8,7 +8,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.errors import UsageError
+from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.git_dir import git_dir_of
 from envbuild.history.status import Status, status_of
 from envbuild.store.store import Store
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 raise UsageError(
                     f"there is no recipe {path}", "envbuild status without a name shows the recipes of the repository"
                 )
-        paths = arguments.recipe or _recipes_here(store)
+        paths = arguments.recipe or _recipes_here(store, environment)
         found = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":
         print_json([_plain(recipe) for recipe in found], environment.stdout)
@@ -54,17 +54,18 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 1 if arguments.exit_code and not all(recipe.well for recipe in found) else 0
 
 
-def _recipes_here(store: Store) -> list[str]:
-    """Return the recipes of the repository that this directory lies in, or those of the directory. Raises
-    UsageError if there is none."""
-    if git_dir_of(".") is None:
-        paths = sorted(glob.glob("*.env"))
-        where = "in this directory"
-    else:
+def _recipes_here(store: Store, environment: Environment) -> list[str]:
+    """Return the recipes of the repository that this directory lies in; outside of one, and where git is not installed
+    or does not read it, those of the directory. Raises UsageError if there is none."""
+    where = "in this directory"
+    paths = sorted(glob.glob("*.env"))
+    if git_dir_of(".") is not None:
         from envbuild.history.status import recipes_of_repository  # git: only in a repository
 
-        paths = recipes_of_repository(store, ".")
-        where = "in this repository"
+        try:
+            paths, where = recipes_of_repository(store, "."), "in this repository"
+        except EnvbuildError as error:
+            environment.warn([f"{error.message.splitlines()[0]}: only this directory's recipes are shown"], "note")
     if not paths:
         raise UsageError(f"there is no recipe {where}", "name one, as in: envbuild status services/web.env")
     return paths

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from envbuild.build.request import Move
 from envbuild.cli.build_options import add_options, build, interrupt_on_termination, request_from
@@ -14,6 +16,7 @@ from envbuild.cli.locked_recipes import with_lock_here
 from envbuild.cli.recipe_operand import SUFFIX, only_recipe, recipe_path
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.linux.forked import call_in_child
+from envbuild.record import values
 from envbuild.ui.errors import render_error
 from envbuild.ui.sanitize import visible
 from envbuild.ui.tables import print_moves
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if len(recipes) == 1:
         moves = _update(recipes[0], packages, arguments, environment)
         if not quiet:
-            print_moves(environment.stdout, moves)
+            print_moves(environment.stdout, moves, colour=environment.colour(environment.stdout))
         return 0
     return _update_all(recipes, packages, arguments, environment, quiet)
 
@@ -80,6 +83,8 @@ def _update_all(
 ) -> int:
     """Update one recipe after the other, also after one that fails, and say at the end what moved in which."""
     interrupt_on_termination()
+    # What the first of them makes of debian:SUITE is for all: that takes long, and the suite may move meanwhile.
+    begun = time.time_ns()
     failures: dict[str, EnvbuildError] = {}
     moved: list[Move] = []
     still: list[str] = []
@@ -87,7 +92,7 @@ def _update_all(
         try:
             # A build may enter a user namespace, in which the owners of this machine's files no longer show: the next
             # one would make its base of them.
-            plain = call_in_child(partial(_plain_moves, recipe, packages, arguments, environment))
+            plain = call_in_child(partial(_plain_moves, recipe, packages, arguments, environment, begun))
         except EnvbuildError as error:
             failures[recipe] = error
             if not error.reported:
@@ -98,29 +103,30 @@ def _update_all(
             still.append(recipe)
     if not quiet:
         if moved:
-            print_moves(environment.stdout, moved)
+            print_moves(environment.stdout, moved, colour=environment.colour(environment.stdout))
         environment.stdout.writelines(f"{visible(recipe)}: nothing moved\n" for recipe in still)
         environment.stdout.writelines(f"{visible(recipe)}: failed, as said above\n" for recipe in failures)
     return max((error.exit_code for error in failures.values()), default=0)
 
 
 def _update(
-    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
+    recipe: str,
+    packages: tuple[str, ...],
+    arguments: argparse.Namespace,
+    environment: Environment,
+    begun: int | None = None,
 ) -> tuple[Move, ...]:
     arguments.recipe = recipe
     request = request_from(arguments, environment)
-    request = request.replace(refresh=not packages, renew=packages, dry_run=arguments.dry_run)
+    request = request.replace(refresh=not packages, refreshed=begun, renew=packages, dry_run=arguments.dry_run)
     return build(request, environment, arguments.progress).moves
 
 
 def _plain_moves(
-    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment
-) -> list[tuple[str, ...]]:
+    recipe: str, packages: tuple[str, ...], arguments: argparse.Namespace, environment: Environment, begun: int
+) -> list[tuple[Any, ...]]:
     """Return the fields of each move, in which they can be sent to the parent process."""
-    return [
-        (move.recipe, move.stage, move.manager, move.name, move.old, move.new)
-        for move in _update(recipe, packages, arguments, environment)
-    ]
+    return [values(move) for move in _update(recipe, packages, arguments, environment, begun)]
 
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:

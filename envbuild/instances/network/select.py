@@ -7,9 +7,9 @@ second thread: for a named network it enters namespaces that others are in alrea
 from __future__ import annotations
 
 from envbuild.errors import UsageError
+from envbuild.instances.instance_names import check_name
 from envbuild.instances.network import PRIVATE_NETWORK, RESERVED
 from envbuild.instances.network.interface import Network
-from envbuild.instances.records import check_name
 from envbuild.sandbox.user_namespace import enter_user_namespace
 
 OF_DOCKER = ("bridge", "default", "nat")

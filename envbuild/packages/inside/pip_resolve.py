@@ -124,6 +124,7 @@ def entry(item, build):
         "sha256": digest,
         "direct": bool(item.get("is_direct")) and not url.startswith("file://"),
         "build": build,
+        "requires": [str(text) for text in metadata.get("requires_dist") or []],
     }
 
 

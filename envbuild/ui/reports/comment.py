@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MAX_PINS = 30
+"""Changes of a lock of one kind that a comment lists; all are in the JSON."""
 FOLDED_BEYOND = 10
 """Rows of a list that a comment shows without a click."""
 MAX_CHARACTERS = 60_000
@@ -52,6 +54,7 @@ def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
 def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
     recipe = code(finding["recipe"])
     reasons = finding["reasons"][:20]
+    yield from _pins(finding)
     if finding["outdated"]:
         if finding["state"] == "unreadable":
             first = fill("> **{} can't be read.**", recipe)
@@ -74,6 +77,19 @@ def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
     elif finding["state"] == "up to date" and not finding["proven"]:
         words = "> The lock of {} fits its recipe. Its results were not built here: that they are true is its own word."
         yield fill(words, recipe)
+
+
+def _pins(finding: dict[str, Any]) -> Iterator[Markdown]:
+    """Yield what of the locks a reader must not miss. GitHub and GitLab show a CAUTION in red."""
+    for alarming, kind in ((True, "CAUTION"), (False, "NOTE")):
+        texts = [change["text"] for change in finding["pins"] if change["alarming"] == alarming]
+        if not texts:
+            continue
+        first = fill("> [!" + kind + "]\n> **{}**", code(finding["recipe"]))
+        listed = [fill("> - {}", code(text)) for text in texts[:MAX_PINS]]
+        if len(texts) > MAX_PINS:
+            listed.append(fill("> - and {} more", len(texts) - MAX_PINS))
+        yield lines((first, *listed))
 
 
 _STATES = ("out of date", "missing")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.history.review import Review
+    from envbuild.packages.pin_changes import PinChange
 
 
 NOT_IN_STORE = "not in this store"
@@ -85,10 +86,16 @@ def review_plain(recipe: Review) -> dict[str, Any]:
         "outdated": outdated(recipe.state),
         "proven": recipe.proven,
         "reasons": list(recipe.reasons),
+        "pins": [_pin(change) for change in recipe.pins],
         "added": recipe.old is None,
         "removed": recipe.new is None,
         "report": report,
     }
+
+
+def _pin(change: PinChange) -> dict[str, Any]:
+    names = ("kind", "stage", "manager", "name", "version", "old", "new", "text", "alarming")
+    return dict(zip(names, values(change), strict=True))
 
 
 def path_of(change: Change) -> dict[str, Any]:

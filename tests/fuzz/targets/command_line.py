@@ -12,8 +12,8 @@ from envbuild.compose.file import values as service_words
 from envbuild.compose.file.ports import port_range, short_ports
 from envbuild.errors import EnvbuildError
 from envbuild.images.reference import digits_of, parse, parse_name, parse_tag
+from envbuild.instances.instance_names import check_name
 from envbuild.instances.network.ports import parse_ports
-from envbuild.instances.records import check_name
 from envbuild.language import values as recipe_words
 from envbuild.language.values import InvalidValue
 from envbuild.store.branch_tags import branch_tag

@@ -43,7 +43,7 @@ class _Answers:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def read(self, address: str, headers: object) -> Page:
+    def read(self, address: str, headers: object, giver: Level | None = None) -> Page:
         return Page(200, self._body, address, Level.PUBLIC)
 
 
