@@ -62,9 +62,9 @@ def locked_answer(
 
     It answers the same question, on the same base, after statements that it answered too, if the package manager sees
     the same settings and the same packages. Where git merged answers, nobody has seen these on one tree: what each
-    branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. What it leaves
-    as it is must be there in its version. It does not answer where it sends us to an address that the statement does not name. Raises BadName for what no package of the
-    manager has.
+    branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. What it
+    leaves as it is must be there in its version. It does not answer where it sends us to an address that the statement
+    does not name. Raises BadName for what no package of the manager has.
     """
     locked = stage.stage.locked
     if locked is None or (not locked.follows and locked.digest != stage.base.tree):

@@ -59,7 +59,13 @@ _MERGE = "envbuild git install; git checkout --merge -- {path}"
 _MEMO = "lock 3"
 """The kind of what the store's memo keeps of locks."""
 _PINS = "# What a build takes: review it, and let git merge it."
-_RESULTS = "# What came of it. Each line stands for itself; a build adds those that are missing."
+_RESULTS = (
+    "# What came of it. Each line stands for itself; a build adds those that are missing.",
+    "# Lines that nobody asks for any more do no harm: leave them to the next build.",
+    "# After a merge without `envbuild git install`, keep the lines of both sides.",
+)
+"""Not shorter: git takes two conflicts with three lines or fewer between them for one, and a union of both sides would
+then have pins behind results."""
 
 
 def dump(lock: Lock) -> str:
@@ -69,7 +75,7 @@ def dump(lock: Lock) -> str:
     for section in sections:
         lines += section_lines(section)
     results = [line for section in sections for line in lines_of(section.architecture, section.results)]
-    lines += ["", _RESULTS, "results:" if results else "results: []", *(f"  - {line}" for line in results)]
+    lines += ["", *_RESULTS, "results:" if results else "results: []", *(f"  - {line}" for line in results)]
     return "\n".join(lines) + "\n"
 
 
@@ -114,7 +120,7 @@ def section_lines(section: Section) -> list[str]:
         if stage.installs:
             lines.append("        installs:")
         for install in stage.installs:
-            lines += [f"          - install: {install.manager}", f"            asks: {_shown(install.asks)}"]
+            lines.append(f"          - install: {install.manager}")
             lines.append("            wants:" if install.wants else "            wants: []")
             lines += [f"              - {_quote(word)}" for word in sorted(install.wants)]
             if install.sources:
@@ -122,6 +128,8 @@ def section_lines(section: Section) -> list[str]:
                 lines += [f"              - {_quote(source)}" for source in sorted(install.sources)]
             lines.append("            packages:" if install.packages else "            packages: []")
             lines += [package_line(package) for package in sorted(install.packages, key=values)]
+            # Last, so that a package that moved and a new statement behind it are two changes for git, and no conflict.
+            lines.append(f"            asks: {_shown(install.asks)}")
             if install.earlier is not None:
                 # A merge with a lock of before may be written; a build knows what these mean.
                 lines.append("            earlier:")

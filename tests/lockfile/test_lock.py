@@ -27,7 +27,9 @@ several_packages = st.lists(packages, max_size=3, unique_by=lambda package: pack
     lambda chosen: tuple(sorted(chosen, key=values))
 )
 words = st.lists(texts, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen)))
-installs = st.builds(LockedInstall, st.sampled_from(["apt", "pip", "npm"]), words, digests, several_packages)
+installs = st.builds(
+    LockedInstall, st.sampled_from(["apt", "pip", "npm"]), words, digests, several_packages, sources=words
+)
 plain_stages = st.builds(
     LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(installs, max_size=2).map(tuple)
 ).filter(lambda stage: not stage.follows)
@@ -99,14 +101,16 @@ def test_the_text_is_line_by_line_and_sorted():
         "        epoch: 7",
         "        installs:",
         "          - install: apt",
-        f"            asks: sha256:{'6' * 64}",
         "            wants:",
         '              - "jq"',
         '              - "zip"',
         "            packages:",
         f'              - {{name: "zip", version: "3.0", hash: "sha256:{"7" * 64}", from: "debian/zip.deb"}}',
+        f"            asks: sha256:{'6' * 64}",
         "",
         "# What came of it. Each line stands for itself; a build adds those that are missing.",
+        "# Lines that nobody asks for any more do no harm: leave them to the next build.",
+        "# After a merge without `envbuild git install`, keep the lines of both sides.",
         "results:",
         f"  - {HERE} image {'1' * 64} {'2' * 64} 10",
         f"  - {HERE} seen {'8' * 64} {'9' * 64} {'a' * 64} {'b' * 64}",
@@ -207,7 +211,7 @@ def test_a_hash_that_no_package_has_is_an_error_of_its_line(manager, hash, forms
     text = lock_file.dump(ONE.replace(own=OWN.replace(stages=(BASE.replace(installs=(install,)),))))
     with pytest.raises(BadLock) as caught:
         lock_file.parse(text.replace(package.hash, hash), "web.env.lock")
-    assert caught.value.message.startswith("web.env.lock:25: ")
+    assert caught.value.message.startswith("web.env.lock:24: ")
     assert f"'ok' has the hash '{hash[:100]}'" in caught.value.message
     assert forms in caught.value.message
     assert "git log -p -- web.env.lock" in caught.value.hint

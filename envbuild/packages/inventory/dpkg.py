@@ -42,7 +42,7 @@ def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[C
 
 
 def has_debian_packages(status: str, wanted: set[tuple[str, str]]) -> bool:
-    """Return whether dpkg's status has all of these packages (name, version) as installed, foreign ones by `name:ARCH`."""
+    """Return whether dpkg's status has all of these (name, version) as installed; foreign ones are `name:ARCH`."""
     found: set[tuple[str, str]] = set()
     for fields in stanzas(status):
         if fields.get("status", "").endswith(f" {INSTALLED}"):
