@@ -82,7 +82,7 @@ def _copy_packages(bench: Bench) -> None:
     path = bench.folder / "app.env.lock"
     (stage,) = lock.parse(path.read_text(), str(path)).stages
     cache = bench.folder / "store/packages"
-    for step, name in zip(stage.steps, ("debs", "wheels"), strict=False):
+    for step, name in zip(stage.installs, ("debs", "wheels"), strict=False):
         folder = bench.folder / "app-context" / name
         folder.mkdir()
         pairs = [(one, str(cache / one.hash.replace(":", "-"))) for one in step.packages]

@@ -16,10 +16,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import settings
 
+from envbuild.linux.machine import architecture
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 
@@ -141,6 +144,22 @@ class Done:
     @property
     def printed(self) -> str:
         return "".join(event.get("data", "") for event in self.of("step-output"))
+
+
+def pins_of(lock: Path) -> dict[str, Any]:
+    """What a lock pins, for the architecture of this machine."""
+    return yaml.safe_load(lock.read_text())["pins"][architecture()]
+
+
+def installs_of(lock: Path, stage: int = -1) -> list[dict[str, Any]]:
+    """What a lock has of the statements of a stage that install packages."""
+    return pins_of(lock)["stages"][stage].get("installs", [])
+
+
+def image_in(lock: Path) -> str:
+    """The digest of the image that a lock names."""
+    (line,) = [line.split() for line in lock.read_text().splitlines() if " image " in line and line.startswith("  - ")]
+    return line[3]
 
 
 class Project:

@@ -11,7 +11,6 @@ import time
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
-from envbuild.build.recipe_cache import arch
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
@@ -29,9 +28,10 @@ from envbuild.language.model import (
     StageBase,
     Tarball,
 )
-from envbuild.lockfile.lock import BasePackages
-from envbuild.lockfile.lock_file import packages_from_plain as from_plain
-from envbuild.lockfile.lock_file import packages_to_plain as to_plain
+from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock import BasePackages, LockedStage
+from envbuild.lockfile.lock_fields import packages_from_plain as from_plain
+from envbuild.lockfile.lock_fields import packages_to_plain as to_plain
 from envbuild.plan.image_config import Facts
 from envbuild.record import assert_never
 from envbuild.store.store import Store
@@ -90,6 +90,11 @@ def belongs_to_nobody(store: Store, base: Base, tree: Digest) -> bool:
     return any(entry.uid == NOBODY for entry in store.trees.load(tree))
 
 
+def _pinned(stage: Stage) -> LockedStage | None:
+    """Return what the lock has of a stage, if it says what its base is: two branches may have renewed that."""
+    return stage.locked if stage.locked is not None and stage.locked.digest else None
+
+
 class Bases:
     """The bases of one build, but for those that are other stages."""
 
@@ -116,18 +121,20 @@ class Bases:
             case Host() | Debian():
                 if self._refresh:
                     return self._remembered(stage, self._request.refreshed) if self._request.refreshed else None
-                if stage.locked is not None:
+                if _pinned(stage) is not None:
                     return self._sound(stage, self.as_locked(stage)) if self.is_here(stage) else None
             case _:
                 pass
-        if self._only_locked and stage.locked is not None and self._store.trees.has(stage.locked.digest):
+        locked = _pinned(stage)
+        if self._only_locked and locked is not None and self._store.trees.has(locked.digest):
             return self.as_locked(stage)
         return self._remembered(stage)
 
     def _is_made_anew(self, stage: Stage) -> bool:
         """Return whether a base is made although the store may have it, since the question is what it gives."""
         verifies = self._only_locked and not self._request.use_cache
-        return verifies and stage.locked is not None and bool(stage.locked.packages.all)
+        locked = _pinned(stage)
+        return verifies and locked is not None and bool(locked.packages.all)
 
     def _sound(self, stage: Stage, base: BaseTree) -> BaseTree:
         """Return a base that the lock names. Raises OwnersLost: before envbuild knew of that, locks could name one."""
@@ -145,7 +152,8 @@ class Bases:
             return None
         if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
-        epoch = stage.locked.epoch if stage.locked is not None and not self._refresh else plain["epoch"]
+        locked = _pinned(stage)
+        epoch = locked.epoch if locked is not None and not self._refresh else plain["epoch"]
         packages, released = from_plain(plain.get("packages")), plain.get("released", 0)
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"], packages, released)
 
@@ -190,11 +198,10 @@ class Bases:
                 from envbuild.bases.host import prepare_host
 
                 return prepare_host(programs)
-            case Debian(suite=suite) if stage.locked is not None and stage.locked.packages.all and not self._refresh:
+            case Debian(suite=suite) if (locked := _pinned(stage)) and locked.packages.all and not self._refresh:
                 from envbuild.bases.debian import prepare_again
                 from envbuild.build.base_packages import files_of
 
-                locked = stage.locked
                 paths = files_of(self._store, self._request, files, locked.packages, locked.released, progress)
                 return prepare_again(
                     suite, locked.packages, paths, locked.released, locked.origin, work, progress=progress
@@ -226,7 +233,8 @@ class Bases:
             plain |= {"packages": to_plain(packages), "released": prepared.epoch}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
         remember_base(self._store, stage.base_text, tree)
-        epoch = stage.locked.epoch if stage.locked is not None and not self._refresh else prepared.epoch
+        locked = _pinned(stage)
+        epoch = locked.epoch if locked is not None and not self._refresh else prepared.epoch
         released = prepared.epoch if packages.all else 0
         return BaseTree(tree, self._facts(epoch), prepared.identity, packages, released)
 
@@ -242,7 +250,7 @@ class Bases:
         return stage.locked.packages if stage.locked is not None else BasePackages()
 
     def _facts(self, epoch: int) -> Facts:
-        return self._with_epoch(Facts(arch(), epoch))
+        return self._with_epoch(Facts(architecture(), epoch))
 
     def _with_epoch(self, facts: Facts) -> Facts:
         return facts if self._epoch is None else facts.replace(epoch=self._epoch)
@@ -265,8 +273,8 @@ class Bases:
                 (found,) = context.select(path, None, 0, keep=False)
                 return f"tar {found.entry.digest}"
             case Scratch():
-                return f"scratch  {arch()}"
+                return f"scratch  {architecture()}"
             case Debian(suite=suite):
-                return f"debian {suite} {arch()}"
+                return f"debian {suite} {architecture()}"
             case _:
                 raise AssertionError(f"{stage.base_text} is not made")

@@ -63,12 +63,18 @@ def built_image(path: str, store: Store, epoch: int | None = None, settings: Pai
 
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
-    job = _prepare(BuildRequest(path=path, settings=settings, epoch=epoch), store, lambda event: None)
-    _walk_cached(job)
+    job = cached_job(BuildRequest(path=path, settings=settings, epoch=epoch), store)
     if not job.progress.complete:
         return None
     image = image_of(job, job.graph.top)
     return store.images.get(image.digest) or image
+
+
+def cached_job(request: BuildRequest, store: Store) -> BuildJob:
+    """Return a build that went as far as the store has results, and tells nobody."""
+    job = _prepare(request, store, lambda event: None)
+    _walk_cached(job)
+    return job
 
 
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:

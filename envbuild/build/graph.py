@@ -74,7 +74,7 @@ class PlannedRecipe(Record):
 
     def pinned_image(self, reference: str) -> str | None:
         """Return the digest that the lock has for an image reference."""
-        return dict(self.lock.images).get(reference) if self.lock is not None else None
+        return dict(self.lock.own.images).get(reference) if self.lock is not None else None
 
 
 class Graph(Record):

@@ -46,11 +46,9 @@ class BuildJob(Record):
 
     def check_base(self, stage: Stage, base: BaseTree) -> None:
         """Hold a base against the lock. Raises LockOutOfDate."""
-        check_base(stage, base, self._lock_path(stage), self.request.locked, self.reporter.emit)
+        check_base(stage, base, self.graph.recipe_of(stage), self.request.locked, self.reporter.emit)
 
     def check_result(self, stage: Stage, result: StepResult) -> None:
         """Hold a step against the lock; one that has not run yet has no tree. Raises LockOutOfDate."""
-        check_result(stage, result, self._lock_path(stage), self.request.locked, self.reporter.emit)
-
-    def _lock_path(self, stage: Stage) -> str:
-        return self.graph.recipe_of(stage).lock_path
+        recipe = self.graph.recipe_of(stage)
+        check_result(self.store, stage, result, recipe, self.request, self.reporter.emit)

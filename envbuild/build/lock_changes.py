@@ -8,7 +8,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.request import Move
 from envbuild.errors import UsageError, fields
-from envbuild.lockfile.lock import LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
 from envbuild.packages.manager import INSTALLED
 from envbuild.packages.pin_changes import DIGITS, SAME_VERSION, base_change, elsewhere
 from envbuild.packages.registry import plain_name
@@ -47,10 +47,10 @@ def moves(recipe: PlannedRecipe, progress: Progress, named: frozenset[str] = fro
 
 def _of_stage(before: LockedStage | None, at: StageProgress, named: frozenset[str]) -> Iterator[Move]:
     name, stage = at.stage.recipe_name, at.stage
-    old = _by_name(before.steps if before is not None else ())
+    old = _by_name(before.installs if before is not None else ())
     new: dict[tuple[str, str], Package] = {}
     whys: dict[tuple[str, str], list[str]] = {}
-    if before is not None and before.digest != at.base.tree:
+    if before is not None and not before.follows and before.digest != at.base.tree:
         digests = before.digest[:DIGITS], at.base.tree[:DIGITS]
         why, alike = base_change(before, at.base.origin, at.base.packages)
         yield Move(name, stage.name, "base", stage.base_text, *digests, why, alike)
@@ -89,7 +89,7 @@ def _reason(package: Package, needed: str, named: frozenset[str]) -> str:
 def refuse_unknown(recipe: PlannedRecipe, names: tuple[str, ...]) -> None:
     """Raise NotLocked for names of packages that a recipe's lock doesn't have."""
     stages = recipe.lock.stages if recipe.lock is not None else ()
-    known = {plain_name(package.name) for stage in stages for step in stage.steps for package in step.packages}
+    known = {plain_name(package.name) for stage in stages for install in stage.installs for package in install.packages}
     for name in names:
         if name not in known:
             base = next((stage.base for stage in stages if name in _base_names(stage)), "")
@@ -102,5 +102,5 @@ def _base_names(stage: LockedStage) -> set[str]:
     return {plain_name(package.name) for package in stage.packages.all}
 
 
-def _by_name(steps: tuple[LockedStep, ...]) -> dict[tuple[str, str], Package]:
-    return {(step.manager, package.name): package for step in steps if step.installs for package in step.packages}
+def _by_name(installs: tuple[LockedInstall, ...]) -> dict[tuple[str, str], Package]:
+    return {(install.manager, package.name): package for install in installs for package in install.packages}

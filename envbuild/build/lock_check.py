@@ -1,25 +1,34 @@
-"""The check of a build against its lock: with --locked another base, step or tree is refused, else the user is told."""
+"""The check of a build against its lock. With --locked a pin that would have to change is refused, and a step that gave
+another tree than the lock says; else the user is told."""
 
 from __future__ import annotations
 
 from envbuild.build.events import Emit, Notice
-from envbuild.build.graph import Stage
+from envbuild.build.graph import PlannedRecipe, Stage
 from envbuild.build.progress import BaseTree, StepResult
-from envbuild.lockfile.lock import LockOutOfDate, first_line
+from envbuild.build.request import BuildRequest
+from envbuild.lockfile.lock import Lock, LockOutOfDate, difference, first_line
+from envbuild.store.database import StoreDamaged
+from envbuild.store.store import Store
+
+_SHOWN = 5
+"""Results that a message names."""
 
 
-def check_base(stage: Stage, base: BaseTree, path: str, strict: bool, emit: Emit) -> None:
-    """Refuse a base that is not the one in the lock at `path` if `strict`; else tell when it differs."""
-    locked = stage.locked
+def check_base(stage: Stage, base: BaseTree, recipe: PlannedRecipe, strict: bool, emit: Emit) -> None:
+    """Refuse a base that is not the one in the lock if `strict`; else tell when it differs."""
+    locked, path = stage.locked, recipe.lock_path
     if locked is None:
         if strict:
-            raise LockOutOfDate(path, f"+ stage {stage.name}: {_from(stage)}  (not in the lock)")
+            here = recipe.lock.own.architecture if recipe.lock is not None and not recipe.lock.stages else ""
+            what = f"not in the lock for {here}" if here else "not in the lock"
+            raise LockOutOfDate(path, f"+ stage {stage.name}: from {stage.base_text}  ({what})")
         return
-    if locked.digest == base.tree or (not locked.digest and not strict):
+    if locked.follows or locked.digest == base.tree or (not locked.digest and not strict):
         return
-    what = f"stage {stage.name}: {_from(stage)}"
+    what = f"stage {stage.name}: from {stage.base_text}"
     if strict:
-        raise LockOutOfDate(path, f"  {what}\n- {locked.digest}\n+ {base.tree}")
+        raise LockOutOfDate(path, f"  {what}\n- {locked.digest or 'renewed by two branches'}\n+ {base.tree}")
     emit(
         Notice(
             "warning",
@@ -29,33 +38,84 @@ def check_base(stage: Stage, base: BaseTree, path: str, strict: bool, emit: Emit
     )
 
 
-def check_result(stage: Stage, result: StepResult, path: str, strict: bool, emit: Emit) -> None:
-    """Refuse a step whose key or tree is not the lock's if `strict`; else tell of another tree."""
-    if result.step.test or stage.locked is None:
+def check_result(
+    store: Store, stage: Stage, result: StepResult, recipe: PlannedRecipe, request: BuildRequest, emit: Emit
+) -> None:
+    """Refuse a step whose tree is not the lock's with --locked, else tell of it; one that has not run yet has no tree.
+    With --locked=exact, refuse one that the lock lacks."""
+    if result.step.test or stage.locked is None or recipe.lock is None:
         return
     text = first_line(result.step.text)
-    if result.number >= len(stage.locked.steps):
-        if strict:
-            raise LockOutOfDate(path, f"+ {text}")
+    trees = recipe.lock.results.steps.get(result.key)
+    if not trees:
+        if request.exact:
+            raise LockOutOfDate(recipe.lock_path, f"+ {text}  (the lock does not have what it gives)")
         return
-    locked = stage.locked.steps[result.number]
-    if strict and locked.key != result.key:
-        raise LockOutOfDate(path, f"- {locked.text}\n+ {text}" if locked.text != text else _changed(text))
-    if locked.key == result.key and result.tree and locked.tree != result.tree and (strict or locked.tree):
-        if strict:
-            raise LockOutOfDate(path, f"  {text}\n- gave tree {locked.tree}\n+ gave tree {result.tree}")
-        emit(
-            Notice(
-                "warning",
-                f"'{text}' gave another tree than the lock has for it",
-                "the step is not reproducible: `envbuild build --check` shows which files differ",
-            )
+    if not result.tree or trees == (result.tree,):
+        return
+    if request.locked:
+        lines = [f"  {text}", *(f"- gave tree {tree}" for tree in trees if tree != result.tree)]
+        lines += [f"+ gave tree {result.tree}"]
+        raise LockOutOfDate(recipe.lock_path, "\n".join([*lines, *_paths(store, trees, result.tree)]))
+    what = "another tree than the lock has for it" if len(trees) == 1 else "one of the two trees that the lock has"
+    emit(
+        Notice(
+            "warning",
+            f"'{text}' gave {what}",
+            "the step is not reproducible: `envbuild build --check` shows which files differ",
         )
+    )
 
 
-def _from(stage: Stage) -> str:
-    return f"from {stage.base_text}"
+def _paths(store: Store, trees: tuple[str, ...], tree: str) -> list[str]:
+    """Return the paths in which the trees of a lock differ from one, as far as the store has these."""
+    from envbuild.build.check_differences import differences  # only where there is something to show
+
+    for other in trees:
+        if other != tree and store.trees.has(other) and store.trees.has(tree):
+            try:
+                found = differences(store, other, tree, ("the lock's tree", "the tree of this build"))
+            except StoreDamaged:
+                continue
+            return [f"    {line}" for line in found]
+    return []
 
 
-def _changed(text: str) -> str:
-    return f"~ {text}  (its files, base or environment changed, or the lock was made where owners are kept, or not)"
+def check_pins(path: str, locked: Lock, built: Lock) -> None:
+    """Raise LockOutOfDate if a build had to pin something else than its lock does."""
+    if _pins(locked) == _pins(built):
+        return
+    from envbuild.lockfile.lock_file import pins_text  # only where there is something to show
+
+    raise LockOutOfDate(path, difference(path, pins_text(locked), pins_text(built)))
+
+
+def _pins(lock: Lock) -> object:
+    """Return what of a lock has to stay. That the statements ask the same is known already: else they would have no
+    answer."""
+    stages = [
+        (
+            stage.name,
+            stage.base,
+            stage.digest,
+            stage.epoch,
+            stage.released,
+            stage.packages,
+            [(install.manager, install.packages) for install in stage.installs],
+        )
+        for stage in lock.stages
+    ]
+    return lock.parameters, lock.own.fetched, lock.own.images, stages
+
+
+def check_exact(path: str, locked: Lock, built: Lock) -> None:
+    """Raise LockOutOfDate if a lock lacks a result of a build."""
+    missing = [
+        f"+ step {key} gave {trees[0]}"
+        for key, trees in built.results.steps.items()
+        if locked.results.steps.get(key) != trees
+    ]
+    missing += [f"+ image {image.digest}" for image in built.results.images if image not in locked.results.images]
+    if missing:
+        more = [f"and {len(missing) - _SHOWN} more"] if len(missing) > _SHOWN else []
+        raise LockOutOfDate(path, "\n".join([*missing[:_SHOWN], *more]))

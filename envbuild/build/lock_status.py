@@ -1,7 +1,8 @@
 """The state of a lock: whether it is what its recipe gives, found without running anything and without the images that
 it names.
 
-The walk is that of a build with the lock for a cache: a step whose key is the lock's has the lock's tree.
+The walk is that of a build with the lock for a cache: a step whose key is in the lock has the lock's tree, unless this
+store has a record of its own. Where the results end, the pins are compared on their own.
 """
 
 from __future__ import annotations
@@ -32,20 +33,24 @@ from envbuild.build.walk import (
     walk,
 )
 from envbuild.errors import EnvbuildError
-from envbuild.images.find import NoSuchImage
-from envbuild.images.lock_attestation import result_of
+from envbuild.images.find import InCommit, NoSuchImage
+from envbuild.images.lock_attestation import result_of, results_of_images
 from envbuild.language.model import Debian, Host
 from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.plan import key_parts
 from envbuild.plan.image_config import image_digest
-from envbuild.plan.step import Origin, Step
+from envbuild.plan.step import FetchFile, InstallPackages, Origin, Step
 from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 CURRENT, OUTDATED, MISSING, UNKNOWN, UNREADABLE = "up to date", "out of date", "missing", "unknown", "unreadable"
+INCOMPLETE = "incomplete"
+"""All pins hold, and the lock does not have all results: `--locked` builds what is missing."""
+_IN_COMMIT = "image in commit"
+"""Under which the store's memo keeps which image a recipe of a commit gives."""
 
 
 class LockState(Record):
@@ -62,8 +67,10 @@ class LockState(Record):
     read: tuple[str, ...] = ()
     """The real paths of the files that the recipe is made of and takes, as far as they were looked at."""
     proven: bool = False
-    """Whether an up-to-date lock has, for each step, the result that the step gave in this store. Else it follows from
-    the recipe what the steps are, and what they give is the lock's own word."""
+    """Whether what the recipe gives follows from results that its steps gave in this store. Else it follows from the
+    recipe what the steps are, and what they give is the lock's own word."""
+    image: Digest = ""
+    """The digest of the image that the recipe gives, "" if that is not known: one of its steps was not run yet."""
 
 
 def state_of(path: str, store: Store, project: str) -> LockState:
@@ -75,15 +82,22 @@ def state_of(path: str, store: Store, project: str) -> LockState:
         return LockState(name, path, UNREADABLE, tuple(error.message.splitlines()[:1]))
 
 
-def reason_in_commit(store: Store, folder: str, commit: str, path: str) -> str:
-    """Return why the lock of a recipe is not what the recipe gives, as a commit has both; "" if it is. `path` is the
+def image_in_commit(store: Store, folder: str, commit: str, path: str) -> InCommit:
+    """Return the image that a recipe gives in a commit, with the commit's lock, as `look_up` asks for it. `path` is the
     recipe's in the repository that `folder` lies in."""
     from envbuild.git.checkout import checked_out  # git: only where a revision is named
     from envbuild.git.repository import Repository
 
+    key = f"{commit} {path}"
+    remembered = store.memo.get(_IN_COMMIT, key)
+    if remembered is not None and store.images.get(remembered.decode("ascii", "replace")) is not None:
+        return InCommit(remembered.decode("ascii", "replace"), True, "")
     with checked_out(Repository(folder), commit) as files:
         state = state_of(f"{files}/{path}", store, os.path.realpath(files))
-    return "" if state.state == CURRENT else "; ".join(state.reasons[:3]) or f"its lock is {state.state}"
+        reason = "; ".join(state.reasons[:3]).replace(f"{files}/", "") or f"its lock is {state.state}"
+    if state.image and state.proven and not store.database.read_only:
+        store.memo.put(_IN_COMMIT, key, state.image.encode())
+    return InCommit(state.image, state.proven, reason)
 
 
 class _NotInStore(Exception):
@@ -114,13 +128,17 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
             reasons += comparison.recipe(recipe)
         if reasons:
             state = OUTDATED
+        elif comparison.missing:
+            state, reasons = INCOMPLETE, comparison.missing
     except (_NotInStore, NotKnownYet, NoSuchImage, StoreDamaged) as error:
         state = UNKNOWN
         needed = getattr(error, "message", "") or str(error) or "an image that it needs is not in the store"
         reasons = [f"{needed}; build it here to know"]
     read = tuple(comparison.sources.files_read(top))
-    proven = comparison.proven and state == CURRENT
-    return LockState(top.recipe.name, path, state, tuple(reasons), tuple(comparison.changed), top.lock, read, proven)
+    image = comparison.image(top) if state in (CURRENT, INCOMPLETE) else ""
+    changed = tuple(comparison.changed)
+    proven = comparison.proven and bool(image)
+    return LockState(top.recipe.name, path, state, tuple(reasons), changed, top.lock, read, proven, image)
 
 
 def _lock_at(path: str, store: Store, project: str) -> Lock:
@@ -128,11 +146,15 @@ def _lock_at(path: str, store: Store, project: str) -> Lock:
     return read_lock(lock_text(lock_path, project), lock_path, store)
 
 
-class LockCache:
-    """The locks of a graph as a cache: a step whose key is the locked one has the locked tree."""
+class KnownResults:
+    """What is known of results without a build, as a cache: a step has the tree that it gave in this store, or else the
+    one that its recipe's lock says."""
 
-    def __init__(self, bases: Bases) -> None:
+    def __init__(self, store: Store, graph: Graph, bases: Bases) -> None:
+        self._store = store
+        self._graph = graph
         self._bases = bases
+        self._recorded: dict[int, dict[str, Digest]] = {}
 
     def base(self, stage: Stage) -> BaseTree:
         """Return the base of a stage: as it is now, if the store has it, else as the lock has it."""
@@ -142,14 +164,28 @@ class LockCache:
             return self._bases.as_locked(stage)  # an archive that is not kept with the recipe
 
     def result(self, pending: PendingStep) -> StepResult | None:
-        """Return the result that the lock has for a step, whether it was made where owners are kept or not."""
-        locked = pending.stage.locked
-        if locked is None or pending.number >= len(locked.steps):
-            return None
-        step = locked.steps[pending.number]
-        if step.key not in (pending.key(owners_kept=True), pending.key(owners_kept=False)):
-            return None
-        return StepResult(pending.number, pending.step, step.key, step.tree, EMPTY_CONTENT, 0.0, True)
+        """Return the result of a step, whether it was made where owners are kept or not."""
+        keys = [pending.key(owners_kept=kept) for kept in (True, False)]
+        for key in sorted(keys, key=lambda key: not self.locked(pending.stage, key)):
+            trees = self.locked(pending.stage, key)
+            tree = self.own(pending.stage, key) or (trees[0] if trees else None)
+            if tree is not None:
+                return StepResult(pending.number, pending.step, key, tree, EMPTY_CONTENT, 0.0, True)
+        return None
+
+    def locked(self, stage: Stage, key: str) -> tuple[Digest, ...]:
+        """Return the trees that the lock has for a key: one, unless a merge left several."""
+        lock = self._graph.recipe_of(stage).lock
+        return lock.results.steps.get(key, ()) if lock is not None else ()
+
+    def own(self, stage: Stage, key: str) -> Digest | None:
+        """Return the tree that the step of this key gave in this store, also if only the record of an image has it."""
+        made = result_of(self._store, key)
+        if made is None and stage.recipe not in self._recorded:
+            lock = self._graph.recipe_of(stage).lock
+            images = lock.results.images if lock is not None else ()
+            self._recorded[stage.recipe] = results_of_images(self._store, [image.digest for image in images])
+        return made or self._recorded[stage.recipe].get(key)
 
 
 class _TreesInStore(Gatherer):
@@ -157,6 +193,8 @@ class _TreesInStore(Gatherer):
 
     def tree_of(self, stage: Stage, origin: Origin) -> Digest:
         tree = super().tree_of(stage, origin)
+        if not tree:
+            raise NotKnownYet
         if not self._store.trees.has(tree):
             raise _NotInStore(f"{origin.argument or origin.kind} is not in the store")
         return tree
@@ -170,13 +208,20 @@ class _Comparison:
         self._graph = graph
         self._explainer = Explainer(store)
         self._progress = Progress(graph, tests=False)
-        self.sources = Sources(store, reason_in_commit, pinned=True)
+        self.sources = Sources(store, image_in_commit, pinned=True)
         self._bases = Bases(store, graph, self.sources, request)
-        self._cache = LockCache(self._bases)
+        self._known = KnownResults(store, graph, self._bases)
         self._answers = LockedAnswers(graph, store, renew=frozenset(), strict=True)
         self._inputs = _TreesInStore(store, graph, self.sources, self._progress.ended, known_file)
         self.changed: list[str] = []
+        self.missing: list[str] = []
+        """Why the lock does not have all results."""
         self.proven = True
+
+    def image(self, recipe: PlannedRecipe) -> Digest:
+        """Return the image that a recipe comes to, "" if that is not known."""
+        target = self._progress[recipe.target]
+        return image_digest(target.tree, target.facts) if target.ended and target.tree else ""
 
     def recipe(self, recipe: PlannedRecipe) -> list[str]:
         """Return what of this recipe differs from its lock."""
@@ -184,9 +229,7 @@ class _Comparison:
         assert lock is not None
         if lock.is_earlier:
             return [f"{os.path.basename(recipe.lock_path)}: {EARLIER}; a build renews it"]
-        if lock.merged:
-            # Some of its digests are unknown, and those that are not are one branch's: neither says anything.
-            return ["git merged two branches' locks: what both come to together is not known until a build"]
+        before = len(self.missing)
         for stage in recipe.stages:
             try:
                 reason = self._stage(stage)
@@ -195,95 +238,130 @@ class _Comparison:
             if reason:
                 return [reason]
         names = {stage.name for stage in recipe.stages}
-        gone = [stage.name for stage in lock.stages if stage.name not in names]
-        reasons = [f"stage {name} is no longer in the recipe" for name in gone]
-        target = self._progress[recipe.target]
+        reasons = [f"stage {stage.name} is no longer in the recipe" for stage in lock.stages if stage.name not in names]
         if tuple(sorted(recipe.recipe.parameters)) != lock.parameters:
             reasons.append("the recipe's parameters changed")
-        elif target.tree != lock.tree and not reasons:
-            reasons.append(f"the lock's tree {lock.tree[:12]} is not what its own steps come to")
-        elif image_digest(target.tree, target.facts) != lock.image and not reasons:
-            reasons.append("what the image says beside its files changed (env, user, start, expose ...)")
+        gone = dict(lock.own.fetched).keys() - self.sources.fetched(recipe).keys()
+        reasons += [f"the recipe no longer fetches {url}" for url in sorted(gone)]
+        if reasons or len(self.missing) > before:
+            return reasons
+        gone = dict(lock.own.images).keys() - self.sources.images(recipe).keys()
+        reasons += [f"the recipe no longer takes from image {reference}" for reference in sorted(gone)]
+        image = self.image(recipe)
+        if image not in [known.digest for known in lock.results.images]:
+            known = "the lock has another image" if lock.results.images else "the lock has no image"
+            what = "a statement is gone, or what the image says beside its files changed (env, user, start, expose ...)"
+            self.missing.append(f"{known}: {what}")
         return reasons
 
     def _stage(self, stage: Stage) -> str:
         """Return the first difference of a stage, "" for none."""
         if stage.locked is None:
             return f"stage {stage.name} from {stage.base_text} is not in the lock"
-        for met in walk((stage,), self._progress, self._cache, self._answers, self._inputs):
+        for met in walk((stage,), self._progress, self._known, self._answers, self._inputs):
             reason = self._reason(met)
             if reason:
                 return reason
+        at = self._progress[stage]
+        installs = sum(isinstance(step.action, InstallPackages) for step in at.plan.steps)
+        if len(stage.locked.installs) > installs:
+            return f"'{stage.locked.installs[-1].text}' is no longer in the recipe, or another such statement"
         return ""
 
     def _reason(self, met: Met) -> str:
         match met:
             case BaseFound(stage=stage, base=base):
                 return self._base(stage, base)
-            case StepFound(result=result):
-                return self._result(result)
+            case StepFound(stage=stage, result=result):
+                return self._result(stage, result)
             case BaseMissing(stage=stage):
-                return f"its base {stage.base_text} is not what its own lock has"
-            case InputsMissing(step=step):
-                return f"{_place(step)}: '{first_line(step.text)}' asks for something that the lock does not have"
+                return self._without_base(stage)
+            case InputsMissing(stage=stage, step=step):
+                at = self._progress[stage]
+                return self._pin(step) or self._later(at, at.next_number + 1)
             case StepMissing(pending=pending):
-                reason = self._difference(pending)
-                self._look_at_later(self._progress[pending.stage], pending.number + 1)
-                return reason
-            case StageEnded(stage=stage):
-                return self._end(stage)
+                self._miss(pending)
+                return self._later(self._progress[pending.stage], pending.number + 1)
+            case StageEnded():
+                return ""
             case _:
                 return assert_never(met)
 
     def _base(self, stage: Stage, base: BaseTree) -> str:
-        assert stage.locked is not None
+        locked = stage.locked
+        assert locked is not None
         if isinstance(stage.base, (Host, Debian)) and not self._bases.is_here(stage):
             self.proven = False
-        if base.tree == stage.locked.digest:
+        if locked.follows:
             return ""
-        here, now = stage.locked.digest[:12], base.tree[:12]
-        return f"its base {stage.base_text} is another one ({here} in the lock, now {now})"
-
-    def _result(self, result: StepResult) -> str:
-        made = result_of(self._store, result.key)
-        if made is None:
-            self.proven = False
-        elif made != result.tree:
-            text = first_line(result.step.text)
-            return f"{_place(result.step)}: '{text}' gave {made[:12]} here, and the lock has {result.tree[:12]}"
+        if not locked.digest:
+            return f"two branches renewed its base {stage.base_text}: a build decides"
+        if base.tree != locked.digest:
+            here, now = locked.digest[:12], base.tree[:12]
+            return f"its base {stage.base_text} is another one ({here} in the lock, now {now})"
+        if base.facts.epoch != locked.epoch:
+            return f"its times count from {base.facts.epoch}, and in the lock from {locked.epoch}"
         return ""
 
-    def _end(self, stage: Stage) -> str:
-        assert stage.locked is not None
-        steps = len(self._progress[stage].plan.steps)
-        return (
-            f"'{stage.locked.steps[steps].text}' is no longer in the recipe" if len(stage.locked.steps) > steps else ""
-        )
+    def _without_base(self, stage: Stage) -> str:
+        """Compare the pins of a stage whose base is not known yet."""
+        below = self._progress.get(self._graph.stages[stage.needs[0]])
+        if below is None:
+            raise NotKnownYet
+        self._note_missing(f"what stage {stage.name} starts from is not known until a build")
+        return self._later(self._progress.begin(stage, BaseTree("", below.facts, "")), 0)
 
-    def _difference(self, pending: PendingStep) -> str:
-        locked = pending.stage.locked
-        assert locked is not None
-        place = _place(pending.step)
-        text = first_line(pending.step.text)
-        if pending.number >= len(locked.steps):
-            return f"{place}: '{text}' is new"
-        before = locked.steps[pending.number].text
-        if before != text:
-            return f"{place}: '{text}' where the lock has '{before}'"
+    def _pin(self, step: Step) -> str:
+        """Return what is wrong with the pins of a step whose inputs are not known."""
+        if isinstance(step.action, FetchFile):
+            return f"{_place(step)}: '{first_line(step.text)}' asks for something that the lock does not have"
+        self._note_missing(f"{_place(step)}: what '{first_line(step.text)}' takes is not known until a build")
+        return ""
+
+    def _note_missing(self, reason: str) -> None:
+        if reason not in self.missing:
+            self.missing.append(reason)
+
+    def _result(self, stage: Stage, result: StepResult) -> str:
+        own, trees = self._known.own(stage, result.key), self._known.locked(stage, result.key)
+        what = f"{_place(result.step)}: '{first_line(result.step.text)}'"
+        if len(trees) > 1:
+            return f"{what}: the lock has two results for it, {' and '.join(tree[:12] for tree in trees)}"
+        if own is None:
+            self.proven = False
+        elif trees and trees[0] != own:
+            return f"{what} gave {own[:12]} here, and the lock has {trees[0][:12]}"
+        if not trees:
+            self._note_missing(f"{what}: what it gives is not in the lock")
+        return ""
+
+    def _miss(self, pending: PendingStep) -> None:
+        """Note that nobody knows what a step gives."""
         why = self._why(pending)
         self.changed += [reason for reason in why if reason not in self.changed]
-        return f"{place}: '{text}': {'; '.join(why) or 'its files, base or environment changed'}"
+        changed = "; ".join(why) or "what it gives is not in the lock"
+        self._note_missing(f"{_place(pending.step)}: '{first_line(pending.step.text)}': {changed}")
 
-    def _look_at_later(self, at: StageProgress, number: int) -> None:
-        """Note files of the folder that changed for later statements, whatever their parent tree will be."""
+    def _later(self, at: StageProgress, number: int) -> str:
+        """Compare the pins of later statements, whatever their parent tree will be, and note files that changed for
+        them. Return the first difference, "" for none."""
         for later in range(number, len(at.plan.steps)):
+            step = at.steps[later]
             try:
-                pending = pending_step(at, later, at.steps[later], self._answers, self._inputs)
-            except (EnvbuildError, NotKnownYet, _NotInStore):
+                pending = pending_step(at, later, step, self._answers, self._inputs)
+            except LockOutOfDate:
+                raise
+            except NotKnownYet:
+                reason = self._pin(step)
+                if reason:
+                    return reason
+                continue
+            except (EnvbuildError, _NotInStore):
                 continue
             inputs = pending.inputs
             if inputs.found or inputs.text or inputs.contents:
                 self.changed += [reason for reason in self._why(pending) if reason not in self.changed]
+        return ""
 
     def _why(self, pending: PendingStep) -> list[str]:
         """Return what changed of a step's own, as far as the store remembers what it was made from."""

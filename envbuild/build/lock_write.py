@@ -7,56 +7,67 @@ import os
 from envbuild.build.events import Notice
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
-from envbuild.build.progress import StageProgress, StepResult
+from envbuild.build.lock_check import check_exact, check_pins
+from envbuild.build.progress import Answer, StageProgress
+from envbuild.language.model import RecipeBase, StageBase
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, LockOutOfDate, difference, first_line
+from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
+from envbuild.lockfile.results import LockedImage, Results
 from envbuild.plan.image_config import image_digest
 from envbuild.store import failpoints as points
 from envbuild.store.fetched import FETCHED, PACKAGE
 
 
 def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
-    """Return the lock of a recipe whose stages are done."""
+    """Return the lock of a recipe whose stages are done; what its lock has for other architectures stays."""
     target = job.progress[recipe.target]
-    before = (recipe.lock.tree,) if recipe.lock is not None else ()
+    stages = [job.progress[stage] for stage in recipe.stages]
+    steps = {result.key: (result.tree,) for at in stages for result in at.results}
+    answers = [answer for at in stages for answer in at.answers.values()]
+    seen = {answer.digest: (answer.sight,) for answer in answers if answer.sight is not None}
+    before = recipe.lock
+    near = [image.tree for image in before.results.images] if before is not None else []
+    size = job.store.size(target.tree, (*near, target.base.tree))[1]
+    image = LockedImage(image_digest(target.tree, target.facts), target.tree, size)
     return Lock(
         recipe=recipe.recipe.name,
-        image=image_digest(target.tree, target.facts),
-        tree=target.tree,
-        size=job.store.size(target.tree, (*before, target.base.tree))[1],
-        epoch=target.facts.epoch,
-        stages=tuple(_locked_stage(job.progress[stage]) for stage in recipe.stages),
+        own=Section(
+            architecture=target.facts.arch,
+            stages=tuple(map(_locked_stage, stages)),
+            fetched=tuple(sorted(job.sources.fetched(recipe).items())),
+            images=tuple(sorted(job.sources.images(recipe).items())),
+            results=Results(steps, seen, (image,)),
+        ),
         parameters=tuple(sorted(recipe.recipe.parameters)),
-        fetched=tuple(sorted(job.sources.fetched(recipe).items())),
-        images=tuple(sorted(job.sources.images(recipe).items())),
+        others=before.others if before is not None else (),
+        cool_down=before.cool_down if before is not None else "",
     )
 
 
 def _locked_stage(at: StageProgress) -> LockedStage:
+    follows = isinstance(at.stage.base, (StageBase, RecipeBase))
+    answers = [at.answers[number] for number in sorted(at.answers)]
     return LockedStage(
         name=at.stage.name,
         base=at.stage.base_text,
-        digest=at.base.tree,
+        digest="" if follows else at.base.tree,
         origin=at.base.origin,
-        epoch=at.facts.epoch,
-        steps=tuple(_locked_step(at, result) for result in at.results),
+        epoch=0 if follows else at.facts.epoch,
+        installs=tuple(map(_locked_install, answers)),
         packages=at.base.packages,
         released=at.base.released,
     )
 
 
-def _locked_step(at: StageProgress, result: StepResult) -> LockedStep:
-    answer = at.answers.get(result.number)
-    text = first_line(result.step.text)
-    if answer is None:
-        return LockedStep(text, result.key, result.tree)
-    return LockedStep(text, result.key, result.tree, answer.asks, answer.packages, answer.sees)
+def _locked_install(answer: Answer) -> LockedInstall:
+    question = answer.question
+    return LockedInstall(question.manager, question.wants, question.asks, answer.packages, sources=question.sources)
 
 
 def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     """Write the lock beside its recipe if its text changed, and register it; return `written` or `unchanged`.
 
-    Raises LockOutOfDate where it may not change.
+    With --locked nothing is written: raises LockOutOfDate where a pin would have to change.
     """
     store = job.store
     path, text = recipe.lock_path, lock_file.dump(lock)
@@ -66,19 +77,22 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     keys = [result.key for at in stages for result in at.all_results]
     trees = [tree for at in stages for tree in (at.base.tree, *(result.tree for result in at.results))]
     state = "unchanged"
-    if text != recipe.lock_text:
-        if job.request.locked:
-            raise LockOutOfDate(path, difference(path, recipe.lock_text or "", text))
+    if job.request.locked:
+        assert recipe.lock is not None
+        check_pins(path, recipe.lock, lock)
+        if job.request.exact:
+            check_exact(path, recipe.lock, lock)
+    elif text != recipe.lock_text:
         points.at(points.LOCK)
         lock_file.write(path, text)
         lock_file.remember_lock(text, lock, store)
         state = "written"
-        if any(at.answers for at in stages):
+        if recipe.lock is None or recipe.lock.version < VERSION or any(at.answers for at in stages):
             _let_git_merge(job, path)
     if state == "written" or not store.is_registered(os.path.abspath(path), keys):
         named = [
             *trees,
-            *(f"{FETCHED}{digest}" for _, digest in lock.fetched),
+            *(f"{FETCHED}{digest}" for _, digest in lock.own.fetched),
             *(f"{PACKAGE}{digest}" for digest in sorted(hashes)),
         ]
         store.register_lock(os.path.abspath(path), keys, named)

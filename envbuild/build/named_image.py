@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.images.find import look_up
+from envbuild.images.find import InCommit, look_up
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
@@ -12,8 +12,8 @@ def find_image(store: Store, reference: str, folder: str = ".") -> Image:
     return look_up(store, reference, folder, fits)
 
 
-def fits(store: Store, folder: str, commit: str, path: str) -> str:
-    """Return why a lock in a commit is not what its recipe gives, as `look_up` asks for it."""
-    from envbuild.build.lock_status import reason_in_commit  # only where the recipe was written anew since
+def fits(store: Store, folder: str, commit: str, path: str) -> InCommit:
+    """Return what a recipe gives in a commit, as `look_up` asks for it."""
+    from envbuild.build.lock_status import image_in_commit  # only where a revision is named
 
-    return reason_in_commit(store, folder, commit, path)
+    return image_in_commit(store, folder, commit, path)

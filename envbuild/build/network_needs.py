@@ -111,10 +111,12 @@ class _Search:
                 pass
 
     def _locked(self, stage: Stage, statement: Statement) -> tuple[Package, ...] | None:
-        for step in stage.locked.steps if stage.locked is not None else ():
-            if step.installs and step.text == first_line(statement.text):
-                manager = manager_of(step.manager)
-                return tuple(package for package in step.packages if not manager.is_in_tree(package))
+        before = (one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm)))
+        number = next(number for number, one in enumerate(before) if one is statement)
+        installs = stage.locked.installs if stage.locked is not None else ()
+        if number < len(installs) and installs[number].manager == type(statement).__name__.lower():
+            manager = manager_of(installs[number].manager)
+            return tuple(package for package in installs[number].packages if not manager.is_in_tree(package))
         return None
 
     def _missing(self, text: str, packages: Sequence[Package]) -> Iterator[Need]:

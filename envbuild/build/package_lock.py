@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.inputs import declared_inputs
-from envbuild.build.package_question import Question, sees_of
+from envbuild.build.package_question import Question, answer_digest, earlier_sees_of, sight_of
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
-from envbuild.lockfile.lock import LockedStage, LockedStep, LockOutOfDate, Package, first_line
+from envbuild.lockfile.lock import Earlier, LockedInstall, LockOutOfDate, Package, first_line
+from envbuild.lockfile.results import NO_RESULTS, Results, Sight
+from envbuild.packages.manager import INSTALLED
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import LinkCircle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +36,9 @@ class LockedAnswers:
     def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for. Raises NotKnownYet, and LockOutOfDate if
         strict."""
-        answer = locked_answer(self._store, stage, number, question, contents)
+        lock = self._graph.recipe_of(stage.stage).lock
+        results = lock.results if lock is not None else NO_RESULTS
+        answer = locked_answer(self._store, stage, number, question, contents, results, strict=self._strict)
         if answer is not None and self._renew.isdisjoint(plain_name(package.name) for package in answer.packages):
             return answer
         if self._strict:
@@ -43,62 +49,126 @@ class LockedAnswers:
 
 
 def locked_answer(
-    store: Store, stage: StageProgress, number: int, question: Question, contents: Contents
+    store: Store,
+    stage: StageProgress,
+    number: int,
+    question: Question,
+    contents: Contents,
+    results: Results,
+    *,
+    strict: bool,
 ) -> Answer | None:
     """Return what the lock has for the package statement `number` of a stage, None if it does not answer.
 
-    It answers the same question, on the same base, after statements that it answered too: then nothing that a package
-    manager could look at is different. It does not answer where it sends us to an address that the statement does not
-    name. Raises BadName for what no package of the manager has.
+    It answers the same question, on the same base, after statements that it answered too, if the package manager sees
+    the same settings and the same packages. Where git merged answers, nobody has seen these on one tree: what each
+    branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. What it
+    leaves as it is must be there in its version. It does not answer where it sends us to an address that the statement
+    does not name. Raises BadName for what no package of the manager has.
     """
     locked = stage.stage.locked
-    if locked is None or locked.digest != stage.base.tree:
+    if locked is None or (not locked.follows and locked.digest != stage.base.tree):
         return None
     before = package_steps(stage, number)
     if not all(n in stage.answers and stage.answers[n].from_lock for n in before):
         return None
-    answers = [n for n, step in enumerate(locked.steps) if step.installs]
-    if len(before) >= len(answers):
+    if len(before) >= len(locked.installs):
         return None
-    action = stage.plan.steps[number].action
+    step = stage.plan.steps[number]
+    action = step.action
     assert isinstance(action, InstallPackages)
+    install = locked.installs[len(before)]
     manager = manager_of(action.manager)
-    at = answers[len(before)]
-    step, parent = locked.steps[at], locked.steps[at - 1].tree if at else locked.digest
-    packages = tuple(manager.check(package) for package in step.packages)
-    if step.asks != question.asks and not (
-        step.asks == question.without_environment
-        and _has_environment(locked, step, parent, stage.plan.steps[number], contents)
-    ):
+    packages = tuple(manager.check(package) for package in install.packages)
+    if not _asks_the_same(install, question, stage, step, contents):
         return None
     # A later statement is asked about before the steps that lead to it are known.
-    if number == stage.next_number and not _sees_the_same(store, stage.tree, parent, step, action):
-        return None
+    sight = None
+    if number == stage.next_number:
+        seen = results.seen.get(answer_digest(question, packages), ())
+        after = stage.after(number)
+        if _is_on_record(results, stage, step, contents, packages):
+            sight = next((one for one in seen if one.after == after), None)
+        elif install.earlier is not None and not _sees_the_same(store, stage, install.earlier, action):
+            return None
+        if sight is None and store.trees.has(stage.tree):
+            sight = sight_of(store, stage.tree, action, after)
+            if seen and not _is_seen(sight, seen, strict=strict):
+                return None
+            if sight not in seen and not _has_what_stays(store, stage.tree, packages):
+                return None
     if not manager.trusts(action, contents, packages):
         return None
-    return Answer(question.asks, packages, True, step.asks, step.sees)
+    return Answer(question, packages, True, sight)
 
 
-def _has_environment(locked: LockedStage, step: LockedStep, parent: Digest, now: Step, contents: Contents) -> bool:
+def _asks_the_same(
+    install: LockedInstall, question: Question, stage: StageProgress, step: Step, contents: Contents
+) -> bool:
+    earlier = install.earlier
+    if earlier is None:
+        said = install.manager, install.asks, install.wants, install.sources
+        return said == (question.manager, question.asks, question.wants, question.sources)
+    if earlier.asks == question.whole:
+        return True
+    return earlier.asks == question.without_environment and _has_environment(install, earlier, step, contents)
+
+
+def _has_environment(install: LockedInstall, earlier: Earlier, now: Step, contents: Contents) -> bool:
     """Return whether a locked step was made in the environment that the stage has now. Locks of before did not say so
     of a question, but the step's key does."""
     action = now.action
     assert isinstance(action, InstallPackages)
-    if not (step.key and parent):
+    if not (earlier.key and earlier.parent):
         return True  # of a merged lock: it follows from nothing that either side had another one
-    if not step.packages and action.manager == "pip":
+    if not install.packages and action.manager == "pip":
         return False  # pip was asked what the image's own Python has, and answered "nothing"
-    digests = declared_inputs(action, contents, step.packages).digests
-    return step.key in [key_of(now, parent, digests, locked.epoch, owners_kept=kept) for kept in (True, False)]
+    digests = declared_inputs(action, contents, install.packages).digests
+    kept = (True, False)
+    return earlier.key in [key_of(now, earlier.parent, digests, earlier.epoch, owners_kept=one) for one in kept]
 
 
-def _sees_the_same(store: Store, tree: Digest, parent: Digest, step: LockedStep, action: InstallPackages) -> bool:
-    """Return whether a package manager sees in a tree what it saw in the one that a locked step started from."""
+def _is_on_record(
+    results: Results, stage: StageProgress, step: Step, contents: Contents, packages: tuple[Package, ...]
+) -> bool:
+    """Return whether the lock has a result of just these packages on just this tree: its package manager saw that."""
+    action = step.action
+    assert isinstance(action, InstallPackages)
+    digests = declared_inputs(action, contents, packages).digests
+    keys = (key_of(step, stage.tree, digests, stage.facts.epoch, owners_kept=kept) for kept in (True, False))
+    return any(key in results.steps for key in keys)
+
+
+def _is_seen(now: Sight, seen: tuple[Sight, ...], *, strict: bool) -> bool:
+    """Return whether the lock's answer holds for what a package manager sees now."""
+    alike = [sight for sight in seen if sight.settings == now.settings]
+    after = [sight for sight in alike if sight.after == now.after]
+    return bool(alike) and (strict or not after or now in after)
+
+
+def _has_what_stays(store: Store, tree: Digest, packages: tuple[Package, ...]) -> bool:
+    """Return whether a tree has the packages that a statement asks for and leaves as they are."""
+    stays = {(package.name, package.version) for package in packages if package.origin.startswith(INSTALLED)}
+    if not stays:
+        return True
+    from envbuild.packages.inventory.bad_record import MAX_STATUS  # only where results are missing
+    from envbuild.packages.inventory.dpkg import STATUS, has_debian_packages
+
+    try:
+        return has_debian_packages(store.read_text(tree, STATUS, MAX_STATUS) or "", stays)
+    except (TooLargeToRead, LinkCircle):
+        return False
+
+
+def _sees_the_same(store: Store, stage: StageProgress, earlier: Earlier, action: InstallPackages) -> bool:
+    """Return whether a package manager sees in a tree what it saw in the one that a step of a lock of version 2 started
+    from."""
+    tree, parent = stage.tree, earlier.parent
     if tree == parent:
         return True
-    if not step.sees and not (parent and store.trees.has(parent)):
+    if not earlier.sees and not (parent and store.trees.has(parent)):
         return True  # nobody knows what it saw, in a lock of before or a merged one
-    return sees_of(store, tree, action) == (step.sees or sees_of(store, parent, action))
+    return earlier_sees_of(store, tree, action) == (earlier.sees or earlier_sees_of(store, parent, action))
 
 
 def package_steps(stage: StageProgress, end: int) -> list[int]:
@@ -112,9 +182,9 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
         return ()
     pinned = [
         package
-        for step in stage.locked.steps
-        if step.installs and step.manager == manager
-        for package in step.packages
+        for install in stage.locked.installs
+        if install.manager == manager
+        for package in install.packages
         if plain_name(package.name) not in renewed
     ]
     return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))

@@ -1,16 +1,20 @@
 """The question that a statement about packages asks: all that its answer depends on, apart from the user's own sources.
 
-`asks` is what the statement itself says: its words and files, its options, and those variables of the stage's
-environment that its package manager obeys. `sees` is what the tree says that it is asked on: settings of package
-managers, the interpreter, and what is installed already. Both are in the lock, which answers only the same question.
+What the statement itself says is its words and the lines of its requirement files, each for itself, and `asks`: its
+options, its other files, and those variables of the stage's environment that its package manager obeys. What the tree
+says that it is asked on is the *sight*: settings of package managers and the interpreter, and apart from these what is
+installed already. All of it is in the lock, which answers only the same question.
 """
 
 from __future__ import annotations
 
 from envbuild.digest import sha256_of
+from envbuild.lockfile.lock import Package
+from envbuild.lockfile.results import Sight
+from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages
-from envbuild.record import Record
+from envbuild.record import Record, values
 from envbuild.store.store import Store
 from envbuild.text import json
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
@@ -18,19 +22,29 @@ from envbuild.tree.lookup import LinkCircle, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from envbuild.packages.manager import Contents
+    from collections.abc import Iterable
 
-FORMAT = "envbuild packages 2"
+    from envbuild.packages.manager import Contents, Seen
+
+FORMAT = "envbuild packages 3"
 _FORMAT_1 = "envbuild packages 1"
+_FORMAT_2 = "envbuild packages 2"
 _SEES = "envbuild packages see 1"
+_LINES = (".txt", ".in")
+"""How the names of files end in which each line says for itself what is wanted, and their order says nothing."""
 
 
 class Question(Record):
-    """What a statement asks. `asks` is the digest that locks have; `without_environment` is what locks of before have,
-    which knew of no variables."""
+    """What a statement asks: the digest `asks`, and what it `wants` beside that, sorted. `whole` is the digest that
+    locks of version 2 have, of all of it, and `without_environment` what some of them have, which knew of no
+    variables. `sources` are addresses that the statement itself names as places of packages, without passwords."""
 
+    manager: str
     asks: str
+    wants: tuple[str, ...]
+    whole: str
     without_environment: str
+    sources: tuple[str, ...] = ()
 
 
 def question_of(action: InstallPackages, contents: Contents, arch: str) -> Question:
@@ -40,23 +54,65 @@ def question_of(action: InstallPackages, contents: Contents, arch: str) -> Quest
     """
     options = [list(pair) for pair in action.options if pair[0] != "into"]
     files = [[path, sha256_of(content)] for path, content in contents]
-    form = [action.manager, list(action.wanted), list(map(list, action.files)), files, options]
+    named = list(map(list, action.files))
+    form = [action.manager, list(action.wanted), named, files, options]
     plain = _digest([_FORMAT_1, *form])
     variables = manager_of(action.manager).variables_of(action)
-    if variables is None:
-        return Question(plain, plain)
-    return Question(_digest([FORMAT, *form, arch, [list(pair) for pair in variables]]), plain)
+    own = [] if variables is None else [arch, [list(pair) for pair in variables]]
+    lines = [f"{path}: {line}" for path, content in contents if path.endswith(_LINES) for line in _lines(content)]
+    rest = [[path, digest] for path, digest in files if not path.endswith(_LINES)]
+    return Question(
+        action.manager,
+        _digest([FORMAT, action.manager, named, [path for path, _ in files], rest, options, *own]),
+        tuple(sorted({*action.wanted, *lines})),
+        plain if variables is None else _digest([_FORMAT_2, *form, *own]),
+        plain,
+        tuple(sorted({without_user(address) for address in addresses_in([action.option("source") or ""])})),
+    )
 
 
-def sees_of(store: Store, tree: Digest, action: InstallPackages) -> str:
-    """Return the digest of what a package manager sees in a tree."""
+def _lines(content: bytes) -> list[str]:
+    """Return what a requirement file says, without remarks; a line that goes on is one."""
+    text = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\\\n", " ")
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def answer_digest(question: Question, packages: tuple[Package, ...]) -> str:
+    """Return the digest of an answer: of a question, and of the packages that it came to."""
+    listed = [list(values(package)) for package in packages]
+    return _digest([question.manager, question.asks, list(question.wants), listed])
+
+
+def after_digest(base: str, answers: Iterable[str]) -> str:
+    """Return the digest of the answers that came before another one, on a base."""
+    return _digest([base, *answers])
+
+
+def sight_of(store: Store, tree: Digest, action: InstallPackages, after: str) -> Sight:
+    """Return what a package manager sees in a tree, to which the answers with the digest `after` led."""
     found = manager_of(action.manager).looks_at(action)
+    settings, _, installed = _seen(store, tree, action, found)
+    return Sight(_digest([_SEES, *settings]), after, _digest([_SEES, *installed]))
+
+
+def earlier_sees_of(store: Store, tree: Digest, action: InstallPackages) -> str:
+    """Return the digest of what a package manager sees in a tree, as locks of version 2 have it."""
+    return _digest([_SEES, *_seen(store, tree, action, manager_of(action.manager).looks_at(action))[1]])
+
+
+def _seen(
+    store: Store, tree: Digest, action: InstallPackages, found: Seen
+) -> tuple[list[object], list[object], list[object]]:
+    """Return what is seen of settings, of all, and of what is installed."""
     inside = _Tree(store, tree)
-    seen: list[object] = [[path, inside.content(path)] for path in found.paths]
+    files = [[path, inside.content(path)] for path in found.paths]
     search = dict(action.environment).get("PATH", "").split(":")
-    seen += [inside.program(names, search) for names in found.programs]
-    seen += [[folder, inside.names(folder, ending)] for folder, ending in found.names]
-    return _digest([_SEES, *seen])
+    programs = [inside.program(names, search) for names in found.programs]
+    names = [[folder, inside.names(folder, ending)] for folder, ending in found.names]
+    settings = [file for file in files if file[0] not in found.changing]
+    installed = [file for file in files if file[0] in found.changing]
+    return [*settings, *programs], [*files, *programs, *names], [*installed, *names]
 
 
 class _Tree:

@@ -15,6 +15,7 @@ from envbuild.build.package_question import Question
 from envbuild.build.progress import Answer, StageProgress
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
+from envbuild.lockfile.results import Sight
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import values
@@ -38,12 +39,12 @@ class PartialLock:
         self._writes = writes
 
     def find(
-        self, at: StageProgress, number: int, question: Question, sees: str, pinned: tuple[Package, ...]
+        self, at: StageProgress, number: int, question: Question, sight: Sight, pinned: tuple[Package, ...]
     ) -> Answer | None:
         """Return the answer to the same question, None if there is none. Raises BadName."""
         if not self._reads:
             return None
-        plain = self._load(at).get(self._key(at, number, question, sees, pinned))
+        plain = self._load(at).get(self._key(at, number, question, sight, pinned))
         if not isinstance(plain, list):
             return None
         action = at.plan.steps[number].action
@@ -53,14 +54,14 @@ class PartialLock:
             packages = tuple(manager.check(Package(*map(str, fields))) for fields in plain)
         except (TypeError, ValueError):
             return None  # another version wrote it
-        return Answer(question.asks, packages, False, question.asks, sees)
+        return Answer(question, packages, False, sight)
 
     def add(self, at: StageProgress, number: int, pinned: tuple[Package, ...], answer: Answer) -> None:
         """Keep an answer, at once: also a build that is killed later has it."""
         if not self._writes:
             return
-        question = Question(answer.asks, answer.asks)
-        key = self._key(at, number, question, answer.sees, pinned)
+        assert answer.sight is not None
+        key = self._key(at, number, answer.question, answer.sight, pinned)
         with self._store.database.transaction():
             known = self._load(at)
             known.pop(key, None)
@@ -79,13 +80,16 @@ class PartialLock:
     def _recipe(self, at: StageProgress) -> str:
         return os.path.realpath(self._graph.recipe_of(at.stage).path)
 
-    def _key(self, at: StageProgress, number: int, question: Question, sees: str, pinned: tuple[Package, ...]) -> str:
+    def _key(
+        self, at: StageProgress, number: int, question: Question, sight: Sight, pinned: tuple[Package, ...]
+    ) -> str:
         """Return the name of a question: all that an answer depends on, with the answers before it and the versions
         that were to be kept."""
         before = package_steps(at, number)
         earlier = [[list(values(package)) for package in at.answers[n].packages] for n in before if n in at.answers]
         held = [list(values(package)) for package in pinned]
-        form = [at.stage.name, len(before), at.base.tree, earlier, question.asks, sees, held]
+        seen = [sight.settings, sight.installed]
+        form = [at.stage.name, len(before), at.base.tree, earlier, question.whole, seen, held]
         return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
 
 

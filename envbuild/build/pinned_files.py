@@ -9,13 +9,13 @@ from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
 from envbuild.build.named_image import fits
 from envbuild.build.progress import Progress
-from envbuild.build.recipe_cache import arch
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.language.model import Apt, Debian, Fetch, Host, Npm, Pip, RecipeBase, Run, StageBase, Test, base_text
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package, first_line, path_of
+from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.packages.addresses import BadAddress
 from envbuild.packages.manager import Contents
@@ -110,17 +110,17 @@ class _Reader:
         for stage in lock.stages:
             for file in (*_of_base(stage), *_of_steps(stage, statements)):
                 files.setdefault(file.package.hash, file)
-        for url, digest in (*lock.fetched, *_fetched_by(recipe)):
+        for url, digest in (*lock.own.fetched, *_fetched_by(recipe)):
             if digest:
                 file = _fetched(url, digest)
                 files.setdefault(file.package.hash, file)
         return LockNeeds(recipe.path, recipe.lock_path, tuple(files.values()), tuple(self._unpinned(recipe, lock)))
 
-    def _statements(self, stage: Stage) -> list[tuple[str, InstallPackages, Contents]]:
+    def _statements(self, stage: Stage) -> list[tuple[InstallPackages, Contents]]:
         """Return the statements of a stage that ask for packages, as far as they can be told without its base."""
         below = self._facts.get(stage.needs[0]) if isinstance(stage.base, (StageBase, RecipeBase)) else None
         try:
-            plan = plan_stage(stage.written, below or Facts(arch(), 0), stage.siblings)
+            plan = plan_stage(stage.written, below or Facts(architecture(), 0), stage.siblings)
         except EnvbuildError:
             return []  # a variable of an image that is not here
         self._facts[stage.number] = plan.facts
@@ -131,7 +131,7 @@ class _Reader:
                     contents = self._inputs.contents(stage, action)
                 except EnvbuildError:
                     contents = ()  # a file that is gone: the lock may be older than the recipe
-                found.append((first_line(step.text), action, contents))
+                found.append((action, contents))
         return found
 
     def _unpinned(self, recipe: PlannedRecipe, lock: Lock) -> Iterator[Unpinned]:
@@ -142,19 +142,18 @@ class _Reader:
                 yield Unpinned(f"{base}: it is made from the files of the machine that builds", lost=False)
             if isinstance(stage.base, Debian) and (locked is None or not locked.packages.all):
                 yield Unpinned(f"{base}: the lock does not list its packages; envbuild update renews it", lost=True)
-            answered = {step.text for step in locked.steps if step.installs} if locked is not None else set()
             for statement in stage.written.statements:
                 text = f"{statement.place.file}:{statement.place.line}: {first_line(statement.text)}"
                 match statement:
                     case Run() | Test() if statement.options.network:
                         yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
-                    case Apt() | Pip() | Npm() if first_line(statement.text) not in answered:
+                    case Apt() | Pip() | Npm() if not _is_answered(locked, stage, statement):
                         yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
-                    case Fetch() if not (statement.sha256 or dict(lock.fetched).get(statement.url)):
+                    case Fetch() if not (statement.sha256 or dict(lock.own.fetched).get(statement.url)):
                         yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)
                     case _:
                         pass
-        for reference, digest in lock.images:
+        for reference, digest in lock.own.images:
             here = digest and self._store.images.get(digest) is not None
             text = f"image:{reference} (sha256:{digest[:12]}): an image is not a file"
             if here:
@@ -171,29 +170,39 @@ def _of_base(stage: LockedStage) -> Iterator[PinnedFile]:
         yield PinnedFile(BASE, manager.check(package), _statement_of("apt"), released=stage.released)
 
 
-def _of_steps(stage: LockedStage, statements: list[tuple[str, InstallPackages, Contents]]) -> Iterator[PinnedFile]:
-    for step in stage.steps:
-        if not step.installs or not step.packages:
+def _of_steps(stage: LockedStage, statements: list[tuple[InstallPackages, Contents]]) -> Iterator[PinnedFile]:
+    for install in stage.installs:
+        if not install.packages:
             continue
-        manager = manager_of(step.manager)
-        action, contents = _statement_for(step, statements)
-        for package in step.packages:
+        manager = manager_of(install.manager)
+        action, contents = _statement_for(install, statements)
+        for package in install.packages:
             if not manager.is_in_tree(package):
-                yield PinnedFile(step.manager, manager.check(package), action, contents)
+                yield PinnedFile(install.manager, manager.check(package), action, contents)
 
 
 def _statement_for(
-    step: LockedStep, statements: list[tuple[str, InstallPackages, Contents]]
+    install: LockedInstall, statements: list[tuple[InstallPackages, Contents]]
 ) -> tuple[InstallPackages, Contents]:
-    for text, action, contents in statements:
-        if text == step.text and action.manager == step.manager:
+    """Return the statement that a lock's packages answer: a lock of before does not say what it wanted."""
+    for action, contents in statements:
+        wanted = set(action.wanted) <= set(install.wants) or install.earlier is not None
+        if action.manager == install.manager and wanted:
             return action, contents
-    return _statement_of(step.manager), ()
+    return _statement_of(install.manager), ()
 
 
 def _statement_of(manager: str) -> InstallPackages:
     """Return a statement that asks for nothing in particular: its packages come from the user's own sources."""
     return InstallPackages(manager, (), (), (), (), "")
+
+
+def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm) -> bool:
+    """Return whether a lock says which packages a statement means, as far as its place among such statements tells."""
+    before = [one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm))]
+    number = next(number for number, one in enumerate(before) if one is statement)
+    installs = locked.installs if locked is not None else ()
+    return number < len(installs) and installs[number].manager == type(statement).__name__.lower()
 
 
 def _fetched_by(recipe: PlannedRecipe) -> Iterator[tuple[str, str]]:

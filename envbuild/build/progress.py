@@ -6,7 +6,10 @@ This is all that changes while a graph is walked. It belongs to whoever walks: o
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
+from envbuild.build.package_question import Question, after_digest, answer_digest
+from envbuild.language.model import RecipeBase, StageBase
 from envbuild.lockfile.lock import BasePackages, Package
+from envbuild.lockfile.results import Sight
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
@@ -43,24 +46,30 @@ class StepResult(Record):
 
 
 class Answer(Record):
-    """What a statement about packages means: the digest of what it asks now, and the packages; and whether the lock
-    says so. `asks` and `sees` are what the lock is to have of the question (package_question.py). `reasons` say of an
-    update what needs its packages, by name."""
+    """What a statement about packages means: what it asks now, and the packages; and whether the lock says so. `sight`
+    is what the package manager saw in the tree (package_question.py); None where the lock does not have it. `reasons`
+    say of an update what needs its packages, by name."""
 
-    question: str
+    question: Question
     packages: tuple[Package, ...]
     from_lock: bool
-    asks: str
-    sees: str
+    sight: Sight | None
     reasons: Pairs = ()
+
+    @property
+    def digest(self) -> str:
+        """The digest of the question and the answer."""
+        return answer_digest(self.question, self.packages)
 
 
 class StageProgress:
     """A stage whose base is known, and how far it has come."""
 
-    def __init__(self, stage: Stage, base: BaseTree, *, tests: bool) -> None:
+    def __init__(self, stage: Stage, base: BaseTree, *, tests: bool, pinned_base: str = "") -> None:
+        """`pinned_base` says what the base is, as far as pins decide it; by default its tree does."""
         self.stage = stage
         self.base = base
+        self._pinned_base = pinned_base or base.tree
         plan = plan_stage(stage.written, base.facts, stage.siblings)
         self.plan: StagePlan = plan if tests else plan.replace(tests=())
         self.results: list[StepResult] = []
@@ -111,6 +120,10 @@ class StageProgress:
         """Whether all steps and tests have results."""
         return self.next_step is None
 
+    def after(self, number: int) -> str:
+        """Return the digest of the answers before step `number`, with what they stand on."""
+        return after_digest(self._pinned_base, (self.answers[n].digest for n in sorted(self.answers) if n < number))
+
     def take(self, result: StepResult) -> None:
         """Take the result of the next step."""
         (self.tests if result.step.test else self.results).append(result)
@@ -127,7 +140,15 @@ class Progress:
 
     def begin(self, stage: Stage, base: BaseTree) -> StageProgress:
         """Start a stage from its base. Raises what is wrong with its statements on this base."""
-        self._stages[stage.number] = begun = StageProgress(stage, base, tests=self._tests)
+        pinned_base = ""
+        match stage.base:
+            case StageBase():
+                below = self._stages[stage.needs[0]]
+                pinned_base = below.after(len(below.plan.steps))
+            case RecipeBase(path=path):
+                pinned_base = path  # its own lock has what it is
+        begun = StageProgress(stage, base, tests=self._tests, pinned_base=pinned_base)
+        self._stages[stage.number] = begun
         return begun
 
     def get(self, stage: Stage) -> StageProgress | None:

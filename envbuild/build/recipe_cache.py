@@ -14,6 +14,7 @@ from envbuild.build.recipe_files import UnreadableFile, read_recipe
 from envbuild.digest import sha256_of
 from envbuild.language import model_cache
 from envbuild.language.model import Recipe
+from envbuild.linux.machine import architecture
 from envbuild.record import Pairs
 from envbuild.store.store import Store
 
@@ -23,7 +24,7 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
 
     Raises language.diagnostics.RecipeErrors with all that is wrong.
     """
-    named = "\0".join([__version__, sys.version, arch(), os.path.abspath(path), path, *map(repr, settings)])
+    named = "\0".join([__version__, sys.version, architecture(), os.path.abspath(path), path, *map(repr, settings)])
     try:
         key = sha256_of(named.encode())
     except UnicodeEncodeError:
@@ -38,15 +39,9 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
             return recipe
     from envbuild.language.load import load_recipe  # lark: only when there is something to parse
 
-    recipe = load_recipe(path, dict(settings), arch=arch(), read=lambda name: read_recipe(folder, name))
+    recipe = load_recipe(path, dict(settings), arch=architecture(), read=lambda name: read_recipe(folder, name))
     store.memo.put("recipe", key, model_cache.dump(recipe))
     return recipe
-
-
-def arch() -> str:
-    """Return this machine's architecture in Debian's words, which recipes see as ${arch}."""
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}.get(machine, machine)
 
 
 def _digest(path: str, folder: str) -> str:

@@ -13,6 +13,7 @@ class BuildRequest(Record):
     """One `envbuild build`.
 
     `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
+    `locked` forbids to change a pin, and `exact` asks beside that for a lock with all results.
     `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
     (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
     ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since 1970) are as new as they can
@@ -35,6 +36,7 @@ class BuildRequest(Record):
     stage: str | None = None
     tag: str | None = None
     locked: bool = False
+    exact: bool = False
     use_cache: bool = True
     refresh: bool = False
     refreshed: int | None = None

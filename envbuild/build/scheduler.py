@@ -24,7 +24,7 @@ from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
 from envbuild.build.package_lock import LockedAnswers, pins
-from envbuild.build.package_question import Question, sees_of
+from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
@@ -39,6 +39,7 @@ from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.record import values
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
 from envbuild.store.step_cache import ContentChanged, Source, StepRecord
@@ -316,12 +317,14 @@ class Scheduler:
         assert isinstance(action, InstallPackages)
         if self._files.offline:
             raise self._needs_network(stage.steps[number], "the lock does not say which packages it means")
-        sees = sees_of(self.store, stage.tree, action)
+        sight = sight_of(self.store, stage.tree, action, stage.after(number))
         pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
-        answer = self._partial.find(stage, number, question, sees, pinned)
+        answer = self._partial.find(stage, number, question, sight, pinned)
         if answer is None:
             resolved = self._resolve(stage, number, contents, pinned)
-            answer = Answer(question.asks, resolved.packages, False, question.asks, sees, resolved.reasons)
+            # In the order that a lock has them, which the step's key depends on.
+            packages = tuple(sorted(resolved.packages, key=values))
+            answer = Answer(question, packages, False, sight, resolved.reasons)
             self._partial.add(stage, number, pinned, answer)
         return answer
 

@@ -57,7 +57,7 @@ class Sources:
 
     def pinned_file(self, recipe: PlannedRecipe, url: str) -> Digest | None:
         """Return the sha256 that the lock has for a URL's file."""
-        fetched = dict(recipe.lock.fetched) if recipe.lock is not None and self._pinned else {}
+        fetched = dict(recipe.lock.own.fetched) if recipe.lock is not None and self._pinned else {}
         return fetched.get(url) or None  # "" is what a merge left unknown
 
     def contexts(self, recipe: PlannedRecipe | None = None) -> list[Context]:

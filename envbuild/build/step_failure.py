@@ -68,6 +68,10 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         message += f"\nhint: {hint}" if hint else ""
     action = step.action
     if isinstance(action, InstallPackages):
+        from envbuild.build.unsatisfied import unsatisfied  # only where an installation failed
+
+        told = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
+        message += f"\n{told}" if told else ""
         environment, user, workdir = action.environment, "", "/"
         parameters: Pairs = ()
     else:

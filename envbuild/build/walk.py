@@ -166,7 +166,7 @@ def _answer(
 ) -> Answer:
     question = question_of(action, contents, at.facts.arch)
     answer = at.answers.get(number)
-    if answer is None or answer.question != question.asks:
+    if answer is None or answer.question != question:
         answer = at.answers[number] = answers.find(at, number, question, contents)
     return answer
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 
 from envbuild.build.build import built_image
+from envbuild.build.named_image import find_image
 from envbuild.build.recipe_files import project_of
 from envbuild.drift.statement_text import is_plain, word
 from envbuild.errors import EnvbuildError
 from envbuild.git.git_dir import git_dir_of
-from envbuild.git.lock_at_revision import locked_at
 from envbuild.history.build_commits import BuildCommits
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -93,7 +93,7 @@ def _revision(store: Store, base: Image, folder: str) -> str:
         with BuildCommits() as commits:
             commit, _ = commits.of(move)
         try:
-            if commit and locked_at(root, commit, f"/{file}").lock.image == base.digest:
+            if commit and find_image(store, f"git:{commit}:/{file}", root).digest == base.digest:
                 return f"git:{commit[:12]}:/{file}"
         except (EnvbuildError, OSError):
             continue

@@ -3,13 +3,15 @@ build."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import ExitStack
 
 from envbuild.git.program import running
 from envbuild.git.repository import Repository
 
-_IMAGE = b"image: sha256:"
+_IMAGE = re.compile(rb"\+[+ ]*(?:  - [a-z0-9-]+ image |image: sha256:)([0-9a-f]{64})\b")
+"""A line that was added and names an image, in locks of now and of version 1 and 2."""
 _COMMIT = b"commit "
 _SECONDS = 600.0
 _MAX_LINE = 1 << 16
@@ -81,7 +83,7 @@ class LockCommits:
             self.close()
         elif line.startswith(_COMMIT):
             self._commit = line[len(_COMMIT) :].decode("ascii", "replace").strip()
-        elif line.startswith(b"+") and line.lstrip(b"+").startswith(_IMAGE):
-            image = line.lstrip(b"+")[len(_IMAGE) :].decode("ascii", "replace").strip()
+        elif line.startswith(b"+") and (found := _IMAGE.match(line)):
+            image = found[1].decode("ascii")
             self._known[image] = self._commit
             self._all.setdefault(image, []).append(self._commit)

@@ -19,21 +19,30 @@ from envbuild.git.repository import Repository
 from envbuild.linux.nofollow import open_real, read_plain
 from envbuild.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ATTRIBUTES_FILE = ".gitattributes"
 DRIVER = "envbuild-lock"
 PATTERN = "*.env.lock"
 ATTRIBUTES = f"{PATTERN} diff={DRIVER} merge={DRIVER}"
 _MAX_BYTES = 1 << 20
 _MARK = "# envbuild: check that locks are up to date"
+_MERGE_MARK = "# envbuild: fill in what locks lack after a merge"
+AFTER_MERGES = ("post-merge", "post-rewrite")
+"""The hooks that git starts after a merge or a pull, and after a rebase (githooks(5))."""
 
 
 class Installed(Record):
-    """The files that were set up: the attributes, and the hook. `hook` is "" if another hook is there already or the
-    clone's settings make git look for hooks in another directory; `other_hook` is then its path."""
+    """The files that were set up: the attributes, and the hooks. `hook` is "" if another hook is there already or the
+    clone's settings make git look for hooks in another directory; `other_hook` is then its path. `after_merges` are the
+    paths of the hooks after merges, without those that are somebody else's."""
 
     attributes: str
     hook: str
     other_hook: str = ""
+    after_merges: tuple[str, ...] = ()
 
 
 @fields
@@ -68,6 +77,9 @@ if [ "$2" = diff-lock ]; then
 fi
 echo "error: git calls envbuild for locks, and that is gone: "{python} >&2
 echo "hint: install envbuild again, and set this clone up with it: envbuild git install" >&2
+if [ "$2" = fill-locks ]; then
+    exit 0
+fi
 if [ "$2" = pre-commit ]; then
     echo "hint: or commit without the check: git commit --no-verify" >&2
 fi
@@ -97,11 +109,20 @@ def install(repository: Repository, python: str, module: str) -> Installed:
     elsewhere = repository.hooks_elsewhere()
     if elsewhere:
         return Installed(attributes, "", os.path.join(elsewhere, "pre-commit"))
+    filling = tuple(_set_up_after_merges(repository))
     hook = repository.git_path("hooks/pre-commit")
     if os.path.lexists(hook) and _MARK not in _read(hook):
-        return Installed(attributes, "", hook)
+        return Installed(attributes, "", hook, filling)
     _write(hook, f"#!/bin/sh\n{_MARK}\nexec {CALL_OF_HOOK}\n", 0o755)
-    return Installed(attributes, hook)
+    return Installed(attributes, hook, "", filling)
+
+
+def _set_up_after_merges(repository: Repository) -> Iterator[str]:
+    for name in AFTER_MERGES:
+        hook = repository.git_path(f"hooks/{name}")
+        if not os.path.lexists(hook) or _MERGE_MARK in _read(hook):
+            _write(hook, f"#!/bin/sh\n{_MERGE_MARK}\nexec {_CALL} git fill-locks </dev/null\n", 0o755)
+            yield hook
 
 
 def remove(repository: Repository) -> None:
@@ -118,6 +139,10 @@ def remove(repository: Repository) -> None:
     hook = repository.git_path("hooks/pre-commit")
     if os.path.lexists(hook) and _MARK in _read(hook):
         os.unlink(hook)
+    for name in AFTER_MERGES:
+        hook = repository.git_path(f"hooks/{name}")
+        if os.path.lexists(hook) and _MERGE_MARK in _read(hook):
+            os.unlink(hook)
     launcher = repository.git_path(_LAUNCHER_NAME)
     if os.path.isfile(launcher):
         os.unlink(launcher)

@@ -86,7 +86,7 @@ class Comparison(Record):
         both is equal."""
         if self.whole or (self.old.image and self.new.image):
             return False
-        return not self.packages and first_lines(self.old) == first_lines(self.new)
+        return not self.packages and _say_the_same(self.old, self.new)
 
     @property
     def changes(self) -> list[Change]:
@@ -116,6 +116,15 @@ def compare(store: Store, old: Operand, new: Operand) -> Comparison:
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
     network = network_changes(old.network, new.network)
     return _trees(store, Comparison(old, new, True, facts, network=network), old.tree, new.tree)
+
+
+def _say_the_same(old: Operand, new: Operand) -> bool:
+    """Return whether two operands have the same statements: by the texts of their recipes if these are known."""
+    texts = [side.recipe[0][1] for side in (old, new) if side.recipe and side.recipe[0][1]]
+    if len(texts) < 2:
+        return first_lines(old) == first_lines(new)
+    ours, theirs = ([line for line in text.splitlines() if line.strip() and line[0] != "#"] for text in texts)
+    return ours == theirs
 
 
 def by_folder(changes: Iterable[Change]) -> list[FolderCount]:

@@ -9,7 +9,7 @@ from envbuild.build.named_image import find_image
 from envbuild.build.recipe_cache import load
 from envbuild.build.recipe_files import UnreadableFile, lock_text, project_of, read_recipe
 from envbuild.errors import UsageError, fields
-from envbuild.images.find import facts_of
+from envbuild.images.find import InCommit, facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
 from envbuild.images.names import repository_of
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
@@ -24,6 +24,8 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from envbuild.git.lock_at_revision import LockedRecipe
 
 
 class Statement(Record):
@@ -89,8 +91,7 @@ def operand_of(
 
         file = parse(text)
         assert isinstance(file, FileReference)
-        locked = locked_at(folder, file.revision, file.path)
-        return operand_of_lock(store, text, locked.lock).replace(recipe=((locked.path, locked.recipe),))
+        return _of_revision(store, text, locked_at(folder, file.revision, file.path), folder)
     path = os.path.join(folder, text)
     if text.endswith(".lock") and os.path.isfile(path):
         return operand_of_lock(store, text, _read_lock(store, path))
@@ -108,8 +109,7 @@ def operand_of(
         from envbuild.git.lock_at_revision import locked_by_name
 
         where = repository_of(store, reference, folder)
-        locked = locked_by_name(where, reference.revision, reference.name)
-        return operand_of_lock(store, text, locked.lock).replace(recipe=((locked.path, locked.recipe),))
+        return _of_revision(store, text, locked_by_name(where, reference.revision, reference.name), where)
     instance = running(text)
     if instance is not None:
         return instance
@@ -137,14 +137,33 @@ def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:
     image = attested_image(store, lock)
     if image is not None and store.trees.has(image.tree):
         return operand_of_image(store, label, image)
+    return _said(label, lock, lock.image)
+
+
+def operand_of_recipe(store: Store, label: str, lock: Lock, found: InCommit) -> Operand:
+    """Return the operand of a recipe of which `found` is known: its image if this store built it, else what its lock
+    says."""
+    image = store.images.get(found.image) if found.image and found.proven else None
+    if image is not None and store.trees.has(image.tree):
+        return operand_of_image(store, label, image)
+    return _said(label, lock, found.image)
+
+
+def _said(label: str, lock: Lock, image: Digest) -> Operand:
     statements, packages = [], []
     for stage in lock.stages:
         statements.append(Statement(stage.name, f"from {stage.base}  # {stage.origin}"))
-        for step in stage.steps:
-            statements.append(Statement(stage.name, step.text))
-            manager = step.text.split()[0].partition("(")[0]
-            packages += [Declared(manager, package.name, package.version) for package in step.packages]
-    return Operand(label, lock.image, None, None, tuple(statements), tuple(packages), lock.size)
+        for install in stage.installs:
+            statements.append(Statement(stage.name, f"{install.manager} {' '.join(install.wants)}"))
+            packages += [Declared(install.manager, package.name, package.version) for package in install.packages]
+    return Operand(label, image, None, None, tuple(statements), tuple(packages), lock.size)
+
+
+def _of_revision(store: Store, label: str, locked: LockedRecipe, folder: str) -> Operand:
+    from envbuild.build.lock_status import image_in_commit  # a checkout: only for revisions of git
+
+    found = image_in_commit(store, folder, locked.commit, locked.path)
+    return operand_of_recipe(store, label, locked.lock, found).replace(recipe=((locked.path, locked.recipe),))
 
 
 def first_lines(operand: Operand) -> list[tuple[str, str]]:

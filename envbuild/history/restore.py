@@ -244,7 +244,8 @@ class _Search:
     def _has_lock(self, commit: str, path: str, image: str) -> bool:
         try:
             text = self._repository.read(commit, path).decode("utf-8", "replace")
-            return not image or lock_file.parse(text, path).image == image
+            images = lock_file.parse(text, path).results.images
+            return not image or image in [known.digest for known in images]
         except EnvbuildError:
             return False
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, state_of
+from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, image_in_commit, state_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import LockedRecipe, locked_at
 from envbuild.git.repository import NotInRevision, Repository
 from envbuild.history.compare import Comparison, compare
 from envbuild.history.concerned_recipes import RECIPE, Recipes
-from envbuild.history.operand import Operand, operand_of_lock
+from envbuild.history.operand import Operand, operand_of_recipe
+from envbuild.images.find import InCommit
 from envbuild.lockfile.lock import path_of
 from envbuild.packages.pin_changes import PinChange, pin_changes
 from envbuild.record import Record
@@ -70,15 +71,15 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
         for path in sorted(concerned | touched):
             locked_before, _ = _locked(repository, old, path)
             locked, problem = _locked(repository, new, path)
-            before = _operand(store, locked_before)
+            before = _operand(store, repository, locked_before)
             if problem:
                 yield Review(path, before, None, None, UNREADABLE, (problem,))
                 continue
-            after = _operand(store, locked)
-            if before is None and after is None and path not in concerned:
+            if before is None and locked is None and path not in concerned:
                 continue  # it may be no recipe: other tools keep variables in .env files
             gone = not os.path.lexists(f"{folder}/{path}")
             state = None if gone else _state(path, folder, store, repository)
+            after = _operand(store, repository, locked, state)
             comparison = compare(store, before, after) if before is not None and after is not None else None
             unchanged = comparison is not None and comparison.same
             lock = locked_before.lock if locked_before is not None else None
@@ -119,10 +120,17 @@ def _locked(repository: Repository, commit: str, path: str) -> tuple[LockedRecip
         return None, error.message.splitlines()[0]
 
 
-def _operand(store: Store, locked: LockedRecipe | None) -> Operand | None:
+def _operand(
+    store: Store, repository: Repository, locked: LockedRecipe | None, state: LockState | None = None
+) -> Operand | None:
+    """Return the operand of a recipe in a revision, None for none. `state` is that of the lock, if it is known."""
     if locked is None:
         return None
-    operand = operand_of_lock(store, f"{locked.path} at {locked.commit[:12]}", locked.lock)
+    if state is not None:
+        found = InCommit(state.image, state.proven, "")
+    else:
+        found = image_in_commit(store, repository.root, locked.commit, locked.path)
+    operand = operand_of_recipe(store, f"{locked.path} at {locked.commit[:12]}", locked.lock, found)
     return operand.replace(recipe=((locked.path, locked.recipe),))
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 
-from envbuild.build.lock_status import LockState, lock_state
+from envbuild.build.lock_status import OUTDATED, LockState, lock_state
 from envbuild.errors import EnvbuildError
 from envbuild.images.lock_attestation import attested_image
 from envbuild.images.names import place_of
 from envbuild.images.reference import LATEST
 from envbuild.record import Record
 from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 
 class Status(Record):
-    """The status of a recipe. `in_store` says whether this store built and has the image that the lock names, `tag`
-    is the tag that should name it, and `tagged` the digest that the tag names. `error` says why the recipe can't be
-    read."""
+    """The status of a recipe. `image` is what the recipe gives, or else what a lock names that is out of date; "" if
+    that is not known. `in_store` says whether this store built and has it, `tag` is the tag that should name it, and
+    `tagged` the digest that the tag names. `error` says why the recipe can't be read."""
 
     path: str
     lock: LockState | None
+    image: Digest = ""
     in_store: bool = False
     tag: str = ""
     tagged: str | None = None
@@ -32,9 +34,8 @@ class Status(Record):
 
     @property
     def at_tag(self) -> bool:
-        """Whether the tag names the lock's image."""
-        lock = self.lock.lock if self.lock is not None else None
-        return lock is not None and bool(lock.image) and self.tagged == lock.image
+        """Whether the tag names the image."""
+        return bool(self.image) and self.tagged == self.image
 
 
 def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
@@ -46,12 +47,13 @@ def status_of(path: str, store: Store, epoch: int | None = None) -> Status:
     lock = state.lock
     place = place_of(os.path.dirname(os.path.abspath(path)))
     name = place.own(state.recipe if lock is None else lock.recipe), place.branch or LATEST
-    full = store.projects.shown(":".join(name), place.id)
-    if lock is None:
-        return Status(path, state, False, full, store.tags.image_of(*name))
-    image = attested_image(store, lock)
+    digest = state.image
+    image = store.images.get(digest) if digest and state.proven else None
+    if not digest and lock is not None and state.state == OUTDATED:
+        digest, image = lock.image, attested_image(store, lock)
     in_store = image is not None and store.trees.has(image.tree)
-    return Status(path, state, in_store, full, store.tags.image_of(*name))
+    full = store.projects.shown(":".join(name), place.id)
+    return Status(path, state, digest, in_store, full, store.tags.image_of(*name))
 
 
 def recipes_of_repository(store: Store, folder: str) -> list[str]:

@@ -17,7 +17,7 @@ from envbuild.images.reference import (
     parse,
     parse_tag,
 )
-from envbuild.record import assert_never
+from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
@@ -30,9 +30,19 @@ if TYPE_CHECKING:
     from envbuild.git.lock_at_revision import LockedRecipe
     from envbuild.plan.image_config import Facts
 
-Fits = Callable[[Store, str, str, str], str]
-"""Returns why a lock is not what its recipe gives, "" if it is. It is given a folder of the repository, a commit, and
-the path of the recipe in it."""
+
+class InCommit(Record):
+    """What a recipe gives in a commit: the digest of its image, "" if that is not known, and then the `reason`. It is
+    `proven` if the steps gave that in this store, else it is the word of the commit's lock."""
+
+    image: Digest
+    proven: bool
+    reason: str
+
+
+Fits = Callable[[Store, str, str, str], InCommit]
+"""Returns what a recipe gives in a commit. It is given a folder of the repository, a commit, and the path of the recipe
+in it."""
 
 
 @fields
@@ -97,7 +107,9 @@ class NotBuiltHere(UsageError):
 
     def text(self) -> tuple[str, str]:
         return (
-            f"{self.reference} is image {self.digest[:12]}, which is not in this store",
+            f"{self.reference} is image {self.digest[:12]}, which is not in this store"
+            if self.digest
+            else f"{self.reference}: which image that is, is not known until a build",
             f"build it as it was: git worktree add ../{self.revision.replace('/', '-')} {self.revision}, "
             f"and there: envbuild build --locked {self.path}",
         )
@@ -136,7 +148,7 @@ class OtherDigest(UsageError):
 
 def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
     """Return the image that a reference names (reference.py) in `folder`. For the lock of a revision of git, `folder`
-    says in which repository it is, and what FILE is relative to; and `fits` why it is not what its recipe gives.
+    says in which repository it is, and what FILE is relative to; and `fits` what its recipe gives there.
 
     Raises UsageError kinds that say what is missing.
     """
@@ -229,20 +241,15 @@ def _missing(store: Store, reference: str, tag: TagReference | None, folder: str
 
 
 def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:
-    """Return the image of a lock in a revision. That the store has an image does not make it this recipe's: it has to
-    be what the lock's steps gave here, and these have to be the recipe's."""
-    lock = locked.lock
-    if store.images.get(lock.image) is None:
-        raise NotBuiltHere(reference, lock.image, locked.path, revision)
-    from envbuild.images.lock_attestation import attested_image, kept_recipe  # only for locks in git
-
-    image = attested_image(store, lock)
-    if image is None:
-        raise NotAsBuilt(reference, lock.image, locked.path, revision, "its steps did not give that here")
-    kept = kept_recipe(store, image)
-    if not kept or kept[0][1] != locked.recipe:
-        # The recipe was written anew since, or another one gives the same image.
-        reason = fits(store, folder, locked.commit, locked.path)
-        if reason:
-            raise NotAsBuilt(reference, lock.image, locked.path, revision, reason)
-    return image
+    """Return the image of a recipe in a revision: what its steps gave here. What the lock says of that is text that
+    anybody may have written, and may be of another state of the files."""
+    found = fits(store, folder, locked.commit, locked.path)
+    image = store.images.get(found.image) if found.image else None
+    if image is not None and found.proven:
+        return image
+    if image is not None:
+        reason = "its steps did not give that here"
+        raise NotAsBuilt(reference, found.image, locked.path, revision, reason)
+    if not found.image and store.images.get(locked.lock.image) is not None:
+        raise NotAsBuilt(reference, locked.lock.image, locked.path, revision, found.reason)
+    raise NotBuiltHere(reference, found.image or locked.lock.image, locked.path, revision)

@@ -15,6 +15,8 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from envbuild.lockfile.lock import Lock
 
 MADE = "base made"
@@ -24,22 +26,31 @@ Texts = tuple[tuple[str, str], ...]
 
 
 def attested_image(store: Store, lock: Lock) -> Image | None:
-    """Return the image that the lock names, if the store has it and its own records have the result of each of the
-    lock's steps; else None."""
+    """Return the image that the lock names, if the store has it and the lock has the result of each of the steps that
+    made it here; else None."""
     image = store.images.get(lock.image) if lock.image else None
-    if image is None or image.tree != lock.tree or not lock.stages:
+    if image is None or image.tree != lock.results.images[0].tree:
         return None
     stages = json.loads(image.detail).get("stages", [])
-    known = {(step["key"], step["tree"]) for stage in stages for step in stage["steps"]}
-    bases = {stage["tree"] for stage in stages}
-    for stage in lock.stages:
-        if not stage.steps and stage.digest not in bases:
+    bases = {stage.digest for stage in lock.stages}
+    trees = {tree for known in lock.results.steps.values() for tree in known} | bases
+    for stage in stages:
+        steps = [step for step in stage["steps"] if step["kind"] != "test"]
+        if not steps and stage["tree"] not in trees:
             return None
-        for step in stage.steps:
-            if (step.key, step.tree) not in known and result_of(store, step.key) != step.tree:
-                return None
-    target = lock.stages[-1]
-    return image if lock.tree == (target.steps[-1].tree if target.steps else target.digest) else None
+        if any(step["tree"] not in lock.results.steps.get(step["key"], ()) for step in steps):
+            return None
+    return image if stages else None
+
+
+def results_of_images(store: Store, digests: Sequence[Digest]) -> dict[str, Digest]:
+    """Return the trees by the keys of the steps that made images here, as far as these are in the store."""
+    found: dict[str, Digest] = {}
+    for digest in digests:
+        image = store.images.get(digest)
+        for stage in json.loads(image.detail).get("stages", []) if image is not None else ():
+            found |= {step["key"]: step["tree"] for step in stage["steps"]}
+    return found
 
 
 def result_of(store: Store, key: str) -> str | None:

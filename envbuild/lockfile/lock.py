@@ -1,21 +1,29 @@
-"""The lock: `web.env.lock` beside `web.env`, what a build of the recipe came to, for git to keep.
+"""The lock: `web.env.lock` beside `web.env`, for git to keep.
 
-How it is written is in lock_file.py.
+It has two parts. *Pins* say what a build takes: bases, packages, fetched files, images, and what they were asked for.
+People review and merge them, and a build changes them only if it must. *Results* say what came of it, each for itself:
+for this key, this tree. A result that nobody asks for is stale and does no harm. How both are written is in
+lock_file.py.
 """
 
 from __future__ import annotations
 
 from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.lockfile.results import NO_RESULTS, Results
 from envbuild.record import Pairs, Record, values
 
-VERSION = 2
-"""Of the locks that are written. In version 1, copied files and what commands wrote all had the time of the epoch."""
+VERSION = 3
+"""Of the locks that are written."""
+COMPATIBILITY = 1
+"""The way in which keys and trees are made; an envbuild that makes other ones of the same recipe has another number. In
+0, copied files and what commands wrote all had the time of the epoch."""
 EARLIER = "an earlier envbuild made it, which gave all files one time"
-"""Why a lock of version 1 is out of date."""
+"""Why a lock of compatibility 0 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
+_MAX_SHOWN = 80
 _SHOWN = 20
 """Digits of a digest in a readable lock: 80 bits."""
 
@@ -66,29 +74,34 @@ class BasePackages(Record):
         return (*self.asked, *self.pulled)
 
 
-class LockedStep(Record):
-    """One step: the first line of its statement, its key, and the tree it gave.
+class Earlier(Record):
+    """What locks of version 1 and 2 have of a statement about packages, and how a build knows it again: the digest of
+    all that it `asks`, the digest of all that it `sees`, and the step's key, the tree before it and its epoch."""
 
-    Of a step that installs packages, `asks` is the digest of what the statement asks for, `packages` the answer, and
-    `sees` the digest of what the tree said beside it; "" in locks of before, and where it is unknown.
-    """
-
-    text: str
+    asks: str
+    sees: str
     key: str
-    tree: str
-    asks: str = ""
+    parent: str
+    epoch: int
+
+
+class LockedInstall(Record):
+    """One statement that installs packages: what it `wants`, each for itself, the digest of all else that it `asks`,
+    and the packages that this came to. `asks` is "" where a merge left it unknown. `sources` are the addresses, without
+    passwords, that the statement itself names as places of packages, for who reads the lock."""
+
+    manager: str
+    wants: tuple[str, ...]
+    asks: str
     packages: tuple[Package, ...] = ()
-    sees: str = ""
+    earlier: Earlier | None = None
+    sources: tuple[str, ...] = ()
 
     @property
-    def installs(self) -> bool:
-        """Whether the step installs packages; of a merged one it may be unknown what it asks for."""
-        return bool(self.asks or self.packages)
-
-    @property
-    def manager(self) -> str:
-        """The word that the statement begins with: of a step that installs packages, its package manager's name."""
-        return self.text.split(maxsplit=1)[0].partition("(")[0] if self.text.strip() else ""
+    def text(self) -> str:
+        """The statement as messages show it."""
+        wants = " ".join(self.wants)
+        return f"{self.manager} {wants}" if 0 < len(wants) <= _MAX_SHOWN else f"{self.manager} ..."
 
 
 def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
@@ -100,48 +113,83 @@ def check_hashes(manager: str, packages: tuple[Package, ...]) -> None:
 
 
 class LockedStage(Record):
-    """One stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and the
-    SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none. With `packages`,
-    from which the base can be made again, its tree's own date is `released` (seconds)."""
+    """The pins of one stage: its base as the recipe has it, the digest of the base's tree, what that was made from, and
+    the SOURCE_DATE_EPOCH (seconds) of its steps. `name` is the stage's, or its number where it has none. With
+    `packages`, from which the base can be made again, its tree's own date is `released` (seconds).
+
+    `digest` is "" where it follows from another stage or recipe, and where a merge left it unknown.
+    """
 
     name: str
     base: str
     digest: str
     origin: str
     epoch: int
-    steps: tuple[LockedStep, ...] = ()
+    installs: tuple[LockedInstall, ...] = ()
     packages: BasePackages = BasePackages()
     released: int = 0
 
+    @property
+    def follows(self) -> bool:
+        """Whether the base is another stage or recipe, which has pins of its own."""
+        return self.base.startswith("recipe:") or self.origin == f"stage {self.base}"
 
-class Lock(Record):
-    """A whole lock. `fetched` are (URL, sha256), `images` (reference, image digest); size in bytes.
 
-    `merged` locks are what git made of two: they say which packages there are, and a build what
-    comes of that. What a lock of an earlier `version` pins holds; the keys and trees in it are no longer those of its
-    steps.
-    """
+class Section(Record):
+    """What a lock has for machines of one architecture: the pins, of which `fetched` are (URL, sha256) and `images`
+    (reference, image digest), and the results."""
 
-    recipe: str
-    image: str
-    tree: str
-    size: int
-    epoch: int
-    stages: tuple[LockedStage, ...]
-    parameters: Pairs = ()
+    architecture: str
+    stages: tuple[LockedStage, ...] = ()
     fetched: Pairs = ()
     images: Pairs = ()
-    merged: bool = False
+    results: Results = NO_RESULTS
+
+
+class Lock(Record):
+    """A whole lock. `own` is for machines like this one, and empty if nobody built there; `others` are for the
+    architectures that a build here leaves as they are. `cool_down` is how old packages had to be to be chosen, as an
+    ISO 8601 duration; it is read and kept, and nothing obeys it yet. `version` is that of the text that it was read
+    from."""
+
+    recipe: str
+    own: Section
+    parameters: Pairs = ()
+    others: tuple[Section, ...] = ()
+    cool_down: str = ""
+    compatibility: int = COMPATIBILITY
     version: int = VERSION
 
     @property
+    def stages(self) -> tuple[LockedStage, ...]:
+        """The stages, for machines like this one."""
+        return self.own.stages
+
+    @property
+    def results(self) -> Results:
+        """The results, for machines like this one."""
+        return self.own.results
+
+    @property
+    def image(self) -> str:
+        """The digest of the image; "" if the lock has none or, after a merge, several."""
+        images = self.own.results.images
+        return images[0].digest if len(images) == 1 else ""
+
+    @property
+    def size(self) -> int:
+        """The size of the image in bytes, 0 if it is not known."""
+        images = self.own.results.images
+        return images[0].size if len(images) == 1 else 0
+
+    @property
     def is_earlier(self) -> bool:
-        """Whether an earlier envbuild made it, so that a build renews it."""
-        return self.version < VERSION and any(stage.steps for stage in self.stages)
+        """Whether an earlier envbuild made it, which would give other digests, so that a build renews it."""
+        return self.compatibility < COMPATIBILITY
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
-        for stage in self.stages:
+        for stage in self.own.stages:
             if stage.name == name and stage.base == base:
                 return stage
         return None
@@ -207,18 +255,26 @@ def readable(lock: Lock) -> str:
     Digests that follow from others are left out. Of what is pinned it has so many digits that nobody makes other
     content with the same ones, and where it comes from: a line changes whenever content does.
     """
-    lines = [f"image {lock.image[:12] or 'not known until a build'} of {lock.recipe}, {lock.size} bytes"]
+    lines = []
+    for image in lock.results.images or ():
+        lines.append(f"image {image.digest[:12]} of {lock.recipe}, {image.size} bytes")
+    if not lock.results.images:
+        lines.append(f"image not known until a build of {lock.recipe}")
     lines += [f"parameter {name} = {value}" for name, value in lock.parameters]
-    lines += [f"fetched {url} {digest[:_SHOWN]}" for url, digest in lock.fetched]
-    lines += [f"image {reference} = {digest[:_SHOWN]}" for reference, digest in lock.images]
-    for stage in lock.stages:
-        lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin}; {stage.digest[:_SHOWN] or 'unknown'})"]
-        lines += [f"      base {_readable(package)}" for package in sorted(stage.packages.all, key=values)]
-        for step in stage.steps:
-            lines.append(f"  {step.text}")
-            manager = step.text.split()[0].partition("(")[0]
-            packages = sorted(step.packages, key=values)
-            lines += [f"      {manager} {_readable(package)}" for package in packages]
+    for section in (lock.own, *lock.others):
+        # Of other architectures only where there are any: most locks are for one.
+        for_whom = f" on {section.architecture}" if section is not lock.own else ""
+        lines += [f"fetched {url} {digest[:_SHOWN]}{for_whom}" for url, digest in section.fetched]
+        lines += [f"image {reference} = {digest[:_SHOWN]}{for_whom}" for reference, digest in section.images]
+        for stage in section.stages:
+            digest = "" if stage.follows else f"; {stage.digest[:_SHOWN] or 'unknown'}"
+            lines += ["", f"stage {stage.name} from {stage.base} ({stage.origin}{digest}){for_whom}"]
+            lines += [f"      base {_readable(package)}" for package in sorted(stage.packages.all, key=values)]
+            for install in stage.installs:
+                lines.append(f"  {install.text}")
+                lines += [f"      source {source}" for source in install.sources]
+                packages = sorted(install.packages, key=values)
+                lines += [f"      {install.manager} {_readable(package)}" for package in packages]
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,8 @@
 """The merge of two locks that began as one: what git calls for locks when it merges branches (gitattributes(5)).
 
 Packages are merged one by one: a version that one side moved is taken, one that both sides moved to different versions
-is a conflict. What follows from the rest (keys, trees, the image) is unknown where both sides changed it; the next
-build fills it in.
+is a conflict. What statements want is merged word by word. Each result stands for itself: those that either side added
+are kept, those that either removed are not.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import difflib
 from collections.abc import Sequence
 
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section
+from envbuild.lockfile.results import NO_RESULTS, Results, lines_of, results_of
 from envbuild.record import Pairs, Record, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TypeVar
 
     Value = TypeVar("Value")
@@ -34,38 +36,97 @@ class Conflict(Record):
     theirs: Package
 
 
+class Doubt(Record):
+    """Two Debian packages of one source that had the same version where `other` was pinned, and no longer have: they
+    may not go together."""
+
+    stage: str
+    moved: Package
+    other: Package
+
+
 class Merged(Record):
     """The merged lock; of the packages in `conflicts` it has our side's line."""
 
     lock: Lock
     conflicts: tuple[Conflict, ...]
+    doubts: tuple[Doubt, ...] = ()
 
 
 def merge(base: Lock | None, ours: Lock, theirs: Lock) -> Merged:
     """Return the lock that has what either side changed since `base` (None where they began apart)."""
     conflicts: list[Conflict] = []
-    stages = [
-        _stage(_named(base, name), _named(ours, name), _named(theirs, name), conflicts)
-        for name in _order(
-            [stage.name for stage in base.stages] if base is not None else [],
-            [stage.name for stage in ours.stages],
-            [stage.name for stage in theirs.stages],
-        )
-    ]
-    known = base if base is not None else ours.replace(image="", tree="", size=0)
+    sides = [_sections(lock) for lock in (base, ours, theirs)]
+    merged = {
+        name: _section(sides[0].get(name), sides[1].get(name), sides[2].get(name), conflicts)
+        for name in sorted(sides[1].keys() | sides[2].keys())
+        if name in sides[1] or name not in sides[0]
+    }
+    known = base if base is not None else ours
     lock = Lock(
         recipe=ours.recipe,
-        image=_choose(known.image, ours.image, theirs.image, ""),
-        tree=_choose(known.tree, ours.tree, theirs.tree, ""),
-        size=_choose(known.size, ours.size, theirs.size, 0),
-        epoch=_choose(known.epoch, ours.epoch, theirs.epoch, max(ours.epoch, theirs.epoch)),
-        stages=tuple(stages),
+        own=merged.pop(ours.own.architecture, ours.own),
         parameters=_pairs(base.parameters if base is not None else (), ours.parameters, theirs.parameters),
-        fetched=_pairs(base.fetched if base is not None else (), ours.fetched, theirs.fetched),
-        images=_pairs(base.images if base is not None else (), ours.images, theirs.images),
-        version=min(ours.version, theirs.version),
+        others=tuple(merged.values()),
+        cool_down=_choose(known.cool_down, ours.cool_down, theirs.cool_down, ours.cool_down),
+        compatibility=min(ours.compatibility, theirs.compatibility),
     )
-    return Merged(lock, tuple(conflicts))
+    stages = {stage.name: stage for stage in lock.stages}
+    doubts = [
+        doubt
+        for side in (ours, theirs)
+        for stage in side.stages
+        if stage.name in stages
+        for doubt in _doubts(stage, stages[stage.name])
+    ]
+    return Merged(lock, tuple(conflicts), tuple(dict.fromkeys(doubts)))
+
+
+def _doubts(before: LockedStage, merged: LockedStage) -> Iterator[Doubt]:
+    """Yield the packages of one source that went together on one side, and of which another side moved some."""
+    was = {name: package for name, package in _of_stage(before).items() if name[0] == "apt"}
+    now = _of_stage(merged)
+    moved = [name for name in was if name in now and now[name].version != was[name].version]
+    for name in moved:
+        source = _source(was[name])
+        for other, package in was.items():
+            same = _source(package) == source and package.version == was[name].version
+            if same and other not in moved and now.get(other) == package:
+                yield Doubt(merged.name, now[name], package)
+
+
+def _source(package: Package) -> str:
+    """Return the folder of a Debian package, which those of one source share."""
+    return package.origin.rpartition("/")[0]
+
+
+def _sections(lock: Lock | None) -> dict[str, Section]:
+    if lock is None:
+        return {}
+    return {section.architecture: section for section in (lock.own, *lock.others)}
+
+
+def _section(base: Section | None, ours: Section | None, theirs: Section | None, conflicts: list[Conflict]) -> Section:
+    if ours is None or theirs is None:
+        found = ours or theirs
+        assert found is not None
+        return found
+    before = base or Section(ours.architecture)
+    names = _order(*([stage.name for stage in side.stages] for side in (before, ours, theirs)))
+    return Section(
+        ours.architecture,
+        tuple(_stage(_named(before, name), _named(ours, name), _named(theirs, name), conflicts) for name in names),
+        _pairs(before.fetched, ours.fetched, theirs.fetched),
+        _pairs(before.images, ours.images, theirs.images),
+        _results(before, ours, theirs),
+    )
+
+
+def _results(base: Section, ours: Section, theirs: Section) -> Results:
+    """Return the results that no side removed, and those that either added."""
+    before, left, right = (set(lines_of(side.architecture, side.results)) for side in (base, ours, theirs))
+    kept = (left & right) | (left - before) | (right - before)
+    return results_of(sorted(kept)).get(ours.architecture, NO_RESULTS)
 
 
 def dump(merged: Merged) -> str:
@@ -85,8 +146,8 @@ def _choose(base: Value, ours: Value, theirs: Value, both: Value) -> Value:
     return theirs if ours == base else both
 
 
-def _named(lock: Lock | None, name: str) -> LockedStage | None:
-    return next((stage for stage in lock.stages if stage.name == name), None) if lock is not None else None
+def _named(section: Section, name: str) -> LockedStage | None:
+    return next((stage for stage in section.stages if stage.name == name), None)
 
 
 def _stage(
@@ -96,62 +157,92 @@ def _stage(
         found = ours or theirs or base
         assert found is not None
         return found
-    origin = base or ours.replace(digest="", steps=())
+    origin = base or ours.replace(digest="", installs=())
     newer = ours if ours.epoch >= theirs.epoch else theirs
     foundation = _choose(_base(origin), _base(ours), _base(theirs), _base(newer))
     chosen = ours if foundation == _base(ours) else theirs
     decided = _packages(origin, ours, theirs, conflicts)
-    texts = _order(*([step.text for step in stage.steps] for stage in (origin, ours, theirs)))
-    before, left, right = _steps(origin), _steps(ours), _steps(theirs)
-    seen: dict[str, int] = {}
-    steps = []
-    for text in texts:
-        number = seen[text] = seen.get(text, -1) + 1
-        key = (text, number)
-        steps.append(_step(before.get(key), left.get(key), right.get(key), decided))
-    return chosen.replace(steps=tuple(steps))
+    left, right = _alike(origin.installs, ours.installs), _alike(origin.installs, theirs.installs)
+    # What both added alike is one statement; where they began apart, the managers' names have to do.
+    new = [number for number in range(len(ours.installs)) if number not in left]
+    their_new = [number for number in range(len(theirs.installs)) if number not in right]
+    pairs = _alike([ours.installs[n] for n in new], [theirs.installs[n] for n in their_new], loosely=base is None)
+    shared = {their_new[their]: new[our] for their, our in pairs.items()}
+    our_names = [f"base {left[n]}" if n in left else f"ours {n}" for n in range(len(ours.installs))]
+    their_names = [
+        f"base {right[n]}" if n in right else f"ours {shared[n]}" if n in shared else f"theirs {n}"
+        for n in range(len(theirs.installs))
+    ]
+    names = [f"base {n}" for n in range(len(origin.installs))]
+    before = dict(zip(names, origin.installs, strict=True))
+    of_ours, of_theirs = (
+        dict(zip(our_names, ours.installs, strict=True)),
+        dict(zip(their_names, theirs.installs, strict=True)),
+    )
+    installs = [
+        _install(before.get(name), of_ours.get(name), of_theirs.get(name), decided)
+        for name in _order(names, our_names, their_names)
+    ]
+    return chosen.replace(installs=tuple(installs))
+
+
+def _alike(base: Sequence[LockedInstall], side: Sequence[LockedInstall], *, loosely: bool = False) -> dict[int, int]:
+    """Return which statement of the base each of a side's is, by number: the first in order that has something in
+    common with it, or `loosely` that is of the same manager."""
+    found: dict[int, int] = {}
+    start = 0
+    for number, install in enumerate(side):
+        for old in range(start, len(base)):
+            if _is_alike(base[old], install) or (loosely and base[old].manager == install.manager):
+                found[number] = old
+                start = old + 1
+                break
+    return found
+
+
+def _is_alike(one: LockedInstall, other: LockedInstall) -> bool:
+    if one.manager != other.manager:
+        return False
+    if one == other or set(one.wants) & set(other.wants):
+        return True
+    names = {package.name for package in one.packages} & {package.name for package in other.packages}
+    return bool(names) or not (one.wants or other.wants)
 
 
 def _base(stage: LockedStage) -> tuple[str, str, str, int]:
     return stage.base, stage.digest, stage.origin, stage.epoch
 
 
-def _steps(stage: LockedStage) -> dict[tuple[str, int], LockedStep]:
-    """Return the steps by their text and their number among those of the same text."""
-    found: dict[tuple[str, int], LockedStep] = {}
-    for step in stage.steps:
-        number = sum(1 for text, _ in found if text == step.text)
-        found[step.text, number] = step
-    return found
-
-
-def _step(
-    base: LockedStep | None, ours: LockedStep | None, theirs: LockedStep | None, decided: dict[Named, Package]
-) -> LockedStep:
+def _install(
+    base: LockedInstall | None,
+    ours: LockedInstall | None,
+    theirs: LockedInstall | None,
+    decided: dict[Named, Package],
+) -> LockedInstall:
     found = ours or theirs
     assert found is not None
-    manager = found.manager
     before, left, right = (
-        {_name(manager, p) for p in step.packages} if step else set() for step in (base, ours, theirs)
+        {_name(found.manager, p) for p in one.packages} if one else set() for one in (base, ours, theirs)
     )
     alone = ours is None or theirs is None
-    names = left | right if alone else (left & right) | (left - before) | (right - before)
+    names = left | right if alone else _kept(before, left, right)
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
     if ours is None or theirs is None:
         return found.replace(packages=packages)
-    was = base or found.replace(key="", tree="", asks="", sees="")
-    return LockedStep(
-        found.text,
-        _choose(was.key, ours.key, theirs.key, ""),
-        _choose(was.tree, ours.tree, theirs.tree, ""),
+    was = base or found.replace(asks="", wants=(), sources=())
+    return LockedInstall(
+        found.manager,
+        tuple(sorted(_kept(set(was.wants), set(ours.wants), set(theirs.wants)))),
         _choose(was.asks, ours.asks, theirs.asks, ""),
         packages,
-        _choose(was.sees, ours.sees, theirs.sees, ""),
+        _choose(was.earlier, ours.earlier, theirs.earlier, None),
+        tuple(sorted(_kept(set(was.sources), set(ours.sources), set(theirs.sources)))),
     )
 
 
-def _names(manager: str, step: LockedStep | None) -> set[Named]:
-    return {_name(manager, package) for package in step.packages} if step is not None else set()
+def _kept(before: set[Value], left: set[Value], right: set[Value]) -> set[Value]:
+    """Return what both sides have, and what either added."""
+    return (left & right) | (left - before) | (right - before)
 
 
 def _packages(
@@ -175,7 +266,7 @@ def _packages(
 
 
 def _of_stage(stage: LockedStage) -> dict[Named, Package]:
-    return {_name(step.manager, package): package for step in stage.steps for package in step.packages}
+    return {_name(one.manager, package): package for one in stage.installs for package in one.packages}
 
 
 def _name(manager: str, package: Package) -> Named:

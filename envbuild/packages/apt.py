@@ -42,8 +42,9 @@ class AptManager:
     def looks_at(self, action: InstallPackages) -> Seen:
         """Return apt's settings, and the packages that are installed."""
         etc = ("apt.conf", "apt.conf.d", "preferences", "preferences.d", "sources.list", "sources.list.d")
-        status = ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d", "/var/lib/dpkg/arch")
-        return Seen((*(f"/etc/apt/{name}" for name in etc), *status))
+        status = ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d")
+        paths = (*(f"/etc/apt/{name}" for name in etc), *status, "/var/lib/dpkg/arch")
+        return Seen(paths, changing=status)
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return True: a lock has no addresses of Debian packages, but places below the user's own sources."""

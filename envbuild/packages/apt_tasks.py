@@ -96,7 +96,14 @@ for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; 
 mkdir -p /tmp/apt-log /tmp/lists/partial
 cp $LISTS/* /tmp/lists/
 : > /tmp/begun
-apt-get -c $CONFIGURATION install -qq -- "$@"
+apt-get -c $CONFIGURATION install -qq -- "$@" || {
+    code=$?
+    # So quiet, apt does not say which packages stand in whose way: it is asked again if it had begun nothing.
+    if [ ! /var/lib/dpkg/status -nt /tmp/begun ]; then
+        apt-get -c $CONFIGURATION install --simulate -q -- "$@" 2> /dev/null | sed -n '/unmet dependencies/,$p' >&2
+    fi
+    exit $code
+}
 """
 _INSTALL += f"""\
 rm -f {" ".join(removed_after_installation())}

@@ -69,11 +69,13 @@ class Task(Record):
 class Seen(Record):
     """What of a tree an answer depends on: the content of files, and of the files right inside of directories, at
     `paths`; the first program that is found of each of `programs`; and of `names`, (directory, ending), the names in a
-    directory that end so, where a `*` in its path stands for any one name."""
+    directory that end so, where a `*` in its path stands for any one name. `changing` are those of `paths` that say
+    what is installed: like `names`, they follow from earlier statements, and are no settings."""
 
     paths: tuple[str, ...]
     programs: tuple[tuple[str, ...], ...] = ()
     names: Pairs = ()
+    changing: tuple[str, ...] = ()
 
 
 class ManagerSettings(Record):

@@ -79,7 +79,7 @@ class NpmManager:
         """Return npm's settings for all users, the Node that runs it, and the project that is there."""
         into = (action.option("into") or "").rstrip("/")
         own = () if action.files else (f"{into}/package.json",)
-        return Seen((*(f"{folder}/npmrc" for folder in _GLOBAL), *own), (("node",), ("npm",)))
+        return Seen((*(f"{folder}/npmrc" for folder in _GLOBAL), *own), (("node",), ("npm",)), changing=own)
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
         """Return True: a lock has no addresses of Node packages, but places in the user's own registry."""

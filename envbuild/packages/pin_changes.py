@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from envbuild.debian.apt_sources import machine_sources
-from envbuild.lockfile.lock import BasePackages, Lock, LockedStage, Package
+from envbuild.lockfile.lock import BasePackages, Lock, LockedStage, Package, Section
 from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.manager import BUILD, INSTALLED
 from envbuild.record import Record
@@ -38,14 +38,24 @@ class PinChange(Record):
 def pin_changes(old: Lock | None, new: Lock) -> list[PinChange]:
     """Return what a reader must not miss between two locks, what is alarming first. Without an `old` one it is what
     comes from elsewhere."""
-    before = {stage.name: stage for stage in old.stages} if old is not None else {}
+    known = {section.architecture: section for section in (old.own, *old.others)} if old is not None else {}
     found: list[PinChange] = []
-    for stage in new.stages:
-        found += _in_stage(before.get(stage.name), stage)
-    if old is not None:
-        found += _named(dict(old.fetched), dict(new.fetched), "fetch", "same address, other content", alarming=True)
-        found += _named(dict(old.images), dict(new.images), "image", "another image", alarming=False)
+    for section in (new.own, *new.others):
+        changes = _in_section(known.get(section.architecture), section)
+        if section is not new.own:
+            where = f" on {section.architecture}"
+            changes = (change.replace(text=f"{change.text}{where}") for change in changes)
+        found += changes
     return sorted(found, key=lambda change: not change.alarming)
+
+
+def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
+    before = {stage.name: stage for stage in old.stages} if old is not None else {}
+    for stage in new.stages:
+        yield from _in_stage(before.get(stage.name), stage)
+    if old is not None:
+        yield from _named(dict(old.fetched), dict(new.fetched), "fetch", "same address, other content", alarming=True)
+        yield from _named(dict(old.images), dict(new.images), "image", "another image", alarming=False)
 
 
 def base_change(before: LockedStage, origin: str, packages: BasePackages) -> tuple[str, bool]:
@@ -64,7 +74,7 @@ def base_change(before: LockedStage, origin: str, packages: BasePackages) -> tup
 
 def elsewhere(manager: str, package: Package, statement: str) -> str:
     """Return where a package comes from, if that is not an index or mirror of this machine; "" if it is. `statement` is
-    what a lock shows of the one that asks for it."""
+    the text of the one that asks for it, or what of it names sources."""
     origin = _place(package)
     if "://" in origin:
         return f"from {without_user(origin)}, not this machine's index"
@@ -132,12 +142,12 @@ def _named(
 
 
 def _packages(stage: LockedStage) -> Iterator[tuple[tuple[str, str, bool], Package, str]]:
-    """Yield the packages of a stage, each with what tells it from others and with the statement that asks for it."""
+    """Yield the packages of a stage, each with what tells it from others and the sources of its statement."""
     for package in stage.packages.all:
         yield (BASE_MANAGER, package.name, False), package, ""
-    for step in stage.steps:
-        for package in step.packages:
-            yield (step.manager, package.name, package.origin.startswith(BUILD)), package, step.text
+    for install in stage.installs:
+        for package in install.packages:
+            yield (install.manager, package.name, package.origin.startswith(BUILD)), package, "\n".join(install.sources)
 
 
 def _differs(one: Package | None, other: Package | None) -> bool:

@@ -116,7 +116,7 @@ class TestTheBot:
             assert word not in said, said
         assert "everyone" in done.out
 
-    @pytest.mark.parametrize("where", ["step", "base", "recipe", "package", "origin", "parameter"])
+    @pytest.mark.parametrize("where", ["base", "recipe", "package", "wants", "origin", "parameter", "image"])
     def test_values_of_locks(self, project, git, where):
         project.build("run echo 1 > /one")
         git.commit("one")
@@ -124,21 +124,24 @@ class TestTheBot:
         text = lock.read_text()
         evil = json.dumps("@everyone\n# h\n<img src=x> ![x](y) `|` \x1b[2J")
         old = {
-            "step": '- step: "run echo 1 > /one"',
             "base": 'base: "tar:busybox.tar"',
             "recipe": 'recipe: "web"',
             "origin": re.search("origin: .*", text)[0],
-            "parameter": "stages:",
-            "package": "        tree: ",
+            "parameter": "pins:",
+            "package": "results:",
+            "wants": "results:",
+            "image": "results:",
         }[where]
+        install = f"        installs:\n          - install: apt\n            asks: sha256:{'0' * 64}\n"
+        package = f"{{name: {evil}, version: {evil}, hash: {evil}, from: {evil}}}"
         new = {
-            "step": f"- step: {evil}",
             "base": f"base: {evil}",
             "recipe": f"recipe: {evil}",
             "origin": f"origin: {evil}",
-            "parameter": f"parameters:\n  {evil}: {evil}\nstages:",
-            "package": f"        asks: sha256:{'0' * 64}\n        packages:\n"
-            f"          - {{name: {evil}, version: {evil}, hash: {evil}, from: {evil}}}\n        tree: ",
+            "parameter": f"parameters:\n  {evil}: {evil}\npins:",
+            "package": f"{install}            packages:\n              - {package}\nresults:",
+            "wants": f"{install}            wants:\n              - {evil}\nresults:",
+            "image": f"results:\n  - {evil}",
         }[where]
         assert old in text
         lock.write_text(text.replace(old, new, 1))

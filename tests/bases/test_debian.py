@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from envbuild.bases import debian
 from envbuild.bases.debian import (
@@ -34,6 +33,7 @@ from envbuild.tree.entry import FILE
 from envbuild.tree.lookup import walk
 from tests.bases.targets import Memory, in_memory
 from tests.child import become, in_child
+from tests.conftest import image_in, pins_of
 from tests.in_namespace import run_inside
 
 pytestmark = pytest.mark.user
@@ -109,7 +109,7 @@ def _runs(pid: int) -> bool:
 @pytest.fixture
 def made(debian_base):
     """What the lock says of the base of the image that all tests of Debian start from."""
-    (stage,) = yaml.safe_load((debian_base.parent / "python.env.lock").read_text())["stages"]
+    (stage,) = pins_of(debian_base.parent / "python.env.lock")["stages"]
     return stage
 
 
@@ -151,7 +151,7 @@ def test_each_user_makes_the_same(made, debian_base):
     folder = os.environ.get("ENVBUILD_TESTS_TOGETHER")
     if folder is None:
         pytest.skip("one user alone runs the tests")
-    image = yaml.safe_load((debian_base.parent / "python.env.lock").read_text())["image"]
+    image = image_in(debian_base.parent / "python.env.lock")
     ours = Path(folder) / f"debian-of-{os.geteuid()}"
     ours.write_text(f"{made['digest']} {image}")
     ours.chmod(0o644)

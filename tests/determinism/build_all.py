@@ -21,8 +21,7 @@ def main() -> int:
             print(f"{name} failed:\n{done.stderr}", file=sys.stderr)
             return done.returncode
         lock = Path(f"{name}.env.lock").read_text()
-        image = next(line for line in lock.splitlines() if line.startswith("image: "))
-        print(name, image.removeprefix("image: sha256:"))
+        print(name, next(line.split()[3] for line in lock.splitlines() if " image " in line and line[2] == "-"))
     return 0
 
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import yaml
+
+from tests.conftest import pins_of
 
 pytestmark = pytest.mark.namespaces
 
@@ -71,8 +72,9 @@ def test_a_file_is_fetched_once_and_its_digest_is_in_the_lock(project, server):
     first = project.build(line)
     assert first.code == 0, first.err
     assert project.ls("/usr/bin")["tool"]["mode"] == "0755"
-    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    assert lock["fetched"] == {f"{server.url}/tool": f"sha256:{sha256(b'tool').hexdigest()}"}
+    assert pins_of(project.folder / "web.env.lock")["fetched"] == {
+        f"{server.url}/tool": f"sha256:{sha256(b'tool').hexdigest()}"
+    }
     assert project.build().ran == []
     assert server.asked == ["/tool"]
 

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.namespaces
 def test_a_build_writes_a_lock_that_names_base_steps_trees_image_and_epoch(project):
     done = project.build("run echo 1 > /a")
     lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    assert lock["image"] == f"sha256:{done.image}"
-    assert lock["epoch"] == 1_700_000_000
-    (stage,) = lock["stages"]
-    assert stage["base"] == "tar:busybox.tar"
-    assert stage["steps"][0]["step"] == "run echo 1 > /a"
-    assert stage["steps"][0]["tree"] == lock["tree"]
+    ((_, pins),) = lock["pins"].items()
+    (stage,) = pins["stages"]
+    assert (stage["base"], stage["epoch"]) == ("tar:busybox.tar", 1_700_000_000)
+    image, step = (line.split()[1:] for line in lock["results"])
+    assert image[:2] == ["image", done.image]
+    assert (step[0], step[2]) == ("step", image[2])
 
 
 def test_an_unchanged_lock_is_not_written_again(project):
@@ -36,18 +36,95 @@ def test_locked_passes_when_all_is_as_locked_also_in_an_empty_store(project, tmp
     assert project.build(options=("--locked",), ENVBUILD_STORE=str(tmp_path / "other")).code == 0
 
 
-def test_locked_fails_with_a_readable_difference(project):
+def test_what_no_pin_has_may_change_with_locked_and_the_lock_stays(project):
+    """As an edit of the application in a pull request does."""
     project.write("a.txt", "1")
-    project.build("copy a.txt -> /a", "run echo 1 > /b")
+    project.build("copy a.txt -> /a", "run cat /a > /b")
     before = (project.folder / "web.env.lock").read_text()
-    done = project.build("copy a.txt -> /a", "run echo 2 > /b", options=("--locked",))
-    assert done.code == 1
-    assert "- run echo 1 > /b\n+ run echo 2 > /b" in done.err
     project.write("a.txt", "2")
-    done = project.build("copy a.txt -> /a", "run echo 1 > /b", options=("--locked",))
-    assert done.code == 1
-    assert "copy a.txt -> /a" in done.err
+    done = project.build("copy a.txt -> /a", "run cat /a > /b; echo more >> /b", options=("--locked",))
+    assert done.code == 0, done.err
+    assert done.of("build-finished")[0]["lock_state"] == "unchanged"
     assert (project.folder / "web.env.lock").read_text() == before
+    assert project.cat("/b") == "2\nmore\n"
+    exact = project.build(options=("--locked=exact",))
+    assert exact.code == 1
+    assert "the lock does not have what it gives" in exact.err
+    assert project.build().of("build-finished")[0]["lock_state"] == "written"
+    assert project.build(options=("--locked=exact",)).code == 0
+
+
+def test_locked_fails_with_a_readable_difference_where_a_pin_would_change(project):
+    project.build("recipe web", "param x = 1", "from tar:busybox.tar", "run echo $x > /b")
+    before = (project.folder / "web.env.lock").read_text()
+    done = project.build("recipe web", "param x = 2", "from tar:busybox.tar", "run echo $x > /b", options=("--locked",))
+    assert done.code == 1
+    assert '-  "x": "1"\n+  "x": "2"' in done.err
+    done = project.build("from scratch", "file /b", "    1", options=("--locked",))
+    assert (done.code, "stage 1: from scratch  (not in the lock)" in done.err) == (1, True)
+    assert (project.folder / "web.env.lock").read_text() == before
+
+
+def test_a_step_that_gives_another_tree_than_the_lock_says_is_refused_with_the_paths(project):
+    project.build("run echo 1 > /a", "run cat /proc/sys/kernel/random/uuid > /b")
+    lock = (project.folder / "web.env.lock").read_text()
+    project.build(options=("--no-cache",))
+    done = project.build(options=("--locked",))
+    assert done.code == 0  # what was built last is in the lock
+    (project.folder / "web.env.lock").write_text(lock)
+    done = project.build(options=("--locked",))
+    assert done.code == 1
+    assert "- gave tree" in done.err
+    assert "/b: content" in done.err
+    told = project.build()
+    assert (told.code, "gave another tree than the lock has for it" in told.out) == (0, True)
+
+
+def test_two_results_for_one_key_are_refused_and_mended_by_a_build(project):
+    project.build("run echo 1 > /a")
+    path = project.folder / "web.env.lock"
+    lock = path.read_text()
+    line = next(line for line in lock.splitlines() if " step " in line)
+    path.write_text(f"{lock}{line[:-64]}{'0' * 64}\n")
+    assert "the lock has two results for it" in project.command("status").out
+    assert project.build(options=("--locked",)).code == 1
+    told = project.build()
+    assert (told.code, "one of the two trees that the lock has" in told.out) == (0, True)
+    assert path.read_text() == lock
+
+
+def test_stale_results_do_no_harm_and_go_with_the_next_build(project):
+    project.build("run echo 1 > /a")
+    path = project.folder / "web.env.lock"
+    lock = path.read_text()
+    here = next(line for line in lock.splitlines() if " step " in line).split()[1]
+    path.write_text(f"{lock}  - {here} step {'0' * 64} {'1' * 64}\n")
+    assert project.build(options=("--locked=exact",)).code == 0
+    assert project.command("status", "--exit-code").code == 0
+    assert project.build().of("build-finished")[0]["lock_state"] == "written"
+    assert path.read_text() == lock
+
+
+def test_what_a_lock_has_for_other_architectures_stays(project):
+    project.build("run echo 1 > /a")
+    path = project.folder / "web.env.lock"
+    here = next(line for line in path.read_text().splitlines() if " step " in line).split()[1]
+    path.write_text(path.read_text().replace(f"{here}:", "riscv64:").replace(f"- {here} ", "- riscv64 "))
+    refused = project.build(options=("--locked",))
+    assert (refused.code, f"not in the lock for {here}" in refused.err) == (1, True)
+    other = path.read_text()
+    assert project.build().code == 0
+    assert {line for line in other.splitlines() if "riscv64" in line} <= set(path.read_text().splitlines())
+    assert project.build(options=("--locked=exact",)).code == 0
+
+
+def test_a_span_of_a_cool_down_is_kept(project):
+    project.build("run echo 1 > /a")
+    path = project.folder / "web.env.lock"
+    path.write_text(path.read_text().replace('recipe: "web"', 'recipe: "web"\ncool-down: "P7D"'))
+    assert project.build("run echo 2 > /a").code == 0
+    assert 'cool-down: "P7D"' in path.read_text()
+    assert project.build(options=("--locked",)).code == 0
 
 
 def test_locked_without_a_lock_says_so(project):

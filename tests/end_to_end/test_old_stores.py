@@ -69,7 +69,7 @@ def test_a_lock_is_renewed_and_only_times_differ(old):
     assert built.code == 0, built.err
     assert EARLIER in built.out
     assert {line.split()[0].partition("(")[0] for line in built.ran} <= {"copy", "file", "workdir", "discard"}
-    assert "\nversion: 2\n" in (project.folder / "web.env.lock").read_text()
+    assert "\nversion: 3\n" in (project.folder / "web.env.lock").read_text()
     compared = json.loads(project.command("diff", "web@{1}", "web", "--format", "json").out)
     assert not compared["same"]
     assert compared["unexplained"] == []

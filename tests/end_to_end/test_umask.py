@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, image_in
 
 RECIPE = (
     "from tar:busybox.tar",
@@ -53,5 +53,4 @@ def _built(origin: Path, folder: Path, mask: int) -> str:
     finally:
         os.umask(before)
     assert done.code == 0, done.err
-    lock = (folder / "clone/web.env.lock").read_text()
-    return next(line for line in lock.splitlines() if line.startswith("image: "))
+    return image_in(folder / "clone/web.env.lock")

@@ -58,7 +58,9 @@ def test_goes_on_after_a_recipe_that_fails_and_says_so_at_the_end(project):
 def test_a_base_that_moved_is_shown_with_its_recipe(project):
     _two_recipes(project)
     lock = project.folder / "two.env.lock"
-    digest = next(line.split("sha256:")[1] for line in lock.read_text().splitlines() if line.startswith("    digest"))
+    digest = next(
+        line.split("sha256:")[1] for line in lock.read_text().splitlines() if line.startswith("        digest")
+    )
     lock.write_text(lock.read_text().replace(digest, "0" * 64))
     done = project.command("update")
     assert done.code == 0, done.err

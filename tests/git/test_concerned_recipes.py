@@ -40,14 +40,17 @@ def repository(project, git):
 
 
 def refused(git) -> list[str]:
-    """Commits all that changed; the recipes of which the hook says that their locks are not right."""
+    """Commits all that changed; the recipes of which the hook says that their locks are not right or not whole."""
     git("add", "-A")
     done = git.run("commit", "--quiet", "-m", "changed")
-    found = [line.split()[1].removesuffix(".lock") for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == bool(found), done.stderr
-    if found:
+    named = {word: [] for word in ("error:", "note:")}
+    for line in done.stderr.splitlines():
+        if line.split()[0] in named:
+            named[line.split()[0]].append(line.split()[1].removesuffix(".lock"))
+    assert done.returncode == bool(named["error:"]), done.stderr
+    if named["error:"]:
         git("commit", "--quiet", "--no-verify", "-m", "changed")
-    return found
+    return sorted(named["error:"] + named["note:"])
 
 
 def checked(project, revisions: str = "HEAD~1..HEAD") -> dict[str, str]:
@@ -83,8 +86,8 @@ def test_what_a_recipe_or_its_include_takes_concerns_it_for_all_three(repository
         assert refused(git) == []
     repository.write(path, "copy conf -> /other" if path.endswith(".env") else "conf")
     assert refused(git) == ["services/web.env"]
-    assert checked(repository) == {"services/web.env": "out of date"}
-    assert status(repository) == {"low/low.env": "up to date", "services/web.env": "out of date"}
+    assert checked(repository) == {"services/web.env": "incomplete"}
+    assert status(repository) == {"low/low.env": "up to date", "services/web.env": "incomplete"}
 
 
 def test_what_it_does_not_take_concerns_nothing(repository, git):
@@ -100,7 +103,7 @@ def test_a_lock_of_a_base_recipe_that_moves_alone_concerns_those_above(repositor
     assert repository.command("build", "low/low.env").code == 0
     assert git("status", "--porcelain") == " M low/low.env.lock\n"
     assert refused(git) == ["services/web.env"]
-    assert checked(repository)["services/web.env"] == "out of date"
+    assert checked(repository)["services/web.env"] == "incomplete"
 
 
 def test_a_new_recipe_needs_a_lock(repository, git):

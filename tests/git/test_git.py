@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from envbuild.git.install import let_git_merge
-from envbuild.lockfile.lock import BadLock, Lock, LockedStage, LockedStep, Package
+from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock import BadLock, Lock, LockedInstall, LockedStage, Package, Section
 from envbuild.lockfile.lock_file import parse
 from envbuild.lockfile.merge import dump, merge
+from envbuild.lockfile.results import LockedImage, Results
 
 pytestmark = pytest.mark.namespaces
 
@@ -152,31 +154,44 @@ class TestInstalled:
         assert hook.read_text() == "#!/bin/sh\ntrue\n"
 
     def test_git_shows_locks_readably(self, clone, git):
-        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        clone.build("from scratch as other", "file /x", "    x", "from other", "copy src -> /app")
         shown = git("diff", "web.env.lock")
-        assert "-  run echo two > /two\n+  run echo zwei > /two\n" in shown
+        assert "+stage other from scratch (nothing; " in shown
+        assert "+image " in shown
         assert "sha256" not in shown
-        assert "key:" not in shown
+        assert " step " not in shown
         git.commit("changed")
-        assert "+  run echo zwei > /two" in git("log", "-p", "-1", "--", "web.env.lock")
+        assert "+stage other from scratch" in git("log", "-p", "-1", "--", "web.env.lock")
 
     def test_a_lock_that_is_out_of_date_is_not_committed(self, clone, git):
-        clone.write("src/x", "2")
+        clone.write("web.env", "param x = 1", "from tar:busybox.tar", "copy src -> /app")
         git("add", "-A")
         refused = git.run("commit", "-m", "no build")
         assert refused.returncode == 1
         assert "web.env.lock is out of date in this commit" in refused.stderr
-        assert "copied file src/x changed" in refused.stderr
+        assert "the recipe's parameters changed" in refused.stderr
         # What is in the index counts, and not the working tree.
-        clone.build()
+        clone.build("param x = 1", "from tar:busybox.tar", "copy src -> /app")
         assert git.run("commit", "-m", "the lock is not added").returncode == 1
         git("add", "-A")
-        clone.write("src/x", "3, for later")
+        clone.write("web.env", "param y = 3", "from tar:busybox.tar")
         git("commit", "--quiet", "-m", "as built")
         # Other commits are not held up.
         git("stash", "--quiet")
         clone.write("README", "text")
         git.commit("a text")
+
+    def test_an_edit_of_the_application_needs_no_new_lock(self, clone, git, tmp_path):
+        clone.write("src/x", "2")
+        git("add", "-A")
+        done = git.run("commit", "-m", "no build")
+        assert done.returncode == 0
+        assert "note: web.env.lock does not have all results" in done.stderr
+        assert "copied file src/x changed" in done.stderr
+        check = clone.command("git", "check", "HEAD~1..HEAD")
+        assert (check.code, "The lock of `web.env` holds" in check.out) == (0, True), check.out
+        assert clone.build(options=("--locked",), ENVBUILD_STORE=str(tmp_path / "ci")).code == 0
+        assert git("status", "--porcelain") == ""
 
     def test_branches_that_change_other_statements_merge(self, clone, git):
         git("checkout", "--quiet", "-b", "left")
@@ -187,19 +202,17 @@ class TestInstalled:
         git.commit("right")
         git("merge", "--quiet", "--no-verify", "left", "-m", "merged")
         lock = parse((clone.folder / "web.env.lock").read_text(), "web.env.lock")
-        assert [step.text for step in lock.stages[0].steps][1:] == [
-            "run echo eins > /one",
-            "run true",
-            "run echo zwei > /two",
-        ]
-        assert (lock.merged, lock.image) == (True, "")
-        assert clone.build().code == 0
-        assert (clone.cat("/one"), clone.cat("/two")) == ("eins\n", "zwei\n")
+        assert (lock.image, len(lock.results.images)) == ("", 2)
         assert clone.build(options=("--locked",)).code == 0
+        assert (clone.cat("/one"), clone.cat("/two")) == ("eins\n", "zwei\n")
+        assert clone.build(options=("--locked=exact",)).code == 1
+        assert clone.build().code == 0
+        assert clone.build(options=("--locked=exact",)).code == 0
 
     def test_people_and_web_pages_without_the_setup_merge_too(self, clone):
         lock = str(clone.folder / "web.env.lock")
         attributes = clone.folder / ".gitattributes"
+        attributes.unlink()
         assert let_git_merge(lock) == str(attributes)
         assert attributes.read_text() == "*.env.lock merge=union\n"
         assert let_git_merge(lock) == ""
@@ -219,7 +232,7 @@ class TestInstalled:
         bare = clone.command("git", "check", "main...", ENVBUILD_STORE=str(tmp_path / "ci"))
         assert bare.code == 0, bare.err
         assert "only what the locks say is compared" in bare.out
-        clone.write("src/x", "2")
+        clone.write("web.env", "param x = 1", "from tar:busybox.tar", "copy src -> /app")
         git("add", "-A")
         git("commit", "--quiet", "--no-verify", "-m", "no build")
         stale = clone.command("git", "check", "main..HEAD")
@@ -269,7 +282,7 @@ class TestInstalled:
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m envbuild "$@"\n')
         program.chmod(0o755)
         git.environment["PATH"] = f"{tmp_path / 'bin'}:/usr/bin:/bin"
-        gone.write("src/x", "2")
+        gone.write("web.env", "param x = 1", "from tar:busybox.tar", "copy src -> /app")
         git("add", "-A")
         refused = git.run("commit", "-m", "no build")
         assert (refused.returncode, "web.env.lock is out of date in this commit" in refused.stderr) == (1, True)
@@ -286,7 +299,7 @@ class TestInstalled:
         assert "set this clone up with it: envbuild git install" in refused.stderr
         assert "git commit --no-verify" in refused.stderr
         gone.build("run true")
-        assert "+image: sha256:" in git("diff", "web.env.lock")
+        assert f"+  - {architecture()} image " in git("diff", "web.env.lock")
         git("commit", "-q", "--no-verify", "-am", "main")
         git("checkout", "-q", "-b", "other", "HEAD~1")
         gone.build("run echo > /b")
@@ -296,13 +309,14 @@ class TestInstalled:
         assert "envbuild git install" in merge.stderr
 
 
-def lock(packages: dict[str, str], image: str, extra: tuple[LockedStep, ...] = ()) -> Lock:
+def lock(packages: dict[str, str], image: str, extra: tuple[LockedInstall, ...] = ()) -> Lock:
     listed = tuple(
         Package(name, version, f"sha256:{version * 64}", f"pool/{name}") for name, version in packages.items()
     )
-    step = LockedStep("apt ...", image * 64, image * 64, image * 64, listed)
-    stage = LockedStage("1", "debian:bookworm", "b" * 64, "snapshot", 9, (step, *extra))
-    return Lock("web", image * 64, image * 64, 5, 9, (stage,))
+    install = LockedInstall("apt", tuple(sorted(packages)), "a" * 64, listed)
+    stage = LockedStage("1", "debian:bookworm", "b" * 64, "snapshot", 9, (install, *extra))
+    results = Results({image * 64: (image * 64,)}, {}, (LockedImage(image * 64, image * 64, 5),))
+    return Lock("web", Section(architecture(), (stage,), results=results))
 
 
 class TestMerge:
@@ -310,7 +324,7 @@ class TestMerge:
         found = merge(base, ours, theirs)
         assert not found.conflicts
         again = parse(dump(found), "merged")
-        return {one.name: one.version for one in again.stages[0].steps[0].packages}
+        return {one.name: one.version for one in again.stages[0].installs[0].packages}
 
     def test_what_either_side_changed_is_taken(self):
         base = lock({"a": "1", "b": "1", "c": "1"}, "0")
@@ -332,10 +346,20 @@ class TestMerge:
             parse(text, "merged")
 
     def test_statements_that_they_added_are_put_where_they_stood(self):
-        run = LockedStep("run x", "3" * 64, "3" * 64)
+        pip = LockedInstall("pip", ("flask",), "3" * 64)
         base, ours = lock({"a": "1"}, "0"), lock({"a": "2"}, "1")
-        theirs = lock({"a": "1"}, "2", (run,))
-        assert [step.text for step in merge(base, ours, theirs).lock.stages[0].steps] == ["apt ...", "run x"]
+        theirs = lock({"a": "1"}, "2", (pip,))
+        assert [one.manager for one in merge(base, ours, theirs).lock.stages[0].installs] == ["apt", "pip"]
+
+    def test_what_statements_want_is_merged_word_by_word(self):
+        base = lock({"a": "1", "b": "1"}, "0")
+        found = merge(base, lock({"a": "1", "c": "1"}, "1"), lock({"a": "1", "b": "1", "d": "1"}, "2"))
+        assert found.lock.stages[0].installs[0].wants == ("a", "c", "d")
+
+    def test_results_that_either_added_are_kept_and_those_that_either_removed_are_not(self):
+        found = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "1"}, "2")).lock
+        assert found.results.steps == {"1" * 64: ("1" * 64,), "2" * 64: ("2" * 64,)}
+        assert (found.image, len(found.results.images)) == ("", 2)
 
     def test_locks_without_a_common_beginning_merge_too(self):
         assert self.merged(None, lock({"a": "1"}, "1"), lock({"b": "1"}, "2")) == {"a": "1", "b": "1"}

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.lockfile.lock import BasePackages, Lock, LockedStage, LockedStep, Package
+from envbuild.linux.machine import architecture
+from envbuild.lockfile.lock import BasePackages, Lock, LockedInstall, LockedStage, Package, Section
 from envbuild.lockfile.lock_file import dump
+from envbuild.lockfile.results import LockedImage, Results
 from envbuild.packages import pin_changes
 
 RED = "\x1b[1;31m"
@@ -18,14 +20,20 @@ def package(name: str, version: str, digit: str, origin: str = "debian/pool/main
 
 
 def lock(
-    *packages: Package, base: str = "b", made_of: tuple[Package, ...] = (), text: str = "apt nginx", **more
+    *packages: Package,
+    base: str = "b",
+    made_of: tuple[Package, ...] = (),
+    manager: str = "apt",
+    image: str = "4",
+    **more,
 ) -> Lock:
-    step = LockedStep(text, "1" * 64, "2" * 64, "3" * 64, packages)
+    install = LockedInstall(manager, ("nginx",), "3" * 64, packages, sources=more.pop("sources", ()))
     origin = more.pop("origin", "debian bookworm, 12.5 of 2024-02-10")
     stage = LockedStage(
-        "1", "debian:bookworm", base * 64, origin, 9, (step,), BasePackages(made_of), 5 if made_of else 0
+        "1", "debian:bookworm", base * 64, origin, 9, (install,), BasePackages(made_of), 5 if made_of else 0
     )
-    return Lock("web", "4" * 64, "2" * 64, 5, 9, (stage,), **more)
+    results = Results({"1" * 64: ("2" * 64,)}, {}, (LockedImage(image * 64, "2" * 64, 5),))
+    return Lock("web", Section(more.pop("arch", architecture()), (stage,), results=results, **more))
 
 
 NGINX, FLASK = package("nginx", "1.22", "a"), package("flask", "3.0", "c", "index/flask-3.0-py3-none-any.whl")
@@ -59,7 +67,7 @@ def pins(project) -> list[dict]:
 
 def test_other_content_of_the_same_version_is_first_and_red(changed, git):
     added = package("zip", "3.0", "f")
-    after = lock(NGINX.replace(hash=f"sha256:{'9' * 64}"), added, made_of=(LESS,), fetched=BEFORE.fetched)
+    after = lock(NGINX.replace(hash=f"sha256:{'9' * 64}"), added, made_of=(LESS,), fetched=BEFORE.own.fetched)
     project = changed(BEFORE, after)
     text = f"{SAME}: apt nginx 1.22 (sha256:aaaaaaaaaaaa -> sha256:999999999999)"
     shown = git("diff", "HEAD~1..HEAD")
@@ -87,17 +95,17 @@ def test_other_content_of_the_same_version_is_first_and_red(changed, git):
     ("after", "text", "alarming"),
     [
         (
-            lock(NGINX.replace(origin="evil/pool/x.deb"), made_of=(LESS,), fetched=BEFORE.fetched),
+            lock(NGINX.replace(origin="evil/pool/x.deb"), made_of=(LESS,), fetched=BEFORE.own.fetched),
             "same file, other source: apt nginx 1.22 (debian/pool/main/n/x.deb -> evil/pool/x.deb)",
             True,
         ),
         (
-            lock(NGINX, made_of=(package("less", "590-2", "9"),), fetched=BEFORE.fetched),
+            lock(NGINX, made_of=(package("less", "590-2", "9"),), fetched=BEFORE.own.fetched),
             f"{SAME}: base less 590-2 (sha256:dddddddddddd -> sha256:999999999999)",
             True,
         ),
         (
-            lock(NGINX, base="8", made_of=(LESS,), fetched=BEFORE.fetched),
+            lock(NGINX, base="8", made_of=(LESS,), fetched=BEFORE.own.fetched),
             "base debian:bookworm of stage 1: bbbbbbbbbbbb -> 888888888888 (no package moved, other content)",
             True,
         ),
@@ -107,7 +115,7 @@ def test_other_content_of_the_same_version_is_first_and_red(changed, git):
                 base="8",
                 made_of=(package("less", "590-3", "9"),),
                 origin="debian bookworm, 12.6 of 2024-06-29",
-                fetched=BEFORE.fetched,
+                fetched=BEFORE.own.fetched,
             ),
             "base debian:bookworm of stage 1: bbbbbbbbbbbb -> 888888888888 (debian bookworm, 12.5 of 2024-02-10 -> "
             "debian bookworm, 12.6 of 2024-06-29; 1 package moved)",
@@ -129,17 +137,24 @@ def test_sources_that_are_not_this_machines_are_named(monkeypatch):
         uri = "http://mirror.test/debian/"
 
     monkeypatch.setattr(pin_changes, "machine_sources", lambda: [Source])
-    statement = 'apt(source="deb http://u:p@other.test/extra stable main") tool'
-    after = lock(NGINX, package("tool", "1", "c", "extra/pool/tool_1_all.deb"), text=statement)
+    after = lock(NGINX, package("tool", "1", "c", "extra/pool/tool_1_all.deb"), sources=("http://other.test/extra",))
     (found,) = pin_changes.pin_changes(lock(NGINX), after)
     assert found.text == "apt tool 1: from http://other.test/extra, not this machine's mirror"
     after = lock(NGINX, package("tool", "1", "c", "vendor/pool/tool_1_all.deb"))
     (found,) = pin_changes.pin_changes(None, after)
     assert found.text == "apt tool 1: from a source that ends in /vendor, which is none of this machine's"
     direct = FLASK.replace(origin="build/https://x.test/flask-3.0.tar.gz")
-    (found,) = pin_changes.pin_changes(lock(text="pip(into=/v) flask"), lock(direct, text="pip(into=/v) flask"))
+    (found,) = pin_changes.pin_changes(lock(manager="pip"), lock(direct, manager="pip"))
     assert found.text == "pip flask 3.0: from https://x.test/flask-3.0.tar.gz, not this machine's index"
-    assert pin_changes.pin_changes(None, lock(FLASK, text="pip(into=/v) flask")) == []
+    assert pin_changes.pin_changes(None, lock(FLASK, manager="pip")) == []
+
+
+def test_the_pins_for_another_architecture_are_compared_too():
+    other = lock(NGINX, arch="m68k").own
+    after = other.replace(stages=lock(NGINX.replace(hash=f"sha256:{'9' * 64}")).stages)
+    (found,) = pin_changes.pin_changes(BEFORE.replace(others=(other,)), BEFORE.replace(others=(after,)))
+    assert found.alarming
+    assert found.text == f"{SAME}: apt nginx 1.22 (sha256:aaaaaaaaaaaa -> sha256:999999999999) on m68k"
 
 
 def test_what_a_terminal_would_act_on_is_escaped(changed, git):
@@ -153,16 +168,17 @@ def test_what_a_terminal_would_act_on_is_escaped(changed, git):
 
 
 def test_a_lock_that_is_new_gone_or_none_is_shown_as_well(changed, git):
-    project = changed(BEFORE, BEFORE.replace(image="5" * 64))
+    project = changed(BEFORE, lock(NGINX, made_of=(LESS,), fetched=BEFORE.own.fetched, image="5"))
     assert git("diff", "HEAD~1..HEAD").splitlines()[1].startswith("--- a/web.env.lock")
     path = project.folder / "web.env.lock"
     path.write_text("<<<<<<< ours\n")
     assert "+<<<<<<< ours" in git("diff").splitlines()
     path.unlink()
     assert git("diff").splitlines()[1:3] == ["--- a/web.env.lock", "+++ /dev/null"]
-    path.write_text(dump(BEFORE.replace(image="5" * 64)).replace("key: sha256:1", "key: sha256:f"))
+    later = lock(NGINX, made_of=(LESS,), fetched=BEFORE.own.fetched, image="5")
+    path.write_text(dump(later).replace("step 11", "step f1"))
     assert git("diff").splitlines()[1] == "only what follows from other lines differs: keys and trees"
     # Patches are made of what is in the files.
-    assert "+        key: sha256:f" in git("format-patch", "--stdout", "-1") + git(
+    assert f"+  - {architecture()} step f1" in git("format-patch", "--stdout", "-1") + git(
         "diff", "--no-ext-diff", "--no-textconv"
     )

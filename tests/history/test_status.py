@@ -34,7 +34,7 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
     built.write("src/new", "1")
     built.write("conf", "2")
     found = status(built)
-    assert (found["lock"], found["well"]) == ("out of date", False)
+    assert (found["lock"], found["well"], found["image"]) == ("incomplete", False, None)
     assert sorted(found["changed"]) == [
         "copied file conf changed",
         "copied file src/new is new",
@@ -42,7 +42,7 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
     ]
     assert built.command("status", "--exit-code").code == 1
     text = built.command("status").out
-    assert "web.env: lock out of date" in text
+    assert "web.env: lock incomplete" in text
     assert "copied file conf changed" in text
 
 
@@ -51,21 +51,34 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
     [
         (
             ("copy src -> /app", "run echo 2 > /a", "copy conf -> /conf", "env B=1"),
-            "web.env:3: 'run echo 2 > /a' where",
+            "web.env:3: 'run echo 2 > /a': command changed",
         ),
         (("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "env B=2"), "what the image says"),
-        (("copy src -> /app", "run echo ${A:-} > /a", "env B=1"), "'copy conf -> /conf' is no longer in the recipe"),
+        (("copy src -> /app", "run echo ${A:-} > /a", "env B=1"), "the lock has another image"),
         (
             ("copy src -> /app", "run echo ${A:-} > /a", "copy conf -> /conf", "run true", "env B=1"),
-            "web.env:5: 'run true' is new",
+            "web.env:5: 'run true': what it gives is not in the lock",
         ),
     ],
 )
 def test_what_of_the_recipe_changed_is_said(built, lines, reason):
     built.write("web.env", "from tar:busybox.tar", *lines)
     found = status(built)
-    assert found["lock"] == "out of date"
+    assert found["lock"] == "incomplete"
     assert any(reason in one for one in found["reasons"]), found["reasons"]
+
+
+def test_a_result_that_this_store_has_itself_needs_no_lock(built):
+    """As after a merge whose halves were built here, or a build with another lock."""
+    image = status(built)["image"]
+    built.write("src/x", "2")
+    built.build()
+    lock = built.folder / "web.env.lock"
+    after = lock.read_text()
+    built.write("src/x", "1")
+    found = status(built)
+    assert (found["lock"], found["image"], found["in_store"]) == ("incomplete", image, True)
+    assert lock.read_text() == after
 
 
 def test_a_fresh_clone_without_images_knows_whether_the_lock_fits(built, tmp_path):
@@ -73,6 +86,8 @@ def test_a_fresh_clone_without_images_knows_whether_the_lock_fits(built, tmp_pat
     found = status(built, **elsewhere)
     assert (found["lock"], found["in_store"], found["tagged"]) == ("up to date", False, None)
     built.write("src/x", "2")
+    assert status(built, **elsewhere)["lock"] == "incomplete"
+    built.write("web.env", "param x = 1", "from tar:busybox.tar", "copy src -> /app")
     assert status(built, **elsewhere)["lock"] == "out of date"
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import Package
+from envbuild.lockfile.lock import LockedInstall, Package
 
 pytestmark = pytest.mark.namespaces
 
@@ -44,12 +44,12 @@ def elsewhere(merged, tmp_path):
 
 
 def with_packages(project, *names: str) -> None:
-    """Writes the lock with packages that its first step installs, as the merge of a branch with these leaves it."""
+    """Writes the lock with packages that a statement installs, as the merge of a branch with these leaves it."""
     path = project.folder / "web.env.lock"
     lock = lock_file.parse(path.read_text(), "web.env.lock")
-    first, *others = lock.stages[0].steps
-    first = first.replace(text="apt jq", asks="b" * 64, packages=tuple(map(added, names)))
-    path.write_text(lock_file.dump(lock.replace(stages=(lock.stages[0].replace(steps=(first, *others)),))))
+    install = LockedInstall("apt", ("jq",), "b" * 64, tuple(map(added, names)))
+    own = lock.own.replace(stages=(lock.stages[0].replace(installs=(install,)),))
+    path.write_text(lock_file.dump(lock.replace(own=own)))
 
 
 def test_two_merged_locks_that_say_the_same_are_not_the_same_image(merged, elsewhere):
@@ -105,12 +105,12 @@ def test_a_check_of_an_automatic_merge(merged, git, elsewhere):
     assert done.code == 1
     assert "The same image" not in done.out
     assert "**9 packages**: 9 added" in done.out
-    assert "git merged two branches' locks" in done.out
+    assert "is no longer in the recipe" in done.out
 
 
 def test_the_status_of_a_merged_lock(merged, elsewhere):
     (status,) = json.loads(elsewhere("status", "--format", "json").out)
-    assert (status["lock"], status["image"]) == ("out of date", None)
+    assert (status["lock"], status["image"]) == ("incomplete", None)
     shown = elsewhere("status").out
     assert "its image is not known until a build" in shown
     assert "names another image" not in shown

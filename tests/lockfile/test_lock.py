@@ -7,23 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envbuild.errors import UsageError
+from envbuild.linux.machine import architecture
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile import lock_file
-from envbuild.lockfile.lock import BadLock, BasePackages, Lock, LockedStage, LockedStep, Package
+from envbuild.lockfile.lock import BadLock, BasePackages, Earlier, Lock, LockedInstall, LockedStage, Package, Section
+from envbuild.lockfile.results import LockedImage, Results, Sight
 from envbuild.record import values
 
+HERE = architecture()
+ELSEWHERE = "riscv64"
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=20)
-steps = st.builds(LockedStep, texts.filter(str.strip), digests, digests)
 packages = st.builds(
     lambda name, digest: Package(name, "1", f"sha256:{digest}", f"debian/pool/{name}.deb"),
     st.from_regex(r"[a-z][a-z0-9]{1,8}", fullmatch=True),
     digests,
 )
-several_packages = st.lists(packages, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen, key=values)))
-plain_stages = st.builds(
-    LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(steps, max_size=2).map(tuple)
+several_packages = st.lists(packages, max_size=3, unique_by=lambda package: package.name).map(
+    lambda chosen: tuple(sorted(chosen, key=values))
 )
+words = st.lists(texts, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen)))
+installs = st.builds(
+    LockedInstall, st.sampled_from(["apt", "pip", "npm"]), words, digests, several_packages, sources=words
+)
+plain_stages = st.builds(
+    LockedStage, texts, texts, digests, texts, st.integers(0, 2**33), st.lists(installs, max_size=2).map(tuple)
+).filter(lambda stage: not stage.follows)
 stages = plain_stages | st.builds(
     lambda stage, asked, pulled: stage.replace(packages=BasePackages(asked, pulled), released=7),
     plain_stages,
@@ -32,23 +41,37 @@ stages = plain_stages | st.builds(
 )
 digest_pairs = st.dictionaries(texts, digests, max_size=2).map(lambda d: tuple(sorted(d.items())))
 text_pairs = st.dictionaries(texts, texts, max_size=2).map(lambda d: tuple(sorted(d.items())))
+results = st.builds(
+    Results,
+    st.dictionaries(digests, st.tuples(digests), max_size=3),
+    st.dictionaries(digests, st.tuples(st.builds(Sight, digests, digests, digests)), max_size=2),
+    st.lists(st.builds(LockedImage, digests, digests, st.integers(0, 2**40)), max_size=1).map(tuple),
+)
+
+
+def sections(name: str):
+    return st.builds(
+        Section, st.just(name), st.lists(stages, max_size=2).map(tuple), digest_pairs, digest_pairs, results
+    )
+
+
 all_locks = st.builds(
     Lock,
     texts,
-    digests,
-    digests,
-    st.integers(0, 2**40),
-    st.integers(0, 2**33),
-    st.lists(stages, min_size=1, max_size=2).map(tuple),
+    sections(HERE),
     text_pairs,
-    digest_pairs,
-    digest_pairs,
+    st.just(()) | sections(ELSEWHERE).map(lambda section: (section,)),
+    st.sampled_from(["", "P7D"]),
 )
-ONE = Lock(
-    "web", "1" * 64, "2" * 64, 10, 7,
-    (LockedStage("1", "scratch", "3" * 64, "nothing", 7, (LockedStep("run true", "4" * 64, "5" * 64),)),),
-    parameters=(("x", "yes"),), fetched=(("https://h/x", "6" * 64),),
-)  # fmt: skip
+BASE = LockedStage("1", "debian:bookworm", "3" * 64, "archive", 7)
+APT = LockedInstall("apt", ("jq", "zip"), "6" * 64, (Package("zip", "3.0", f"sha256:{'7' * 64}", "debian/zip.deb"),))
+RESULTS = Results(
+    {"4" * 64: ("5" * 64,)},
+    {"8" * 64: (Sight("9" * 64, "a" * 64, "b" * 64),)},
+    (LockedImage("1" * 64, "2" * 64, 10),),
+)
+OWN = Section(HERE, (BASE.replace(installs=(APT,)),), (("https://h/x", "6" * 64),), (), RESULTS)
+ONE = Lock("web", OWN, parameters=(("x", "yes"),))
 
 
 @given(all_locks)
@@ -59,35 +82,105 @@ def test_a_lock_reads_back_what_was_written(lock):
 
 def test_the_text_is_line_by_line_and_sorted():
     assert lock_file.dump(ONE).splitlines()[1:] == [
-        "version: 2",
+        "version: 3",
+        "compatibility: 1",
         'recipe: "web"',
-        f"image: sha256:{'1' * 64}",
-        f"tree: sha256:{'2' * 64}",
-        "size: 10",
-        "epoch: 7",
         "parameters:",
         '  "x": "yes"',
-        "fetched:",
-        f'  "https://h/x": sha256:{"6" * 64}',
-        "stages:",
-        '  - stage: "1"',
-        '    base: "scratch"',
-        f"    digest: sha256:{'3' * 64}",
-        '    origin: "nothing"',
-        "    epoch: 7",
-        "    steps:",
-        '      - step: "run true"',
-        f"        key: sha256:{'4' * 64}",
-        f"        tree: sha256:{'5' * 64}",
+        "",
+        "# What a build takes: review it, and let git merge it.",
+        "pins:",
+        f"  {HERE}:",
+        "    fetched:",
+        f'      "https://h/x": sha256:{"6" * 64}',
+        "    stages:",
+        '      - stage: "1"',
+        '        base: "debian:bookworm"',
+        f"        digest: sha256:{'3' * 64}",
+        '        origin: "archive"',
+        "        epoch: 7",
+        "        installs:",
+        "          - install: apt",
+        "            wants:",
+        '              - "jq"',
+        '              - "zip"',
+        "            packages:",
+        f'              - {{name: "zip", version: "3.0", hash: "sha256:{"7" * 64}", from: "debian/zip.deb"}}',
+        f"            asks: sha256:{'6' * 64}",
+        "",
+        "# What came of it. Each line stands for itself; a build adds those that are missing.",
+        "# Lines that nobody asks for any more do no harm: leave them to the next build.",
+        "# After a merge without `envbuild git install`, keep the lines of both sides.",
+        "results:",
+        f"  - {HERE} image {'1' * 64} {'2' * 64} 10",
+        f"  - {HERE} seen {'8' * 64} {'9' * 64} {'a' * 64} {'b' * 64}",
+        f"  - {HERE} step {'4' * 64} {'5' * 64}",
     ]
+
+
+def test_what_follows_from_another_stage_or_recipe_is_not_pinned():
+    stage = LockedStage("2", "build", "", "stage build", 0)
+    text = lock_file.dump(ONE.replace(own=OWN.replace(stages=(BASE, stage))))
+    assert text.count("digest:") == text.count("epoch:") == 1
+    assert lock_file.parse(text, "web.env.lock").stages[1] == stage
+
+
+def test_other_architectures_stay_and_are_no_word_about_this_one():
+    other = OWN.replace(architecture=ELSEWHERE)
+    text = lock_file.dump(ONE.replace(own=Section(HERE), others=(other,)))
+    lock = lock_file.parse(text, "web.env.lock")
+    assert (lock.image, lock.stages, lock.others) == ("", (), (other,))
+    assert lock_file.dump(lock) == text
+
+
+class TestBothSidesOfAMerge:
+    """git kept the lines of both sides (merge=union), wherever it did."""
+
+    def twice(self, *lines: str):
+        text = lock_file.dump(ONE)
+        for line in lines:
+            head, _, tail = text.partition(f"{line}\n")
+            text = f"{head}{line}\n{line.replace('3' * 64, 'c' * 64).replace('5' * 64, 'd' * 64)}\n{tail}"
+        return lock_file.parse(text, "web.env.lock")
+
+    def test_a_line_that_both_have_is_one(self):
+        assert self.twice(f"  - {HERE} image {'1' * 64} {'2' * 64} 10", '              - "zip"') == ONE
+
+    def test_a_base_that_both_renewed_is_unknown_with_its_packages(self):
+        stage = self.twice(f"        digest: sha256:{'3' * 64}").stages[0]
+        assert (stage.digest, stage.packages.all) == ("", ())
+        assert stage.installs == (APT,)
+
+    def test_two_trees_for_one_key_are_both_there(self):
+        lock = self.twice(f"  - {HERE} step {'4' * 64} {'5' * 64}")
+        assert lock.results.steps == {"4" * 64: ("5" * 64, "d" * 64)}
+
+    def test_two_images_are_none_that_is_known(self):
+        text = lock_file.dump(ONE) + f"  - {HERE} image {'e' * 64} {'2' * 64} 11\n"
+        lock = lock_file.parse(text, "web.env.lock")
+        assert (lock.image, lock.size, len(lock.results.images)) == ("", 0, 2)
+
+    def test_lists_and_maps_that_both_began_are_joined(self):
+        text = lock_file.dump(ONE)
+        pip = "        installs:\n          - install: pip\n            asks: unknown\n            packages: []\n"
+        text = text.replace("        installs:\n", f"{pip}        installs:\n")
+        text = text.replace("    fetched:\n", f'    fetched:\n      "https://h/y": sha256:{"0" * 64}\n    fetched:\n')
+        lock = lock_file.parse(text, "web.env.lock")
+        assert [install.manager for install in lock.stages[0].installs] == ["pip", "apt"]
+        assert [url for url, _ in lock.own.fetched] == ["https://h/x", "https://h/y"]
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("<<<<<<< ours\n" + lock_file.dump(ONE), "conflict markers"),
-        (lock_file.dump(ONE).replace("version: 2", "version: 3"), "this envbuild knows version 2"),
-        (lock_file.dump(ONE).replace("image: sha256:", "image: md5:"), "not a sha256 digest"),
+        (lock_file.dump(ONE).replace("version: 3", "version: 4"), "this envbuild knows version 3"),
+        (lock_file.dump(ONE).replace("compatibility: 1", "compatibility: 2"), "this envbuild knows 1"),
+        (lock_file.dump(ONE).replace("digest: sha256:", "digest: md5:"), "not a sha256 digest"),
+        (lock_file.dump(ONE).replace(" step ", " stop "), "is not a result that a lock has"),
+        (lock_file.dump(ONE).replace(f" {HERE} image ", " ../x image "), "is not an architecture"),
+        (lock_file.dump(ONE).replace("install: apt", 'install: "../x"'), "is not a package manager"),
+        (lock_file.dump(ONE).replace("version: 3", "version: 3\nversion: 2"), "two branches wrote it"),
         ("- a\n- b\n", "TypeError"),
         ("", "TypeError"),
         ("version: 1\n", "KeyError"),
@@ -98,7 +191,7 @@ def test_a_bad_lock_is_refused_in_words(text, reason):
     with pytest.raises(BadLock, match=r"web\.lock: not a lock") as caught:
         lock_file.parse(text, "web.lock")
     assert reason in caught.value.message
-    assert "git checkout" in caught.value.hint or "version: 3" in text
+    assert "git checkout" in caught.value.hint or "version: 4" in text or "compatibility: 2" in text
     assert "remove" not in caught.value.hint
 
 
@@ -114,8 +207,8 @@ def test_a_bad_lock_is_refused_in_words(text, reason):
 )
 def test_a_hash_that_no_package_has_is_an_error_of_its_line(manager, hash, forms):
     package = Package("ok", "1", "sha256:" + "0" * 64, "x/y")
-    step = LockedStep(f"{manager} ok", "4" * 64, "5" * 64, "6" * 64, (package,))
-    text = lock_file.dump(ONE.replace(stages=(ONE.stages[0].replace(steps=(step,)),)))
+    install = LockedInstall(manager, ("ok",), "6" * 64, (package,))
+    text = lock_file.dump(ONE.replace(own=OWN.replace(stages=(BASE.replace(installs=(install,)),))))
     with pytest.raises(BadLock) as caught:
         lock_file.parse(text.replace(package.hash, hash), "web.env.lock")
     assert caught.value.message.startswith("web.env.lock:24: ")
@@ -148,10 +241,11 @@ def test_a_folder_that_can_not_be_written_keeps_the_old_lock(fs, monkeypatch):
 
 
 def test_a_difference_is_readable():
-    other = ONE.replace(image="9" * 64)
+    image = LockedImage("f" * 64, "2" * 64, 10)
+    other = ONE.replace(own=OWN.replace(results=RESULTS.replace(images=(image,))))
     lines = locks.difference("web.env.lock", lock_file.dump(ONE), lock_file.dump(other)).splitlines()
-    assert f"-image: sha256:{'1' * 64}" in lines
-    assert f"+image: sha256:{'9' * 64}" in lines
+    assert f"-  - {HERE} image {'1' * 64} {'2' * 64} 10" in lines
+    assert f"+  - {HERE} image {'f' * 64} {'2' * 64} 10" in lines
 
 
 def test_statements_are_shown_by_their_first_line():
@@ -160,8 +254,52 @@ def test_statements_are_shown_by_their_first_line():
 
 
 def test_a_date_that_no_release_has_is_refused():
-    stage = ONE.stages[0].replace(packages=BasePackages((Package("a", "1", f"sha256:{'7' * 64}", "debian/a.deb"),)))
-    text = lock_file.dump(ONE.replace(stages=(stage.replace(released=7),)))
+    stage = BASE.replace(packages=BasePackages((Package("a", "1", f"sha256:{'7' * 64}", "debian/a.deb"),)), released=7)
+    text = lock_file.dump(ONE.replace(own=OWN.replace(stages=(stage,))))
     assert lock_file.parse(text, "x.lock").stages[0].released == 7
     with pytest.raises(BadLock, match="not the date of a release"):
         lock_file.parse(text.replace("released: 7", "released: 99999999999999999"), "x.lock")
+
+
+VERSION_2 = f"""\
+version: 2
+recipe: "web"
+image: sha256:{"1" * 64}
+tree: sha256:{"2" * 64}
+size: 10
+epoch: 7
+parameters:
+  "x": "yes"
+stages:
+  - stage: "1"
+    base: "debian:bookworm"
+    digest: sha256:{"3" * 64}
+    origin: "archive"
+    epoch: 7
+    steps:
+      - step: "apt ..."
+        key: sha256:{"4" * 64}
+        tree: sha256:{"2" * 64}
+        asks: sha256:{"6" * 64}
+        sees: sha256:{"9" * 64}
+        packages:
+          - {{name: "zip", version: "3.0", hash: "sha256:{"7" * 64}", from: "debian/zip.deb"}}
+"""
+
+
+def test_a_lock_of_version_2_is_read_with_all_that_it_says():
+    lock = lock_file.parse(VERSION_2, "web.env.lock")
+    assert (lock.version, lock.is_earlier, lock.parameters) == (2, False, ONE.parameters)
+    assert lock.results == Results({"4" * 64: ("2" * 64,)}, {}, (LockedImage("1" * 64, "2" * 64, 10),))
+    (install,) = lock.stages[0].installs
+    assert (install.manager, install.packages) == ("apt", APT.packages)
+    assert install.earlier == Earlier("6" * 64, "9" * 64, "4" * 64, "3" * 64, 7)
+    # What git makes of it and a lock of now, or a merge of two, keeps how a build knows the question again.
+    again = lock_file.parse(lock_file.dump(lock), "web.env.lock")
+    assert again == lock.replace(version=3)
+
+
+def test_version_1_is_of_an_earlier_compatibility():
+    lock = lock_file.parse(VERSION_2.replace("version: 2", "version: 1"), "web.env.lock")
+    assert (lock.is_earlier, lock.compatibility) == (True, 0)
+    assert lock.stages[0].installs[0].packages == APT.packages

@@ -4,11 +4,27 @@ import re
 import subprocess
 
 import pytest
-import yaml
 
-from tests.packages.conftest import DEBIAN
+from tests.conftest import installs_of
+from tests.history.conftest import Git
+from tests.packages.conftest import DEBIAN, Server
+from tests.packages.repository import Repository
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+
+
+@pytest.fixture
+def git(debian):
+    one = Git(debian)
+    one("init", "--quiet", "--initial-branch=main")
+    return one
+
+
+@pytest.fixture
+def server():
+    one = Server()
+    yield one
+    one.close()
 
 
 def test_git_merges_two_branches_that_each_add_a_package(debian):
@@ -22,8 +38,7 @@ def test_git_merges_two_branches_that_each_add_a_package(debian):
         return debian.build(DEBIAN, "apt", *(f"    {package}" for package in packages), options=options)
 
     def versions() -> dict[str, str]:
-        lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
-        return {one["name"]: one["hash"] for one in lock["stages"][0]["steps"][0]["packages"]}
+        return {one["name"]: one["hash"] for one in installs_of(debian.folder / "web.env.lock")[0]["packages"]}
 
     git("init", "--quiet")
     assert build("file", "patch", "rename").code == 0
@@ -39,14 +54,16 @@ def test_git_merges_two_branches_that_each_add_a_package(debian):
     git("commit", "--quiet", "-a", "-m", "zip")
     git("merge", "--quiet", "left")
     assert "<<<<" not in (debian.folder / "web.env.lock").read_text()
-    # What the merge can't know is refused in CI, and made by the next build; no version moves.
-    refused = debian.build(options=("--locked",))
-    assert refused.code == 1
-    done = debian.build()
-    assert done.code == 0, done.out
-    assert base.items() <= versions().items()
-    assert {"bzip2", "zip"} <= versions().keys()
-    assert debian.build(options=("--locked",)).code == 0
+    # CI builds what both pinned, and a build of somebody who may write adds what came of it; no version moves.
+    done = debian.build(options=("--locked",))
+    assert done.code == 0, done.out + done.err
+    assert git("status", "--porcelain", "--untracked-files=no") == ""
+    merged = versions()
+    assert debian.build().image == done.image
+    assert versions() == merged
+    assert base.items() <= merged.items()
+    assert {"bzip2", "zip"} <= merged.keys()
+    assert debian.build(options=("--locked=exact",)).code == 0
 
 
 def test_two_versions_of_one_package_are_a_conflict_that_is_told(debian):
@@ -62,3 +79,62 @@ def test_two_versions_of_one_package_are_a_conflict_that_is_told(debian):
     assert done.code == 2
     assert "zip twice" in done.out + done.err
     assert "keep one of the two lines" in done.out + done.err
+
+
+@pytest.mark.parametrize("driver", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_two_branches_that_each_add_a_statement(debian, git, driver):
+    """The package manager of the later statement saw a tree that the merge does not have: what it answered holds."""
+    middle = ("run true", "apt file", "run true")
+    assert debian.build(DEBIAN, *middle).code == 0
+    git.commit("begin")
+    if driver:
+        assert debian.command("git", "install").code == 0
+    git("checkout", "--quiet", "-b", "left")
+    assert debian.build(DEBIAN, "apt zip", *middle).code == 0
+    git.commit("zip")
+    git("checkout", "--quiet", "main")
+    assert debian.build(DEBIAN, *middle, "apt bzip2").code == 0
+    git.commit("bzip2")
+    git("merge", "--quiet", "left", "-m", "merged")
+    done = debian.build(options=("--locked",))
+    assert done.code == 0, done.out + done.err
+    assert git("status", "--porcelain") == ""
+    pins = installs_of(debian.folder / "web.env.lock")
+    assert [install["wants"] for install in pins] == [["zip"], ["file"], ["bzip2"]]
+    assert debian.build().image == done.image
+    assert installs_of(debian.folder / "web.env.lock") == pins
+    assert debian.build(options=("--locked=exact",)).code == 0
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_packages_that_do_not_go_together_are_told_with_what_mends_it(debian, git, server, tmp_path, driver):
+    own = Repository(server, tmp_path / "own")
+    own.add("own-lib", "1.0-1")
+    own.add("own-lib-dev", "1.0-1", "own-lib (= 1.0-1)")
+    first, second = (f'apt(source="{own.source}") {name}' for name in ("own-lib", "own-lib-dev"))
+    assert debian.build(DEBIAN, first, "run true").code == 0
+    git.commit("begin")
+    if driver:
+        assert debian.command("git", "install").code == 0
+    git("checkout", "--quiet", "-b", "left")
+    assert debian.build(DEBIAN, first, "run true", second).code == 0
+    git.commit("own-lib-dev")
+    git("checkout", "--quiet", "main")
+    own.add("own-lib", "2.0-1")
+    own.add("own-lib-dev", "2.0-1", "own-lib (= 2.0-1)")
+    assert debian.command("update", "web.env", "own-lib").code == 0
+    git.commit("own-lib moved")
+    merge = git.run("merge", "left", "-m", "merged")
+    assert merge.returncode == 0, merge.stdout + merge.stderr
+    if driver:
+        said = "own-lib is 2.0-1 now, and own-lib-dev is still 1.0-1"
+        assert said in merge.stderr
+        assert "hint: envbuild update web.env own-lib own-lib-dev" in merge.stderr
+    done = debian.build()
+    assert done.code == 1
+    (failed,) = done.of("step-failed")
+    for text in (": own-lib 2.0-1\n", ": own-lib-dev 1.0-1\n", "hint: envbuild update web.env own-lib own-lib-dev"):
+        assert text in failed["message"] + "\n", failed["message"]
+    mended = debian.command("update", "web.env", "own-lib", "own-lib-dev")
+    assert mended.code == 0, mended.err
+    assert debian.build(options=("--locked=exact",)).code == 0

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.conftest import installs_of
 from tests.packages.conftest import DEBIAN
 from tests.packages.repository import Repository
 
@@ -19,8 +19,7 @@ NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0
 
 
 def locked(project, step: int = 0) -> dict[str, dict]:
-    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    return {package["name"]: package for package in lock["stages"][-1]["steps"][step]["packages"]}
+    return {one["name"]: one for one in installs_of(project.folder / "web.env.lock")[step]["packages"]}
 
 
 def test_packages_are_locked_with_version_hash_and_place_and_installed_from_the_cache(debian):

@@ -4,8 +4,8 @@ asked to move. On repositories whose states the tests make."""
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.conftest import installs_of
 from tests.packages.repository import Repository
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
@@ -23,9 +23,8 @@ def apt(own) -> str:
 
 
 def versions(project, name: str = "web.env", step: int = 0) -> dict[str, str]:
-    lock = yaml.safe_load(Path(project.folder / f"{name}.lock").read_text())
-    steps = [step for step in lock["stages"][-1]["steps"] if "packages" in step]
-    return {package["name"]: package["version"] for package in steps[step]["packages"]}
+    install = installs_of(Path(project.folder / f"{name}.lock"))[step]
+    return {package["name"]: package["version"] for package in install["packages"]}
 
 
 def test_what_the_base_has_and_what_the_mirror_dropped_stay_when_a_neighbour_is_added(debian, own, apt):

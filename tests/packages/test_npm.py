@@ -4,8 +4,12 @@ import json
 import shutil
 
 import pytest
-import yaml
 
+from envbuild.build.package_question import question_of
+from envbuild.lockfile import lock_file
+from envbuild.lockfile.lock import Earlier
+from envbuild.plan.step import InstallPackages
+from tests.conftest import installs_of
 from tests.packages.conftest import DEBIAN
 from tests.packages.npm_registry import Registry
 
@@ -17,9 +21,8 @@ NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0
 
 
 def locked(project) -> dict[str, dict]:
-    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    (*_, step) = [step for step in lock["stages"][-1]["steps"] if "packages" in step]
-    return {package["name"]: package for package in step["packages"]}
+    install = installs_of(project.folder / "web.env.lock")[-1]
+    return {package["name"]: package for package in install["packages"]}
 
 
 def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
@@ -134,7 +137,7 @@ def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian)
     statement = "npm(into=/srv/app) -r app"
     assert debian.build(*NODE, statement).code == 0
     path = debian.folder / "web.env.lock"
-    before = as_before(path.read_text(), statement, {"app/package.json": (debian.folder / "app/package.json")})
+    before = as_before(debian, {"app/package.json": (debian.folder / "app/package.json")})
     path.write_text(before)
     done = debian.build(options=("--locked", "--no-cache"), **NO_NETWORK)
     assert done.code == 0, done.out + done.err
@@ -146,19 +149,20 @@ def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian)
     assert names(debian) == {"is-number"}
 
 
-def as_before(lock: str, statement: str, files) -> str:
+def as_before(project, files) -> str:
     """The lock as it was when questions were no part of it but for the statement's words and files."""
-    from envbuild.build.package_question import question_of
-    from envbuild.plan.step import InstallPackages
-
+    path = project.folder / "web.env.lock"
     contents = tuple((name, path.read_bytes()) for name, path in files.items())
     action = InstallPackages("npm", (), (("-r", "app"),), (("into", "/srv/app"),), (), "")
     old = question_of(action, contents, "amd64").without_environment
-    lines = lock.splitlines()
-    at = next(n for n, line in enumerate(lines) if f'step: "{statement}"' in line)
-    asks = next(n for n, line in enumerate(lines) if n > at and "asks:" in line)
-    lines[asks] = f"        asks: sha256:{old}"
-    return "\n".join(line for line in lines if "sees:" not in line) + "\n"
+    lock = lock_file.parse(path.read_text(), str(path))
+    (stage,) = lock.stages
+    apt, npm = project.show()["steps"]
+    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], apt["tree"]))
+    earlier = Earlier(old, "", key, parent, stage.epoch)
+    npm_before = stage.installs[1].replace(wants=(), asks="", earlier=earlier)
+    stage = stage.replace(installs=(stage.installs[0], npm_before))
+    return lock_file.dump(lock.replace(own=lock.own.replace(stages=(stage,))))
 
 
 def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server):

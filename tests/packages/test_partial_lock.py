@@ -4,9 +4,8 @@ import os
 import signal
 
 import pytest
-import yaml
 
-from tests.conftest import wait_for
+from tests.conftest import installs_of, wait_for
 from tests.packages.conftest import DEBIAN
 from tests.packages.repository import Repository
 
@@ -21,8 +20,8 @@ def own(server, tmp_path) -> Repository:
 
 
 def locked(project) -> dict[str, str]:
-    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    return {p["name"]: p["version"] for step in lock["stages"][-1]["steps"] for p in step.get("packages", ())}
+    installs = installs_of(project.folder / "web.env.lock")
+    return {package["name"]: package["version"] for install in installs for package in install["packages"]}
 
 
 def asked(server) -> int:

@@ -10,9 +10,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.conftest import Project
+from tests.conftest import Project, installs_of
 from tests.packages.conftest import PYTHON
 from tests.packages.wheels import Index, wheel
 
@@ -45,8 +44,8 @@ def build(debian, index):
 
 
 def locked(project) -> dict[str, dict]:
-    lock = yaml.safe_load((project.folder / "web.env.lock").read_text())
-    (packages,) = [step["packages"] for step in lock["stages"][-1]["steps"] if step["step"].startswith("pip")]
+    installs = installs_of(project.folder / "web.env.lock")
+    (packages,) = [install["packages"] for install in installs if install["install"] == "pip"]
     return {package["name"]: package for package in packages}
 
 
@@ -396,8 +395,7 @@ def test_what_pip_sees_of_the_tree_is_part_of_the_question(debian, build, index)
     statement = "pip(into=/opt/venv) alpha"
 
     def version() -> str:
-        lock = yaml.safe_load((debian.folder / "web.env.lock").read_text())
-        return lock["stages"][-1]["steps"][-1]["packages"][0]["version"]
+        return installs_of(debian.folder / "web.env.lock")[-1]["packages"][0]["version"]
 
     assert build("run echo one > /one", statement).code == 0
     assert version() == "1.0"

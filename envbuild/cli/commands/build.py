@@ -20,7 +20,7 @@ examples:
   envbuild build                             the recipe of this directory
   envbuild build web                         web.env
   envbuild build web.env --set python=3.12 --tag web:py312
-  envbuild build web.env --locked            in CI: fail if the lock does not match
+  envbuild build web.env --locked            in CI: fail if the lock does not hold
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
   envbuild build web.env --offline --vendor vendored    without the network
@@ -36,7 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-f", "--file", metavar="RECIPE", help="the file of the recipe, as docker has it")
     add_options(parser)
-    parser.add_argument("--locked", action="store_true", help="fail if the result does not match the lock")
+    parser.add_argument(
+        "--locked", action="store_true", help="fail if a pin of the lock would have to change; the lock is not written"
+    )
+    # A name of its own, since the value of an option could be the recipe.
+    parser.add_argument(
+        "--locked=exact", dest="exact", action="store_true", help="fail also if the lock lacks a result of the build"
+    )
     parser.add_argument(
         "--offline", action="store_true", help="use no network; fail before anything runs if it would be needed"
     )
@@ -52,7 +58,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     else:
         arguments.recipe = recipe_of_file_option(arguments.file, arguments.recipe)
     request = request_from(arguments, environment).replace(
-        locked=arguments.locked, offline=arguments.offline, places=places_of(arguments.vendor, environment)
+        locked=arguments.locked or arguments.exact,
+        exact=arguments.exact,
+        offline=arguments.offline,
+        places=places_of(arguments.vendor, environment),
     )
     build(request, environment, arguments.progress)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.user_namespace import with_rights
@@ -14,6 +15,8 @@ from envbuild.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     pass
+
+_MAX_REASONS = 5
 
 DESCRIPTION = """\
 Work with git: `install` sets up the clone that contains this directory, so that `git diff` and `git log -p` show
@@ -30,7 +33,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    words = "install|check|pre-commit|show-lock|diff-lock|merge-lock"
+    words = "install|check|pre-commit|show-lock|diff-lock|merge-lock|fill-locks"
     parts = parser.add_subparsers(dest="part", metavar=words, required=True)
     subparser = parts.add_parser("install", help="set this clone up")
     subparser.add_argument("--remove", action="store_true", help="undo the setup")
@@ -40,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     subparser.add_argument("range", metavar="REV1..REV2", help="two revisions; with three dots, from their merge base")
     subparser.add_argument("--format", choices=("markdown", "json"), default="markdown", help="print markdown or JSON")
     parts.add_parser("pre-commit", help="fail if a lock of the next commit is out of date")
+    parts.add_parser("fill-locks", help="after a merge, write results that this store has into locks that lack them")
     subparser = parts.add_parser("show-lock", help="print a lock as text with a readable diff")
     subparser.add_argument("file", metavar="FILE")
     subparser = parts.add_parser("diff-lock", help="print what changed in a lock, for git diff")
@@ -61,6 +65,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             return _pre_commit(environment)
         case "show-lock":
             return _show_lock(arguments, environment)
+        case "fill-locks":
+            return _fill_locks(environment)
         case "diff-lock":
             return _diff_lock(arguments, environment)
         case _:
@@ -82,6 +88,8 @@ def _install(arguments: argparse.Namespace, environment: Environment) -> int:
     environment.stdout.write(f"git diff and git merge of locks: {visible(attributes)}\n")
     if installed.hook:
         environment.stdout.write(f"check before each commit: {visible(hook)}\n")
+        for after in installed.after_merges:
+            environment.stdout.write(f"results filled in after merges: {visible(os.path.relpath(after))}\n")
     else:
         environment.stderr.write(
             f"warning: {visible(hook)} exists already, or git is configured to use it: it stays as it is\n"
@@ -110,6 +118,7 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _pre_commit(environment: Environment) -> int:
+    from envbuild.build.lock_status import INCOMPLETE
     from envbuild.git.repository import Repository
     from envbuild.history.review import outdated, staged
     from envbuild.ui.sanitize import visible
@@ -127,7 +136,39 @@ def _pre_commit(environment: Environment) -> int:
                     f"hint: envbuild build {visible(path)}, git add {visible(path)} {visible(path)}.lock; "
                     "git commit --no-verify commits it as it is\n"
                 )
+            elif state.state == INCOMPLETE:
+                environment.stderr.write(f"note: {visible(path)}.lock does not have all results of this commit\n")
+                environment.stderr.writelines(f"  {visible(reason)}\n" for reason in state.reasons[:_MAX_REASONS])
     return status
+
+
+def _fill_locks(environment: Environment) -> int:
+    """Complete the locks of the recipes that a merge or a rebase concerned. It never fails: git is done already."""
+    from envbuild.build.lock_fill import fill_in
+    from envbuild.errors import EnvbuildError
+    from envbuild.git.repository import Repository
+    from envbuild.history.concerned_recipes import RECIPE, Recipes
+    from envbuild.ui.sanitize import visible
+
+    repository = Repository(".")
+    root = os.path.realpath(repository.root)
+    try:
+        changed = repository.changed(repository.commit_of("ORIG_HEAD"), repository.commit_of("HEAD"))
+    except EnvbuildError:
+        return 0  # the first commit of a clone
+    paths = [path for path in repository.in_working_tree() if path.endswith(RECIPE)]
+    with Store.open(environment.store_path()) as store:
+        for path in Recipes(store, root, paths).concerned(changed):
+            try:
+                written = with_rights(store, partial(fill_in, f"{root}/{path}", store))
+            except EnvbuildError as error:
+                first = error.message.partition("\n")[0].removesuffix(":")
+                environment.stderr.write(f"note: {visible(path)}: {visible(first)}\n")
+                continue
+            for lock in written:
+                name = os.path.relpath(lock, root)
+                environment.stderr.write(f"note: {visible(name)} has the results of the merge: commit it\n")
+    return 0
 
 
 def _show_lock(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -181,6 +222,12 @@ def _merge_lock(arguments: argparse.Namespace, environment: Environment) -> int:
         ours, theirs = conflict.ours, conflict.theirs
         message = f"conflict in {name}: {ours.name} is {ours.version} here and {theirs.version} there"
         environment.stderr.write(f"{visible(message)}\n")
+    for doubt in merged.doubts:
+        moved, other = doubt.moved, doubt.other
+        message = f"warning: {name}: {moved.name} is {moved.version} now, and {other.name} is still {other.version}"
+        recipe = name.removesuffix(".lock")
+        environment.stderr.write(f"{visible(message)}: they were pinned in one version, and may not go together\n")
+        environment.stderr.write(f"hint: envbuild update {visible(f'{recipe} {moved.name} {other.name}')}\n")
     return 1 if merged.conflicts else 0
 
 

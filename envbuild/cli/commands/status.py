@@ -6,7 +6,6 @@ import argparse
 import glob
 import os
 
-from envbuild.build.lock_status import CURRENT
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.errors import EnvbuildError, UsageError
@@ -79,16 +78,14 @@ def _lines(recipe: Status) -> list[str]:
     state = recipe.lock
     lines = [f"{recipe.path}: lock {state.state}"]
     lines += [f"    {reason}" for reason in state.reasons]
-    if state.state == CURRENT and not state.proven:
+    if state.image and not state.proven:
         lines.append("    its steps were not all run in this store: what they give is the lock's own word")
     lines += [f"    {text}" for text in state.changed if not any(text in reason for reason in state.reasons)]
-    if state.lock is not None and not state.lock.image:
+    if state.lock is not None and not recipe.image:
         lines.append("    its image is not known until a build")
         return lines
     if state.lock is not None:
-        lines.append(
-            f"    image {state.lock.image[:12]} {'is in the store' if recipe.in_store else 'is not in the store'}"
-        )
+        lines.append(f"    image {recipe.image[:12]} {'is in the store' if recipe.in_store else 'is not in the store'}")
     if recipe.at_tag:
         lines.append(f"    {recipe.tag} names it")
     else:
@@ -106,7 +103,7 @@ def _plain(recipe: Status) -> dict[str, Any]:
         "reasons": list(state.reasons) if state is not None else [recipe.error],
         "changed": list(state.changed) if state is not None else [],
         "proven": state is not None and state.proven,
-        "image": f"sha256:{state.lock.image}" if state is not None and state.lock and state.lock.image else None,
+        "image": f"sha256:{recipe.image}" if recipe.image else None,
         "in_store": recipe.in_store,
         "tag": recipe.tag,
         "tagged": f"sha256:{recipe.tagged}" if recipe.tagged else None,

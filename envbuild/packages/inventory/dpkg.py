@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.debian.deb822 import Stanza, checked_stanzas
+from envbuild.debian.deb822 import Stanza, checked_stanzas, stanzas
 from envbuild.packages.inventory.bad_record import MAX_RECORD, MAX_STATUS, BadRecord, Unreadable
 from envbuild.packages.inventory.component import DPKG, Component, Read, Walked, check_identity
 from envbuild.packages.inventory.licences import of_copyright
@@ -39,6 +39,16 @@ def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[C
                 continue
             if component is not None:
                 yield from _with_licences(component, read)
+
+
+def has_debian_packages(status: str, wanted: set[tuple[str, str]]) -> bool:
+    """Return whether dpkg's status has all of these (name, version) as installed; foreign ones are `name:ARCH`."""
+    found: set[tuple[str, str]] = set()
+    for fields in stanzas(status):
+        if fields.get("status", "").endswith(f" {INSTALLED}"):
+            name, version = fields.get("package", ""), fields.get("version", "")
+            found |= {(name, version), (f"{name}:{fields.get('architecture', '')}", version)}
+    return wanted <= found
 
 
 def is_installed(status: str) -> bool:

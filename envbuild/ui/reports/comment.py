@@ -71,6 +71,9 @@ def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
                 *(fill("> - {}", code(reason)) for reason in reasons),
             )
         )
+    elif finding["state"] == "incomplete":
+        words = "> The lock of {} holds, and does not have all results: `envbuild build --locked` makes them."
+        yield lines((fill(words, recipe), *(fill("> - {}", code(reason)) for reason in reasons)))
     elif finding["state"] == "up to date" and not finding["proven"]:
         words = "> The lock of {} fits its recipe. Its results were not built here: that they are true is its own word."
         yield fill(words, recipe)

@@ -1,0 +1,39 @@
+"""What is told where the packages of a lock don't go together: two branches may have pinned what only fits apart."""
+
+from __future__ import annotations
+
+from envbuild.build.graph import PlannedRecipe
+from envbuild.build.progress import StageProgress
+from envbuild.packages.apt_tasks import to_unpin
+from envbuild.packages.registry import plain_name
+from envbuild.plan.step import InstallPackages, Step
+
+_SHOWN = 5
+
+
+def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Step, output: bytes) -> str:
+    """Return which lines of the lock don't go together as a package manager says, and the command that mends it; ""
+    where it says nothing of that or the packages are not the lock's."""
+    answer = at.answers.get(number)
+    action = step.action
+    if answer is None or not answer.from_lock or not isinstance(action, InstallPackages) or action.manager != "apt":
+        return ""
+    named = to_unpin(output.decode("utf-8", "replace"))
+    pinned = {
+        plain_name(package.name): package
+        for one in at.answers.values()
+        if one.question.manager == action.manager
+        for package in one.packages
+    }
+    found = sorted(named & pinned.keys())
+    if not found:
+        return ""
+    lines = (recipe.lock_text or "").splitlines()
+    told = ["two branches may have pinned packages that don't go together:"]
+    for name in found[:_SHOWN]:
+        package = pinned[name]
+        start = f'{{name: "{package.name}", version: "{package.version}"'
+        place = next((f":{n}" for n, line in enumerate(lines, 1) if start in line), "")
+        told.append(f"  {recipe.lock_path}{place}: {package.name} {package.version}")
+    told.append(f"hint: envbuild update {recipe.path} {' '.join(found[:_SHOWN])}")
+    return "\n".join(told)
