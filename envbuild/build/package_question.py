@@ -11,7 +11,6 @@ from __future__ import annotations
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
 from envbuild.lockfile.results import Sight
-from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Record, values
@@ -67,8 +66,16 @@ def question_of(action: InstallPackages, contents: Contents, arch: str) -> Quest
         tuple(sorted({*action.wanted, *lines})),
         plain if variables is None else _digest([_FORMAT_2, *form, *own]),
         plain,
-        tuple(sorted({without_user(address) for address in addresses_in([action.option("source") or ""])})),
+        _sources(action.option("source")),
     )
+
+
+def _sources(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from envbuild.packages.addresses import addresses_in, without_user  # few statements have sources of their own
+
+    return tuple(sorted({without_user(address) for address in addresses_in([text])}))
 
 
 def _lines(content: bytes) -> list[str]:

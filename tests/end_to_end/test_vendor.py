@@ -214,7 +214,10 @@ def test_a_recipe_that_asks_for_more_than_its_lock_has_is_told(fetching, server)
 @pytest.mark.parametrize("address", ["\\u0007", "file:///etc/passwd"])
 def test_a_lock_that_names_no_address_is_refused(fetching, address):
     path = fetching.folder / "web.env.lock"
-    path.write_text(path.read_text().replace("fetched:\n", f'fetched:\n  "{address}": sha256:{"0" * 64}\n'))
+    line = f'"{address}": sha256:{"0" * 64}'
+    before, key, after = path.read_text().partition("fetched:\n")
+    margin = len(before) - len(before.rstrip(" "))
+    path.write_text(f"{before}{key}{' ' * (margin + 2)}{line}\n{after}")
     done = fetching.command("vendor", "-o", "v")
     assert done.code in (1, 2)
     assert "can't fetch" in done.err

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 pytestmark = pytest.mark.namespaces
 
@@ -60,7 +59,7 @@ def check_after(project, done, what: str) -> None:
     digest = project.show()["digest"].removeprefix("sha256:")
     assert digest in (project.old, project.new), what
     lock = (project.folder / "web.env.lock").read_text()
-    assert lock == project.old_lock or yaml.safe_load(lock)["image"] == f"sha256:{project.new}", what
+    assert lock == project.old_lock or f" image {project.new} " in lock, what
     assert not [path for path in project.folder.iterdir() if path.name.endswith(".new")], what
     again = project.build()
     assert again.code == 0, f"{what}: {again.err}"
@@ -90,7 +89,8 @@ def test_an_error_at_a_write_loses_nothing(prepared, tmp_path, name, every):
         done = faulty(prepared, name, number)
         failed += done.returncode != 0
         check_after(prepared, done, f"{name} at write {number} of {len(sites)}, {sites[number - 1]}")
-    assert failed > len(numbers) / 2
+    # That each is an error, and what the store remembers for speed alone is not missed, is for all of them to show.
+    assert failed > (len(numbers) / 2 if every else 1)
 
 
 @pytest.mark.root
