@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.lock_status import CURRENT, MISSING, OUTDATED, UNREADABLE, LockState, image_in_commit, state_of
+from envbuild.build.lock_status import (
+    CURRENT,
+    INCOMPLETE,
+    MISSING,
+    OUTDATED,
+    UNREADABLE,
+    LockState,
+    image_in_commit,
+    state_of,
+)
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import LockedRecipe, locked_at
@@ -137,7 +146,7 @@ def _operand(
 def _state(path: str, folder: str, store: Store, repository: Repository) -> LockState:
     """Return the lock state of a recipe that is checked out in `folder`."""
     state = state_of(f"{folder}/{path}", store, os.path.realpath(folder))
-    if state.state != OUTDATED:
+    if state.state not in (OUTDATED, INCOMPLETE):
         return state
     read = [os.path.relpath(file, os.path.realpath(folder)) for file in state.read]
     converted = repository.converted(read) if read else {}

@@ -182,6 +182,7 @@ def test_the_hook_of_git_commit_reads_the_index_that_it_is_given(trap, git):
     assert (as_it_was.code, "app.txt changed" in as_it_was.err) == (0, False), as_it_was.err
     done = trap.project.command("git", "pre-commit", GIT_INDEX_FILE=".git/next-index-1.lock")
     assert (done.code, "app.txt changed" in done.err) == (0, True), done.err
+    assert "git's own conversions are not run" in done.err
     elsewhere = trap.project.command("git", "pre-commit", GIT_INDEX_FILE="/tmp/index")
     assert (elsewhere.code, "does not lie in" in elsewhere.err) == (2, True), elsewhere.err
     assert trap.sprung == ""

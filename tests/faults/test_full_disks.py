@@ -82,15 +82,14 @@ def test_an_error_at_a_write_loses_nothing(prepared, tmp_path, name, every):
     assert len(sites) > 50
     numbers = [number for number, site in enumerate(sites, 1) if every or site not in sites[: number - 1]]
     if name != "ENOSPC" and not every:
-        numbers = numbers[::4]
+        numbers = numbers[1::4]
     failed = 0
     for number in numbers:
         prepared.again()
         done = faulty(prepared, name, number)
         failed += done.returncode != 0
         check_after(prepared, done, f"{name} at write {number} of {len(sites)}, {sites[number - 1]}")
-    # That each is an error, and what the store remembers for speed alone is not missed, is for all of them to show.
-    assert failed > (len(numbers) / 2 if every else 1)
+    assert failed > len(numbers) / 2
 
 
 @pytest.mark.root
