@@ -7,6 +7,7 @@ depends on the base, which the language does not know).
 from __future__ import annotations
 
 from envbuild.record import Record, assert_never
+from envbuild.tree.file_mode import Mode
 
 
 class Place(Record):
@@ -113,14 +114,18 @@ class Npm(Statement):
 
 
 class Copy(Statement):
-    """`origin` is a stage's name or an image reference (`from=`); None for the folder of the recipe."""
+    """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 
     sources: tuple[str, ...]
     destination: str
     origin: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    contents: bool = False
+    parents: bool = False
+    optional: bool = False
 
 
 class Render(Statement):
@@ -130,14 +135,14 @@ class Render(Statement):
     destination: str
     parameters: tuple[tuple[str, str], ...]
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class File(Statement):
     path: str
     content: str
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class Fetch(Statement):
@@ -145,7 +150,7 @@ class Fetch(Statement):
     destination: str
     sha256: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     unpack: bool = False
 
 

@@ -9,6 +9,7 @@ from envbuild.language.network_hosts import network
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import Option, StatementSyntax
 from envbuild.text.suggestion import did_you_mean
+from envbuild.tree.file_mode import Mode, is_change
 
 
 class Options:
@@ -37,6 +38,11 @@ class Options:
     def whole(self, name: str) -> int | None:
         value = self._first(name)
         return value if isinstance(value, int) else None
+
+    def mode(self) -> Mode | None:
+        """Return what `mode` says of files: their permission bits, or how these change."""
+        value = self._first("mode")
+        return value if isinstance(value, (int, str)) else None
 
     def seconds(self, name: str) -> float | None:
         value = self._first(name)
@@ -96,6 +102,15 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
     if not known:
         reader.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return
+    mode = next((given for given in statement.options if given.name == "mode" and given.value is not None), None)
+    if (
+        mode is not None
+        and mode.value is not None
+        and is_change(option.name if option.value is None else _written(option))
+    ):
+        clauses = f"{mode.value.literal()},{_written(option)}"
+        reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", f'as in: mode="{clauses}"')
+        return
     elsewhere = [name for name, keyword in KEYWORDS.items() if option.name in keyword.options]
     takes = f"{statement.keyword} takes: {', '.join(sorted(known))}"
     hint = did_you_mean(option.name, known, takes)
@@ -104,6 +119,10 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
         reader.error(option.span, message, hint)
     else:
         reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
+
+
+def _written(option: Option) -> str:
+    return option.name if option.value is None else f"{option.name}={option.value.literal()}"
 
 
 def _value(kind: str, option: Option, reader: Reader) -> object:
@@ -170,6 +189,7 @@ _CHECKS = {
     keywords.DURATION: values.duration,
     keywords.COUNT: values.count,
     keywords.MODE: values.mode,
+    keywords.FILE_MODE: values.file_mode,
     keywords.OWNER: values.owner,
     keywords.MOUNT: _mount,
     keywords.SHA256: values.sha256,
@@ -187,6 +207,7 @@ _EXAMPLES = {
     keywords.DURATION: "10m",
     keywords.COUNT: "3",
     keywords.MODE: "0644",
+    keywords.FILE_MODE: "0644",
     keywords.OWNER: "NAME",
     keywords.MOUNT: "SOURCE:DESTINATION",
     keywords.SHA256: "DIGEST",

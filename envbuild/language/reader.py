@@ -31,6 +31,13 @@ class Reader:
         self.chain = chain
         self.report = report
         self.folder = dirname(tree.file) or "."
+        """What paths of other recipes are relative to."""
+        self.context = self.folder
+        """What paths of files that statements take are relative to."""
+        self.context_at = 0
+        """The line of the statement that says so, 0 without one."""
+        self.taken_by = ""
+        """The keyword of the first statement that stands in a stage or begins one."""
 
     def error(self, span: Span, message: str, hint: str = "") -> None:
         self.report.append(self.diagnostic(span, message, hint))

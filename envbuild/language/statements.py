@@ -55,7 +55,7 @@ def only(statement: StatementSyntax, reader: Reader, shape: str) -> tuple[Word, 
 
 
 def _start_of(statement: StatementSyntax, reader: Reader) -> tuple[model.Place, str, str]:
-    return reader.place(statement), reader.folder, statement.source
+    return reader.place(statement), reader.context, statement.source
 
 
 def _copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
@@ -68,9 +68,27 @@ def _copy(statement: StatementSyntax, options: Options, reader: Reader) -> model
         reader.error(span, f"'{origin}' is not a stage or an image", hint)
     if destination is None:
         return None
-    owner, mode = options.text("owner"), options.whole("mode")
-    start = _start_of(statement, reader)
-    return model.Copy(*start, tuple(sources), destination, origin, owner, mode, options.texts("exclude"))
+    parents = options.flag("parents")
+    for word, text in texts(statement, reader) if parents else ():
+        if ".." in text.split("/"):
+            hint = "name a path below the context, or say where files come from at the top: context .."
+            reader.error(word.span, f"copy(parents) can't keep the path '{text}'", hint)
+    place, folder, source = _start_of(statement, reader)
+    return model.Copy(
+        place,
+        folder if origin is None else reader.folder,
+        source,
+        tuple(sources),
+        destination,
+        origin,
+        options.text("owner"),
+        options.mode(),
+        options.texts("exclude"),
+        options.texts("include"),
+        options.flag("contents"),
+        parents,
+        options.flag("optional"),
+    )
 
 
 def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
@@ -83,7 +101,7 @@ def _render(statement: StatementSyntax, options: Options, reader: Reader) -> mod
     source, destination = only(statement, reader, "render TEMPLATE -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
-    owner, mode = options.text("owner"), options.whole("mode")
+    owner, mode = options.text("owner"), options.mode()
     for name, _ in reader.scope.parameters():
         reader.scope.use(name, reader.where(statement.span))
     start = _start_of(statement, reader)
@@ -102,7 +120,7 @@ def _file(statement: StatementSyntax, options: Options, reader: Reader) -> model
     if path[1].endswith("/"):
         reader.error(path[0].span, f"'{path[1]}' is a directory", "file needs the path of a file")
     text = "".join(f"{line}\n" for line in content)
-    return model.File(*_start_of(statement, reader), path[1], text, options.text("owner"), options.whole("mode"))
+    return model.File(*_start_of(statement, reader), path[1], text, options.text("owner"), options.mode())
 
 
 def _fetch(statement: StatementSyntax, options: Options, reader: Reader) -> model.Fetch | None:
@@ -118,7 +136,7 @@ def _fetch(statement: StatementSyntax, options: Options, reader: Reader) -> mode
         destination,
         sha256=options.text("sha256"),
         owner=options.text("owner"),
-        mode=options.whole("mode"),
+        mode=options.mode(),
         unpack=options.flag("unpack"),
     )
 

@@ -96,6 +96,10 @@ class _Planner:
                         statement.mode,
                         statement.exclude,
                         statement.folder,
+                        statement.include,
+                        statement.contents,
+                        statement.parents,
+                        statement.optional,
                     ),
                 )
             case model.Render():

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from envbuild.build.context import Context
+from envbuild.build.context_scan import Choice
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY
 from tests.conftest import Project
@@ -17,7 +18,7 @@ def copied(project: Project, source: str = ".") -> set[str]:
     with Store.open(str(project.store)) as store:
         context = Context(str(project.folder), str(project.folder), store)
         paths: set[str] = set()
-        for found in context.select(source, None, 0):
+        for found in context.select(source, Choice(), 0):
             pending = [(found, "")]
             while pending:
                 item, where = pending.pop()
