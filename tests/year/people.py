@@ -98,6 +98,10 @@ class Person:
         assert (done.returncode != 0) == fails, said
         return said
 
+    def locks(self) -> dict[str, str]:
+        """Return what `status` says of the recipes' locks."""
+        return {one["recipe"]: one["lock"] for one in json.loads(self.envbuild("status", "--format", "json"))}
+
     def tries_to_build(self, recipe: str, *options: str, offline: bool = False) -> Built:
         words = ["build", recipe, "--progress", "json", *options]
         done = self.run(*self.program, *words, offline=offline)
