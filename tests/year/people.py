@@ -159,7 +159,9 @@ class Person:
 
     def _own(self) -> None:
         if self.user != "root":
-            subprocess.run(["chown", "-R", f"{self.user}:", str(self.home)], check=True)
+            # Not the store, whose files have owners of their own.
+            subprocess.run(["chown", f"{self.user}:", str(self.home)], check=True)
+            subprocess.run(["chown", "-Rf", f"{self.user}:", str(self.clone)], check=False)
 
 
 class WebPage:
