@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from envbuild.errors import UsageError
 from envbuild.linux.machine import architecture
 from envbuild.lockfile import lock as locks
-from envbuild.lockfile import lock_file
+from envbuild.lockfile import lock_fields, lock_file
 from envbuild.lockfile.lock import BadLock, BasePackages, Earlier, Lock, LockedInstall, LockedStage, Package, Section
 from envbuild.lockfile.results import LockedImage, Results, Sight
 from envbuild.record import values
@@ -78,7 +78,7 @@ ONE = Lock("web", OWN, parameters=(("x", "yes"),))
 @given(all_locks)
 def test_a_lock_reads_back_what_was_written(lock):
     assert lock_file.parse(lock_file.dump(lock), "x.lock") == lock
-    assert lock_file.from_plain(lock_file.to_plain(lock)) == lock
+    assert lock_fields.from_plain(lock_fields.to_plain(lock)) == lock
 
 
 def test_the_text_is_line_by_line_and_sorted():
