@@ -116,6 +116,13 @@ class TestDockerignore:
         assert copied(project, "src/main.c") == {"main.c"}
         assert copied(project, "src") == {"main.c"}
 
+    def test_wildcards_take_what_is_left(self, project):
+        for path in self.FILES:
+            project.write(path, "x")
+        project.write(".dockerignore", "*.md", "!README.md", "node_modules")
+        assert copied(project, "*.md") == {"README.md"}
+        assert copied(project, "*s") == set()
+
     def test_does_not_count_beside_an_envignore(self, project):
         project.write("a.md", "x")
         project.write(".envignore", "nothing")
