@@ -10,7 +10,7 @@ from envbuild.language import model, values
 from envbuild.language.bases import read_base
 from envbuild.language.context_statement import read_context
 from envbuild.language.keywords import KEYWORDS
-from envbuild.language.options import read_options
+from envbuild.language.options import read_options, wanted_lines
 from envbuild.language.parameters import Declarations
 from envbuild.language.parse import parse_all
 from envbuild.language.reader import Reader
@@ -159,6 +159,10 @@ class _Loader:
             span = line.span if not hasattr(line, "words") else line.words[0].span
             reader.error(span, f"{statement.keyword} takes no block", hint)
             statement = statement.replace(block=())
+        chosen = wanted_lines(statement, reader)
+        if chosen is None:
+            return
+        statement = chosen
         match statement.keyword:
             case "recipe":
                 self._name(statement, reader)

@@ -9,6 +9,12 @@ from __future__ import annotations
 from envbuild.record import Record, assert_never
 from envbuild.tree.file_mode import Mode
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Text = TypeVar("Text", str, "EnvironmentValue")
+
 
 class Place(Record):
     """The place of a statement: its file as the user named it, and its first line, from 1."""
@@ -18,14 +24,24 @@ class Place(Record):
 
 
 class EnvironmentReference(Record):
-    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none."""
+    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none.
+    With `operator` it is `${NAME:-text}` or `${NAME:+text}`."""
 
     name: str
     line: int
     column: int
+    operator: str = ""
+    text: EnvironmentValue = ()
 
 
 EnvironmentValue = tuple["str | EnvironmentReference", ...]
+
+
+def choose(operator: str, value: Text, text: Text) -> Text:
+    """Return what `${NAME:-text}` or `${NAME:+text}` means where NAME has a value, or an empty one."""
+    if operator == "-":
+        return value or text
+    return text if value else value
 
 
 class Command(Record):

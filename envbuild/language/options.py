@@ -7,7 +7,7 @@ from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount, CacheMount
 from envbuild.language.network_hosts import network
 from envbuild.language.reader import Reader
-from envbuild.language.syntax import Option, StatementSyntax
+from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.file_mode import Mode, is_change
 
@@ -83,6 +83,30 @@ def read_options(statement: StatementSyntax, reader: Reader) -> Options:
             else:
                 options.given[option.name].append(value)
     return options
+
+
+def wanted_lines(statement: StatementSyntax, reader: Reader) -> StatementSyntax | None:
+    """Return the statement without the lines of its block whose `when=` do not hold; None if it had words, and only in
+    such lines. What is wrong with a condition is reported, and unknown parameters of a line that is dropped."""
+    if not any(isinstance(line, WordLine) and line.options for line in statement.block):
+        return statement
+    block: list[BlockLine] = []
+    for line in statement.block:
+        if not isinstance(line, WordLine):
+            continue
+        wanted = True
+        for option in line.options:
+            if option.name == "when":
+                wanted &= _condition(option, reader)
+            else:
+                reader.error(option.span, f"a line takes no option '{option.name}'", "it takes when=NAME==VALUE")
+        if wanted:
+            block.append(line)
+        else:
+            expand = reader.expand_environment if statement.keyword == "env" else reader.expand_parts
+            for word in line.words:
+                expand(word.parts)
+    return statement.replace(block=tuple(block)) if block or statement.words else None
 
 
 def _qualify(option: Option, value: object, caches: list[object], reader: Reader) -> None:

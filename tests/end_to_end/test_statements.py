@@ -287,12 +287,41 @@ def test_when_chooses_statements_by_parameter(project):
         "from tar:busybox.tar",
         "run(when=mode==slow) echo slow > /slow",
         "run(when=mode!=slow) echo fast > /fast",
+        "env",
+        "    (when=mode==slow) WAIT=10",
+        "    MODE=${mode}",
+        "expose",
+        "    (when=mode==slow, when=recipe==web) 80",
     )
     assert project.build(*lines).code == 0
     assert "fast" in project.ls("/")
+    assert project.show()["facts"]["env"] == {"MODE": "fast"}
+    assert "expose" not in project.show()["facts"]
     assert project.build(options=("--set", "mode=slow")).code == 0
     assert "slow" in project.ls("/")
+    assert project.show()["facts"]["env"] == {"MODE": "slow", "WAIT": "10"}
+    assert project.show()["facts"]["expose"] == ["80/tcp"]
     assert project.build(options=("--set", "mode=medium")).code == 2
+
+
+def test_references_have_defaults(project):
+    done = project.build(
+        "recipe web",
+        'param none = ""',
+        "param some = s",
+        "from scratch as first",
+        'env A=${none:-a}${some:+b} LIB=/x${LIB:+:${LIB}} SAID="${MISSING:-two  words}" EMPTY=${none:+x}${some:-y}',
+        "env LIB=/y${LIB:+:${LIB}} NEVER=${MISSING:+${OTHER}}",
+        "file /${none:-named-${some}}",
+        "    x",
+        'start ["run", "${none:-quiet}", "${some:+--${some}}"]',
+    )
+    assert done.code == 0, done.err
+    facts = project.show()["facts"]
+    env = {"A": "ab", "LIB": "/y:/x", "SAID": "two  words", "EMPTY": "s", "NEVER": ""}
+    assert facts["env"] == env
+    assert facts["start"]["argv"] == ["run", "quiet", "--s"]
+    assert set(project.ls("/")) == {"named-s"}
 
 
 def test_parameters_reach_commands_as_variables_and_cannot_break_out(project):
