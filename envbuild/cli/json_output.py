@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from envbuild.lockfile.lock import Lock
     from envbuild.store.tags import Tag
 
 
@@ -29,7 +30,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
     detail = image.known
     tags = store.tags.all(image.digest)
     files, size = store.size(image.tree)
-    networks = dict(records_of(store.database, detail))
+    networks = records_of(store.database, detail)
     steps = [
         {
             "number": number,
@@ -42,7 +43,7 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
             "tree": f"sha256:{step['tree']}",
             "seconds": step["seconds"],
             "owners_kept": step["owners_kept"],
-            **({"network": networks[number].plain} if number in networks else {}),
+            **({"network": networks[step["key"]].plain} if step["key"] in networks else {}),
         }
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1
@@ -65,6 +66,32 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
         "parameters": detail.get("parameters", {}),
         "stages": stages,
         "steps": steps,
+    }
+
+
+def lock_plain(lock: Lock) -> dict[str, Any]:
+    """Return the documented form of what a lock says of an image that is not at hand."""
+    return {
+        "name": lock.recipe,
+        "digest": f"sha256:{lock.image}" if lock.image else "",
+        "in_store": False,
+        "size": lock.size,
+        "parameters": dict(lock.parameters),
+        "stages": [
+            {
+                "stage": stage.name,
+                "base": stage.base,
+                "origin": stage.origin,
+                "digest": f"sha256:{stage.digest}" if stage.digest else "",
+                "packages": [
+                    {"manager": install.manager, "name": package.name, "version": package.version, "hash": package.hash}
+                    for install in stage.installs
+                    for package in install.packages
+                ],
+            }
+            for stage in lock.stages
+        ],
+        "network": [{"key": key, **record.plain} for key, record in sorted(lock.results.network.items())],
     }
 
 

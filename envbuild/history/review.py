@@ -90,7 +90,7 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
             state = None if gone else _state(path, folder, store, repository)
             after = _operand(store, repository, locked, state)
             comparison = compare(store, before, after) if before is not None and after is not None else None
-            unchanged = comparison is not None and comparison.same
+            unchanged = comparison is not None and comparison.same and not comparison.network
             lock = locked_before.lock if locked_before is not None else None
             pins = tuple(pin_changes(lock, locked.lock)) if locked is not None else ()
             is_current = state is not None and state.state == CURRENT

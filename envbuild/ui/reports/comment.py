@@ -113,6 +113,8 @@ def _comparison(
     yield fill("### {}", title)
     if report["same"]:
         yield fill("The same image, {}.", _digits(new))
+        if "network" in report:
+            yield _network(report["network"], most_rows)
         return
     yield fill("{} ({}) → {} ({})", code(old["name"]), _digits(old), code(new["name"]), _digits(new))
     if not report["whole"]:
