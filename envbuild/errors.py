@@ -77,7 +77,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
-    NotBuiltHere(reference, digest, path, revision, lock)  images.find
+    NotBuiltHere(reference, digest, path, revision)  images.find
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
     NotInTree(source, origin)  build.inputs

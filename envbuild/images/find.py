@@ -28,7 +28,6 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.git.lock_at_revision import LockedRecipe
-    from envbuild.lockfile.lock import Lock
     from envbuild.plan.image_config import Facts
 
 
@@ -99,13 +98,12 @@ class AmbiguousDigest(UsageError):
 
 @fields
 class NotBuiltHere(UsageError):
-    """A `lock` names an image that the store doesn't have."""
+    """A lock names an image that the store doesn't have."""
 
     reference: str
     digest: str
     path: str
     revision: str
-    lock: Lock
 
     def text(self) -> tuple[str, str]:
         return (
@@ -254,4 +252,4 @@ def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, fo
         raise NotAsBuilt(reference, found.image, locked.path, revision, reason)
     if not found.image and store.images.get(locked.lock.image) is not None:
         raise NotAsBuilt(reference, locked.lock.image, locked.path, revision, found.reason)
-    raise NotBuiltHere(reference, found.image or locked.lock.image, locked.path, revision, locked.lock)
+    raise NotBuiltHere(reference, found.image or locked.lock.image, locked.path, revision)

@@ -7,7 +7,6 @@ import os
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, lock_plain, print_json
-from envbuild.images.find import NotBuiltHere
 from envbuild.store.network_record import REACH_WORDS
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
@@ -24,36 +23,31 @@ if TYPE_CHECKING:
     from envbuild.lockfile.lock import Lock
 
 DESCRIPTION = """\
-Show an image: its tags, digests, configuration, steps, size, and what its steps asked of the network. Of a lock, or of
-a revision of git whose image is not in this store, show what the lock says."""
+Show an image: its tags, digests, configuration, steps, size, and what its steps asked of the network. Of a lock, show
+what it says of that, whether the image is in this store or not."""
 
 EXAMPLES = """\
 examples:
   envbuild show web
   envbuild show web --format json
-  envbuild show web.env.lock
-  envbuild show git:main:web.env"""
+  envbuild show web.env.lock"""
 
 Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "image", metavar="IMAGE", help="a name, NAME:TAG, the first digits of a digest, git:REV:FILE, or a lock"
+        "image", metavar="IMAGE", help="a name, NAME:TAG, the first digits of a digest, or a file RECIPE.env.lock"
     )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     lock = _lock_at(arguments.image)
-    if lock is None:
-        with Store.open(environment.store_path(), create=False) as store:
-            try:
-                plain = describe(store, find_image(store, arguments.image))
-            except NotBuiltHere as error:
-                lock = error.lock
     if lock is not None:
         return _show_lock(lock, arguments, environment)
+    with Store.open(environment.store_path(), create=False) as store:
+        plain = describe(store, find_image(store, arguments.image))
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
