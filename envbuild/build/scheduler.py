@@ -36,6 +36,7 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.one_line import one_line
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, InstallPackages, Step
@@ -350,7 +351,7 @@ class Scheduler:
         return resolved
 
     def _needs_network(self, step: Step, reason: str) -> NeedsNetwork:
-        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
+        line = f"{step.place.file}:{step.place.line}: {one_line(step.text)}: {reason}"
         return NeedsNetwork(self._files.recipe, [line], not isinstance(step.action, Execute))
 
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
@@ -448,5 +449,5 @@ class Scheduler:
         from envbuild.build.check_differences import differences  # only for --check
 
         lines = differences(self.store, first, second, ("the first run", "the second run"))
-        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        head = f"  {step.place.file}:{step.place.line}: {one_line(step.text)}"
         return [head, *(f"    {line}" for line in lines)]
