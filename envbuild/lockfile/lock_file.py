@@ -44,6 +44,8 @@ MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
+_MAX_KEY = 1024
+"""Characters of a key that a colon may follow on its line, with quotes."""
 _MERGE = "envbuild git install; git checkout --merge -- {path}"
 _MEMO = "lock 3"
 """The kind of what the store's memo keeps of locks."""
@@ -83,7 +85,9 @@ def _head(lock: Lock) -> list[str]:
     if lock.cool_down:
         lines.append(f"cool-down: {_quote(lock.cool_down)}")
     if lock.parameters:
-        lines += ["parameters:", *(f"  {_quote(name)}: {_quote(value)}" for name, value in sorted(lock.parameters))]
+        lines.append("parameters:")
+        for name, value in sorted(lock.parameters):
+            lines += _entry(2, name, _quote(value))
     return lines
 
 
@@ -92,10 +96,9 @@ def section_lines(section: Section) -> list[str]:
     lines = [f"  {section.architecture}:"]
     for title, pairs in (("fetched", section.fetched), ("images", section.images)):
         if pairs:
-            lines += [
-                f"    {title}:",
-                *(f"      {_quote(name)}: {digest_text(digest)}" for name, digest in sorted(pairs)),
-            ]
+            lines.append(f"    {title}:")
+            for name, digest in sorted(pairs):
+                lines += _entry(6, name, digest_text(digest))
     lines.append("    stages:" if section.stages else "    stages: []")
     for stage in section.stages:
         lines += [f"      - stage: {_quote(stage.name)}", f"        base: {_quote(stage.base)}"]
@@ -272,5 +275,22 @@ def package_line(package: Package, indent: int = 14) -> str:
     return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in fields)}}}"
 
 
+def _entry(indent: int, name: str, value: str) -> tuple[str, ...]:
+    """Return the lines of one entry of a map: a key that is longer than YAML allows before a colon has its own (YAML
+    1.2, "7.4.2. Flow Mappings" and "8.2.2. Block Mappings")."""
+    key, space = _quote(name), " " * indent
+    if len(key) <= _MAX_KEY:
+        return (f"{space}{key}: {value}",)
+    return f"{space}? {key}", f"{space}: {value}"
+
+
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    # Characters that YAML does not allow, or takes for the end of a line.
+    return quoted if quoted.isprintable() else "".join(map(_escaped, quoted))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    is_plain = code < 0x7F or 0x9F < code < 0xD800 or 0xDFFF < code < 0xFFFE or code > 0xFFFF
+    return character if is_plain else f"\\u{code:04x}"
