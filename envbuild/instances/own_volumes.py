@@ -21,7 +21,7 @@ MAX_NAME = 60
 def undeclared(facts: Facts, mounts: tuple[Mount, ...]) -> tuple[str, ...]:
     """Return the directories that an image declares and on which nothing is mounted yet."""
     taken = {os.path.normpath(mount.target) for mount in mounts}
-    clean = ("/" + os.path.normpath(path).lstrip("/") for path in facts.volumes)
+    clean = (os.path.normpath("/" + path.lstrip("/")) for path in facts.volumes if "\0" not in path)
     free = (path for path in dict.fromkeys(clean) if path not in taken and path.split("/")[1] not in _KERNELS)
     return tuple(free)[:MAX_VOLUMES]
 
