@@ -115,7 +115,18 @@ class TestMounts:
         assert settings.own_volumes == (settings.mounts[1].source,)
 
     def test_what_an_image_says_is_not_relied_upon(self):
-        odd = ("/", "//", "/proc", "/sys/fs", "/dev/../proc/1", "/x/../../dev", "../etc", "/é/" + "a" * 300, "/a//b/", "/n\0")
+        odd = (
+            "/",
+            "//",
+            "/proc",
+            "/sys/fs",
+            "/dev/../proc/1",
+            "/x/../../dev",
+            "../etc",
+            "/é/" + "a" * 300,
+            "/a//b/",
+            "/n\0",
+        )
         settings = with_own_volumes(Settings(("x",)), Facts("amd64", 0, volumes=odd), "é" * 300)
         assert {mount.target for mount in settings.mounts} == {"/etc", "/é/" + "a" * 300, "/a/b"}
         assert all(name.isascii() and len(name) < 200 for name in settings.own_volumes)
