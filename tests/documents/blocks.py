@@ -91,7 +91,7 @@ def is_printed(expected: str, printed: str) -> bool:
     pattern = ""
     for line in expected.splitlines():
         pattern += r"(?:.*\n)*" if line == "..." else r"[^\n]*".join(map(re.escape, line.split("..."))) + r"\n"
-    return re.fullmatch(pattern, printed) is not None
+    return re.fullmatch(pattern, printed if printed.endswith("\n") else f"{printed}\n") is not None
 
 
 def in_text(page: Path) -> list[tuple[int, str]]:

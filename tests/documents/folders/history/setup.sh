@@ -2,7 +2,7 @@
 git init -q -b main .
 git config user.name Author
 git config user.email author@example.org
-for number in $(seq 0 15); do
+for number in $(seq 1 16); do
     word=good
     if [ "$number" -ge 11 ]; then word=bad; fi
     printf 'from tar:busybox.tar\nrun echo %s %s > /a\n' "$word" "$number" > web.env
