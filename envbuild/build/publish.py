@@ -118,7 +118,9 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
         sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
         store.images.put(image_of(job, recipe, sources))
     if recipe.lock is None:
-        _tell_left_out(job, recipe)
+        from envbuild.build.first_build import tell_first  # there is only one first build
+
+        tell_first(job, recipe)
     place = place_of(os.path.dirname(recipe.path))
     tags = _move_tags(job, recipe, image, place)
     _note_use(job, recipe)
@@ -159,16 +161,6 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
         text = f"{paths}{more} may be as committed: git's own conversions ({found.converted[0][1]}) are not run"
         job.reporter.emit(Notice("note", text, "the build is on record as made from changed files"))
     return found.known
-
-
-def _tell_left_out(job: BuildJob, recipe: PlannedRecipe) -> None:
-    """Say once, at the first build, what a `copy` of a folder leaves out everywhere."""
-    left_out = sorted(os.path.normpath(path) for context in job.sources.contexts(recipe) for path in context.left_out)
-    if left_out:
-        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-        text = f"{recipe.path}: copy leaves out {', '.join(left_out[:3])}{more}"
-        hint = "version control and locks of recipes change with every commit; a copy that names them takes them"
-        job.reporter.emit(Notice("note", text, hint))
 
 
 def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
