@@ -25,7 +25,19 @@ from envbuild.linux import syscalls
 from envbuild.linux.netlink import Links
 from tests.child import in_child
 from tests.conftest import Project
-from tests.documents.blocks import PAGES, ROOT, Block, Command, blocks_of, commands_of, in_text, is_printed
+from tests.documents.blocks import (
+    LANGUAGES,
+    PAGES,
+    ROOT,
+    WORDS,
+    Block,
+    Command,
+    blocks_of,
+    commands_of,
+    in_text,
+    indented_blocks,
+    is_printed,
+)
 
 FOLDERS = Path(__file__).with_name("folders")
 CLONE_NEWNET = 0x40000000
@@ -115,6 +127,8 @@ def test_all_commands_of_a_page_are_run_in_order(page, reader):
 
 @pytest.mark.parametrize("block", [block for page in PAGES for block in blocks_of(page)], ids=lambda block: block.place)
 def test_a_block_is_what_it_says(block: Block):
+    assert block.language in LANGUAGES, f"{block.place}: say what the block is (CONTRIBUTING.md): {sorted(LANGUAGES)}"
+    assert WORDS.issuperset(block.words), block.place
     if block.language == "env":
         text = block.text if re.search(r"^from ", block.text, re.M) else f"from scratch\n{block.text}"
         load_recipe(block.file or "part.env", {}, arch="amd64", read=lambda _: text.encode())
@@ -125,6 +139,10 @@ def test_a_block_is_what_it_says(block: Block):
             json.loads(line)
     elif block.language == "console":
         assert commands_of(block)
+
+
+def test_blocks_are_fenced():
+    assert [f"{page.name}:{line}" for page in PAGES for line in indented_blocks(page)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
