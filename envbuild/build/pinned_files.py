@@ -88,16 +88,16 @@ def needs_of(path: str, store: Store) -> list[LockNeeds]:
         graph = load_graph(request.replace(settings=lock.parameters), store, project)
     except EnvbuildError:
         graph = load_graph(request, store, project)
-    reader = _Reader(store, graph)
+    reader = _Reader(store, graph, project)
     return [reader.read(recipe) for recipe in graph.recipes]
 
 
 class _Reader:
-    def __init__(self, store: Store, graph: Graph) -> None:
+    def __init__(self, store: Store, graph: Graph, project: str) -> None:
         self._store = store
         self._graph = graph
         self._facts: dict[int, Facts] = {}
-        sources = Sources(store, fits, pinned=True)
+        sources = Sources(store, project, fits, pinned=True)
         self._inputs = Gatherer(store, graph, sources, Progress(graph).ended, known_file)
 
     def read(self, recipe: PlannedRecipe) -> LockNeeds:
