@@ -98,6 +98,7 @@ WHEN = OptionKind(CONDITION, True)
 KEYWORDS: dict[str, Keyword] = {
     "recipe": Keyword(in_stage=False),
     "context": Keyword(in_stage=False),
+    "image": Keyword(in_stage=False, anywhere=True),
     "param": Keyword(in_stage=False, anywhere=True),
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),

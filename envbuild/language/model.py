@@ -365,7 +365,8 @@ class Stage(Record):
 class Recipe(Record):
     """A recipe with the values of its parameters put in.
 
-    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
+    `images` are the names that `image` statements give to stages, each with the stage's number. `files` are all files
+    that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
     as long as they are unchanged. `parameters` are the recipe's own with their values, in order.
     """
 
@@ -374,3 +375,9 @@ class Recipe(Record):
     stages: tuple[Stage, ...]
     parameters: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def main(self) -> int:
+        """The number of the stage that is the recipe's own image: the one that has its name, else the last."""
+        return dict(self.images).get(self.name, len(self.stages) - 1)

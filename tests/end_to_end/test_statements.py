@@ -304,6 +304,38 @@ def test_when_chooses_statements_by_parameter(project):
     assert project.build(options=("--set", "mode=medium")).code == 2
 
 
+def test_images_of_a_recipe_are_stages_by_their_names(project):
+    project.write(
+        "web.env",
+        "image web from app",
+        "from tar:busybox.tar as app",
+        "run echo app > /app",
+        "from app as debug",
+        "run echo gdb > /gdb",
+        "image web-debug from debug",
+        "from scratch as unused",
+        "workdir /unused",
+    )
+    project.write("top.env", "from recipe:web.env", "run ls / > /seen")
+    done = project.command("build", "web.env")
+    assert done.code == 0, done.err
+    assert [line.partition(" = ")[0] for line in done.err.splitlines()[-2:]] == ["web:latest", "web-debug:latest"]
+    assert "unused" not in done.err
+    assert set(project.ls("/")) - set(project.ls("/", "web-debug")) == set()
+    assert set(project.ls("/", "web-debug")) - set(project.ls("/")) == {"gdb"}
+    assert project.command("build", "--locked=exact", "web.env").code == 0
+    assert project.command("build", "top.env").code == 0
+    assert "gdb" not in project.cat("/seen", "top")
+    for image in ("web", "web-debug"):
+        assert project.command("verify", image).code == 0
+    assert [stage["stage"] for stage in project.show()["stages"]] == ["app"]
+    # A name of the user's own is for the recipe's image, and a stage alone for itself.
+    assert project.command("build", "web.env", "--tag", "web:prod").code == 0
+    assert project.command("build", "web.env", "--stage", "debug", "--tag", "try").code == 0
+    assert project.show("web:prod")["digest"] == project.show("web")["digest"]
+    assert project.show("try")["digest"] == project.show("web-debug")["digest"]
+
+
 def test_references_have_defaults(project):
     done = project.build(
         "recipe web",
