@@ -34,6 +34,7 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.one_line import one_line
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -356,5 +357,5 @@ class Scheduler:
         from envbuild.build.check_differences import differences  # only for --check
 
         lines = differences(self.store, first, second, ("the first run", "the second run"))
-        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        head = f"  {step.place.file}:{step.place.line}: {one_line(step.text)}"
         return [head, *(f"    {line}" for line in lines)]

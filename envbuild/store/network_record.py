@@ -77,14 +77,14 @@ def load(text: str) -> NetworkRecord:
 
 
 def records_of(database: Database, detail: dict[str, Any]) -> list[tuple[int, NetworkRecord]]:
-    """Return the records of an image's steps with their numbers from 1. `detail` is what is known of its build."""
+    """Return the records of an image's steps with their places in it from 0. `detail` is what is known of its build."""
     steps = [step for stage in detail.get("stages", []) for step in stage["steps"]]
     records = NetworkRecords(database)
     found = []
-    for number, step in enumerate(steps, 1):
+    for place, step in enumerate(steps):
         # Most steps have no network, and need not be looked up.
         if "network" in step["text"] and (record := records.get(step["key"], step["tree"])) is not None:
-            found.append((number, record))
+            found.append((place, record))
     return found
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, describe, print_json
+from envbuild.language.one_line import one_line
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
-from envbuild.ui.tables import table
+from envbuild.ui.tables import table, width_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
-        plain = describe(store, find_image(store, arguments.image))
+        plain = describe(store, find_image(store, arguments.image), sizes=True)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
@@ -47,21 +48,23 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     ]
     for name, value in plain["facts"].items():
         rows += _fact(name, value)
-    single = [str(step["number"]) for step in plain["steps"] if not step["owners_kept"]]
+    single = [f"#{step['number']}" for step in plain["steps"] if not step["owners_kept"]]
     if single:
         rows.append(("owners", f"not kept by steps {' '.join(single)}, which ran with a single id"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         environment.stdout.write(f"{name:<{width}}  {visible(value)}\n")
+    shown = width_of(environment.stdout)
     for stage in plain["stages"]:
-        environment.stdout.write(f"\nstage {stage['stage']} from {visible(stage['base'])}\n")
+        environment.stdout.write(f"\nstage {stage['stage']}\n")
+        base = (f"#{stage['number']}", f"from {stage['base']}", stage["tree"][7:19], _size(stage), "")
         steps = [
-            (str(s["number"]), _first(s["text"]), s["tree"][7:19], duration(s["seconds"]))
+            (f"#{s['number']}", one_line(s["text"]), s["tree"][7:19], _size(s), duration(s["seconds"]))
             for s in plain["steps"]
             if s["stage"] == stage["stage"]
         ]
-        if steps:
-            table(("STEP", "STATEMENT", "TREE", "TOOK"), steps, stream=environment.stdout, right=(0, 3))
+        headers = ("STEP", "STATEMENT", "TREE", "SIZE", "TOOK")
+        table(headers, [base, *steps], stream=environment.stdout, width=shown, right=(0, 3, 4))
     for step in plain["steps"]:
         if "network" in step:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _network(step))
@@ -79,7 +82,7 @@ def _network(step: dict[str, Any]) -> Iterator[str]:
     """Yield what a step asked of the network."""
     network = step["network"]
     yield ""
-    yield f"network of step {step['number']}: {_MODES.get(network['mode'], network['mode'])}"
+    yield f"network of step #{step['number']}: {_MODES.get(network['mode'], network['mode'])}"
     yield from (f"  asked    {host}" for host in network["asked"])
     yield from (f"  refused  {host}" for host in network["refused"])
     for method, address, status, digest, size in network["answers"]:
@@ -96,6 +99,8 @@ def _fact(name: str, value: object) -> Rows:
     return [(name, str(value))]
 
 
-def _first(text: str) -> str:
-    head, _, rest = text.strip().partition("\n")
-    return f"{head} ..." if rest.strip() else head
+def _size(step: dict[str, Any]) -> str:
+    """Return what a step added, or else removed."""
+    if step["size"] is None:
+        return "-"
+    return f"-{format_size(step['freed'])}" if step["freed"] and not step["size"] else format_size(step["size"])
