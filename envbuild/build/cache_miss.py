@@ -30,9 +30,11 @@ def parts_and_source(pending: PendingStep, recipe_path: str, *, owners_kept: boo
 def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
     """Return the inputs of a step with the names that a user knows them by."""
     match step.action:
-        case CopyIn(origin=None, sources=sources):
+        case CopyIn(origin=None, sources=sources) as action:
             whole = len(sources) == len(inputs.found)
             names = sources if whole else [os.fsdecode(found.entry.name) for found in inputs.found]
+            if action.optional or action.parents:
+                names = [found.called for found in inputs.found]
             entries = [found.entry for found in inputs.found]
         case CopyIn(origin=origin):
             assert origin is not None

@@ -116,6 +116,8 @@ class BuildFinished(Record):
     lock: str
     """Path of the lock, and whether it was written or was as it is ("written", "unchanged", "none")."""
     lock_state: str
+    others: tuple[tuple[str, str], ...] = ()
+    """More images of the recipe: the names of each with commas between them, and its digest."""
 
 
 Event = (

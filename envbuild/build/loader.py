@@ -45,13 +45,16 @@ class RecipeCycle(UsageError):
 
 
 class _Loaded(Record):
-    """A recipe with its lock; `needed` are the numbers of the stages that are built."""
+    """A recipe with its lock; `needed` are the numbers of the stages that are built, `target` that of its image, and
+    `others` those of more images by name."""
 
     real_path: str
     recipe: model.Recipe
     lock_text: str | None
     lock: Lock | None
     needed: tuple[int, ...]
+    target: int
+    others: tuple[tuple[str, int], ...]
 
 
 class _Loader:
@@ -76,12 +79,15 @@ class _Loader:
         lock_text, lock = self._read_lock(lock_path)
         if self._request.locked and lock is None:
             raise LockOutOfDate(lock_path, "there is no lock yet")
-        target = stage_number(recipe, None if above else self._request.stage)
-        needed = stages_needed(recipe, target)
+        asked = None if above else self._request.stage
+        target = stage_number(recipe, asked)
+        # A lock has the stages of all images; a build of one stage writes none.
+        others = recipe.images if asked is None else ()
+        needed = stages_needed(recipe, target, *(number for _, number in others))
         for number in needed:
             for other in recipes_used(recipe.stages[number]):
                 self.load(other, (*above, real))
-        self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed)
+        self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed, target, others)
 
     def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
         try:
@@ -127,7 +133,14 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
             stages.append(stage)
             event += 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in written.statements)
         by_path[loaded.real_path] = len(recipes)
-        recipes.append(PlannedRecipe(len(recipes), recipe, loaded.lock_text, loaded.lock, tuple(stages[first:])))
+        own = tuple(stages[first:])
+        by_number = dict(zip(loaded.needed, own, strict=True))
+        images = [(name, by_number[number]) for name, number in loaded.others if name != recipe.name]
+        recipes.append(
+            PlannedRecipe(
+                len(recipes), recipe, loaded.lock_text, loaded.lock, own, by_number[loaded.target], tuple(images)
+            )
+        )
     return Graph(tuple(recipes), tuple(stages), by_path, event - 1)
 
 

@@ -106,17 +106,17 @@ def needs_of(path: str, store: Store, wanted: Sequence[str] = ()) -> list[LockNe
         graph = load_graph(request.replace(settings=lock.parameters), store, project)
     except EnvbuildError:
         graph = load_graph(request, store, project)
-    reader = _Reader(store, graph, wanted)
+    reader = _Reader(store, graph, project, wanted)
     return [reader.read(recipe) for recipe in graph.recipes]
 
 
 class _Reader:
-    def __init__(self, store: Store, graph: Graph, wanted: Sequence[str]) -> None:
+    def __init__(self, store: Store, graph: Graph, project: str, wanted: Sequence[str]) -> None:
         self._store = store
         self._graph = graph
         self._wanted = frozenset(wanted)
         self._facts: dict[tuple[str, int], Facts] = {}
-        sources = Sources(store, fits, pinned=True)
+        sources = Sources(store, project, fits, pinned=True)
         self._inputs = Gatherer(store, graph, sources, Progress(graph).ended, known_file)
 
     def read(self, recipe: PlannedRecipe) -> LockNeeds:

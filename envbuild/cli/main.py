@@ -17,10 +17,7 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Sequence
-    from types import ModuleType
-    from typing import Any, NoReturn
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -114,7 +111,9 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         arguments = options.read(module.configure, own)
         if arguments is None:
             try:
-                arguments = _ask_argparse(f"envbuild {words[0]}", module, own)
+                from envbuild.cli.parser import parse  # for help, mistakes and what options.read leaves to it
+
+                arguments = parse(words[0], module, own)
             except SystemExit as end:
                 return int(end.code or 0)
         arguments.command = tuple(command)
@@ -159,54 +158,6 @@ def _reader_went_away() -> bool:
     for descriptor in (1, 2):
         outputs.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in outputs.poll(0))
-
-
-def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
-    """Return what argparse makes of the words. Raises SystemExit after help, and after what is wrong."""
-    import argparse  # only for help, mistakes and the few commands that options.read leaves to it
-
-    # It looks for translations of its own few words, of which there are none, and loads locale to do so.
-    vars(argparse)["_"] = str
-    try:
-        width = os.get_terminal_size(1).columns
-    except OSError:
-        width = 80
-
-    def help_formatter(prog: str) -> argparse.HelpFormatter:
-        """As wide as the terminal. One is asked for with every option, and would import shutil to learn that width."""
-        return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
-
-    class Parser(argparse.ArgumentParser):
-        """Shows mistakes as all others are shown, and takes no abbreviations: `--lock` is not `--locked`."""
-
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(allow_abbrev=False, **settings)
-
-        def error(self, message: str) -> NoReturn:
-            flags = [flag for one in self._actions for flag in one.option_strings]
-            first = next((line.strip() for line in module.EXAMPLES.splitlines() if line.startswith("  ")), "")
-            hint = _hint_for_arguments(message, flags) or f"as in: {' '.join(first.partition('  ')[0].split())}"
-            from envbuild.ui.sanitize import visible
-
-            self.exit(2, f"error: {visible(message)}\nhint: {visible(hint)} ({self.prog} --help lists all options)\n")
-
-    parser = Parser(prog=name, description=module.DESCRIPTION, epilog=module.EXAMPLES, formatter_class=help_formatter)
-    module.configure(parser)
-    return parser.parse_args(words)
-
-
-def _hint_for_arguments(message: str, flags: list[str]) -> str:
-    """Return what to write in place of options that there are not, of which argparse says it."""
-    from envbuild.text.docker_words import OPTIONS
-    from envbuild.text.suggestion import did_you_mean
-
-    unknown = message.partition("unrecognized arguments: ")[2]
-    for word in unknown.split():
-        flag = word.partition("=")[0]
-        if flag.startswith("-"):
-            near = next((known for known in flags if known.startswith(flag) and flag.startswith("--")), "")
-            return OPTIONS.get(flag) or (f"did you mean '{near}'?" if near else did_you_mean(flag, flags))
-    return ""
 
 
 def _overview() -> str:

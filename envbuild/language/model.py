@@ -7,6 +7,13 @@ depends on the base, which the language does not know).
 from __future__ import annotations
 
 from envbuild.record import Record, assert_never
+from envbuild.tree.file_mode import Mode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Text = TypeVar("Text", str, "EnvironmentValue")
 
 
 class Place(Record):
@@ -17,14 +24,24 @@ class Place(Record):
 
 
 class EnvironmentReference(Record):
-    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none."""
+    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none.
+    With `operator` it is `${NAME:-text}` or `${NAME:+text}`."""
 
     name: str
     line: int
     column: int
+    operator: str = ""
+    text: EnvironmentValue = ()
 
 
 EnvironmentValue = tuple["str | EnvironmentReference", ...]
+
+
+def choose(operator: str, value: Text, text: Text) -> Text:
+    """Return what `${NAME:-text}` or `${NAME:+text}` means where NAME has a value, or an empty one."""
+    if operator == "-":
+        return value or text
+    return text if value else value
 
 
 class Command(Record):
@@ -113,14 +130,18 @@ class Npm(Statement):
 
 
 class Copy(Statement):
-    """`origin` is a stage's name or an image reference (`from=`); None for the folder of the recipe."""
+    """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 
     sources: tuple[str, ...]
     destination: str
     origin: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    contents: bool = False
+    parents: bool = False
+    optional: bool = False
 
 
 class Render(Statement):
@@ -130,14 +151,14 @@ class Render(Statement):
     destination: str
     parameters: tuple[tuple[str, str], ...]
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class File(Statement):
     path: str
     content: str
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class Fetch(Statement):
@@ -145,7 +166,7 @@ class Fetch(Statement):
     destination: str
     sha256: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     unpack: bool = False
 
 
@@ -344,7 +365,8 @@ class Stage(Record):
 class Recipe(Record):
     """A recipe with the values of its parameters put in.
 
-    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
+    `images` are the names that `image` statements give to stages, each with the stage's number. `files` are all files
+    that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
     as long as they are unchanged. `parameters` are the recipe's own with their values, in order.
     """
 
@@ -353,3 +375,9 @@ class Recipe(Record):
     stages: tuple[Stage, ...]
     parameters: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def main(self) -> int:
+        """The number of the stage that is the recipe's own image: the one that has its name, else the last."""
+        return dict(self.images).get(self.name, len(self.stages) - 1)

@@ -7,8 +7,9 @@ from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount, CacheMount
 from envbuild.language.network_hosts import network
 from envbuild.language.reader import Reader
-from envbuild.language.syntax import Option, StatementSyntax
+from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
 from envbuild.text.suggestion import did_you_mean
+from envbuild.tree.file_mode import Mode, is_change
 
 
 class Options:
@@ -37,6 +38,11 @@ class Options:
     def whole(self, name: str) -> int | None:
         value = self._first(name)
         return value if isinstance(value, int) else None
+
+    def mode(self) -> Mode | None:
+        """Return what `mode` says of files: their permission bits, or how these change."""
+        value = self._first("mode")
+        return value if isinstance(value, (int, str)) else None
 
     def seconds(self, name: str) -> float | None:
         value = self._first(name)
@@ -79,6 +85,30 @@ def read_options(statement: StatementSyntax, reader: Reader) -> Options:
     return options
 
 
+def wanted_lines(statement: StatementSyntax, reader: Reader) -> StatementSyntax | None:
+    """Return the statement without the lines of its block whose `when=` do not hold; None if it had words, and only in
+    such lines. What is wrong with a condition is reported, and unknown parameters of a line that is dropped."""
+    if not any(isinstance(line, WordLine) and line.options for line in statement.block):
+        return statement
+    block: list[BlockLine] = []
+    for line in statement.block:
+        if not isinstance(line, WordLine):
+            continue
+        wanted = True
+        for option in line.options:
+            if option.name == "when":
+                wanted &= _condition(option, reader)
+            else:
+                reader.error(option.span, f"a line takes no option '{option.name}'", "it takes when=NAME==VALUE")
+        if wanted:
+            block.append(line)
+        else:
+            expand = reader.expand_environment if statement.keyword == "env" else reader.expand_parts
+            for word in line.words:
+                expand(word.parts)
+    return statement.replace(block=tuple(block)) if block or statement.words else None
+
+
 def _qualify(option: Option, value: object, caches: list[object], reader: Reader) -> None:
     """Put what an option says into the cache that stands before it."""
     cache = caches[-1] if caches else None
@@ -96,6 +126,15 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
     if not known:
         reader.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return
+    mode = next((given for given in statement.options if given.name == "mode" and given.value is not None), None)
+    if (
+        mode is not None
+        and mode.value is not None
+        and is_change(option.name if option.value is None else _written(option))
+    ):
+        clauses = f"{mode.value.literal()},{_written(option)}"
+        reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", f'as in: mode="{clauses}"')
+        return
     elsewhere = [name for name, keyword in KEYWORDS.items() if option.name in keyword.options]
     takes = f"{statement.keyword} takes: {', '.join(sorted(known))}"
     hint = did_you_mean(option.name, known, takes)
@@ -104,6 +143,10 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
         reader.error(option.span, message, hint)
     else:
         reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
+
+
+def _written(option: Option) -> str:
+    return option.name if option.value is None else f"{option.name}={option.value.literal()}"
 
 
 def _value(kind: str, option: Option, reader: Reader) -> object:
@@ -170,6 +213,7 @@ _CHECKS = {
     keywords.DURATION: values.duration,
     keywords.COUNT: values.count,
     keywords.MODE: values.mode,
+    keywords.FILE_MODE: values.file_mode,
     keywords.OWNER: values.owner,
     keywords.MOUNT: _mount,
     keywords.SHA256: values.sha256,
@@ -187,6 +231,7 @@ _EXAMPLES = {
     keywords.DURATION: "10m",
     keywords.COUNT: "3",
     keywords.MODE: "0644",
+    keywords.FILE_MODE: "0644",
     keywords.OWNER: "NAME",
     keywords.MOUNT: "SOURCE:DESTINATION",
     keywords.SHA256: "DIGEST",

@@ -96,6 +96,10 @@ class _Planner:
                         statement.mode,
                         statement.exclude,
                         statement.folder,
+                        statement.include,
+                        statement.contents,
+                        statement.parents,
+                        statement.optional,
                     ),
                 )
             case model.Render():
@@ -243,6 +247,11 @@ def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: m
     for part in value:
         if isinstance(part, str):
             parts.append(part)
+        elif part.operator:
+            held = known.get(part.name, "")
+            # The text counts only where it is taken: what it names may be set only then.
+            taken = bool(held) == (part.operator == "+")
+            parts.append(model.choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
         elif part.name in known:
             parts.append(known[part.name])
         else:

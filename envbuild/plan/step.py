@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from envbuild.language.model import CacheMount, Place
 from envbuild.record import Pairs, Record
+from envbuild.tree.file_mode import Mode
 
 
 class Origin(Record):
@@ -38,15 +39,24 @@ class Execute(Record):
 
 
 class CopyIn(Record):
-    """Files into the tree. `destination` is absolute; a slash at its end means a directory."""
+    """Files into the tree. `destination` is absolute; a slash at its end means a directory. `contents` takes what lies
+    in directories and not them; with `parents` each source lies at its own path below the destination; sources may be
+    missing with `optional`.
+
+    A field with a default is in a key only if it has another value: it came after the others.
+    """
 
     sources: tuple[str, ...]
     destination: str
     origin: Origin | None
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     exclude: tuple[str, ...]
     folder: str
+    include: tuple[str, ...] = ()
+    contents: bool = False
+    parents: bool = False
+    optional: bool = False
 
 
 class Render(Record):
@@ -57,7 +67,7 @@ class Render(Record):
     variables: Pairs
     environment: Pairs
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     folder: str
 
 
@@ -67,7 +77,7 @@ class WriteFile(Record):
     path: str
     content: str
     owner: str | None
-    mode: int | None
+    mode: Mode | None
 
 
 class FetchFile(Record):
@@ -77,7 +87,7 @@ class FetchFile(Record):
     destination: str
     sha256: str | None
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     unpack: bool
 
 

@@ -60,7 +60,8 @@ def hint_lines(hint: str, output: Output) -> list[str]:
 
 
 def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> list[str]:
-    """Return one line: what the image is called and is, what was done for it, and what became of the lock.
+    """Return a line: what the image is called and is, what was done for it, and what became of the lock; and one for
+    each other image of the recipe.
 
     `digits` of the image's digest are shown.
     """
@@ -70,7 +71,8 @@ def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> lis
     if event.lock_state != "none":
         facts.append(f"{visible(event.lock)} {event.lock_state}")
     image = event.image.removeprefix("sha256:")[:digits]
-    return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})"]
+    others = [f"{output.paint(visible(names), 'good')} = {digest[:digits]}" for names, digest in event.others]
+    return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})", *others]
 
 
 def status_in_words(status: int) -> str:
