@@ -163,6 +163,7 @@ def recipes_used(stage: model.Stage) -> list[str]:
     if isinstance(stage.base, model.RecipeBase):
         paths.append(relative(stage.base.folder, stage.base.path))
     for statement in stage.statements:
-        if isinstance(statement, model.Copy) and statement.origin is not None and statement.origin.startswith(RECIPE):
-            paths.append(relative(statement.folder, statement.origin.removeprefix(RECIPE)))
+        for origin in model.origins_of(statement):
+            if origin.startswith(RECIPE):
+                paths.append(relative(os.path.dirname(statement.place.file), origin.removeprefix(RECIPE)))
     return paths
