@@ -9,6 +9,7 @@ from envbuild.digest import sha256_of
 from envbuild.language import model, values
 from envbuild.language.bases import read_base
 from envbuild.language.context_statement import read_context
+from envbuild.language.image_statement import NamedImage, numbered, read_image
 from envbuild.language.keywords import KEYWORDS
 from envbuild.language.options import read_options, wanted_lines
 from envbuild.language.parameters import Declarations
@@ -76,6 +77,8 @@ class _Loader:
         self.names: list[str | None] = []
         self.statements: list[list[model.Statement]] = []
         self.uses: list[Use] = []
+        self.images: list[NamedImage] = []
+        self.numbered: tuple[tuple[str, int], ...] = ()
         self.name_at = ""
 
     def load(self) -> None:
@@ -92,6 +95,7 @@ class _Loader:
             message = f"'{self.stem}' can't be the name of an image"
             self.report.append(Diagnostic(message, self.path, hint="name it in the recipe: recipe NAME"))
         check_uses(self.uses, self.names)
+        self.numbered = numbered(self.images, self.names) if not self.scope.incomplete else ()
         self._settings()
         if not self.scope.incomplete:
             self.report += [error for name, error in self.scope.unknown if name not in self.scope.declared]
@@ -104,7 +108,9 @@ class _Loader:
             assert base is not None  # else there was an error
             stages.append(model.Stage(name, base, tuple(statements)))
         files = tuple(self.files.items())
-        return model.Recipe(self.scope.values["recipe"], self.path, tuple(stages), self.scope.own(), files)
+        return model.Recipe(
+            self.scope.values["recipe"], self.path, tuple(stages), self.scope.own(), files, self.numbered
+        )
 
     def file(
         self,
@@ -168,6 +174,9 @@ class _Loader:
                 self._name(statement, reader)
             case "context":
                 read_context(statement, reader, self.look)
+            case "image":
+                image = read_image(statement, reader, self.images)
+                self.images += [image] if image is not None else []
             case "param":
                 self.declarations.declare(statement, reader, given)
             case "from":
@@ -178,15 +187,23 @@ class _Loader:
             case _:
                 reader.taken_by = reader.taken_by or statement.keyword
                 if not self.bases and not self.scope.incomplete:
-                    hint = "only recipe, context, param and include may stand before it"
+                    hint = "only recipe, context, image, param and include may stand before it"
                     reader.error(statement.span, f"{statement.keyword} stands before the first 'from'", hint)
                 made = read_statement(statement, options, reader)
                 if made is not None and self.bases and wanted and options.wanted:
                     self.statements[-1].append(made)
-                if isinstance(made, model.Copy) and made.origin is not None and self.bases:
-                    value = next(option.value for option in statement.options if option.name == "from")
-                    span = value.span if value is not None else statement.span
-                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, reader, span))
+                if made is not None and self.bases:
+                    span = next(
+                        (
+                            o.value.span
+                            for o in statement.options
+                            if o.name in ("from", "mount") and o.value is not None
+                        ),
+                        statement.span,
+                    )
+                    self.uses += [
+                        Use(origin, len(self.bases) - 1, False, reader, span) for origin in model.origins_of(made)
+                    ]
 
     def _name(self, statement: StatementSyntax, reader: Reader) -> None:
         words = statement.words
