@@ -88,7 +88,7 @@ def locked_answer(
         seen = results.seen.get(answer_digest(question, packages), ())
         after = stage.after(number)
         if _is_on_record(results, stage, step, contents, packages):
-            sight = next((one for one in seen if one.after == after), None)
+            sight = next((known for known in seen if known.after == after), None)
         elif install.earlier is not None and not _sees_the_same(store, stage, install.earlier, action):
             return None
         if sight is None and store.trees.has(stage.tree):
@@ -124,8 +124,8 @@ def _has_environment(install: LockedInstall, earlier: Earlier, now: Step, conten
     if not install.packages and action.manager == "pip":
         return False  # pip was asked what the image's own Python has, and answered "nothing"
     digests = declared_inputs(action, contents, install.packages).digests
-    kept = (True, False)
-    return earlier.key in [key_of(now, earlier.parent, digests, earlier.epoch, owners_kept=one) for one in kept]
+    keys = [key_of(now, earlier.parent, digests, earlier.epoch, owners_kept=kept) for kept in (True, False)]
+    return earlier.key in keys
 
 
 def _is_on_record(

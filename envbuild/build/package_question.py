@@ -98,8 +98,8 @@ def after_digest(base: str, answers: Iterable[str]) -> str:
 
 def sight_of(store: Store, tree: Digest, action: InstallPackages, after: str) -> Sight:
     """Return what a package manager sees in a tree, to which the answers with the digest `after` led."""
-    found = manager_of(action.manager).looks_at(action)
-    settings, _, installed = _seen(store, tree, action, found)
+    looked_at = manager_of(action.manager).looks_at(action)
+    settings, _, installed = _seen(store, tree, action, looked_at)
     return Sight(_digest([_SEES, *settings]), after, _digest([_SEES, *installed]))
 
 
@@ -109,16 +109,16 @@ def earlier_sees_of(store: Store, tree: Digest, action: InstallPackages) -> str:
 
 
 def _seen(
-    store: Store, tree: Digest, action: InstallPackages, found: Seen
+    store: Store, tree: Digest, action: InstallPackages, looked_at: Seen
 ) -> tuple[list[object], list[object], list[object]]:
     """Return what is seen of settings, of all, and of what is installed."""
     inside = _Tree(store, tree)
-    files = [[path, inside.content(path)] for path in found.paths]
+    files = [[path, inside.content(path)] for path in looked_at.paths]
     search = dict(action.environment).get("PATH", "").split(":")
-    programs = [inside.program(names, search) for names in found.programs]
-    names = [[folder, inside.names(folder, ending)] for folder, ending in found.names]
-    settings = [file for file in files if file[0] not in found.changing]
-    installed = [file for file in files if file[0] in found.changing]
+    programs = [inside.program(names, search) for names in looked_at.programs]
+    names = [[folder, inside.names(folder, ending)] for folder, ending in looked_at.names]
+    settings = [file for file in files if file[0] not in looked_at.changing]
+    installed = [file for file in files if file[0] in looked_at.changing]
     return [*settings, *programs], [*files, *programs, *names], [*installed, *names]
 
 
@@ -129,21 +129,21 @@ class _Tree:
 
     def _at(self, path: str) -> tuple[str, Entry] | None:
         try:
-            found = resolve(self._trees, self._tree, path.encode("utf-8", "surrogateescape"))
+            place = resolve(self._trees, self._tree, path.encode("utf-8", "surrogateescape"))
         except LinkCircle:
             return None
-        return None if found is None else (found[0].decode("utf-8", "surrogateescape"), found[1])
+        return None if place is None else (place[0].decode("utf-8", "surrogateescape"), place[1])
 
     def _children(self, path: str) -> tuple[Entry, ...]:
-        found = self._at(path)
-        return self._trees.load(found[1].digest) if found is not None and found[1].kind == DIRECTORY else ()
+        place = self._at(path)
+        return self._trees.load(place[1].digest) if place is not None and place[1].kind == DIRECTORY else ()
 
     def content(self, path: str) -> object:
         """Return what tells a file's content from others, or that of the files right inside a directory."""
-        found = self._at(path)
-        if found is None:
+        place = self._at(path)
+        if place is None:
             return None
-        entry = found[1]
+        entry = place[1]
         if entry.kind != DIRECTORY:
             return entry.digest
         files = [(child.name, self._at(f"{path}/{_text(child.name)}")) for child in self._trees.load(entry.digest)]
@@ -153,9 +153,9 @@ class _Tree:
         """Return the true path and content of the first of these programs that a shell would find."""
         for name in names:
             for folder in search:
-                found = self._at(f"{folder}/{name}")
-                if found is not None and found[1].kind == FILE:
-                    return [found[0], found[1].digest]
+                place = self._at(f"{folder}/{name}")
+                if place is not None and place[1].kind == FILE:
+                    return [place[0], place[1].digest]
         return None
 
     def names(self, folder: str, ending: str) -> list[str]:
@@ -163,7 +163,7 @@ class _Tree:
         head, star, rest = folder.partition("/*")
         if star:
             inner = sorted(_text(entry.name) for entry in self._children(head))
-            return [name for one in inner for name in self.names(f"{head}/{one}{rest}", ending)]
+            return [name for child in inner for name in self.names(f"{head}/{child}{rest}", ending)]
         return [name for entry in self._children(folder) if (name := _text(entry.name)).endswith(ending)]
 
 

@@ -160,17 +160,17 @@ class _Reader:
 
     def _files(self, recipe: PlannedRecipe, lock: Lock, section: Section) -> Iterator[PinnedFile]:
         """Yield the files of one architecture, each once."""
-        found: dict[str, PinnedFile] = {}
+        files: dict[str, PinnedFile] = {}
         named = [item for stage in recipe.stages for item in self._statements(stage, section.architecture)]
         for stage in section.stages:
             for file in (*_of_base(stage), *_of_steps(stage, named)):
-                found.setdefault(file.package.hash, file)
+                files.setdefault(file.package.hash, file)
         own = _fetched_by(recipe) if section is lock.own else ()
         for url, digest in (*section.fetched, *own):
             if digest:
                 file = _fetched(url, digest)
-                found.setdefault(file.package.hash, file)
-        yield from found.values()
+                files.setdefault(file.package.hash, file)
+        yield from files.values()
 
     def _statements(self, stage: Stage, arch: str) -> list[tuple[InstallPackages, Contents]]:
         """Return the statements of a stage that ask for packages, as far as they can be told without its base."""
@@ -180,15 +180,15 @@ class _Reader:
         except EnvbuildError:
             return []  # a variable of an image that is not here
         self._facts[arch, stage.number] = plan.facts
-        found = []
+        actions = []
         for step in plan.steps:
             if isinstance(action := step.action, InstallPackages):
                 try:
                     contents = self._inputs.contents(stage, action)
                 except EnvbuildError:
                     contents = ()  # a file that is gone: the lock may be older than the recipe
-                found.append((action, contents))
-        return found
+                actions.append((action, contents))
+        return actions
 
     def _unpinned(self, recipe: PlannedRecipe, lock: Lock, section: Section) -> Iterator[Unpinned]:
         # An address may name the architecture; a recipe that is loaded here has those of this one.
@@ -262,8 +262,8 @@ def _statement_of(manager: str) -> InstallPackages:
 
 def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm) -> bool:
     """Return whether a lock says which packages a statement means, as far as its place among such statements tells."""
-    before = [one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm))]
-    number = next(number for number, one in enumerate(before) if one is statement)
+    before = [written for written in stage.written.statements if isinstance(written, (Apt, Pip, Npm))]
+    number = next(number for number, written in enumerate(before) if written is statement)
     installs = locked.installs if locked is not None else ()
     return number < len(installs) and installs[number].manager == type(statement).__name__.lower()
 

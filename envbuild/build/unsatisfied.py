@@ -21,19 +21,19 @@ def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Ste
     named = to_unpin(output.decode("utf-8", "replace"))
     pinned = {
         plain_name(package.name): package
-        for one in at.answers.values()
-        if one.question.manager == action.manager
-        for package in one.packages
+        for answer in at.answers.values()
+        if answer.question.manager == action.manager
+        for package in answer.packages
     }
-    found = sorted(named & pinned.keys())
-    if not found:
+    names = sorted(named & pinned.keys())
+    if not names:
         return ""
     lines = (recipe.lock_text or "").splitlines()
-    told = ["two branches may have pinned packages that don't go together:"]
-    for name in found[:_SHOWN]:
+    reasons = ["two branches may have pinned packages that don't go together:"]
+    for name in names[:_SHOWN]:
         package = pinned[name]
         start = f'{{name: "{package.name}", version: "{package.version}"'
         place = next((f":{n}" for n, line in enumerate(lines, 1) if start in line), "")
-        told.append(f"  {recipe.lock_path}{place}: {package.name} {package.version}")
-    told.append(f"hint: envbuild update {recipe.path} {' '.join(found[:_SHOWN])}")
-    return "\n".join(told)
+        reasons.append(f"  {recipe.lock_path}{place}: {package.name} {package.version}")
+    reasons.append(f"hint: envbuild update {recipe.path} {' '.join(names[:_SHOWN])}")
+    return "\n".join(reasons)

@@ -15,7 +15,7 @@ from envbuild.drift.account_lines import Names
 from envbuild.drift.statement_text import Line, has, word
 from envbuild.history.package_changes import PackageChange
 from envbuild.images.accounts import read_databases
-from envbuild.lockfile.checked_name import UnsafeName
+from envbuild.lockfile.checked_name import is_name
 from envbuild.packages.inventory.component import NODE, PYTHON
 from envbuild.packages.node_names import NodePath, NodeVersion
 from envbuild.packages.python_names import DistributionName, PythonVersion, normal_name
@@ -65,7 +65,7 @@ class CommandLines:
             # Debian's own distributions are packages of apt.
             if match[0] == "usr/lib/python3/dist-packages":
                 continue
-            if _is(DistributionName, new.name) and _is(PythonVersion, new.version):
+            if is_name(DistributionName, new.name) and is_name(PythonVersion, new.version):
                 key = (match["place"], match["version"], self._owner(change.package.where))
                 wanted.setdefault(key, []).append(f"{normal_name(new.name)}=={new.version}")
         commands = []
@@ -94,7 +94,7 @@ class CommandLines:
                 continue
             if has(self._store, self._target, f"{match['place']}/lib/package.json"):
                 continue  # a project of its own
-            if _is(NodePath, new.name) and _is(NodeVersion, new.version):
+            if is_name(NodePath, new.name) and is_name(NodeVersion, new.version):
                 key = (match["place"], self._owner(change.package.where))
                 wanted.setdefault(key, []).append(f"{new.name}@{new.version}")
         commands = []
@@ -120,11 +120,3 @@ class CommandLines:
 
 _LIBRARIES = ("usr/lib", "usr/local/lib")
 _PROGRAMS = ("usr/local/bin", "usr/bin")
-
-
-def _is(kind: type[str], text: str) -> bool:
-    try:
-        kind(text)
-    except UnsafeName:
-        return False
-    return True

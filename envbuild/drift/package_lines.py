@@ -10,7 +10,7 @@ from envbuild.debian.deb822 import stanzas
 from envbuild.debian.names import DebianName, DebianVersion
 from envbuild.drift.statement_text import Line, as_root, block, has, text_of, word
 from envbuild.history.package_changes import PackageChange
-from envbuild.lockfile.checked_name import UnsafeName
+from envbuild.lockfile.checked_name import is_name
 from envbuild.packages.inventory.bad_record import Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.node_names import NodePath, NodeVersion
@@ -53,7 +53,7 @@ class PackageLines:
         new = change.new
         if change.package.kind == DPKG and new is not None:
             name = self._debian_name(new.name)
-            if (name in marked) in automatic and _is(DebianName, name) and _is(DebianVersion, new.version):
+            if (name in marked) in automatic and is_name(DebianName, name) and is_name(DebianVersion, new.version):
                 yield f"{name}={new.version}"
 
     def removed(self) -> Line | None:
@@ -62,7 +62,7 @@ class PackageLines:
         gone: dict[str, list[str]] = {"--purge": [], "--remove": []}
         for change in self._changes:
             name = self._debian_name(change.package.name)
-            if change.package.kind == DPKG and change.new is None and _is(DebianName, name):
+            if change.package.kind == DPKG and change.new is None and is_name(DebianName, name):
                 kept = stanza.get(name.partition(":")[0], "").endswith("config-files")
                 gone["--remove" if kept else "--purge"].append(name)
         commands = [f"dpkg {option} {shlex.join(names)}" for option, names in gone.items() if names]
@@ -86,7 +86,7 @@ class PackageLines:
             if new is None or not has(self._store, self._target, _requested(new.record)):
                 continue
             # An instance can claim anything, also a name `x @ http://...`, which pip would fetch.
-            if _is(DistributionName, new.name) and _is(PythonVersion, new.version):
+            if is_name(DistributionName, new.name) and is_name(PythonVersion, new.version):
                 words.append(f"{normal_name(new.name)}=={new.version}")
         return [line for folder, words in sorted(wanted.items()) for line in self._environment(folder, words)]
 
@@ -118,7 +118,7 @@ class PackageLines:
             if change.package.kind != NODE or new is None or not new.where.endswith("/node_modules"):
                 continue
             folder = new.where.removesuffix("/node_modules")
-            if not _is(NodePath, new.name) or not _is(NodeVersion, new.version):
+            if not is_name(NodePath, new.name) or not is_name(NodeVersion, new.version):
                 continue
             if "node_modules/" not in folder and folder.isprintable() and new.name in self._requested(folder):
                 wanted.setdefault(folder, []).append(f"{new.name}@{new.version}")
@@ -157,15 +157,6 @@ def _statement(keyword: str, words: list[str]) -> Line:
     quoted = [word(text) for text in words]
     text = f"{keyword} {' '.join(quoted)}" if len(words) <= _SHORT else block(keyword, quoted)
     return Line(text, tuple(words))
-
-
-def _is(kind: type[str], text: str) -> bool:
-    """Return whether a text from an instance is a valid name or version of this kind."""
-    try:
-        kind(text)
-    except UnsafeName:
-        return False
-    return True
 
 
 def _requested(record: str) -> str:

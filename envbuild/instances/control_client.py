@@ -18,6 +18,7 @@ from envbuild.instances.messages import (
     RequestFailed,
     RootRequest,
     SignalRequest,
+    StopRequest,
 )
 from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
@@ -137,6 +138,15 @@ def _connected(link: socket, path: str) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def stop(instance: Instance, seconds: float | None) -> None:
+    """End the command of an instance, which has so long until it is killed; wait until it is over. Nothing happens to
+    one that has ended already. Raises Refused."""
+    try:
+        ask(instance, StopRequest(seconds))
+    except NotRunning:
+        pass
 
 
 def ask(instance: Instance | DamagedInstance, request: ControlRequest, *, seconds: float | None = None) -> int:

@@ -161,26 +161,26 @@ def _make_own(path: str, owner: int) -> str:
 
 def files_of(limits: Limits) -> dict[str, dict[int, tuple[Change, ...]]]:
     """Return for each controller that a limit needs what to write to files of a group, in each version."""
-    found: dict[str, dict[int, tuple[Change, ...]]] = {}
+    needed: dict[str, dict[int, tuple[Change, ...]]] = {}
     if limits.memory:
         most = str(limits.memory)
         # Without swap, where that is counted: else a limit only makes everything slow.
-        found["memory"] = {
+        needed["memory"] = {
             2: (Change("memory.max", most), Change("memory.swap.max", "0", optional=True)),
             1: (Change("memory.limit_in_bytes", most), Change("memory.swappiness", "0", optional=True)),
         }
     if limits.cpus:
         # The kernel takes no less than a millisecond of each period.
         quota = max(1000, round(limits.cpus * PERIOD))
-        found["cpu"] = {
+        needed["cpu"] = {
             2: (Change("cpu.max", f"{quota} {PERIOD}"),),
             1: (Change("cpu.cfs_period_us", str(PERIOD)), Change("cpu.cfs_quota_us", str(quota))),
         }
     if limits.pids:
         # Process 1 counts, too, and is not the user's.
         pids = (Change("pids.max", str(limits.pids + 1)),)
-        found["pids"] = {2: pids, 1: pids}
-    return found
+        needed["pids"] = {2: pids, 1: pids}
+    return needed
 
 
 def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str]]) -> list[Hierarchy]:
@@ -194,19 +194,19 @@ def hierarchies(mounts: str, own: str, controllers: Callable[[str], Sequence[str
         _, names, path = line.split(":", 2)
         for name in names.split(","):
             groups[name] = path
-    found = []
+    mounted = []
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split()[:3]
         root, target = before.split()[3:5]
         if kind == "cgroup2" and "" in groups:
             path = _below(target, root, groups[""]).removesuffix(f"/{SELF}")
-            found.append(Hierarchy(2, tuple(controllers(path)), path))
+            mounted.append(Hierarchy(2, tuple(controllers(path)), path))
         elif kind == "cgroup":
             limited = tuple(name for name in options.split(",") if name in _WORDS)
             if limited and limited[0] in groups:
-                found.append(Hierarchy(1, limited, _below(target, root, groups[limited[0]])))
-    return sorted(found, key=lambda one: -one.version)
+                mounted.append(Hierarchy(1, limited, _below(target, root, groups[limited[0]])))
+    return sorted(mounted, key=lambda hierarchy: -hierarchy.version)
 
 
 def group_in(place: Hierarchy, identity: str) -> str:
@@ -229,13 +229,13 @@ def changes(
     one beside the instance's.
     """
     group = group_in(place, identity)
-    found: list[Change] = []
+    prepared: list[Change] = []
     if place.version == 2 and controller not in given:
         own = f"{place.path}/{SELF}"
         if members:
-            found += [Change(own), *(Change(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
-        found.append(Change(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
-    return [*found, Change(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
+            prepared += [Change(own), *(Change(f"{own}/cgroup.procs", pid, optional=True) for pid in members)]
+        prepared.append(Change(f"{place.path}/cgroup.subtree_control", f"+{controller}"))
+    return [*prepared, Change(group), *(file.replace(path=f"{group}/{file.path}") for file in files)]
 
 
 def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Change]) -> None:
@@ -252,14 +252,14 @@ def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Chan
 
 
 def _perform(what: Sequence[Change]) -> None:
-    for one in what:
+    for change in what:
         try:
-            if one.text is None:
-                os.makedirs(one.path, exist_ok=True)
+            if change.text is None:
+                os.makedirs(change.path, exist_ok=True)
             else:
-                _write(one.path, one.text)
+                _write(change.path, change.text)
         except OSError:
-            if not one.optional:
+            if not change.optional:
                 raise
 
 
@@ -282,7 +282,7 @@ def _read(path: str) -> str:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in _words(f"/proc/{pid}/task/{pid}/children")]
+    return [int(child) for child in _words(f"/proc/{pid}/task/{pid}/children")]
 
 
 def _write(path: str, text: str) -> None:

@@ -161,20 +161,20 @@ class Instances:
 
     def get(self, identity: str) -> Instance | None:
         """Return the instance with this whole id. Raises InstanceDamaged."""
-        found = self._read(identity)
-        if isinstance(found, DamagedInstance):
-            raise InstanceDamaged(found)
-        return found
+        record = self._read(identity)
+        if isinstance(record, DamagedInstance):
+            raise InstanceDamaged(record)
+        return record
 
     def all(self) -> list[Instance]:
         """Return all instances whose records can be read, the newest first."""
-        found = [instance for instance in map(self._read, self._identities()) if isinstance(instance, Instance)]
-        return sorted(found, key=lambda instance: -instance.made)
+        instances = [instance for instance in map(self._read, self._identities()) if isinstance(instance, Instance)]
+        return sorted(instances, key=lambda instance: -instance.made)
 
     def damaged(self) -> list[DamagedInstance]:
         """Return those whose records cannot be read, by name; not those that the next command tidies up."""
-        found = [record for record in map(self._read, self._identities()) if isinstance(record, DamagedInstance)]
-        kept = [instance for instance in found if not self._is_nobodys(instance)]
+        damaged = [record for record in map(self._read, self._identities()) if isinstance(record, DamagedInstance)]
+        kept = [instance for instance in damaged if not self._is_nobodys(instance)]
         return sorted(kept, key=lambda record: record.name)
 
     def has_name(self, name: str) -> bool:
@@ -189,10 +189,10 @@ class Instances:
 
     def find(self, reference: str) -> Instance:
         """Return the instance of this name, or of an id that begins so. Raises NoSuchInstance and InstanceDamaged."""
-        found = self.find_any(reference)
-        if isinstance(found, DamagedInstance):
-            raise InstanceDamaged(found)
-        return found
+        record = self.find_any(reference)
+        if isinstance(record, DamagedInstance):
+            raise InstanceDamaged(record)
+        return record
 
     def find_any(self, reference: str) -> Instance | DamagedInstance:
         """Return what `find` does, and one whose record is damaged, too: for what needs no more than its folder."""
@@ -224,7 +224,7 @@ class Instances:
 
     def layers_in_use(self) -> set[str]:
         """Return the paths of all layers that running instances have mounted, also one whose record is damaged."""
-        found: set[str] = set()
+        used: set[str] = set()
         for identity in self._identities():
             folder = f"{self.path}/{identity}"
             try:
@@ -233,8 +233,8 @@ class Instances:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if is_held(folder):
-                found.update(layers)
-        return found
+                used.update(layers)
+        return used
 
     def left_over(self) -> list[Instance | DamagedInstance]:
         """Return temporary instances whose supervisor was killed before it could remove them, and what a loss of power
@@ -244,8 +244,8 @@ class Instances:
             for identity in self._identities()
             if self._is_marked(identity, TEMPORARY) or self._is_marked(identity, FRESH)
         ]
-        found = [instance for instance in map(self._read, marked) if instance is not None]
-        return [instance for instance in found if self._is_nobodys(instance)]
+        records = [instance for instance in map(self._read, marked) if instance is not None]
+        return [instance for instance in records if self._is_nobodys(instance)]
 
     def tidy(self) -> None:
         """Remove temporary instances whose supervisor was killed, and what was left half made or half removed."""

@@ -120,32 +120,32 @@ def parse_process(text: str) -> Process:
 
 def read_processes() -> dict[int, Process]:
     """Return all processes of the machine."""
-    found = {}
+    processes = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
-                    one = parse_process(file.read())
+                    process = parse_process(file.read())
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile
-            found[one.pid] = one
-    return found
+            processes[process.pid] = process
+    return processes
 
 
 def families(processes: Mapping[int, Process], ancestors: Iterable[int]) -> dict[int, list[Process]]:
     """Return the descendants of each ancestor, without itself."""
     inner: dict[int, list[Process]] = {}
-    for one in processes.values():
-        inner.setdefault(one.parent, []).append(one)
-    found = {}
+    for process in processes.values():
+        inner.setdefault(process.parent, []).append(process)
+    descendants = {}
     for ancestor in ancestors:
         pending, family = [ancestor], []
         while pending:
             born = inner.get(pending.pop(), [])
             family += born
             pending += [process.pid for process in born]
-        found[ancestor] = family
-    return found
+        descendants[ancestor] = family
+    return descendants
 
 
 def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str] = ()) -> dict[str, Usage]:
@@ -156,18 +156,18 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
     """
     networks = set(own_network)
     processes = read_processes()
-    wanted = {state.pid: one for one, state in running if _is_first(state, processes)}
-    found = {}
+    wanted = {state.pid: instance for instance, state in running if _is_first(state, processes)}
+    used = {}
     for pid, family in families(processes, wanted).items():
         first = processes.get(pid)
         if first is None:
             continue
-        one = wanted[pid]
+        instance = wanted[pid]
         cpu = first.children + sum(process.own + process.children for process in family)
-        memory, limit = _memory_of_groups(groups_of(one.path))
-        cpu_of_group = _cpu_of_groups(groups_of(one.path))
-        traffic = _traffic(first) if one.identity in networks else None
-        found[one.identity] = Usage(
+        memory, limit = _memory_of_groups(groups_of(instance.path))
+        cpu_of_group = _cpu_of_groups(groups_of(instance.path))
+        traffic = _traffic(first) if instance.identity in networks else None
+        used[instance.identity] = Usage(
             at=time.monotonic(),
             cpu=cpu if cpu_of_group is None else cpu_of_group,
             memory=memory if memory is not None else sum(map(_memory, family)),
@@ -176,7 +176,7 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
             received=traffic[0] if traffic else None,
             sent=traffic[1] if traffic else None,
         )
-    return found
+    return used
 
 
 def share(before: Usage | None, now: Usage) -> float:
@@ -238,8 +238,8 @@ def _is_first(state: State, processes: Mapping[int, Process]) -> bool:
 
     An earlier envbuild did not say when it was started.
     """
-    found = processes.get(state.pid)
-    return found is not None and state.begun in (0, found.begun)
+    process = processes.get(state.pid)
+    return process is not None and state.begun in (0, process.begun)
 
 
 def _memory(process: Process) -> int:

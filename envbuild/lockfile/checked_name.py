@@ -32,6 +32,15 @@ class UnsafeName(WorkFailed):
         )
 
 
+def is_name(kind: type[str], text: str) -> bool:
+    """Return whether a text is a valid name or version of this kind."""
+    try:
+        kind(text)
+    except UnsafeName:
+        return False
+    return True
+
+
 class CheckedName(str):
     """A text that the `grammar` of its class matches in full; `what` is what messages call it."""
 

@@ -108,9 +108,9 @@ def _sections(lock: Lock | None) -> dict[str, Section]:
 
 def _section(base: Section | None, ours: Section | None, theirs: Section | None, conflicts: list[Conflict]) -> Section:
     if ours is None or theirs is None:
-        found = ours or theirs
-        assert found is not None
-        return found
+        section = ours or theirs
+        assert section is not None
+        return section
     before = base or Section(ours.architecture)
     names = _order(*([stage.name for stage in side.stages] for side in (before, ours, theirs)))
     return Section(
@@ -154,9 +154,9 @@ def _stage(
     base: LockedStage | None, ours: LockedStage | None, theirs: LockedStage | None, conflicts: list[Conflict]
 ) -> LockedStage:
     if ours is None or theirs is None:
-        found = ours or theirs or base
-        assert found is not None
-        return found
+        stage = ours or theirs or base
+        assert stage is not None
+        return stage
     origin = base or ours.replace(digest="", installs=())
     newer = ours if ours.epoch >= theirs.epoch else theirs
     foundation = _choose(_base(origin), _base(ours), _base(theirs), _base(newer))
@@ -189,24 +189,24 @@ def _stage(
 def _alike(base: Sequence[LockedInstall], side: Sequence[LockedInstall], *, loosely: bool = False) -> dict[int, int]:
     """Return which statement of the base each of a side's is, by number: the first in order that has something in
     common with it, or `loosely` that is of the same manager."""
-    found: dict[int, int] = {}
+    originals: dict[int, int] = {}
     start = 0
     for number, install in enumerate(side):
         for old in range(start, len(base)):
             if _is_alike(base[old], install) or (loosely and base[old].manager == install.manager):
-                found[number] = old
+                originals[number] = old
                 start = old + 1
                 break
-    return found
+    return originals
 
 
-def _is_alike(one: LockedInstall, other: LockedInstall) -> bool:
-    if one.manager != other.manager:
+def _is_alike(install: LockedInstall, other: LockedInstall) -> bool:
+    if install.manager != other.manager:
         return False
-    if one == other or set(one.wants) & set(other.wants):
+    if install == other or set(install.wants) & set(other.wants):
         return True
-    names = {package.name for package in one.packages} & {package.name for package in other.packages}
-    return bool(names) or not (one.wants or other.wants)
+    names = {package.name for package in install.packages} & {package.name for package in other.packages}
+    return bool(names) or not (install.wants or other.wants)
 
 
 def _base(stage: LockedStage) -> tuple[str, str, str, int]:
@@ -219,19 +219,19 @@ def _install(
     theirs: LockedInstall | None,
     decided: dict[Named, Package],
 ) -> LockedInstall:
-    found = ours or theirs
-    assert found is not None
+    install = ours or theirs
+    assert install is not None
     before, left, right = (
-        {_name(found.manager, p) for p in one.packages} if one else set() for one in (base, ours, theirs)
+        {_name(install.manager, p) for p in side.packages} if side else set() for side in (base, ours, theirs)
     )
     alone = ours is None or theirs is None
     names = left | right if alone else _kept(before, left, right)
     packages = tuple(sorted((decided[name] for name in names if name in decided), key=values))
     if ours is None or theirs is None:
-        return found.replace(packages=packages)
-    was = base or found.replace(asks="", wants=(), sources=())
+        return install.replace(packages=packages)
+    was = base or install.replace(asks="", wants=(), sources=())
     return LockedInstall(
-        found.manager,
+        install.manager,
         tuple(sorted(_kept(set(was.wants), set(ours.wants), set(theirs.wants)))),
         _choose(was.asks, ours.asks, theirs.asks, ""),
         packages,
@@ -250,23 +250,23 @@ def _packages(
 ) -> dict[Named, Package]:
     """Return what each package of the stage comes to, whichever statement names it."""
     before, left, right = (_of_stage(stage) for stage in (base, ours, theirs))
-    found: dict[Named, Package] = {}
+    packages: dict[Named, Package] = {}
     for name in sorted(left.keys() | right.keys()):
         was, ours_now, theirs_now = before.get(name), left.get(name), right.get(name)
         if ours_now is None or theirs_now is None:
-            found[name] = ours_now or theirs_now or before[name]
+            packages[name] = ours_now or theirs_now or before[name]
         elif ours_now == theirs_now or theirs_now == was:
-            found[name] = ours_now
+            packages[name] = ours_now
         elif ours_now == was:
-            found[name] = theirs_now
+            packages[name] = theirs_now
         else:
-            found[name] = ours_now
+            packages[name] = ours_now
             conflicts.append(Conflict(ours.name, ours_now, theirs_now))
-    return found
+    return packages
 
 
 def _of_stage(stage: LockedStage) -> dict[Named, Package]:
-    return {_name(one.manager, package): package for one in stage.installs for package in one.packages}
+    return {_name(install.manager, package): package for install in stage.installs for package in install.packages}
 
 
 def _name(manager: str, package: Package) -> Named:
@@ -275,12 +275,12 @@ def _name(manager: str, package: Package) -> Named:
 
 def _pairs(base: Pairs, ours: Pairs, theirs: Pairs) -> Pairs:
     before, left, right = dict(base), dict(ours), dict(theirs)
-    found = {}
+    pairs = {}
     for name in left.keys() | right.keys():
         value = _choose(before.get(name), left.get(name), right.get(name), left.get(name))
         if value is not None:
-            found[name] = value
-    return tuple(sorted(found.items()))
+            pairs[name] = value
+    return tuple(sorted(pairs.items()))
 
 
 def _order(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> list[str]:

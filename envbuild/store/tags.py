@@ -84,10 +84,10 @@ class TagRefuses(WorkFailed):
         )
 
 
-def in_projects(found: Sequence[tuple[str, str]]) -> str:
+def in_projects(places: Sequence[tuple[str, str]]) -> str:
     """Return a hint that names the projects that have a name, each with its path."""
-    listed = ", ".join(f"{name} ({path})" for name, path in found[:5])
-    return f"a project has it: {listed}" if len(found) == 1 else f"projects have it: {listed}"
+    listed = ", ".join(f"{name} ({path})" for name, path in places[:5])
+    return f"a project has it: {listed}" if len(places) == 1 else f"projects have it: {listed}"
 
 
 @fields
@@ -181,7 +181,7 @@ class Tags:
             current = self.get(name, tag)
             if current is None:
                 shown = self._projects.shown
-                raise NoSuchTag(shown(f"{name}:{tag}"), [shown(one.full) for one in self.all()])
+                raise NoSuchTag(shown(f"{name}:{tag}"), [shown(entry.full) for entry in self.all()])
             if current.immutable and not force:
                 raise TagRefuses(self._shown(current))
             self._database.write("DELETE FROM tags WHERE name = ? AND tag = ?", (name, tag))

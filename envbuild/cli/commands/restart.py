@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.cli.commands import start
+from envbuild.cli.commands import start, stop
 from envbuild.cli.environment import Environment
 from envbuild.instances.records import Instances
 
@@ -19,21 +19,14 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", nargs="+", metavar="INSTANCE", help="names, or the first digits of ids")
-    parser.add_argument(
-        "--time", "-t", type=float, metavar="SECONDS", help="wait this long before killing the command (default: 10)"
-    )
+    stop.configure(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import NotRunning, ask
-    from envbuild.instances.messages import StopRequest
+    from envbuild.instances.control_client import stop as end
 
     instances = Instances.of(environment.store_path())
     for instance in [instances.find(name) for name in arguments.instance]:
-        try:
-            ask(instance, StopRequest(arguments.time))
-        except NotRunning:
-            continue  # it has ended already
+        end(instance, arguments.time)
     arguments.attach = arguments.interactive = arguments.lost = False
     return start.run(arguments, environment)

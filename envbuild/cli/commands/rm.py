@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     with Store.open(environment.store_path(), create=False) as store:
         instances = Instances.of(store.path)
-        found = [instances.find_any(name) for name in arguments.instance]
-        for instance in found:
+        chosen = [instances.find_any(name) for name in arguments.instance]
+        for instance in chosen:
             if _runs(instances, instance):
                 if not arguments.force:
                     raise WorkFailed(
@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 ask(instance, StopRequest(None))
         # What it wrote belongs to users of its own.
         enter_for(store)
-        for instance in found:
+        for instance in chosen:
             instances.remove(instance)
             environment.stdout.write(f"{instance.name}\n")
-        _own_volumes(store, found, arguments, environment)
+        _own_volumes(store, chosen, arguments, environment)
     return 0
 
 

@@ -27,16 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.instances.control_client import NotRunning, ask
-    from envbuild.instances.messages import StopRequest
+    from envbuild.instances.control_client import stop
 
     instances = Instances.of(environment.store_path())
-    found = [instances.find(name) for name in arguments.instance]
-    for one in found:
+    for instance in [instances.find(name) for name in arguments.instance]:
         try:
-            ask(one, StopRequest(arguments.time))
-        except NotRunning:
-            continue  # as it should be
+            stop(instance, arguments.time)
         finally:
-            environment.stdout.write(f"{one.name}\n")
+            environment.stdout.write(f"{instance.name}\n")
     return 0
