@@ -37,6 +37,18 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
+      AbsoluteSource(source, named_by, folder)  build.context
+      ContextOutside(folder, project)  build.context
+      ContextUnreadable(path, reason, mend)  build.context_ignore
+      FoldersTooDeep(path)  build.context_scan
+      IgnoreFileOutside(path)  build.context_ignore
+      NotToBeCopied(path)  build.context_scan
+      NothingIncluded(source)  build.context
+      SourceLeftOut(source, patterns)  build.context
+      SourceMissing(source, named_by, folder, mend)  build.context
+      SourceNotAFile(what, path)  build.context
+      SourceOutside(source, named_by, folder, path)  build.context
+      SourceTooLarge(what, path)  build.context
     CopiesRefused(files)  drift.copied_files
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program

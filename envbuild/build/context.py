@@ -6,8 +6,9 @@ import os
 import stat
 import time
 
-from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
+from envbuild.build.context_ignore import LOCKS, ContextError, ContextUnreadable, is_left_out_everywhere, read_ignored
 from envbuild.build.context_scan import Choice, Found, Scan, mode_of
+from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
@@ -29,6 +30,113 @@ WAIT = 0.2
 """Seconds to wait before the second attempt; twice as many before the third, and so on."""
 
 
+@fields
+class ContextOutside(ContextError):
+    """The folder that a recipe takes its files from lies outside of where they may come from."""
+
+    folder: str
+    project: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the context {self.folder} leads out of {self.project}",
+            "files come from the repository that the recipe lies in, or from its folder",
+        )
+
+
+@fields
+class NothingIncluded(ContextError):
+    """Nothing in a directory is what a copy takes of it."""
+
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy: nothing of '{self.source}' is matched by include=",
+            "patterns are as in .envignore, relative to the directory; copy(optional) takes what there is",
+        )
+
+
+@fields
+class SourceLeftOut(ContextError):
+    """What a copy names is what the patterns leave out."""
+
+    source: str
+    patterns: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy: '{self.source}' is left out by {self.patterns} or by exclude=",
+            "change the pattern, or drop the path from the statement",
+        )
+
+
+@fields
+class SourceNotAFile(ContextError):
+    """A statement that takes a text names something else; `what` is the statement."""
+
+    what: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.what}: {self.path} is not a file", "name a plain file"
+
+
+@fields
+class SourceTooLarge(ContextError):
+    """A statement that takes a text names a file that is none."""
+
+    what: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.what}: {self.path} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
+
+
+@fields
+class AbsoluteSource(ContextError):
+    """A path of the whole machine; `named_by` says whose folder files come from."""
+
+    source: str
+    named_by: str
+    folder: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.source}' is an absolute path; files come from {self.named_by}, {self.folder}",
+            "copy it there first, or use a path relative to the recipe",
+        )
+
+
+@fields
+class SourceOutside(ContextError):
+    """A path that leads out of the folder."""
+
+    source: str
+    named_by: str
+    folder: str
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.source}' leads out of {self.named_by}, {self.folder}, to {self.path}",
+            "move the file there, or say where files come from at the top of the recipe, as in: context ..",
+        )
+
+
+@fields
+class SourceMissing(ContextError):
+    """A path that is not there."""
+
+    source: str
+    named_by: str
+    folder: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return f"'{self.source}' is not in {self.named_by}, {self.folder}", self.mend
+
+
 class Context:
     """One folder that paths in statements are relative to."""
 
@@ -45,10 +153,7 @@ class Context:
         """What messages call it."""
         if project is not None and inside(self.folder, project) is None:
             # A folder may have become a link since the recipe was read.
-            raise ContextError(
-                f"the context {self.shown} leads out of {project}",
-                "files come from the repository that the recipe lies in, or from its folder",
-            )
+            raise ContextOutside(self.shown, project)
         self._stats = store.stats
         self._hidden = frozenset(hidden)
         self.ignored = read_ignored(self.folder, self.root, folder)
@@ -114,15 +219,9 @@ class Context:
 
     def _nothing_left(self, source: str, choice: Choice) -> ContextError:
         if choice.include is not None:
-            return ContextError(
-                f"copy: nothing of '{source}' is matched by include=",
-                "patterns are as in .envignore, relative to the directory; copy(optional) takes what there is",
-            )
+            return NothingIncluded(source)
         patterns = os.path.join(self.shown, os.path.basename(self.ignored.path))
-        return ContextError(
-            f"copy: '{source}' is left out by {patterns} or by exclude=",
-            "change the pattern, or drop the path from the statement",
-        )
+        return SourceLeftOut(source, patterns)
 
     def _only_matched(self, path: str, source: str) -> bool:
         """Return whether wildcards match what is copied only if it is named."""
@@ -144,18 +243,16 @@ class Context:
             with open(descriptor, "rb") as file:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    raise ContextError(f"{what}: {self._shown(path)} is not a file", "name a plain file")
+                    raise SourceNotAFile(what, self._shown(path))
                 content, mode = file.read(MAX_TEXT + 1), mode_of(status)
                 if len(content) > MAX_TEXT:
-                    raise ContextError(
-                        f"{what}: {self._shown(path)} is larger than {MAX_TEXT >> 20} MiB", "name a smaller file"
-                    )
+                    raise SourceTooLarge(what, self._shown(path))
                 content = clean(content)
                 self.texts[path] = content, mode
                 return content, mode
         except OSError as error:
-            raise ContextError(
-                f"{what}: {self._shown(path)}: {error.strerror}", f"paths are relative to {self.shown}"
+            raise ContextUnreadable(
+                f"{what}: {self._shown(path)}", str(error.strerror), f"paths are relative to {self.shown}"
             ) from error
 
     def real_path(self, source: str) -> str:
@@ -167,18 +264,12 @@ class Context:
 
     def _inside(self, source: str) -> str:
         if os.path.isabs(source):
-            raise ContextError(
-                f"'{source}' is an absolute path; files come from {self.named_by}, {self.shown}",
-                "copy it there first, or use a path relative to the recipe",
-            )
+            raise AbsoluteSource(source, self.named_by, self.shown)
         path = os.path.realpath(os.path.join(self.folder, source))
         for allowed in (self.folder, self.root):
             if path == allowed or path.startswith(allowed.rstrip("/") + "/"):
                 return path
-        raise ContextError(
-            f"'{source}' leads out of {self.named_by}, {self.shown}, to {path}",
-            "move the file there, or say where files come from at the top of the recipe, as in: context ..",
-        )
+        raise SourceOutside(source, self.named_by, self.shown, path)
 
     def _expand(self, source: str, optional: bool = False) -> dict[str, str]:
         """Return the paths that a source means, by what they are called in the folder, sorted by path. Empty where
@@ -208,7 +299,7 @@ class Context:
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
         names = os.listdir(folder) if os.path.isdir(folder) else []
         hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
-        return ContextError(f"'{source}' is not in {self.named_by}, {self.shown}", hint)
+        return SourceMissing(source, self.named_by, self.shown, hint)
 
     def _shown(self, path: str) -> str:
         return os.path.normpath(os.path.join(self.shown, os.path.relpath(path, self.folder)))

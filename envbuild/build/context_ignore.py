@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.linux.nofollow import inside, read_plain
 from envbuild.record import Record
 from envbuild.tree.patterns import Matcher, compile_patterns
@@ -28,7 +28,29 @@ MAX_IGNORED = 1 << 20
 
 
 class ContextError(UsageError):
-    """A path of the recipe's folder can't be used."""
+    """A path of the recipe's folder can't be used: the base of the kinds of this."""
+
+
+@fields
+class ContextUnreadable(ContextError):
+    """What lies in the folder can't be read."""
+
+    path: str
+    reason: str
+    mend: str = ""
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path}: {self.reason}", self.mend
+
+
+@fields
+class IgnoreFileOutside(ContextError):
+    """A file of patterns is a link that leads out of the folder."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} leads out of its folder and of the recipe's", "make it a file of that folder"
 
 
 class Ignored(Record):
@@ -80,15 +102,15 @@ def without_effect(ignored: Ignored, folder: str) -> Iterator[tuple[str, str]]:
 def _read(path: str, folder: str, root: str, shown: str) -> Ignored:
     real = inside(path, folder, root)
     if real is None:
-        raise ContextError(f"{shown} leads out of its folder and of the recipe's", "make it a file of that folder")
+        raise IgnoreFileOutside(shown)
     try:
         content = read_plain(real, MAX_IGNORED)
     except OSError as error:
-        raise ContextError(f"{shown}: {error.strerror}", "make it a plain file, or remove it") from error
+        raise ContextUnreadable(shown, str(error.strerror), "make it a plain file, or remove it") from error
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ContextError(f"{shown}: {error}") from error
+        raise ContextUnreadable(shown, str(error)) from error
     docker = path.endswith(IGNORE_FILES[1])
     if docker:
         lines = list(_from_docker(lines))

@@ -12,8 +12,9 @@ import os
 import stat
 import time
 
-from envbuild.build.context_ignore import IGNORE_FILES, ContextError, Ignored, is_left_out_everywhere
+from envbuild.build.context_ignore import IGNORE_FILES, ContextError, ContextUnreadable, Ignored, is_left_out_everywhere
 from envbuild.digest import Sha256
+from envbuild.errors import fields
 from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.store.step_cache import ContentChanged, Stats
@@ -27,6 +28,29 @@ MAX_DEPTH = 400
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What opening something says that was there a moment ago as another kind of thing."""
 _CHUNK = 1 << 20
+
+
+@fields
+class FoldersTooDeep(ContextError):
+    """Folders within folders without end."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path}: folders nested deeper than {MAX_DEPTH} are not copied", ""
+
+
+@fields
+class NotToBeCopied(ContextError):
+    """A device, a socket or a FIFO."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} is neither a file, a folder nor a link",
+            f"leave it out with exclude= or a line in {IGNORE_FILES[0]}",
+        )
 
 
 class Found(Record):
@@ -91,7 +115,7 @@ class Scan:
         except OSError as error:
             if error.errno in _SWAPPED:
                 raise ContentChanged(shown) from error
-            raise ContextError(f"{shown}: {error.strerror}") from error
+            raise ContextUnreadable(shown, str(error.strerror)) from error
 
     def _take(self, path: str, name: bytes, shown: str) -> Found | None:
         status = os.lstat(path)
@@ -125,7 +149,7 @@ class Scan:
         included: bool,
     ) -> Found:
         if depth > MAX_DEPTH:
-            raise ContextError(f"{shown}: folders nested deeper than {MAX_DEPTH} are not copied")
+            raise FoldersTooDeep(shown)
         children = []
         rows = _Rows(self._stats, path)
         try:
@@ -173,7 +197,7 @@ class Scan:
         except OSError as error:
             if error.errno in _SWAPPED:
                 raise ContentChanged(shown) from error
-            raise ContextError(f"{shown}: {error.strerror}") from error
+            raise ContextUnreadable(shown, str(error.strerror)) from error
         finally:
             os.close(descriptor)
         rows.save()
@@ -198,10 +222,7 @@ class Scan:
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(child, dir_fd=parent))
             return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
-        raise ContextError(
-            f"{shown} is neither a file, a folder nor a link",
-            f"leave it out with exclude= or a line in {IGNORE_FILES[0]}",
-        )
+        raise NotToBeCopied(shown)
 
     def _is_ignored(self, name: str, path: str, shown: str, status: os.stat_result) -> bool:
         """Return whether what lies in a folder is left out. `path` is relative to the folder of the patterns."""
