@@ -73,33 +73,36 @@ def fetch(
     progress: Callable[[int, int], None],
     most: int,
     files: FileSources,
-) -> Digest:
-    """Fetch `url` into the store and return its sha256. `source` is who said `expected`; `progress` gets
-    the bytes so far and in all (0 where unknown). A broken connection is resumed. The file may have `most` bytes.
+) -> tuple[Digest, str]:
+    """Fetch `url` into the store; return its sha256, and the address to which the server sent us on, "" if it did not.
+    `source` is who said `expected`; `progress` gets the bytes so far and in all (0 where unknown). A broken connection
+    is resumed. The file may have `most` bytes.
 
     Raises FetchFailed, TooLargeToFetch, WrongDigest, BadAddress and NeedsNetwork.
     """
     from envbuild.packages.addresses import WebAddress, without_user
 
     address = WebAddress(url)
+    at = without_user(url)
     with store.work.file() as temporary:
         if expected is None or not files.take(f"sha256:{expected}", temporary, lambda size: None):
             if files.offline:
                 raise NeedsNetwork(files.recipe, [f"fetch {without_user(url)}"])
-            _download(address, temporary, progress, most)
+            at = _download(address, temporary, progress, most)
         digest = _hash(temporary)
         if expected is not None and digest != expected:
             raise WrongDigest(url, expected, digest, source)
         os.chmod(temporary, 0o644)
         store.objects.put(temporary, _pooled(store.objects, digest))
-    return digest
+    return digest, at if at != without_user(url) else ""
 
 
 def _pooled(objects: Objects, digest: Digest) -> str:
     return objects.where(fetched_object(digest))
 
 
-def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], most: int) -> None:
+def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], most: int) -> str:
+    """Download a file and return the address that it came from in the end."""
     from urllib3.exceptions import HTTPError  # 70 ms, only when something is fetched
 
     from envbuild.packages.cache import Transport
@@ -119,13 +122,14 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
                 else:
                     # A server that knows no ranges sends all of it again.
                     _receive(answer, path, have if answer.status == 206 else 0, progress, most)
-                    return
+                    return str(answer.address)
         except TooLarge as error:
             raise TooLargeToFetch(url, error.most) from error
         except HTTPError as error:
             if attempt == _ATTEMPTS or isinstance(error, Refused):
                 raise FetchFailed(url, cause(error)) from error
         time.sleep(attempt)
+    raise AssertionError("the last attempt raises or returns")
 
 
 def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int], None], most: int) -> None:

@@ -1,4 +1,4 @@
-"""What a build changes of the bases and packages in a lock: for `update` to show."""
+"""What a build changes of the bases, packages, fetched files and images in a lock: for `update` to show."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.request import Move
+from envbuild.build.sources import Sources
 from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
+from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import INSTALLED
-from envbuild.packages.pin_changes import DIGITS, SAME_VERSION, base_change, elsewhere
+from envbuild.packages.pin_changes import DIGITS, SAME_ADDRESS, SAME_VERSION, base_change, elsewhere
 from envbuild.packages.registry import plain_name
-from envbuild.plan.step import InstallPackages
+from envbuild.plan.step import FetchFile, InstallPackages
 from envbuild.text.suggestion import nearest
 
 
@@ -37,12 +39,49 @@ class NotLocked(UsageError):
         )
 
 
-def moves(recipe: PlannedRecipe, progress: Progress, named: frozenset[str] = frozenset()) -> tuple[Move, ...]:
+FETCH, IMAGE = "fetch", "image"
+"""What stands for a manager with fetched files and images."""
+
+
+def moves(
+    recipe: PlannedRecipe, progress: Progress, sources: Sources, named: frozenset[str] = frozenset()
+) -> tuple[Move, ...]:
     """Return what is different between a recipe's lock as it was and what its stages came to; `named` are the packages
     that were to be renewed, none where all were. What has other content without another version comes first."""
     locked = {stage.name: stage for stage in recipe.lock.stages} if recipe.lock is not None else {}
     moved = [move for stage in recipe.stages for move in _of_stage(locked.get(stage.name), progress[stage], named)]
+    if recipe.lock is not None:
+        moved += [*_of_files(recipe, progress, sources), *_of_images(recipe, sources)]
     return tuple(sorted(moved, key=lambda move: not move.same_version))
+
+
+def _of_files(recipe: PlannedRecipe, progress: Progress, sources: Sources) -> Iterator[Move]:
+    """Yield the addresses from which another file came than the lock has."""
+    assert recipe.lock is not None
+    old, new = dict(recipe.lock.own.fetched), sources.fetched(recipe)
+    steps = [(stage.name, step.action) for stage in recipe.stages for step in progress[stage].plan.steps]
+    stages = {action.url: name for name, action in steps if isinstance(action, FetchFile)}
+    # What a dry run did not come to is still asked for.
+    for url in sorted(new.keys() | (old.keys() - stages.keys())):
+        was, now = old.get(url, ""), new.get(url, "")
+        if was == now:
+            continue
+        alike = bool(was and now)
+        redirected = sources.redirects.get(url, "")
+        said = (SAME_ADDRESS if alike else "", f"redirected to {redirected}" if redirected else "")
+        why = "; ".join(filter(None, said))
+        name = recipe.recipe.name
+        yield Move(name, stages.get(url, ""), FETCH, without_user(url), was[:DIGITS], now[:DIGITS], why, alike)
+
+
+def _of_images(recipe: PlannedRecipe, sources: Sources) -> Iterator[Move]:
+    """Yield the references that mean another image than the lock has."""
+    assert recipe.lock is not None
+    old, new = dict(recipe.lock.own.images), sources.images(recipe)
+    for reference in sorted(new):
+        was, now = old.get(reference, ""), new[reference]
+        if was != now:
+            yield Move(recipe.recipe.name, "", IMAGE, reference, was[:DIGITS], now[:DIGITS])
 
 
 def _of_stage(before: LockedStage | None, at: StageProgress, named: frozenset[str]) -> Iterator[Move]:

@@ -65,8 +65,9 @@ class BuildRequest(Record):
 
 class Move(Record):
     """One package whose version or file changed; "" for the side that doesn't have it. The `manager` of a base's
-    packages is "base", also of the base itself, whose versions are the beginnings of digests. `why` says what made it
-    move, "" where that is not known; of the `same_version` another file, which nobody can tell from its version."""
+    packages is "base", also of the base itself, whose versions are the beginnings of digests. So are those of fetched
+    files, whose manager is "fetch" and name the address, and of images, whose manager is "image". `why` says what made
+    it move, "" where that is not known; of the `same_version` another file, which nobody can tell from its version."""
 
     recipe: str
     stage: str

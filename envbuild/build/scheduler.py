@@ -38,7 +38,7 @@ from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.lockfile.lock import Package
 from envbuild.plan import key_parts
-from envbuild.plan.step import Execute, InstallPackages, Step
+from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.record import values
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
@@ -209,6 +209,7 @@ class Scheduler:
                 raise Stopped("")
             at = self.progress[stage]
             if self.job.request.dry_run and self._is_resolved(at):
+                self._fetch_later(at)
                 return
             step, key = pending.step, self._key(pending)
             self.job.check_result(stage, StepResult(pending.number, step, key, "", "", 0.0, False))
@@ -243,6 +244,12 @@ class Scheduler:
             return False
         steps = enumerate(at.plan.steps)
         return all(number in at.answers for number, step in steps if isinstance(step.action, InstallPackages))
+
+    def _fetch_later(self, at: StageProgress) -> None:
+        """Fetch what the rest of a stage fetches, so that `update --dry-run` can say what of it is another file now."""
+        for step in at.plan.steps[at.next_number :]:
+            if isinstance(step.action, FetchFile):
+                self._inputs.gather(at.stage, step, at.facts.epoch)
 
     def _run_step(self, at: StageProgress, pending: PendingStep, key: str) -> StepResult:
         request, step = self.job.request, pending.step
@@ -355,7 +362,10 @@ class Scheduler:
 
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
         limit = self.job.request.fetch_limit
-        return fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
+        digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
+        if redirected:
+            self.job.sources.redirects[url] = redirected
+        return digest
 
     def _sink(self, event: int) -> Callable[[bytes], None]:
         return lambda data: self.reporter.emit(StepOutput(event, data))

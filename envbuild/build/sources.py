@@ -33,6 +33,8 @@ class Sources:
         self._contexts: dict[tuple[int, str], Context] = {}
         self._images: dict[int, dict[str, Digest]] = {}
         self._fetched: dict[int, dict[str, Digest]] = {}
+        self.redirects: dict[str, str] = {}
+        """Where servers sent us on to, by the address that a recipe has."""
 
     def context(self, recipe: PlannedRecipe, folder: str) -> Context:
         """Return the folder that paths of a statement are relative to."""

@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-limit",
         metavar="SIZE",
-        help="keep at most this much output of each step (default: 100MB); the rest is counted",
+        help="keep at most this much output of each step (default: 100m); the rest is counted",
     )
     add_progress(parser)
 
@@ -179,7 +179,7 @@ def _output_limit(text: str | None) -> int:
 
     found = parse_size(text)
     if not found:
-        raise BadOption("--output-limit", text, "size", "--output-limit 500MB")
+        raise BadOption("--output-limit", text, "size", "--output-limit 500m")
     return found
 
 

@@ -75,7 +75,7 @@ class Environment:
 
         found = parse_size(text)
         if found is None:
-            raise BadOption("ENVBUILD_SPARSE_LIMIT", text, "size", "ENVBUILD_SPARSE_LIMIT=100GB")
+            raise BadOption("ENVBUILD_SPARSE_LIMIT", text, "size", "ENVBUILD_SPARSE_LIMIT=100g")
         return found
 
     def fetch_limit(self) -> int:
@@ -92,7 +92,7 @@ class Environment:
 
         found = parse_size(text)
         if not found:
-            raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20GB")
+            raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20g")
         return found
 
     def snapshot(self) -> str:

@@ -8,7 +8,7 @@ from envbuild.drift.file_lines import RecipeFile
 from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 
-MAX_UNASKED = 100_000_000
+MAX_UNASKED = 100 << 20
 """Bytes that are written without a warning."""
 _LARGEST = 5
 

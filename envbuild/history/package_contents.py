@@ -15,7 +15,7 @@ from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest, Entry, object_id
 
-MAX_BYTES_READ = 4_000_000_000
+MAX_BYTES_READ = 4 << 30
 """Bytes of files that are read to compare them with dpkg's md5 sums; what is beyond that is counted as not checked."""
 KIND = "package contents 1"
 """The kind of the answers in the store's memo; another check needs another number."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-MAX_BYTES = 10_000_000
+MAX_BYTES = 10 << 20
 """Bytes of one file; the one before is kept as `log.1`."""
 _CHUNK = 1 << 16
 OUT, ERR = "out", "err"

@@ -14,7 +14,7 @@ def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> mo
         for word, text in _texts(statement, reader, "apt PKG, or an indented block")
         if (package := reader.checked(values.package, text, word.span))
     ]
-    start = reader.place(statement), reader.folder, statement.source
+    start = reader.start_of(statement)
     return model.Apt(*start, tuple(packages), options.flag("recommends"), options.text("source"), options.text("key"))
 
 
@@ -39,7 +39,7 @@ def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> mo
     into = _into(statement, options, reader, "/opt/venv")
     if into is None:
         return None
-    start = reader.place(statement), reader.folder, statement.source
+    start = reader.start_of(statement)
     given = tuple(requirements), tuple(files["-r"]), tuple(files["-c"]), options.texts("find-links")
     return model.Pip(*start, into, *given)
 
@@ -65,7 +65,7 @@ def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> mo
     into = _into(statement, options, reader, "/srv/app")
     if into is None:
         return None
-    start = reader.place(statement), reader.folder, statement.source
+    start = reader.start_of(statement)
     return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"))
 
 
@@ -78,8 +78,6 @@ def _into(statement: StatementSyntax, options: Options, reader: Reader, example:
 
 
 def _texts(statement: StatementSyntax, reader: Reader, shape: str) -> list[tuple[Word, str]]:
-    words = reader.words(statement)
-    if not words:
+    if not reader.words(statement):
         reader.error(statement.span, f"{statement.keyword} names no package", f"as in: {shape}")
-    pairs = [(word, reader.expand(word)) for word in words]
-    return [(word, text) for word, text in pairs if text is not None]
+    return reader.texts(statement)

@@ -41,6 +41,10 @@ class Reader:
     def place(self, statement: StatementSyntax) -> Place:
         return Place(self.tree.file, statement.span.line)
 
+    def start_of(self, statement: StatementSyntax) -> tuple[Place, str, str]:
+        """Return what all statements of the model begin with: their place, the recipe's folder and their text."""
+        return self.place(statement), self.folder, statement.source
+
     def where(self, span: Span) -> str:
         return f"{self.tree.file}:{span.line}"
 
@@ -99,6 +103,29 @@ class Reader:
         """Return the words on the keyword's line and in the block."""
         block = [word for line in statement.block if isinstance(line, WordLine) for word in line.words]
         return [*statement.words, *block]
+
+    def texts(self, statement: StatementSyntax) -> list[tuple[Word, str]]:
+        """Return the statement's words with their text, without those that use unknown parameters."""
+        pairs = [(word, self.expand(word)) for word in self.words(statement)]
+        return [(word, text) for word, text in pairs if text is not None]
+
+    def some(self, statement: StatementSyntax, shape: str) -> bool:
+        """Return whether there is at least one word; else report an error that shows the statement's form."""
+        if self.words(statement):
+            return True
+        self.error(statement.span, f"{statement.keyword} needs more than its keyword", f"as in: {shape}")
+        return False
+
+    def only(self, statement: StatementSyntax, shape: str) -> tuple[Word, str] | None:
+        """Return the only word of the statement; report an error and return None if there are more or none."""
+        words = self.words(statement)
+        if not self.some(statement, shape):
+            return None
+        if len(words) > 1:
+            self.error(words[1].span, f"{statement.keyword} takes one word", f"as in: {shape}")
+            return None
+        text = self.expand(words[0])
+        return None if text is None else (words[0], text)
 
     def text(self, statement: StatementSyntax) -> Command | None:
         """Return the text of a command with the parameters that it mentions; None if there is none."""

@@ -36,7 +36,7 @@ class TooSparse(WorkFailed):
         return (
             f"more than {self.limit:,} bytes were never written: holes of files, or further names of one file "
             f"(at {self.path[:200]})",
-            "make such files smaller, `discard` them, or allow more: ENVBUILD_SPARSE_LIMIT=100GB",
+            "make such files smaller, `discard` them, or allow more: ENVBUILD_SPARSE_LIMIT=100g",
         )
 
 

@@ -16,30 +16,21 @@ from envbuild.lockfile.lock import (
     COMPATIBILITY,
     VERSION,
     BadLock,
-    BasePackages,
-    Earlier,
     Lock,
     LockedInstall,
-    LockedStage,
     Package,
     Section,
     UnsupportedHash,
-    check_hashes,
 )
 from envbuild.lockfile.lock_fields import (
     PACKAGE_FIELDS,
-    UNKNOWN,
-    digest_of,
-    listed_of,
+    digest_text,
+    earlier_to_plain,
+    from_plain,
     number_of,
-    package_to_plain,
-    packages_from_plain,
-    packages_of,
-    packages_to_plain,
-    pairs_of,
-    released_of,
+    to_plain,
 )
-from envbuild.lockfile.results import NO_RESULTS, Results, lines_of, results_of
+from envbuild.lockfile.results import lines_of
 from envbuild.record import values
 from envbuild.store.store import Store
 from envbuild.text import json
@@ -53,8 +44,8 @@ MAX_CHARACTERS = 16_000_000
 """A lock of two thousand packages has half a million."""
 MAX_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
-_MAX_DIGITS = 18
-_MAX_ARCHITECTURE = 40
+_MAX_KEY = 1024
+"""Characters of a key that a colon may follow on its line, with quotes."""
 _MERGE = "envbuild git install; git checkout --merge -- {path}"
 _MEMO = "lock 3"
 """The kind of what the store's memo keeps of locks."""
@@ -94,7 +85,9 @@ def _head(lock: Lock) -> list[str]:
     if lock.cool_down:
         lines.append(f"cool-down: {_quote(lock.cool_down)}")
     if lock.parameters:
-        lines += ["parameters:", *(f"  {_quote(name)}: {_quote(value)}" for name, value in sorted(lock.parameters))]
+        lines.append("parameters:")
+        for name, value in sorted(lock.parameters):
+            lines += _entry(2, name, _quote(value))
     return lines
 
 
@@ -103,12 +96,14 @@ def section_lines(section: Section) -> list[str]:
     lines = [f"  {section.architecture}:"]
     for title, pairs in (("fetched", section.fetched), ("images", section.images)):
         if pairs:
-            lines += [f"    {title}:", *(f"      {_quote(name)}: {_shown(digest)}" for name, digest in sorted(pairs))]
+            lines.append(f"    {title}:")
+            for name, digest in sorted(pairs):
+                lines += _entry(6, name, digest_text(digest))
     lines.append("    stages:" if section.stages else "    stages: []")
     for stage in section.stages:
         lines += [f"      - stage: {_quote(stage.name)}", f"        base: {_quote(stage.base)}"]
         if not stage.follows:
-            lines += [f"        digest: {_shown(stage.digest)}"]
+            lines += [f"        digest: {digest_text(stage.digest)}"]
         lines.append(f"        origin: {_quote(stage.origin)}")
         if not stage.follows:
             lines.append(f"        epoch: {stage.epoch}")
@@ -129,11 +124,11 @@ def section_lines(section: Section) -> list[str]:
             lines.append("            packages:" if install.packages else "            packages: []")
             lines += [package_line(package) for package in sorted(install.packages, key=values)]
             # Last, so that a package that moved and a new statement behind it are two changes for git, and no conflict.
-            lines.append(f"            asks: {_shown(install.asks)}")
+            lines.append(f"            asks: {digest_text(install.asks)}")
             if install.earlier is not None:
                 # A merge with a lock of before may be written; a build knows what these mean.
                 lines.append("            earlier:")
-                lines += [f"              {name}: {value}" for name, value in _plain_earlier(install.earlier).items()]
+                lines += [f"              {name}: {value}" for name, value in earlier_to_plain(install.earlier).items()]
     return lines
 
 
@@ -176,13 +171,13 @@ def parse(text: str, path: str) -> Lock:
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             made = super().construct_mapping(node, deep=deep)
             if len(made) < len(node.value):
-                found: dict[object, list[yaml.Node]] = {}
+                by_key: dict[object, list[yaml.Node]] = {}
                 for key, value in node.value:
-                    found.setdefault(key.value, []).append(value)
-                for name, nodes in found.items():
+                    by_key.setdefault(key.value, []).append(value)
+                for name, nodes in by_key.items():
                     if len(nodes) > 1:
                         repeated.append(str(name))
-                        made[name] = _both([self.construct_object(one, deep=True) for one in nodes])
+                        made[name] = _both([self.construct_object(value, deep=True) for value in nodes])
             return made
 
     try:
@@ -227,17 +222,17 @@ def _from_text(plain: dict[str, Any], repeated: list[str], path: str) -> Lock:
     return from_plain(plain)
 
 
-def _both(found: list[Any]) -> Any:
+def _both(meanings: list[Any]) -> Any:
     """Return what a key that stands twice means: all of its lists or maps; None for other values."""
-    if all(isinstance(value, list) for value in found):
-        return [item for value in found for item in value]
-    if all(isinstance(value, dict) for value in found):
+    if all(isinstance(value, list) for value in meanings):
+        return [item for value in meanings for item in value]
+    if all(isinstance(value, dict) for value in meanings):
         merged: dict[Any, Any] = {}
-        for value in found:
+        for value in meanings:
             for key, item in value.items():
                 merged[key] = _both([merged[key], item]) if key in merged and merged[key] != item else item
         return merged
-    return found[0] if all(value == found[0] for value in found) else None
+    return meanings[0] if all(value == meanings[0] for value in meanings) else None
 
 
 def _hash_hint(path: str) -> str:
@@ -251,38 +246,6 @@ def _refuse_two_versions(install: LockedInstall, path: str) -> None:
         if other != package and not package.origin.startswith("build/"):
             reason = f"it has {package.name} twice, as {other.version} and as {package.version} ({install.text})"
             raise BadLock(path, reason, "two branches moved it: keep one of the two lines, and build")
-
-
-def from_plain(plain: dict[str, Any]) -> Lock:
-    """Return the lock from the types that YAML or JSON give."""
-    here = architecture()
-    pins = plain["pins"] or {}
-    results = results_of(map(str, plain["results"] or ()))
-    names = sorted({*pins, *results})
-    sections = [_section(_architecture(name), pins.get(name) or {}, results.get(name, NO_RESULTS)) for name in names]
-    return Lock(
-        recipe=str(plain["recipe"]),
-        own=next((section for section in sections if section.architecture == here), Section(here)),
-        parameters=pairs_of(plain.get("parameters"), digests=False),
-        others=tuple(section for section in sections if section.architecture != here),
-        cool_down=_cool_down(plain.get("cool-down")),
-        compatibility=number_of(plain["compatibility"]),
-        version=number_of(plain["version"]),
-    )
-
-
-def to_plain(lock: Lock) -> dict[str, object]:
-    """from_plain(to_plain(lock)) == lock."""
-    sections = (lock.own, *lock.others)
-    return {
-        "recipe": lock.recipe,
-        "version": lock.version,
-        "compatibility": lock.compatibility,
-        "cool-down": lock.cool_down,
-        "parameters": dict(lock.parameters),
-        "pins": {section.architecture: _plain_section(section) for section in sections},
-        "results": [line for section in sections for line in lines_of(section.architecture, section.results)],
-    }
 
 
 def write(path: str, text: str) -> None:
@@ -306,120 +269,28 @@ def write(path: str, text: str) -> None:
         ) from error
 
 
-def _section(name: str, plain: dict[str, Any], results: Results) -> Section:
-    return Section(
-        architecture=name,
-        stages=tuple(_stage(stage) for stage in listed_of(plain.get("stages"))),
-        fetched=pairs_of(plain.get("fetched"), digests=True),
-        images=pairs_of(plain.get("images"), digests=True),
-        results=results,
-    )
-
-
-def _plain_section(section: Section) -> dict[str, object]:
-    return {
-        "fetched": {url: f"sha256:{digest}" for url, digest in section.fetched},
-        "images": {name: f"sha256:{digest}" for name, digest in section.images},
-        "stages": [
-            {
-                "stage": stage.name,
-                "base": stage.base,
-                "digest": f"sha256:{stage.digest}",
-                "origin": stage.origin,
-                "epoch": stage.epoch,
-                "released": stage.released,
-                **packages_to_plain(stage.packages),
-                "installs": [_plain_install(install) for install in stage.installs],
-            }
-            for stage in section.stages
-        ],
-    }
-
-
-def _stage(plain: dict[str, Any]) -> LockedStage:
-    digest = digest_of(plain.get("digest"))
-    stage = LockedStage(
-        name=str(plain["stage"]),
-        base=str(plain["base"]),
-        digest=digest,
-        origin=str(plain["origin"] or ""),
-        epoch=number_of(plain.get("epoch") or 0),
-        installs=tuple(_install(install) for install in listed_of(plain.get("installs"))),
-        packages=packages_from_plain(plain),
-        released=released_of(plain.get("released") or 0),
-    )
-    # Two branches renewed the base: which packages it is made of is as unknown as its tree.
-    return stage if digest or stage.follows else stage.replace(packages=BasePackages(), released=0)
-
-
-def _install(plain: dict[str, Any]) -> LockedInstall:
-    manager, earlier = str(plain["install"]), plain.get("earlier")
-    if not manager.isalnum():
-        raise ValueError(f"{manager[:40]!r} is not a package manager")
-    wants, sources = (_texts_of(plain.get(name)) for name in ("wants", "sources"))
-    install = LockedInstall(
-        manager=manager,
-        wants=wants,
-        asks=digest_of(plain["asks"]),
-        packages=packages_of(listed_of(plain.get("packages"))),
-        earlier=_earlier(earlier) if earlier else None,
-        sources=sources,
-    )
-    check_hashes(manager, install.packages)
-    return install
-
-
-def _texts_of(value: object) -> tuple[str, ...]:
-    texts = value or []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a list of texts is expected")
-    return tuple(sorted(set(texts)))
-
-
-def _plain_install(install: LockedInstall) -> dict[str, object]:
-    plain: dict[str, object] = {
-        "install": install.manager,
-        "asks": f"sha256:{install.asks}",
-        "wants": list(install.wants),
-        "sources": list(install.sources),
-        "packages": [package_to_plain(package) for package in install.packages],
-    }
-    return plain if install.earlier is None else {**plain, "earlier": _plain_earlier(install.earlier)}
-
-
-def _earlier(plain: dict[str, Any]) -> Earlier:
-    asks, sees, key, parent = (digest_of(plain[name]) for name in ("asks", "sees", "key", "parent"))
-    return Earlier(asks, sees, key, parent, number_of(plain["epoch"]))
-
-
-def _plain_earlier(earlier: Earlier) -> dict[str, object]:
-    digests = {name: _shown(getattr(earlier, name)) for name in ("asks", "sees", "key", "parent")}
-    return {**digests, "epoch": earlier.epoch}
-
-
 def package_line(package: Package, indent: int = 14) -> str:
     """Return the line of one package in a lock's text."""
     fields = zip(PACKAGE_FIELDS, values(package), strict=True)
     return f"{' ' * indent}- {{{', '.join(f'{name}: {_quote(value)}' for name, value in fields)}}}"
 
 
-def _architecture(name: object) -> str:
-    text = str(name)
-    if len(text) > _MAX_ARCHITECTURE or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"{text[:40]!r} is not an architecture")
-    return text
-
-
-def _cool_down(value: object) -> str:
-    text = str(value or "")
-    if len(text) > _MAX_DIGITS or not all(part.isascii() and part.isalnum() for part in text):
-        raise ValueError(f"{text[:40]!r} is not a span of time")
-    return text
-
-
-def _shown(digest: str) -> str:
-    return f"sha256:{digest}" if digest else UNKNOWN
+def _entry(indent: int, name: str, value: str) -> tuple[str, ...]:
+    """Return the lines of one entry of a map: a key that is longer than YAML allows before a colon has its own (YAML
+    1.2, "7.4.2. Flow Mappings" and "8.2.2. Block Mappings")."""
+    key, space = _quote(name), " " * indent
+    if len(key) <= _MAX_KEY:
+        return (f"{space}{key}: {value}",)
+    return f"{space}? {key}", f"{space}: {value}"
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    # Characters that YAML does not allow, or takes for the end of a line.
+    return quoted if quoted.isprintable() else "".join(map(_escaped, quoted))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    is_plain = code < 0x7F or 0x9F < code < 0xD800 or 0xDFFF < code < 0xFFFE or code > 0xFFFF
+    return character if is_plain else f"\\u{code:04x}"

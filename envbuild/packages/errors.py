@@ -67,8 +67,7 @@ class TooLargeToFetch(WorkFailed):
     def text(self) -> tuple[str, str]:
         return (
             f"{self.url} is larger than {self.most:,} bytes, the limit on one file that is fetched",
-            f"if it is meant to be, allow more: ENVBUILD_FETCH_LIMIT={max(1, 2 * self.most // 1_000_000_000)}GB "
-            "envbuild build ...",
+            f"if it is meant to be, allow more: ENVBUILD_FETCH_LIMIT={max(1, 2 * self.most >> 30)}g envbuild build ...",
         )
 
 

@@ -12,6 +12,7 @@ from envbuild.packages.manager import BUILD, INSTALLED
 from envbuild.record import Record
 
 SAME_VERSION = "same version, other content"
+SAME_ADDRESS = "same address, other content"
 NO_PACKAGE_MOVED = "no package moved, other content"
 CONTENT, SOURCE, BASE, ELSEWHERE = "content", "source", "base", "elsewhere"
 DIGITS = 12
@@ -54,7 +55,7 @@ def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
     for stage in new.stages:
         yield from _in_stage(before.get(stage.name), stage)
     if old is not None:
-        yield from _named(dict(old.fetched), dict(new.fetched), "fetch", "same address, other content", alarming=True)
+        yield from _named(dict(old.fetched), dict(new.fetched), "fetch", SAME_ADDRESS, alarming=True)
         yield from _named(dict(old.images), dict(new.images), "image", "another image", alarming=False)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-MAX_OUTPUT = 100_000_000
+MAX_OUTPUT = 100 << 20
 """Bytes that are kept of what one step prints, unless another limit is set."""
 
 

@@ -1,4 +1,5 @@
-"""Numbers of bytes as people write and read them."""
+"""Numbers of bytes as people write and read them. k, m, g, t and p are powers of 1024 in all of them, so that what is
+shown can be given back."""
 
 from __future__ import annotations
 
@@ -7,21 +8,25 @@ MAX_SIZE = 1 << 63
 
 
 def format_size(count: int) -> str:
-    """Return bytes in decimal units with one digit after the point: `999 B`, `1.2 kB`, `3.4 MB`."""
-    if abs(count) < 1000:
+    """Return bytes with one digit after the point: `999 B`, `1.2 KiB`, `3.4 MiB`.
+
+    git and docker's limits count in powers of 1024 too; the `i` says so to those who expect powers of 1000.
+    parse_size(format_size(n)) is n, but for what one digit leaves out.
+    """
+    if abs(count) < 1024:
         return f"{count} B"
     value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if abs(value) < 999.95:  # what would round to 1000.0 is 1.0 of the next unit
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if abs(value) < 1023.95:  # what would round to 1024.0 is 1.0 of the next unit
             return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} PB"
+    return f"{value / 1024:.1f} PiB"
 
 
 def parse_size(text: str) -> int | None:
     """Return the bytes of `512m`, `1.5g`, `20 GB`, `64KiB` or a plain number; None for anything else.
 
-    As docker reads sizes, k, m, g, t and p are powers of 1024, in either case, with or without `b` or `ib`.
+    As docker and git read sizes, k, m, g, t and p are powers of 1024, in either case, with or without `b` or `ib`.
     """
     import re  # few commands are given a size
 

@@ -35,7 +35,7 @@ def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str
 
 
 def finished_in_words(event: StepFinished) -> str:
-    """Return `1.2s (+12 files, 3.4 MB)`, `1.2s (-12 files, 3.4 MB)`, `12ms (nothing changed)`."""
+    """Return `1.2s (+12 files, 3.4 MiB)`, `1.2s (-12 files, 3.4 MiB)`, `12ms (nothing changed)`."""
     added = f"+{count(event.files, 'file')}, {format_size(event.size)}" if event.files or event.size else ""
     removed = f"-{count(event.removed, 'file')}, {format_size(event.freed)}" if event.removed else ""
     if removed and not event.size:

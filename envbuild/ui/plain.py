@@ -41,7 +41,7 @@ class PlainDisplay(Display):
 
     #3 [wheels] run make all
     #3 0.52 a line that the step wrote, 0.52 seconds after it began
-    #3 done 1.2s (+12 files, 3.4 MB)
+    #3 done 1.2s (+12 files, 3.4 MiB)
     #4 cached [1] workdir /srv
     """
 

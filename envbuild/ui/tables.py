@@ -86,5 +86,5 @@ def print_moves(stream: TextIO, moves: Sequence[Move], *, colour: bool = False) 
         )
     why = ("WHY",) if any(move.why for move in moves) else ()
     headers = ("RECIPE", "STAGE", "MANAGER", "PACKAGE", "OLD", "NEW", *why)
-    rows = [(m.recipe, m.stage, m.manager, m.name, m.old or "-", m.new or "-", m.why) for m in moves]
+    rows = [(m.recipe, m.stage or "-", m.manager, m.name, m.old or "-", m.new or "-", m.why) for m in moves]
     table(headers, [row[: len(headers)] for row in rows], stream=stream, colour=colour)

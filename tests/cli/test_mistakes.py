@@ -70,11 +70,11 @@ def test_mistakes_get_one_clear_error(web, words, code, text):
         (
             ("build", "web.env", "--output-limit", "much"),
             "--output-limit: 'much' is not a valid size",
-            "--output-limit 500MB",
+            "--output-limit 500m",
         ),
         (("gc", "--keep", "-1"), "--keep: '-1' is not a valid number of entries", "--keep 3"),
         (("gc", "--days", "nan"), "--days: 'nan' is not a valid number of days", "--days 30"),
-        (("gc", "--budget", "x"), "--budget: 'x' is not a valid size", "--budget 500MB, --budget 20GB"),
+        (("gc", "--budget", "x"), "--budget: 'x' is not a valid size", "--budget 500m, --budget 20g"),
         (("kill", "--signal", "NO", "web"), "--signal: 'NO' is not a valid signal", "--signal HUP, --signal 9"),
     ],
 )

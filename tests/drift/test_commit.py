@@ -442,7 +442,7 @@ def test_packages_of_a_user_and_of_the_whole_system_are_lines_that_run_pip_and_n
 
 def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
     hands.start()
-    hands.change("truncate -s 101000000 /srv/dump; echo 1 > /srv/small")
+    hands.change("truncate -s 105906176 /srv/dump; echo 1 > /srv/small")
     command = f"{sys.executable} -m envbuild commit one --no-build"
     asked = subprocess.run(
         ["script", "-qec", command, "/dev/null"], cwd=hands.project.folder, env=hands.project.environment,
@@ -454,5 +454,5 @@ def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
     assert "web:one" not in hands.project.command("images").out
     done = hands.project.command("commit", "one", "--no-build")
     assert done.code == 0, done.err
-    assert "warning: 2 files will be copied to web-one.files, 101.0 MB" in done.err
-    assert "101.0 MB  /srv/dump" in done.err
+    assert "warning: 2 files will be copied to web-one.files, 101.0 MiB" in done.err
+    assert "101.0 MiB  /srv/dump" in done.err

@@ -22,11 +22,17 @@ class Server:
         self.asked: list[str] = []
         self.ranges: list[str] = []
         self.broken: set[str] = set()
+        self.redirects: dict[str, str] = {}
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked.append(self.path)
+                if self.path in server.redirects:
+                    self.send_response(302)
+                    self.send_header("Location", server.redirects[self.path])
+                    self.end_headers()
+                    return
                 body = server.files.get(self.path)
                 if body is None:
                     self.send_error(404)
@@ -87,8 +93,35 @@ def test_another_file_than_the_lock_says_stops_the_build(project, server, tmp_pa
     assert done.code == 1
     for text in (sha256(b"one").hexdigest(), sha256(b"two").hexdigest(), "the lock"):
         assert text in done.err
-    assert project.command("update", "web.env").code == 0
-    assert project.cat("/x") == "two"
+    done = project.command("update", "web.env")
+    assert (done.code, project.cat("/x")) == (0, "two"), done.err
+    one, two = (sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
+    assert done.out.splitlines()[0] == f"web: fetch {server.url}/x {two}: same address, other content"
+    assert done.out.splitlines()[2].split(maxsplit=6) == [
+        *("web", "1", "fetch", f"{server.url}/x", one, two, "same address, other content")
+    ]
+
+
+def test_an_update_says_which_fetched_files_changed_and_where_they_came_from(project, server):
+    server.files |= {"/new/x": b"one", "/y": b"y"}
+    server.redirects["/x"] = "/new/x"
+    long = f"{server.url}/y?{'s' * 1200}"
+    server.files[long.removeprefix(server.url)] = b"signed"
+    project.build(f"fetch {server.url}/x -> /x", f"fetch {server.url}/y -> /y", f"fetch {long} -> /z")
+    assert project.build().ran == []
+    assert project.command("update", "web.env").out == "nothing moved\n"
+    server.files["/new/x"] = b"two"
+    recipe = project.folder / "web.env"
+    recipe.write_text(recipe.read_text().replace(f"fetch {server.url}/y -> /y\n", ""))
+    for words in (("--dry-run",), ()):  # a dry run has no image, and says the same
+        done = project.command("update", "web.env", *words)
+        assert done.code == 0, done.err
+        why = f"same address, other content; redirected to {server.url}/new/x"
+        assert f"{server.url}/x {sha256(b'two').hexdigest()[:12]}: {why}" in done.out
+        rows = [line.split()[2:6] for line in done.out.splitlines()[2:]]
+        one, two, gone = (sha256(content).hexdigest()[:12] for content in (b"one", b"two", b"y"))
+        assert rows == [["fetch", f"{server.url}/x", one, two], ["fetch", f"{server.url}/y", gone, "-"]]
+    assert project.command("update", "web.env").out == "nothing moved\n"
 
 
 def test_a_given_digest_is_held_against_the_file(project, server):

@@ -15,14 +15,15 @@ from envbuild.ui.humanize import ago, amount, count, duration
     ("number", "text"),
     [
         (0, "0 B"),
-        (999, "999 B"),
-        (1234, "1.2 kB"),
-        (999949, "999.9 kB"),
-        (999950, "1.0 MB"),
-        (3400000, "3.4 MB"),
-        (137 * 10**9, "137.0 GB"),
-        (2 * 10**15, "2.0 PB"),
-        (-1234, "-1.2 kB"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1234, "1.2 KiB"),
+        (1048524, "1023.9 KiB"),
+        (1048525, "1.0 MiB"),
+        (3400000, "3.2 MiB"),
+        (137 << 30, "137.0 GiB"),
+        (2 << 50, "2.0 PiB"),
+        (-1234, "-1.2 KiB"),
     ],
 )
 def test_sizes(number, text):
@@ -70,7 +71,7 @@ def test_how_long_ago(seconds, text):
 
 def test_counts():
     assert (count(1, "step"), count(2, "step")) == ("1 step", "2 steps")
-    assert (amount(1500, "bytes"), amount(3, "packages"), amount(3, "")) == ("1.5 kB", "3 packages", "3")
+    assert (amount(1536, "bytes"), amount(3, "packages"), amount(3, "")) == ("1.5 KiB", "3 packages", "3")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_running_step_is_drawn_with_its_last_lines_and_then_leaves_one(termina
     lines = screen.shown
     assert [line.split("  ")[0] for line in lines] == [
         "",
-        "✓ #3 [wheels] run make all 1.2s (+12 files, 3.4 MB)",
+        "✓ #3 [wheels] run make all 1.2s (+12 files, 3.4 MiB)",
         SUMMARY,
     ]
     assert screen.cursor_shown
@@ -71,15 +71,15 @@ def test_several_steps_at_once_and_what_stays_scrolls_up(terminal):
         show(build_started(steps=0))
         show(started(1, "run a"))
         show(started(2, "fetch https://host/b -> /b", "other"))
-        show(StepProgress(2, 2_000_000, 4_000_000, "bytes"))
+        show(StepProgress(2, 2 << 20, 4 << 20, "bytes"))
         lines = screen.wait_for("2 running")
-        assert "2.0 MB/4.0 MB" in lines[1]
+        assert "2.0 MiB/4.0 MiB" in lines[1]
         show(finished(1))
         show(cached(3, "workdir /srv"))
         show(Notice("warning", "owners are not kept", "see /etc/subuid"))
         lines = screen.wait_for("1 running")
         assert lines[:4] == [
-            "✓ #1 [1] run a 1.2s (+12 files, 3.4 MB)",
+            "✓ #1 [1] run a 1.2s (+12 files, 3.4 MiB)",
             "  #3 [1] workdir /srv cached",
             "warning: owners are not kept",
             "hint: see /etc/subuid",
@@ -136,7 +136,7 @@ def test_a_narrower_terminal_leaves_nothing_of_the_old_frame_behind(terminal):
         screen.wait_for("y" * 86)
         show(finished(2))
     assert len(screen.shown) == 2
-    assert screen.shown[1].endswith("… 1.2s (+12 files, 3.4 MB)")
+    assert screen.shown[1].endswith("… 1.2s (+12 files, 3.4 MiB)")
 
 
 def test_events_from_many_threads_leave_each_line_whole(terminal):
@@ -157,7 +157,7 @@ def test_events_from_many_threads_leave_each_line_whole(terminal):
         while any(thread.is_alive() for thread in threads):
             assert screen.shown is not None  # reads, so that the terminal's buffer never fills
             time.sleep(0.01)
-    expected = {f"✓ #{step} [1] run work {step} 1.2s (+12 files, 3.4 MB)" for step in range(80)}
+    expected = {f"✓ #{step} [1] run work {step} 1.2s (+12 files, 3.4 MiB)" for step in range(80)}
     assert set(screen.shown) == expected
     assert len(screen.shown) == 80
 
@@ -201,7 +201,7 @@ def test_a_terminal_without_unicode_gets_plain_marks():
         show(finished(1))
         show(failed(2, "run x", way_in=""))
     lines = raw.getvalue().decode("ascii").splitlines()
-    assert lines[0] == "+ #1 [1] run echo \\xe9 1.2s (+12 files, 3.4 MB)"
+    assert lines[0] == "+ #1 [1] run echo \\xe9 1.2s (+12 files, 3.4 MiB)"
     assert lines[1] == "! #2 failed"
 
 

@@ -49,7 +49,7 @@ def test_a_build(show):
         "#2 0.77 Collecting jinja2",
         "#2 0.77",
         "#2 0.77 last words",
-        "#2 done 1.2s (+12 files, 3.4 MB)",
+        "#2 done 1.2s (+12 files, 3.4 MiB)",
         "web:latest = " + "0f" * 32 + " (1 run, 2 cached, 1.6s; web.env.lock written)",
     ]
 
@@ -150,10 +150,10 @@ def test_progress_is_told_now_and_then(show):
         started(1, "fetch https://host/a -> /a"),
         StepProgress(1, 10, 0, "bytes"),
         6,
-        StepProgress(1, 2_000_000, 4_000_000, "bytes"),
-        StepProgress(1, 2_100_000, 4_000_000, "bytes"),
+        StepProgress(1, 2 << 20, 4 << 20, "bytes"),
+        StepProgress(1, 3 << 20, 4 << 20, "bytes"),
     )
-    assert lines[1:] == ["#1 6.00 2.0 MB of 4.0 MB"]
+    assert lines[1:] == ["#1 6.00 2.0 MiB of 4.0 MiB"]
 
 
 def test_what_was_written_before_an_interruption_is_shown_once(show, clock):
@@ -193,6 +193,6 @@ def test_what_a_step_removed_is_said(show):
     def ended(files: int, size: int, removed: int, freed: int) -> str:
         return show(started(1, "run rm"), finished(1, 0.01, files, size).replace(removed=removed, freed=freed))[-1]
 
-    assert ended(0, 0, 3, 33_300_000) == "#1 done 10ms (-3 files, 33.3 MB)"
+    assert ended(0, 0, 3, 33_300_000) == "#1 done 10ms (-3 files, 31.8 MiB)"
     assert ended(1, 0, 1, 2) == "#1 done 10ms (-1 file, 2 B)"
     assert ended(2, 5, 1, 2) == "#1 done 10ms (+2 files, 5 B; -1 file, 2 B)"

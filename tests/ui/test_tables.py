@@ -17,11 +17,11 @@ def printed(*arguments, **named):
 
 
 def test_columns_are_aligned_and_figures_stand_at_the_right():
-    rows = [["web:latest", "3.4 MB", "just now"], ["日本", "12 B", "3 weeks ago"]]
+    rows = [["web:latest", "3.4 MiB", "just now"], ["日本", "12 B", "3 weeks ago"]]
     assert printed(["NAME", "SIZE", "MADE"], rows, right=[1]) == [
-        "NAME          SIZE  MADE",
-        "web:latest  3.4 MB  just now",
-        "日本          12 B  3 weeks ago",
+        "NAME           SIZE  MADE",
+        "web:latest  3.4 MiB  just now",
+        "日本           12 B  3 weeks ago",
     ]
 
 

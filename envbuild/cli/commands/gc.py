@@ -22,7 +22,7 @@ EXAMPLES = """\
 examples:
   envbuild gc --dry-run
   envbuild gc --keep 5 --days 30             of each tag the last 5 moves, and all of the last 30 days
-  envbuild gc --budget 20GB                  in a nightly job: only what goes beyond it"""
+  envbuild gc --budget 20g                   in a nightly job: only what goes beyond it"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget",
         metavar="SIZE",
-        help="keep the cache as long as the store is smaller than SIZE, such as 500MB or 20GB",
+        help="keep the cache as long as the store is smaller than SIZE, such as 500m or 20g",
     )
     parser.add_argument("--no-wait", action="store_true", help="fail if the store is in use, instead of waiting")
     add_format(parser)
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise BadOption("--days", str(arguments.days), "number of days", "--days 30")
     budget = parse_size(arguments.budget) if arguments.budget is not None else None
     if arguments.budget is not None and budget is None:
-        raise BadOption("--budget", arguments.budget, "size", "--budget 500MB, --budget 20GB")
+        raise BadOption("--budget", arguments.budget, "size", "--budget 500m, --budget 20g")
     with Store.open(environment.store_path(), create=False) as store:
         # As the user: git reads only the user's own repositories.
         deleted = tags_of_deleted_branches(store)

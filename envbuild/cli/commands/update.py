@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="recipes (files, such as web.env) and names of packages, in any order",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only show which packages would move")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would move")
     add_options(parser)
 
 

@@ -14,7 +14,7 @@ from envbuild.language import model_cache
 from envbuild.language.format import print_recipe
 from envbuild.language.load import load_recipe
 from envbuild.language.parse import parse
-from envbuild.lockfile import lock_file, merge
+from envbuild.lockfile import lock_fields, lock_file, merge
 from envbuild.lockfile.lock import readable
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.tree.patterns import compile_patterns
@@ -46,7 +46,7 @@ def read_lock_text(data: bytes) -> None:
     lock = lock_file.parse(data.decode("utf-8", "replace"), "web.env.lock")
     text = lock_file.dump(lock)
     readable(lock)
-    assert lock_file.from_plain(json.loads(json.dumps(lock_file.to_plain(lock)))) == lock
+    assert lock_fields.from_plain(json.loads(json.dumps(lock_fields.to_plain(lock)))) == lock
     again = lock_file.parse(text, "web.env.lock")
     assert again.replace(version=lock.version) == lock
 

@@ -1,0 +1,83 @@
+"""The statements that put files into an image: copy, render, file, fetch."""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.language import model, values
+from envbuild.language.options import Options
+from envbuild.language.reader import Reader
+from envbuild.language.syntax import StatementSyntax, TextLine
+
+_IMAGE = re.compile(
+    r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
+)
+
+
+_BASES_ONLY = ("oci:", "tar:", "registry:")
+"""Bases that a stage may start from but copy may not name: they need a stage."""
+
+
+def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
+    destination = _destination(statement, reader)
+    sources = [text for word, text in reader.texts(statement) if reader.checked(values.path, text, word.span)]
+    origin = options.text("from")
+    if origin is not None and (not _IMAGE.fullmatch(origin) or origin.startswith(_BASES_ONLY)):
+        span = next(option.span for option in statement.options if option.name == "from")
+        hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
+        reader.error(span, f"'{origin}' is not a stage or an image", hint)
+    if destination is None:
+        return None
+    owner, mode = options.text("owner"), options.whole("mode")
+    start = reader.start_of(statement)
+    return model.Copy(*start, tuple(sources), destination, origin, owner, mode, options.texts("exclude"))
+
+
+def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
+    assert statement.destination is not None
+    text = reader.expand(statement.destination)
+    return None if text is None else reader.checked(values.path, text, statement.destination.span)
+
+
+def read_render(statement: StatementSyntax, options: Options, reader: Reader) -> model.Render | None:
+    source, destination = reader.only(statement, "render TEMPLATE -> DESTINATION"), _destination(statement, reader)
+    if source is None or destination is None:
+        return None
+    owner, mode = options.text("owner"), options.whole("mode")
+    for name, _ in reader.scope.parameters():
+        reader.scope.use(name, reader.where(statement.span))
+    start = reader.start_of(statement)
+    return model.Render(*start, source[1], destination, reader.scope.parameters(), owner, mode)
+
+
+def read_file(statement: StatementSyntax, options: Options, reader: Reader) -> model.File | None:
+    path = reader.only(statement, "file PATH, and an indented block")
+    lines = [line for line in statement.block if isinstance(line, TextLine)]
+    if not lines:
+        hint = "indent the lines of the file below it"
+        reader.error(statement.span, "file needs a block with the file's content", hint)
+    content = [reader.expand_text(line.text, line.span) for line in lines]
+    if path is None or reader.checked(values.path, path[1], path[0].span) is None:
+        return None
+    if path[1].endswith("/"):
+        reader.error(path[0].span, f"'{path[1]}' is a directory", "file needs the path of a file")
+    text = "".join(f"{line}\n" for line in content)
+    return model.File(*reader.start_of(statement), path[1], text, options.text("owner"), options.whole("mode"))
+
+
+def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> model.Fetch | None:
+    source, destination = reader.only(statement, "fetch URL -> DESTINATION"), _destination(statement, reader)
+    if source is None or destination is None:
+        return None
+    url = reader.checked(values.url, source[1], source[0].span)
+    if url is None:
+        return None
+    return model.Fetch(
+        *reader.start_of(statement),
+        url,
+        destination,
+        sha256=options.text("sha256"),
+        owner=options.text("owner"),
+        mode=options.whole("mode"),
+        unpack=options.flag("unpack"),
+    )
