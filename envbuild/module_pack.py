@@ -1,9 +1,10 @@
 """The bytecode of the modules that a command loads, in one file beside those that Python keeps for each.
 
 A rebuild with nothing to do loads a hundred small modules. For each of them Python searches a directory and opens,
-reads and checks a file, which takes as long as running what is in them. Of the pack, its index is read and
-what a module needs, which costs a look at its source beside. The pack also knows which modules a module loads while it is run itself, as they were seen to: when
-it is asked for, they are run before it, without Python's machinery of locks, searches and callbacks for each of them.
+reads and checks a file, which takes as long as running what is in them. Of the pack the index is read, and then what a
+module needs, which costs a look at its source beside. The index also knows which modules a module was seen to load
+while it was run itself: when it is asked for, they are run before it, without Python's machinery of locks, searches and
+callbacks for each of them.
 
 It is a cache like Python's own, in the same directory and trusted as those files are: a module is taken from it only if
 its source has the size and time of change that it had then, and whatever is not in it is left to Python. A command that
@@ -80,7 +81,7 @@ class PackedLoader(SourceFileLoader):
         return code if code is not None else super().get_code(fullname)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, and note what it loads. Of a module that another thread loads beside this one nothing is noted."""
+        """Run the module, and note what it loads, unless other threads load modules too."""
         if count_threads():
             super().exec_module(module)
             return

@@ -22,8 +22,9 @@ from envbuild.build.file_sources import FileSources, NeedsNetwork
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
+from envbuild.build.locked_answers import LockedAnswers
 from envbuild.build.make_bases import BaseMaker
-from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.package_lock import pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
