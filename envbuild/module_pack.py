@@ -4,7 +4,7 @@ A rebuild with nothing to do loads a hundred small modules. For each of them Pyt
 reads and checks a file, which takes as long as running what is in them. Of the pack the index is read, and then what a
 module needs, which costs a look at its source beside. The index also knows which modules a module was seen to load
 while it was run itself: when it is asked for, they are run before it, without Python's machinery of locks, searches and
-callbacks for each of them.
+callbacks for each of them. What `re` made of their regular expressions is kept as well (text/pattern.py).
 
 It is a cache like Python's own, in the same directory and trusted as those files are: a module is taken from it only if
 its source has the size and time of change that it had then, and whatever is not in it is left to Python. A command that
@@ -22,6 +22,7 @@ from _thread import _count as count_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec, SourceFileLoader
     from types import CodeType, ModuleType
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     Entry = tuple[str, bool, int, int, int, int, bytes, tuple[str, ...]]
     """A module's source below the package's directory, whether it is a package, the source's size and time of change,
     where its bytecode begins and ends, its checksum, and the modules to run before it, in order."""
+
+    Program = tuple[int, list[int], int, dict[str, int], tuple[str | None, ...]]
+    """What `re` made of a regular expression, for the module `_sre`: flags, code, how many groups it has, and their
+    names."""
 else:
     from _frozen_importlib import ModuleSpec  # importlib.machinery would load more than it has
     from _frozen_importlib_external import SourceFileLoader
@@ -47,7 +52,7 @@ def pack_path(command: str) -> str:
 
 def heading(version: str) -> bytes:
     """Return what a pack begins with that this interpreter and this version of the package can use."""
-    return f"envbuild modules 3\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
+    return f"envbuild modules 4\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
 
 
 def checksum(content: bytes | memoryview) -> bytes:
@@ -101,7 +106,10 @@ class PackFinder:
     def __init__(self, path: str, index: bytes | memoryview, begin: int) -> None:
         """`begin` is where the modules' bytecode begins in the pack at `path`."""
         self._path = path
-        self._entries: dict[str, Entry] = marshal.loads(index)
+        self._entries: dict[str, Entry]
+        self._place_of_programs: tuple[int, int, bytes]
+        self._entries, self._place_of_programs = marshal.loads(index)
+        self._programs: dict[str, Program | None] | None = None
         self._begin = begin
         self._running: list[list[str]] = []
 
@@ -137,7 +145,7 @@ class PackFinder:
             return {
                 name: (entry, code)
                 for name, entry in self._entries.items()
-                if (code := self._code(entry, descriptor)) is not None
+                if (code := self._read(entry[4], entry[5], entry[6], descriptor)) is not None
             }
         finally:
             os.close(descriptor)
@@ -150,18 +158,35 @@ class PackFinder:
     def release(self) -> None:
         """Find nothing any more."""
         self._entries = {}
+        self._programs = {}
         sys.meta_path.remove(self)
 
-    def _code(self, entry: Entry, descriptor: int) -> bytes | None:
-        """Return a module's bytecode, None if the pack is another one by now or damaged."""
-        _, _, _, _, begin, end, checked, _ = entry
-        code = os.pread(descriptor, end - begin, self._begin + begin)
-        return code if checksum(code) == checked else None
+    def programs(self) -> dict[str, Program | None]:
+        """Return what the pack has of regular expressions, by their texts; None for those that it can't keep."""
+        if self._programs is None:
+            self._programs = {}
+            try:
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return {}
+            try:
+                begin, end, checked = self._place_of_programs
+                content = self._read(begin, end, checked, descriptor)
+            finally:
+                os.close(descriptor)
+            if content is not None:
+                self._programs = marshal.loads(content)
+        return self._programs
+
+    def _read(self, begin: int, end: int, checked: bytes, descriptor: int) -> bytes | None:
+        """Return a part of the pack, None if it is another pack by now or damaged."""
+        content = os.pread(descriptor, end - begin, self._begin + begin)
+        return content if checksum(content) == checked else None
 
     def _spec(self, name: str, entry: Entry, descriptor: int) -> ModuleSpec | None:
-        file, is_package, size, changed, *_ = entry
+        file, is_package, size, changed, begin, end, checked, _ = entry
         source = f"{ROOT}/{file}"
-        if state_of(source) != (size, changed) or (code := self._code(entry, descriptor)) is None:
+        if state_of(source) != (size, changed) or (code := self._read(begin, end, checked, descriptor)) is None:
             return None
         loader = PackedLoader(name, source, marshal.loads(code), self._running)
         spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
@@ -242,6 +267,29 @@ def release() -> None:
         _finder = None
 
 
+def program(text: str) -> Program | None:
+    """Return what the pack has for a regular expression."""
+    return _finder.programs().get(text) if _finder is not None else None
+
+
+def from_program(text: str, program: Program) -> re.Pattern[str]:
+    """Return the pattern that `re` would make of a regular expression."""
+    from _sre import compile as with_program  # type: ignore[import-not-found]
+
+    flags, code, groups, by_name, names = program
+    return with_program(text, flags, code, groups, by_name, names)  # type: ignore[no-any-return]
+
+
+new_patterns: list[str] = []
+"""The regular expressions that this process had to compile, to be kept."""
+
+
+def note_new_pattern(text: str) -> None:
+    """Note that `re` compiled an expression. One that the pack knows not to keep is left out."""
+    if _finder is None or text not in _finder.programs():
+        new_patterns.append(text)
+
+
 def is_incomplete(command: str) -> bool:
     """Tell whether this process has loaded modules that the command's pack lacks, or not with what it says that they
     go with, and Python writes bytecode at all.
@@ -254,7 +302,7 @@ def is_incomplete(command: str) -> bool:
             return True
         if loader.nested and _finder is not None and not set(loader.nested).issubset(_finder.nested(module.__name__)):
             return True
-    return False
+    return bool(new_patterns)
 
 
 def finder() -> PackFinder | None:

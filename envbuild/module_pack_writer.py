@@ -8,11 +8,21 @@ import os
 import sys
 from importlib import import_module
 
-from envbuild.module_pack import ROOT, checksum, finder, heading, loaded, pack_path, state_of
+from envbuild.module_pack import (
+    ROOT,
+    checksum,
+    finder,
+    from_program,
+    heading,
+    loaded,
+    new_patterns,
+    pack_path,
+    state_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from envbuild.module_pack import Entry
+    from envbuild.module_pack import Entry, Program
 
 _LOADED_IN_CHILDREN = ("envbuild.sandbox.helper_process", "envbuild.sandbox.step_server")
 """What a process that makes sandboxes loads, a child of the command that looks for modules here."""
@@ -37,6 +47,8 @@ def write_pack(command: str, version: str) -> None:
         if state_of(f"{ROOT}/{entry[0]}") == entry[2:4]:
             found[name] = (entry[0], entry[1], entry[2:4], code)
             nested[name] = entry[7]
+    if before is not None and len(found) < len(before.entries()):
+        nested.clear()  # who loads whom changed with the sources, and is seen again the next time
     for module in loaded():
         name = module.__name__
         if name not in found:
@@ -51,7 +63,11 @@ def write_pack(command: str, version: str) -> None:
         begin = len(content)
         content += code
         index[name] = (file, is_package, size, changed, begin, len(content), checksum(code), needs)
-    table = marshal.dumps(index)
+    programs = {**(before.programs() if before is not None else {}), **_programs(new_patterns)}
+    kept = marshal.dumps(programs)
+    place = (len(content), len(content) + len(kept), checksum(kept))
+    content += kept
+    table = marshal.dumps((index, place))
     rest = checksum(table) + len(table).to_bytes(8, "little") + table + content
     temporary = f"{path}.{os.getpid()}"
     try:
@@ -92,3 +108,30 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
             ):
                 node.body[:1] = [ast.copy_location(ast.Pass(), first)] if len(node.body) == 1 else []
     return tree
+
+
+def _programs(texts: list[str]) -> dict[str, Program | None]:
+    """Return what `re` makes of regular expressions; None where its inside, which differs from one Python to the next,
+    is not as expected here."""
+    if not texts:
+        return {}
+    import re
+
+    programs: dict[str, Program | None] = dict.fromkeys(texts)
+    try:
+        from re import _compiler, _parser  # type: ignore[attr-defined]
+
+        for text in texts:
+            parsed = _parser.parse(text, 0)
+            state = parsed.state
+            names: list[str | None] = [None] * state.groups
+            for name, number in state.groupdict.items():
+                names[number] = name
+            code = [int(word) for word in _compiler._code(parsed, 0)]
+            program = (state.flags, code, state.groups - 1, dict(state.groupdict), tuple(names))
+            # Two patterns are equal if Python does the same with them.
+            if from_program(text, program) == re.compile(text):
+                programs[text] = program
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError):
+        pass
+    return programs

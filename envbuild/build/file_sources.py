@@ -10,6 +10,7 @@ from functools import cached_property
 from envbuild.build.events import Emit, Notice
 from envbuild.build.request import BuildRequest
 from envbuild.errors import WorkFailed, fields
+from envbuild.plan.step import Execute, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,14 +54,19 @@ class FileSources:
         self._emit = emit
 
     @property
+    def offline(self) -> bool:
+        """Whether nobody else may be asked."""
+        return self._request.offline
+
+    @property
     def recipe(self) -> str:
         """The recipe that is built."""
         return self._request.path
 
-    @property
-    def offline(self) -> bool:
-        """Whether nobody else may be asked."""
-        return self._request.offline
+    def needed_by(self, step: Step, reason: str) -> NeedsNetwork:
+        """Return the error of an offline build that a step stops."""
+        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
+        return NeedsNetwork(self.recipe, [line], not isinstance(step.action, Execute))
 
     @cached_property
     def places(self) -> Places | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepStarted
+from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepOutput, StepStarted
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree, StepResult
 from envbuild.plan.step import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Reporter:
@@ -61,6 +65,10 @@ class Reporter:
         """Count a step or base that ran."""
         with self._counting:
             self.ran += 1
+
+    def sink(self, event: int) -> Callable[[bytes], None]:
+        """Return what tells the output of a step."""
+        return lambda data: self.emit(StepOutput(event, data))
 
     def waiting(self, text: str) -> None:
         """Tell that another build does what this one needs."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language import model, values
 from envbuild.language.options import Options
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, TextLine
+from envbuild.text.pattern import Pattern
 
-_IMAGE = re.compile(
+_IMAGE = Pattern(
     r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
 )
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language.syntax import Reference, Span, Word
 from envbuild.record import Record
+from envbuild.text.pattern import Pattern
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "$": "$"}
-_SPECIAL = re.compile(r'(?P<reference>\$\{(?P<name>[^}\s"]*)\}?)|\\(?P<escape>.)', re.DOTALL)
-_SAFE = re.compile(r'[^\s"\\$#(),\x00-\x1f][^\s"\\$(),\x00-\x1f]*')
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9._/-]*=)(.*)", re.DOTALL)
+_SPECIAL = Pattern(r'(?s)(?P<reference>\$\{(?P<name>[^}\s"]*)\}?)|\\(?P<escape>.)')
+_SAFE = Pattern(r'[^\s"\\$#(),\x00-\x1f][^\s"\\$(),\x00-\x1f]*')
+_ASSIGNED = Pattern(r"(?s)([A-Za-z_][A-Za-z0-9._/-]*=)(.*)")
 
 
 class Problem(Record):

@@ -21,6 +21,7 @@ class Year:
     """All that the story needs."""
 
     machine: Machine
+    server: Server
     mirror: Mirror
     index: PythonIndex
     registry: NodeRegistry
@@ -47,9 +48,9 @@ def year() -> Iterator[Year]:
             "PIP_INDEX_URL": index.url,
             "npm_config_registry": registry.url,
         }
-        machine.sources(
-            (f"{server.address}/debian", "bookworm"), (f"{server.address}/debian-security", "bookworm-security")
-        )
-        yield Year(machine, mirror, index, registry, WebPage(machine), variables)
+        main, security = f"{server.address}/debian", f"{server.address}/debian-security"
+        suites = ("bookworm", "trixie")
+        machine.sources(*((main, suite) for suite in suites), *((security, f"{suite}-security") for suite in suites))
+        yield Year(machine, server, mirror, index, registry, WebPage(machine), variables)
         mirror.close()
     server.close()

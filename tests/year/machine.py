@@ -9,8 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from envbuild.linux.subids import why_not_range
+
 CODE = Path(__file__).parents[2]
 KEY = "etc/apt/keyrings/debian-archive-of-the-test.gpg"
+ORDINARY = "envbuild-ci"
+"""An ordinary user, whom CI makes."""
 FOREIGN = ("PIP_", "npm_config_", "NPM_CONFIG_", "ENVBUILD_", "GIT_", "SOURCE_DATE_EPOCH")
 """How the variables begin that say where the real machine finds things."""
 
@@ -46,14 +50,13 @@ class Machine:
         ]
         (self.apt / "sources.list.d/debian.sources").write_text("\n".join(stanzas))
 
-    @staticmethod
-    def has_user(name: str) -> bool:
-        """Whether this machine has such an ordinary user."""
-        return any(entry.pw_name == name for entry in pwd.getpwall())
-
-    @staticmethod
-    def uid(name: str) -> int:
-        return pwd.getpwnam(name).pw_uid
+    def ordinary_user(self) -> str:
+        """Return a user who is not root, has a range of ids and can read the code that is tested; else root."""
+        names = [
+            entry.pw_name for entry in pwd.getpwall() if entry.pw_name == ORDINARY and not why_not_range(entry.pw_uid)
+        ]
+        read = ("/usr/bin/python3", "-c", "import envbuild.cli.main")
+        return next((name for name in names if self.run(name, read, self.folder).returncode == 0), "root")
 
     def run(
         self, user: str, words: Sequence[str], folder: Path, variables: Mapping[str, str] = {}, offline: bool = False

@@ -75,6 +75,10 @@ class Mirror:
         self._publish()
         return moved
 
+    def versions_of(self, suite: str, name: str) -> list[str]:
+        """Return all versions that a package has in the whole year, the oldest first."""
+        return [deb.version for deb in self._versions[suite][name]]
+
     def point_release(self, suite: str, day: str, version: str) -> None:
         """Takes the security updates into the suite; what they replaced is gone from the mirror."""
         main, security = self.suites[suite], self.suites[f"{suite}-security"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tests.year.machine import Machine
@@ -26,6 +28,8 @@ class Built:
 
 class Person:
     """Somebody with a clone of the project, a store and a name in git."""
+
+    program = ("/usr/bin/python3", "-m", "envbuild")
 
     def __init__(self, name: str, machine: Machine, variables: dict[str, str], user: str = "root") -> None:
         self.name = name
@@ -75,7 +79,10 @@ class Person:
             "GIT_AUTHOR_DATE": f"{self.day}T10:00:00Z",
             "GIT_COMMITTER_DATE": f"{self.day}T10:00:00Z",
         }
+        began = time.monotonic()
         done = self.machine.run(self.user, words, folder or self.clone, variables, offline)
+        took = f"{datetime.now():%H:%M:%S}, {time.monotonic() - began:.1f} s"
+        print(f"{self.name}, {self.day}: {' '.join(words)} -> {done.returncode} ({took})")
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -86,14 +93,18 @@ class Person:
 
     def envbuild(self, *words: str, fails: bool = False) -> str:
         """Runs a command; all that it printed."""
-        done = self.run("/usr/bin/python3", "-m", "envbuild", *words)
+        done = self.run(*self.program, *words)
         said = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, said
         return said
 
+    def locks(self) -> dict[str, str]:
+        """Return what `status` says of the recipes' locks."""
+        return {one["recipe"]: one["lock"] for one in json.loads(self.envbuild("status", "--format", "json"))}
+
     def tries_to_build(self, recipe: str, *options: str, offline: bool = False) -> Built:
         words = ["build", recipe, "--progress", "json", *options]
-        done = self.run("/usr/bin/python3", "-m", "envbuild", *words, offline=offline)
+        done = self.run(*self.program, *words, offline=offline)
         events = [json.loads(line) for line in done.stdout.splitlines()]
         told = [event.get("message") or event.get("data", "") for event in events]
         return Built(done.returncode, events, "".join(told)[-4000:] + done.stderr)
@@ -104,9 +115,22 @@ class Person:
         assert built.code == 0, built.said
         return built.image
 
+    def refused(self, recipe: str, statement: str) -> str:
+        """Try a further statement at the end of a recipe, which fails, and take it back; what is said of it."""
+        text = (self.clone / recipe).read_text()
+        (self.clone / recipe).write_text(f"{text}{statement}\n")
+        built = self.tries_to_build(recipe)
+        assert built.code != 0, built.said
+        (self.clone / recipe).write_text(text)
+        assert self.git("status", "--porcelain") == ""
+        return built.said
+
     def commits(self, message: str) -> str:
         self.git("add", "-A")
         self.git("commit", "--quiet", "-m", message)
+        return self.head()
+
+    def head(self) -> str:
         return self.git("rev-parse", "HEAD")
 
     def commits_built(self, message: str, recipe: str) -> str:
@@ -135,7 +159,9 @@ class Person:
 
     def _own(self) -> None:
         if self.user != "root":
-            subprocess.run(["chown", "-R", f"{self.user}:", str(self.home)], check=True)
+            # Not the store, whose files have owners of their own.
+            subprocess.run(["chown", f"{self.user}:", str(self.home)], check=True)
+            subprocess.run(["chown", "-Rf", f"{self.user}:", str(self.clone)], check=False)
 
 
 class WebPage:
@@ -144,7 +170,16 @@ class WebPage:
     def __init__(self, machine: Machine) -> None:
         self.worker = Person("web-page", machine, {})
         self.address = machine.folder / "host.git"
-        self.worker.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.address), folder=machine.folder)
+        # People push as users of their own.
+        self.worker.git(
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            "--shared=0666",
+            str(self.address),
+            folder=machine.folder,
+        )
 
     def merges(self, branch: str, day: str) -> bool:
         """Merges a branch into main, as the button of a pull request does; whether that could be done."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envbuild.debian.apt_sources import machine_sources, sources_for, to_deb822
+from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
 from envbuild.debian.deb822 import stanzas
 
 MINIMAL = ("?essential", "?priority(required)", "apt")
@@ -46,7 +47,7 @@ class RealPackages:
         self._files = folder / "cache/archives"
         for name in ("lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True)
-        (folder / "debian.sources").write_text(to_deb822(sources_for(suite, machine_sources())))
+        (folder / "debian.sources").write_text(to_deb822(_sources_of(suite)))
         settings = {
             "Dir::State": folder,
             "Dir::State::Lists": folder / "lists",
@@ -103,6 +104,14 @@ class RealPackages:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+def _sources_of(suite: str) -> list[AptSource]:
+    """Return this machine's sources of Debian, for another suite too with its updates and its security updates."""
+    sources = [source for source in machine_sources() if source.is_debian]
+    own = {source.suite for source in sources}
+    of_suite = [source.replace(suite=re.sub("^[a-z]+", suite, source.suite)) for source in sources]
+    return sources_for(suite, sources if suite in own else of_suite)
 
 
 def read(file: Path) -> Deb:
