@@ -106,7 +106,8 @@ def february(story: Story) -> None:
     story.images[cleo.head()] = now
     cleo.branches("february")
     assert "perl-base" in cleo.envbuild("update")
-    updated = story.images[cleo.commits("Update of February")] = story.pinned(cleo)
+    commit = cleo.commits("Update of February")
+    updated = story.images[commit] = story.pinned(cleo)
     assert all(updated[recipe] != image for recipe, image in now.items())
     cleo.pushes("february")
 
