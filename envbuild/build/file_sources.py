@@ -10,6 +10,8 @@ from functools import cached_property
 from envbuild.build.events import Emit, Notice
 from envbuild.build.request import BuildRequest
 from envbuild.errors import WorkFailed, fields
+from envbuild.language.one_line import one_line
+from envbuild.plan.step import Execute, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,14 +55,19 @@ class FileSources:
         self._emit = emit
 
     @property
+    def offline(self) -> bool:
+        """Whether nobody else may be asked."""
+        return self._request.offline
+
+    @property
     def recipe(self) -> str:
         """The recipe that is built."""
         return self._request.path
 
-    @property
-    def offline(self) -> bool:
-        """Whether nobody else may be asked."""
-        return self._request.offline
+    def needed_by(self, step: Step, reason: str) -> NeedsNetwork:
+        """Return the error of an offline build that a step stops."""
+        line = f"{step.place.file}:{step.place.line}: {one_line(step.text)}: {reason}"
+        return NeedsNetwork(self.recipe, [line], not isinstance(step.action, Execute))
 
     @cached_property
     def places(self) -> Places | None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepStarted
+from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepOutput, StepStarted
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree, StepResult
+from envbuild.language.one_line import one_line
 from envbuild.plan.step import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Reporter:
@@ -62,10 +67,13 @@ class Reporter:
         with self._counting:
             self.ran += 1
 
+    def sink(self, event: int) -> Callable[[bytes], None]:
+        """Return what tells the output of a step."""
+        return lambda data: self.emit(StepOutput(event, data))
+
     def waiting(self, text: str) -> None:
         """Tell that another build does what this one needs."""
-        line = text.splitlines()[0]
-        self.emit(Notice("note", f"another build is running '{line}': waiting for its result"))
+        self.emit(Notice("note", f"another build is running '{one_line(text)}': waiting for its result"))
 
     def _count_cached(self) -> None:
         with self._counting:

@@ -13,20 +13,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import ATTEMPTS, WAIT
-from envbuild.build.events import Notice, StepExplained, StepFinished, StepOutput, StepProgress
+from envbuild.build.events import Notice, StepFinished
+from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
-from envbuild.build.file_sources import FileSources, NeedsNetwork
+from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
-from envbuild.build.package_lock import LockedAnswers, pins
-from envbuild.build.package_question import Question, sight_of
-from envbuild.build.partial_lock import PartialLock
-from envbuild.build.progress import Answer, NotKnownYet, StageProgress, StepResult
+from envbuild.build.open_network import INSTEAD, note_of, places_of
+from envbuild.build.package_answers import ResolvedAnswers
+from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
@@ -35,21 +35,14 @@ from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMis
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
-from envbuild.language.network_hosts import HOST_NETWORK
-from envbuild.lockfile.lock import Package
+from envbuild.language.one_line import one_line
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
-from envbuild.record import values
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
 from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.tree.diff import amount, removed_amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents
 
 
 class StageThread:
@@ -75,37 +68,30 @@ class Scheduler:
         self._files = FileSources(job.request, job.reporter.emit)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
-        self._locked = LockedAnswers(
-            job.graph, job.store, renew=frozenset(job.request.renew), strict=job.request.locked
-        )
-        request = job.request
-        self._partial = PartialLock(
-            self.store,
-            job.graph,
-            reads=not (request.refresh or request.renew) and request.publish,
-            writes=request.record and request.publish and not request.dry_run,
-        )
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
         self._worker: Worker
         self._executor: Executor
-        self._made_phases: Phases | None = None
-        self._making_phases = threading.Lock()
+        self._answers: ResolvedAnswers
         self._performer = Performer(self.store)
-        self._explainer = Explainer(self.store)
+        self._explanations: StepExplanations
 
     def run(self) -> None:
         """Bring all stages of the build to their end. Raises the first failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._refuse_missing_secrets(left)
+        self._note_open_networks(left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
-            self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
+            without = [stage for stage in left if self.progress.get(stage) is None]
+            made = frozenset(stage.number for stage in without)
+            self._explanations = StepExplanations(self.store, self.progress, made)
+            self._bases.prepare(without, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
             self._report_single_id()
             self._executor = Executor(
@@ -116,6 +102,7 @@ class Scheduler:
                 request.output_limit,
                 (request.network, request.home),
             )
+            self._answers = ResolvedAnswers(self.job, self._files, self._executor, self._slots, self._stop)
             self._threads = {stage.number: StageThread(stage) for stage in left}
             with self.store.work.removing_behind():
                 self._run_threads()
@@ -143,6 +130,15 @@ class Scheduler:
                 missing = [name for name in statement.options.secrets if name not in given]
                 if missing and not self.store.steps.has_run(statement.text):
                     raise NoSuchSecret(missing[0], statement.place)
+
+    def _note_open_networks(self, stages: Sequence[Stage]) -> None:
+        """Say which of the steps that are left have the whole network of this machine, before the first runs."""
+        for stage in () if self.job.request.dry_run else stages:
+            at = self.progress.get(stage)
+            known = {step.place for step in at.steps[: at.next_number]} if at is not None else set()
+            for place in places_of(stage.written.statements):
+                if place not in known:
+                    self.reporter.emit(Notice("note", note_of(place), INSTEAD))
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -200,13 +196,20 @@ class Scheduler:
         if thread is not None:
             thread.ended.wait()
             if thread.error is not None:
-                raise Stopped("")
+                raise Stopped
         return self.progress.ended(number)
+
+    def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
+        limit = self.job.request.fetch_limit
+        digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
+        if redirected:
+            self.job.sources.redirects[url] = redirected
+        return digest
 
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:
             if self._stop.is_set():
-                raise Stopped("")
+                raise Stopped
             at = self.progress[stage]
             if self.job.request.dry_run and self._is_resolved(at):
                 self._fetch_later(at)
@@ -228,7 +231,7 @@ class Scheduler:
 
     def _next_missing(self, stage: Stage) -> PendingStep | None:
         """Take what the cache has of a stage; return the first step that it lacks, None at the end of the stage."""
-        for met in walk((stage,), self.progress, self._cache, self, self._inputs):
+        for met in walk((stage,), self.progress, self._cache, self._answers, self._inputs):
             if isinstance(met, StepMissing):
                 return met.pending
             assert not isinstance(met, (BaseMissing, InputsMissing)), "threads wait for what they need"
@@ -258,14 +261,14 @@ class Scheduler:
         parts, source = self._parts_and_source(pending)
         network: NetworkRecord | None = None
         if request.explain:
-            self.reporter.emit(StepExplained(event, self._reasons(at, pending, key, parts, source)))
+            not_used = self._cache.why_not_used(step, key)
+            self.reporter.emit(self._explanations.of(at, pending, event, parts, source, not_used))
         try:
             if isinstance(step.action, InstallPackages):
-                self._fetch_packages(step.action, pending, event)
+                self._answers.fetch(step.action, pending, event)
             if self._files.offline and isinstance(step.action, Execute) and step.action.network:
-                raise self._needs_network(step, "it uses the network, and its result is not in this store")
+                raise self._files.needed_by(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
-                self._note_open_network(step)
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
                 removes, network = done.removes, done.network
@@ -295,111 +298,9 @@ class Scheduler:
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
 
-    def _note_open_network(self, step: Step) -> None:
-        """Say of a step that has the whole network of this machine what nobody can see afterwards."""
-        if isinstance(step.action, Execute) and step.action.network == HOST_NETWORK:
-            self.reporter.emit(
-                Notice(
-                    "note",
-                    f"{step.place.file}:{step.place.line}: with network=host the step reaches all that this machine "
-                    "does, also its loopback, and what it fetches is not on record",
-                    'name the hosts that it needs: network="HOST, HOST:PORT, *.DOMAIN"',
-                )
-            )
-
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
         return parts_and_source(pending, path, owners_kept=self._cache.owners_kept)
-
-    # Packages and files from the network
-
-    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
-        """Return the packages that step `number` of a stage asks for: as the lock says, else as its package manager
-        does."""
-        try:
-            return self._locked.find(stage, number, question, contents)
-        except NotKnownYet:
-            pass
-        action = stage.steps[number].action
-        assert isinstance(action, InstallPackages)
-        if self._files.offline:
-            raise self._needs_network(stage.steps[number], "the lock does not say which packages it means")
-        sight = sight_of(self.store, stage.tree, action, stage.after(number))
-        pinned = pins(stage.stage, action.manager, frozenset(self.job.request.renew))
-        answer = self._partial.find(stage, number, question, sight, pinned)
-        if answer is None:
-            resolved = self._resolve(stage, number, contents, pinned)
-            # In the order that a lock has them, which the step's key depends on.
-            packages = tuple(sorted(resolved.packages, key=values))
-            answer = Answer(question, packages, False, sight, resolved.reasons)
-            self._partial.add(stage, number, pinned, answer)
-        return answer
-
-    def _resolve(self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]) -> Resolved:
-        step = at.steps[number]
-        action = step.action
-        assert isinstance(action, InstallPackages)
-        started = time.monotonic()
-        event = self.reporter.begin_step(at.stage, number, step)
-        request = self.job.request
-        sink = self._sink(event)
-        try:
-            with self._slots:
-                resolved = self._phases.resolve(
-                    at, step, contents, pinned, frozenset(request.renew), not request.refresh, sink
-                )
-        except EnvbuildError as error:
-            if not self._stop.is_set():
-                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
-            raise
-        seconds = time.monotonic() - started
-        sink(f"{action.manager} resolved {len(resolved.packages)} packages in {seconds:.1f}s\n".encode())
-        return resolved
-
-    def _needs_network(self, step: Step, reason: str) -> NeedsNetwork:
-        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
-        return NeedsNetwork(self._files.recipe, [line], not isinstance(step.action, Execute))
-
-    def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
-        limit = self.job.request.fetch_limit
-        digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
-        if redirected:
-            self.job.sources.redirects[url] = redirected
-        return digest
-
-    def _sink(self, event: int) -> Callable[[bytes], None]:
-        return lambda data: self.reporter.emit(StepOutput(event, data))
-
-    @property
-    def _phases(self) -> Phases:
-        """The package managers, loaded only where packages are declared: the imports take longer than a small build."""
-        from envbuild.build.package_phases import Phases
-
-        with self._making_phases:
-            if self._made_phases is None:
-                from envbuild.packages.manager import ManagerSettings
-
-                request = self.job.request
-                machine = ManagerSettings(request.network, request.home, request.fetch_limit, request.snapshot)
-                self._made_phases = Phases(
-                    self.store, self._executor, machine, self._files, own_sources=request.own_sources
-                )
-            return self._made_phases
-
-    def _fetch_packages(self, action: InstallPackages, pending: PendingStep, event: int) -> None:
-        def progress(done: int, total: int) -> None:
-            if self._stop.is_set():
-                raise Stopped("")
-            self.reporter.emit(StepProgress(event, done, total, "bytes"))
-
-        from envbuild.packages.errors import NotToBeHad
-
-        try:
-            self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
-        except NotToBeHad as error:
-            if self.job.graph.recipe_of(pending.stage).lock is None:
-                raise NotToBeHad(error.package, error.reasons, locked=False) from error
-            raise
 
     # Steps
 
@@ -415,17 +316,8 @@ class Scheduler:
                     raise
                 self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)
-                pending = pending_step(at, pending.number, step, self, self._inputs)
+                pending = pending_step(at, pending.number, step, self._answers, self._inputs)
         raise AssertionError("the last attempt raises or returns")
-
-    def _reasons(
-        self, at: StageProgress, pending: PendingStep, key: str, parts: key_parts.Parts, source: Source
-    ) -> tuple[str, ...]:
-        reason = self._cache.why_not_used(pending.step, key)
-        if reason:
-            return (reason,)
-        before = self.store.steps.nearest(pending.step.text, source, [step.text for step in at.steps])
-        return self._explainer.reasons(key_parts.load(before) if before else None, parts, pending.inputs)
 
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
         step, inputs = pending.step, pending.inputs
@@ -434,16 +326,16 @@ class Scheduler:
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
-                task = self._phases.install_task(step.action, inputs.contents, inputs.packages)
+                task = self._answers.install_task(step.action, pending)
                 return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 
         # A build that is only held against another one must not depend on what this store's caches have.
-        done = once(self._sink(event), fresh=not self.job.request.record)
+        done = once(self.reporter.sink(event), fresh=not self.job.request.record)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
-            raise Stopped("")
+            raise Stopped
         if done.outcome.status:
             raise step_failed(self.job, at, step, done, event)
         if self.job.request.check and not step.test:
@@ -458,5 +350,5 @@ class Scheduler:
         from envbuild.build.check_differences import differences  # only for --check
 
         lines = differences(self.store, first, second, ("the first run", "the second run"))
-        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        head = f"  {step.place.file}:{step.place.line}: {one_line(step.text)}"
         return [head, *(f"    {line}" for line in lines)]
