@@ -275,8 +275,10 @@ class Bases:
                     machine = "without dpkg"
                 return f"host {' '.join(programs)} {machine}"
             case Tarball(path=path, folder=folder):
+                from envbuild.build.context_scan import Choice
+
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
-                (found,) = context.select(path, None, 0, keep=False)
+                (found,) = context.select(path, Choice(), 0, keep=False)
                 return f"tar {found.entry.digest}"
             case Scratch():
                 return f"scratch  {architecture()}"

@@ -30,9 +30,11 @@ def parts_and_source(pending: PendingStep, recipe_path: str, *, owners_kept: boo
 def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
     """Return the inputs of a step with the names that a user knows them by."""
     match step.action:
-        case CopyIn(origin=None, sources=sources):
+        case CopyIn(origin=None, sources=sources) as action:
             whole = len(sources) == len(inputs.found)
             names = sources if whole else [os.fsdecode(found.entry.name) for found in inputs.found]
+            if action.optional or action.parents:
+                names = [found.called for found in inputs.found]
             entries = [found.entry for found in inputs.found]
         case CopyIn(origin=origin):
             assert origin is not None
@@ -43,8 +45,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
         case FetchFile(url=url):
             return (Input(url, "", inputs.digests[0]),)
         case Execute(mounts=mounts):
-            named = zip(mounts, inputs.digests, strict=True)
-            return tuple(Input(source, "", digest) for (source, _), digest in named)
+            names = [f"{mount.source} of {mount.origin.argument}" for mount in step.action.shown]
+            names += [source for source, _ in mounts]
+            return tuple(Input(name, "", digest) for name, digest in zip(names, inputs.digests, strict=True))
         case InstallPackages():
             packages = [f"{package.name} {package.version}" for package in inputs.packages]
             named_too = [*packages, *(path for path, _ in inputs.contents)]
@@ -98,6 +101,8 @@ class Explainer:
         what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
         old = {taken.name: taken for taken in before.inputs}
         for new in after.inputs:
+            if after.action == "InstallPackages":
+                what = "package" if " " in new.name else "file"
             was = old.pop(new.name, None)
             if was is None:
                 if before.inputs or after.action != "CopyIn":

@@ -7,13 +7,13 @@ import stat
 import time
 
 from envbuild.build.context_ignore import LOCKS, ContextError, is_left_out_everywhere, read_ignored
-from envbuild.build.context_scan import Found, Scan, mode_of
-from envbuild.linux.nofollow import RealFiles, open_real
+from envbuild.build.context_scan import Choice, Found, Scan, mode_of
+from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
-from envbuild.tree.patterns import Matcher
+from envbuild.tree.file_mode import Mode, with_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,17 +32,28 @@ WAIT = 0.2
 class Context:
     """One folder that paths in statements are relative to."""
 
-    def __init__(self, folder: str, root: str, store: Store, hidden: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: str, root: str, store: Store, hidden: Sequence[str] = (), *, project: str | None = None
+    ) -> None:
         """`root` is the recipe's own folder: an included statement may reach its own folder and that one.
-        `hidden` are real paths that are copied only if they are named (the recipe's lock, the store)."""
+        `hidden` are real paths that are copied only if they are named (the recipe's lock, the store). `project` is the
+        real folder that both have to lie in. Raises ContextError."""
         self.folder = os.path.realpath(folder)
         self.root = os.path.realpath(root)
-        self.shown = folder
+        self.shown = os.path.normpath(folder)
+        self.named_by = "the folder of the recipe" if self.folder == self.root else "the context"
+        """What messages call it."""
+        if project is not None and inside(self.folder, project) is None:
+            # A folder may have become a link since the recipe was read.
+            raise ContextError(
+                f"the context {self.shown} leads out of {project}",
+                "files come from the repository that the recipe lies in, or from its folder",
+            )
         self._stats = store.stats
         self._hidden = frozenset(hidden)
         self.ignored = read_ignored(self.folder, self.root, folder)
         self.taken: dict[str, Found] = {}
-        """What statements took, by its path and what they called it."""
+        """What statements took, by its path, what they called it, and what they took of it."""
         self.texts: dict[str, tuple[bytes, int]] = {}
         """What statements read, by its path, with its mode."""
         self.archives: set[str] = set()
@@ -53,9 +64,10 @@ class Context:
         """What statements would have taken, were it not left out everywhere."""
 
     def select(
-        self, source: str, exclude: Matcher | None, epoch: int, *, keep: bool = True, whole: bool = False
+        self, source: str, choice: Choice, epoch: int, *, keep: bool = True, whole: bool = False
     ) -> tuple[Found, ...]:
-        """Return what `source` means: one path, or all that its wildcards match, sorted.
+        """Return what `source` means: one path, or all that its wildcards match, sorted; nothing where it means nothing
+        and may.
 
         The time of a file follows from its content, other times are the epoch, and of modes only the right to execute
         counts, so that two clones give one digest whatever the umask. Without `keep` it is not among what is kept
@@ -63,10 +75,10 @@ class Context:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                found = tuple(self._select(source, exclude, epoch, whole))
+                found = tuple(self._select(source, choice, epoch, whole))
                 self.named.add(os.path.normpath(os.path.join(self.folder, source)))
                 if keep:
-                    self.taken |= {f"{item.path}\0{source}": item for item in found}
+                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in found}
                 else:
                     self.archives.update(item.path for item in found)
                 return found
@@ -76,25 +88,41 @@ class Context:
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
 
-    def _select(self, source: str, exclude: Matcher | None, epoch: int, whole: bool) -> Iterator[Found]:
-        paths = self._expand(source)
-        if len(paths) > 1 or os.path.basename(paths[0]) != os.path.basename(source.rstrip("/")):
-            paths = [path for path in paths if not self._only_matched(path, source)] or paths
-        for path in paths:
+    def _select(self, source: str, choice: Choice, epoch: int, whole: bool) -> Iterator[Found]:
+        paths = self._expand(source, choice.optional)
+        matched = source not in paths
+        if len(paths) > 1 or any(
+            os.path.basename(path) != os.path.basename(source.rstrip("/")) for path in paths.values()
+        ):
+            paths = {named: path for named, path in paths.items() if not self._only_matched(path, source)} or paths
+        taken = 0
+        for called, path in paths.items():
             name = os.fsencode(os.path.basename(path))
             named = whole or any(map(is_left_out_everywhere, os.path.relpath(path, self.folder).split("/")))
             scan = Scan(
-                exclude, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
+                choice, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
             )
             found = scan.take(path, name, self._shown(path))
             self.left_out.update(scan.left_out)
-            if found is None:
-                patterns = os.path.join(self.shown, os.path.basename(self.ignored.path))
-                raise ContextError(
-                    f"copy: '{source}' is left out by {patterns} or by exclude=",
-                    "change the pattern, or drop the path from the statement",
-                )
-            yield found
+            if found is not None:
+                taken += 1
+                yield found.replace(called=called)
+            elif not matched and not choice.optional:
+                raise self._nothing_left(source, choice)
+        if paths and not taken and not choice.optional:
+            raise self._nothing_left(source, choice)
+
+    def _nothing_left(self, source: str, choice: Choice) -> ContextError:
+        if choice.include is not None:
+            return ContextError(
+                f"copy: nothing of '{source}' is matched by include=",
+                "patterns are as in .envignore, relative to the directory; copy(optional) takes what there is",
+            )
+        patterns = os.path.join(self.shown, os.path.basename(self.ignored.path))
+        return ContextError(
+            f"copy: '{source}' is left out by {patterns} or by exclude=",
+            "change the pattern, or drop the path from the statement",
+        )
 
     def _only_matched(self, path: str, source: str) -> bool:
         """Return whether wildcards match what is copied only if it is named."""
@@ -140,7 +168,7 @@ class Context:
     def _inside(self, source: str) -> str:
         if os.path.isabs(source):
             raise ContextError(
-                f"'{source}' is an absolute path; files come from the folder of the recipe, {self.shown}",
+                f"'{source}' is an absolute path; files come from {self.named_by}, {self.shown}",
                 "copy it there first, or use a path relative to the recipe",
             )
         path = os.path.realpath(os.path.join(self.folder, source))
@@ -148,34 +176,39 @@ class Context:
             if path == allowed or path.startswith(allowed.rstrip("/") + "/"):
                 return path
         raise ContextError(
-            f"'{source}' leads out of the folder of the recipe, {self.shown}, to {path}",
-            "move the file there, or the recipe up",
+            f"'{source}' leads out of {self.named_by}, {self.shown}, to {path}",
+            "move the file there, or say where files come from at the top of the recipe, as in: context ..",
         )
 
-    def _expand(self, source: str) -> list[str]:
+    def _expand(self, source: str, optional: bool = False) -> dict[str, str]:
+        """Return the paths that a source means, by what they are called in the folder, sorted by path. Empty where
+        there is none and it is `optional`."""
         path = self._inside(source)
         if os.path.lexists(path):
-            return [path]
+            return {source: path}
         if not any(mark in source for mark in "*?["):
+            if optional:
+                return {}
             raise self._missing(source)
         import fnmatch  # only where there is a pattern
 
         head, _, pattern = source.rstrip("/").rpartition("/")
-        parents = self._expand(head) if head else [self.folder]
-        matches = []
-        for parent in parents:
+        parents = self._expand(head, optional) if head else {"": self.folder}
+        matches = {}
+        for called, parent in parents.items():
             if os.path.isdir(parent):
-                names = fnmatch.filter(os.listdir(parent), pattern)
-                matches += [os.path.join(parent, name) for name in names if pattern[0] == "." or name[0] != "."]
-        if not matches:
+                for name in fnmatch.filter(os.listdir(parent), pattern):
+                    if pattern[0] == "." or name[0] != ".":
+                        matches[f"{called}/{name}" if called else name] = os.path.join(parent, name)
+        if not matches and not optional:
             raise self._missing(source)
-        return sorted(matches)
+        return dict(sorted(matches.items(), key=lambda match: match[1]))
 
     def _missing(self, source: str) -> ContextError:
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
         names = os.listdir(folder) if os.path.isdir(folder) else []
         hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
-        return ContextError(f"'{source}' is not in the folder of the recipe, {self.shown}", hint)
+        return ContextError(f"'{source}' is not in {self.named_by}, {self.shown}", hint)
 
     def _shown(self, path: str) -> str:
         return os.path.normpath(os.path.join(self.shown, os.path.relpath(path, self.folder)))
@@ -185,7 +218,7 @@ def keep(
     store: Store,
     found: Found,
     owner: tuple[int, int],
-    mode: int | None,
+    mode: Mode | None,
     files: RealFiles,
     clock: Clock | None = None,
 ) -> Entry:
@@ -196,8 +229,7 @@ def keep(
     if entry.kind == FILE:
         if clock is not None:
             entry = entry._replace(mtime=clock.copied(entry.name, entry.digest))
-        if mode is not None:
-            entry = entry._replace(mode=mode)
+        entry = with_mode(entry, mode)
         return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
     if entry.kind == LINK:
         return entry
@@ -212,11 +244,6 @@ def keep(
     if plain and clock is not None:
         store.clocks.remember(clock, entry.digest, digest)
     return with_mode(entry._replace(digest=digest), mode)
-
-
-def with_mode(entry: Entry, mode: int | None) -> Entry:
-    """Return a folder whose files get `mode`: it may be entered wherever `mode` gives the right to read."""
-    return entry if mode is None else entry._replace(mode=mode | (mode & 0o444) >> 2)
 
 
 def _read(store: Store, entry: Entry, path: str, files: RealFiles) -> Entry:

@@ -21,6 +21,8 @@ VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".jj"})
 """Changed by every commit."""
 LOCKS = ".env.lock"
 """How the names of recipes' locks end: changed by every build."""
+_ANY_NAME = "\x01"
+"""The name of a file that no line of a file of patterns means."""
 MAX_IGNORED = 1 << 20
 """Bytes of a file of patterns."""
 
@@ -56,10 +58,29 @@ def is_left_out_everywhere(name: str) -> bool:
     return name in VERSION_CONTROL or name.endswith(LOCKS)
 
 
+def without_effect(ignored: Ignored, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield lines that begin with `!` and bring nothing back, each with the line to write: a directory that is left out
+    is never looked into, as git has it."""
+    own = ignored.own
+    if own is None or ignored.reopens or not ignored.path.endswith(IGNORE_FILES[0]):
+        return
+    for line in own.source:
+        path = line.rstrip().removeprefix("!").strip("/")
+        if not line.startswith("!") or not path or any(mark in path for mark in "*?[\\"):
+            continue
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        closed = next((name for name in above if own.matches(os.fsencode(name), True)), None)
+        if closed is not None:
+            yield line, f"{closed}/*"
+        elif os.path.isdir(f"{folder}/{path}") and own.matches(os.fsencode(f"{path}/{_ANY_NAME}"), False):
+            yield line, f"!{path}/**"
+
+
 def _read(path: str, folder: str, root: str, shown: str) -> Ignored:
     real = inside(path, folder, root)
     if real is None:
-        raise ContextError(f"{shown} leads out of the folder of the recipe", "make it a file of that folder")
+        raise ContextError(f"{shown} leads out of its folder and of the recipe's", "make it a file of that folder")
     try:
         content = read_plain(real, MAX_IGNORED)
     except OSError as error:

@@ -38,6 +38,23 @@ class Found(Record):
     entry: Entry
     path: str
     children: tuple[Found, ...] = ()
+    called: str = ""
+    """What a source calls it in its folder, with wildcards replaced."""
+
+
+class Choice(Record):
+    """What a statement takes of its sources. Of folders, only what `include` matches, with what lies in it, and nothing
+    that `exclude` does; with `optional`, a source may mean nothing."""
+
+    include: Matcher | None = None
+    exclude: Matcher | None = None
+    optional: bool = False
+
+    @property
+    def patterns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The patterns of both kinds, as they are written."""
+        include, exclude = self.include, self.exclude
+        return include.source if include is not None else (), exclude.source if exclude is not None else ()
 
 
 class Scan:
@@ -46,7 +63,7 @@ class Scan:
 
     def __init__(
         self,
-        exclude: Matcher | None,
+        choice: Choice,
         ignored: Ignored,
         folder: str,
         hidden: frozenset[str],
@@ -56,7 +73,8 @@ class Scan:
         named: bool,
     ) -> None:
         """With `named`, nothing is left out but what the folder's own patterns say."""
-        self._exclude = exclude
+        self._exclude = choice.exclude
+        self._include = choice.include
         self._everywhere = not named
         self._ignore = ignored.own if named else ignored.all
         self._reopens = ignored.reopens
@@ -83,7 +101,8 @@ class Scan:
             return None
         if stat.S_ISDIR(status.st_mode):
             descriptor = open_real(path, os.O_RDONLY | os.O_DIRECTORY)
-            return self._folder_of(descriptor, path, name, shown, ignored, "", status, 0)
+            found = self._folder_of(descriptor, path, name, shown, ignored, "", status, 0, self._include is None)
+            return found if found.children or self._include is None else None
         parent = open_real(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
         try:
             rows = _Rows(self._stats, os.path.dirname(path))
@@ -103,6 +122,7 @@ class Scan:
         excluded: str,
         status: os.stat_result,
         depth: int,
+        included: bool,
     ) -> Found:
         if depth > MAX_DEPTH:
             raise ContextError(f"{shown}: folders nested deeper than {MAX_DEPTH} are not copied")
@@ -125,6 +145,9 @@ class Scan:
                     reopened = self._reopens and stat.S_ISDIR(child_status.st_mode)
                     if not reopened:
                         continue
+                whole = included or (
+                    self._include is not None and self._matches(self._include, inner_excluded, child_status)
+                )
                 child_name = os.fsencode(child)
                 if stat.S_ISDIR(child_status.st_mode):
                     inner = os.open(
@@ -139,10 +162,11 @@ class Scan:
                         inner_excluded,
                         child_status,
                         depth + 1,
+                        whole,
                     )
-                    if found.children or not reopened:
+                    if found.children or (whole and not reopened):
                         children.append(found)
-                else:
+                elif whole:
                     children.append(
                         self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)
                     )

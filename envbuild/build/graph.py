@@ -17,9 +17,10 @@ class Stage(Record):
     """One stage of one recipe.
 
     `number` is its place among all stages of the graph, `event` the number of its base in the events of the build
-    (those of its steps follow). `name` is its own, or its number in the recipe. `needs` are the numbers of the stages
-    that have to be done first: of what it starts from, if that is a stage or a recipe, and of what it copies from.
-    `siblings` are the names that `copy(from=)` takes for stages of the recipe.
+    (those of its steps follow), and in what is shown of the image (images/build_steps.py). `name` is its own, or its
+    number in the recipe. `needs` are the numbers of the stages that have to be done first: of what it starts from, if
+    that is a stage or a recipe, and of what it copies from. `siblings` are the names that `copy(from=)` takes for
+    stages of the recipe.
     """
 
     number: int
@@ -49,13 +50,16 @@ class Stage(Record):
 
 
 class PlannedRecipe(Record):
-    """One recipe of a build, its lock as it was found, and the stages of it that are built."""
+    """One recipe of a build, its lock as it was found, and the stages of it that are built. `target` is the stage that
+    is the image; `others` are more images of the recipe, by name."""
 
     number: int
     recipe: model.Recipe
     lock_text: str | None
     lock: Lock | None
     stages: tuple[Stage, ...]
+    target: Stage
+    others: tuple[tuple[str, Stage], ...] = ()
 
     @property
     def path(self) -> str:
@@ -67,10 +71,16 @@ class PlannedRecipe(Record):
         """Where its lock lies."""
         return path_of(self.recipe.path)
 
-    @property
-    def target(self) -> Stage:
-        """The stage that is the image."""
-        return self.stages[-1]
+    def stages_of(self, target: Stage) -> list[Stage]:
+        """Return a stage with those of the recipe that it needs, itself last."""
+        by_number = {stage.number: stage for stage in self.stages}
+        found, pending = {target.number}, [target]
+        while pending:
+            for number in pending.pop().needs:
+                if number in by_number and number not in found:
+                    found.add(number)
+                    pending.append(by_number[number])
+        return [by_number[number] for number in sorted(found)]
 
     def pinned_image(self, reference: str) -> str | None:
         """Return the digest that the lock has for an image reference."""

@@ -22,12 +22,22 @@ if TYPE_CHECKING:
     from envbuild.build.context import Context
     from envbuild.build.context_scan import Found
     from envbuild.packages.manager import Contents
+    from envbuild.tree.patterns import Matcher
+
+
+class Named(Record):
+    """Which source of a copy something was found by, from 0, and what that calls it, with wildcards replaced."""
+
+    number: int
+    called: str
 
 
 class Inputs(Record):
     """The digests for the key, in the action's order, and what the action will need of what was found.
 
-    `found` are context files; `entries` those of another tree, with the path each has there; `text` a
+    `found` are context files; `entries` those of another tree, with the path each has there, or where a command has it
+    mounted; `named` says of either
+    which source means it; `text` a
     template's bytes with `mode`; `binds` the real paths of a command's mounts; `contents` are the files that a
     statement about packages names, with their paths, and `packages` what it came to.
     """
@@ -35,6 +45,7 @@ class Inputs(Record):
     digests: tuple[str, ...] = ()
     found: tuple[Found, ...] = ()
     entries: tuple[tuple[bytes, Entry], ...] = ()
+    named: tuple[Named, ...] = ()
     text: bytes = b""
     mode: int = 0o644
     binds: Pairs = ()
@@ -48,10 +59,11 @@ class NotInTree(UsageError):
 
     source: str
     origin: str
+    statement: str = "copy"
 
     def text(self) -> tuple[str, str]:
         return (
-            f"copy: {self.origin} has no '{self.source}'",
+            f"{self.statement}: {self.origin} has no '{self.source}'",
             f"look at what it has with: envbuild ls {self.origin} {self.source.rstrip('/').rpartition('/')[0] or '/'}",
         )
 
@@ -81,7 +93,7 @@ class Gatherer:
             case CopyIn(origin=None) as action:
                 return self._from_context(stage, action, epoch)
             case CopyIn(origin=Origin() as origin) as action:
-                return self._from_tree(action, origin, self.tree_of(stage, origin))
+                return self._from_tree(stage, action, origin, self.tree_of(stage, origin))
             case Render() as action:
                 text, mode = self._context(stage, action.folder).read(action.template, "render")
                 return Inputs((sha256_of(text), f"{mode:o}"), text=text, mode=mode)
@@ -127,37 +139,66 @@ class Gatherer:
         return expected
 
     def _from_context(self, stage: Stage, action: CopyIn, epoch: int) -> Inputs:
-        from envbuild.tree.patterns import compile_patterns
+        from envbuild.build.context_scan import Choice
 
-        exclude = compile_patterns(action.exclude) if action.exclude else None
-        context = self._context(stage, action.folder)
+        context, choice = self._context(stage, action.folder), Choice(*patterns_of(action), action.optional)
         found: list[Found] = []
-        for source in action.sources:
-            found += context.select(source, exclude, epoch)
-        return Inputs(tuple(_line(item.entry) for item in found), found=tuple(found))
+        named: list[Named] = []
+        for number, source in enumerate(action.sources):
+            items = context.select(source, choice, epoch)
+            found += items
+            named += [Named(number, item.called) for item in items]
+        self._tell_nested(stage, action, named, [item.entry for item in found])
+        digests = [_line_of(action, name, item.entry) for name, item in zip(named, found, strict=True)]
+        return Inputs(tuple(digests), found=tuple(found), named=tuple(named))
 
-    def _from_tree(self, action: CopyIn, origin: Origin, tree: Digest) -> Inputs:
+    def _from_tree(self, stage: Stage, action: CopyIn, origin: Origin, tree: Digest) -> Inputs:
         entries = []
-        for source in action.sources:
+        named = []
+        for number, source in enumerate(action.sources):
             path = source.strip("/").encode()
             # The last part too: copying a link that was named means copying what it shows, as for the context.
             entry = lookup(self._store.trees, tree, path, follow=True)
+            if entry is None and action.optional:
+                continue
             if entry is None:
                 raise NotInTree(source, origin.argument)
             name = path.rpartition(b"/")[2]
             entries.append((path, entry._replace(name=name)))
-        return Inputs(tuple(_line(entry) for _, entry in entries), entries=tuple(entries))
+            named.append(Named(number, source))
+        self._tell_nested(stage, action, named, [entry for _, entry in entries])
+        digests = [_line_of(action, name, entry) for name, (_, entry) in zip(named, entries, strict=True)]
+        return Inputs(tuple(digests), entries=tuple(entries), named=tuple(named))
+
+    def _tell_nested(self, stage: Stage, action: CopyIn, named: list[Named], entries: list[Entry]) -> None:
+        """Note the directories that lie in the destination by their names, where docker would put what is in them."""
+        if action.contents or action.parents or not action.destination.endswith("/"):
+            return
+        nested = self._sources.nested(self._graph.recipe_of(stage))
+        for name, entry in zip(named, entries, strict=True):
+            source = action.sources[name.number]
+            if entry.kind == DIRECTORY and source == name.called and source.rpartition("/")[2] not in ("", ".", ".."):
+                nested.setdefault(source, action.destination)
 
     def _mounts(self, stage: Stage, action: Execute, epoch: int) -> Inputs:
+        digests, binds, entries = [], [], []
+        for mount in action.shown:
+            path = mount.source.strip("/").encode()
+            entry = lookup(self._store.trees, self.tree_of(stage, mount.origin), path, follow=True)
+            if entry is None:
+                raise NotInTree(mount.source, mount.origin.argument, "run(mount=)")
+            digests.append(_line(entry._replace(name=b"")))
+            entries.append((mount.target.encode(), entry))
         if not action.mounts:
-            return Inputs()
+            return Inputs(tuple(digests), entries=tuple(entries))
+        from envbuild.build.context_scan import Choice
+
         context = self._context(stage, action.folder)
-        digests, binds = [], []
         for source, target in action.mounts:
-            (found,) = context.select(source, None, epoch, whole=True)
+            (found,) = context.select(source, Choice(), epoch, whole=True)
             digests.append(_line(found.entry))
             binds.append((context.real_path(source), target))
-        return Inputs(tuple(digests), binds=tuple(binds))
+        return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
 
 def known_file(url: str, expected: Digest | None, source: str) -> Digest:
@@ -177,6 +218,24 @@ def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple
     # They say more than which packages there are.
     digests += [sha256_of(content) for _, content in manager_of(action.manager).installed_files(contents)]
     return Inputs(tuple(digests), contents=contents, packages=packages)
+
+
+def patterns_of(action: CopyIn) -> tuple[Matcher | None, Matcher | None]:
+    """Return what a copy takes of directories, and what it leaves out."""
+    if not action.include and not action.exclude:
+        return None, None
+    from envbuild.tree.patterns import compile_patterns
+
+    include, exclude = (compile_patterns(lines) if lines else None for lines in (action.include, action.exclude))
+    return include, exclude
+
+
+def _line_of(action: CopyIn, named: Named, entry: Entry) -> str:
+    """Return an input of a copy for its key."""
+    if not (action.parents or action.optional):
+        return _line(entry)
+    # The entry does not say under which of the sources it lies, or at which path.
+    return sha256_of(f"{named.number}\0{named.called}\0{_line(entry)}".encode("utf-8", "surrogateescape"))
 
 
 def _line(entry: Entry) -> str:

@@ -45,13 +45,16 @@ class RecipeCycle(UsageError):
 
 
 class _Loaded(Record):
-    """A recipe with its lock; `needed` are the numbers of the stages that are built."""
+    """A recipe with its lock; `needed` are the numbers of the stages that are built, `target` that of its image, and
+    `others` those of more images by name."""
 
     real_path: str
     recipe: model.Recipe
     lock_text: str | None
     lock: Lock | None
     needed: tuple[int, ...]
+    target: int
+    others: tuple[tuple[str, int], ...]
 
 
 class _Loader:
@@ -76,12 +79,15 @@ class _Loader:
         lock_text, lock = self._read_lock(lock_path)
         if self._request.locked and lock is None:
             raise LockOutOfDate(lock_path, "there is no lock yet")
-        target = stage_number(recipe, None if above else self._request.stage)
-        needed = stages_needed(recipe, target)
+        asked = None if above else self._request.stage
+        target = stage_number(recipe, asked)
+        # A lock has the stages of all images; a build of one stage writes none.
+        others = recipe.images if asked is None else ()
+        needed = stages_needed(recipe, target, *(number for _, number in others))
         for number in needed:
             for other in recipes_used(recipe.stages[number]):
                 self.load(other, (*above, real))
-        self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed)
+        self.loaded[real] = _Loaded(real, recipe, lock_text, lock, needed, target, others)
 
     def _read_lock(self, path: str) -> tuple[str | None, Lock | None]:
         try:
@@ -106,11 +112,15 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
     recipes: list[PlannedRecipe] = []
     stages: list[Stage] = []
     by_path: dict[str, int] = {}
-    event = 1
+    # The steps of the recipe that was asked for come first, so that they have the numbers that its image shows.
+    lengths = [_length(loaded) for loaded in loader.loaded.values()]
+    event = 1 + lengths[-1]
     for loaded in loader.loaded.values():
         recipe = loaded.recipe
         names = frozenset(stage.name for stage in recipe.stages if stage.name)
         first = len(stages)
+        if len(recipes) == len(lengths) - 1:
+            event = 1
         for number in loaded.needed:
             written = recipe.stages[number]
             name = written.name or str(number + 1)
@@ -125,10 +135,26 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
             needs = (*others, *siblings) if starts_elsewhere else (*siblings, *others)
             stage = Stage(len(stages), len(recipes), recipe.name, name, written, names, needs, locked, event)
             stages.append(stage)
-            event += 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in written.statements)
+            event += _steps(written)
         by_path[loaded.real_path] = len(recipes)
-        recipes.append(PlannedRecipe(len(recipes), recipe, loaded.lock_text, loaded.lock, tuple(stages[first:])))
-    return Graph(tuple(recipes), tuple(stages), by_path, event - 1)
+        own = tuple(stages[first:])
+        by_number = dict(zip(loaded.needed, own, strict=True))
+        images = [(name, by_number[number]) for name, number in loaded.others if name != recipe.name]
+        recipes.append(
+            PlannedRecipe(
+                len(recipes), recipe, loaded.lock_text, loaded.lock, own, by_number[loaded.target], tuple(images)
+            )
+        )
+    return Graph(tuple(recipes), tuple(stages), by_path, sum(lengths))
+
+
+def _length(loaded: _Loaded) -> int:
+    return sum(_steps(loaded.recipe.stages[number]) for number in loaded.needed)
+
+
+def _steps(stage: model.Stage) -> int:
+    """Return the number of a stage's steps, its base among them."""
+    return 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in stage.statements)
 
 
 def recipes_used(stage: model.Stage) -> list[str]:
@@ -137,6 +163,7 @@ def recipes_used(stage: model.Stage) -> list[str]:
     if isinstance(stage.base, model.RecipeBase):
         paths.append(relative(stage.base.folder, stage.base.path))
     for statement in stage.statements:
-        if isinstance(statement, model.Copy) and statement.origin is not None and statement.origin.startswith(RECIPE):
-            paths.append(relative(statement.folder, statement.origin.removeprefix(RECIPE)))
+        for origin in model.origins_of(statement):
+            if origin.startswith(RECIPE):
+                paths.append(relative(os.path.dirname(statement.place.file), origin.removeprefix(RECIPE)))
     return paths

@@ -110,8 +110,9 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
     Raises the errors of a build that can't begin: RecipeErrors, ContextError, BadLock.
     """
     request = BuildRequest(path=path, locked=True, epoch=epoch)
+    files_of = project or project_of(path)
     try:
-        graph = load_graph(request, store, project or project_of(path))
+        graph = load_graph(request, store, files_of)
     except LockOutOfDate as error:
         name = os.path.basename(path).removesuffix(".env")
         if error.path == path_of(path):
@@ -121,7 +122,7 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
         return LockState(name, path, UNKNOWN, (needed,), lock=_lock_at(path, store, project))
     top = graph.top
     assert top.lock is not None
-    comparison = _Comparison(request, store, graph)
+    comparison = _Comparison(request, store, graph, files_of)
     state, reasons = CURRENT, list[str]()
     try:
         for recipe in graph.recipes:
@@ -203,12 +204,12 @@ class _TreesInStore(Gatherer):
 class _Comparison:
     """What the recipes of a graph give, compared with their locks."""
 
-    def __init__(self, request: BuildRequest, store: Store, graph: Graph) -> None:
+    def __init__(self, request: BuildRequest, store: Store, graph: Graph, project: str) -> None:
         self._store = store
         self._graph = graph
         self._explainer = Explainer(store)
         self._progress = Progress(graph, tests=False)
-        self.sources = Sources(store, image_in_commit, pinned=True)
+        self.sources = Sources(store, project, image_in_commit, pinned=True)
         self._bases = Bases(store, graph, self.sources, request)
         self._known = KnownResults(store, graph, self._bases)
         self._answers = LockedAnswers(graph, store, renew=frozenset(), strict=True)

@@ -6,13 +6,13 @@ import os
 import time
 
 from envbuild.build.events import BuildFinished, Notice
-from envbuild.build.graph import PlannedRecipe
+from envbuild.build.graph import PlannedRecipe, Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
 from envbuild.git.provenance import provenance
-from envbuild.images.names import Place, place_of, to_set
+from envbuild.images.names import Name, Place, place_of, to_set
 from envbuild.images.reference import LATEST
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
@@ -38,13 +38,15 @@ def publish_all(job: BuildJob) -> BuildResult:
     return results[-1]
 
 
-def image_of(job: BuildJob, recipe: PlannedRecipe, sources: dict[str, Any] | None = None) -> Image:
-    """Return the image that a recipe came to, with the detail of its build (docs/commands.md, `show`) and what it was
-    built from (source_tree.py)."""
-    target = job.progress[recipe.target]
+def image_of(
+    job: BuildJob, recipe: PlannedRecipe, sources: dict[str, Any] | None = None, stage: Stage | None = None
+) -> Image:
+    """Return the image that a recipe came to, or that of one of its stages, with the detail of its build
+    (docs/commands.md, `show`) and what it was built from (source_tree.py)."""
+    target = job.progress[stage or recipe.target]
     digest = image_config.image_digest(target.tree, target.facts)
     stages = []
-    for at in map(job.progress.__getitem__, recipe.stages):
+    for at in map(job.progress.__getitem__, recipe.stages_of(target.stage)):
         stages.append(
             {
                 "stage": at.stage.name,
@@ -118,11 +120,14 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
         sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
         store.images.put(image_of(job, recipe, sources))
     if recipe.lock is None:
-        _tell_left_out(job, recipe)
+        from envbuild.build.first_build import tell_first  # there is only one first build
+
+        tell_first(job, recipe)
     place = place_of(os.path.dirname(recipe.path))
     tags = _move_tags(job, recipe, image, place)
     _note_use(job, recipe)
     store.images.succeed(place.own(recipe.recipe.name))
+    others = _publish_others(job, recipe, made, place)
     state = "none"
     if not (top and (job.request.stage is not None or job.request.settings)):
         state = write_lock(job, recipe, made[recipe.lock_path])
@@ -142,9 +147,31 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
                 reporter.cached,
                 recipe.lock_path,
                 state,
+                others,
             )
         )
     return BuildResult(image, target.tree, tags, reporter.ran, reporter.cached)
+
+
+def _publish_others(
+    job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock], place: Place
+) -> tuple[tuple[str, str], ...]:
+    """Record the images that a recipe names beside its own, and move their tags; return (names, digest) of each."""
+    if recipe is job.graph.top and job.request.tag is not None:
+        return ()  # that name is for one image
+    told = []
+    for name, stage in recipe.others:
+        at = job.progress[stage]
+        digest = image_config.image_digest(at.tree, at.facts)
+        if job.store.images.get(digest) is None or any(not result.cached for result in at.all_results):
+            from envbuild.build.source_tree import sources_of  # only where an image is put on record
+
+            sources = sources_of(job, recipe, {path: lock_file.dump(lock) for path, lock in made.items()})
+            sources = {**sources, "stage": stage.name} if sources else {}
+            job.store.images.put(image_of(job, recipe, sources, stage))
+        names = [(place.own(name), tag) for tag in (LATEST, place.branch) if tag]
+        told.append((", ".join(_move(job, recipe, digest, place, names)), digest))
+    return tuple(told)
 
 
 def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
@@ -161,16 +188,6 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     return found.known
 
 
-def _tell_left_out(job: BuildJob, recipe: PlannedRecipe) -> None:
-    """Say once, at the first build, what a `copy` of a folder leaves out everywhere."""
-    left_out = sorted(os.path.normpath(path) for context in job.sources.contexts(recipe) for path in context.left_out)
-    if left_out:
-        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-        text = f"{recipe.path}: copy leaves out {', '.join(left_out[:3])}{more}"
-        hint = "version control and locks of recipes change with every commit; a copy that names them takes them"
-        job.reporter.emit(Notice("note", text, hint))
-
-
 def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
     """Note that the steps were used, once an hour for each recipe: a build with nothing to do has no time to write."""
     store, now = job.store, time.time()
@@ -184,16 +201,27 @@ def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
 
 def _move_tags(job: BuildJob, recipe: PlannedRecipe, image: str, place: Place) -> tuple[str, ...]:
     """Have the recipe's tags name the image; return them, as the current directory has them."""
-    request, tags, reporter = job.request, job.store.tags, job.reporter
+    request = job.request
     top = recipe is job.graph.top
     if top and request.stage is not None and request.tag is None:
         return ()
-    folder = os.path.dirname(recipe.path)
-    here = place.id if folder in ("", ".") or place.project is None else place_of(".").id
     if top and request.tag is not None:
-        place, names = to_set(job.store, request.tag, folder)
-    else:
-        names = [(place.own(recipe.recipe.name), tag) for tag in (LATEST, place.branch) if tag]
+        set_in, names = to_set(job.store, request.tag, os.path.dirname(recipe.path))
+        return _move(job, recipe, image, place, names, set_in)
+    return _move(
+        job, recipe, image, place, [(place.own(recipe.recipe.name), tag) for tag in (LATEST, place.branch) if tag]
+    )
+
+
+def _move(
+    job: BuildJob, recipe: PlannedRecipe, image: str, place: Place, names: list[Name], set_in: Place | None = None
+) -> tuple[str, ...]:
+    """Have names, which belong to the place `set_in` or else to `place`, name an image; return them, as the current
+    directory has them."""
+    request, tags, reporter = job.request, job.store.tags, job.reporter
+    top = recipe is job.graph.top
+    here = place.id if os.path.dirname(recipe.path) in ("", ".") or place.project is None else place_of(".").id
+    place = set_in or place
     moving = []
     for name, tag in names:
         was = tags.get(name, tag)

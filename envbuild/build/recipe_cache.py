@@ -10,7 +10,7 @@ import os
 import sys
 
 from envbuild import __version__
-from envbuild.build.recipe_files import UnreadableFile, read_recipe
+from envbuild.build.recipe_files import UnreadableFile, check_context, read_recipe
 from envbuild.digest import sha256_of
 from envbuild.language import model_cache
 from envbuild.language.model import Recipe
@@ -39,7 +39,13 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
             return recipe
     from envbuild.language.load import load_recipe  # lark: only when there is something to parse
 
-    recipe = load_recipe(path, dict(settings), arch=architecture(), read=lambda name: read_recipe(folder, name))
+    recipe = load_recipe(
+        path,
+        dict(settings),
+        arch=architecture(),
+        read=lambda name: read_recipe(folder, name),
+        look=lambda name: check_context(folder, name),
+    )
     store.memo.put("recipe", key, model_cache.dump(recipe))
     return recipe
 

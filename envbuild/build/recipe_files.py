@@ -12,7 +12,7 @@ import os
 
 from envbuild.errors import UsageError, fields
 from envbuild.git.git_dir import git_dir_of
-from envbuild.linux.nofollow import inside, read_plain
+from envbuild.linux.nofollow import inside, open_real, read_plain
 
 MAX_RECIPE = 4 << 20
 MAX_LOCK = 16 << 20
@@ -42,6 +42,15 @@ def project_of(path: str) -> str:
 def read_recipe(folder: str, path: str) -> bytes:
     """Return the bytes of a recipe in the real folder `folder`. Raises OSError, whose `strerror` says why not."""
     return read_inside(folder, path, MAX_RECIPE)
+
+
+def check_context(folder: str, path: str) -> None:
+    """Raise OSError, whose `strerror` says why, where `path` is not a directory in the real folder `folder` that files
+    may be taken from."""
+    real = inside(path, folder)
+    if real is None:
+        raise OSError(errno.EXDEV, f"it leads out of {folder}", path)
+    os.close(open_real(real, os.O_PATH | os.O_DIRECTORY))
 
 
 def read_inside(folder: str, path: str, most: int) -> bytes:

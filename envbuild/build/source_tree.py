@@ -45,7 +45,9 @@ def sources_of(job: BuildJob, recipe: PlannedRecipe, lock_texts: dict[str, str])
         ]
     except (ContentChanged, OSError):
         return {}
-    root = os.path.commonpath([os.path.dirname(os.fsdecode(edit.path)) for edit in edits] or ["/"])
+    # A context is there even where everything that comes from it lies deeper.
+    contexts = [context.folder for context in job.sources.contexts()]
+    root = os.path.commonpath([*contexts, *(os.path.dirname(os.fsdecode(edit.path)) for edit in edits)] or ["/"])
     inside = [Edit(os.fsencode(os.path.relpath(os.fsdecode(edit.path), root)), edit.entry) for edit in edits]
     try:
         tree = edit_tree(job.store.trees, job.store.trees.save(()), inside, 0)

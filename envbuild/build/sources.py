@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 class Sources:
     """The sources of one build so far, by recipe."""
 
-    def __init__(self, store: Store, fits: Fits, *, pinned: bool) -> None:
-        """`pinned` is whether images and files are those that the locks name; `fits` is for `look_up`."""
+    def __init__(self, store: Store, project: str, fits: Fits, *, pinned: bool) -> None:
+        """`project` is the real folder that files may come from. `pinned` is whether images and files are those that
+        the locks name; `fits` is for `look_up`."""
         self._store = store
+        self._project = project
         self._fits = fits
         self._pinned = pinned
         self._contexts: dict[tuple[int, str], Context] = {}
         self._images: dict[int, dict[str, Digest]] = {}
         self._fetched: dict[int, dict[str, Digest]] = {}
+        self._nested: dict[int, dict[str, str]] = {}
         self.redirects: dict[str, str] = {}
         """Where servers sent us on to, by the address that a recipe has."""
 
@@ -43,7 +46,7 @@ class Sources:
 
             root = os.path.dirname(recipe.path) or "."
             hidden = [os.path.realpath(recipe.lock_path), os.path.realpath(self._store.path)]
-            self._contexts[key] = Context(folder, root, self._store, hidden)
+            self._contexts[key] = Context(folder, root, self._store, hidden, project=self._project)
         return self._contexts[key]
 
     def image(self, recipe: PlannedRecipe, reference: str, folder: str) -> Image:
@@ -76,6 +79,10 @@ class Sources:
     def fetched(self, recipe: PlannedRecipe) -> dict[str, Digest]:
         """Return the digests of the files that a recipe took so far from the network, by URL."""
         return self._fetched.setdefault(recipe.number, {})
+
+    def nested(self, recipe: PlannedRecipe) -> dict[str, str]:
+        """Return the directories that a recipe copied into others so far, each with where to."""
+        return self._nested.setdefault(recipe.number, {})
 
     def files_read(self, recipe: PlannedRecipe) -> Iterator[str]:
         """Yield the real paths of what a recipe and its includes are, and of what they took of the folders. Links that

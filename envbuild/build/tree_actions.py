@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 
-from envbuild.build.context import keep, with_mode
+from envbuild.build.context import keep
 from envbuild.build.fetch import content_of
-from envbuild.build.inputs import Inputs
+from envbuild.build.inputs import Inputs, patterns_of
 from envbuild.digest import sha256_of
 from envbuild.errors import WorkFailed, fields
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
@@ -22,6 +23,7 @@ from envbuild.plan.step import (
     Step,
     WriteFile,
 )
+from envbuild.record import Record
 from envbuild.store.database import StoreDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.missing_objects import put_aside
@@ -29,6 +31,7 @@ from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
+from envbuild.tree.file_mode import Mode, changed_mode, with_mode
 from envbuild.tree.lookup import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 from envbuild.tree.times import Clock
@@ -50,6 +53,18 @@ class TooMuchCopied(WorkFailed):
             f"{self.source} has more than {MAX_COPIED:,} files and folders",
             "copy a part of it, or fewer copies of copies",
         )
+
+
+class _Taken(Record):
+    """What a copy from another tree takes of directories and leaves out, and the owner and the mode that it gives."""
+
+    include: Matcher | None = None
+    exclude: Matcher | None = None
+    owner: tuple[int, int] | None = None
+    mode: Mode | None = None
+
+
+_WHOLE = _Taken()
 
 
 class Performer:
@@ -85,10 +100,10 @@ class _Performance:
                 from envbuild.build.template import render  # jinja2, only when a template is filled
 
                 text = render(inputs.text, action.template, action.variables, action.environment)
-                mode = action.mode if action.mode is not None else inputs.mode
+                mode = changed_mode(inputs.mode, action.mode)
                 edits = [self._file(action.destination, text, action.owner, mode, action.template)]
             case WriteFile() as action:
-                mode = action.mode if action.mode is not None else 0o644
+                mode = changed_mode(0o644, action.mode)
                 edits = [self._file(action.path, action.content.encode(), action.owner, mode, "")]
             case FetchFile() as action:
                 edits = self._fetched(action, inputs.digests[0])
@@ -129,20 +144,27 @@ class _Performance:
 
     def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
-        into_directory = action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
+        several = len(action.sources) > 1 if action.optional else False
+        into_directory = several or action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
         entries = []
         # Most trees have nothing later than the epoch: files have the times then that they were found with.
         clock = self._clock if inputs.found and self._clock.latest > self._mtime else None
         with RealFiles() as files:
             for found in inputs.found:
                 entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, clock)))
-        named = zip(inputs.entries, action.sources, strict=True) if inputs.entries else ()
-        for (path, entry), source in named:
-            exclude = compile_patterns(action.exclude) if action.exclude else None
-            entries.append((path.rpartition(b"/")[2], self._adopt(entry, owner, action.mode, exclude, source)))
+        taken = _Taken(*patterns_of(action), owner, action.mode)
+        for (path, entry), known in zip(inputs.entries, inputs.named if inputs.entries else (), strict=True):
+            entries.append((path.rpartition(b"/")[2], self._adopt(entry, taken, known.called)))
+        if action.parents:
+            paths = [_path_below(known.called) for known in inputs.named]
+            return [
+                change
+                for path, (_, entry) in zip(paths, entries, strict=True)
+                for change in self._with_parents(action, path, entry, owner)
+            ]
         edits = []
         for (name, entry), source in zip(entries, self._sources(action, inputs), strict=True):
-            contents = entry.kind == DIRECTORY and (source.endswith("/") or source in (".", ".."))
+            contents = entry.kind == DIRECTORY and (action.contents or source.endswith("/") or source in (".", ".."))
             place = action.destination.strip("/").encode()
             if into_directory and not contents and name:
                 place = place + b"/" + name if place else name
@@ -158,9 +180,23 @@ class _Performance:
 
     def _sources(self, action: CopyIn, inputs: Inputs) -> list[str]:
         """Return the source that each of the found files was named by; with wildcards one source gives several."""
+        if action.optional:
+            return [action.sources[named.number] for named in inputs.named]
         if not inputs.found or len(inputs.found) == len(action.sources):
             return list(action.sources)
         return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
+
+    def _with_parents(self, action: CopyIn, path: str, entry: Entry, owner: tuple[int, int] | None) -> Iterator[Edit]:
+        """Yield the edits that put what a source means at its own path below the destination."""
+        above = action.destination.strip("/")
+        *folders, name = path.split("/") if path else [""]
+        uid, gid = owner or (0, 0)
+        for folder in folders:
+            above = f"{above}/{folder}" if above else folder
+            made = with_mode(Entry(b"", DIRECTORY, 0o755, uid, gid, self._mtime), action.mode)
+            yield self._placed(above.encode("utf-8", "surrogateescape"), made)
+        place = "/".join(filter(None, (above, name)))
+        yield self._placed(place.encode("utf-8", "surrogateescape"), entry)
 
     def _placed(self, path: bytes, entry: Entry) -> Edit:
         """Return an edit for the true place that `path` leads to. A directory there keeps its own attributes."""
@@ -181,17 +217,16 @@ class _Performance:
             if inside and lookup(self._trees, self._parent, place, follow=False) is None:
                 yield Edit(place, Entry(b"", DIRECTORY, _FOR_ALL_MODE, 0, 0, self._mtime))
 
-    def _adopt(
-        self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, source: str
-    ) -> Entry:
+    def _adopt(self, entry: Entry, taken: _Taken, source: str) -> Entry:
         """Return an entry of another tree as it will be in this one, with its times: their order says what was made of
         what."""
         if entry.kind == DIRECTORY:
             self._check_amount(entry, source)
-            if exclude is None and owner is None and mode is None and self._is_whole(entry):
+            if taken == _WHOLE and self._is_whole(entry):
                 return entry
-            return self._adopt_directory(entry, owner, mode, exclude, b"")
-        return self._adopt_leaf(entry, owner, mode)
+            adopted = self._adopt_directory(entry, taken, b"", taken.include is None)
+            return adopted if adopted is not None else entry._replace(digest=self._trees.save(()))
+        return self._adopt_leaf(entry, taken)
 
     def _check_amount(self, entry: Entry, source: str) -> None:
         """Raise TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
@@ -210,27 +245,31 @@ class _Performance:
             if amounts[digest] > MAX_COPIED:
                 raise TooMuchCopied(source)
 
-    def _adopt_directory(
-        self, entry: Entry, owner: tuple[int, int] | None, mode: int | None, exclude: Matcher | None, inside: bytes
-    ) -> Entry:
+    def _adopt_directory(self, entry: Entry, taken: _Taken, inside: bytes, included: bool) -> Entry | None:
+        """Return a directory with what is taken of it, None if that is nothing. `included`: it is taken itself."""
         kept = []
+        include, exclude = taken.include, taken.exclude
         for child in self._trees.load(entry.digest):
-            path = inside + child.name
-            if child.name == b"." or (exclude is not None and exclude.matches(path, child.kind == DIRECTORY)):
+            path, is_directory = inside + child.name, child.kind == DIRECTORY
+            if child.name == b"." or (exclude is not None and exclude.matches(path, is_directory)):
                 continue
-            if child.kind == DIRECTORY:
-                kept.append(self._adopt_directory(child, owner, mode, exclude, path + b"/"))
-            else:
-                kept.append(self._adopt_leaf(child, owner, mode))
+            whole = included or (include is not None and include.matches(path, is_directory))
+            if is_directory:
+                inner = self._adopt_directory(child, taken, path + b"/", whole)
+                if inner is not None:
+                    kept.append(inner)
+            elif whole:
+                kept.append(self._adopt_leaf(child, taken))
+        if not kept and not included:
+            return None
         digest = self._trees.save(kept)
-        return with_mode(self._owned(entry, owner)._replace(digest=digest), mode)
+        return with_mode(self._owned(entry, taken.owner)._replace(digest=digest), taken.mode)
 
-    def _adopt_leaf(self, entry: Entry, owner: tuple[int, int] | None, mode: int | None) -> Entry:
-        new = self._owned(entry, owner)
+    def _adopt_leaf(self, entry: Entry, taken: _Taken) -> Entry:
+        new = self._owned(entry, taken.owner)
         if entry.kind != FILE:
             return new
-        if mode is not None:
-            new = new._replace(mode=mode)
+        new = with_mode(new, taken.mode)
         return new if new == entry else self._store.objects.alter(entry, new)
 
     def _owned(self, entry: Entry, owner: tuple[int, int] | None) -> Entry:
@@ -265,7 +304,7 @@ class _Performance:
         if action.destination.endswith("/"):
             name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
             place = b"/".join(filter(None, (place, name.encode())))
-        mode = action.mode if action.mode is not None else 0o644
+        mode = changed_mode(0o644, action.mode)
         last = place.rpartition(b"/")[2]
         entry = Entry(last, FILE, mode, uid, gid, self._clock.copied(last, digest), 0, digest)
         if self._store.objects.has(entry):
@@ -312,7 +351,7 @@ class _Performance:
             edits.append(self._placed(home, Entry(b"", DIRECTORY, 0o755, account.uid, account.gid, self._mtime, 0)))
             skeleton = lookup(self._trees, self._parent, b"etc/skel")
             if skeleton is not None and skeleton.kind == DIRECTORY:
-                owned = self._adopt(skeleton, (account.uid, account.gid), None, None, "")
+                owned = self._adopt(skeleton, _Taken(owner=(account.uid, account.gid)), "")
                 edits.append(self._placed(home, owned._replace(mode=0o755)))
         return edits
 
@@ -333,6 +372,15 @@ class _Performance:
         if self._discard is None:
             return tree
         return edit(self._trees, tree, list(_discarded(self._store, tree, self._discard)), self._mtime)
+
+
+def _path_below(called: str) -> str:
+    """Return the path that `copy(parents)` gives to what a source calls `called`: what follows a part that is a dot,
+    else all of it."""
+    below = called.rpartition("/./")[2]
+    path = posixpath.normpath(below).strip("/")
+    assert ".." not in path.split("/"), "the language refuses these"
+    return "" if path == "." else path
 
 
 def _discarded(store: Store, tree: Digest, discard: Matcher) -> Iterator[Edit]:

@@ -17,10 +17,7 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Sequence
-    from types import ModuleType
-    from typing import Any, NoReturn
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -66,17 +63,9 @@ COMMANDS = {
     "fsck": ("fsck", "check the whole store for damage"),
     "du": ("du", "show how much disk space the store uses"),
     "doctor": ("doctor", "try what this machine can do, and say how to fix what it can't"),
+    "completion": ("completion", "print the script that completes command lines in a shell"),
+    "man": ("man", "write the manual pages"),
 }
-
-EXIT_CODES = """\
-exit codes:
-  0    done
-  1    a step, a test or a check failed
-  2    the command line or the recipe is wrong
-  3    the machine lacks something that is needed (see: envbuild doctor)
-  130  interrupted
-  `run` and `shell` end with the exit code of the command that they ran
-"""
 
 
 def run(words: Sequence[str]) -> int:
@@ -114,7 +103,9 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         arguments = options.read(module.configure, own)
         if arguments is None:
             try:
-                arguments = _ask_argparse(f"envbuild {words[0]}", module, own)
+                from envbuild.cli.parser import parse  # for help, mistakes and what options.read leaves to it
+
+                arguments = parse(words[0], module, own)
             except SystemExit as end:
                 return int(end.code or 0)
         arguments.command = tuple(command)
@@ -125,7 +116,9 @@ def _dispatch(words: list[str], environment: Environment) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
         if len(words) > 1 and words[1] in COMMANDS:
             return _dispatch([words[1], "--help"], environment)
-        (environment.stdout if words else environment.stderr).write(_overview())
+        from envbuild.cli.overview import overview
+
+        (environment.stdout if words else environment.stderr).write(overview(COMMANDS))
         return 0 if words else 2
     return _dispatch_other(words, environment)
 
@@ -159,68 +152,6 @@ def _reader_went_away() -> bool:
     for descriptor in (1, 2):
         outputs.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in outputs.poll(0))
-
-
-def _ask_argparse(name: str, module: ModuleType, words: list[str]) -> Namespace:
-    """Return what argparse makes of the words. Raises SystemExit after help, and after what is wrong."""
-    import argparse  # only for help, mistakes and the few commands that options.read leaves to it
-
-    # It looks for translations of its own few words, of which there are none, and loads locale to do so.
-    vars(argparse)["_"] = str
-    try:
-        width = os.get_terminal_size(1).columns
-    except OSError:
-        width = 80
-
-    def help_formatter(prog: str) -> argparse.HelpFormatter:
-        """As wide as the terminal. One is asked for with every option, and would import shutil to learn that width."""
-        return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width - 2))
-
-    class Parser(argparse.ArgumentParser):
-        """Shows mistakes as all others are shown, and takes no abbreviations: `--lock` is not `--locked`."""
-
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(allow_abbrev=False, **settings)
-
-        def error(self, message: str) -> NoReturn:
-            flags = [flag for one in self._actions for flag in one.option_strings]
-            first = next((line.strip() for line in module.EXAMPLES.splitlines() if line.startswith("  ")), "")
-            hint = _hint_for_arguments(message, flags) or f"as in: {' '.join(first.partition('  ')[0].split())}"
-            from envbuild.ui.sanitize import visible
-
-            self.exit(2, f"error: {visible(message)}\nhint: {visible(hint)} ({self.prog} --help lists all options)\n")
-
-    parser = Parser(prog=name, description=module.DESCRIPTION, epilog=module.EXAMPLES, formatter_class=help_formatter)
-    module.configure(parser)
-    return parser.parse_args(words)
-
-
-def _hint_for_arguments(message: str, flags: list[str]) -> str:
-    """Return what to write in place of options that there are not, of which argparse says it."""
-    from envbuild.text.docker_words import OPTIONS
-    from envbuild.text.suggestion import did_you_mean
-
-    unknown = message.partition("unrecognized arguments: ")[2]
-    for word in unknown.split():
-        flag = word.partition("=")[0]
-        if flag.startswith("-"):
-            near = next((known for known in flags if known.startswith(flag) and flag.startswith("--")), "")
-            return OPTIONS.get(flag) or (f"did you mean '{near}'?" if near else did_you_mean(flag, flags))
-    return ""
-
-
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [
-        "usage: envbuild COMMAND [OPTION ...]",
-        "",
-        "Execution environments under version control.",
-        "",
-        "commands:",
-    ]
-    lines += [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    lines += ["", "examples:", "  envbuild build web.env", "  envbuild run web -- python3 --version", ""]
-    return "\n".join([*lines, "`envbuild COMMAND --help` tells more of each.", "", EXIT_CODES])
 
 
 def _nearest(word: str) -> str:

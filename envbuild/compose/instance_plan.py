@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from envbuild.compose.file.model import WHEN_HEALTHY, Group, Health, Service
+from envbuild.compose.file.mounts import unnamed_volume
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
@@ -13,6 +14,7 @@ from envbuild.images.accounts import Homes
 from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
 from envbuild.instances.config import Limits, Restart, Settings, health_of, init_of, parameters_of, to_plain
+from envbuild.instances.own_volumes import add_volumes, slug, undeclared
 from envbuild.instances.sandbox_request import check_workdir
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
@@ -104,16 +106,27 @@ def _plan(store: Store, group: Group, service: Service, image: Image, reference:
     check_workdir(store, image.tree, settings)
     digest = sha256_of(json.dumps([image.digest, to_plain(settings)]).encode())
     name = instance_name(group, service)
+    # Not in the digest: groups of before have none, and are left alone.
+    anonymous = [
+        runtime.Mount(runtime.VOLUME, _volume_name(group, service, path), path)
+        for path in undeclared(facts, settings.mounts)
+    ]
+    settings = add_volumes(settings, anonymous).replace(own_volumes=())
     own = {
         GROUP: group.name,
         SERVICE: service.name,
         NAME: name,
         SETTINGS: digest,
         AFTER: " ".join(dependency.service for dependency in service.depends),
-        ANONYMOUS: " ".join(service.anonymous),
+        ANONYMOUS: " ".join((*service.anonymous, *(mount.source for mount in anonymous))),
     }
     settings = settings.replace(labels=(*service.labels, *own.items()))
     return Plan(service, name, image, reference, facts, settings, digest)
+
+
+def _volume_name(group: Group, service: Service, path: str) -> str:
+    """Return the name of a volume that the image of a service declares: another one for each path."""
+    return unnamed_volume(group.name, service.name, f"{slug(path)}-{sha256_of(path.encode())[:8]}")
 
 
 def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:

@@ -62,6 +62,12 @@ def mount_points(instance: Instance) -> tuple[str, ...]:
     return tuple(str(mount[2]).strip("/") for mount in json.loads(instance.settings).get("mounts", ()))
 
 
+def volumes_of(instance: Instance) -> list[tuple[str, str]]:
+    """Return where the instance has volumes, and which: what is in them is no part of its tree."""
+    mounts = json.loads(instance.settings).get("mounts", ())
+    return [(str(mount[2]), str(mount[1])) for mount in mounts if mount[0] == "volume"]
+
+
 class _UpperReader(UpperWalk):
     """A walk over an upper directory that changes meanwhile, and in which nothing is changed."""
 

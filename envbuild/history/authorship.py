@@ -14,7 +14,8 @@ from envbuild.git.repository import Author, NotInRevision, Repository
 from envbuild.history.build_commits import BuildCommits, build_of
 from envbuild.history.restore import is_named
 from envbuild.language.parse import parse_all
-from envbuild.language.syntax import Reference, StatementSyntax, Word, WordLine
+from envbuild.language.quoting import reference_names
+from envbuild.language.syntax import StatementSyntax, Word, WordLine
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
@@ -275,4 +276,4 @@ def _values_of(statement: StatementSyntax, name: str) -> Iterator[tuple[int, lis
 
 
 def _references(word: Word | None) -> list[str]:
-    return [part.name for part in word.parts if isinstance(part, Reference)] if word is not None else []
+    return list(reference_names(word.parts)) if word is not None else []

@@ -21,7 +21,9 @@ def settings_of_clone(first: Instance, ports: tuple[Port, ...] = ()) -> Settings
     """Return the settings of `first`, with `ports` if there are any, else with its own on free ports of the host."""
     settings = settings_of(first)
     free = tuple(port.replace(number=0) for port in settings.ports)
-    return settings.replace(ports=ports or free, hostname="" if settings.hostname == first.name else settings.hostname)
+    # The volumes that were made for the first one stay its own.
+    hostname = "" if settings.hostname == first.name else settings.hostname
+    return settings.replace(ports=ports or free, hostname=hostname, own_volumes=())
 
 
 def refuse_taken_volumes(volumes: Volumes, settings: Settings, name: str) -> None:
@@ -31,8 +33,9 @@ def refuse_taken_volumes(volumes: Volumes, settings: Settings, name: str) -> Non
             raise VolumeExists(copy)
 
 
-def copied_volumes(volumes: Volumes, settings: Settings, name: str) -> Settings:
-    """Return the settings with each volume that can be written replaced by a copy of it, VOLUME-NAME."""
+def copied_volumes(volumes: Volumes, settings: Settings, name: str, own: tuple[str, ...] = ()) -> Settings:
+    """Return the settings with each volume that can be written replaced by a copy of it, VOLUME-NAME. The copies of
+    those that are the first one's `own` are the clone's own."""
     copies = {
         source: volumes.copy(volume, f"{source}-{name}").name for source, volume in _copied(volumes, settings).items()
     }
@@ -40,7 +43,7 @@ def copied_volumes(volumes: Volumes, settings: Settings, name: str) -> Settings:
         mount.replace(source=copies[mount.source]) if _is_writable(mount) and mount.source in copies else mount
         for mount in settings.mounts
     )
-    return settings.replace(mounts=tuple(mounts))
+    return settings.replace(mounts=tuple(mounts), own_volumes=tuple(copies[name] for name in own if name in copies))
 
 
 def _copied(volumes: Volumes, settings: Settings) -> dict[str, Volume]:

@@ -71,7 +71,8 @@ class Settings(Record):
     """The whole configuration. `user` and `workdir` are what the command runs with; `stop` is a signal's name; times in
     seconds. `network` is none, host, private, or the name of a network, in which the instance is also called `aliases`.
     `fixed` are folders of the image that can't be written; an `unfiltered` one has no filter of system calls. Without
-    `init` the command is process 1 itself."""
+    `init` the command is process 1 itself. `own_volumes` are the names of those that were made for this instance
+    alone."""
 
     argv: tuple[str, ...]
     environment: Pairs = ()
@@ -93,6 +94,7 @@ class Settings(Record):
     limits: Limits = Limits()
     labels: Pairs = ()
     init: bool = True
+    own_volumes: tuple[str, ...] = ()
 
     def variables(self, facts: Facts) -> dict[str, str]:
         """Return what a command in the instance finds in its environment."""
@@ -108,6 +110,8 @@ def to_plain(settings: Settings) -> dict[str, Any]:
         plain[name] = [list(values(one)) for one in plain[name]]
     if settings.init:
         del plain["init"]  # as records of earlier versions are, and `up` compares
+    if not settings.own_volumes:
+        del plain["own_volumes"]
     plain["health"] = None if settings.health is None else list(values(settings.health))
     return plain
 
@@ -117,6 +121,7 @@ _SHAPES: dict[str, object] = {
     "argv": [str],
     "aliases": [str],
     "fixed": [str],
+    "own_volumes": [str],
     "environment": [(str, str)],
     "labels": [(str, str)],
     **dict.fromkeys(("user", "workdir", "home", "hostname", "network", "stop"), str),
@@ -142,6 +147,7 @@ def from_plain(plain: dict[str, Any]) -> Settings:
         "argv": tuple,
         "aliases": tuple,
         "fixed": tuple,
+        "own_volumes": tuple,
         "environment": _pairs,
         "labels": _pairs,
         "mounts": lambda rows: tuple(Mount(*row) for row in rows),

@@ -96,6 +96,11 @@ def launch(
         Instances.of(store.path).tidy()
     if instances is None:
         instances = Instances.of(store.path)
+    if origin.facts.volumes and (not temporary or config.read_only) and not store.database.read_only:
+        from envbuild.instances.own_volumes import with_own_volumes  # few images declare any
+
+        stem = name or origin.reference.partition("@")[0].partition(":")[0].rpartition("/")[2]
+        config = with_own_volumes(config, origin.facts, stem)
     instance, lock = instances.create(
         name,
         origin.image,
@@ -110,7 +115,7 @@ def launch(
         yield Launch(instance, task, lock, tuple(store.take_notes()))
     except BaseException:
         if not keep_failed:
-            instances.remove(instance)
+            instances.remove(instance, volumes=True)
         raise
     finally:
         os.close(lock)

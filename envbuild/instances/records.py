@@ -12,6 +12,7 @@ import os
 import time
 
 from envbuild.errors import UsageError, fields
+from envbuild.images.reference import BadName
 from envbuild.instances.instance_names import Names, NameTaken, check_name
 from envbuild.instances.lock import hold, is_held, make_lock
 from envbuild.instances.record import (
@@ -58,6 +59,8 @@ __all__ = [
     "write_state",
 ]
 
+_OWN_VOLUMES = "own_volumes"
+"""What the settings of an instance call the volumes that were made for it (instances/config.py)."""
 _LEFT = 600.0
 """Seconds after which what is half made or half removed is nobody's any more."""
 
@@ -253,9 +256,9 @@ class Instances:
             if name.endswith((".new", ".gone")) and self._is_left(f"{self.path}/{name}"):
                 remove(f"{self.path}/{name}")
 
-    def remove(self, instance: Instance | DamagedInstance) -> None:
+    def remove(self, instance: Instance | DamagedInstance, *, volumes: bool = False) -> None:
         """Take an instance away with all that it wrote, and the groups that a killed supervisor left; it has to be
-        over."""
+        over. With `volumes`, and if it was to go with its command, also the volumes that were made for it."""
         from envbuild.instances.cgroup_records import remove_groups  # not for a start
 
         remove_groups(instance.path)
@@ -264,8 +267,18 @@ class Instances:
             os.rename(instance.path, gone)
         except FileNotFoundError:
             return  # another command is at it
+        if isinstance(instance, Instance) and (volumes or instance.temporary):
+            self._take_volumes(instance, gone)
         self._names.give_up(instance.name, instance.identity)
         remove(gone)
+
+    def _take_volumes(self, instance: Instance, gone: str) -> None:
+        """Move the volumes that were made for an instance to what is left of it: they go with it."""
+        for number, name in enumerate(own_volumes_of(instance)):
+            try:
+                os.rename(f"{os.path.dirname(self.path)}/volumes/{name}", f"{gone}/volume-{number}")
+            except FileNotFoundError:
+                pass  # the user has removed it
 
     def put_aside(self, instance: DamagedInstance) -> None:
         """Move a damaged instance to the store's folder `damaged`, with all that it wrote."""
@@ -316,3 +329,18 @@ class Instances:
             return time.time() - os.lstat(path).st_ctime > _LEFT
         except FileNotFoundError:
             return False  # just finished
+
+
+def own_volumes_of(instance: Instance) -> tuple[str, ...]:
+    """Return the names of the volumes that were made for an instance alone."""
+    if f'"{_OWN_VOLUMES}"' not in instance.settings:
+        return ()
+    from envbuild.text.json import loads  # few have any
+
+    try:
+        names = loads(instance.settings)[_OWN_VOLUMES]
+        for name in names:
+            check_name(name, "a volume")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadName):
+        return ()  # a damaged record: nobody knows which they are
+    return tuple(names)

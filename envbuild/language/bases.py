@@ -66,7 +66,7 @@ def read_base(statement: StatementSyntax, reader: Reader) -> Base | None:
         case "debian":
             return Debian(place, argument)
         case "tar":
-            return Tarball(place, argument, reader.folder)
+            return Tarball(place, argument, reader.context)
         case "image":
             return ImageBase(place, argument, reader.folder)
         case "recipe":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.language.lalr import Node, Token
-from envbuild.language.quoting import NAME, Problem, joined, quoted
+from envbuild.language.quoting import Problem, joined, quoted, reference
 from envbuild.language.syntax import (
     BlockLine,
     Comment,
@@ -112,11 +112,11 @@ class _Builder:
                     parts.extend(inner)
                     self.problems.extend(problems)
                 case "REFERENCE":
-                    name = token[2:-1]
-                    parts.append(Reference(name, span))
-                    if not NAME.fullmatch(name):
-                        hint = "only ${name} is replaced here; write \\${ for the text itself"
-                        self.problems.append(Problem(f"'{token}' is not a valid reference", span, hint))
+                    found, problem = reference(token[2:-1], span)
+                    if found is not None:
+                        parts.append(found)
+                    if problem is not None:
+                        self.problems.append(problem)
                 case "ESCAPED":
                     parts.append("${")
                 case _:
@@ -126,9 +126,15 @@ class _Builder:
         return Word(joined(tuple(parts)), Span(first.line, first.column, length))
 
     def word_line(self, node: Node) -> WordLine:
-        words = [self.word(child) for child in node.children if isinstance(child, Node)]
+        options: tuple[Option, ...] = ()
+        words = []
+        for child in node.children:
+            if isinstance(child, Node) and child.data == "line_options":
+                options = tuple(self.option(option) for option in child.children if isinstance(option, Node))
+            elif isinstance(child, Node):
+                words.append(self.word(child))
         remarks = [child.strip(" \t") for child in node.children if isinstance(child, Token) and child.type == "REMARK"]
-        return WordLine(tuple(words), remarks[0] if remarks else "")
+        return WordLine(tuple(words), remarks[0] if remarks else "", options)
 
     def comment(self, node: Node) -> Comment:
         token = node.children[0]

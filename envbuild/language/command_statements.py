@@ -41,6 +41,7 @@ def _run_options(options: Options) -> model.RunOptions:
         workdir=options.text("workdir"),
         timeout=options.seconds("timeout"),
         shell=options.text("shell"),
+        tmpfs=options.tmpfs(),
     )
 
 
@@ -118,7 +119,7 @@ def _list(text: TextLine, reader: Reader, keyword: str = "start") -> tuple[str, 
         message = "the list is empty" if not items else "the list has an item that is not a string"
         reader.error(text.span, message, _LISTS[keyword])
         return None
-    words = [reader.expand_text(item, text.span.replace(length=1)) for item in items]
+    words = [reader.expand_text(item, text.span.replace(length=1), operators=True) for item in items]
     return tuple(word for word in words if word is not None)
 
 

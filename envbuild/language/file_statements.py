@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from envbuild.language import model, values
 from envbuild.language.options import Options
+from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, TextLine
-from envbuild.text.pattern import Pattern
-
-_IMAGE = Pattern(
-    r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
-)
-
-
-_BASES_ONLY = ("oci:", "tar:", "registry:")
-"""Bases that a stage may start from but copy may not name: they need a stage."""
 
 
 def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
     destination = _destination(statement, reader)
     sources = [text for word, text in reader.texts(statement) if reader.checked(values.path, text, word.span)]
     origin = options.text("from")
-    if origin is not None and (not _IMAGE.fullmatch(origin) or origin.startswith(_BASES_ONLY)):
+    if origin is not None and not is_origin(origin):
         span = next(option.span for option in statement.options if option.name == "from")
         hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
         reader.error(span, f"'{origin}' is not a stage or an image", hint)
     if destination is None:
         return None
-    owner, mode = options.text("owner"), options.whole("mode")
-    start = reader.start_of(statement)
-    return model.Copy(*start, tuple(sources), destination, origin, owner, mode, options.texts("exclude"))
+    parents = options.flag("parents")
+    for word, text in reader.texts(statement) if parents else ():
+        if ".." in text.split("/"):
+            hint = "name a path below the context, or say where files come from at the top: context .."
+            reader.error(word.span, f"copy(parents) can't keep the path '{text}'", hint)
+    place, context, source = reader.start_of(statement)
+    return model.Copy(
+        place,
+        context if origin is None else reader.folder,
+        source,
+        tuple(sources),
+        destination,
+        origin,
+        options.text("owner"),
+        options.mode(),
+        options.texts("exclude"),
+        options.texts("include"),
+        options.flag("contents"),
+        parents,
+        options.flag("optional"),
+    )
 
 
 def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
@@ -42,7 +52,7 @@ def read_render(statement: StatementSyntax, options: Options, reader: Reader) ->
     source, destination = reader.only(statement, "render TEMPLATE -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
-    owner, mode = options.text("owner"), options.whole("mode")
+    owner, mode = options.text("owner"), options.mode()
     for name, _ in reader.scope.parameters():
         reader.scope.use(name, reader.where(statement.span))
     start = reader.start_of(statement)
@@ -61,7 +71,7 @@ def read_file(statement: StatementSyntax, options: Options, reader: Reader) -> m
     if path[1].endswith("/"):
         reader.error(path[0].span, f"'{path[1]}' is a directory", "file needs the path of a file")
     text = "".join(f"{line}\n" for line in content)
-    return model.File(*reader.start_of(statement), path[1], text, options.text("owner"), options.whole("mode"))
+    return model.File(*reader.start_of(statement), path[1], text, options.text("owner"), options.mode())
 
 
 def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> model.Fetch | None:
@@ -77,6 +87,6 @@ def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> 
         destination,
         sha256=options.text("sha256"),
         owner=options.text("owner"),
-        mode=options.whole("mode"),
+        mode=options.mode(),
         unpack=options.flag("unpack"),
     )

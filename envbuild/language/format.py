@@ -79,5 +79,6 @@ def _block_line(line: BlockLine, in_text: bool) -> str:
             # In a block of text, an indented '#' would be part of the text.
             return line.text if in_text else f"    {line.text}"
         case _:
-            words = " ".join(format_word(word) for word in line.words)
+            options = f"({', '.join(map(_option, line.options))}) " if line.options else ""
+            words = options + " ".join(format_word(word) for word in line.words)
             return f"    {words}  {line.comment}" if line.comment else f"    {words}"

@@ -21,6 +21,8 @@ from envbuild.record import Record
     NAME,
     IDENTITY,
     NETWORK,
+    FILE_MODE,
+    TMPFS,
 ) = (
     "flag",
     "text",
@@ -38,6 +40,8 @@ from envbuild.record import Record
     "name",
     "identity",
     "network",
+    "file mode",
+    "tmpfs",
 )
 
 
@@ -58,7 +62,16 @@ class Keyword(Record):
     """Also allowed before the first `from`."""
 
 
-_OWNED = {"owner": OptionKind(OWNER), "mode": OptionKind(MODE)}
+_OWNED = {"owner": OptionKind(OWNER), "mode": OptionKind(FILE_MODE)}
+_COPY = {
+    "from": OptionKind(TEXT),
+    **_OWNED,
+    "include": OptionKind(TEXT, True),
+    "exclude": OptionKind(TEXT, True),
+    "contents": OptionKind(FLAG),
+    "parents": OptionKind(FLAG),
+    "optional": OptionKind(FLAG),
+}
 _RUN = {
     "network": OptionKind(NETWORK),
     "cache": OptionKind(CACHE, True),
@@ -67,6 +80,7 @@ _RUN = {
     "mode": OptionKind(MODE, True),
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
+    "tmpfs": OptionKind(TMPFS, True),
     "user": OptionKind(OWNER),
     "workdir": OptionKind(DIRECTORY),
     "timeout": OptionKind(DURATION),
@@ -86,13 +100,15 @@ WHEN = OptionKind(CONDITION, True)
 
 KEYWORDS: dict[str, Keyword] = {
     "recipe": Keyword(in_stage=False),
+    "context": Keyword(in_stage=False),
+    "image": Keyword(in_stage=False, anywhere=True),
     "param": Keyword(in_stage=False, anywhere=True),
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
     "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
     "pip": Keyword({"into": OptionKind(DIRECTORY), "find-links": OptionKind(TEXT, True)}, block=True),
     "npm": Keyword({"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG)}, block=True),
-    "copy": Keyword({"from": OptionKind(TEXT), **_OWNED, "exclude": OptionKind(TEXT, True)}),
+    "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),
     "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from envbuild.digest import sha256_of
 from envbuild.language import model, values
 from envbuild.language.bases import read_base
+from envbuild.language.context_statement import read_context
+from envbuild.language.image_statement import NamedImage, numbered, read_image
 from envbuild.language.keywords import KEYWORDS
-from envbuild.language.options import read_options
+from envbuild.language.options import read_options, wanted_lines
 from envbuild.language.parameters import Declarations
 from envbuild.language.parse import parse_all
 from envbuild.language.reader import Reader
@@ -34,14 +36,19 @@ def read_file(path: str) -> bytes:
 
 
 def load_recipe(
-    path: str, settings: Mapping[str, str], *, arch: str, read: Callable[[str], bytes] = read_file
+    path: str,
+    settings: Mapping[str, str],
+    *,
+    arch: str,
+    read: Callable[[str], bytes] = read_file,
+    look: Callable[[str], object] = os.listdir,
 ) -> model.Recipe:
     """Return the model of the recipe at `path`. `settings` (of `--set`) override the defaults of its parameters.
 
-    `read` returns a file's bytes, or raises OSError. Raises RecipeErrors with all errors, in the order of the files
-    and of the places in each.
+    `read` returns a file's bytes, or raises OSError; `look` raises it for what is no directory that files may come
+    from. Raises RecipeErrors with all errors, in the order of the files and of the places in each.
     """
-    loader = _Loader(path, settings, arch, read)
+    loader = _Loader(path, settings, arch, read, look)
     loader.load()
     return loader.recipe()
 
@@ -49,11 +56,19 @@ def load_recipe(
 class _Loader:
     """The state while one recipe and its includes are read."""
 
-    def __init__(self, path: str, settings: Mapping[str, str], arch: str, read: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        path: str,
+        settings: Mapping[str, str],
+        arch: str,
+        read: Callable[[str], bytes],
+        look: Callable[[str], object],
+    ) -> None:
         self.path = path
         self.stem = os.path.splitext(os.path.basename(path))[0]
         self.settings = settings
         self.read = read
+        self.look = look
         self.report: list[Diagnostic] = []
         self.files: dict[str, str] = {}
         self.scope = Scope(settings, self.stem, arch)
@@ -62,6 +77,8 @@ class _Loader:
         self.names: list[str | None] = []
         self.statements: list[list[model.Statement]] = []
         self.uses: list[Use] = []
+        self.images: list[NamedImage] = []
+        self.numbered: tuple[tuple[str, int], ...] = ()
         self.name_at = ""
 
     def load(self) -> None:
@@ -78,6 +95,7 @@ class _Loader:
             message = f"'{self.stem}' can't be the name of an image"
             self.report.append(Diagnostic(message, self.path, hint="name it in the recipe: recipe NAME"))
         check_uses(self.uses, self.names)
+        self.numbered = numbered(self.images, self.names) if not self.scope.incomplete else ()
         self._settings()
         if not self.scope.incomplete:
             self.report += [error for name, error in self.scope.unknown if name not in self.scope.declared]
@@ -90,7 +108,9 @@ class _Loader:
             assert base is not None  # else there was an error
             stages.append(model.Stage(name, base, tuple(statements)))
         files = tuple(self.files.items())
-        return model.Recipe(self.scope.values["recipe"], self.path, tuple(stages), self.scope.own(), files)
+        return model.Recipe(
+            self.scope.values["recipe"], self.path, tuple(stages), self.scope.own(), files, self.numbered
+        )
 
     def file(
         self,
@@ -145,26 +165,45 @@ class _Loader:
             span = line.span if not hasattr(line, "words") else line.words[0].span
             reader.error(span, f"{statement.keyword} takes no block", hint)
             statement = statement.replace(block=())
+        chosen = wanted_lines(statement, reader)
+        if chosen is None:
+            return
+        statement = chosen
         match statement.keyword:
             case "recipe":
                 self._name(statement, reader)
+            case "context":
+                read_context(statement, reader, self.look)
+            case "image":
+                image = read_image(statement, reader, self.images)
+                self.images += [image] if image is not None else []
             case "param":
                 self.declarations.declare(statement, reader, given)
             case "from":
+                reader.taken_by = reader.taken_by or "from"
                 self._from(statement, reader, wanted)
             case "include":
                 self._include(statement, reader, ancestors, wanted and options.wanted)
             case _:
+                reader.taken_by = reader.taken_by or statement.keyword
                 if not self.bases and not self.scope.incomplete:
-                    hint = "only recipe, param and include may stand before it"
+                    hint = "only recipe, context, image, param and include may stand before it"
                     reader.error(statement.span, f"{statement.keyword} stands before the first 'from'", hint)
                 made = read_statement(statement, options, reader)
                 if made is not None and self.bases and wanted and options.wanted:
                     self.statements[-1].append(made)
-                if isinstance(made, model.Copy) and made.origin is not None and self.bases:
-                    value = next(option.value for option in statement.options if option.name == "from")
-                    span = value.span if value is not None else statement.span
-                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, reader, span))
+                if made is not None and self.bases:
+                    span = next(
+                        (
+                            o.value.span
+                            for o in statement.options
+                            if o.name in ("from", "mount") and o.value is not None
+                        ),
+                        statement.span,
+                    )
+                    self.uses += [
+                        Use(origin, len(self.bases) - 1, False, reader, span) for origin in model.origins_of(made)
+                    ]
 
     def _name(self, statement: StatementSyntax, reader: Reader) -> None:
         words = statement.words

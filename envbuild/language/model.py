@@ -7,6 +7,13 @@ depends on the base, which the language does not know).
 from __future__ import annotations
 
 from envbuild.record import Record, assert_never
+from envbuild.tree.file_mode import Mode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Text = TypeVar("Text", str, "EnvironmentValue")
 
 
 class Place(Record):
@@ -17,14 +24,24 @@ class Place(Record):
 
 
 class EnvironmentReference(Record):
-    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none."""
+    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none.
+    With `operator` it is `${NAME:-text}` or `${NAME:+text}`."""
 
     name: str
     line: int
     column: int
+    operator: str = ""
+    text: EnvironmentValue = ()
 
 
 EnvironmentValue = tuple["str | EnvironmentReference", ...]
+
+
+def choose(operator: str, value: Text, text: Text) -> Text:
+    """Return what `${NAME:-text}` or `${NAME:+text}` means where NAME has a value, or an empty one."""
+    if operator == "-":
+        return value or text
+    return text if value else value
 
 
 class Command(Record):
@@ -38,10 +55,20 @@ class Command(Record):
 
 
 class BindMount(Record):
-    """A `mount=SRC:DST`: a path in the recipe's directory, and where it is mounted read-only."""
+    """A `mount=SRC:DST`: a path in the context, and where it is mounted read-only. With `origin`, a stage's name or an
+    image reference, it is a path in that (`mount=STAGE:/SRC:/DST`)."""
 
     source: str
     target: str
+    origin: str | None = None
+
+
+class TmpfsMount(Record):
+    """A `tmpfs=DIR[:SIZE]`: an empty directory in memory that ends with the command; `size` in bytes, 0 for no limit of
+    its own."""
+
+    target: str
+    size: int = 0
 
 
 class CacheMount(Record):
@@ -76,6 +103,7 @@ class RunOptions(Record):
     workdir: str | None = None
     timeout: float | None = None
     shell: str | None = None
+    tmpfs: tuple[TmpfsMount, ...] = ()
 
 
 class Statement(Record):
@@ -113,14 +141,18 @@ class Npm(Statement):
 
 
 class Copy(Statement):
-    """`origin` is a stage's name or an image reference (`from=`); None for the folder of the recipe."""
+    """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 
     sources: tuple[str, ...]
     destination: str
     origin: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    contents: bool = False
+    parents: bool = False
+    optional: bool = False
 
 
 class Render(Statement):
@@ -130,14 +162,14 @@ class Render(Statement):
     destination: str
     parameters: tuple[tuple[str, str], ...]
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class File(Statement):
     path: str
     content: str
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 class Fetch(Statement):
@@ -145,7 +177,7 @@ class Fetch(Statement):
     destination: str
     sha256: str | None = None
     owner: str | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     unpack: bool = False
 
 
@@ -166,6 +198,17 @@ class Run(Statement):
 class Test(Statement):
     command: Command
     options: RunOptions
+
+
+def origins_of(statement: Statement) -> tuple[str, ...]:
+    """Return the stages and images that a statement takes files from."""
+    match statement:
+        case Copy(origin=str(origin)):
+            return (origin,)
+        case Run(options=options) | Test(options=options):
+            return tuple(mount.origin for mount in options.mounts if mount.origin is not None)
+        case _:
+            return ()
 
 
 class Env(Statement):
@@ -344,7 +387,8 @@ class Stage(Record):
 class Recipe(Record):
     """A recipe with the values of its parameters put in.
 
-    `files` are all files that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
+    `images` are the names that `image` statements give to stages, each with the stage's number. `files` are all files
+    that were read for it, the recipe first, as (path, sha256 of its bytes): the model is valid
     as long as they are unchanged. `parameters` are the recipe's own with their values, in order.
     """
 
@@ -353,3 +397,9 @@ class Recipe(Record):
     stages: tuple[Stage, ...]
     parameters: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def main(self) -> int:
+        """The number of the stage that is the recipe's own image: the one that has its name, else the last."""
+        return dict(self.images).get(self.name, len(self.stages) - 1)

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MAGIC = b"envbuild recipe 4\n"
+_MAGIC = b"envbuild recipe 5\n"
 _CLASSES: dict[str, type[Record]] = {
     name: item for name, item in vars(model).items() if isinstance(item, type) and issubclass(item, Record)
 }

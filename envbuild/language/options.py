@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
-from envbuild.language.model import BindMount, CacheMount
+from envbuild.language.model import BindMount, CacheMount, TmpfsMount
 from envbuild.language.network_hosts import network
+from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
-from envbuild.language.syntax import Option, StatementSyntax
+from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
+from envbuild.text.pattern import Pattern
+from envbuild.text.sizes import MAX_SIZE, parse_size
 from envbuild.text.suggestion import did_you_mean
+from envbuild.tree.file_mode import Mode, is_change
+
+_OTHER_MOUNT = Pattern(r"([^/]\S*):(/[^:]*):(/[^:]*)")
+"""STAGE:SRC:DST: both paths begin at the root."""
 
 
 class Options:
@@ -38,6 +45,11 @@ class Options:
         value = self._first(name)
         return value if isinstance(value, int) else None
 
+    def mode(self) -> Mode | None:
+        """Return what `mode` says of files: their permission bits, or how these change."""
+        value = self._first("mode")
+        return value if isinstance(value, (int, str)) else None
+
     def seconds(self, name: str) -> float | None:
         value = self._first(name)
         return value if isinstance(value, float) else None
@@ -48,6 +60,9 @@ class Options:
 
     def caches(self) -> tuple[CacheMount, ...]:
         return tuple(value for value in self.given.get("cache", ()) if isinstance(value, CacheMount))
+
+    def tmpfs(self) -> tuple[TmpfsMount, ...]:
+        return tuple(value for value in self.given.get("tmpfs", ()) if isinstance(value, TmpfsMount))
 
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
@@ -79,6 +94,30 @@ def read_options(statement: StatementSyntax, reader: Reader) -> Options:
     return options
 
 
+def wanted_lines(statement: StatementSyntax, reader: Reader) -> StatementSyntax | None:
+    """Return the statement without the lines of its block whose `when=` do not hold; None if it had words, and only in
+    such lines. What is wrong with a condition is reported, and unknown parameters of a line that is dropped."""
+    if not any(isinstance(line, WordLine) and line.options for line in statement.block):
+        return statement
+    block: list[BlockLine] = []
+    for line in statement.block:
+        if not isinstance(line, WordLine):
+            continue
+        wanted = True
+        for option in line.options:
+            if option.name == "when":
+                wanted &= _condition(option, reader)
+            else:
+                reader.error(option.span, f"a line takes no option '{option.name}'", "it takes when=NAME==VALUE")
+        if wanted:
+            block.append(line)
+        else:
+            expand = reader.expand_environment if statement.keyword == "env" else reader.expand_parts
+            for word in line.words:
+                expand(word.parts)
+    return statement.replace(block=tuple(block)) if block or statement.words else None
+
+
 def _qualify(option: Option, value: object, caches: list[object], reader: Reader) -> None:
     """Put what an option says into the cache that stands before it."""
     cache = caches[-1] if caches else None
@@ -96,6 +135,15 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
     if not known:
         reader.error(option.span, f"{statement.keyword} takes no options", "white space follows the keyword")
         return
+    mode = next((given for given in statement.options if given.name == "mode" and given.value is not None), None)
+    if (
+        mode is not None
+        and mode.value is not None
+        and is_change(option.name if option.value is None else _written(option))
+    ):
+        clauses = f"{mode.value.literal()},{_written(option)}"
+        reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", f'as in: mode="{clauses}"')
+        return
     elsewhere = [name for name, keyword in KEYWORDS.items() if option.name in keyword.options]
     takes = f"{statement.keyword} takes: {', '.join(sorted(known))}"
     hint = did_you_mean(option.name, known, takes)
@@ -104,6 +152,10 @@ def _refuse(statement: StatementSyntax, option: Option, known: dict[str, keyword
         reader.error(option.span, message, hint)
     else:
         reader.error(option.span, f"unknown option '{option.name}' for {statement.keyword}", hint)
+
+
+def _written(option: Option) -> str:
+    return option.name if option.value is None else f"{option.name}={option.value.literal()}"
 
 
 def _value(kind: str, option: Option, reader: Reader) -> object:
@@ -123,12 +175,26 @@ def _value(kind: str, option: Option, reader: Reader) -> object:
 
 
 def _mount(text: str) -> BindMount:
+    other = _OTHER_MOUNT.fullmatch(text)
+    if other is not None:
+        if not is_origin(other[1]):
+            hint = "a mount can show a stage, NAME:TAG, image:NAME or recipe:FILE, as in mount=build:/out:/mnt/out"
+            raise values.InvalidValue(f"'{other[1]}' is not a stage or an image", hint)
+        return BindMount(other[2], values.absolute(other[3]), other[1])
     source, colon, target = text.partition(":")
     if not source or not colon:
         raise values.InvalidValue(
             f"'{text}' is not a valid mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data"
         )
     return BindMount(source, values.absolute(target))
+
+
+def _tmpfs(text: str) -> TmpfsMount:
+    target, colon, limit = text.partition(":")
+    size = parse_size(limit) if colon else 0
+    if colon and (not size or size >= MAX_SIZE):
+        raise values.InvalidValue(f"'{limit}' is not a valid size", "as in: tmpfs=/build:512m")
+    return TmpfsMount(values.absolute(target), size or 0)
 
 
 def _cache(text: str) -> CacheMount:
@@ -170,8 +236,10 @@ _CHECKS = {
     keywords.DURATION: values.duration,
     keywords.COUNT: values.count,
     keywords.MODE: values.mode,
+    keywords.FILE_MODE: values.file_mode,
     keywords.OWNER: values.owner,
     keywords.MOUNT: _mount,
+    keywords.TMPFS: _tmpfs,
     keywords.SHA256: values.sha256,
     keywords.SECRET: values.name,
     keywords.INIT: values.init,
@@ -187,8 +255,10 @@ _EXAMPLES = {
     keywords.DURATION: "10m",
     keywords.COUNT: "3",
     keywords.MODE: "0644",
+    keywords.FILE_MODE: "0644",
     keywords.OWNER: "NAME",
     keywords.MOUNT: "SOURCE:DESTINATION",
+    keywords.TMPFS: "/DIRECTORY",
     keywords.SHA256: "DIGEST",
     keywords.SECRET: "NAME",
     keywords.INIT: "none",

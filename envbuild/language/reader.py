@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from os.path import dirname
 
-from envbuild.language.model import Command, EnvironmentReference, EnvironmentValue, Place
+from envbuild.language.model import Command, EnvironmentReference, EnvironmentValue, Place, choose
 from envbuild.language.parse import place
 from envbuild.language.quoting import Parts, Problem, joined, plain
 from envbuild.language.scope import Scope
@@ -31,6 +31,13 @@ class Reader:
         self.chain = chain
         self.report = report
         self.folder = dirname(tree.file) or "."
+        """What paths of other recipes are relative to."""
+        self.context = self.folder
+        """What paths of files that statements take are relative to."""
+        self.context_at = 0
+        """The line of the statement that says so, 0 without one."""
+        self.taken_by = ""
+        """The keyword of the first statement that stands in a stage or begins one."""
 
     def error(self, span: Span, message: str, hint: str = "") -> None:
         self.report.append(self.diagnostic(span, message, hint))
@@ -42,8 +49,8 @@ class Reader:
         return Place(self.tree.file, statement.span.line)
 
     def start_of(self, statement: StatementSyntax) -> tuple[Place, str, str]:
-        """Return what all statements of the model begin with: their place, the recipe's folder and their text."""
-        return self.place(statement), self.folder, statement.source
+        """Return what all statements of the model begin with: their place, their context and their text."""
+        return self.place(statement), self.context, statement.source
 
     def where(self, span: Span) -> str:
         return f"{self.tree.file}:{span.line}"
@@ -71,6 +78,10 @@ class Reader:
             if value is None:
                 self._unknown(part)
                 complete = False
+            elif part.operator:
+                other = self.expand_parts(part.text)
+                complete &= other is not None
+                result += choose(part.operator, value, other or "")
             else:
                 result += value
         return result if complete else None
@@ -83,17 +94,20 @@ class Reader:
                 value: str | EnvironmentReference = part
             else:
                 known = self.scope.use(part.name, self.where(part.span))
-                reference = EnvironmentReference(part.name, part.span.line, part.span.column)
+                text = self.expand_environment(part.text)
+                if known is not None and part.operator:
+                    for chosen in choose(part.operator, (known,) if known else (), text):
+                        _append(result, chosen)
+                    continue
+                reference = EnvironmentReference(part.name, part.span.line, part.span.column, part.operator, text)
                 value = reference if known is None else known
-            if isinstance(value, str) and result and isinstance(result[-1], str):
-                result[-1] += value
-            elif value != "":
-                result.append(value)
+            _append(result, value)
         return tuple(result)
 
-    def expand_text(self, text: str, span: Span) -> str | None:
-        """Return a text outside of words, a line of a `file` or an item of a list, with its parameters put in."""
-        parts, problems = plain(text, span.line, span.column)
+    def expand_text(self, text: str, span: Span, *, operators: bool = False) -> str | None:
+        """Return a text outside of words, a line of a `file` or an item of a list, with its parameters put in; with
+        `operators` also where a reference says more than a name."""
+        parts, problems = plain(text, span.line, span.column, operators=operators)
         for problem in problems:
             self.error(problem.span, problem.message, problem.hint)
         expanded = self.expand_parts(joined(parts))
@@ -153,3 +167,11 @@ class Reader:
         hint = did_you_mean(reference.name, self.scope.values, "write \\${ for the text itself")
         message = f"unknown parameter '{reference.name}'"
         self.scope.unknown.append((reference.name, self.diagnostic(reference.span, message, hint)))
+
+
+def _append(result: list[str | EnvironmentReference], value: str | EnvironmentReference) -> None:
+    """Add a part of a value; texts beside each other become one."""
+    if isinstance(value, str) and result and isinstance(result[-1], str):
+        result[-1] += value
+    elif value != "":
+        result.append(value)

@@ -20,10 +20,12 @@ NOWHERE = Span(0, 0, 0)
 
 
 class Reference(Record):
-    """A reference `${name}` in a word."""
+    """A reference `${name}` in a word; with `operator` `${name:-text}` or `${name:+text}`."""
 
     name: str
     span: Span
+    operator: str = ""
+    text: tuple[str | Reference, ...] = ()
 
 
 class Word(Record):
@@ -58,10 +60,12 @@ class Comment(Record):
 
 
 class WordLine(Record):
-    """A line in a block of words; `comment` is the comment after them, with its `#`, or empty."""
+    """A line in a block of words; `comment` is the comment after them, with its `#`, or empty. `options` are the
+    conditions that it begins with."""
 
     words: tuple[Word, ...]
     comment: str = ""
+    options: tuple[Option, ...] = ()
 
 
 class TextLine(Record):

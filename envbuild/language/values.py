@@ -8,6 +8,7 @@ from __future__ import annotations
 from envbuild.linux.signal_names import KNOWN, signal_name, signal_number
 from envbuild.text.pattern import Pattern
 from envbuild.text.suggestion import did_you_mean
+from envbuild.tree.file_mode import Mode, is_change
 
 # ASCII digits, and not too many: Python's float and int accept other digits too, and any number of them.
 _DURATION = Pattern(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?|([0-9]{1,12})ms")
@@ -57,6 +58,15 @@ def mode(text: str) -> int:
     if not _MODE.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a valid file mode", "a mode is octal, such as 0644 or 0755")
     return int(text, 8)
+
+
+def file_mode(text: str) -> Mode:
+    """Return the mode of files: as `mode` does, or a change such as `u+x,go-w`."""
+    if any(letter in text for letter in "+-=") and is_change(text):
+        return text
+    if text.isdigit():
+        return mode(text)
+    raise InvalidValue(f"'{text}' is not a valid file mode", 'a mode is octal, such as 0644, or a change: "u+x,go-w"')
 
 
 def count(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError, fields
-from envbuild.language.model import Copy, Recipe, Stage, StageBase
+from envbuild.language.model import Recipe, Stage, StageBase, origins_of
 
 
 @fields
@@ -20,23 +20,24 @@ class NoSuchStage(UsageError):
 
 
 def stage_number(recipe: Recipe, name: str | None) -> int:
-    """Return the number of the stage of this name, from 0; that of the last stage for None. Raises NoSuchStage."""
+    """Return the number of the stage of this name, from 0; that of the recipe's own image for None. Raises
+    NoSuchStage."""
     if name is None:
-        return len(recipe.stages) - 1
+        return recipe.main
     for number, stage in enumerate(recipe.stages):
         if stage.name == name:
             return number
     raise NoSuchStage(recipe, name)
 
 
-def stages_needed(recipe: Recipe, target: int) -> tuple[int, ...]:
-    """Return the numbers of stage `target` and of the stages that it needs, each after those that it needs itself.
+def stages_needed(recipe: Recipe, *targets: int) -> tuple[int, ...]:
+    """Return the numbers of the stages `targets` and of those that they need, each after those that it needs itself.
 
     Stages refer to earlier ones only (the language sees to that), so the recipe's order is a topological one.
     """
     numbers = {stage.name: number for number, stage in enumerate(recipe.stages) if stage.name}
-    needed = {target}
-    pending = [target]
+    needed = set(targets)
+    pending = list(targets)
     while pending:
         for name in stages_used(recipe.stages[pending.pop()]):
             number = numbers.get(name)
@@ -49,5 +50,5 @@ def stages_needed(recipe: Recipe, target: int) -> tuple[int, ...]:
 def stages_used(stage: Stage) -> tuple[str, ...]:
     """Return the names that `stage` starts from or copies from, whether of stages or of images; its base's first."""
     names = [stage.base.name] if isinstance(stage.base, StageBase) else []
-    names += [statement.origin for statement in stage.statements if isinstance(statement, Copy) and statement.origin]
+    names += [origin for statement in stage.statements for origin in origins_of(statement)]
     return tuple(names)

@@ -7,7 +7,7 @@ epoch and discards. The form is pinned by tests/plan/keys: a change of it throws
 from __future__ import annotations
 
 from envbuild.digest import sha256_of
-from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step, WriteFile
+from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackages, Render, Step, WriteFile
 from envbuild.record import Record, values
 from envbuild.text import json
 
@@ -30,10 +30,23 @@ def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners
     single id: changes of owner are then answered and not done, so it is another step.
     """
     format = FORMAT_WITH_TIMES if isinstance(step.action, _WITH_TIMES) else FORMAT
-    form: list[object] = [format, _plain(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
+    form: list[object] = [format, _action(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
     if not owners_kept and isinstance(step.action, (Execute, InstallPackages)):
         form.append("owners not kept")
     return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
+
+
+def _action(action: Action) -> object:
+    """Return an action as its key has it: fields with a default came later, and count where they say something."""
+    later = action.__field_defaults__
+    fields = zip(action.__match_args__, values(action), strict=True)
+    form: list[object] = [type(action).__name__]
+    for name, value in fields:
+        if name not in later and name != "folder":
+            form.append(_plain(value))
+        elif name in later and value != later[name]:
+            form.append([name, _plain(value)])
+    return form
 
 
 def _plain(value: object) -> object:

@@ -15,8 +15,11 @@ _WORDS = {
     "caches": "cache=",
     "secrets": "secret=",
     "mounts": "mount=",
+    "shown": "mount=",
+    "tmpfs": "tmpfs=",
     "sources": "what is copied",
     "exclude": "exclude=",
+    "include": "include=",
     "variables": "parameters",
     "wanted": "packages",
 }
@@ -89,9 +92,10 @@ def own_differences(before: Parts, after: Parts) -> Iterator[str]:
         yield f"it is another statement now ({before.action} before, {after.action} now)"
         return
     old = dict(before.fields)
-    for name, value in after.fields:
-        if old.get(name) != value:
-            yield from _difference(name, old.get(name), value)
+    new = dict(after.fields)
+    for name in {**new, **old}:
+        if old.get(name) != new.get(name):
+            yield from _difference(name, old.get(name), new.get(name))
     if before.discard != after.discard:
         yield from _members("discard", before.discard, after.discard)
     if before.epoch != after.epoch:
@@ -117,8 +121,10 @@ def _difference(name: str, old: object, new: object) -> Iterator[str]:
             if before.get(key) != after.get(key):
                 what = "parameter" if name != "environment" else "environment variable"
                 yield f"{what} {key} {_change(before.get(key), after.get(key))}"
-    elif isinstance(old, tuple) and isinstance(new, tuple):
-        yield from _members(word, old, new)
+    elif isinstance(old if new is None else new, tuple):
+        yield from _members(word, _tuple(old), _tuple(new))
+    elif isinstance(old if new is None else new, bool):
+        yield f"{word} is {'gone' if new is None else 'new'}"
     else:
         yield f"{word} {_change(old, new)}"
 
@@ -132,6 +138,10 @@ def _members(word: str, old: Sequence[object], new: Sequence[object]) -> Iterato
         yield f"{word}: {_text(member)} is new"
     if not removed and not added:
         yield f"{word}: another order"
+
+
+def _tuple(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _change(old: object, new: object) -> str:
@@ -158,7 +168,9 @@ def _pairs(value: object) -> dict[str, str]:
 
 def _fields(action: Action) -> tuple[tuple[str, object], ...]:
     # The folder only says where paths are looked up: as for the key.
-    return tuple((name, _plain(getattr(action, name))) for name in action.__match_args__ if name != "folder")
+    later = action.__field_defaults__
+    fields = [(name, getattr(action, name)) for name in action.__match_args__ if name != "folder"]
+    return tuple((name, _plain(value)) for name, value in fields if name not in later or value != later[name])
 
 
 def _plain(value: object) -> object:

@@ -6,8 +6,9 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 
 from __future__ import annotations
 
-from envbuild.language.model import CacheMount, Place
+from envbuild.language.model import CacheMount, Place, TmpfsMount
 from envbuild.record import Pairs, Record
+from envbuild.tree.file_mode import Mode
 
 
 class Origin(Record):
@@ -18,11 +19,19 @@ class Origin(Record):
     folder: str
 
 
+class TreeMount(Record):
+    """A path of another stage or of an image, shown read-only at `target`."""
+
+    origin: Origin
+    source: str
+    target: str
+
+
 class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
     `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
-    as in language/model.py.
+    as in language/model.py. `shown` are what it mounts of other trees. Fields with a default came later, as in CopyIn.
     """
 
     argv: tuple[str, ...]
@@ -35,18 +44,29 @@ class Execute(Record):
     secrets: tuple[str, ...]
     mounts: Pairs
     folder: str
+    shown: tuple[TreeMount, ...] = ()
+    tmpfs: tuple[TmpfsMount, ...] = ()
 
 
 class CopyIn(Record):
-    """Files into the tree. `destination` is absolute; a slash at its end means a directory."""
+    """Files into the tree. `destination` is absolute; a slash at its end means a directory. `contents` takes what lies
+    in directories and not them; with `parents` each source lies at its own path below the destination; sources may be
+    missing with `optional`.
+
+    A field with a default is in a key only if it has another value: it came after the others.
+    """
 
     sources: tuple[str, ...]
     destination: str
     origin: Origin | None
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     exclude: tuple[str, ...]
     folder: str
+    include: tuple[str, ...] = ()
+    contents: bool = False
+    parents: bool = False
+    optional: bool = False
 
 
 class Render(Record):
@@ -57,7 +77,7 @@ class Render(Record):
     variables: Pairs
     environment: Pairs
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     folder: str
 
 
@@ -67,7 +87,7 @@ class WriteFile(Record):
     path: str
     content: str
     owner: str | None
-    mode: int | None
+    mode: Mode | None
 
 
 class FetchFile(Record):
@@ -77,7 +97,7 @@ class FetchFile(Record):
     destination: str
     sha256: str | None
     owner: str | None
-    mode: int | None
+    mode: Mode | None
     unpack: bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.language.one_line import one_line
 from envbuild.linux.signal_names import signal_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
@@ -24,8 +25,8 @@ _MEANINGS = {
 
 
 def headline(text: str, limit: int = HEADLINE) -> str:
-    """Return a statement in one line: its lines joined, cut to `limit` columns."""
-    return cut(visible(" ".join(text.split())), limit)
+    """Return a statement in one line, cut to `limit` columns."""
+    return cut(visible(one_line(text)), limit)
 
 
 def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:
@@ -60,7 +61,8 @@ def hint_lines(hint: str, output: Output) -> list[str]:
 
 
 def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> list[str]:
-    """Return one line: what the image is called and is, what was done for it, and what became of the lock.
+    """Return a line: what the image is called and is, what was done for it, and what became of the lock; and one for
+    each other image of the recipe.
 
     `digits` of the image's digest are shown.
     """
@@ -70,7 +72,8 @@ def summary_lines(event: BuildFinished, output: Output, digits: int = 64) -> lis
     if event.lock_state != "none":
         facts.append(f"{visible(event.lock)} {event.lock_state}")
     image = event.image.removeprefix("sha256:")[:digits]
-    return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})"]
+    others = [f"{output.paint(visible(names), 'good')} = {digest[:digits]}" for names, digest in event.others]
+    return [f"{output.paint(names, 'good')} = {image} ({'; '.join(facts)})", *others]
 
 
 def status_in_words(status: int) -> str:

@@ -22,6 +22,7 @@ from envbuild.errors import UsageError
 from envbuild.git.repository import author_of
 from envbuild.images.find import resolve
 from envbuild.instances.network.ports import parse_ports
+from envbuild.language.load import load_recipe
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.codec import MAX_VALUES, BadMessage, decode, decode_plain, encode, encode_plain
 from envbuild.sandbox.exec_client import Session
@@ -51,6 +52,7 @@ from envbuild.sandbox.user_namespace import SINGLE, IdMap
 from envbuild.sandbox.wire import receive, send
 from envbuild.store.database import FILE, StoreDamaged
 from envbuild.store.store import Store
+from envbuild.text.diagnostics import RecipeErrors
 from envbuild.tree import entry as tree
 from envbuild.tree.patterns import BadPattern, compile_patterns
 from tests.bases.tar_bytes import END, header, pax, record
@@ -113,6 +115,11 @@ def test_a_pattern_of_many_stars_takes_no_time():
     assert ends_in_time(lambda: matcher.matches(b"a/" * 100 + b"c", is_directory=False))
     with pytest.raises(BadPattern):
         compile_patterns(["*a" * 5000])
+
+
+def test_references_without_end_take_no_time():
+    text = b'from scratch\nenv A="' + b"${a:-${" * 100_000 + b'"\n'
+    assert ends_in_time(lambda: load_recipe("x.env", {}, arch="amd64", read=lambda path: text), RecipeErrors)
 
 
 def test_a_port_with_a_nul():

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from envbuild.build.context import Context
+from envbuild.build.context_scan import Choice
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY
 from tests.conftest import Project
@@ -17,7 +18,7 @@ def copied(project: Project, source: str = ".") -> set[str]:
     with Store.open(str(project.store)) as store:
         context = Context(str(project.folder), str(project.folder), store)
         paths: set[str] = set()
-        for found in context.select(source, None, 0):
+        for found in context.select(source, Choice(), 0):
             pending = [(found, "")]
             while pending:
                 item, where = pending.pop()
@@ -114,6 +115,13 @@ class TestDockerignore:
         project.write(".dockerignore", "*", "!src/main.c")
         assert copied(project, "src/main.c") == {"main.c"}
         assert copied(project, "src") == {"main.c"}
+
+    def test_wildcards_take_what_is_left(self, project):
+        for path in self.FILES:
+            project.write(path, "x")
+        project.write(".dockerignore", "*.md", "!README.md", "node_modules")
+        assert copied(project, "*.md") == {"README.md"}
+        assert copied(project, "*s") == set()
 
     def test_does_not_count_beside_an_envignore(self, project):
         project.write("a.md", "x")

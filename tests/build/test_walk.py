@@ -34,7 +34,7 @@ def graph_of(*lines: str) -> Graph:
         number = len(stages)
         name = written.name or str(number + 1)
         stages.append(Stage(number, 0, "web", name, written, frozenset(numbers), needs, None, 1))
-    return Graph((PlannedRecipe(0, recipe, None, None, tuple(stages)),), tuple(stages), {"web.env": 0}, 0)
+    return Graph((PlannedRecipe(0, recipe, None, None, tuple(stages), stages[-1]),), tuple(stages), {"web.env": 0}, 0)
 
 
 class Results:

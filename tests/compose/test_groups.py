@@ -191,6 +191,20 @@ def test_volumes_outlive_the_group_unless_they_are_to_go(shop):
     assert os.listdir(shop.store / "volumes") == []
 
 
+def test_volumes_of_an_image_stay_with_their_service_and_go_with_the_group(shop):
+    start = json.dumps(["sh", "-c", f"echo x >> /data/x; cat /data/x; {RUNS}"])
+    assert shop.build("run mkdir /data", "volume /data", f"start {start}", name="db.env").code == 0
+    write(shop, "db: {image: db}")
+    assert shop.command("up").code == 0
+    assert wait_for(lambda: shop.command("logs", "shop-db").out == "x\n")
+    write(shop, "db: {image: db, environment: {A: b}}")
+    assert shop.command("up").code == 0
+    assert wait_for(lambda: shop.command("logs", "shop-db").out == "x\nx\n")
+    assert [name[: -len("-01234567")] for name in os.listdir(shop.store / "volumes")] == ["shop_db_data"]
+    assert shop.command("down").code == 0
+    assert os.listdir(shop.store / "volumes") == []
+
+
 def test_an_external_volume_has_to_be_there_and_stays(shop):
     more = "volumes: {data: {external: true, name: theirs}}"
     write(shop, "web: {image: base, volumes: [data:/data]}", more=more)

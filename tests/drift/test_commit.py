@@ -33,7 +33,7 @@ def test_an_unchanged_instance_is_its_image(hands):
 
 
 def test_files_folders_links_and_removals(hands):
-    hands.start()
+    hands.start("web", "one", "--rm")
     hands.change(
         "echo longer > /srv/app/a; rm /srv/app/b; rm -r /srv/app/old; ln -sfn b /srv/app/link; chmod 2755 /data;"
         "mkdir -p /srv/new/deep /srv/empty; echo 1 > /srv/new/1; echo 2 > /srv/new/deep/2; ln -s ../1 /srv/new/deep/l;"
@@ -101,7 +101,7 @@ def test_without_a_shell_links_and_modes_are_copied_too(hands):
 
 
 def test_noise_and_what_cant_be_copied_is_told(hands):
-    hands.start()
+    hands.start("web", "one", "--rm")
     hands.change("echo 1 > /var/log/x.log; mkfifo /srv/pipe; echo row > /data/rows; echo 1 > /etc/x")
     done = hands.commit()
     assert {one["rule"]: one["paths"] for one in done["noise"]} == {"logs": 1, "data": 1}

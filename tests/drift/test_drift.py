@@ -13,7 +13,8 @@ def test_an_image_without_drift(hands):
 
 
 def test_running_leaves_noise_which_is_counted(hands):
-    hands.start()
+    # One that goes with its command has no volume on /data: what it writes there is its own.
+    hands.start("web", "one", "--rm")
     hands.change(
         "echo 1 > /var/log/x.log; mkdir -p /var/cache/x /run/x /root/__pycache__; touch /var/cache/x/y /run/x/a.pid;"
         "echo ls > /root/.ash_history; echo row > /data/rows; touch /root/__pycache__/a.pyc; touch /var/tmp/1"
@@ -28,6 +29,21 @@ def test_running_leaves_noise_which_is_counted(hands):
     assert "rows" not in text
     shown = hands.project.command("drift", "web", "--all", "--files")
     assert (shown.code, "/data/rows" in shown.out) == (1, True)
+
+
+def test_what_is_in_a_volume_is_in_no_comparison_and_no_commit_and_that_is_told(hands):
+    hands.start()
+    hands.change("echo row > /data/rows; chmod 700 /data; echo 1 > /other")
+    code, (one,) = hands.drift("web")
+    assert (code, [row["path"] for row in one["diff"]["unexplained"]], one["noise"]) == (1, ["/other"], [])
+    ((path, volume),) = [tuple(row.values()) for row in one["volumes"]]
+    assert path == "/data"
+    line = f"left out: /data, which is the volume {volume}"
+    assert line in hands.project.command("drift", "web").out
+    assert f"note: one: {line}" in hands.project.command("diff", "one").err
+    done = hands.project.command("commit", "one", "web:kept")
+    assert (done.code, line in done.out) == (0, True), done.err
+    assert hands.project.ls("/data", "web:kept") == {}
 
 
 def test_each_instance_of_the_name_and_no_other(hands):

@@ -1,6 +1,7 @@
 """A recipe's folder that means harm, or that changes while it is read."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -45,6 +46,34 @@ class TestLinks:
             assert done.code == 2, done.out
             assert "the host's secret" not in done.out + done.err
             assert "leads out of the folder" in done.err or "absolute path" in done.err
+
+    def test_a_context_is_never_above_the_repository(self, project, secret):
+        (project.folder / ".git").mkdir()
+        project.write(".git/HEAD", "ref: refs/heads/main")
+        project.write("app/file", "text")
+        project.write("deep/down/web.env", "context ../..", "from scratch", "copy app link -> /x/")
+        (project.folder / "link").symlink_to("app/file")
+        assert project.command("build", "deep/down/web.env").code == 0
+        assert set(project.ls("/x")) == {"app", "file"}
+        (project.folder / "out").symlink_to(secret.parent)
+        for context in ("../../..", "../../out", "../../out/../outside", str(secret.parent), "../../app/file"):
+            project.write("deep/down/web.env", f"context {context}", "from scratch", "copy secret -> /x")
+            done = project.command("build", "deep/down/web.env")
+            assert done.code == 2, done.out
+            assert "--> deep/down/web.env:1:9" in done.err
+            assert "the host's secret" not in done.out + done.err
+
+    def test_a_context_that_becomes_a_link_since_the_recipe_was_read_is_refused(self, project, secret):
+        (project.folder / ".git").mkdir()
+        project.write(".git/HEAD", "ref: refs/heads/main")
+        project.write("files/secret", "ours")
+        project.write("deep/web.env", "context ../files", "from scratch", "copy secret -> /x")
+        assert project.command("build", "deep/web.env").code == 0
+        shutil.rmtree(project.folder / "files")
+        (project.folder / "files").symlink_to(secret.parent)
+        done = project.command("build", "deep/web.env")
+        assert done.code == 2, done.out
+        assert "leads out of" in done.err
 
     def test_a_link_inside_a_copied_folder_is_copied_as_a_link(self, project, secret):
         project.write("app/file", "text")

@@ -66,6 +66,83 @@ def test_copy_leaves_out_what_exclude_and_envignore_say(project):
     assert set(project.ls("/app")) == {"keep.py"}
 
 
+def test_copy_chooses_what_it_takes_and_where_it_lies(project):
+    for path in ("app/a.py", "app/pkg/b.py", "app/pkg/notes.md", "app/empty/x.txt", "docs/c.md", "d.md"):
+        project.write(path, path)
+    done = project.build(
+        "from tar:busybox.tar as first",
+        'copy(include="*.py") app -> /py',
+        'copy(include="*.py", exclude="pkg") app -> /top',
+        "copy(contents) app/pkg docs -> /merged",
+        "copy(contents) app/p* -> /wild",
+        "copy(optional) missing docs/c.md nothing* -> /some",
+        "copy(optional) missing -> /none",
+        "copy(parents, mode=0600) app/pkg/*.md ./docs/./c.md -> /kept",
+        'copy(mode="u+x,go-r") d.md -> /changed',
+        "from tar:busybox.tar",
+        'copy(from=first, include="*.py", parents) /py/pkg -> /again',
+        "copy(from=first, optional) /none /merged/c.md -> /",
+    )
+    assert done.code == 0, done.err
+    assert set(project.ls("/")) >= {"again", "c.md"}
+    assert project.cat("/again/py/pkg/b.py") == "app/pkg/b.py\n"
+    assert project.command("build", "web.env", "--stage", "first", "--tag", "first").code == 0
+
+    def listed(path: str) -> set[str]:
+        found = json.loads(project.command("ls", "--recursive", "first", path, "--format", "json").out)
+        return {entry["name"] for entry in found}
+
+    assert listed("/py") == {"a.py", "pkg", "pkg/b.py"}
+    assert listed("/top") == {"a.py"}
+    assert listed("/merged") == {"b.py", "notes.md", "c.md"}
+    assert listed("/wild") == {"b.py", "notes.md"}
+    assert listed("/some") == {"c.md"}
+    assert listed("/kept") == {"app", "app/pkg", "app/pkg/notes.md", "c.md"}
+    modes = {path: entry["mode"] for path, entry in project.ls("/kept", "first").items()}
+    assert modes == {"app": "0700", "c.md": "0600"}
+    assert project.ls("/", "first")["changed"]["mode"] == "0700"
+    assert "none" not in project.ls("/", "first")
+
+
+def test_what_is_missing_or_lies_elsewhere_is_part_of_the_key(project):
+    """One of two files with one name and one content is there: which one decides where it lies."""
+    for there in ("a", "b"):
+        project.write(f"{there}/f", "x")
+        done = project.build("copy(optional, parents) a/f b/f -> /x/", "copy(optional) a/ b -> /y/")
+        assert done.code == 0, done.err
+        assert set(project.ls("/x")) == {there}
+        assert set(project.ls("/y")) == ({"f"} if there == "a" else {"b"})
+        (project.folder / there / "f").unlink()
+        (project.folder / there).rmdir()
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ('copy(include="*.none") app -> /x', "nothing of 'app' is matched by include="),
+        ("copy(parents) app/../app -> /x", "can't keep the path 'app/../app'"),
+        ("copy(mode=u+x,go-w) app -> /x", 'as in: mode="u+x,go-w"'),
+        ('copy(mode="u+y") app -> /x', 'or a change: "u+x,go-w"'),
+    ],
+)
+def test_wrong_copies_say_what_to_write(project, statement, words):
+    project.write("app/file")
+    done = project.build(statement)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_the_first_build_says_what_docker_does_otherwise(project):
+    project.write("app/file")
+    project.write(".envignore", "app/deep", "!app/deep/kept")
+    project.write("web.env", "from scratch", "copy app -> /srv/", "copy app/ -> /app/", "copy app -> /x")
+    first, second = (project.command("build", "web.env") for _ in range(2))
+    notes = [line for line in first.err.splitlines() if "note: web.env: copy" in line]
+    assert notes == ["note: web.env: copy app -> /srv/ puts it at /srv/app"]
+    assert ".envignore: '!app/deep/kept' brings nothing back" in first.err
+    assert "docker" not in second.err
+
+
 def test_copy_of_an_ignored_file_says_so(project):
     project.write("notes.tmp", "")
     project.write(".envignore", "*.tmp")
@@ -210,12 +287,106 @@ def test_when_chooses_statements_by_parameter(project):
         "from tar:busybox.tar",
         "run(when=mode==slow) echo slow > /slow",
         "run(when=mode!=slow) echo fast > /fast",
+        "env",
+        "    (when=mode==slow) WAIT=10",
+        "    MODE=${mode}",
+        "expose",
+        "    (when=mode==slow, when=recipe==web) 80",
     )
     assert project.build(*lines).code == 0
     assert "fast" in project.ls("/")
+    assert project.show()["facts"]["env"] == {"MODE": "fast"}
+    assert "expose" not in project.show()["facts"]
     assert project.build(options=("--set", "mode=slow")).code == 0
     assert "slow" in project.ls("/")
+    assert project.show()["facts"]["env"] == {"MODE": "slow", "WAIT": "10"}
+    assert project.show()["facts"]["expose"] == ["80/tcp"]
     assert project.build(options=("--set", "mode=medium")).code == 2
+
+
+def test_a_command_sees_other_trees_and_memory_while_it_runs(project):
+    project.write("lib.env", "from tar:busybox.tar", "run echo lib > /lib; ln -s lib /link")
+    project.write("data/f", "of the context")
+    lines = (
+        "from tar:busybox.tar as tools",
+        "run mkdir -p /out/in; chmod 750 /out; echo t > /out/in/t; chown 7:8 /out/in/t; ln -s in/t /out/l",
+        "from tar:busybox.tar",
+        "run(mount=tools:/out:/mnt/out, mount=recipe:lib.env:/link:/mnt/lib, mount=data:/mnt/data, tmpfs=/build:1m)",
+        "    cat /mnt/out/l /mnt/lib /mnt/data/f > /seen",
+        "    stat -c %u:%g:%a /mnt/out/in/t /mnt/out >> /seen",
+        "    df -k /build | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2 >> /seen; touch /build/x",
+        "    ! touch /mnt/out/no 2> /dev/null; ! sh -c 'echo > /mnt/lib' 2> /dev/null",
+        "test(mount=tools:/out/in/t:/x, tmpfs=/build) grep t /x && ! ls /build/x",
+    )
+    done = project.build(*lines)
+    assert done.code == 0, done.err
+    assert project.cat("/seen") == "t\nlib\nof the context\n7:8:644\n0:0:750\n1024\n"
+    assert not {"mnt", "build"} & set(project.ls("/"))
+    assert project.command("verify", "web").code == 0
+    assert project.command("fsck").code == 0
+    assert project.build().events[-1]["ran"] == 0
+    project.write("web.env", *(line.replace("echo t ", "echo u ") for line in lines))
+    assert "because: mounted /out of tools changed" in project.command("build", "web.env", "--explain").err
+    for wrong, words in (
+        ("mount=tools:/none:/x", "tools has no '/none'"),
+        ("mount=tols:/out:/x", "did you mean 'tools'?"),
+        ("mount=tar:busybox.tar:/bin:/x", "'tar:busybox.tar' is not a stage or an image"),
+        ("tmpfs=/x:0", "'0' is not a valid size"),
+    ):
+        done = project.build("from tar:busybox.tar as tools", "from tar:busybox.tar", f"run({wrong}) true")
+        assert (done.code, words in done.err) == (2, True), done.err
+
+
+def test_images_of_a_recipe_are_stages_by_their_names(project):
+    project.write(
+        "web.env",
+        "image web from app",
+        "from tar:busybox.tar as app",
+        "run echo app > /app",
+        "from app as debug",
+        "run echo gdb > /gdb",
+        "image web-debug from debug",
+        "from scratch as unused",
+        "workdir /unused",
+    )
+    project.write("top.env", "from recipe:web.env", "run ls / > /seen")
+    done = project.command("build", "web.env")
+    assert done.code == 0, done.err
+    assert [line.partition(" = ")[0] for line in done.err.splitlines()[-2:]] == ["web:latest", "web-debug:latest"]
+    assert "unused" not in done.err
+    assert set(project.ls("/")) - set(project.ls("/", "web-debug")) == set()
+    assert set(project.ls("/", "web-debug")) - set(project.ls("/")) == {"gdb"}
+    assert project.command("build", "--locked=exact", "web.env").code == 0
+    assert project.command("build", "top.env").code == 0
+    assert "gdb" not in project.cat("/seen", "top")
+    for image in ("web", "web-debug"):
+        assert project.command("verify", image).code == 0
+    assert [stage["stage"] for stage in project.show()["stages"]] == ["app"]
+    # A name of the user's own is for the recipe's image, and a stage alone for itself.
+    assert project.command("build", "web.env", "--tag", "web:prod").code == 0
+    assert project.command("build", "web.env", "--stage", "debug", "--tag", "try").code == 0
+    assert project.show("web:prod")["digest"] == project.show("web")["digest"]
+    assert project.show("try")["digest"] == project.show("web-debug")["digest"]
+
+
+def test_references_have_defaults(project):
+    done = project.build(
+        "recipe web",
+        'param none = ""',
+        "param some = s",
+        "from scratch as first",
+        'env A=${none:-a}${some:+b} LIB=/x${LIB:+:${LIB}} SAID="${MISSING:-two  words}" EMPTY=${none:+x}${some:-y}',
+        "env LIB=/y${LIB:+:${LIB}} NEVER=${MISSING:+${OTHER}}",
+        "file /${none:-named-${some}}",
+        "    x",
+        'start ["run", "${none:-quiet}", "${some:+--${some}}"]',
+    )
+    assert done.code == 0, done.err
+    facts = project.show()["facts"]
+    env = {"A": "ab", "LIB": "/y:/x", "SAID": "two  words", "EMPTY": "s", "NEVER": ""}
+    assert facts["env"] == env
+    assert facts["start"]["argv"] == ["run", "quiet", "--s"]
+    assert set(project.ls("/")) == {"named-s"}
 
 
 def test_parameters_reach_commands_as_variables_and_cannot_break_out(project):

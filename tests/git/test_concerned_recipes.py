@@ -90,6 +90,29 @@ def test_what_a_recipe_or_its_include_takes_concerns_it_for_all_three(repository
     assert status(repository) == {"low/low.env": "up to date", "services/web.env": "incomplete"}
 
 
+def test_a_recipe_of_another_directory_is_concerned_by_its_context(repository, git):
+    repository.write("docker/app.env", "context ../app", "from scratch", "copy(optional) src -> /src", "copy f -> /")
+    repository.write("app/src/main.py", "1")
+    repository.write("app/f", "1")
+    assert repository.command("build", "docker/app.env").code == 0
+    assert refused(git) == []
+    for path, concerned in (
+        ("app/src/other.py", ["docker/app.env"]),
+        ("app/.dockerignore", ["docker/app.env"]),
+        ("docker/src/main.py", []),
+        ("docker/.dockerignore", []),
+        ("app/notes", []),
+    ):
+        repository.write(path, "src/other.py")
+        assert refused(git) == concerned
+        assert list(checked(repository)) == concerned
+        if concerned:
+            assert repository.command("build", "docker/app.env").code == 0
+            git("add", "-A")
+            git("commit", "--quiet", "-m", "built")
+    assert repository.command("verify", "app").code == 0
+
+
 def test_what_it_does_not_take_concerns_nothing(repository, git):
     for path in ("services/notes", "services/lists/a.tmp", "config/prod.env", "README", "low/notes"):
         repository.write(path, "2")

@@ -22,6 +22,7 @@ bare = st.text("abz09/._*=>#@^~'-", min_size=1, max_size=8).filter(lambda word: 
 piece = st.one_of(
     bare,
     st.just("${name}"),
+    st.sampled_from(["${name:-x}", "${name:+:${other}}", '"${name:-a  b${c}}"']),
     st.just("\\${"),
     st.text('abc #(),$\\"é\t', max_size=6).map(
         lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t") + '"'
@@ -39,7 +40,13 @@ text_block = st.lists(
     st.one_of(line.map(lambda text: f"  {text}"), st.just(""), st.just("# out")), min_size=0, max_size=4
 ).map(lambda lines: "".join(f"\n{text}" for text in lines))
 word_block = st.lists(
-    st.one_of(st.tuples(words, remark).map(lambda pair: f"   {pair[0]}{pair[1]}"), comment), max_size=3
+    st.one_of(
+        st.tuples(st.sampled_from(["", "(when=a==b) ", "(when=a!=${b}, when=c==1) "]), words, remark).map(
+            lambda parts: f"   {''.join(parts)}"
+        ),
+        comment,
+    ),
+    max_size=3,
 ).map(lambda lines: "".join(f"\n{text}" for text in lines))
 statement = st.one_of(
     st.tuples(

@@ -3,7 +3,7 @@ number in plan/key.py's FORMAT."""
 
 import pytest
 
-from envbuild.language.model import CacheMount, Place
+from envbuild.language.model import CacheMount, Place, TmpfsMount
 from envbuild.plan import step as actions
 from envbuild.plan.key import key_of
 from envbuild.plan.step import Step
@@ -17,8 +17,15 @@ ACTIONS = {
         ("/bin/sh", "-eu", "-c", "echo hi"), (("PATH", "/bin"),), (("x", "1"),), "app", "/srv", True,
         (CacheMount("/c"),), ("s",), (("src", "/src"),), ".",
     ),
+    "run-shown": actions.Execute(
+        ("/bin/sh", "-eu", "-c", "echo hi"), (), (), "", "/", False, (), (), (), ".",
+        (actions.TreeMount(actions.Origin("stage", "build", "."), "/out", "/mnt"),), (TmpfsMount("/t", 1024),),
+    ),
     "copy": actions.CopyIn(("a", "b/"), "/dst/", None, "app", 0o644, ("*.tmp",), "."),
     "copy-from": actions.CopyIn(("/a",), "/b", actions.Origin("stage", "build", "."), None, None, (), "."),
+    "copy-chosen": actions.CopyIn(
+        ("a",), "/dst", None, None, "u+x,go-w", (), ".", ("*.py",), True, True, True,
+    ),
     "render": actions.Render("t.j2", "/t", (("x", "1"),), (("PATH", "/bin"),), None, None, "."),
     "file": actions.WriteFile("/f", "text\n", None, 0o600),
     "fetch": actions.FetchFile("https://example.org/x", "/x", "c" * 64, None, None, True),
@@ -28,8 +35,10 @@ ACTIONS = {
 }  # fmt: skip
 PINNED = {
     "run": "870a8a5e045d06cf50e7993640afe095cedccacb2de42dcf6931d4c078b35e2d",
+    "run-shown": "fdaffa4040f248d9ec41b692fb6405b9cf15fcd3aac3693dd05ab18316e2575a",
     "copy": "50c8b903c1e464c2c2b53ef0bda9effa2ae954ae015b1d48665090eaa749a749",
     "copy-from": "cddf5a421128c0f72e640e477e52869a3be1b5c6b75a21f8795472fa842f0dcc",
+    "copy-chosen": "01999aa0be2abc30d756be24ad36157220013e3db5a2a0f2b4294a803dc8a98e",
     "render": "183a1760d1707ba5796d13d348cf5b48cafa58b302155cf74d4f69e34e9a91a2",
     "file": "1251b109f2bb44ff0eaf4acb383d936c73e7bcd6a3bec9c4c20900759c74ef86",
     "fetch": "c2d08afe020da9674cbcbab55e338e2235655fc21783152b7d662c0cd6b22cf1",
@@ -53,7 +62,7 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name == "run")
+        assert (single != PINNED[name]) == (name in ("run", "run-shown"))
 
 
 def test_each_part_of_an_action_counts():
@@ -68,9 +77,19 @@ def test_each_part_of_an_action_counts():
         "caches": (),
         "secrets": (),
         "mounts": (),
+        "shown": ACTIONS["run-shown"].shown,
+        "tmpfs": ACTIONS["run-shown"].tmpfs,
     }
     keys = {key(run)} | {key(run.replace(**{name: value})) for name, value in changed.items()}
     assert len(keys) == 1 + len(changed)
+
+
+def test_each_field_that_came_later_counts_where_it_says_something():
+    copy = ACTIONS["copy"]
+    later = {"include": ("*.py",), "contents": True, "parents": True, "optional": True}
+    assert set(copy.__field_defaults__) == set(later)
+    keys = {key(copy)} | {key(copy.replace(**{name: value})) for name, value in later.items()}
+    assert len(keys) == 1 + len(later)
 
 
 def test_where_a_step_stands_and_how_long_it_may_take_do_not_count():

@@ -66,6 +66,7 @@ def _clone(
     from envbuild.drift.instance_tree import tree_of
     from envbuild.errors import WorkFailed
     from envbuild.instances.clone import copied_volumes, name_of_clone, refuse_taken_volumes, settings_of_clone
+    from envbuild.instances.config import settings_of
     from envbuild.instances.control_client import paused
     from envbuild.instances.launch import Origin, launch_in_background
     from envbuild.plan.image_config import load
@@ -89,13 +90,13 @@ def _clone(
         with paused(source):
             tree = tree_of(store, source)
             if not arguments.share:
-                config = copied_volumes(Volumes.of(store), config, name)
+                config = copied_volumes(Volumes.of(store), config, name, settings_of(source).own_volumes)
         origin = Origin(source.image, source.reference, tree, load(source.facts))
         instance, warnings = launch_in_background(background, store, origin, config, machine_of(environment), name=name)
     environment.warn(warnings)
     environment.stdout.write(f"{instance.name}\n")
     environment.stdout.flush()
-    if not arguments.share:
-        copies = [mount for mount in config.mounts if mount.kind == VOLUME]
-        environment.warn([f"{mount.target} is a copy of its volume, {mount.source}" for mount in copies], "note")
+    shared = f"is shared with {source.name}: the volume" if arguments.share else "is a copy of its volume,"
+    mounts = [mount for mount in config.mounts if mount.kind == VOLUME]
+    environment.warn([f"{mount.target} {shared} {mount.source}" for mount in mounts], "note")
     return 0

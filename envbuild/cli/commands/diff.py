@@ -136,6 +136,9 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
         if instance is None:
             return None
         enter_for(store)
+        from envbuild.ui.reports.drift import volume_line, volumes_plain
+
+        environment.warn([f"{instance.name}: {volume_line(volume)}" for volume in volumes_plain(instance)], "note")
         return operand_of_instance(store, instance, text)
 
     def side(text: str) -> Operand:

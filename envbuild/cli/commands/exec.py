@@ -14,7 +14,7 @@ exit code is that of the command."""
 
 EXAMPLES = """\
 examples:
-  envbuild exec web -- ps aux
+  envbuild exec web -- ls -l /srv
   envbuild exec web                      a shell
   echo hello | envbuild exec web -- cat"""
 

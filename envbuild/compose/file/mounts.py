@@ -23,7 +23,8 @@ class Volumes:
     """The volumes that a service may name, and its anonymous ones."""
 
     def __init__(self, group: str, service: str, declared: Mapping[str, Resource]) -> None:
-        self._prefix = f"{group}_{service}_"
+        self._group = group
+        self._service = service
         self._declared = declared
         self.anonymous: list[str] = []
 
@@ -37,11 +38,15 @@ class Volumes:
 
     def unnamed(self, target: str) -> str:
         """Return the name of a volume that has none, and goes with the service."""
-        name = self._prefix + "".join(
-            letter if letter.isalnum() or letter in "._-" else "_" for letter in target.strip("/")
-        )
+        name = unnamed_volume(self._group, self._service, target)
         self.anonymous.append(name)
         return name
+
+
+def unnamed_volume(group: str, service: str, target: str) -> str:
+    """Return the name of a volume of a service that has none in the file."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in target.strip("/"))
+    return f"{group}_{service}_{plain}"
 
 
 def read_volumes(reader: Reader, node: Node, volumes: Volumes) -> tuple[Mount, ...]:

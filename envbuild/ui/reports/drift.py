@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from envbuild.drift.commit import CommitResult
 from envbuild.drift.ignore_rules import Rule
 from envbuild.drift.instance_drift import Drift
+from envbuild.drift.instance_tree import volumes_of
 from envbuild.drift.unexpressed import NOISE
+from envbuild.instances.records import Instance
 from envbuild.ui.humanize import count
 from envbuild.ui.reports.report import path_of, report_of
 from envbuild.ui.reports.screen import Screen
@@ -38,6 +40,7 @@ def drift_plain(drift: Drift, *, files: bool) -> dict[str, Any]:
         "problem": drift.problem,
         "drifted": drift.is_any,
         "noise": _noise(rule for _, rule in drift.noise),
+        "volumes": volumes_plain(drift.instance),
         "diff": None if comparison is None else report_of(comparison, files=files),
     }
 
@@ -56,6 +59,7 @@ def drift_lines(plain: dict[str, Any], output: Output, screen: Screen, *, everyt
         yield f"{output.paint(name, 'strong')}: as its image {visible(plain['diff']['old']['name'])}"
     if plain["noise"]:
         yield output.paint(f"left out as noise: {_counted(plain['noise'])} (--all shows it)", "dim")
+    yield from _volumes(plain, output)
     if plain["moved_on"]:
         yield output.paint(
             f"{visible(plain['moved_on'])} names another image by now than this instance runs", "warning"
@@ -84,6 +88,7 @@ def commit_plain(committed: CommitResult) -> dict[str, Any]:
         "not_expressed": [
             {**path_of(o.change), "why": o.kind, "reason": o.reason} for o in unexpressed if o.kind != NOISE
         ],
+        "volumes": volumes_plain(committed.instance),
         "secrets": ["/" + path.decode("utf-8", "backslashreplace") for path in committed.secrets],
     }
 
@@ -94,6 +99,7 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
     yield f"{output.paint(plain['tag'], 'good')} = {digest}"
     if not plain["changed"]:
         yield f"nothing was changed in {visible(plain['instance'])}: it is as its image, and no recipe was written"
+        yield from _volumes(plain, output)
         return
     if plain["recipe"] is not None:
         files = f", which copy {count(plain['files'], 'file')}" if plain["files"] else ""
@@ -105,6 +111,7 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
         yield f"  {visible(row['reason'])}"
     if plain["noise"]:
         yield output.paint(f"not in the recipe, as noise: {_counted(plain['noise'])}", "dim")
+    yield from _volumes(plain, output)
     yield from _left(plain["not_expressed"], output)
     if plain["secrets"]:
         yield output.paint(
@@ -122,6 +129,20 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
         yield output.paint(
             "the recipe was not built, so whether it gives the same is not known (--no-build)", "warning"
         )
+
+
+def volumes_plain(instance: Instance) -> list[dict[str, str]]:
+    """Return where an instance has volumes: what is in them is in no comparison and no commit."""
+    return [{"path": path, "volume": volume} for path, volume in volumes_of(instance)]
+
+
+def volume_line(plain: dict[str, str]) -> str:
+    """Return what is said of a volume that is left out."""
+    return f"left out: {visible(plain['path'])}, which is the volume {visible(plain['volume'])}"
+
+
+def _volumes(plain: dict[str, Any], output: Output) -> Iterator[str]:
+    yield from (output.paint(volume_line(volume), "dim") for volume in plain["volumes"])
 
 
 def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:

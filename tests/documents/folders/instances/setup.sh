@@ -1,0 +1,1 @@
+envbuild build web.env
