@@ -138,12 +138,12 @@ EnvbuildError  exit 2
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
-    SandboxFailure  sandbox.spec
+    SandboxFailure(code)  sandbox.spec
       BadMessage(reason)  sandbox.codec
+      StartFailed(code)  instances.background
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
-    StartFailed  instances.background
     StepFailure  build.step_failure
     TagRefuses(tag)  store.tags
     TooDeep(path)  linux.safe_copy

@@ -227,8 +227,8 @@ def enter(
                 case ExecTerminal():
                     if descriptors:
                         terminal(descriptors[0])
-                case RequestFailed(reason, hint):
-                    raise SandboxFailure(reason, hint)
+                case RequestFailed(reason, hint, code):
+                    raise SandboxFailure(reason, hint, code)
                 case CommandEnded(code):
                     return code
                 case Done():

@@ -79,8 +79,8 @@ def await_result(
                     take_listener(descriptors[0])
                 case Ended(status, number, made):
                     outcome = Outcome(status, number, made=made)
-                case Failed(reason, hint):
-                    failure = SandboxFailure(reason, hint)
+                case Failed(reason, hint, code):
+                    failure = SandboxFailure(reason, hint, code)
                 case Bug(traceback):
                     raise SandboxBug(traceback)
                 case TimedOut():

@@ -16,7 +16,7 @@ from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.protocol import EXECUTE, Execute
-from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
+from envbuild.sandbox.spec import CANNOT_EXECUTE, NO_PROGRAM, ExecCommand, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_pipes, give_terminal
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
@@ -158,10 +158,12 @@ def not_started(request: Request | ExecCommand, problem: OSError) -> SandboxFail
         return SandboxFailure(
             f"there is no program '{name}' in the tree",
             "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
+            NO_PROGRAM,
         )
     if number == errno.ENOEXEC:
-        return SandboxFailure(f"{name} is not a program for this machine", "a script needs a first line like #!/bin/sh")
-    return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}")
+        hint = "a script needs a first line like #!/bin/sh"
+        return SandboxFailure(f"{name} is not a program for this machine", hint, CANNOT_EXECUTE)
+    return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}", code=CANNOT_EXECUTE)
 
 
 def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> None:

@@ -219,8 +219,8 @@ class Session:
         match answer:
             case EnteredEnded(_, status):
                 ended(CommandEnd(status))
-            case EnteredFailed(_, reason, hint):
-                ended(CommandEnd(_NOT_STARTED, SandboxFailure(reason, hint)))
+            case EnteredFailed(_, reason, hint, code):
+                ended(CommandEnd(_NOT_STARTED, SandboxFailure(reason, hint, code)))
             case _:
                 assert_never(answer)
 

@@ -13,8 +13,18 @@ PROXY_ADDRESS = ("127.0.0.1", 31280)
 """Where a `proxied` sandbox finds its proxy: below the ports that the kernel gives out, and nobody's by custom."""
 
 
+CANNOT_EXECUTE, NO_PROGRAM = 126, 127
+"""The exit codes of a shell where a command can't be executed, and where there is none of that name."""
+
+
 class SandboxFailure(WorkFailed):
     """The sandbox could not be set up, or the command in it could not be started."""
+
+    def __init__(self, message: str = "", hint: str = "", code: int = WorkFailed.exit_code) -> None:
+        """`code` may have been told by process 1: of others than a shell's two nothing is believed."""
+        super().__init__(message, hint)
+        if code in (CANNOT_EXECUTE, NO_PROGRAM):
+            self.exit_code = code
 
 
 class Bind(Record):
