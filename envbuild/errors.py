@@ -80,7 +80,7 @@ EnvbuildError  exit 2
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
-    NotInTree(source, origin)  build.inputs
+    NotInTree(source, origin, statement)  build.inputs
     NotLocked(name, path, near, base)  build.lock_changes
     NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install

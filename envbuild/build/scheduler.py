@@ -23,6 +23,7 @@ from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
+from envbuild.build.open_network import INSTEAD, note_of, places_of
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
@@ -33,7 +34,7 @@ from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMis
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
-from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.one_line import one_line
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -79,6 +80,7 @@ class Scheduler:
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._refuse_missing_secrets(left)
+        self._note_open_networks(left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
@@ -124,6 +126,15 @@ class Scheduler:
                 missing = [name for name in statement.options.secrets if name not in given]
                 if missing and not self.store.steps.has_run(statement.text):
                     raise NoSuchSecret(missing[0], statement.place)
+
+    def _note_open_networks(self, stages: Sequence[Stage]) -> None:
+        """Say which of the steps that are left have the whole network of this machine, before the first runs."""
+        for stage in () if self.job.request.dry_run else stages:
+            at = self.progress.get(stage)
+            known = {step.place for step in at.steps[: at.next_number]} if at is not None else set()
+            for place in places_of(stage.written.statements):
+                if place not in known:
+                    self.reporter.emit(Notice("note", note_of(place), INSTEAD))
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -253,7 +264,6 @@ class Scheduler:
             if self._files.offline and isinstance(step.action, Execute) and step.action.network:
                 raise self._files.needed_by(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
-                self._note_open_network(step)
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
                 removes, network = done.removes, done.network
@@ -282,18 +292,6 @@ class Scheduler:
         removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
-
-    def _note_open_network(self, step: Step) -> None:
-        """Say of a step that has the whole network of this machine what nobody can see afterwards."""
-        if isinstance(step.action, Execute) and step.action.network == HOST_NETWORK:
-            self.reporter.emit(
-                Notice(
-                    "note",
-                    f"{step.place.file}:{step.place.line}: with network=host the step reaches all that this machine "
-                    "does, also its loopback, and what it fetches is not on record",
-                    'name the hosts that it needs: network="HOST, HOST:PORT, *.DOMAIN"',
-                )
-            )
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
@@ -356,5 +354,5 @@ class Scheduler:
         from envbuild.build.check_differences import differences  # only for --check
 
         lines = differences(self.store, first, second, ("the first run", "the second run"))
-        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        head = f"  {step.place.file}:{step.place.line}: {one_line(step.text)}"
         return [head, *(f"    {line}" for line in lines)]

@@ -44,7 +44,7 @@ def test_a_build(show):
         built(),
     ) == [
         "#1 cached [wheels] from debian:bookworm as wheels",
-        "#2 [wheels] run(network) pip wheel \\ -r /src/requirements.txt",
+        "#2 [wheels] run(network) pip wheel -r /src/requirements.txt",
         "#2 0.52 Collecting flask",
         "#2 0.77 Collecting jinja2",
         "#2 0.77",
