@@ -87,7 +87,7 @@ class TimedOut(Message):
 
 
 class Failed(Message):
-    """Why the sandbox could not be set up or the command not be started; `code` as in SandboxFailure."""
+    """Why the sandbox could not be set up or the command not be started; `code` is for spec.told_exit_code."""
 
     reason: str
     hint: str
@@ -189,7 +189,7 @@ class EnteredEnded(Message):
 
 
 class EnteredFailed(Message):
-    """Why a command could not be entered; `code` as in SandboxFailure."""
+    """Why a command could not be entered; `code` is for spec.told_exit_code."""
 
     number: int
     reason: str
