@@ -309,6 +309,7 @@ class TestAddresses:
             "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "169.254.169.254",
             "[fe80::1]", "[::ffff:169.254.169.254]", "224.0.0.1", "[::127.0.0.1]", "[::a9fe:a9fe]", "168.63.129.16",
             "100.100.100.200", "192.0.0.192", "[fd00:ec2::254]", "[::ffff:100.100.100.200]",
+            "[64:ff9b::a83f:8110]", "metadata.google.internal",
         ],
     )  # fmt: skip
     def test_without_a_list_all_but_this_machine_and_what_is_beside_it(self, behind, host):
@@ -363,7 +364,8 @@ class TestAddresses:
             ("::ffff:127.0.0.1", "a loopback address"),
             ("::ffff:169.254.169.254", "a link-local address"),
             ("64:ff9b::a9fe:a9fe", "a link-local address"),
-            ("fd00:ec2::254", "the address of a cloud's metadata service"),
+            ("fd00:ec2::254", "a cloud's metadata service"),
+            ("::ffff:100.100.100.200", "a cloud's metadata service"),
         ],
     )
     def test_a_name_may_not_lead_inward_by_ipv6_either(self, behind, monkeypatch, address, reason):
