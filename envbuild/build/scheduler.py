@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import ATTEMPTS, WAIT
-from envbuild.build.events import Notice, StepExplained, StepFinished
+from envbuild.build.events import Notice, StepFinished
+from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
@@ -73,7 +74,7 @@ class Scheduler:
         self._executor: Executor
         self._answers: ResolvedAnswers
         self._performer = Performer(self.store)
-        self._explainer = Explainer(self.store)
+        self._explanations: StepExplanations
 
     def run(self) -> None:
         """Bring all stages of the build to their end. Raises the first failure."""
@@ -87,7 +88,10 @@ class Scheduler:
             prepare_places(self.job, self._files, left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
-            self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
+            without = [stage for stage in left if self.progress.get(stage) is None]
+            made = frozenset(stage.number for stage in without)
+            self._explanations = StepExplanations(self.store, self.progress, made)
+            self._bases.prepare(without, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
             self._report_single_id()
             self._executor = Executor(
@@ -257,7 +261,8 @@ class Scheduler:
         parts, source = self._parts_and_source(pending)
         network: NetworkRecord | None = None
         if request.explain:
-            self.reporter.emit(StepExplained(event, self._reasons(at, pending, key, parts, source)))
+            not_used = self._cache.why_not_used(step, key)
+            self.reporter.emit(self._explanations.of(at, pending, event, parts, source, not_used))
         try:
             if isinstance(step.action, InstallPackages):
                 self._answers.fetch(step.action, pending, event)
@@ -313,15 +318,6 @@ class Scheduler:
                 time.sleep(WAIT * attempt)
                 pending = pending_step(at, pending.number, step, self._answers, self._inputs)
         raise AssertionError("the last attempt raises or returns")
-
-    def _reasons(
-        self, at: StageProgress, pending: PendingStep, key: str, parts: key_parts.Parts, source: Source
-    ) -> tuple[str, ...]:
-        reason = self._cache.why_not_used(pending.step, key)
-        if reason:
-            return (reason,)
-        before = self.store.steps.nearest(pending.step.text, source, [step.text for step in at.steps])
-        return self._explainer.reasons(key_parts.load(before) if before else None, parts, pending.inputs)
 
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
         step, inputs = pending.step, pending.inputs

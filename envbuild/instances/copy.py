@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UsageError
-from envbuild.instances.config import BIND, TMPFS, VOLUME, Settings
+from envbuild.instances.config import BIND, VOLUME, Settings
 from envbuild.instances.rootfs import Rootfs
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
@@ -44,14 +44,15 @@ def place(text: str) -> Place:
 
 
 def check_mounts(settings: Settings, path: str, name: str) -> None:
-    """Raise UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
-    hidden by it, and one from there is not what the instance saw."""
+    """Raise UsageError for a path where something of the host or memory is mounted as long as the instance runs: a copy
+    to there would be hidden by it, and one from there is not what the instance saw."""
     path = os.path.normpath(path)
-    for mount in settings.mounts:
-        if path == mount.target or path.startswith(mount.target.rstrip("/") + "/"):
-            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a directory in memory"}[
-                mount.kind
-            ]
+    over = [
+        mount for mount in settings.mounts if path == mount.target or path.startswith(mount.target.rstrip("/") + "/")
+    ]
+    for mount in over[-1:]:
+        if mount.kind != VOLUME:
+            what = mount.source if mount.kind == BIND else "a directory in memory"
             hint = f"copy to or from {mount.source}" if mount.kind == BIND else f"start it: envbuild start {name}"
             raise UsageError(f"{name} is not running, and {mount.target} shows {what} only while it runs", hint)
 

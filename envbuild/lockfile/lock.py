@@ -145,6 +145,10 @@ class Section(Record):
     images: Pairs = ()
     results: Results = NO_RESULTS
 
+    def stage(self, name: str, base: str) -> LockedStage | None:
+        """Return the stage of this name, if it still starts from `base`."""
+        return next((stage for stage in self.stages if stage.name == name and stage.base == base), None)
+
 
 class Lock(Record):
     """A whole lock. `own` is for machines like this one, and empty if nobody built there; `others` are for the
@@ -189,10 +193,7 @@ class Lock(Record):
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
-        for stage in self.own.stages:
-            if stage.name == name and stage.base == base:
-                return stage
-        return None
+        return self.own.stage(name, base)
 
 
 @fields
