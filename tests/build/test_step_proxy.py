@@ -3,10 +3,13 @@
 import hashlib
 import os
 import socket
+import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -59,6 +62,13 @@ class Raw:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._thread.join()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class Behind:
@@ -226,6 +236,31 @@ class TestWhatPasses:
                 server.sendall(b"late")
                 server.shutdown(socket.SHUT_WR)
                 assert rest_of(connection) == b"late"
+
+    def test_git_clones_over_http_and_each_answer_is_noted(self, behind, tmp_path):
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "-c", "init.defaultBranch=main"]
+        (tmp_path / "one").mkdir()
+        for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"], ["update-server-info"]):
+            subprocess.run([*git, *words], cwd=tmp_path / "one", check=True)
+        handler = partial(QuietFiles, directory=str(tmp_path))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=lambda: server.serve_forever(0.05))
+            thread.start()
+            client = behind(f"127.0.0.1:{server.server_port}")
+            proxy = f"http://127.0.0.1:{client.port}"
+            address = f"http://127.0.0.1:{server.server_port}/one/.git"
+            environment = {**os.environ, "http_proxy": proxy, "no_proxy": "", "NO_PROXY": ""}
+            try:
+                subprocess.run([*git, "clone", "-q", address, str(tmp_path / "two")], env=environment, check=True)
+            finally:
+                server.shutdown()
+                thread.join()
+        log = subprocess.run([*git, "log", "--format=%s"], cwd=tmp_path / "two", capture_output=True, check=True)
+        assert log.stdout == b"first\n"
+        assert client.record.refused == ()
+        heads = [answer for answer in client.record.answers if answer.address.endswith("/info/refs?...")]
+        content = (tmp_path / "one" / ".git" / "info" / "refs").read_bytes()
+        assert [(one.status, one.sha256) for one in heads] == [(200, hashlib.sha256(content).hexdigest())]
 
     def test_a_hundred_megabytes_at_the_speed_of_a_loopback(self, behind):
         """Against the same over one socket: noise of other processes is in both."""
