@@ -196,7 +196,7 @@ class Scheduler:
         if thread is not None:
             thread.ended.wait()
             if thread.error is not None:
-                raise Stopped("")
+                raise Stopped
         return self.progress.ended(number)
 
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
@@ -209,7 +209,7 @@ class Scheduler:
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:
             if self._stop.is_set():
-                raise Stopped("")
+                raise Stopped
             at = self.progress[stage]
             if self.job.request.dry_run and self._is_resolved(at):
                 self._fetch_later(at)
@@ -335,7 +335,7 @@ class Scheduler:
         done = once(self.reporter.sink(event), fresh=not self.job.request.record)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
-            raise Stopped("")
+            raise Stopped
         if done.outcome.status:
             raise step_failed(self.job, at, step, done, event)
         if self.job.request.check and not step.test:
