@@ -11,8 +11,6 @@ from tests.packages.conftest import DEBIAN, Server
 from tests.packages.repository import Repository
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
-READY = "from image:python"
-"""A base that no `update` makes again."""
 
 
 @pytest.fixture
@@ -114,12 +112,12 @@ def test_packages_that_do_not_go_together_are_told_with_what_mends_it(debian, gi
     own.add("own-lib", "1.0-1")
     own.add("own-lib-dev", "1.0-1", "own-lib (= 1.0-1)")
     first, second = (f'apt(source="{own.source}") {name}' for name in ("own-lib", "own-lib-dev"))
-    assert debian.build(READY, first, "run true").code == 0
+    assert debian.build(DEBIAN, first, "run true").code == 0
     git.commit("begin")
     if driver:
         assert debian.command("git", "install").code == 0
     git("checkout", "--quiet", "-b", "left")
-    assert debian.build(READY, first, "run true", second).code == 0
+    assert debian.build(DEBIAN, first, "run true", second).code == 0
     git.commit("own-lib-dev")
     git("checkout", "--quiet", "main")
     own.add("own-lib", "2.0-1")
