@@ -101,6 +101,8 @@ class Explainer:
         what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
         old = {taken.name: taken for taken in before.inputs}
         for new in after.inputs:
+            if after.action == "InstallPackages":
+                what = "package" if " " in new.name else "file"
             was = old.pop(new.name, None)
             if was is None:
                 if before.inputs or after.action != "CopyIn":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
@@ -14,8 +14,7 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.language.model import Apt, Debian, Fetch, Host, Npm, Pip, RecipeBase, Run, StageBase, Test, base_text
-from envbuild.linux.machine import architecture
-from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, first_line, path_of
+from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.packages.addresses import BadAddress
 from envbuild.packages.manager import Contents
@@ -43,39 +42,58 @@ class NoLock(UsageError):
         )
 
 
+@fields
+class NotLockedFor(UsageError):
+    """A lock has nothing for an architecture that was asked for."""
+
+    path: str
+    architecture: str
+    known: list[str]
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} pins nothing for {self.architecture}",
+            f"it is for {', '.join(self.known)}; a build on {self.architecture} adds what it pins there",
+        )
+
+
 class PinnedFile(Record):
     """One file. `kind` is its package manager, BASE or FETCH; `action` and `contents` are the statement that asks for
     it. Of a base's package, `released` is the date of the suite (seconds). The `package` of a fetched file has its
-    address for an origin."""
+    address for an origin. `architectures` are those of the machines that need it."""
 
     kind: str
     package: Package
     action: InstallPackages
     contents: Contents = ()
     released: int = 0
+    architectures: tuple[str, ...] = ()
 
 
 class Unpinned(Record):
     """What a recipe needs beside files. If it is `lost`, the lock can't be rebuilt on an empty machine today; else that
-    depends on the machine."""
+    depends on the machine. `architectures` are those of the machines that need it, none for all."""
 
     text: str
     lost: bool
+    architectures: tuple[str, ...] = ()
 
 
 class LockNeeds(Record):
-    """What the lock at `path` needs, for the recipe `recipe`."""
+    """What the lock at `path` needs, for the recipe `recipe`, on machines of the `architectures` that it is for."""
 
     recipe: str
     path: str
     files: tuple[PinnedFile, ...]
     unpinned: tuple[Unpinned, ...]
+    architectures: tuple[str, ...] = ()
 
 
-def needs_of(path: str, store: Store) -> list[LockNeeds]:
-    """Return what the lock of the recipe at `path` needs, and before it those of the recipes that it is built from.
+def needs_of(path: str, store: Store, wanted: Sequence[str] = ()) -> list[LockNeeds]:
+    """Return what the lock of the recipe at `path` needs, and before it those of the recipes that it is built from: on
+    machines of the architectures `wanted`, by default all that the lock is for.
 
-    Raises NoLock, and what keeps a recipe or a lock from being read.
+    Raises NoLock, NotLockedFor, and what keeps a recipe or a lock from being read.
     """
     project = project_of(path)
     try:
@@ -88,42 +106,80 @@ def needs_of(path: str, store: Store) -> list[LockNeeds]:
         graph = load_graph(request.replace(settings=lock.parameters), store, project)
     except EnvbuildError:
         graph = load_graph(request, store, project)
-    reader = _Reader(store, graph, project)
+    reader = _Reader(store, graph, project, wanted)
     return [reader.read(recipe) for recipe in graph.recipes]
 
 
 class _Reader:
-    def __init__(self, store: Store, graph: Graph, project: str) -> None:
+    def __init__(self, store: Store, graph: Graph, project: str, wanted: Sequence[str]) -> None:
         self._store = store
         self._graph = graph
-        self._facts: dict[int, Facts] = {}
+        self._wanted = frozenset(wanted)
+        self._facts: dict[tuple[str, int], Facts] = {}
         sources = Sources(store, project, fits, pinned=True)
         self._inputs = Gatherer(store, graph, sources, Progress(graph).ended, known_file)
 
     def read(self, recipe: PlannedRecipe) -> LockNeeds:
-        """Return what one recipe's lock needs. Raises NoLock, BadName and BadAddress."""
+        """Return what one recipe's lock needs. Raises NoLock, NotLockedFor, BadName and BadAddress."""
         lock = recipe.lock
         if lock is None:
             raise NoLock(recipe.lock_path)
         files: dict[str, PinnedFile] = {}
-        statements = [statement for stage in recipe.stages for statement in self._statements(stage)]
-        for stage in lock.stages:
-            for file in (*_of_base(stage), *_of_steps(stage, statements)):
-                files.setdefault(file.package.hash, file)
-        for url, digest in (*lock.own.fetched, *_fetched_by(recipe)):
+        unpinned: dict[Unpinned, list[str]] = {}
+        sections = self._sections(recipe.lock_path, lock)
+        for section in sections:
+            for file in self._files(recipe, lock, section):
+                known = files.get(file.package.hash, file)
+                files[file.package.hash] = known.replace(architectures=(*known.architectures, section.architecture))
+            for item in self._unpinned(recipe, lock, section):
+                unpinned.setdefault(item, []).append(section.architecture)
+        names = tuple(section.architecture for section in sections)
+        items = [
+            item.replace(architectures=() if len(of) == len(names) else tuple(of)) for item, of in unpinned.items()
+        ]
+        items += self._without_pins(recipe, names)
+        return LockNeeds(recipe.path, recipe.lock_path, tuple(files.values()), tuple(items), names)
+
+    def _without_pins(self, recipe: PlannedRecipe, names: Sequence[str]) -> Iterator[Unpinned]:
+        """Yield the architectures that the lock at the top is for, and the one of a recipe that it is built from is
+        not."""
+        top = self._graph.top.lock
+        for section in _filled(top) if top is not None and recipe is not self._graph.top else ():
+            if section.architecture not in names and not self._wanted:
+                text = f"{recipe.lock_path} pins nothing for it: build it there"
+                yield Unpinned(text, lost=True, architectures=(section.architecture,))
+
+    def _sections(self, path: str, lock: Lock) -> list[Section]:
+        """Return what a lock has for the architectures that are wanted. Raises NotLockedFor."""
+        sections = _filled(lock)
+        known = [section.architecture for section in sections]
+        for name in sorted(self._wanted):
+            if name not in known:
+                raise NotLockedFor(path, name, known)
+        return [section for section in sections if not self._wanted or section.architecture in self._wanted]
+
+    def _files(self, recipe: PlannedRecipe, lock: Lock, section: Section) -> Iterator[PinnedFile]:
+        """Yield the files of one architecture, each once."""
+        found: dict[str, PinnedFile] = {}
+        named = [item for stage in recipe.stages for item in self._statements(stage, section.architecture)]
+        for stage in section.stages:
+            for file in (*_of_base(stage), *_of_steps(stage, named)):
+                found.setdefault(file.package.hash, file)
+        own = _fetched_by(recipe) if section is lock.own else ()
+        for url, digest in (*section.fetched, *own):
             if digest:
                 file = _fetched(url, digest)
-                files.setdefault(file.package.hash, file)
-        return LockNeeds(recipe.path, recipe.lock_path, tuple(files.values()), tuple(self._unpinned(recipe, lock)))
+                found.setdefault(file.package.hash, file)
+        yield from found.values()
 
-    def _statements(self, stage: Stage) -> list[tuple[InstallPackages, Contents]]:
+    def _statements(self, stage: Stage, arch: str) -> list[tuple[InstallPackages, Contents]]:
         """Return the statements of a stage that ask for packages, as far as they can be told without its base."""
-        below = self._facts.get(stage.needs[0]) if isinstance(stage.base, (StageBase, RecipeBase)) else None
+        below = self._facts.get((arch, stage.needs[0])) if isinstance(stage.base, (StageBase, RecipeBase)) else None
         try:
-            plan = plan_stage(stage.written, below or Facts(architecture(), 0), stage.siblings)
+            plan = plan_stage(stage.written, below or Facts(arch, 0), stage.siblings)
         except EnvbuildError:
             return []  # a variable of an image that is not here
-        self._facts[stage.number] = plan.facts
+        self._facts[arch, stage.number] = plan.facts
         found = []
         for step in plan.steps:
             if isinstance(action := step.action, InstallPackages):
@@ -134,10 +190,12 @@ class _Reader:
                 found.append((action, contents))
         return found
 
-    def _unpinned(self, recipe: PlannedRecipe, lock: Lock) -> Iterator[Unpinned]:
+    def _unpinned(self, recipe: PlannedRecipe, lock: Lock, section: Section) -> Iterator[Unpinned]:
+        # An address may name the architecture; a recipe that is loaded here has those of this one.
+        files = dict(section.fetched) if section is lock.own else None
         for stage in recipe.stages:
             base = f"from {base_text(stage.base)}"
-            locked = lock.stage(stage.name, stage.base_text)
+            locked = section.stage(stage.name, stage.base_text)
             if isinstance(stage.base, Host):
                 yield Unpinned(f"{base}: it is made from the files of the machine that builds", lost=False)
             if isinstance(stage.base, Debian) and (locked is None or not locked.packages.all):
@@ -149,11 +207,11 @@ class _Reader:
                         yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
                     case Apt() | Pip() | Npm() if not _is_answered(locked, stage, statement):
                         yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
-                    case Fetch() if not (statement.sha256 or dict(lock.own.fetched).get(statement.url)):
+                    case Fetch() if files is not None and not (statement.sha256 or files.get(statement.url)):
                         yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)
                     case _:
                         pass
-        for reference, digest in lock.own.images:
+        for reference, digest in section.images:
             here = digest and self._store.images.get(digest) is not None
             text = f"image:{reference} (sha256:{digest[:12]}): an image is not a file"
             if here:
@@ -162,6 +220,11 @@ class _Reader:
                 yield Unpinned(
                     f"{text}, and not in this store; build its recipe here, or name it with recipe:", lost=True
                 )
+
+
+def _filled(lock: Lock) -> list[Section]:
+    """Return the sections of the architectures that a lock is for; a lock of nothing is one for here."""
+    return [section for section in (lock.own, *lock.others) if section.stages] or [lock.own]
 
 
 def _of_base(stage: LockedStage) -> Iterator[PinnedFile]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from envbuild.lockfile.lock import Lock
     from envbuild.store.tags import Tag
 
 
@@ -31,7 +32,7 @@ def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, An
     detail = image.known
     tags = store.tags.all(image.digest)
     files, size = store.size(image.tree)
-    networks = dict(records_of(store.database, detail))
+    networks = records_of(store.database, detail)
     bases = [step for step in build_steps(image) if step.base]
     steps = [
         {
@@ -46,9 +47,10 @@ def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, An
             "seconds": step.known["seconds"],
             "owners_kept": step.known["owners_kept"],
             **(_sizes(store, step) if sizes else {}),
-            **({"network": networks[place].plain} if place in networks else {}),
+            **({"network": networks[step.known["key"]].plain} if step.known["key"] in networks else {}),
         }
-        for place, step in enumerate(step for step in build_steps(image) if not step.base)
+        for step in build_steps(image)
+        if not step.base
     ]
     stages = [
         {
@@ -74,6 +76,32 @@ def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, An
         "parameters": detail.get("parameters", {}),
         "stages": stages,
         "steps": steps,
+    }
+
+
+def lock_plain(lock: Lock) -> dict[str, Any]:
+    """Return the documented form of what a lock says of an image that is not at hand."""
+    return {
+        "name": lock.recipe,
+        "digest": f"sha256:{lock.image}" if lock.image else "",
+        "in_store": False,
+        "size": lock.size,
+        "parameters": dict(lock.parameters),
+        "stages": [
+            {
+                "stage": stage.name,
+                "base": stage.base,
+                "origin": stage.origin,
+                "digest": f"sha256:{stage.digest}" if stage.digest else "",
+                "packages": [
+                    {"manager": install.manager, "name": package.name, "version": package.version, "hash": package.hash}
+                    for install in stage.installs
+                    for package in install.packages
+                ],
+            }
+            for stage in lock.stages
+        ],
+        "network": [{"key": key, **record.plain} for key, record in sorted(lock.results.network.items())],
     }
 
 

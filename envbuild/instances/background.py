@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from envbuild import module_pack
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
 from envbuild.instances.control_client import in_thread_on_signal
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
@@ -28,6 +28,7 @@ from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.forked import run_detached
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
+from envbuild.sandbox.spec import told_exit_code
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 
@@ -40,8 +41,25 @@ LOG, TRACE = "log", "supervisor"
 """Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
 
 
+@fields
 class StartFailed(WorkFailed):
-    """The command of an instance could not be started."""
+    """The command of an instance could not be started, as its supervisor says."""
+
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return self.reason, self.mend
+
+
+@fields
+class SupervisorGone(WorkFailed):
+    """The supervisor of an instance ended before it could say anything."""
+
+    trace: str
+
+    def text(self) -> tuple[str, str]:
+        return "the instance's supervisor ended at once", f"see {self.trace}"
 
 
 class Background:
@@ -56,7 +74,8 @@ class Background:
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
         """Have the instance run; return when its command was started, with what the user is to be warned of.
 
-        `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
+        `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason, and
+        SupervisorGone.
         """
         self.begin(task, lock)
         return self.finish()
@@ -79,10 +98,12 @@ class Background:
         except OSError:
             received = None
         if received is None:
-            raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
+            raise SupervisorGone(f"{self._folder}/{TRACE}")
         answer = received[0]
         if isinstance(answer, RequestFailed):
-            raise StartFailed(answer.reason, answer.hint)
+            failed = StartFailed(answer.reason, answer.hint)
+            failed.exit_code = told_exit_code(answer.code)
+            raise failed
         return answer.notes
 
 
@@ -182,7 +203,7 @@ def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
 def _refuse(link: socket, error: EnvbuildError) -> None:
     """Wait to be given the task, and say why it can't be done."""
     if receive(link, ASSIGNMENT) is not None:
-        _answer(link, RequestFailed(error.message, error.hint))
+        _answer(link, RequestFailed(error.message, error.hint, error.exit_code))
 
 
 def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
@@ -211,7 +232,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
             _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
             StateWriter(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
-            _answer(link, RequestFailed(error.message, error.hint))
+            _answer(link, RequestFailed(error.message, error.hint, error.exit_code))
         # Not after a fault of ours: what it was is told in its folder.
         _remove_temporary(assignment.identity, folder)
     finally:

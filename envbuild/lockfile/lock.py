@@ -145,6 +145,10 @@ class Section(Record):
     images: Pairs = ()
     results: Results = NO_RESULTS
 
+    def stage(self, name: str, base: str) -> LockedStage | None:
+        """Return the stage of this name, if it still starts from `base`."""
+        return next((stage for stage in self.stages if stage.name == name and stage.base == base), None)
+
 
 class Lock(Record):
     """A whole lock. `own` is for machines like this one, and empty if nobody built there; `others` are for the
@@ -189,10 +193,7 @@ class Lock(Record):
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
-        for stage in self.own.stages:
-            if stage.name == name and stage.base == base:
-                return stage
-        return None
+        return self.own.stage(name, base)
 
 
 @fields
@@ -250,7 +251,8 @@ def difference(path: str, before: str, after: str) -> str:
 
 
 def readable(lock: Lock) -> str:
-    """Return the lock as text whose diff a person reads, with a line for each base, statement and package.
+    """Return the lock as text whose diff a person reads, with a line for each base, statement and package, and for what
+    came through the network.
 
     Digests that follow from others are left out. Of what is pinned it has so many digits that nobody makes other
     content with the same ones, and where it comes from: a line changes whenever content does.
@@ -275,6 +277,11 @@ def readable(lock: Lock) -> str:
                 lines += [f"      source {source}" for source in install.sources]
                 packages = sorted(install.packages, key=values)
                 lines += [f"      {install.manager} {_readable(package)}" for package in packages]
+        if section.results.network:
+            from envbuild.lockfile.network_lines import readable_network  # most locks have none
+
+            lines += ["", f"network of the steps{for_whom}"]
+            lines += [f"  {line}" for line in readable_network(section.results.network.values(), _SHOWN)]
     return "\n".join(lines) + "\n"
 
 

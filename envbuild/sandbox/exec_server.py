@@ -29,7 +29,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import STREAMS, ExecCommand, SandboxFailure
+from envbuild.sandbox.spec import STREAMS, ExecCommand, FailedInside
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive, send
 
@@ -73,7 +73,7 @@ class ExecServer:
             question, descriptors = received
             if isinstance(question, Connected):
                 if question.reason:
-                    raise SandboxFailure(question.reason, question.hint)
+                    raise FailedInside(question.reason, question.hint)
                 return
             self._answer(question, descriptors)
 
@@ -164,7 +164,7 @@ class ExecServer:
             start(command, entry, identity, streams, path, unfiltered=self._unfiltered)
             self._commands[command.pid] = (number, command, entry)
         except EnvbuildError as error:
-            send(self._link, EnteredFailed(number, error.message, error.hint))
+            send(self._link, EnteredFailed(number, error.message, error.hint, error.exit_code))
         except OSError as error:
             send(self._link, EnteredFailed(number, f"the command can't be started: {error.strerror}", ""))
 
@@ -186,7 +186,7 @@ class ExecServer:
                 os.close(command.failed)
                 if problem is not None:
                     error = not_started(entry, problem)
-                    send(self._link, EnteredFailed(number, error.message, error.hint))
+                    send(self._link, EnteredFailed(number, error.message, error.hint, error.exit_code))
                 else:
                     send(self._link, EnteredEnded(number, *ended))
 

@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from envbuild.build.fetch import content_of
+from envbuild.lockfile import lock_file
+from envbuild.lockfile.results import NO_RESULTS
+from envbuild.store.store import Store
 from tests.conftest import Project
 from tests.packages.conftest import Server, server
 
@@ -135,6 +139,56 @@ def test_the_check_says_where_each_file_would_come_from(fetching, server):
     shown = empty.command("vendor", "--check")
     assert shown.code == 1
     assert "web.env.lock: can't be rebuilt on an empty machine: 2 files (1 nowhere, 1 origin)" in shown.out
+
+
+def test_what_machines_of_other_architectures_need_is_vendored_too(fetching, server):
+    path = fetching.folder / "web.env.lock"
+    lock = lock_file.parse(path.read_text(), "web.env.lock")
+    server.files["/tool-arm"] = b"tool for arm64"
+    arm = hashlib.sha256(b"tool for arm64").hexdigest()
+    data = hashlib.sha256(b"data").hexdigest()
+    pins = ((f"{server.address}/data", data), (f"{server.address}/tool-arm", arm))
+    other = lock.own.replace(architecture="arm64", fetched=pins, results=NO_RESULTS)
+    path.write_text(lock_file.dump(lock.replace(others=(other,))))
+    assert fetching.command("vendor", "-o", "v").out == "v: 3 files, 22 B (2 from the store, 1 fetched)\n"
+    assert f"sha256/{arm}" in vendored(fetching)
+    code, (checked,) = check(on_an_empty_machine(fetching))
+    own = lock.own.architecture
+    assert (code, checked["architectures"]) == (0, [own, "arm64"])
+    assert {file["name"]: file["architectures"] for file in checked["files"]} == {
+        "data": [own, "arm64"],
+        "tool": [own],
+        "tool-arm": ["arm64"],
+    }
+    assert {file["name"] for file in check(fetching, "--arch", "arm64")[1][0]["files"]} == {"data", "tool-arm"}
+    del server.files["/tool-arm"]
+    shown = on_an_empty_machine(fetching).command("vendor", "--check")
+    assert (shown.code, "tool-arm - (arm64): nowhere" in shown.out) == (1, True)
+    assert on_an_empty_machine(fetching).command("vendor", "--check", "--arch", own).code == 0
+    refused = fetching.command("vendor", "--check", "--arch", "riscv64")
+    assert (refused.code, "pins nothing for riscv64" in refused.err) == (2, True)
+    # What a recipe is built from has to be pinned for the same machines.
+    done = fetching.build("from recipe:web.env", "run true", name="top.env")
+    assert done.code == 0, done.err
+    top = fetching.folder / "top.env.lock"
+    lock = lock_file.parse(top.read_text(), "top.env.lock")
+    top.write_text(lock_file.dump(lock.replace(others=(lock.own.replace(architecture="armhf"),))))
+    code, (below, _) = check(fetching, "top.env", "--arch", own)
+    assert (code, below["not_files"]) == (0, [])
+    server.files["/tool-arm"] = b"tool for arm64"
+    code, (below, _) = check(fetching, "top.env")
+    (item,) = below["not_files"]
+    assert (code, item["architectures"], item["lost"]) == (1, ["armhf"], True)
+
+
+def test_an_image_is_verified_with_the_files_of_a_directory(fetching, server):
+    assert fetching.command("vendor", "-o", "v").code == 0
+    with Store.open(str(fetching.store)) as store:
+        os.unlink(content_of(store, TOOL))
+    server.close()
+    assert "tool" in fetching.command("verify", "web").err
+    verified = fetching.command("verify", "web", "--vendor", "v")
+    assert (verified.code, fetching.image in verified.out) == (0, True), verified.err
 
 
 def test_one_file_that_is_gone_keeps_no_other_from_the_directory(fetching, server):

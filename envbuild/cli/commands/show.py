@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.cli.json_output import add_format, describe, print_json
+from envbuild.cli.json_output import add_format, describe, lock_plain, print_json
 from envbuild.language.one_line import one_line
+from envbuild.store.network_record import REACH_WORDS
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import count, duration
@@ -18,22 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
+    from envbuild.lockfile.lock import Lock
+
+DESCRIPTION = """\
+Show an image: its tags, digests, configuration, steps, size, and what its steps asked of the network. Of a lock, show
+what it says of that, whether the image is in this store or not."""
 
 EXAMPLES = """\
 examples:
   envbuild show web
-  envbuild show web --format json"""
+  envbuild show web --format json
+  envbuild show web.env.lock"""
 
 Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument(
+        "image", metavar="IMAGE", help="a name, NAME:TAG, the first digits of a digest, or a file RECIPE.env.lock"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    lock = _lock_at(arguments.image)
+    if lock is not None:
+        return _show_lock(lock, arguments, environment)
     with Store.open(environment.store_path(), create=False) as store:
         plain = describe(store, find_image(store, arguments.image), sizes=True)
     if arguments.format == "json":
@@ -71,18 +84,32 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0
 
 
-_MODES = {
-    "any": "any host through the step's proxy",
-    "listed": "the hosts of its list",
-    "machine": "the whole network of this machine: what it fetched is not on record",
-}
+def _lock_at(path: str) -> Lock | None:
+    """Return the lock in a file, None if this is not the name of one."""
+    if not path.endswith(".lock") or not os.path.isfile(path):
+        return None
+    from envbuild.build.recipe_files import lock_text
+    from envbuild.lockfile.lock_file import parse
+
+    return parse(lock_text(path), path)
+
+
+def _show_lock(lock: Lock, arguments: argparse.Namespace, environment: Environment) -> int:
+    """Show what a lock says, which nobody needs a store for."""
+    if arguments.format == "json":
+        print_json(lock_plain(lock), environment.stdout)
+        return 0
+    from envbuild.lockfile.lock import readable
+
+    environment.stdout.writelines(f"{visible(line)}\n" for line in readable(lock).splitlines())
+    return 0
 
 
 def _network(step: dict[str, Any]) -> Iterator[str]:
     """Yield what a step asked of the network."""
     network = step["network"]
     yield ""
-    yield f"network of step #{step['number']}: {_MODES.get(network['mode'], network['mode'])}"
+    yield f"network of step #{step['number']}: {REACH_WORDS.get(network['mode'], network['mode'])}"
     yield from (f"  asked    {host}" for host in network["asked"])
     yield from (f"  refused  {host}" for host in network["refused"])
     for method, address, status, digest, size in network["answers"]:

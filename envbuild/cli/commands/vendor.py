@@ -26,7 +26,8 @@ DESCRIPTION = """\
 Put every file that the locks of recipes pin into a directory: packages, the packages of bases, and fetched files, each
 once, named by its hash. Files that are there and good stay. Any web server can serve the directory, and
 $ENVBUILD_PLACES and `build --vendor` take files from it. Without a recipe, those of the current directory that have a
-lock. With --check, fetch nothing and say where each file would come from today; exit with 1 if one is nowhere."""
+lock. With --check, fetch nothing and say where each file would come from today; exit with 1 if one is nowhere. Of a
+lock for machines of several architectures the files of all are meant, or those of --arch."""
 
 EXAMPLES = """\
 examples:
@@ -42,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="the directory to fill; with --check, one more place to look in"
     )
+    parser.add_argument(
+        "--arch",
+        action="append",
+        default=[],
+        metavar="ARCH",
+        help="only what machines of this architecture need, such as arm64 (may repeat; default: all in the locks)",
+    )
     parser.add_argument("--check", action="store_true", help="only say where each file would come from today")
     add_format(parser)
 
@@ -56,7 +64,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
         from envbuild.build.pinned_files import needs_of
 
-        needs = list({need.path: need for path in recipes for need in needs_of(path, store)}.values())
+        wanted = arguments.arch
+        needs = list({need.path: need for path in recipes for need in needs_of(path, store, wanted)}.values())
         if arguments.check:
             return _check(arguments, environment, store, needs)
         return _vendor(arguments.output, environment, store, needs)
@@ -104,7 +113,9 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
         for file in need.files:
             answer = found[file.package.hash]
             if answer.source == NOWHERE:
-                environment.stdout.write(f"  {visible(file.package.name)} {visible(file.package.version)}: nowhere\n")
+                of = f" ({', '.join(file.architectures)})" if len(need.architectures) > 1 else ""
+                name = visible(f"{file.package.name} {file.package.version}{of}")
+                environment.stdout.write(f"  {name}: nowhere\n")
                 environment.stdout.writelines(f"    {visible(reason)}\n" for reason in answer.reasons)
     _print_unpinned(needs, environment)
     return 1 if any(lost.values()) else 0
@@ -122,7 +133,8 @@ def _print_unpinned(needs: list[LockNeeds], environment: Environment) -> None:
     for need in needs:
         for item in need.unpinned:
             kind = "warning" if item.lost else "note"
-            environment.warn([f"{need.recipe}: not vendored: {item.text}"], kind)
+            of = f" ({', '.join(item.architectures)})" if item.architectures else ""
+            environment.warn([f"{need.recipe}: not vendored: {item.text}{of}"], kind)
 
 
 def _plain(need: LockNeeds, found: dict[str, Found], *, rebuildable: bool) -> dict[str, Any]:
@@ -138,12 +150,17 @@ def _plain(need: LockNeeds, found: dict[str, Found], *, rebuildable: bool) -> di
                 "from": answer.source,
                 "where": answer.where or None,
                 "reasons": list(answer.reasons),
+                "architectures": list(file.architectures),
             }
         )
     return {
         "recipe": need.recipe,
         "lock": need.path,
+        "architectures": list(need.architectures),
         "rebuildable": rebuildable,
         "files": files,
-        "not_files": [{"text": item.text, "lost": item.lost} for item in need.unpinned],
+        "not_files": [
+            {"text": item.text, "lost": item.lost, "architectures": list(item.architectures or need.architectures)}
+            for item in need.unpinned
+        ],
     }

@@ -8,8 +8,10 @@ from envbuild.cli.build_options import (
     add_jobs,
     add_progress,
     add_secret,
+    add_vendor,
     display_of,
     interrupt_on_termination,
+    places_of,
     read_secret,
     request_of_user,
 )
@@ -24,13 +26,15 @@ do, and exit with 1."""
 EXAMPLES = """\
 examples:
   envbuild verify web:prod
-  envbuild verify 8e33e825 --secret token=~/.token"""
+  envbuild verify 8e33e825 --secret token=~/.token
+  envbuild verify web --vendor vendored      files that the store lacks come from there"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="an image in any form")
     add_jobs(parser)
     add_secret(parser)
+    add_vendor(parser)
     add_progress(parser)
 
 
@@ -41,7 +45,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     interrupt_on_termination()
     secrets = tuple(read_secret(text, environment) for text in arguments.secret)
-    request = request_of_user(environment).replace(jobs=max(1, arguments.jobs), secrets=secrets)
+    request = request_of_user(environment).replace(
+        jobs=max(1, arguments.jobs), secrets=secrets, places=places_of(arguments.vendor, environment)
+    )
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()
         image = find_image(store, arguments.image)
