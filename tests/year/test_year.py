@@ -263,6 +263,7 @@ def october(story: Story) -> None:
     picked = ben.commits("Python of October")
     story.remember(picked, before, web=web)
     ben.pushes("main")
+    ben.git("fetch", "--quiet")
     ben.git("checkout", "--quiet", "-b", "release", "origin/release")
     released = story.images[ben.head()]
     assert released["web.env"] == before["web.env"]
