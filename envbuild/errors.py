@@ -43,11 +43,13 @@ EnvbuildError  exit 2
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
     ImageGone(reference, digest)  images.find
+    LeadsNowhere(shown)  instances.copy
     LinkCircle(path)  tree.lookup
     LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NoBlob(oid)  git.blobs
+    NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
     NoLock(path)  build.pinned_files
@@ -80,14 +82,15 @@ EnvbuildError  exit 2
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
-    NotInTree(source, origin)  build.inputs
+    NotInTree(source, origin, statement)  build.inputs
     NotLocked(name, path, near, base)  build.lock_changes
+    NotLockedFor(path, architecture, known)  build.pinned_files
     NotOnThisBranch(name, branch, others)  images.names
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
     NothingInCommon(old, new)  git.repository
-    NothingThere  instances.copy
+    NothingThere(shown)  instances.copy
     NothingToCompare(path)  history.operand
     NothingToDrop(place, name)  plan.planner
     NothingToRun(reference)  instances.config
@@ -119,11 +122,13 @@ EnvbuildError  exit 2
     FetchFailed(url, reason)  build.fetch
     ImageDamaged(reason)  instances.foreground
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
-    InTheWay  linux.safe_copy
+    InTheWay(path, kind, obstacle)  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
+    LeadsThrough(path)  instances.copy_tar
     LockOutOfDate(path, difference)  lockfile.lock
     MemberDamaged(path)  instances.network.members
     MirrorFailed(suite, what, output)  bases.debian
+    MountedThere(path)  linux.safe_copy
     NameTaken(name)  instances.instance_names
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
     NoManager(manager, lacking, mend)  packages.errors
@@ -140,11 +145,33 @@ EnvbuildError  exit 2
     Refused(name, reason, mend)  instances.control_client
     SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec
+      BindKeepsIds(source)  sandbox.idmapped_mounts
+      CannotBind(bind, error)  sandbox.idmapped_mounts
+      CannotEnter(directory, error)  sandbox.child
+      CannotExecute(name, error)  sandbox.child
+      CannotKeep(path, error)  sandbox.readonly_binds
+      CommandTooLong  sandbox.child_orders
+      FailedInside(reason, mend)  sandbox.spec
+      FolderKeepsIds(folder, error)  sandbox.idmapped_mounts
+      HelperGone  sandbox.helper_client
+      MountBlocked(path)  sandbox.mounts
+      NoGroupInTree(name)  sandbox.user_lookup
+      NoMountPoint(path)  sandbox.mounts
+      NoOwnProc  sandbox.own_init
+      NoProcForSteps  sandbox.step_server
+      NoProgramInTree(name)  sandbox.child
+      NoSandbox(reason, mend)  sandbox.direct
+      NoUserInTree(name)  sandbox.user_lookup
+      NotArrived(what)  sandbox.spec
+      NotForThisMachine(name)  sandbox.child
+      SandboxEnded(mend)  sandbox.exec_client
+      TooManyGroups(name, count)  sandbox.user_lookup
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
-    StartFailed  instances.background
-    StepFailure  build.step_failure
+    StartFailed(reason, mend)  instances.background
+    StepFailure(place, reason)  build.step_failure
+    SupervisorGone(trace)  instances.background
     TagRefuses(tag)  store.tags
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors

@@ -45,8 +45,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
         case FetchFile(url=url):
             return (Input(url, "", inputs.digests[0]),)
         case Execute(mounts=mounts):
-            named = zip(mounts, inputs.digests, strict=True)
-            return tuple(Input(source, "", digest) for (source, _), digest in named)
+            names = [f"{mount.source} of {mount.origin.argument}" for mount in step.action.shown]
+            names += [source for source, _ in mounts]
+            return tuple(Input(name, "", digest) for name, digest in zip(names, inputs.digests, strict=True))
         case InstallPackages():
             packages = [f"{package.name} {package.version}" for package in inputs.packages]
             named_too = [*packages, *(path for path, _ in inputs.contents)]
@@ -100,6 +101,8 @@ class Explainer:
         what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
         old = {taken.name: taken for taken in before.inputs}
         for new in after.inputs:
+            if after.action == "InstallPackages":
+                what = "package" if " " in new.name else "file"
             was = old.pop(new.name, None)
             if was is None:
                 if before.inputs or after.action != "CopyIn":

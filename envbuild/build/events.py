@@ -1,6 +1,7 @@
 """What a build tells whoever watches it. The core never prints: a display turns these into lines.
 
-`step` numbers are unique within one build and given in the order of the plan; `stage` is the stage's name, or its
+`step` numbers are unique within one build: from 1 in the order of the plan for the recipe that was asked for, as `show`
+has them, and then for those that it needs; `stage` is the stage's name, or its
 number from 1 where it has none; `recipe` is the recipe's name. Times are in seconds, sizes in bytes.
 """
 
@@ -30,10 +31,16 @@ class StepStarted(Record):
 
 
 class StepExplained(Record):
-    """Why a step runs, for a build that was asked to say so: what of it differs from the nearest earlier result."""
+    """Why a step runs, for a build that was asked to say so: what of it differs from the nearest earlier result.
+
+    `reasons` are complete. `causes` are those that nothing else of this build explains, in short; `follows` is the step
+    of this build that came out differently and so is a cause too, 0 if there is none.
+    """
 
     step: int
     reasons: tuple[str, ...]
+    causes: tuple[str, ...]
+    follows: int = 0
 
 
 class StepCached(Record):

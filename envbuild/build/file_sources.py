@@ -10,6 +10,7 @@ from functools import cached_property
 from envbuild.build.events import Emit, Notice
 from envbuild.build.request import BuildRequest
 from envbuild.errors import WorkFailed, fields
+from envbuild.language.one_line import one_line
 from envbuild.plan.step import Execute, Step
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ class FileSources:
 
     def needed_by(self, step: Step, reason: str) -> NeedsNetwork:
         """Return the error of an offline build that a step stops."""
-        line = f"{step.place.file}:{step.place.line}: {step.text.splitlines()[0]}: {reason}"
+        line = f"{step.place.file}:{step.place.line}: {one_line(step.text)}: {reason}"
         return NeedsNetwork(self.recipe, [line], not isinstance(step.action, Execute))
 
     @cached_property

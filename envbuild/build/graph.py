@@ -17,9 +17,10 @@ class Stage(Record):
     """One stage of one recipe.
 
     `number` is its place among all stages of the graph, `event` the number of its base in the events of the build
-    (those of its steps follow). `name` is its own, or its number in the recipe. `needs` are the numbers of the stages
-    that have to be done first: of what it starts from, if that is a stage or a recipe, and of what it copies from.
-    `siblings` are the names that `copy(from=)` takes for stages of the recipe.
+    (those of its steps follow), and in what is shown of the image (images/build_steps.py). `name` is its own, or its
+    number in the recipe. `needs` are the numbers of the stages that have to be done first: of what it starts from, if
+    that is a stage or a recipe, and of what it copies from. `siblings` are the names that `copy(from=)` takes for
+    stages of the recipe.
     """
 
     number: int

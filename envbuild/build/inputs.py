@@ -35,7 +35,8 @@ class Named(Record):
 class Inputs(Record):
     """The digests for the key, in the action's order, and what the action will need of what was found.
 
-    `found` are context files; `entries` those of another tree, with the path each has there; `named` says of either
+    `found` are context files; `entries` those of another tree, with the path each has there, or where a command has it
+    mounted; `named` says of either
     which source means it; `text` a
     template's bytes with `mode`; `binds` the real paths of a command's mounts; `contents` are the files that a
     statement about packages names, with their paths, and `packages` what it came to.
@@ -58,10 +59,11 @@ class NotInTree(UsageError):
 
     source: str
     origin: str
+    statement: str = "copy"
 
     def text(self) -> tuple[str, str]:
         return (
-            f"copy: {self.origin} has no '{self.source}'",
+            f"{self.statement}: {self.origin} has no '{self.source}'",
             f"look at what it has with: envbuild ls {self.origin} {self.source.rstrip('/').rpartition('/')[0] or '/'}",
         )
 
@@ -179,17 +181,24 @@ class Gatherer:
                 nested.setdefault(source, action.destination)
 
     def _mounts(self, stage: Stage, action: Execute, epoch: int) -> Inputs:
+        digests, binds, entries = [], [], []
+        for mount in action.shown:
+            path = mount.source.strip("/").encode()
+            entry = lookup(self._store.trees, self.tree_of(stage, mount.origin), path, follow=True)
+            if entry is None:
+                raise NotInTree(mount.source, mount.origin.argument, "run(mount=)")
+            digests.append(_line(entry._replace(name=b"")))
+            entries.append((mount.target.encode(), entry))
         if not action.mounts:
-            return Inputs()
+            return Inputs(tuple(digests), entries=tuple(entries))
         from envbuild.build.context_scan import Choice
 
         context = self._context(stage, action.folder)
-        digests, binds = [], []
         for source, target in action.mounts:
             (found,) = context.select(source, Choice(), epoch, whole=True)
             digests.append(_line(found.entry))
             binds.append((context.real_path(source), target))
-        return Inputs(tuple(digests), binds=tuple(binds))
+        return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
 
 def known_file(url: str, expected: Digest | None, source: str) -> Digest:

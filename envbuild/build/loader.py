@@ -112,11 +112,15 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
     recipes: list[PlannedRecipe] = []
     stages: list[Stage] = []
     by_path: dict[str, int] = {}
-    event = 1
+    # The steps of the recipe that was asked for come first, so that they have the numbers that its image shows.
+    lengths = [_length(loaded) for loaded in loader.loaded.values()]
+    event = 1 + lengths[-1]
     for loaded in loader.loaded.values():
         recipe = loaded.recipe
         names = frozenset(stage.name for stage in recipe.stages if stage.name)
         first = len(stages)
+        if len(recipes) == len(lengths) - 1:
+            event = 1
         for number in loaded.needed:
             written = recipe.stages[number]
             name = written.name or str(number + 1)
@@ -131,7 +135,7 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
             needs = (*others, *siblings) if starts_elsewhere else (*siblings, *others)
             stage = Stage(len(stages), len(recipes), recipe.name, name, written, names, needs, locked, event)
             stages.append(stage)
-            event += 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in written.statements)
+            event += _steps(written)
         by_path[loaded.real_path] = len(recipes)
         own = tuple(stages[first:])
         by_number = dict(zip(loaded.needed, own, strict=True))
@@ -141,7 +145,16 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
                 len(recipes), recipe, loaded.lock_text, loaded.lock, own, by_number[loaded.target], tuple(images)
             )
         )
-    return Graph(tuple(recipes), tuple(stages), by_path, event - 1)
+    return Graph(tuple(recipes), tuple(stages), by_path, sum(lengths))
+
+
+def _length(loaded: _Loaded) -> int:
+    return sum(_steps(loaded.recipe.stages[number]) for number in loaded.needed)
+
+
+def _steps(stage: model.Stage) -> int:
+    """Return the number of a stage's steps, its base among them."""
+    return 1 + sum(isinstance(statement, STEP_STATEMENTS) for statement in stage.statements)
 
 
 def recipes_used(stage: model.Stage) -> list[str]:
@@ -150,6 +163,7 @@ def recipes_used(stage: model.Stage) -> list[str]:
     if isinstance(stage.base, model.RecipeBase):
         paths.append(relative(stage.base.folder, stage.base.path))
     for statement in stage.statements:
-        if isinstance(statement, model.Copy) and statement.origin is not None and statement.origin.startswith(RECIPE):
-            paths.append(relative(statement.folder, statement.origin.removeprefix(RECIPE)))
+        for origin in model.origins_of(statement):
+            if origin.startswith(RECIPE):
+                paths.append(relative(os.path.dirname(statement.place.file), origin.removeprefix(RECIPE)))
     return paths

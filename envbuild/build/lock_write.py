@@ -8,14 +8,19 @@ from envbuild.build.events import Notice
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_check import check_exact, check_pins
-from envbuild.build.progress import Answer, StageProgress
+from envbuild.build.progress import Answer, StageProgress, StepResult
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
 from envbuild.lockfile.results import LockedImage, Results
 from envbuild.plan.image_config import image_digest
+from envbuild.plan.step import Execute
 from envbuild.store import failpoints as points
 from envbuild.store.fetched import FETCHED, PACKAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
@@ -26,6 +31,12 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
     answers = [answer for at in stages for answer in at.answers.values()]
     seen = {answer.digest: (answer.sight,) for answer in answers if answer.sight is not None}
     before = recipe.lock
+    networked = _networked(stages)
+    network = {}
+    if networked:
+        from envbuild.build.lock_network import locked_network  # few steps have a network
+
+        network = locked_network(job, networked, before)
     near = [image.tree for image in before.results.images] if before is not None else []
     size = job.store.size(target.tree, (*near, target.base.tree))[1]
     image = LockedImage(image_digest(target.tree, target.facts), target.tree, size)
@@ -36,7 +47,7 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
             stages=tuple(map(_locked_stage, stages)),
             fetched=tuple(sorted(job.sources.fetched(recipe).items())),
             images=tuple(sorted(job.sources.images(recipe).items())),
-            results=Results(steps, seen, (image,)),
+            results=Results(steps, seen, (image,), network),
         ),
         parameters=tuple(sorted(recipe.recipe.parameters)),
         others=before.others if before is not None else (),
@@ -80,6 +91,10 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
     if job.request.locked:
         assert recipe.lock is not None
         check_pins(path, recipe.lock, lock)
+        if networked := _networked(stages):
+            from envbuild.build.lock_network import tell_beyond  # as above
+
+            tell_beyond(job, networked, recipe.lock, path)
         if job.request.exact:
             check_exact(path, recipe.lock, lock)
     elif text != recipe.lock_text:
@@ -97,6 +112,12 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
         ]
         store.register_lock(os.path.abspath(path), keys, named)
     return state
+
+
+def _networked(stages: Sequence[StageProgress]) -> list[StepResult]:
+    """Return the results of the steps that have a network."""
+    results = (result for at in stages for result in at.results)
+    return [one for one in results if isinstance(one.step.action, Execute) and one.step.action.network]
 
 
 def _let_git_merge(job: BuildJob, path: str) -> None:

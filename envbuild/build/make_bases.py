@@ -93,7 +93,7 @@ class BaseMaker:
                 made.done.wait()
             base = self.job.bases.find(stage) or (made.base if made is not None else None)
             if base is None:
-                raise Stopped("")  # whoever makes it failed
+                raise Stopped  # whoever makes it failed
             self.job.progress.begin(stage, base)
             self.job.check_base(stage, base)
             self.reporter.base_cached(stage, base)

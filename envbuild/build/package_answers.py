@@ -103,7 +103,7 @@ class ResolvedAnswers:
 
         def progress(done: int, total: int) -> None:
             if self._stop.is_set():
-                raise Stopped("")
+                raise Stopped
             self._job.reporter.emit(StepProgress(event, done, total, "bytes"))
 
         from envbuild.packages.errors import NotToBeHad

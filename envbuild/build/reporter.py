@@ -8,6 +8,7 @@ from _thread import allocate_lock
 from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepOutput, StepStarted
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree, StepResult
+from envbuild.language.one_line import one_line
 from envbuild.plan.step import Step
 
 TYPE_CHECKING = False
@@ -72,8 +73,7 @@ class Reporter:
 
     def waiting(self, text: str) -> None:
         """Tell that another build does what this one needs."""
-        line = text.splitlines()[0]
-        self.emit(Notice("note", f"another build is running '{line}': waiting for its result"))
+        self.emit(Notice("note", f"another build is running '{one_line(text)}': waiting for its result"))
 
     def _count_cached(self) -> None:
         with self._counting:

@@ -23,14 +23,14 @@ from envbuild.packages.manager import OUT, PACKAGES, Asked, Task
 from envbuild.plan.step import Execute, Step
 from envbuild.record import Pairs, Record
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
-from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Secret
+from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Scratch, Secret
 from envbuild.store.layer_check import CLOCK_STEP
 from envbuild.store.network_record import MACHINE, NetworkRecord
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work_area import Workspace
-from envbuild.tree.entry import DIRECTORY, Digest
+from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import LinkCircle, has_tmp, lookup
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
@@ -135,6 +135,7 @@ class Executor:
             from envbuild.build.step_network.start import proxy_of_step  # asyncio: only where a step has a network
 
             proxy, settings = proxy_of_step(action.network, settings, self._machine, [s.content for s in secrets])
+        shown = tuple(self._shown(entry, target.decode()) for target, entry in inputs.entries)
         # The names of the machine's /etc/hosts are its own; those of a step are `localhost` and its host name.
         settings = settings.replace(binds=tuple(bind for bind in settings.binds if bind[1] != HOSTS))
 
@@ -150,7 +151,8 @@ class Executor:
                 network=action.network == HOST_NETWORK,
                 proxied=proxy is not None,
                 names=self._has_etc(parent),
-                binds=(*self._binds(inputs, settings, space.path), *mounted.binds),
+                binds=(*self._binds(inputs, settings, space.path), *shown, *mounted.binds),
+                scratch=tuple(Scratch(mount.target, mount.size) for mount in action.tmpfs),
                 secrets=secrets,
                 timeout=step.timeout,
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
@@ -334,6 +336,22 @@ class Executor:
 
     def _binds(self, inputs: Inputs, settings: NetworkSettings, folder: str) -> tuple[Bind, ...]:
         return (*binds_of(settings, folder), *(Bind(source, target) for source, target in inputs.binds))
+
+    def _shown(self, entry: Entry, target: str) -> Bind:
+        """Return a mount of what lies in another tree: of a checkout, as a mount needs one directory or file."""
+        if entry.name in (b"", ROOT_NAME):
+            return Bind(self._checkout(entry.digest), target)
+        # A tree of it alone, so that it has its own attributes.
+        name = b"shown"
+        tree = self._store.trees.save([entry._replace(name=name)])
+        return Bind(f"{self._checkout(tree)}/{name.decode()}", target)
+
+    def _checkout(self, tree: Digest) -> str:
+        """Return the one directory that has all of a tree. Whoever else makes it now is waited for."""
+        with self._store.work.exclusive(f"fold-{tree}"):
+            self._store.stacks.fold(tree)
+        (layer,) = self._store.layers(tree)
+        return os.path.realpath(layer)
 
     def _secret(self, name: str) -> bytes:
         if name not in self._secrets:

@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import ATTEMPTS, WAIT
-from envbuild.build.events import Notice, StepExplained, StepFinished
+from envbuild.build.events import Notice, StepFinished
+from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
+from envbuild.build.open_network import INSTEAD, note_of, places_of
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
@@ -33,7 +35,7 @@ from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMis
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
-from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.one_line import one_line
 from envbuild.lockfile.lock import VERSION
 from envbuild.packages.manager import CHECK
 from envbuild.plan import key_parts
@@ -74,20 +76,24 @@ class Scheduler:
         self._executor: Executor
         self._answers: ResolvedAnswers
         self._performer = Performer(self.store)
-        self._explainer = Explainer(self.store)
+        self._explanations: StepExplanations
 
     def run(self) -> None:
         """Bring all stages of the build to their end. Raises the first failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._refuse_missing_secrets(left)
+        self._note_open_networks(left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
-            self._bases.prepare([stage for stage in left if self.progress.get(stage) is None], space.path, stack)
+            without = [stage for stage in left if self.progress.get(stage) is None]
+            made = frozenset(stage.number for stage in without)
+            self._explanations = StepExplanations(self.store, self.progress, made)
+            self._bases.prepare(without, space.path, stack)
             self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
             self._report_single_id()
             self._executor = Executor(
@@ -126,6 +132,15 @@ class Scheduler:
                 missing = [name for name in statement.options.secrets if name not in given]
                 if missing and not self.store.steps.has_run(statement.text):
                     raise NoSuchSecret(missing[0], statement.place)
+
+    def _note_open_networks(self, stages: Sequence[Stage]) -> None:
+        """Say which of the steps that are left have the whole network of this machine, before the first runs."""
+        for stage in () if self.job.request.dry_run else stages:
+            at = self.progress.get(stage)
+            known = {step.place for step in at.steps[: at.next_number]} if at is not None else set()
+            for place in places_of(stage.written.statements):
+                if place not in known:
+                    self.reporter.emit(Notice("note", note_of(place), INSTEAD))
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -183,7 +198,7 @@ class Scheduler:
         if thread is not None:
             thread.ended.wait()
             if thread.error is not None:
-                raise Stopped("")
+                raise Stopped
         return self.progress.ended(number)
 
     def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
@@ -196,7 +211,7 @@ class Scheduler:
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:
             if self._stop.is_set():
-                raise Stopped("")
+                raise Stopped
             at = self.progress[stage]
             if self.job.request.dry_run and self._is_resolved(at):
                 self._fetch_later(at)
@@ -256,14 +271,14 @@ class Scheduler:
         parts, source = self._parts_and_source(pending)
         network: NetworkRecord | None = None
         if request.explain:
-            self.reporter.emit(StepExplained(event, self._reasons(at, pending, key, parts, source)))
+            not_used = self._cache.why_not_used(step, key)
+            self.reporter.emit(self._explanations.of(at, pending, event, parts, source, not_used))
         try:
             if isinstance(step.action, InstallPackages):
                 self._answers.fetch(step.action, pending, event)
             if self._files.offline and isinstance(step.action, Execute) and step.action.network:
                 raise self._files.needed_by(step, "it uses the network, and its result is not in this store")
             if isinstance(step.action, (Execute, InstallPackages)):
-                self._note_open_network(step)
                 done = self._execute(at, pending, event)
                 tree, output, files, size = done.tree, done.output, done.files, done.size
                 removes, network = done.removes, done.network
@@ -293,18 +308,6 @@ class Scheduler:
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
 
-    def _note_open_network(self, step: Step) -> None:
-        """Say of a step that has the whole network of this machine what nobody can see afterwards."""
-        if isinstance(step.action, Execute) and step.action.network == HOST_NETWORK:
-            self.reporter.emit(
-                Notice(
-                    "note",
-                    f"{step.place.file}:{step.place.line}: with network=host the step reaches all that this machine "
-                    "does, also its loopback, and what it fetches is not on record",
-                    'name the hosts that it needs: network="HOST, HOST:PORT, *.DOMAIN"',
-                )
-            )
-
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
         return parts_and_source(pending, path, owners_kept=self._cache.owners_kept)
@@ -326,15 +329,6 @@ class Scheduler:
                 pending = pending_step(at, pending.number, step, self._answers, self._inputs)
         raise AssertionError("the last attempt raises or returns")
 
-    def _reasons(
-        self, at: StageProgress, pending: PendingStep, key: str, parts: key_parts.Parts, source: Source
-    ) -> tuple[str, ...]:
-        reason = self._cache.why_not_used(pending.step, key)
-        if reason:
-            return (reason,)
-        before = self.store.steps.nearest(pending.step.text, source, [step.text for step in at.steps])
-        return self._explainer.reasons(key_parts.load(before) if before else None, parts, pending.inputs)
-
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
         step, inputs = pending.step, pending.inputs
 
@@ -353,7 +347,7 @@ class Scheduler:
         done = once(self.reporter.sink(event), fresh=not self.job.request.record)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
-            raise Stopped("")
+            raise Stopped
         if done.outcome.status:
             raise step_failed(self.job, at, step, done, event)
         if self.job.request.check and not step.test:
@@ -368,5 +362,5 @@ class Scheduler:
         from envbuild.build.check_differences import differences  # only for --check
 
         lines = differences(self.store, first, second, ("the first run", "the second run"))
-        head = f"  {step.place.file}:{step.place.line}: {step.text.splitlines()[0]}"
+        head = f"  {step.place.file}:{step.place.line}: {one_line(step.text)}"
         return [head, *(f"    {line}" for line in lines)]

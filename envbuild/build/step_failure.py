@@ -12,7 +12,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.missing_network import hint_of
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.images.names import place_of
 from envbuild.language.model import Place
 from envbuild.language.network_hosts import HOST_NETWORK
@@ -42,16 +42,23 @@ _UNREACHED = (
 """What programs say that ask no proxy."""
 
 
+@fields
 class StepFailure(WorkFailed):
     """A command of the recipe did not succeed. It was reported as an event already."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.reported = True
+    place: Place
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.place.file}:{self.place.line}: {self.reason}", ""
 
 
+@fields
 class Stopped(EnvbuildError):
     """A stage was given up because another one failed. Never leaves the build."""
+
+    def text(self) -> tuple[str, str]:
+        return "another stage failed", ""
 
 
 def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, event: int) -> StepFailure:
@@ -105,7 +112,9 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
             f"envbuild shell --failed {recipe}",
         )
     )
-    return StepFailure(f"{step.place.file}:{step.place.line}: {message}")
+    failure = StepFailure(step.place, message)
+    failure.reported = True
+    return failure
 
 
 def _of_network(action: Action, done: Execution) -> Iterator[str]:

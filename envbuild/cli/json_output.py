@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from envbuild.images.build_steps import BuildStep, build_steps
 from envbuild.images.find import facts_of
 from envbuild.images.names import place_of
 from envbuild.plan.image_config import to_plain
@@ -12,45 +13,55 @@ from envbuild.store.network_record import records_of
 from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.text.dates import iso
+from envbuild.tree.diff import amount, removed_amount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from envbuild.lockfile.lock import Lock
     from envbuild.store.tags import Tag
 
 
-def describe(store: Store, image: Image) -> dict[str, Any]:
-    """Return the documented form (docs/commands.md).
+def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, Any]:
+    """Return the documented form (docs/commands.md), with the `sizes` of steps if they are asked for.
 
     Digests begin with `sha256:`; sizes in bytes, times in ISO 8601.
     """
     detail = image.known
     tags = store.tags.all(image.digest)
     files, size = store.size(image.tree)
-    networks = dict(records_of(store.database, detail))
+    networks = records_of(store.database, detail)
+    bases = [step for step in build_steps(image) if step.base]
     steps = [
         {
-            "number": number,
-            "stage": stage["stage"],
-            "text": step["text"],
-            "file": step["file"],
-            "line": step["line"],
-            "kind": step["kind"],
-            "key": step["key"],
-            "tree": f"sha256:{step['tree']}",
-            "seconds": step["seconds"],
-            "owners_kept": step["owners_kept"],
-            **({"network": networks[number].plain} if number in networks else {}),
+            "number": step.number,
+            "stage": step.stage,
+            "text": step.text,
+            "file": step.known["file"],
+            "line": step.known["line"],
+            "kind": step.known["kind"],
+            "key": step.known["key"],
+            "tree": f"sha256:{step.tree}",
+            "seconds": step.known["seconds"],
+            "owners_kept": step.known["owners_kept"],
+            **(_sizes(store, step) if sizes else {}),
+            **({"network": networks[step.known["key"]].plain} if step.known["key"] in networks else {}),
         }
-        for number, (stage, step) in enumerate(
-            ((stage, step) for stage in detail.get("stages", []) for step in stage["steps"]), 1
-        )
+        for step in build_steps(image)
+        if not step.base
     ]
     stages = [
-        {"stage": s["stage"], "base": s["base"], "origin": s["origin"], "tree": f"sha256:{s['tree']}"}
-        for s in detail.get("stages", [])
+        {
+            "stage": base.stage,
+            "base": base.known["base"],
+            "origin": base.known["origin"],
+            "tree": f"sha256:{base.tree}",
+            "number": base.number,
+            **(_sizes(store, base) if sizes else {}),
+        }
+        for base in bases
     ]
     return {
         "name": detail.get("recipe", ""),
@@ -66,6 +77,44 @@ def describe(store: Store, image: Image) -> dict[str, Any]:
         "stages": stages,
         "steps": steps,
     }
+
+
+def lock_plain(lock: Lock) -> dict[str, Any]:
+    """Return the documented form of what a lock says of an image that is not at hand."""
+    return {
+        "name": lock.recipe,
+        "digest": f"sha256:{lock.image}" if lock.image else "",
+        "in_store": False,
+        "size": lock.size,
+        "parameters": dict(lock.parameters),
+        "stages": [
+            {
+                "stage": stage.name,
+                "base": stage.base,
+                "origin": stage.origin,
+                "digest": f"sha256:{stage.digest}" if stage.digest else "",
+                "packages": [
+                    {"manager": install.manager, "name": package.name, "version": package.version, "hash": package.hash}
+                    for install in stage.installs
+                    for package in install.packages
+                ],
+            }
+            for stage in lock.stages
+        ],
+        "network": [{"key": key, **record.plain} for key, record in sorted(lock.results.network.items())],
+    }
+
+
+def _sizes(store: Store, step: BuildStep) -> dict[str, int | None]:
+    """Return what a step added and removed, in the words of a build's events; null where `gc` removed its tree."""
+    if not all(store.trees.has(tree) for tree in (step.before, step.tree) if tree):
+        return dict.fromkeys(("files", "size", "removed", "freed"))
+    if step.base:
+        files, size = store.size(step.tree)
+        return {"files": files, "size": size, "removed": 0, "freed": 0}
+    files, size = amount(store.trees, step.before, step.tree)
+    removed, freed = removed_amount(store.trees, step.before, step.tree)
+    return {"files": files, "size": size, "removed": removed, "freed": freed}
 
 
 def _project(store: Store, tags: Sequence[Tag]) -> dict[str, str] | None:

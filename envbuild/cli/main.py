@@ -63,17 +63,9 @@ COMMANDS = {
     "fsck": ("fsck", "check the whole store for damage"),
     "du": ("du", "show how much disk space the store uses"),
     "doctor": ("doctor", "try what this machine can do, and say how to fix what it can't"),
+    "completion": ("completion", "print the script that completes command lines in a shell"),
+    "man": ("man", "write the manual pages"),
 }
-
-EXIT_CODES = """\
-exit codes:
-  0    done
-  1    a step, a test or a check failed
-  2    the command line or the recipe is wrong
-  3    the machine lacks something that is needed (see: envbuild doctor)
-  130  interrupted
-  `run` and `shell` end with the exit code of the command that they ran
-"""
 
 
 def run(words: Sequence[str]) -> int:
@@ -124,7 +116,9 @@ def _dispatch(words: list[str], environment: Environment) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
         if len(words) > 1 and words[1] in COMMANDS:
             return _dispatch([words[1], "--help"], environment)
-        (environment.stdout if words else environment.stderr).write(_overview())
+        from envbuild.cli.overview import overview
+
+        (environment.stdout if words else environment.stderr).write(overview(COMMANDS))
         return 0 if words else 2
     return _dispatch_other(words, environment)
 
@@ -158,20 +152,6 @@ def _reader_went_away() -> bool:
     for descriptor in (1, 2):
         outputs.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in outputs.poll(0))
-
-
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [
-        "usage: envbuild COMMAND [OPTION ...]",
-        "",
-        "Execution environments under version control.",
-        "",
-        "commands:",
-    ]
-    lines += [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    lines += ["", "examples:", "  envbuild build web.env", "  envbuild run web -- python3 --version", ""]
-    return "\n".join([*lines, "`envbuild COMMAND --help` tells more of each.", "", EXIT_CODES])
 
 
 def _nearest(word: str) -> str:

@@ -48,8 +48,8 @@ class Comparison(Record):
     of which only the time differs, `rest` all others: what no package explains. `parents` are directories that differ
     only because something in them does. All are sorted by path. `notices` are those of all these paths that a reader
     has to see, by what matters; `unread` are paths of packages whose content was not compared. `network` is what their
-    builds asked of it, as far as it is on record. If only a side's lock is
-    known (`whole` is False), there are only the packages that recipes declare, and no paths.
+    builds asked of it, as far as it is on record, also where both are the same image. If only a side's lock is known
+    (`whole` is False), there are only that and the packages that recipes declare, and no paths.
     """
 
     old: Operand
@@ -108,13 +108,13 @@ class FolderCount(Record):
 
 def compare(store: Store, old: Operand, new: Operand) -> Comparison:
     """Compare two environments. Raises StoreDamaged if the store lacks a part of them."""
+    network = network_changes(old.network, new.network)
     if old.tree is None or new.tree is None:
         declared = _declared(old.packages, new.packages)
         asked = _asked_for(store, old, new, declared)
         packages = tuple(PackageDifference(change, asked=change in asked) for change in declared)
-        return Comparison(old, new, False, (), packages)
+        return Comparison(old, new, False, (), packages, network=network)
     facts = tuple(_facts("", old.facts or {}, new.facts or {}))
-    network = network_changes(old.network, new.network)
     return _trees(store, Comparison(old, new, True, facts, network=network), old.tree, new.tree)
 
 

@@ -151,7 +151,7 @@ def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
             case model.Render(template=template):
                 names = (template,)
             case model.Run(options=options) | model.Test(options=options):
-                names = tuple(mount.source for mount in options.mounts)
+                names = tuple(mount.source for mount in options.mounts if mount.origin is None)
             case model.Apt(key=str(key)):
                 names = (key,)
             case model.Npm(project=str(project)):

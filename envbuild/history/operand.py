@@ -49,7 +49,7 @@ class Declared(Record):
 class Operand(Record):
     """An environment that the user named as `label`. `tree` and `facts` (as `show` has them) are None if the store does
     not have the image and only its lock is known. `image` is "" for an instance, and for a merged lock, whose image
-    nobody knows before a build. `network` is what its steps asked, as far as it is on record."""
+    nobody knows before a build. `network` is what its steps asked, as far as a lock or this store has it."""
 
     label: str
     image: Digest
@@ -116,8 +116,8 @@ def operand_of(
     return operand_of_image(store, text, find_image(store, text, folder))
 
 
-def operand_of_image(store: Store, label: str, image: Image) -> Operand:
-    """Return the operand of an image in the store."""
+def operand_of_image(store: Store, label: str, image: Image, lock: Lock | None = None) -> Operand:
+    """Return the operand of an image in the store, of whose steps `lock` says what they asked of the network."""
     detail = image.known
     statements, packages = [], []
     for stage in detail.get("stages", []):
@@ -128,15 +128,39 @@ def operand_of_image(store: Store, label: str, image: Image) -> Operand:
             packages += [Declared(*package[:3]) for package in step.get("packages", [])]
     facts = to_plain(facts_of(image))
     recipe = kept_recipe(store, image)
-    network = tuple(record for _, record in records_of(store.database, detail))
-    return Operand(label, image.digest, image.tree, facts, tuple(statements), tuple(packages), None, recipe, network)
+    network = records_of(store.database, detail)
+    if lock is not None and lock.results.network:
+        network = _with_lock(network, detail, lock)
+    return Operand(
+        label,
+        image.digest,
+        image.tree,
+        facts,
+        tuple(statements),
+        tuple(packages),
+        recipe=recipe,
+        network=tuple(network.values()),
+    )
+
+
+def _with_lock(own: dict[str, NetworkRecord], detail: dict[str, Any], lock: Lock) -> dict[str, NetworkRecord]:
+    """Return what the steps of an image asked by what this store and a lock say. Where both know an answer it is the
+    lock's, so that two people who compare two commits see the same."""
+    from envbuild.lockfile.network_lines import joined  # only where a step has a network
+
+    found = dict(own)
+    for key in (step["key"] for stage in detail.get("stages", []) for step in stage["steps"]):
+        kept = lock.results.network.get(key)
+        if kept is not None:
+            found[key] = joined(kept, own.get(key, kept))
+    return found
 
 
 def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:
     """Return the operand of a lock: its image if this store built it, else what the lock itself says."""
     image = attested_image(store, lock)
     if image is not None and store.trees.has(image.tree):
-        return operand_of_image(store, label, image)
+        return operand_of_image(store, label, image, lock)
     return _said(label, lock, lock.image)
 
 
@@ -145,7 +169,7 @@ def operand_of_recipe(store: Store, label: str, lock: Lock, found: InCommit) -> 
     says."""
     image = store.images.get(found.image) if found.image and found.proven else None
     if image is not None and store.trees.has(image.tree):
-        return operand_of_image(store, label, image)
+        return operand_of_image(store, label, image, lock)
     return _said(label, lock, found.image)
 
 
@@ -156,7 +180,8 @@ def _said(label: str, lock: Lock, image: Digest) -> Operand:
         for install in stage.installs:
             statements.append(Statement(stage.name, f"{install.manager} {' '.join(install.wants)}"))
             packages += [Declared(install.manager, package.name, package.version) for package in install.packages]
-    return Operand(label, image, None, None, tuple(statements), tuple(packages), lock.size)
+    network = tuple(lock.results.network.values())
+    return Operand(label, image, None, None, tuple(statements), tuple(packages), lock.size, network=network)
 
 
 def _of_revision(store: Store, label: str, locked: LockedRecipe, folder: str) -> Operand:

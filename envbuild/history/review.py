@@ -15,6 +15,7 @@ from envbuild.build.lock_status import (
     image_in_commit,
     state_of,
 )
+from envbuild.build.open_network import notes_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.git.checkout import checked_out
 from envbuild.git.lock_at_revision import LockedRecipe, locked_at
@@ -32,7 +33,8 @@ from envbuild.store.store import Store
 class Review(Record):
     """A recipe in two revisions. `old` and `new` are None if the revision has no lock for it, and `comparison` then
     too; a new recipe without a lock has none of them. `state` is that of its lock in the newer revision, or `removed`;
-    `reasons` say why, and `proven` is as in LockState. `pins` are what of the locks a reader must not miss."""
+    `reasons` say why, and `proven` is as in LockState. `pins` are what of the locks a reader must not miss, `notes` are
+    about the newer recipe."""
 
     path: str
     old: Operand | None
@@ -42,6 +44,7 @@ class Review(Record):
     reasons: tuple[str, ...]
     proven: bool = False
     pins: tuple[PinChange, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @fields
@@ -90,19 +93,21 @@ def review(store: Store, repository: Repository, old: str, new: str) -> Iterator
             state = None if gone else _state(path, folder, store, repository)
             after = _operand(store, repository, locked, state)
             comparison = compare(store, before, after) if before is not None and after is not None else None
-            unchanged = comparison is not None and comparison.same
+            unchanged = comparison is not None and comparison.same and not comparison.network
             lock = locked_before.lock if locked_before is not None else None
             pins = tuple(pin_changes(lock, locked.lock)) if locked is not None else ()
             is_current = state is not None and state.state == CURRENT
             if unchanged and is_current and path not in changed and not pins:
                 continue
             word, reasons = ("removed", ()) if state is None else (state.state, _reasons(state, folder))
-            yield Review(path, before, after, comparison, word, reasons, state is not None and state.proven, pins)
+            proven = state is not None and state.proven
+            notes = () if gone else _notes(path, folder, store)
+            yield Review(path, before, after, comparison, word, reasons, proven, pins, notes)
 
 
-def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState]]:
-    """Yield the recipes that the next commit concerns, with the state that their locks will have in it; also new ones
-    without a lock."""
+def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockState, tuple[str, ...]]]:
+    """Yield the recipes that the next commit concerns, with the state that their locks will have in it, and notes; also
+    new ones without a lock."""
     changed = repository.staged()
     if not changed:
         return
@@ -110,7 +115,7 @@ def staged(store: Store, repository: Repository) -> Iterator[tuple[str, LockStat
     with checked_out(repository, None) as folder:
         for path in Recipes(store, os.path.realpath(folder), paths).concerned(changed):
             state = _state(path, folder, store, repository)
-            yield path, state.replace(reasons=_reasons(state, folder))
+            yield path, state.replace(reasons=_reasons(state, folder)), _notes(path, folder, store)
 
 
 def outdated(state: str) -> bool:
@@ -157,6 +162,11 @@ def _state(path: str, folder: str, store: Store, repository: Repository) -> Lock
     shown = ", ".join(f"{name} ({what})" for name, what in sorted(converted.items())[:5])
     reason = f"git's own conversions are not run, so files may differ only for that: {shown}"
     return state.replace(reasons=(*state.reasons, reason))
+
+
+def _notes(path: str, folder: str, store: Store) -> tuple[str, ...]:
+    notes = notes_of(f"{folder}/{path}", store, os.path.realpath(folder))
+    return tuple(note.replace(f"{folder}/", "") for note in notes)
 
 
 def _reasons(state: LockState, folder: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from envbuild import module_pack
-from envbuild.errors import EnvbuildError, WorkFailed
+from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.instances.config import NEVER, Settings, from_plain, to_plain
 from envbuild.instances.control_client import in_thread_on_signal
 from envbuild.instances.messages import ASSIGNMENT, START_ANSWERS, Assignment, InstanceStarted, RequestFailed
@@ -40,8 +40,25 @@ LOG, TRACE = "log", "supervisor"
 """Files in an instance's folder: what it printed, and where its supervisor's own faults end up."""
 
 
+@fields
 class StartFailed(WorkFailed):
-    """The command of an instance could not be started."""
+    """The command of an instance could not be started, as its supervisor says."""
+
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return self.reason, self.mend
+
+
+@fields
+class SupervisorGone(WorkFailed):
+    """The supervisor of an instance ended before it could say anything."""
+
+    trace: str
+
+    def text(self) -> tuple[str, str]:
+        return "the instance's supervisor ended at once", f"see {self.trace}"
 
 
 class Background:
@@ -56,7 +73,8 @@ class Background:
     def start(self, task: Task, lock: int) -> tuple[str, ...]:
         """Have the instance run; return when its command was started, with what the user is to be warned of.
 
-        `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason.
+        `lock` is the instance's, which the supervisor holds from then on. Raises StartFailed with the reason, and
+        SupervisorGone.
         """
         self.begin(task, lock)
         return self.finish()
@@ -79,7 +97,7 @@ class Background:
         except OSError:
             received = None
         if received is None:
-            raise StartFailed("the instance's supervisor ended at once", f"see {self._folder}/{TRACE}")
+            raise SupervisorGone(f"{self._folder}/{TRACE}")
         answer = received[0]
         if isinstance(answer, RequestFailed):
             raise StartFailed(answer.reason, answer.hint)

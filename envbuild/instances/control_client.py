@@ -23,7 +23,7 @@ from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket
 from envbuild.record import assert_never, values
-from envbuild.sandbox.spec import ExecCommand, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, FailedInside
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
@@ -228,7 +228,7 @@ def enter(
                     if descriptors:
                         terminal(descriptors[0])
                 case RequestFailed(reason, hint):
-                    raise SandboxFailure(reason, hint)
+                    raise FailedInside(reason, hint)
                 case CommandEnded(code):
                     return code
                 case Done():

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from envbuild.errors import UsageError
-from envbuild.instances.config import BIND, TMPFS, VOLUME, Settings
+from envbuild.errors import UsageError, fields
+from envbuild.instances.config import BIND, VOLUME, Settings
 from envbuild.instances.rootfs import Rootfs
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
@@ -29,8 +29,34 @@ class Place(Record):
     path: str
 
 
+@fields
 class NothingThere(UsageError):
-    """A path of the command line leads nowhere."""
+    """Nothing lies where a path of the command line leads."""
+
+    shown: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no {self.shown}", "look with: envbuild exec INSTANCE -- ls -l, or ls -l"
+
+
+@fields
+class NoDirectoryThere(UsageError):
+    """A path that ends with a slash, with nothing there."""
+
+    shown: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no directory {self.shown}", "create it first, or leave out the / at the end"
+
+
+@fields
+class LeadsNowhere(UsageError):
+    """A path without a name at its end."""
+
+    shown: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.shown} leads nowhere", "name a file or a directory"
 
 
 def place(text: str) -> Place:
@@ -44,14 +70,15 @@ def place(text: str) -> Place:
 
 
 def check_mounts(settings: Settings, path: str, name: str) -> None:
-    """Raise UsageError for a path where something is mounted as long as the instance runs: a copy to there would be
-    hidden by it, and one from there is not what the instance saw."""
+    """Raise UsageError for a path where something of the host or memory is mounted as long as the instance runs: a copy
+    to there would be hidden by it, and one from there is not what the instance saw."""
     path = os.path.normpath(path)
-    for mount in settings.mounts:
-        if path == mount.target or path.startswith(mount.target.rstrip("/") + "/"):
-            what = {VOLUME: f"the volume {mount.source}", BIND: mount.source, TMPFS: "a directory in memory"}[
-                mount.kind
-            ]
+    over = [
+        mount for mount in settings.mounts if path == mount.target or path.startswith(mount.target.rstrip("/") + "/")
+    ]
+    for mount in over[-1:]:
+        if mount.kind != VOLUME:
+            what = mount.source if mount.kind == BIND else "a directory in memory"
             hint = f"copy to or from {mount.source}" if mount.kind == BIND else f"start it: envbuild start {name}"
             raise UsageError(f"{name} is not running, and {mount.target} shows {what} only while it runs", hint)
 
@@ -121,7 +148,7 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
                 f"{shown} is neither a file nor a directory", "choose another name; `-` is standard output"
             )
     elif path.endswith(("/", "/.")) and not source.directory:
-        raise NothingThere(f"there is no directory {shown}", "create it first, or leave out the / at the end")
+        raise NoDirectoryThere(shown)
     folder, name = _end(opened, path.rstrip("/") or "/", shown, follow=follow)
     try:
         if source.directory and not source.name:
@@ -187,7 +214,7 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
     for _ in range(MAX_LINKS):
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
-            raise NothingThere(f"{shown} leads nowhere", "name a file or a directory")
+            raise LeadsNowhere(shown)
         try:
             folder = opened(parent or ".", os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
@@ -205,7 +232,7 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
 
 def _explained(error: OSError, shown: str) -> UsageError:
     if error.errno == errno.ENOENT:
-        return NothingThere(f"there is no {shown}", "look with: envbuild exec INSTANCE -- ls -l, or ls -l")
+        return NothingThere(shown)
     if error.errno == errno.ENOTDIR:
         return UsageError(f"{shown} uses a file as a directory", "leave the / at its end out")
     if error.errno in (errno.ELOOP, errno.EXDEV):

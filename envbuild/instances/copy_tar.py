@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from envbuild.archive.limits import ArchiveError, Limits
 from envbuild.archive.tar import Member, TarReader
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.copy import Source
 from envbuild.linux.safe_copy import (
     MAX_DEPTH,
     MAX_UNANNOUNCED,
-    InTheWay,
     TooDeep,
     discard,
     into_place,
@@ -38,6 +38,16 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 Skipped = Callable[[str, str], None]
 
 
+@fields
+class LeadsThrough(WorkFailed):
+    """A member of an archive whose directory is something else here."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} would go through a link or a file", "remove that first"
+
+
 class _Input:
     """A stream for our own reader of archives."""
 
@@ -60,8 +70,8 @@ def read_tar(
     number: Callable[[int], int] = int,
 ) -> None:
     """Put the members of a tar archive into the directory `folder`: they belong to `owner`, or with `archive` to what
-    `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError and
-    InTheWay."""
+    `number` makes of the numbers that the archive says. No member goes through a link. Raises ArchiveError,
+    LeadsThrough, InTheWay and MountedThere."""
     # Holes stay such, and cost nothing here.
     reader = TarReader(_Input(stream), _NAME, Limits(holes=1 << 62))
     folders: list[tuple[str, Member]] = []
@@ -103,7 +113,7 @@ def _parent(folder: int, parent: str, path: str) -> int:
                 os.mkdir(name, 0o755, dir_fd=held)
                 inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held)
         except NotADirectoryError:
-            raise InTheWay(f"{path} would go through a link or a file", "remove that first") from None
+            raise LeadsThrough(path) from None
         finally:
             os.close(held)
         held = inner

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import WorkFailed, fields
+from envbuild.instances.config import VOLUME, Mount, settings_of
 from envbuild.instances.control_client import NotRunning, root_of
 from envbuild.instances.records import EXITED, LOST, Instance, Instances, hold
+from envbuild.instances.volumes import Volume, Volumes
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.overlay import mount_overlay
@@ -20,8 +22,8 @@ _WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
 class Rootfs(Record):
-    """An instance's root directory, held open. `running` says whether its volumes, binds, /proc and so on are in it;
-    `ids` are what owners in it are for this process."""
+    """An instance's root directory, held open, with its volumes in it. `running` says whether binds, /proc and so on
+    are, too; `ids` are what owners in it are for this process."""
 
     root: int
     running: bool
@@ -89,4 +91,43 @@ def _mounted(store: Store, instance: Instance) -> int:
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     # Over its own folder: a place that is there, and that nothing else is wanted from; seen by this process alone.
     mount_overlay(layers, f"{path}/upper", f"{path}/work", path, lasting=True)
-    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for mount in settings_of(instance).mounts:
+        volume = Volumes.of(store).get(mount.source) if mount.kind == VOLUME else None
+        if volume is not None:
+            _show(volume, root, mount)
+    return root
+
+
+def _show(volume: Volume, root: int, mount: Mount) -> None:
+    """Mount a volume where the instance has it, for this process alone. What the instance has put in the place of the
+    directory meanwhile leads nowhere else."""
+    held = syscalls.open_tree(os.path.realpath(volume.path), recursive=False)
+    try:
+        if mount.read_only:
+            syscalls.mount_setattr(held, syscalls.MOUNT_ATTR_RDONLY, recursive=False)
+        try:
+            target = _place(root, os.path.normpath(mount.target))
+        except OSError:
+            return  # nothing can be mounted there any more
+        try:
+            syscalls.move_mount_onto(held, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(held)
+
+
+def _place(root: int, path: str) -> int:
+    """Return a directory to mount on, which is made where the tree lacks it. Raises OSError."""
+    flags = os.O_PATH | os.O_DIRECTORY
+    try:
+        return syscalls.openat2(root, path, flags, _WITHIN)
+    except FileNotFoundError:
+        above, name = os.path.split(path)
+        parent = syscalls.openat2(root, above, flags, _WITHIN)
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        finally:
+            os.close(parent)
+        return syscalls.openat2(root, path, flags, _WITHIN)

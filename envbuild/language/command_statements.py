@@ -39,6 +39,7 @@ def _run_options(options: Options) -> model.RunOptions:
         workdir=options.text("workdir"),
         timeout=options.seconds("timeout"),
         shell=options.text("shell"),
+        tmpfs=options.tmpfs(),
     )
 
 

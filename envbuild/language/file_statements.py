@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language import model, values
 from envbuild.language.options import Options
+from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, TextLine
-
-_IMAGE = re.compile(
-    r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
-)
-
-
-_BASES_ONLY = ("oci:", "tar:", "registry:")
-"""Bases that a stage may start from but copy may not name: they need a stage."""
 
 
 def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
     destination = _destination(statement, reader)
     sources = [text for word, text in reader.texts(statement) if reader.checked(values.path, text, word.span)]
     origin = options.text("from")
-    if origin is not None and (not _IMAGE.fullmatch(origin) or origin.startswith(_BASES_ONLY)):
+    if origin is not None and not is_origin(origin):
         span = next(option.span for option in statement.options if option.name == "from")
         hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
         reader.error(span, f"'{origin}' is not a stage or an image", hint)

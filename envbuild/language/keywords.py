@@ -22,6 +22,7 @@ from envbuild.record import Record
     IDENTITY,
     NETWORK,
     FILE_MODE,
+    TMPFS,
 ) = (
     "flag",
     "text",
@@ -40,6 +41,7 @@ from envbuild.record import Record
     "identity",
     "network",
     "file mode",
+    "tmpfs",
 )
 
 
@@ -78,6 +80,7 @@ _RUN = {
     "mode": OptionKind(MODE, True),
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
+    "tmpfs": OptionKind(TMPFS, True),
     "user": OptionKind(OWNER),
     "workdir": OptionKind(DIRECTORY),
     "timeout": OptionKind(DURATION),

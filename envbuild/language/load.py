@@ -192,10 +192,18 @@ class _Loader:
                 made = read_statement(statement, options, reader)
                 if made is not None and self.bases and wanted and options.wanted:
                     self.statements[-1].append(made)
-                if isinstance(made, model.Copy) and made.origin is not None and self.bases:
-                    value = next(option.value for option in statement.options if option.name == "from")
-                    span = value.span if value is not None else statement.span
-                    self.uses.append(Use(made.origin, len(self.bases) - 1, False, reader, span))
+                if made is not None and self.bases:
+                    span = next(
+                        (
+                            o.value.span
+                            for o in statement.options
+                            if o.name in ("from", "mount") and o.value is not None
+                        ),
+                        statement.span,
+                    )
+                    self.uses += [
+                        Use(origin, len(self.bases) - 1, False, reader, span) for origin in model.origins_of(made)
+                    ]
 
     def _name(self, statement: StatementSyntax, reader: Reader) -> None:
         words = statement.words

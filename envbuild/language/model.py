@@ -55,10 +55,20 @@ class Command(Record):
 
 
 class BindMount(Record):
-    """A `mount=SRC:DST`: a path in the recipe's directory, and where it is mounted read-only."""
+    """A `mount=SRC:DST`: a path in the context, and where it is mounted read-only. With `origin`, a stage's name or an
+    image reference, it is a path in that (`mount=STAGE:/SRC:/DST`)."""
 
     source: str
     target: str
+    origin: str | None = None
+
+
+class TmpfsMount(Record):
+    """A `tmpfs=DIR[:SIZE]`: an empty directory in memory that ends with the command; `size` in bytes, 0 for no limit of
+    its own."""
+
+    target: str
+    size: int = 0
 
 
 class CacheMount(Record):
@@ -93,6 +103,7 @@ class RunOptions(Record):
     workdir: str | None = None
     timeout: float | None = None
     shell: str | None = None
+    tmpfs: tuple[TmpfsMount, ...] = ()
 
 
 class Statement(Record):
@@ -187,6 +198,17 @@ class Run(Statement):
 class Test(Statement):
     command: Command
     options: RunOptions
+
+
+def origins_of(statement: Statement) -> tuple[str, ...]:
+    """Return the stages and images that a statement takes files from."""
+    match statement:
+        case Copy(origin=str(origin)):
+            return (origin,)
+        case Run(options=options) | Test(options=options):
+            return tuple(mount.origin for mount in options.mounts if mount.origin is not None)
+        case _:
+            return ()
 
 
 class Env(Statement):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
-from envbuild.language.model import BindMount, CacheMount
+from envbuild.language.model import BindMount, CacheMount, TmpfsMount
 from envbuild.language.network_hosts import network
+from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
+from envbuild.text.sizes import MAX_SIZE, parse_size
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.file_mode import Mode, is_change
+
+_OTHER_MOUNT = re.compile(r"([^/]\S*):(/[^:]*):(/[^:]*)")
+"""STAGE:SRC:DST: both paths begin at the root."""
 
 
 class Options:
@@ -54,6 +61,9 @@ class Options:
 
     def caches(self) -> tuple[CacheMount, ...]:
         return tuple(value for value in self.given.get("cache", ()) if isinstance(value, CacheMount))
+
+    def tmpfs(self) -> tuple[TmpfsMount, ...]:
+        return tuple(value for value in self.given.get("tmpfs", ()) if isinstance(value, TmpfsMount))
 
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
@@ -166,12 +176,26 @@ def _value(kind: str, option: Option, reader: Reader) -> object:
 
 
 def _mount(text: str) -> BindMount:
+    other = _OTHER_MOUNT.fullmatch(text)
+    if other is not None:
+        if not is_origin(other[1]):
+            hint = "a mount can show a stage, NAME:TAG, image:NAME or recipe:FILE, as in mount=build:/out:/mnt/out"
+            raise values.InvalidValue(f"'{other[1]}' is not a stage or an image", hint)
+        return BindMount(other[2], values.absolute(other[3]), other[1])
     source, colon, target = text.partition(":")
     if not source or not colon:
         raise values.InvalidValue(
             f"'{text}' is not a valid mount", "a mount is SOURCE:DESTINATION, as in mount=data:/mnt/data"
         )
     return BindMount(source, values.absolute(target))
+
+
+def _tmpfs(text: str) -> TmpfsMount:
+    target, colon, limit = text.partition(":")
+    size = parse_size(limit) if colon else 0
+    if colon and (not size or size >= MAX_SIZE):
+        raise values.InvalidValue(f"'{limit}' is not a valid size", "as in: tmpfs=/build:512m")
+    return TmpfsMount(values.absolute(target), size or 0)
 
 
 def _cache(text: str) -> CacheMount:
@@ -216,6 +240,7 @@ _CHECKS = {
     keywords.FILE_MODE: values.file_mode,
     keywords.OWNER: values.owner,
     keywords.MOUNT: _mount,
+    keywords.TMPFS: _tmpfs,
     keywords.SHA256: values.sha256,
     keywords.SECRET: values.name,
     keywords.INIT: values.init,
@@ -234,6 +259,7 @@ _EXAMPLES = {
     keywords.FILE_MODE: "0644",
     keywords.OWNER: "NAME",
     keywords.MOUNT: "SOURCE:DESTINATION",
+    keywords.TMPFS: "/DIRECTORY",
     keywords.SHA256: "DIGEST",
     keywords.SECRET: "NAME",
     keywords.INIT: "none",

@@ -46,8 +46,26 @@ class Rules(Record):
     number: Callable[[int], int] = lambda number: number
 
 
+@fields
 class InTheWay(WorkFailed):
-    """Where something is to be copied to is another kind of thing."""
+    """Where something is to be copied to is another kind of thing: `obstacle` and `kind` say which, as in "a file"."""
+
+    path: str
+    kind: str
+    obstacle: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} is {self.kind}, and {self.obstacle} is in its way", "remove that first"
+
+
+@fields
+class MountedThere(WorkFailed):
+    """A file that is to be replaced is mounted by itself."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} can't be replaced: it is mounted by itself", "copy it to another place"
 
 
 @fields
@@ -234,7 +252,7 @@ def make_directory(target: int, name: str, path: str) -> bool:
         status = os.stat(name, dir_fd=target, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             what = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
-            raise InTheWay(f"{path} is a directory, and {what} is in its way", "remove that first") from None
+            raise InTheWay(path, "a directory", what) from None
         return False
     return True
 
@@ -300,14 +318,15 @@ def temporary_name() -> str:
 
 
 def into_place(target: int, temporary: str, name: str, path: str) -> None:
-    """Give a finished file its name, in the place of a file that may have it. Raises InTheWay."""
+    """Give a finished file its name, in the place of a file that may have it. Raises InTheWay and
+    MountedThere."""
     try:
         os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            raise InTheWay(f"{path} can't be replaced: it is mounted by itself", "copy it to another place") from error
+            raise MountedThere(path) from error
         if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise InTheWay(f"{path} is a file, and a directory is in its way", "remove that first") from error
+            raise InTheWay(path, "a file", "a directory") from error
         raise
 
 

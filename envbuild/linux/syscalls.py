@@ -27,7 +27,7 @@ FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW = -100, 0x1000, 0x8000, 0x100
-MOVE_MOUNT_F_EMPTY_PATH = 4
+MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 4, 0x40
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 MOUNT_ATTR_IDMAP = 0x00100000
 
@@ -151,6 +151,11 @@ def open_tree_at(opened: int, *, recursive: bool) -> int:
 def move_mount(mounted: int, target: str) -> None:
     """move_mount(2): attaches a mount at a path."""
     _syscall(MOVE_MOUNT, mounted, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, what=target)
+
+
+def move_mount_onto(mounted: int, directory: int) -> None:
+    """move_mount(2): attaches a mount at a directory that is held open."""
+    _syscall(MOVE_MOUNT, mounted, b"", directory, b"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
 
 
 class _OpenHow(ctypes.Structure):

@@ -251,7 +251,8 @@ def difference(path: str, before: str, after: str) -> str:
 
 
 def readable(lock: Lock) -> str:
-    """Return the lock as text whose diff a person reads, with a line for each base, statement and package.
+    """Return the lock as text whose diff a person reads, with a line for each base, statement and package, and for what
+    came through the network.
 
     Digests that follow from others are left out. Of what is pinned it has so many digits that nobody makes other
     content with the same ones, and where it comes from: a line changes whenever content does.
@@ -276,6 +277,11 @@ def readable(lock: Lock) -> str:
                 lines += [f"      source {source}" for source in install.sources]
                 packages = sorted(install.packages, key=values)
                 lines += [f"      {install.manager} {_readable(package)}" for package in packages]
+        if section.results.network:
+            from envbuild.lockfile.network_lines import readable_network  # most locks have none
+
+            lines += ["", f"network of the steps{for_whom}"]
+            lines += [f"  {line}" for line in readable_network(section.results.network.values(), _SHOWN)]
     return "\n".join(lines) + "\n"
 
 

@@ -66,7 +66,7 @@ def dump(lock: Lock) -> str:
     for section in sections:
         lines += section_lines(section)
     results = [line for section in sections for line in lines_of(section.architecture, section.results)]
-    lines += ["", *_RESULTS, "results:" if results else "results: []", *(f"  - {line}" for line in results)]
+    lines += ["", *_RESULTS, "results:" if results else "results: []", *(f"  - {_item(line)}" for line in results)]
     return "\n".join(lines) + "\n"
 
 
@@ -282,6 +282,11 @@ def _entry(indent: int, name: str, value: str) -> tuple[str, ...]:
     if len(key) <= _MAX_KEY:
         return (f"{space}{key}: {value}",)
     return f"{space}? {key}", f"{space}: {value}"
+
+
+def _item(line: str) -> str:
+    """Return a line of results as YAML takes it: the addresses and methods that a step asked with can be anything."""
+    return _quote(line) if line.endswith(":") or ": " in line or " #" in line else line
 
 
 def _quote(text: str) -> str:

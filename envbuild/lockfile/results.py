@@ -4,6 +4,7 @@
 `ARCH seen ANSWER SETTINGS AFTER INSTALLED`: when these packages were the answer to a statement, the package manager saw
 these settings, and these packages installed after those answers (package_question.py).
 `ARCH image DIGEST TREE SIZE`: the image of this digest has this tree, of so many bytes.
+`ARCH network KEY ...`: what came through the network when the step of this key ran (network_lines.py).
 
 Digests are sha256 in hexadecimal digits. No two lines of a build contradict each other; after a merge they may.
 """
@@ -16,7 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-STEP, SEEN, IMAGE = "step", "seen", "image"
+    from envbuild.store.network_record import NetworkRecord
+
+STEP, SEEN, IMAGE, NETWORK = "step", "seen", "image", "network"
 _MAX_DIGITS = 18
 _MAX_SHOWN = 100
 
@@ -38,13 +41,17 @@ class Sight(Record):
     installed: str
 
 
+_NONE: Mapping[str, NetworkRecord] = {}
+
+
 class Results(Record):
     """Trees by the keys of their steps, sights by the digests of answers, and images: one of each, unless a merge left
-    several."""
+    several. `network` is what steps asked, by their keys."""
 
     steps: Mapping[str, tuple[str, ...]]
     seen: Mapping[str, tuple[Sight, ...]]
     images: tuple[LockedImage, ...] = ()
+    network: Mapping[str, NetworkRecord] = _NONE
 
 
 NO_RESULTS = Results({}, {})
@@ -59,6 +66,11 @@ def lines_of(architecture: str, results: Results) -> list[str]:
         for sight in sights
     ]
     lines += [f"{architecture} {IMAGE} {image.digest} {image.tree} {image.size}" for image in results.images]
+    if results.network:
+        from envbuild.lockfile.network_lines import parts_of  # most locks have none
+
+        for key, record in results.network.items():
+            lines += [f"{architecture} {NETWORK} {key} {' '.join(parts)}" for parts in parts_of(record)]
     return sorted(lines)
 
 
@@ -67,6 +79,7 @@ def results_of(lines: Iterable[str]) -> dict[str, Results]:
     steps: dict[str, dict[str, tuple[str, ...]]] = {}
     seen: dict[str, dict[str, tuple[Sight, ...]]] = {}
     images: dict[str, tuple[LockedImage, ...]] = {}
+    network: dict[str, dict[str, list[tuple[str, ...]]]] = {}
     for line in dict.fromkeys(lines):
         match line.split(" "):
             case [str(architecture), "step", key, tree] if _are_digests(key, tree):
@@ -78,10 +91,23 @@ def results_of(lines: Iterable[str]) -> dict[str, Results]:
             case [str(architecture), "image", digest, tree, size] if _are_digests(digest, tree) and _is_size(size):
                 image = LockedImage(digest, tree, int(size))
                 images[architecture] = (*images.get(architecture, ()), image)
+            case [str(architecture), "network", key, *parts] if _are_digests(key):
+                network.setdefault(architecture, {}).setdefault(key, []).append(tuple(parts))
             case _:
                 raise ValueError(f"{line[:_MAX_SHOWN]!r} is not a result that a lock has")
-    names = steps.keys() | seen.keys() | images.keys()
-    return {name: Results(steps.get(name, {}), seen.get(name, {}), images.get(name, ())) for name in names}
+    records = _records(network) if network else {}
+    return {
+        name: Results(steps.get(name, {}), seen.get(name, {}), images.get(name, ()), records.get(name, {}))
+        for name in steps.keys() | seen.keys() | images.keys() | records.keys()
+    }
+
+
+def _records(network: Mapping[str, Mapping[str, list[tuple[str, ...]]]]) -> dict[str, dict[str, NetworkRecord]]:
+    from envbuild.lockfile.network_lines import record_of  # as above
+
+    return {
+        architecture: {key: record_of(lines) for key, lines in keys.items()} for architecture, keys in network.items()
+    }
 
 
 def _are_digests(*texts: str) -> bool:

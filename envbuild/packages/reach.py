@@ -12,6 +12,10 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as NAT64 writes them (RFC 6052)."""
+_COMPATIBLE = IPv6Network("::/96")
+"""IPv4 addresses as IPv6 once wrote them (RFC 4291, 2.5.5.1); `::` and `::1` are none of these."""
+METADATA = frozenset(("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+"""Where clouds answer to the machine itself as they do at 169.254.169.254, and that is not link-local."""
 
 
 class Level(enum.IntEnum):
@@ -40,7 +44,7 @@ def level_of(address: str) -> Level:
         return Level.LOOPBACK
     if isinstance(known, IPv6Address):
         inner = known.ipv4_mapped or known.sixtofour
-        if known in _TRANSLATED:
+        if known in _TRANSLATED or (known in _COMPATIBLE and int(known) > 1):
             inner = IPv4Address(int(known) & 0xFFFFFFFF)
         if inner is not None:
             known = inner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError, fields
-from envbuild.language.model import Copy, Recipe, Stage, StageBase
+from envbuild.language.model import Recipe, Stage, StageBase, origins_of
 
 
 @fields
@@ -50,5 +50,5 @@ def stages_needed(recipe: Recipe, *targets: int) -> tuple[int, ...]:
 def stages_used(stage: Stage) -> tuple[str, ...]:
     """Return the names that `stage` starts from or copies from, whether of stages or of images; its base's first."""
     names = [stage.base.name] if isinstance(stage.base, StageBase) else []
-    names += [statement.origin for statement in stage.statements if isinstance(statement, Copy) and statement.origin]
+    names += [origin for statement in stage.statements for origin in origins_of(statement)]
     return tuple(names)

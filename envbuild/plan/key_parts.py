@@ -15,6 +15,8 @@ _WORDS = {
     "caches": "cache=",
     "secrets": "secret=",
     "mounts": "mount=",
+    "shown": "mount=",
+    "tmpfs": "tmpfs=",
     "sources": "what is copied",
     "exclude": "exclude=",
     "include": "include=",

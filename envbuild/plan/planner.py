@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posixpath import join, normpath
+from posixpath import dirname, join, normpath
 
 from envbuild.errors import UsageError, fields
 from envbuild.language import model
@@ -81,9 +81,9 @@ class _Planner:
         facts = self.facts
         match statement:
             case model.Run():
-                self._add(statement, self._execute(statement.command, statement.options, statement.folder))
+                self._add(statement, self._execute(statement))
             case model.Test():
-                action = self._execute(statement.command, statement.options, statement.folder)
+                action = self._execute(statement)
                 self.tests.append(Step(action, statement.place, statement.text, (), True, statement.options.timeout))
             case model.Copy():
                 self._add(
@@ -91,7 +91,7 @@ class _Planner:
                     actions.CopyIn(
                         statement.sources,
                         self._absolute(statement.destination),
-                        self._origin(statement),
+                        None if statement.origin is None else self._origin(statement.origin, statement.place),
                         statement.owner,
                         statement.mode,
                         statement.exclude,
@@ -172,18 +172,17 @@ class _Planner:
         clean = "/" + clean.lstrip("/")
         return clean if clean == "/" else clean + slash
 
-    def _origin(self, statement: model.Copy) -> actions.Origin | None:
-        if statement.origin is None:
-            return None
-        if statement.origin in self.stages:
-            return actions.Origin("stage", statement.origin, statement.folder)
-        kind, colon, argument = statement.origin.partition(":")
+    def _origin(self, origin: str, place: model.Place) -> actions.Origin:
+        folder = dirname(place.file) or "."
+        if origin in self.stages:
+            return actions.Origin("stage", origin, folder)
+        kind, colon, argument = origin.partition(":")
         if colon and kind in ("image", "recipe"):
-            return actions.Origin(kind, argument, statement.folder)
-        return actions.Origin("image", statement.origin, statement.folder)
+            return actions.Origin(kind, argument, folder)
+        return actions.Origin("image", origin, folder)
 
-    def _execute(self, command: model.Command, options: model.RunOptions, folder: str) -> actions.Execute:
-        facts = self.facts
+    def _execute(self, statement: model.Run | model.Test) -> actions.Execute:
+        facts, command, options = self.facts, statement.command, statement.options
         shell = model.shell_words(options.shell) if options.shell else self.shell
         return actions.Execute(
             argv=(*shell, "-c", command.text),
@@ -194,8 +193,14 @@ class _Planner:
             network=options.network,
             caches=options.caches,
             secrets=options.secrets,
-            mounts=tuple((mount.source, mount.target) for mount in options.mounts),
-            folder=folder,
+            mounts=tuple((mount.source, mount.target) for mount in options.mounts if mount.origin is None),
+            folder=statement.folder,
+            shown=tuple(
+                actions.TreeMount(self._origin(mount.origin, statement.place), mount.source, mount.target)
+                for mount in options.mounts
+                if mount.origin is not None
+            ),
+            tmpfs=options.tmpfs,
         )
 
 

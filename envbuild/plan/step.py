@@ -6,7 +6,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 
 from __future__ import annotations
 
-from envbuild.language.model import CacheMount, Place
+from envbuild.language.model import CacheMount, Place, TmpfsMount
 from envbuild.record import Pairs, Record
 from envbuild.tree.file_mode import Mode
 
@@ -19,11 +19,19 @@ class Origin(Record):
     folder: str
 
 
+class TreeMount(Record):
+    """A path of another stage or of an image, shown read-only at `target`."""
+
+    origin: Origin
+    source: str
+    target: str
+
+
 class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
     `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
-    as in language/model.py.
+    as in language/model.py. `shown` are what it mounts of other trees. Fields with a default came later, as in CopyIn.
     """
 
     argv: tuple[str, ...]
@@ -36,6 +44,8 @@ class Execute(Record):
     secrets: tuple[str, ...]
     mounts: Pairs
     folder: str
+    shown: tuple[TreeMount, ...] = ()
+    tmpfs: tuple[TmpfsMount, ...] = ()
 
 
 class CopyIn(Record):

@@ -28,7 +28,7 @@ from envbuild.sandbox.protocol import (
     Terminal,
     TimedOut,
 )
-from envbuild.sandbox.spec import Outcome, SandboxFailure
+from envbuild.sandbox.spec import FailedInside, Outcome, SandboxFailure
 from envbuild.sandbox.wire import close_all, receive
 
 TYPE_CHECKING = False
@@ -80,7 +80,7 @@ def await_result(
                 case Ended(status, number, made):
                     outcome = Outcome(status, number, made=made)
                 case Failed(reason, hint):
-                    failure = SandboxFailure(reason, hint)
+                    failure = FailedInside(reason, hint)
                 case Bug(traceback):
                     raise SandboxBug(traceback)
                 case TimedOut():

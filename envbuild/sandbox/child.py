@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 
+from envbuild.errors import fields
 from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
@@ -44,6 +45,54 @@ _OURS = b"\xff"
 _TIOCSCTTY = 0x540E  # as in the module termios, which takes a quarter of a millisecond to import
 _FIRST_FREE = 10
 """Above the descriptors that the command and the launcher have."""
+
+
+@fields
+class CannotEnter(SandboxFailure):
+    """The working directory of a command is missing or closed to it."""
+
+    directory: str
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the working directory {self.directory} can't be entered: {self.error.strerror}",
+            "make it first, or set another with `workdir`",
+        )
+
+
+@fields
+class NoProgramInTree(SandboxFailure):
+    """The tree has no program of this name."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is no program '{self.name}' in the tree",
+            "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
+        )
+
+
+@fields
+class NotForThisMachine(SandboxFailure):
+    """A file that is no program, or one of another architecture."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} is not a program for this machine", "a script needs a first line like #!/bin/sh"
+
+
+@fields
+class CannotExecute(SandboxFailure):
+    """The kernel refuses to execute a program."""
+
+    name: str
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.name} can't be run: {self.error.strerror}", ""
 
 
 class Confinement(Record):
@@ -149,19 +198,14 @@ def launch_problem(report: bytes, request: Request | ExecCommand) -> OSError | N
 
 def not_started(request: Request | ExecCommand, problem: OSError) -> SandboxFailure:
     """Return what is told of a command that could not be executed, and what to do about it."""
-    number, name, text = problem.errno, problem.filename, problem.strerror
+    number, name = problem.errno, problem.filename
     if name == request.directory and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-        return SandboxFailure(
-            f"the working directory {name} can't be entered: {text}", "make it first, or set another with `workdir`"
-        )
+        return CannotEnter(name, problem)
     if number == errno.ENOENT:
-        return SandboxFailure(
-            f"there is no program '{name}' in the tree",
-            "install it in a step before, or name its path; `run` needs a shell: /bin/sh, or shell=PATH",
-        )
+        return NoProgramInTree(name)
     if number == errno.ENOEXEC:
-        return SandboxFailure(f"{name} is not a program for this machine", "a script needs a first line like #!/bin/sh")
-    return SandboxFailure(f"{name or request.argv[0]} can't be run: {text}")
+        return NotForThisMachine(name)
+    return CannotExecute(name or request.argv[0], problem)
 
 
 def _wait_and_become(orders: socket, confinement: Confinement, reports: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 
+from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.linux.native import DATA, DATA_SIZE
 from envbuild.linux.sockets import CMSG_SPACE
@@ -67,6 +68,14 @@ MORE, OUTPUT = 5, 6
 command's output, which becomes the first free one."""
 READY = b"r"
 """What process 1 says when the first part is done."""
+
+
+@fields
+class CommandTooLong(SandboxFailure):
+    """More words and variables than execve(2) is given."""
+
+    def text(self) -> tuple[str, str]:
+        return "the command and its environment are longer than the system takes", ""
 
 
 class Orders(Record):
@@ -130,7 +139,7 @@ def orders_for(request: Request, identity: Identity, *, program: bytes, single: 
     script.special(_EXECUTE, *words)
     content = script.content()
     if len(content) > DATA_SIZE:
-        raise SandboxFailure("the command and its environment are longer than the system takes")
+        raise CommandTooLong
     return Orders(content, chdir)
 
 

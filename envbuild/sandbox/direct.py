@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux import signals as signal
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socketpair
 from envbuild.sandbox.await_result import await_result
@@ -20,6 +20,17 @@ from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, explain, why_refused
 from envbuild.sandbox.wire import send_descriptors
+
+
+@fields
+class NoSandbox(SandboxFailure):
+    """The kernel refuses what a sandbox is made of, or there was one already."""
+
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return f"a sandbox can't be made: {self.reason}", self.mend
 
 
 class DirectSandbox:
@@ -73,7 +84,7 @@ class DirectSandbox:
                 raise explain(self._problem) from self._problem
             if self._problem is not None:
                 reason, hint = str(self._problem.strerror), why_refused(self._problem)
-            raise SandboxFailure(f"a sandbox can't be made: {reason}", hint) from self._problem
+            raise NoSandbox(reason, hint) from self._problem
         give_to_sandbox((stdin, output, errors), self.ids)
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:

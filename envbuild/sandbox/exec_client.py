@@ -8,7 +8,7 @@ import stat
 from _thread import allocate_lock
 
 from envbuild.contexts import contextmanager
-from envbuild.errors import EnvbuildError
+from envbuild.errors import EnvbuildError, fields
 from envbuild.linux.latch import Latch
 from envbuild.linux.sockets import AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_STREAM, socket
 from envbuild.record import Record, assert_never
@@ -28,7 +28,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import ExecCommand, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, FailedInside, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all, send
@@ -43,6 +43,16 @@ if TYPE_CHECKING:
 
 _NOT_STARTED = 127
 """The status of a command that could not be executed, as in a shell."""
+
+
+@fields
+class SandboxEnded(SandboxFailure):
+    """The sandbox of an instance is gone."""
+
+    mend: str = ""
+
+    def text(self) -> tuple[str, str]:
+        return "the instance is not running", self.mend
 
 
 class CommandEnd(Record):
@@ -90,7 +100,7 @@ class Session:
         master side of its terminal if it wants one. Raises SandboxFailure if the sandbox is gone."""
         with self._lock:
             if self._link is None:
-                raise SandboxFailure("the instance is not running", "start it again: envbuild start NAME")
+                raise SandboxEnded("start it again: envbuild start NAME")
             self._next += 1
             number = self._next
             self._waiting[number] = (ended, terminal)
@@ -138,13 +148,13 @@ class Session:
         answer: SimpleQueue[int] = SimpleQueue()
         with self._lock:
             if self._link is None:
-                raise SandboxFailure("the instance is not running")
+                raise SandboxEnded
             self._next += 1
             self._roots[self._next] = answer
             send(self._link, OpenRoot(self._next))
         root = answer.get()
         if root < 0:
-            raise SandboxFailure("the instance is not running")
+            raise SandboxEnded
         return root
 
     @contextmanager
@@ -168,7 +178,7 @@ class Session:
         with self._lock:
             if self._link is None:
                 if stop:
-                    raise SandboxFailure("the instance is not running")
+                    raise SandboxEnded
                 return
             send(self._link, Pause(stop))
         self._done.wait(5)
@@ -220,7 +230,7 @@ class Session:
             case EnteredEnded(_, status):
                 ended(CommandEnd(status))
             case EnteredFailed(_, reason, hint):
-                ended(CommandEnd(_NOT_STARTED, SandboxFailure(reason, hint)))
+                ended(CommandEnd(_NOT_STARTED, FailedInside(reason, hint)))
             case _:
                 assert_never(answer)
 

@@ -29,7 +29,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import STREAMS, ExecCommand, SandboxFailure
+from envbuild.sandbox.spec import STREAMS, ExecCommand, FailedInside
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive, send
 
@@ -73,7 +73,7 @@ class ExecServer:
             question, descriptors = received
             if isinstance(question, Connected):
                 if question.reason:
-                    raise SandboxFailure(question.reason, question.hint)
+                    raise FailedInside(question.reason, question.hint)
                 return
             self._answer(question, descriptors)
 

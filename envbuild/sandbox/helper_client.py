@@ -12,7 +12,7 @@ import time
 from _thread import allocate_lock
 
 from envbuild.contexts import contextmanager
-from envbuild.errors import MachineLacks
+from envbuild.errors import MachineLacks, fields
 from envbuild.linux import signals as signal
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox.await_result import await_result
@@ -28,7 +28,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Start,
 )
-from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
+from envbuild.sandbox.spec import FailedInside, Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap
 from envbuild.sandbox.wire import receive, send
@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from envbuild.sandbox.protocol import Order
+
+
+@fields
+class HelperGone(SandboxFailure):
+    """The process that starts sandboxes has ended."""
+
+    def text(self) -> tuple[str, str]:
+        return "the process that starts sandboxes is gone", "run the same command again"
 
 
 class Helper:
@@ -197,7 +205,7 @@ class Helper:
         """Return the user namespace that the helper shows at its beginning, when it has made the first sandbox."""
         received = receive(self._control, HELPER_ANSWERS)
         if received is None:
-            raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again")
+            raise HelperGone
         answer, descriptors = received
         if isinstance(answer, Failed):
             raise MachineLacks(answer.reason, answer.hint)
@@ -207,7 +215,7 @@ class Helper:
         try:
             send(self._control, order, descriptors)
         except OSError as error:
-            raise SandboxFailure("the process that starts sandboxes is gone", "run the same command again") from error
+            raise HelperGone from error
 
 
 def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailure | None:
@@ -217,5 +225,5 @@ def _wait_until_made(link: socket, made: Callable[[int], None]) -> SandboxFailur
         case Process(pid):
             made(pid)
         case Failed(reason, hint):
-            return SandboxFailure(reason, hint)
+            return FailedInside(reason, hint)
     return None

@@ -12,12 +12,13 @@ import os
 import stat
 
 from envbuild.contexts import contextmanager
+from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.linux.sockets import SHUT_WR
 from envbuild.record import Record
 from envbuild.sandbox.protocol import Run
-from envbuild.sandbox.spec import Bind, Request, SandboxFailure
+from envbuild.sandbox.spec import Bind, NotArrived, Request, SandboxFailure
 from envbuild.sandbox.wire import receive_many_descriptors, send, send_many_descriptors
 
 TYPE_CHECKING = False
@@ -29,6 +30,47 @@ if TYPE_CHECKING:
 
 _NO_IDS = (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
 """What mount_setattr(2) says of a file system that can't be shown with other ids, or is already."""
+
+
+@fields
+class FolderKeepsIds(SandboxFailure):
+    """The store's file system can't be shown with other ids."""
+
+    folder: str
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the file system of {self.folder} can't be shown with other ids, as root's sandboxes need: "
+            f"{self.error.strerror}",
+            "that takes Linux 5.19 and ext4, xfs or btrfs; a store that lies on overlayfs itself has to be moved: "
+            "ENVBUILD_STORE=DIR; or use envbuild as another user",
+        )
+
+
+@fields
+class CannotBind(SandboxFailure):
+    """A path of the host can't be opened to be shown inside."""
+
+    bind: Bind
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.bind.source} can't be mounted at {self.bind.target}: {self.error.strerror}", ""
+
+
+@fields
+class BindKeepsIds(SandboxFailure):
+    """A path of the host that is to be written lies on a file system that can't be shown with other ids."""
+
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.source} can't be mounted to be written: its file system can't be shown with other ids",
+            "mount it read-only (:ro), use a file system that can (ext4, xfs, btrfs; tmpfs since Linux 6.3), or run as "
+            "another user than root",
+        )
 
 
 class Source(Record):
@@ -106,7 +148,7 @@ def arrange_sources(request: Request, descriptors: tuple[int, ...]) -> Sources:
     """Return the sources of a request that `shifted_sources` opened. Raises SandboxFailure where some are missing."""
     folders = len(folders_of(request))
     if len(descriptors) != folders + len(request.binds):
-        raise SandboxFailure("what the sandbox was to mount did not arrive", "run the same command again")
+        raise NotArrived("what the sandbox was to mount")
     sources = [Source(descriptor, stat.S_ISDIR(os.fstat(descriptor).st_mode)) for descriptor in descriptors]
     return Sources(tuple(sources[:folders]), tuple(sources[folders:]))
 
@@ -117,11 +159,7 @@ def _open_folder(folder: str, namespace: int) -> int:
         syscalls.shift_ids(held, namespace, recursive=False)
     except OSError as error:
         os.close(held)
-        raise SandboxFailure(
-            f"the file system of {folder} can't be shown with other ids, as root's sandboxes need: {error.strerror}",
-            "that takes Linux 5.19 and ext4, xfs or btrfs; a store that lies on overlayfs itself has to be moved: "
-            "ENVBUILD_STORE=DIR; or use envbuild as another user",
-        ) from error
+        raise FolderKeepsIds(folder, error) from error
     return held
 
 
@@ -135,7 +173,7 @@ def _open_bind(bind: Bind, namespace: int | None) -> Source:
         finally:
             os.close(opened)
     except OSError as error:
-        raise SandboxFailure(f"{bind.source} can't be mounted at {bind.target}: {error.strerror}") from error
+        raise CannotBind(bind, error) from error
     try:
         if namespace is not None:
             _shift_bind(held, bind, namespace)
@@ -161,8 +199,4 @@ def _shift_bind(held: int, bind: Bind, namespace: int) -> None:
         else:
             return
     if not bind.read_only:
-        raise SandboxFailure(
-            f"{bind.source} can't be mounted to be written: its file system can't be shown with other ids",
-            "mount it read-only (:ro), use a file system that can (ext4, xfs, btrfs; tmpfs since Linux 6.3), or run as "
-            "another user than root",
-        )
+        raise BindKeepsIds(bind.source)

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.record import Record
 from envbuild.sandbox.idmapped_mounts import Source, folders_of
@@ -57,6 +58,29 @@ TTY = 5
 """The number of the group tty, on Debian and elsewhere."""
 _LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx"))
 _QUIET = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+
+
+@fields
+class MountBlocked(SandboxFailure):
+    """Something of the tree is neither a directory nor missing where a mount belongs."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.path} of the tree is in the way of a mount",
+            "it must be a directory or missing; change it in a step",
+        )
+
+
+@fields
+class NoMountPoint(SandboxFailure):
+    """A tree that may not be written lacks what a mount shows at."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the tree has no {self.path} to mount on, and may not be written", ""
 
 
 class Detached(Record):
@@ -243,9 +267,7 @@ def _ensure(target: str, directory: bool) -> list[str]:
         made.append(missing)
         missing = os.path.dirname(missing)
     if not made:
-        raise SandboxFailure(
-            f"{path} of the tree is in the way of a mount", "it must be a directory or missing; change it in a step"
-        )
+        raise MountBlocked(path)
     before = os.stat(missing)
     try:
         os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -255,7 +277,7 @@ def _ensure(target: str, directory: bool) -> list[str]:
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        raise SandboxFailure(f"the tree has no {path} to mount on, and may not be written") from error
+        raise NoMountPoint(path) from error
     return made
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts
 from envbuild.sandbox.child import Command, Confinement, fork_command
@@ -16,6 +17,14 @@ from envbuild.sandbox.spec import SandboxFailure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.sandbox.mounts import Detached
+
+
+@fields
+class NoOwnProc(SandboxFailure):
+    """A command that is process 1 has no /proc."""
+
+    def text(self) -> tuple[str, str]:
+        return "the /proc of the command can't be mounted", "try without init=none"
 
 
 def command_as_init(
@@ -48,7 +57,7 @@ def _mount_from_inside(target: str) -> None:
         finally:
             os._exit(1)
     if os.waitpid(pid, 0)[1]:
-        raise SandboxFailure("the /proc of the command can't be mounted", "try without init=none")
+        raise NoOwnProc
 
 
 def _own_groups(group: str) -> tuple[Detached, ...]:

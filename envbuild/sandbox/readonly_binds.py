@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.linux.nofollow import open_real
 from envbuild.sandbox.mounts import Detached
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 COVERED = ("proc", "sys", "dev", "tmp")
 """What every sandbox mounts over the tree's own; /tmp, where the tree has nothing in it."""
 _RESTRICTED = os.ST_NOSUID | os.ST_NOEXEC
+
+
+@fields
+class CannotKeep(SandboxFailure):
+    """A path that is to stay as the image has it can't be opened in the tree."""
+
+    path: str
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        message = f"{self.path} can't be kept as it is: {self.error.strerror}"
+        return message, "name a directory of the image, and no link"
 
 
 class FixedParts:
@@ -87,9 +100,7 @@ class FixedParts:
             # Without following links: those of a tree lead anywhere.
             opened = open_real(f"{folder}/{path.strip('/')}", os.O_PATH)
         except OSError as error:
-            raise SandboxFailure(
-                f"{path} can't be kept as it is: {error.strerror}", "name a directory of the image, and no link"
-            ) from error
+            raise CannotKeep(path, error) from error
         try:
             return _read_only(syscalls.open_tree_at(opened, recursive=False))
         finally:

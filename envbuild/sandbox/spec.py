@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
 OF_TREE, OVER_TREE = "tree", "over"
@@ -14,7 +14,28 @@ PROXY_ADDRESS = ("127.0.0.1", 31280)
 
 
 class SandboxFailure(WorkFailed):
-    """The sandbox could not be set up, or the command in it could not be started."""
+    """The sandbox could not be set up, or the command in it could not be started: the base of the kinds of this."""
+
+
+@fields
+class FailedInside(SandboxFailure):
+    """What another process of the sandbox or a supervisor says that it failed at."""
+
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return self.reason, self.mend
+
+
+@fields
+class NotArrived(SandboxFailure):
+    """The descriptors that belong to an order are missing."""
+
+    what: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.what} did not arrive", "run the same command again"
 
 
 class Bind(Record):

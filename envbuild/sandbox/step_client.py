@@ -15,7 +15,7 @@ from envbuild.sandbox.child import launch_problem, not_started
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.idmapped_mounts import shifted_sources
 from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted
-from envbuild.sandbox.spec import Outcome, Request, SandboxFailure
+from envbuild.sandbox.spec import FailedInside, Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.wire import receive, send
 
@@ -213,7 +213,7 @@ class _Run:
                 self._made, self._chdir = made, chdir
                 self._result = socket(fileno=descriptors[0])
             case Failed(reason, hint):
-                raise SandboxFailure(reason, hint)
+                raise FailedInside(reason, hint)
             case Bug(traceback):
                 raise SandboxBug(traceback)
             case _:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from envbuild.errors import EnvbuildError
+from envbuild.errors import EnvbuildError, fields
 from envbuild.linux import syscalls
 from envbuild.linux.sockets import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox import capabilities, mounts
@@ -22,7 +22,7 @@ from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
 from envbuild.sandbox.init import begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
 from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
-from envbuild.sandbox.spec import SandboxFailure
+from envbuild.sandbox.spec import NotArrived, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send, send_descriptors
 
@@ -36,6 +36,14 @@ _OF_A_STEP = (
 )
 _FIRST_FREE = 10
 """Above the descriptors that a step's process 1 has."""
+
+
+@fields
+class NoProcForSteps(SandboxFailure):
+    """The first process of a step, which waits for it, has no /proc."""
+
+    def text(self) -> tuple[str, str]:
+        return "a step's first process can't mount its /proc", ""
 
 
 def run_step_server(hand: int, confinement: Confinement, *, shifted: bool) -> None:
@@ -126,7 +134,7 @@ class _StepServer:
             for descriptor, _ in wiring[3:]:
                 os.close(descriptor)
         if result.recv(16) != READY:
-            raise SandboxFailure("a step's first process can't mount its /proc")
+            raise NoProcForSteps
         self._next = _Waiting(pid, orders, result)
 
     def run_one(self, link: socket) -> None:
@@ -136,7 +144,7 @@ class _StepServer:
             raise EOFError("nobody asks for more steps")
         request, descriptors = received[0].request, received[1]
         if not descriptors:
-            raise SandboxFailure("what the step was to have did not arrive", "run the same command again")
+            raise NotArrived("what the step was to have")
         output, *rest = descriptors
         sources = arrange_sources(request, tuple(rest)) if self._shifted else open_sources(request)
         if self._pid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from envbuild.errors import fields
 from envbuild.linux.passwd import account_number, read_group, read_passwd
 from envbuild.record import Record
 from envbuild.sandbox.spec import SandboxFailure
@@ -18,6 +19,43 @@ PASSWD, GROUP = "/etc/passwd", "/etc/group"
 MAX_BYTES = 16 << 20
 MAX_GROUPS = 65_536
 """NGROUPS_MAX (setgroups(2))."""
+
+
+@fields
+class NoUserInTree(SandboxFailure):
+    """A user that the accounts of the tree do not have."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"there is no user '{self.name}' in {PASSWD} of the tree",
+            "add it before with `adduser`, or give a number",
+        )
+
+
+@fields
+class NoGroupInTree(SandboxFailure):
+    """A group that the tree does not have."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no group '{self.name}' in {GROUP} of the tree", "give a number, or add it"
+
+
+@fields
+class TooManyGroups(SandboxFailure):
+    """A user of the tree is in more groups than the kernel takes."""
+
+    name: str
+    count: int
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"'{self.name}' is in {self.count:,} groups in /etc/group of the tree",
+            f"at most {MAX_GROUPS:,} are possible",
+        )
 
 
 class Identity(Record):
@@ -42,22 +80,18 @@ def identity_of(user: str, opened: Callable[[str, int], int] = os.open) -> Ident
     account = next((account for account in accounts if account.name == name or account.uid == number), None)
     uid = number if account is None else account.uid
     if uid is None:
-        raise SandboxFailure(
-            f"there is no user '{name}' in {PASSWD} of the tree", "add it before with `adduser`, or give a number"
-        )
+        raise NoUserInTree(name)
     if group:
         gid = _gid_of(group, opened)
         if gid is None:
-            raise SandboxFailure(f"there is no group '{group}' in {GROUP} of the tree", "give a number, or add it")
+            raise NoGroupInTree(group)
         return Identity(uid, gid, ())
     gid = account.gid if account is not None else 0
     groups = dict.fromkeys((gid,))
     if account is not None:
         groups.update((row.gid, None) for row in read_group(_text(GROUP, opened)) if account.name in row.members)
     if len(groups) > MAX_GROUPS:
-        raise SandboxFailure(
-            f"'{name}' is in {len(groups):,} groups in /etc/group of the tree", f"at most {MAX_GROUPS:,} are possible"
-        )
+        raise TooManyGroups(name, len(groups))
     return Identity(uid, gid, tuple(groups))
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 ANY, LISTED, MACHINE = "any", "listed", "machine"
 """Which hosts a step could ask: any through the proxy, those of its list, or all that the machine reaches, unseen."""
+REACH_WORDS = {
+    ANY: "any host through the step's proxy",
+    LISTED: "the hosts of its list",
+    MACHINE: "the whole network of this machine (network=host): what it fetched is not on record",
+}
 NOT_LISTED = "the step's list of hosts does not have it"
 """Why most hosts are refused."""
 _SHAPE = {
@@ -76,15 +81,14 @@ def load(text: str) -> NetworkRecord:
     )
 
 
-def records_of(database: Database, detail: dict[str, Any]) -> list[tuple[int, NetworkRecord]]:
-    """Return the records of an image's steps with their numbers from 1. `detail` is what is known of its build."""
-    steps = [step for stage in detail.get("stages", []) for step in stage["steps"]]
+def records_of(database: Database, detail: dict[str, Any]) -> dict[str, NetworkRecord]:
+    """Return the records of an image's steps by their keys. `detail` is what is known of its build."""
     records = NetworkRecords(database)
-    found = []
-    for number, step in enumerate(steps, 1):
+    found = {}
+    for step in (step for stage in detail.get("stages", []) for step in stage["steps"]):
         # Most steps have no network, and need not be looked up.
         if "network" in step["text"] and (record := records.get(step["key"], step["tree"])) is not None:
-            found.append((number, record))
+            found[step["key"]] = record
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.language.one_line import one_line
 from envbuild.linux.signal_names import signal_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
@@ -24,8 +25,8 @@ _MEANINGS = {
 
 
 def headline(text: str, limit: int = HEADLINE) -> str:
-    """Return a statement in one line: its lines joined, cut to `limit` columns."""
-    return cut(visible(" ".join(text.split())), limit)
+    """Return a statement in one line, cut to `limit` columns."""
+    return cut(visible(one_line(text)), limit)
 
 
 def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:

@@ -22,8 +22,9 @@ from envbuild.build.events import (
 from envbuild.record import assert_never
 from envbuild.ui.build_messages import finished_in_words, headline, label, notice_lines, summary_lines
 from envbuild.ui.display import Display
+from envbuild.ui.explained import Explanations
 from envbuild.ui.humanize import amount, duration
-from envbuild.ui.sanitize import LineCleaner, visible
+from envbuild.ui.sanitize import LineCleaner
 from envbuild.ui.step_failure import failure_lines
 from envbuild.ui.stream import Output
 
@@ -50,6 +51,7 @@ class PlainDisplay(Display):
         self._clock = clock
         self._lock = allocate_lock()
         self._main_recipe = ""
+        self._explanations = Explanations()
         self._running: dict[int, _Running] = {}
 
     @property
@@ -76,7 +78,7 @@ class PlainDisplay(Display):
                 self._running[event.step] = _Running(self._clock())
                 return [f"#{event.step} {label(event, self._main_recipe)} {headline(event.text)}"]
             case StepExplained():
-                return [f"#{event.step} because: {visible(reason)}" for reason in event.reasons]
+                return self._explanations.lines(event)
             case StepCached():
                 text = f"#{event.step} cached {label(event, self._main_recipe)} {headline(event.text)}"
                 return [paint(text, "dim")]
@@ -89,13 +91,17 @@ class PlainDisplay(Display):
                 rest = self._rest(event.step)
                 return [*rest, f"#{event.step} {paint('done', 'good')} {finished_in_words(event)}"]
             case StepFailed():
-                rest = self._rest(event.step)
+                rest = [*self._rest(event.step), *self._explanations.rest()]
                 failed = f"#{event.step} {paint('failed', 'error')} {duration(event.seconds)}"
-                return [*rest, failed, *failure_lines(event, self._main_recipe, self._output)]
+                return [
+                    *rest,
+                    failed,
+                    *failure_lines(event, self._main_recipe, self._output),
+                ]
             case Notice():
                 return notice_lines(event, self._output)
             case BuildFinished():
-                return summary_lines(event, self._output)
+                return [*self._explanations.rest(), *summary_lines(event, self._output)]
             case _:
                 return assert_never(event)
 

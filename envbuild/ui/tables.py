@@ -47,6 +47,11 @@ def table(
     output.write_lines(lines)
 
 
+def width_of(stream: TextIO) -> int | None:
+    """Return the columns of the terminal that a stream leads to, None if it leads elsewhere."""
+    return Output(stream).terminal_size[0] if stream.isatty() else None
+
+
 def fitted(widths: Sequence[int], total: int) -> list[int]:
     """Return the widths of columns, the widest made narrower one by one until all fit into `total` columns."""
     result = list(widths)

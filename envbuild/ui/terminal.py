@@ -24,8 +24,8 @@ from envbuild.build.events import (
 from envbuild.text.width import columns, cut
 from envbuild.ui.build_messages import finished_in_words, headline, label, notice_lines, summary_lines
 from envbuild.ui.display import Display
+from envbuild.ui.explained import Explanations
 from envbuild.ui.live_model import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
-from envbuild.ui.sanitize import visible
 from envbuild.ui.step_failure import failure_lines
 from envbuild.ui.stream import Output
 
@@ -57,6 +57,7 @@ class TerminalDisplay(Display):
         self._clock = clock
         self._lock = allocate_lock()
         self._board = Board(clock(), SPINNER if self._unicode else ASCII_SPINNER)
+        self._explanations = Explanations()
         self._cached_in_brief = 0
         self._worked = False
         self._closed = False
@@ -107,7 +108,7 @@ class TerminalDisplay(Display):
                 self._begin_drawing()
                 return [paint(f"  {cached_in_brief(before)}", "dim")] if before else []
             case StepExplained():
-                return [paint(f"  #{event.step} runs because: {visible(reason)}", "note") for reason in event.reasons]
+                return [paint(f"  {line}", "note") for line in self._explanations.lines(event)]
             case StepCached():
                 board.cached += 1
                 if not self._worked:
@@ -126,14 +127,17 @@ class TerminalDisplay(Display):
             case StepFailed():
                 running = board.end(event.step)
                 failed = self._ended(event.step, running, "error", "failed")
-                return [failed, *failure_lines(event, board.recipe, self._output)]
+                return [*self._why(), failed, *failure_lines(event, board.recipe, self._output)]
             case Notice():
                 return notice_lines(event, self._output)
             case BuildFinished():
                 self._cached_in_brief = 0
-                return summary_lines(event, self._output, IMAGE_DIGITS)
+                return [*self._why(), *summary_lines(event, self._output, IMAGE_DIGITS)]
             case _:
                 assert_never(event)
+
+    def _why(self) -> list[str]:
+        return [self._output.paint(f"  {line}", "note") for line in self._explanations.rest()]
 
     def _ended(self, step: int, running: RunningStep | None, style: str, words: str) -> str:
         """Return the line that a step leaves when it ends."""

@@ -5,6 +5,8 @@ import os
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -305,7 +307,8 @@ class TestAddresses:
         [
             "127.0.0.1", "127.8.8.8", "localhost", "LOCALHOST.", "a.localhost", "0.0.0.0", "[::1]", "[::]",
             "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "169.254.169.254",
-            "[fe80::1]", "[::ffff:169.254.169.254]", "224.0.0.1",
+            "[fe80::1]", "[::ffff:169.254.169.254]", "224.0.0.1", "[::127.0.0.1]", "[::a9fe:a9fe]", "168.63.129.16",
+            "100.100.100.200", "192.0.0.192", "[fd00:ec2::254]", "[::ffff:100.100.100.200]",
         ],
     )  # fmt: skip
     def test_without_a_list_all_but_this_machine_and_what_is_beside_it(self, behind, host):
@@ -352,6 +355,38 @@ class TestAddresses:
         assert (status, server.asked) == (403, [])
         assert content.endswith(b" is refused: its address 127.0.0.1 is a loopback address\n")
         assert asked == ["rebound.example"]
+
+    @pytest.mark.parametrize(
+        ("address", "reason"),
+        [
+            ("::1", "a loopback address"),
+            ("::ffff:127.0.0.1", "a loopback address"),
+            ("::ffff:169.254.169.254", "a link-local address"),
+            ("64:ff9b::a9fe:a9fe", "a link-local address"),
+            ("fd00:ec2::254", "the address of a cloud's metadata service"),
+        ],
+    )
+    def test_a_name_may_not_lead_inward_by_ipv6_either(self, behind, monkeypatch, address, reason):
+        row = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, 80, 0, 0))
+        monkeypatch.setattr(connect.socket, "getaddrinfo", lambda *_: [row])
+        for rules in ("", "*.example"):
+            client = behind(rules)
+            status, content = client.get("http://inward.example/")
+            assert (status, client.record.refused) == (403, ("inward.example:80",))
+            assert content.endswith(f" is refused: its address {address} is {reason}\n".encode())
+
+    def test_a_redirect_leads_no_further_than_a_request(self, behind, raw):
+        inner = raw()
+        outer = raw(
+            f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{inner.port}/\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        client = behind(f"127.0.0.1:{outer.port}")
+        follower = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{client.port}"}))
+        with pytest.raises(urllib.error.HTTPError) as caught, follower.open(f"http://127.0.0.1:{outer.port}/"):
+            pass
+        with caught.value as refusal:
+            assert refusal.read().endswith(b" is refused: the step's list of hosts does not have it\n")
+        assert (inner.asked, client.record.refused) == ([], (f"127.0.0.1:{inner.port}",))
 
     def test_an_address_of_this_machine_is_refused_unless_the_list_has_it(self, behind, raw, monkeypatch):
         own = own_address()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -72,13 +73,56 @@ def test_shell_failed_shows_the_files_as_the_step_left_them(project):
 def test_the_whole_output_is_kept(project):
     done = project.build("run yes 0123456789abcde | head -n 65536", "run echo second")
     assert done.code == 0, done.err
-    whole = project.command("output", "web", "1").out
+    whole = project.command("output", "web", "2").out
     assert len(whole) == 16 * 65536
-    assert project.command("output", "web", "2").out == "second\n"
+    assert project.command("output", "web", "3").out == project.command("output", "web", "#3").out == "second\n"
+    base = project.command("output", "web", "1")
+    assert (base.code, base.err.splitlines()[0]) == (
+        2,
+        "error: step 1 of web is 'from tar:busybox.tar', whose output is not kept",
+    )
     assert "second" in project.command("output", "web").out
     project.build("run yes fail | head -n 20000; false")
     assert len(project.command("output", "--failed").out) == 5 * 20000
-    assert project.command("output", "web", "9").code == 2
+    for wrong in ("9", "x", "0"):
+        assert project.command("output", "web", wrong).code == 2
+
+
+def test_a_step_has_one_number_everywhere(project):
+    """In a build, its events, `show` and `output`, also where other recipes are built along."""
+    project.write("base.env", "from tar:busybox.tar\nrun echo base > /b\nrun echo more > /b2\n")
+    done = project.build(
+        "from tar:busybox.tar as tools",
+        "run echo tool > /t",
+        "test test -s /t",
+        "from recipe:base.env",
+        "env A=1",
+        "run",
+        "    printf twelve-bytes > /first",
+        "    echo in it",
+        "copy(from=tools) /t -> /t",
+        "test test -s /t",
+        "run rm /first",
+    )
+    assert done.code == 0, done.err
+    events = {event["step"]: event for event in (*done.of("step-started"), *done.of("step-cached"))}
+    own = {step: event["text"] for step, event in events.items() if event["recipe"] == "web"}
+    shown = json.loads(project.command("show", "web", "--format", "json").out)
+    assert own == {step["number"]: step["text"] for step in shown["steps"]} | {
+        1: "from tar:busybox.tar as tools",
+        4: "from recipe:base.env",
+    }
+    assert [stage["number"] for stage in shown["stages"]] == [1, 4]
+    assert sorted(own) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert {event["recipe"] for step, event in events.items() if step > 8} == {"base"}
+    finished = {event["step"]: event for event in done.of("step-finished")}
+    for step in shown["steps"]:
+        for name in ("files", "size", "removed", "freed"):
+            assert step[name] == finished[step["number"]][name], (step, name)
+    text = project.command("show", "web").out
+    assert re.search(r"^ +#5  run printf twelve-bytes > /first … +[0-9a-f]{12} +12 B +", text, re.MULTILINE)
+    assert re.search(r"^ +#7  run rm /first +[0-9a-f]{12} +-12 B +", text, re.MULTILINE)
+    assert "== #5 run printf twelve-bytes > /first …\nin it\n" in project.command("output", "web").out
 
 
 def test_no_cache_runs_all_steps(project):

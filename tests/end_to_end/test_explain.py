@@ -5,6 +5,9 @@ import sqlite3
 
 import pytest
 
+from envbuild.build.explain import packages_changed
+from envbuild.plan.key_parts import Input, Parts
+
 pytestmark = pytest.mark.namespaces
 
 RECIPE = (
@@ -48,6 +51,35 @@ def test_a_changed_command_is_named_with_what_it_was(built):
         "command changed: echo one > /etc/os-release -> echo two > /etc/os-release"
     ]
     assert found["copy app/ -> /app/"] == ["parent tree: /etc/os-release changed"]
+
+
+def test_what_only_follows_a_changed_step_says_which(built):
+    """Down to the steps after the next: each names the step that somebody changed, and all of them are one line."""
+    changed = [line.replace("echo one", "echo two").replace("echo end", "echo the end") for line in RECIPE]
+    built.write("web.env", *changed)
+    done = built.command("build", "web.env", "--explain", "--progress", "plain")
+    assert [line for line in done.err.splitlines() if "because" in line] == [
+        "#2 because: command changed: echo one > /etc/os-release -> echo two > /etc/os-release",
+        "#5 because: command changed: echo end > /end -> echo the end > /end",
+        "#5 because: #2 came out differently",
+        "#3..#4: because #2 came out differently",
+    ]
+
+
+def test_packages_are_explained_by_what_is_asked_for():
+    def parts(wanted: tuple[str, ...], **packages: str) -> Parts:
+        inputs = tuple(Input(f"{name} {version}", "", f"{name}{version}") for name, version in packages.items())
+        return Parts("InstallPackages", (("manager", "apt"), ("wanted", wanted)), (), "t", inputs, 0)
+
+    before = parts(("git", "make=4.*"), git="1", make="4.1", libgit="1", perl="5")
+    assert packages_changed(before, before) == ""
+    added = parts(
+        ("git", "make=4.*", "curl"), git="1", make="4.1", libgit="1", perl="5", curl="7", libcurl="7", tls="3"
+    )
+    assert packages_changed(before, added) == "packages: +curl, and 2 that it needs"
+    assert packages_changed(added, before) == "packages: -curl, 2 no longer needed"
+    moved = parts(("git", "make=4.*"), git="2", make="4.1", libgit="2", perl="5")
+    assert packages_changed(before, moved) == "packages: git 1 -> 2, libgit 1 -> 2"
 
 
 def test_copied_files_that_changed_came_or_went_are_named(built):

@@ -304,6 +304,39 @@ def test_when_chooses_statements_by_parameter(project):
     assert project.build(options=("--set", "mode=medium")).code == 2
 
 
+def test_a_command_sees_other_trees_and_memory_while_it_runs(project):
+    project.write("lib.env", "from tar:busybox.tar", "run echo lib > /lib; ln -s lib /link")
+    project.write("data/f", "of the context")
+    lines = (
+        "from tar:busybox.tar as tools",
+        "run mkdir -p /out/in; chmod 750 /out; echo t > /out/in/t; chown 7:8 /out/in/t; ln -s in/t /out/l",
+        "from tar:busybox.tar",
+        "run(mount=tools:/out:/mnt/out, mount=recipe:lib.env:/link:/mnt/lib, mount=data:/mnt/data, tmpfs=/build:1m)",
+        "    cat /mnt/out/l /mnt/lib /mnt/data/f > /seen",
+        "    stat -c %u:%g:%a /mnt/out/in/t /mnt/out >> /seen",
+        "    df -k /build | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2 >> /seen; touch /build/x",
+        "    ! touch /mnt/out/no 2> /dev/null; ! sh -c 'echo > /mnt/lib' 2> /dev/null",
+        "test(mount=tools:/out/in/t:/x, tmpfs=/build) grep t /x && ! ls /build/x",
+    )
+    done = project.build(*lines)
+    assert done.code == 0, done.err
+    assert project.cat("/seen") == "t\nlib\nof the context\n7:8:644\n0:0:750\n1024\n"
+    assert not {"mnt", "build"} & set(project.ls("/"))
+    assert project.command("verify", "web").code == 0
+    assert project.command("fsck").code == 0
+    assert project.build().events[-1]["ran"] == 0
+    project.write("web.env", *(line.replace("echo t ", "echo u ") for line in lines))
+    assert "because: mounted /out of tools changed" in project.command("build", "web.env", "--explain").err
+    for wrong, words in (
+        ("mount=tools:/none:/x", "tools has no '/none'"),
+        ("mount=tols:/out:/x", "did you mean 'tools'?"),
+        ("mount=tar:busybox.tar:/bin:/x", "'tar:busybox.tar' is not a stage or an image"),
+        ("tmpfs=/x:0", "'0' is not a valid size"),
+    ):
+        done = project.build("from tar:busybox.tar as tools", "from tar:busybox.tar", f"run({wrong}) true")
+        assert (done.code, words in done.err) == (2, True), done.err
+
+
 def test_images_of_a_recipe_are_stages_by_their_names(project):
     project.write(
         "web.env",

@@ -85,7 +85,7 @@ def test_a_line_of_10_mb_passes_in_bounded_memory(project, progress):
     assert b"last line" in printed
     assert len(printed) < 25_000_000
     assert kilobytes < 150 * 1024
-    whole = project.command("output", "web", "1")
+    whole = project.command("output", "web", "2")
     assert len(whole.out) == 10_000_000 + 1 + len("last line\n")
 
 

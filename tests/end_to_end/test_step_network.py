@@ -1,5 +1,6 @@
 """Steps with `network`, as a user has them: what they reach, what is said of it, and what is kept."""
 
+import hashlib
 import json
 import shutil
 import socket
@@ -10,6 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.history.conftest import Git
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -121,6 +124,61 @@ def test_the_whole_network_is_given_only_where_it_is_asked_for_and_said(project,
     assert "the whole network of this machine" in project.command("show", "web").out
     assert project.build(f"run wget -q -O /file http://{server.place}/file || echo other > /file").code == 0
     assert "no longer given" in project.command("diff", "web@{1}", "web").out
+
+
+def test_the_lock_alone_tells_a_colleague_what_a_build_asked_and_binds_nobody_to_the_answers(project, server, tmp_path):
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
+    fetch = f'run(network="{server.place}") wget -q -O - http://{server.place}/file | grep -q . && echo got > /x'
+    assert project.build(fetch).code == 0
+    git.commit("one")
+    (server.folder / "more").write_text("more\n")
+    more = f'run(network="nosuch.invalid, {server.place}") wget -q -O /more http://{server.place}/more'
+    assert project.build(fetch, more, "run(network=host) true").code == 0
+    git.commit("two")
+    lock = project.folder / "web.env.lock"
+    text = lock.read_text()
+    assert text.count(" reach listed\n") == 2
+    assert text.count(" reach machine\n") == 1
+    assert (
+        f" fetched GET http://{server.place}/more 200 {hashlib.sha256(b'more' + bytes([10])).hexdigest()} 5\n" in text
+    )
+
+    theirs = {"ENVBUILD_STORE": str(tmp_path / "theirs")}
+    shown = " ".join(project.command("diff", "git:HEAD~1:web.env", "git:HEAD:web.env", **theirs).out.split())
+    assert "not in this store" in shown
+    assert "this build also had the whole network network=host" in shown
+    assert f"this build also fetched GET http://{server.place}/more" in shown
+    comment = project.command("git", "check", "HEAD~1..HEAD", **theirs)
+    assert (comment.code, comment.out.count("with network=host the step reaches all that this machine does")) == (0, 1)
+    assert "`web.env:4: with network=host" in comment.out
+    assert "| this build also had the whole network | `network=host` |" in comment.out
+    (found,) = json.loads(project.command("git", "check", "HEAD~1..HEAD", "--format", "json", **theirs).out)
+    assert [(one["kind"], one["verb"]) for one in found["report"]["network"]] == [
+        ("mode", "added"),
+        ("answer", "added"),
+    ]
+    assert len(found["notes"]) == 1
+    said = project.command("show", "web.env.lock", **theirs).out
+    assert f"  asked {server.place}\n" in said
+    assert [one["mode"] for one in project.show("web.env.lock")["network"]].count("machine") == 1
+    project.command("git", "install", **theirs)
+    assert "! this build also had the whole network network=host\n" in git("diff", "HEAD~1", "--", "web.env.lock")
+
+    # Another answer, and the same tree.
+    (server.folder / "file").write_text("other\n")
+    locked = project.build(options=("--locked=exact",), **theirs)
+    assert (locked.code, len(locked.ran)) == (0, 4)
+    assert len(locked.of("notice")) == 1  # of network=host
+    assert project.build(**theirs).code == 0
+    assert lock.read_text() == text
+    # A line that somebody took out is told, and comes back.
+    lock.write_text("".join(line for line in text.splitlines(True) if " asked " not in line))
+    told = [one["message"] for one in project.build(options=("--locked",), **theirs).of("notice")]
+    assert len(told) == 2
+    assert all(f"also asked {server.place}, which " in message for message in told)
+    assert project.build(**theirs).code == 0
+    assert lock.read_text() == text
 
 
 def test_proxies_of_the_machine_are_used_and_the_step_sees_none_of_them(project, server):

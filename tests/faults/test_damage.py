@@ -157,7 +157,7 @@ def test_a_damaged_directory_of_a_tree_is_made_again(built):
 def test_printed_output_of_a_step_is_verified(project):
     project.build("run echo hello; echo 1 > /a")
     flip(holding(project, b"hello\n"))
-    done = project.command("output", "web", "1")
+    done = project.command("output", "web", "2")
     assert done.code == 1
     assert "iello" not in done.out
     assert "the store is damaged" in done.err

@@ -229,8 +229,25 @@ def test_volumes_and_what_is_mounted(image):
     assert (done.code, "the copy itself" in done.err) == (0, True)
     assert image.command("exec", "one", "--", "cat", "/data/mine").out == "text\n"
     image.command("stop", "one")
-    over = image.command("cp", "mine", "one:/data/x")
-    assert (over.code, "shows the volume data only while it runs" in over.err) == (2, True)
+    # Volumes are there without it; what is the host's is not.
+    assert image.command("cp", "mine", "one:/data/x").code == 0
+    assert image.command("cp", "one:/data/x", "back").code == 0
+    assert (image.folder / "back").read_text() == "text\n"
+    assert sorted(os.listdir(image.store / "volumes/data/data")) == ["mine", "x"]
+    over = image.command("cp", "mine", "one:/shown/x")
+    assert (over.code, "only while it runs" in over.err) == (2, True)
+
+
+def test_a_link_in_the_place_of_a_volume_leads_nowhere(image, tmp_path):
+    run(image, "-v", "data:/data", "-v", "kept:/kept:ro", "web", "--", "sh", "-c", WAITING)
+    image.command("stop", "one")
+    (tmp_path / "outside").mkdir()
+    (upper,) = (image.store / "instances").glob("*/upper")
+    (upper / "data").symlink_to(tmp_path / "outside")
+    image.write("mine", "text")
+    assert image.command("cp", "mine", "one:/data/x").code != 0
+    assert image.command("cp", "mine", "one:/kept/x").code != 0
+    assert os.listdir(tmp_path / "outside") == []
 
 
 def test_what_the_system_refuses_is_told(image):

@@ -13,6 +13,7 @@ from envbuild.lockfile import lock_fields, lock_file
 from envbuild.lockfile.lock import BadLock, BasePackages, Earlier, Lock, LockedInstall, LockedStage, Package, Section
 from envbuild.lockfile.results import LockedImage, Results, Sight
 from envbuild.record import values
+from envbuild.store.network_record import ANY, LISTED, MACHINE, Answer, NetworkRecord
 
 HERE = architecture()
 ELSEWHERE = "riscv64"
@@ -42,11 +43,31 @@ stages = plain_stages | st.builds(
 )
 digest_pairs = st.dictionaries(texts | long_texts, digests, max_size=2).map(lambda d: tuple(sorted(d.items())))
 text_pairs = st.dictionaries(texts | long_texts, texts, max_size=2).map(lambda d: tuple(sorted(d.items())))
+hosts = st.lists(st.sampled_from(["a.example:80", "[2001:db8::1]:443", "********:1"]), unique=True).map(
+    lambda chosen: tuple(sorted(chosen))
+)
+answers = st.builds(
+    Answer,
+    st.sampled_from(["GET", "#", "!-"]),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(lambda text: f"http://a/{text}"),
+    st.integers(100, 599),
+    digests,
+    st.integers(0, 2**40),
+)
+networks = st.builds(
+    NetworkRecord,
+    st.sampled_from([ANY, LISTED, MACHINE]),
+    hosts,
+    hosts,
+    st.lists(answers, max_size=3, unique=True).map(lambda chosen: tuple(sorted(chosen, key=values))),
+    st.integers(0, 2**40),
+)
 results = st.builds(
     Results,
     st.dictionaries(digests, st.tuples(digests), max_size=3),
     st.dictionaries(digests, st.tuples(st.builds(Sight, digests, digests, digests)), max_size=2),
     st.lists(st.builds(LockedImage, digests, digests, st.integers(0, 2**40)), max_size=1).map(tuple),
+    st.dictionaries(digests, networks, max_size=2),
 )
 
 

@@ -3,7 +3,7 @@ number in plan/key.py's FORMAT."""
 
 import pytest
 
-from envbuild.language.model import CacheMount, Place
+from envbuild.language.model import CacheMount, Place, TmpfsMount
 from envbuild.plan import step as actions
 from envbuild.plan.key import key_of
 from envbuild.plan.step import Step
@@ -16,6 +16,10 @@ ACTIONS = {
     "run": actions.Execute(
         ("/bin/sh", "-eu", "-c", "echo hi"), (("PATH", "/bin"),), (("x", "1"),), "app", "/srv", True,
         (CacheMount("/c"),), ("s",), (("src", "/src"),), ".",
+    ),
+    "run-shown": actions.Execute(
+        ("/bin/sh", "-eu", "-c", "echo hi"), (), (), "", "/", False, (), (), (), ".",
+        (actions.TreeMount(actions.Origin("stage", "build", "."), "/out", "/mnt"),), (TmpfsMount("/t", 1024),),
     ),
     "copy": actions.CopyIn(("a", "b/"), "/dst/", None, "app", 0o644, ("*.tmp",), "."),
     "copy-from": actions.CopyIn(("/a",), "/b", actions.Origin("stage", "build", "."), None, None, (), "."),
@@ -31,6 +35,7 @@ ACTIONS = {
 }  # fmt: skip
 PINNED = {
     "run": "870a8a5e045d06cf50e7993640afe095cedccacb2de42dcf6931d4c078b35e2d",
+    "run-shown": "fdaffa4040f248d9ec41b692fb6405b9cf15fcd3aac3693dd05ab18316e2575a",
     "copy": "50c8b903c1e464c2c2b53ef0bda9effa2ae954ae015b1d48665090eaa749a749",
     "copy-from": "cddf5a421128c0f72e640e477e52869a3be1b5c6b75a21f8795472fa842f0dcc",
     "copy-chosen": "01999aa0be2abc30d756be24ad36157220013e3db5a2a0f2b4294a803dc8a98e",
@@ -57,7 +62,7 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name == "run")
+        assert (single != PINNED[name]) == (name in ("run", "run-shown"))
 
 
 def test_each_part_of_an_action_counts():
@@ -72,6 +77,8 @@ def test_each_part_of_an_action_counts():
         "caches": (),
         "secrets": (),
         "mounts": (),
+        "shown": ACTIONS["run-shown"].shown,
+        "tmpfs": ACTIONS["run-shown"].tmpfs,
     }
     keys = {key(run)} | {key(run.replace(**{name: value})) for name, value in changed.items()}
     assert len(keys) == 1 + len(changed)

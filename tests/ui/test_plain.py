@@ -44,7 +44,7 @@ def test_a_build(show):
         built(),
     ) == [
         "#1 cached [wheels] from debian:bookworm as wheels",
-        "#2 [wheels] run(network) pip wheel \\ -r /src/requirements.txt",
+        "#2 [wheels] run(network) pip wheel -r /src/requirements.txt",
         "#2 0.52 Collecting flask",
         "#2 0.77 Collecting jinja2",
         "#2 0.77",
@@ -56,9 +56,29 @@ def test_a_build(show):
 
 def test_a_step_is_explained_in_lines_of_its_own(show):
     reasons = ("command changed: make -> make all", "parent tree: /etc/\x1b[31mred changed")
-    assert show(build_started(), started(2, "run make all"), StepExplained(2, reasons))[1:] == [
+    assert show(build_started(), started(2, "run make all"), StepExplained(2, reasons, reasons))[1:] == [
         "#2 because: command changed: make -> make all",
         "#2 because: parent tree: /etc/\\x1b[31mred changed",
+    ]
+
+
+@pytest.mark.parametrize("end", [built(), failed(9, "run x", status=1)], ids=["done", "failed"])
+def test_a_cause_is_said_once_and_what_follows_it_in_one_line(show, end):
+    tree = ("parent tree: /usr/bin/curl is new",)
+    lines = show(
+        build_started(),
+        StepExplained(2, ("packages: curl is new",), ("packages: +curl",)),
+        *(StepExplained(step, tree, (), 2) for step in (3, 4, 7, 5)),
+        StepExplained(6, ("command changed: a -> b", *tree), ("command changed: a -> b",), 2),
+        StepExplained(8, tree, (), 6),
+        end,
+    )
+    assert lines[:5] == [
+        "#2 because: packages: +curl",
+        "#6 because: command changed: a -> b",
+        "#6 because: #2 came out differently",
+        "#3..#5, #7: because #2 came out differently",
+        "#8: because #6 came out differently",
     ]
 
 

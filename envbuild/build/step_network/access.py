@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from envbuild.language.network_hosts import HostRule, admits, bracketed
-from envbuild.packages.reach import Level, level_of, level_of_name
+from envbuild.packages.reach import METADATA, Level, level_of, level_of_name
 from envbuild.record import Record
 from envbuild.store.network_record import NOT_LISTED
 
@@ -24,7 +24,7 @@ class Access(Record):
         """Return why a host, as `host_of` writes it, may not be asked at a port; "" if it may."""
         if self.rules is not None and not admits(self.rules, host, port):
             return NOT_LISTED
-        return "" if self.is_literal(host, port) else _inner(level_of_name(host))
+        return "" if self.is_literal(host, port) else _inner(level_of_name(host)) or _of_cloud(host)
 
     def refusal_of_address(self, host: str, port: int, address: str) -> str:
         """Return why an address of a host may not be connected to; "" if it may. A name that leads to the machine
@@ -32,7 +32,7 @@ class Access(Record):
         level = level_of(address)
         if (host, port) in self.servers or (level != Level.LINK_LOCAL and self.is_literal(host, port)):
             return ""
-        return _inner(level) or ("it is an address of this machine" if is_own(address) else "")
+        return _inner(level) or _of_cloud(address) or ("it is an address of this machine" if is_own(address) else "")
 
     def is_literal(self, host: str, port: int) -> bool:
         """Return whether somebody wrote down this very server, wherever it is."""
@@ -65,3 +65,7 @@ def is_own(address: str) -> bool:
 
 def _inner(level: Level) -> str:
     return f"it is a {level.words} address" if level in (Level.LOOPBACK, Level.LINK_LOCAL) else ""
+
+
+def _of_cloud(address: str) -> str:
+    return "it is the address of a cloud's metadata service" if address in METADATA else ""

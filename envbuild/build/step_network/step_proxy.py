@@ -12,15 +12,18 @@ from envbuild.build.step_network.connect import BUFFER
 from envbuild.build.step_network.machine import Machine
 from envbuild.build.step_network.proxy import Proxy
 from envbuild.build.step_network.traffic import Traffic
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 
 
+@fields
 class ProxyFailed(WorkFailed):
     """The proxy of a step broke down, and the step was ended."""
 
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(
-            f"the proxy of the step failed: {type(error).__name__}: {error}",
+    error: BaseException
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the proxy of the step failed: {type(self.error).__name__}: {self.error}",
             "run the same command again; if it fails again, report it with what the step asks for",
         )
 

@@ -127,7 +127,8 @@ def _pre_commit(environment: Environment) -> int:
     repository = Repository(".", environment.variables.get("GIT_INDEX_FILE", ""))
     status = 0
     with Store.open(environment.store_path()) as store:
-        for path, state in staged(store, repository):
+        for path, state, notes in staged(store, repository):
+            environment.stderr.writelines(f"note: {visible(note)}\n" for note in notes[:_MAX_REASONS])
             if outdated(state.state):
                 status = 1
                 environment.stderr.write(f"error: {visible(path)}.lock is {state.state} in this commit\n")

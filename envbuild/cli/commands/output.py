@@ -8,7 +8,9 @@ import os
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.errors import UsageError
+from envbuild.images.build_steps import build_steps
 from envbuild.images.names import last_failure
+from envbuild.language.one_line import one_line
 from envbuild.store.step_logs import open_output
 from envbuild.store.store import Store
 from envbuild.ui.sanitize import LineCleaner, visible
@@ -28,7 +30,7 @@ _CHUNK = 1 << 16
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image; with --failed, a recipe's name")
-    parser.add_argument("step", nargs="?", type=int, metavar="STEP", help="print the output of this step only")
+    parser.add_argument("step", nargs="?", metavar="STEP", help="print the output of this step only: 3 or #3")
     parser.add_argument(
         "--failed", action="store_true", help="print the output of the step at which the last build failed"
     )
@@ -46,19 +48,24 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.image is None:
             raise UsageError("which image?", "envbuild output IMAGE [STEP], or envbuild output --failed")
         image = find_image(store, arguments.image)
-        stages = image.known.get("stages", [])
-        steps = [step for stage in stages for step in stage["steps"]]
+        steps = list(build_steps(image))
         if arguments.step is None:
-            for number, step in enumerate(steps, 1):
-                first = (step["text"].splitlines() or [""])[0]
-                environment.stdout.write(f"== {number}: {visible(first)}\n")
-                _print(store, step["output"], arguments.raw, environment)
+            for step in steps:
+                if not step.base:
+                    environment.stdout.write(f"== #{step.number} {visible(one_line(step.text))}\n")
+                    _print(store, step.known["output"], arguments.raw, environment)
             return 0
-        if not 1 <= arguments.step <= len(steps):
+        found = next((step for step in steps if str(step.number) == arguments.step.removeprefix("#")), None)
+        if found is None:
             raise UsageError(
                 f"{arguments.image} has no step {arguments.step}", f"its steps are 1 to {len(steps)}: envbuild show"
             )
-        _print(store, steps[arguments.step - 1]["output"], arguments.raw, environment)
+        if found.base:
+            raise UsageError(
+                f"step {found.number} of {arguments.image} is '{found.text}', whose output is not kept",
+                "the numbers of the steps: envbuild show",
+            )
+        _print(store, found.known["output"], arguments.raw, environment)
     return 0
 
 

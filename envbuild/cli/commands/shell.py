@@ -131,6 +131,7 @@ def _failed_step(store: Store, arguments: argparse.Namespace, environment: Envir
     """Return the tree that a recipe's failed step left, and set the step's parameters as variables."""
     from envbuild.images.names import last_failure
     from envbuild.instances.launch import Origin
+    from envbuild.language.one_line import one_line
     from envbuild.plan.image_config import load
     from envbuild.ui.sanitize import visible
 
@@ -139,7 +140,7 @@ def _failed_step(store: Store, arguments: argparse.Namespace, environment: Envir
         raise NothingFailed(arguments.image)
     detail = failure.known
     arguments.env = [f"{name}={value}" for name, value in detail["parameters"].items()] + arguments.env
-    step = f"as left by {detail['file']}:{detail['line']}: {detail['text'].splitlines()[0]}"
+    step = f"as left by {detail['file']}:{detail['line']}: {one_line(detail['text'])}"
     environment.stderr.write(f"{visible(step)}\n")
     environment.stderr.flush()
     return Origin("", arguments.image or "failed", failure.tree, load(failure.facts))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
-from envbuild.cli.json_output import add_format, describe, print_json
+from envbuild.cli.json_output import add_format, describe, lock_plain, print_json
+from envbuild.language.one_line import one_line
+from envbuild.store.network_record import REACH_WORDS
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
-from envbuild.ui.tables import table
+from envbuild.ui.tables import table, width_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,24 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-DESCRIPTION = "Show an image: its tags, digests, configuration, steps and size."
+    from envbuild.lockfile.lock import Lock
+
+DESCRIPTION = """\
+Show an image: its tags, digests, configuration, steps, size, and what its steps asked of the network. Of a lock, show
+what it says of that, whether the image is in this store or not."""
 
 EXAMPLES = """\
 examples:
   envbuild show web
-  envbuild show web --format json"""
+  envbuild show web --format json
+  envbuild show web.env.lock"""
 
 Rows = list[tuple[str, str]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument(
+        "image", metavar="IMAGE", help="a name, NAME:TAG, the first digits of a digest, or a file RECIPE.env.lock"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    lock = _lock_at(arguments.image)
+    if lock is not None:
+        return _show_lock(lock, arguments, environment)
     with Store.open(environment.store_path(), create=False) as store:
-        plain = describe(store, find_image(store, arguments.image))
+        plain = describe(store, find_image(store, arguments.image), sizes=True)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
         return 0
@@ -47,39 +61,55 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     ]
     for name, value in plain["facts"].items():
         rows += _fact(name, value)
-    single = [str(step["number"]) for step in plain["steps"] if not step["owners_kept"]]
+    single = [f"#{step['number']}" for step in plain["steps"] if not step["owners_kept"]]
     if single:
         rows.append(("owners", f"not kept by steps {' '.join(single)}, which ran with a single id"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         environment.stdout.write(f"{name:<{width}}  {visible(value)}\n")
+    shown = width_of(environment.stdout)
     for stage in plain["stages"]:
-        environment.stdout.write(f"\nstage {stage['stage']} from {visible(stage['base'])}\n")
+        environment.stdout.write(f"\nstage {stage['stage']}\n")
+        base = (f"#{stage['number']}", f"from {stage['base']}", stage["tree"][7:19], _size(stage), "")
         steps = [
-            (str(s["number"]), _first(s["text"]), s["tree"][7:19], duration(s["seconds"]))
+            (f"#{s['number']}", one_line(s["text"]), s["tree"][7:19], _size(s), duration(s["seconds"]))
             for s in plain["steps"]
             if s["stage"] == stage["stage"]
         ]
-        if steps:
-            table(("STEP", "STATEMENT", "TREE", "TOOK"), steps, stream=environment.stdout, right=(0, 3))
+        headers = ("STEP", "STATEMENT", "TREE", "SIZE", "TOOK")
+        table(headers, [base, *steps], stream=environment.stdout, width=shown, right=(0, 3, 4))
     for step in plain["steps"]:
         if "network" in step:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _network(step))
     return 0
 
 
-_MODES = {
-    "any": "any host through the step's proxy",
-    "listed": "the hosts of its list",
-    "machine": "the whole network of this machine: what it fetched is not on record",
-}
+def _lock_at(path: str) -> Lock | None:
+    """Return the lock in a file, None if this is not the name of one."""
+    if not path.endswith(".lock") or not os.path.isfile(path):
+        return None
+    from envbuild.build.recipe_files import lock_text
+    from envbuild.lockfile.lock_file import parse
+
+    return parse(lock_text(path), path)
+
+
+def _show_lock(lock: Lock, arguments: argparse.Namespace, environment: Environment) -> int:
+    """Show what a lock says, which nobody needs a store for."""
+    if arguments.format == "json":
+        print_json(lock_plain(lock), environment.stdout)
+        return 0
+    from envbuild.lockfile.lock import readable
+
+    environment.stdout.writelines(f"{visible(line)}\n" for line in readable(lock).splitlines())
+    return 0
 
 
 def _network(step: dict[str, Any]) -> Iterator[str]:
     """Yield what a step asked of the network."""
     network = step["network"]
     yield ""
-    yield f"network of step {step['number']}: {_MODES.get(network['mode'], network['mode'])}"
+    yield f"network of step #{step['number']}: {REACH_WORDS.get(network['mode'], network['mode'])}"
     yield from (f"  asked    {host}" for host in network["asked"])
     yield from (f"  refused  {host}" for host in network["refused"])
     for method, address, status, digest, size in network["answers"]:
@@ -96,6 +126,8 @@ def _fact(name: str, value: object) -> Rows:
     return [(name, str(value))]
 
 
-def _first(text: str) -> str:
-    head, _, rest = text.strip().partition("\n")
-    return f"{head} ..." if rest.strip() else head
+def _size(step: dict[str, Any]) -> str:
+    """Return what a step added, or else removed."""
+    if step["size"] is None:
+        return "-"
+    return f"-{format_size(step['freed'])}" if step["freed"] and not step["size"] else format_size(step["size"])

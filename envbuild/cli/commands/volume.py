@@ -37,12 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("ls", help="list the volumes")
     add_format(listing)
     show = commands.add_parser("show", help="show the path of a volume, and which instances use it")
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="VOLUME")
     add_format(show)
     create = commands.add_parser("create", help="create an empty volume")
     create.add_argument("name", metavar="NAME")
     remove = commands.add_parser("rm", help="remove volumes with their data")
-    remove.add_argument("name", metavar="NAME", nargs="+")
+    remove.add_argument("name", metavar="VOLUME", nargs="+")
     remove.add_argument(
         "--force", "-f", action="store_true", help="remove volumes that only stopped instances use, too"
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_PINS = 30
-"""Changes of a lock of one kind that a comment lists; all are in the JSON."""
+"""Changes of a lock of one kind, and notes, that a comment lists; all are in the JSON."""
 FOLDED_BEYOND = 10
 """Rows of a list that a comment shows without a click."""
 MAX_CHARACTERS = 60_000
@@ -55,6 +55,8 @@ def _state(finding: dict[str, Any]) -> Iterator[Markdown]:
     recipe = code(finding["recipe"])
     reasons = finding["reasons"][:20]
     yield from _pins(finding)
+    if finding["notes"]:
+        yield _warned("NOTE", recipe, finding["notes"])
     if finding["outdated"]:
         if finding["state"] == "unreadable":
             first = fill("> **{} can't be read.**", recipe)
@@ -85,11 +87,15 @@ def _pins(finding: dict[str, Any]) -> Iterator[Markdown]:
         texts = [change["text"] for change in finding["pins"] if change["alarming"] == alarming]
         if not texts:
             continue
-        first = fill("> [!" + kind + "]\n> **{}**", code(finding["recipe"]))
-        listed = [fill("> - {}", code(text)) for text in texts[:MAX_PINS]]
-        if len(texts) > MAX_PINS:
-            listed.append(fill("> - and {} more", len(texts) - MAX_PINS))
-        yield lines((first, *listed))
+        yield _warned(kind, code(finding["recipe"]), texts)
+
+
+def _warned(kind: str, recipe: Markdown, texts: list[str]) -> Markdown:
+    first = fill("> [!" + kind + "]\n> **{}**", recipe)
+    listed = [fill("> - {}", code(text)) for text in texts[:MAX_PINS]]
+    if len(texts) > MAX_PINS:
+        listed.append(fill("> - and {} more", len(texts) - MAX_PINS))
+    return lines((first, *listed))
 
 
 _STATES = ("out of date", "missing")
@@ -113,6 +119,8 @@ def _comparison(
     yield fill("### {}", title)
     if report["same"]:
         yield fill("The same image, {}.", _digits(new))
+        if "network" in report:
+            yield _network(report["network"], most_rows)
         return
     yield fill("{} ({}) → {} ({})", code(old["name"]), _digits(old), code(new["name"]), _digits(new))
     if not report["whole"]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envbuild.history.line_diff import unified
+from envbuild.history.network_changes import HOST, MODE, network_changes
 from envbuild.lockfile.lock import BadLock, Lock, readable
 from envbuild.lockfile.lock_file import parse
 from envbuild.packages.pin_changes import pin_changes
+from envbuild.store.network_record import NetworkRecord
+from envbuild.ui.reports.terminal import NETWORK_WORDS
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -23,6 +26,8 @@ def lock_diff(path: str, old: str, new: str, output: Output) -> Iterator[str]:
     locks = _parsed(old, path), _parsed(new, path)
     if locks[1] is not None and (locks[0] is not None or not old):
         yield from _first(locks[0], locks[1], output)
+        if locks[0] is not None:
+            yield from _network(locks[0], locks[1], output)
     before, after = (readable(lock) if lock is not None else text for lock, text in zip(locks, (old, new), strict=True))
     changed = list(unified(_lines(before), _lines(after)))
     if not changed:
@@ -45,6 +50,23 @@ def _first(old: Lock | None, new: Lock, output: Output) -> Iterator[str]:
             yield output.paint(f"! {visible(change.text)}", style)
         if len(found) > MAX_SHOWN:
             yield output.paint(f"! and {len(found) - MAX_SHOWN} more", style)
+
+
+def _network(old: Lock, new: Lock, output: Output) -> Iterator[str]:
+    """Yield how the steps reach further than before. What they were answered stands in the texts."""
+    found = [
+        change
+        for change in network_changes(*(_records(lock) for lock in (old, new)))
+        if change.verb == "added" and change.kind in (MODE, HOST)
+    ]
+    for change in found[:MAX_SHOWN]:
+        yield output.paint(f"! {NETWORK_WORDS[change.kind, change.verb]} {visible(change.name)}", "warning")
+    if len(found) > MAX_SHOWN:
+        yield output.paint(f"! and {len(found) - MAX_SHOWN} more", "warning")
+
+
+def _records(lock: Lock) -> list[NetworkRecord]:
+    return [record for section in (lock.own, *lock.others) for record in section.results.network.values()]
 
 
 def _parsed(text: str, path: str) -> Lock | None:

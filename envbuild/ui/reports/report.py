@@ -87,6 +87,7 @@ def review_plain(recipe: Review) -> dict[str, Any]:
         "proven": recipe.proven,
         "reasons": list(recipe.reasons),
         "pins": [_pin(change) for change in recipe.pins],
+        "notes": list(recipe.notes),
         "added": recipe.old is None,
         "removed": recipe.new is None,
         "report": report,

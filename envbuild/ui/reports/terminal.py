@@ -59,6 +59,7 @@ def lines_of(
     yield output.paint(f"{_named(old)}  ->  {_named(new)}", "strong")
     if report["same"]:
         yield "the same image"
+        yield from _Summary(report, output, screen or Screen(), everything=everything).network()
         return
     if not report["whole"]:
         missing = "; ".join(f"{visible(name)}: {reason}" for name, reason in not_compared(report))
@@ -113,11 +114,16 @@ class _Summary:
         given = wanted if self._everything else shares(wanted, _LEAST, rows)
         yield from self._notices(given[0])
         yield from self._facts(given[1])
-        title = "packages asked for" if self._pulled else "packages"
         yield from self._network(given[2])
+        title = "packages asked for" if self._pulled else "packages"
         yield from self._packages(self._asked, title, given[3])
         yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[4])
         yield from self._other_paths(given[5])
+
+    def network(self) -> Iterator[str]:
+        """Yield the lines about the network alone."""
+        wanted = len(self._report.get("network", []))
+        yield from self._network(wanted if self._everything else min(wanted, self._screen.rows - _BESIDE))
 
     def _notices(self, most: int) -> Iterator[str]:
         notices = self._report["notices"]
