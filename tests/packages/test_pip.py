@@ -309,6 +309,7 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     assert "did you mean 'alpha'?" in refused.err
 
 
+@pytest.mark.nightly  # five builds
 def test_what_two_branches_pinned_and_does_not_go_together_is_told_with_its_lines(debian, build, index):
     index.add("alpha", "1.0")
     index.add("gamma", "1.0", ("alpha<2",))
