@@ -9,7 +9,8 @@ import time
 from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
-from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.locked_answers import LockedAnswers
+from envbuild.build.package_lock import pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
