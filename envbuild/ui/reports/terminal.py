@@ -252,6 +252,8 @@ NETWORK_WORDS = {
     ("mode", "removed"): "the whole network is no longer given",
     ("host", "added"): "this build also asked",
     ("host", "removed"): "no longer asked",
+    ("more", "added"): "this build also asked more",
+    ("more", "removed"): "no longer asked more",
     ("refused", "added"): "this build was also refused",
     ("refused", "removed"): "no longer refused",
     ("answer", "changed"): "another answer",
