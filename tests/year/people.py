@@ -148,6 +148,8 @@ class Person:
         self.git("push", "--quiet", "origin", f"HEAD:{branch}")
 
     def pulls(self, branch: str = "main") -> None:
+        # The hook may have filled in results after the pull before; they are known again at once.
+        self.git("checkout", "--quiet", "--", ".")
         self.git("checkout", "--quiet", branch)
         self.git("pull", "--quiet", "--ff-only", "origin", branch)
 

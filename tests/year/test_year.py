@@ -96,7 +96,7 @@ def february(story: Story) -> None:
     year.mirror.snapshot_is_up = False
     lost = cleo.tries_to_build("tools.env", "--locked")
     assert lost.code != 0
-    assert "perl-base" in lost.said
+    assert ("404 Not Found" in lost.said, "ENVBUILD_DEBIAN_SNAPSHOT" in lost.said) == (True, True), lost.said
     year.mirror.snapshot_is_up = True
     assert set(cleo.locks().values()) <= GOOD
     now = story.pinned(cleo)
@@ -106,7 +106,8 @@ def february(story: Story) -> None:
     story.images[cleo.head()] = now
     cleo.branches("february")
     assert "perl-base" in cleo.envbuild("update")
-    updated = story.images[cleo.commits("Update of February")] = story.pinned(cleo)
+    commit = cleo.commits("Update of February")
+    updated = story.images[commit] = story.pinned(cleo)
     assert all(updated[recipe] != image for recipe, image in now.items())
     cleo.pushes("february")
 
@@ -238,7 +239,7 @@ def august(story: Story) -> None:
     folder = year.machine.folder / "vendored"
     recipes = ("front.env", "next.env", "web.env")
     ada.envbuild("vendor", *recipes, "-o", str(folder))
-    assert "(network" in ada.envbuild("vendor", "tools.env", "--check", fails=True)
+    assert "no lock says what it takes from the network" in ada.envbuild("vendor", "tools.env", "--check")
     cleo.day = "2026-08-13"
     cleo.starts_anew(year.web_page.address)
     for recipe in recipes:
