@@ -6,12 +6,12 @@ It returns the same tree as lark, without lark: importing lark and making its ta
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language.parse_tables import ACTIONS, END, GOTOS, PATTERNS, RULES
+from envbuild.text.pattern import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
     from typing import Any
 
@@ -106,5 +106,5 @@ def _matchers(state: int) -> list[tuple[str, Matcher]]:
 def _matcher(name: str) -> Matcher:
     found = _patterns.get(name)
     if found is None:
-        found = _patterns[name] = re.compile(PATTERNS[name]).match
+        found = _patterns[name] = Pattern(PATTERNS[name]).compiled().match
     return found
