@@ -95,7 +95,8 @@ class ResolvedAnswers:
                 report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise
         seconds = time.monotonic() - started
-        sink(f"{action.manager} resolved {len(resolved.packages)} packages in {seconds:.1f}s\n".encode())
+        number = len(resolved.packages)
+        sink(f"{action.manager} resolved {number} package{'s' * (number != 1)} in {seconds:.1f}s\n".encode())
         return resolved
 
     def fetch(self, action: InstallPackages, pending: PendingStep, event: int) -> None:

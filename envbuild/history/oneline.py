@@ -75,7 +75,8 @@ def _line(comparison: Comparison) -> str:
         parts.append(f"{len(others)} {word}: {', '.join(others[:_SHOWN])}{more}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
-        parts.append(f"{count} files of package managers, or with only another time" if count else "nothing")
+        files = f"{count} file{'s' * (count > 1)}"
+        parts.append(f"{files} of package managers, or with only another time" if count else "nothing")
     return "; ".join(parts)
 
 

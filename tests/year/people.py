@@ -117,12 +117,13 @@ class Person:
 
     def refused(self, recipe: str, statement: str) -> str:
         """Try a further statement at the end of a recipe, which fails, and take it back; what is said of it."""
+        before = self.git("status", "--porcelain")
         text = (self.clone / recipe).read_text()
         (self.clone / recipe).write_text(f"{text}{statement}\n")
         built = self.tries_to_build(recipe)
         assert built.code != 0, built.said
         (self.clone / recipe).write_text(text)
-        assert self.git("status", "--porcelain") == ""
+        assert self.git("status", "--porcelain") == before
         return built.said
 
     def commits(self, message: str) -> str:
