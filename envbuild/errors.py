@@ -160,7 +160,7 @@ EnvbuildError  exit 2
       BindKeepsIds(source)  sandbox.idmapped_mounts
       CannotBind(bind, error)  sandbox.idmapped_mounts
       CannotEnter(directory, error)  sandbox.child
-      CannotExecute(name, error)  sandbox.child
+      CannotExecute(name, error)  exit 126  sandbox.child
       CannotKeep(path, error)  sandbox.readonly_binds
       CommandTooLong  sandbox.child_orders
       FailedInside(reason, mend)  sandbox.spec
@@ -171,11 +171,11 @@ EnvbuildError  exit 2
       NoMountPoint(path)  sandbox.mounts
       NoOwnProc  sandbox.own_init
       NoProcForSteps  sandbox.step_server
-      NoProgramInTree(name)  sandbox.child
+      NoProgramInTree(name)  exit 127  sandbox.child
       NoSandbox(reason, mend)  sandbox.direct
       NoUserInTree(name)  sandbox.user_lookup
       NotArrived(what)  sandbox.spec
-      NotForThisMachine(name)  sandbox.child
+      NotForThisMachine(name)  exit 126  sandbox.child
       SandboxEnded(mend)  sandbox.exec_client
       TooManyGroups(name, count)  sandbox.user_lookup
     ServiceFailed(service, instance, reason, printed, mend)  compose.up

@@ -62,6 +62,8 @@ def _mirror_works() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = _long_ones_early(items)
     if "nightly" not in config.option.markexpr:
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
@@ -74,6 +76,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, reason in reasons.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _long_ones_early(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Orders tests so that no process is left alone with a long one in the end. Long ones come after a quarter of the
+    others, and one that needs Debian before these: it makes the base meanwhile, for which all of them would wait."""
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    long = [item for item in items if item.get_closest_marker("slow")]
+    maker = [item for item in long if "debian_base" in getattr(item, "fixturenames", ())][:1]
+    quarter = len(quick) // 4
+    return [*maker, *quick[:quarter], *(item for item in long if item not in maker), *quick[quarter:]]
+
+
+SAME_PROCESS = {
+    "tests/instances/test_debian_services.py": "services",
+    "tests/instances/test_stop_signals.py": "services",
+    "tests/packages/test_npm.py": "npm",
+}
+"""Modules whose tests install the same large packages first, which each process would do for itself."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Sends single tests to whoever is free, and those of SAME_PROCESS together. (xdist 3.8's `loadgroup` writes the
+    group behind a test's name, where pytest 9.2 no longer looks for it.)"""
+    if config.option.dist != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SAME_PROCESS.get(nodeid.partition("::")[0], nodeid)
+
+    config.option.loadscopereorder = False  # it would begin with what comes in groups
+    return Scheduling(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:

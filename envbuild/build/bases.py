@@ -15,8 +15,6 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.images.find import facts_of
-from envbuild.images.lock_attestation import is_base, remember_base
 from envbuild.language.model import (
     Base,
     Debian,
@@ -114,6 +112,8 @@ class Bases:
             return None
         match stage.base:
             case ImageBase(reference=reference, folder=folder):
+                from envbuild.images.find import facts_of  # loaded with `Sources.image`
+
                 image = self._sources.image(self._graph.recipe_of(stage), reference, folder)
                 return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
             case ReservedBase() as base:
@@ -161,8 +161,12 @@ class Bases:
         """Return whether the store has the tree that the lock names for a stage's base, and made it for that."""
         assert stage.locked is not None
         tree = stage.locked.digest
+        if not self._store.trees.has(tree):
+            return False
+        from envbuild.images.lock_attestation import is_base  # not for a base that the store remembers
+
         # What is built again from the record of an image is the store's own lock.
-        return self._store.trees.has(tree) and (self._only_locked or is_base(self._store, stage.base_text, tree))
+        return self._only_locked or is_base(self._store, stage.base_text, tree)
 
     def as_locked(self, stage: Stage) -> BaseTree:
         """Return the base that a stage's lock names, whether the store has it or not."""
@@ -231,6 +235,8 @@ class Bases:
         plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity, "made": time.time_ns()}
         if packages.all:
             plain |= {"packages": to_plain(packages), "released": prepared.epoch}
+        from envbuild.images.lock_attestation import remember_base
+
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
         remember_base(self._store, stage.base_text, tree)
         locked = _pinned(stage)

@@ -13,8 +13,8 @@ from envbuild.build.events import Emit, Notice
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.job import BuildJob
 from envbuild.build.loader import STEP_STATEMENTS, load_graph
+from envbuild.build.locked_answers import LockedAnswers
 from envbuild.build.named_image import fits
-from envbuild.build.package_lock import LockedAnswers
 from envbuild.build.progress import Progress
 from envbuild.build.publish import image_of, publish_all
 from envbuild.build.recipe_files import project_of

@@ -110,12 +110,18 @@ def _pins(lock: Lock) -> object:
 
 def check_exact(path: str, locked: Lock, built: Lock) -> None:
     """Raise LockOutOfDate if a lock lacks a result of a build."""
+    missing = missing_results(locked, built)
+    if missing:
+        more = [f"and {len(missing) - _SHOWN} more"] if len(missing) > _SHOWN else []
+        raise LockOutOfDate(path, "\n".join([*missing[:_SHOWN], *more]))
+
+
+def missing_results(locked: Lock, built: Lock) -> list[str]:
+    """Return a line for each result of a build that a lock lacks."""
     missing = [
         f"+ step {key} gave {trees[0]}"
         for key, trees in built.results.steps.items()
         if locked.results.steps.get(key) != trees
     ]
     missing += [f"+ image {image.digest}" for image in built.results.images if image not in locked.results.images]
-    if missing:
-        more = [f"and {len(missing) - _SHOWN} more"] if len(missing) > _SHOWN else []
-        raise LockOutOfDate(path, "\n".join([*missing[:_SHOWN], *more]))
+    return missing

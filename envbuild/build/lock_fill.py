@@ -4,7 +4,7 @@ changes."""
 from __future__ import annotations
 
 from envbuild.build.build import cached_job
-from envbuild.build.lock_check import check_pins
+from envbuild.build.lock_check import check_pins, missing_results
 from envbuild.build.lock_write import lock_of
 from envbuild.build.request import BuildRequest
 from envbuild.lockfile import lock_file
@@ -25,8 +25,8 @@ def fill_in(path: str, store: Store) -> list[str]:
         assert recipe.lock is not None
         lock = lock_of(job, recipe)
         check_pins(recipe.lock_path, recipe.lock, lock)
-        text = lock_file.dump(lock)
-        if text != recipe.lock_text:
-            lock_file.write(recipe.lock_path, text)
+        # A lock with stale lines only stays as it is: an edited file would be in the way of the next pull.
+        if missing_results(recipe.lock, lock):
+            lock_file.write(recipe.lock_path, lock_file.dump(lock))
             written.append(recipe.lock_path)
     return written

@@ -15,7 +15,7 @@ from envbuild.build.context_ignore import ContextError
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
-from envbuild.build.package_lock import LockedAnswers
+from envbuild.build.locked_answers import LockedAnswers
 from envbuild.build.progress import BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from envbuild.images.find import InCommit, look_up
 from envbuild.store.images import Image
 from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.images.find import InCommit
 
 
 def find_image(store: Store, reference: str, folder: str = ".") -> Image:
     """Return the image that `reference` names: by a name, a digest or a revision of git, as `look_up` says."""
+    from envbuild.images.find import look_up  # a build that names no image needs none of it
+
     return look_up(store, reference, folder, fits)
 
 

@@ -9,7 +9,8 @@ import time
 from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
-from envbuild.build.package_lock import LockedAnswers, pins
+from envbuild.build.locked_answers import LockedAnswers
+from envbuild.build.package_lock import pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
@@ -94,7 +95,8 @@ class ResolvedAnswers:
                 report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)
             raise
         seconds = time.monotonic() - started
-        sink(f"{action.manager} resolved {len(resolved.packages)} packages in {seconds:.1f}s\n".encode())
+        number = len(resolved.packages)
+        sink(f"{action.manager} resolved {number} package{'s' * (number != 1)} in {seconds:.1f}s\n".encode())
         return resolved
 
     def fetch(self, action: InstallPackages, pending: PendingStep, event: int) -> None:

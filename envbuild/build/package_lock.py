@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from envbuild.build.graph import Graph, Stage
+from envbuild.build.graph import Stage
 from envbuild.build.inputs import declared_inputs
 from envbuild.build.package_question import Question, answer_digest, earlier_sees_of, sight_of
-from envbuild.build.progress import Answer, NotKnownYet, StageProgress
-from envbuild.lockfile.lock import Earlier, LockedInstall, LockOutOfDate, Package, first_line
-from envbuild.lockfile.results import NO_RESULTS, Results, Sight
+from envbuild.build.progress import Answer, StageProgress
+from envbuild.lockfile.lock import Earlier, LockedInstall, Package
+from envbuild.lockfile.results import Results, Sight
 from envbuild.packages.manager import INSTALLED
 from envbuild.packages.registry import manager_of, plain_name
 from envbuild.plan.key import key_of
@@ -20,32 +20,6 @@ from envbuild.tree.lookup import LinkCircle
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.packages.manager import Contents
-
-
-class LockedAnswers:
-    """What the locks of a build say that statements about packages mean."""
-
-    def __init__(self, graph: Graph, store: Store, *, renew: frozenset[str], strict: bool) -> None:
-        """They say nothing of statements that came to packages named in `renew`. If `strict`, what they do not say is
-        an error."""
-        self._store = store
-        self._graph = graph
-        self._renew = renew
-        self._strict = strict
-
-    def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
-        """Return the packages that step `number` of a stage asks for. Raises NotKnownYet, and LockOutOfDate if
-        strict."""
-        lock = self._graph.recipe_of(stage.stage).lock
-        results = lock.results if lock is not None else NO_RESULTS
-        answer = locked_answer(self._store, stage, number, question, contents, results, strict=self._strict)
-        if answer is not None and self._renew.isdisjoint(plain_name(package.name) for package in answer.packages):
-            return answer
-        if self._strict:
-            path = self._graph.recipe_of(stage.stage).lock_path
-            text = first_line(stage.steps[number].text)
-            raise LockOutOfDate(path, f"+ {text}  (it asks for more than the lock has)")
-        raise NotKnownYet
 
 
 def locked_answer(

@@ -6,7 +6,6 @@ This is all that changes while a graph is walked. It belongs to whoever walks: o
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
-from envbuild.build.package_question import Question, after_digest, answer_digest
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.lockfile.results import Sight
@@ -15,6 +14,10 @@ from envbuild.plan.planner import StagePlan, plan_stage
 from envbuild.plan.step import Step
 from envbuild.record import Pairs, Record
 from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.package_question import Question
 
 
 class NotKnownYet(Exception):
@@ -59,6 +62,8 @@ class Answer(Record):
     @property
     def digest(self) -> str:
         """The digest of the question and the answer."""
+        from envbuild.build.package_question import answer_digest  # there is a question, so it is loaded
+
         return answer_digest(self.question, self.packages)
 
 
@@ -122,6 +127,8 @@ class StageProgress:
 
     def after(self, number: int) -> str:
         """Return the digest of the answers before step `number`, with what they stand on."""
+        from envbuild.build.package_question import after_digest
+
         return after_digest(self._pinned_base, (self.answers[n].digest for n in sorted(self.answers) if n < number))
 
     def take(self, result: StepResult) -> None:

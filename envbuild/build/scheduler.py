@@ -36,6 +36,8 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.language.one_line import one_line
+from envbuild.lockfile.lock import VERSION
+from envbuild.packages.manager import CHECK
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -241,6 +243,14 @@ class Scheduler:
     def _key(self, pending: PendingStep) -> str:
         return pending.key(owners_kept=self._cache.owners_kept)
 
+    def _is_merged(self, at: StageProgress, number: int) -> bool:
+        """Return whether the lock answers a statement with packages that no package manager chose on this tree, as far
+        as the lock says: it says nothing of that if its version is an earlier one."""
+        answer, lock = at.answers.get(number), self.job.graph.recipe_of(at.stage).lock
+        if answer is None or not answer.from_lock or lock is None or lock.version < VERSION:
+            return False
+        return answer.sight is None or answer.sight not in lock.results.seen.get(answer.digest, ())
+
     def _is_resolved(self, at: StageProgress) -> bool:
         """Return whether all that a stage installs is known, and no other stage needs its tree."""
         if any(at.stage.number in stage.needs for stage in self.job.graph.stages):
@@ -327,6 +337,8 @@ class Scheduler:
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
                 task = self._answers.install_task(step.action, pending)
+                if self._is_merged(at, pending.number):
+                    task = task.replace(environment=(*task.environment, CHECK))
                 return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 
 from envbuild.build.graph import PlannedRecipe
-from envbuild.images.find import Fits, look_up
-from envbuild.images.lock_attestation import pinned_image
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
     from envbuild.build.context import Context
     from envbuild.build.context_scan import Found
+    from envbuild.images.find import Fits
 
 
 class Sources:
@@ -53,6 +52,10 @@ class Sources:
     def image(self, recipe: PlannedRecipe, reference: str, folder: str) -> Image:
         """Return the image that a reference means: the one that the lock pins, else the one that has the name now.
         Raises NoSuchImage and what else `look_up` raises."""
+        # Only where a recipe names an image.
+        from envbuild.images.find import look_up
+        from envbuild.images.lock_attestation import pinned_image
+
         digest = recipe.pinned_image(reference) if self._pinned else None
         image = pinned_image(self._store, reference, digest) if digest else None
         if image is None:

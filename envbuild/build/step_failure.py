@@ -156,3 +156,6 @@ def report_failure(
         )
     )
     error.reported = True
+    if isinstance(error, WorkFailed):
+        # 126 and 127 are for commands that somebody runs: a build has failed like any other.
+        error.exit_code = WorkFailed.exit_code

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import StageProgress
-from envbuild.packages.apt_tasks import to_unpin
+from envbuild.packages import apt_tasks, pip_tasks
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages, Step
 
 _SHOWN = 5
+_NAMED = {"apt": apt_tasks.to_unpin, "pip": pip_tasks.apart}
+"""What finds the packages that a package manager says don't go together."""
 
 
 def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Step, output: bytes) -> str:
@@ -16,9 +18,14 @@ def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Ste
     where it says nothing of that or the packages are not the lock's."""
     answer = at.answers.get(number)
     action = step.action
-    if answer is None or not answer.from_lock or not isinstance(action, InstallPackages) or action.manager != "apt":
+    if (
+        answer is None
+        or not answer.from_lock
+        or not isinstance(action, InstallPackages)
+        or action.manager not in _NAMED
+    ):
         return ""
-    named = to_unpin(output.decode("utf-8", "replace"))
+    named = _NAMED[action.manager](output.decode("utf-8", "replace"))
     pinned = {
         plain_name(package.name): package
         for answer in at.answers.values()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
-from envbuild.build.package_question import Question, question_of
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.plan.key import key_of
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
 
+    from envbuild.build.package_question import Question
     from envbuild.packages.manager import Contents
 else:
     Protocol = object  # importing typing takes 2 ms of every start
@@ -164,6 +164,8 @@ def pending_step(
 def _answer(
     at: StageProgress, number: int, action: InstallPackages, contents: Contents, answers: PackageAnswers
 ) -> Answer:
+    from envbuild.build.package_question import question_of  # only where a recipe asks for packages
+
     question = question_of(action, contents, at.facts.arch)
     answer = at.answers.get(number)
     if answer is None or answer.question != question:

@@ -20,6 +20,7 @@ GROUP, SERVICE, NAME, SETTINGS, AFTER, ANONYMOUS = (
 services that it depends on and its anonymous volumes, separated by spaces."""
 BUILDING = "building"
 STARTING, STARTED, UNCHANGED, RECREATING, WAITING = "starting", "started", "unchanged", "recreating", "waiting"
+NOT_YET = "not healthy yet"
 HEALTHY, COMPLETED = "healthy", "completed"
 STOPPING, STOPPED, REMOVED = "stopping", "stopped", "removed"
 
@@ -97,7 +98,7 @@ def standing(condition: str, state: State) -> Standing:
             return Standing(HEALTHY)
         if state.health == UNHEALTHY:
             return Standing(failed="it is unhealthy", check=state.check)
-        return Standing(failed=how_it_ended(state)) if is_over(state) else Standing()
+        return Standing(failed=how_it_ended(state)) if is_over(state) else Standing(check=state.check)
     if condition == WHEN_COMPLETED:
         if not is_over(state):
             return Standing()

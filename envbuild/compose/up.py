@@ -10,6 +10,7 @@ import time
 from envbuild.compose.file.model import Dependency, Group
 from envbuild.compose.members import (
     HEALTHY,
+    NOT_YET,
     RECREATING,
     STARTED,
     STARTING,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 LINES_OF_LOG = 10
 _PAUSE = 0.05
 """Seconds between two looks at what is waited for."""
+_CHECKS_EVERY = 1.0
+"""Seconds between two lines about what one service's check printed, which may be other text each time."""
 _WORDS = {"service_healthy": "healthy", "service_completed_successfully": "completed"}
 
 
@@ -76,6 +79,7 @@ class Rollout:
         self._running: dict[str, Instance] = {}
         self._reported: set[tuple[str, str]] = set()
         self._excused: set[str] = set()
+        self._checks: dict[str, tuple[str, float]] = {}
         self._started: list[str] = []
 
     def run(self, decisions: Sequence[Decision], machine: Machine, *, wait: bool = True) -> None:
@@ -158,6 +162,7 @@ class Rollout:
             self._tell(name, found.holds)
         elif not found.failed:
             self._tell(name, WAITING, _WORDS[dependency.condition])
+            self._tell_check(name, found.check)
         elif dependency.required:
             reason = f"{found.failed}, and {service} waits for it to be {_WORDS[dependency.condition]}"
             raise self._failed(name, instance, reason, found.check)
@@ -196,6 +201,7 @@ class Rollout:
                     if state.health == UNHEALTHY:
                         raise self._failed(name, instance, "it is unhealthy", state.check, StaysUnhealthy)
                     self._tell(name, WAITING, "healthy")
+                    self._tell_check(name, state.check)
                     continue
                 elif decision.plan.settings.health is not None:
                     self._tell(name, HEALTHY)
@@ -207,6 +213,14 @@ class Rollout:
         if (service, what) not in self._reported:
             self._reported.add((service, what))
             self._emit(Progressed(service, what, detail))
+
+    def _tell_check(self, service: str, printed: str) -> None:
+        """Show what a check of a service that is waited for printed last, now and then."""
+        last = printed.strip().rpartition("\n")[2]
+        before, at = self._checks.get(service, ("", -_CHECKS_EVERY))
+        if last and last != before and time.monotonic() - at >= _CHECKS_EVERY:
+            self._checks[service] = (last, time.monotonic())
+            self._emit(Progressed(service, NOT_YET, last))
 
     def _failed(
         self, service: str, instance: Instance, reason: str, check: str, kind: type[ServiceFailed] = ServiceFailed

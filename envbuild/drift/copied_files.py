@@ -29,8 +29,9 @@ class CopiesRefused(UsageError):
     files: CopiedFiles
 
     def text(self) -> tuple[str, str]:
+        number = "1 file was" if self.files.number == 1 else f"{self.files.number} files were"
         return (
-            f"nothing was committed: {self.files.number} files were not to be written beside the recipe",
+            f"nothing was committed: {number} not to be written beside the recipe",
             "remove what is not wanted in the instance, or make only the image: --no-recipe",
         )
 

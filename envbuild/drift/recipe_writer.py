@@ -82,7 +82,7 @@ class Writer:
         self._commands(trial)
         plan = self._files(self._tree, self._expressed(self._tree))
         if plan.files:
-            self._report(f"copying {len(plan.files)} files and links")
+            self._report(f"copying files and links: {len(plan.files)}")
         trial.write_files(plan.files)
         tree, plan = self._built(trial, plan)
         left = self._rules.between(tree, self._target)

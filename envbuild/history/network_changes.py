@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from envbuild.record import Record
 from envbuild.store.network_record import MACHINE, NetworkRecord
 
-MODE, HOST, REFUSED, ANSWER = "mode", "host", "refused", "answer"
-"""What differs: how far the network reaches, a host that was asked or refused, an answer over plain HTTP."""
+MODE, HOST, MORE, REFUSED, ANSWER = "mode", "host", "more", "refused", "answer"
+"""What differs: how far the network reaches, a host that was asked or refused, an answer over plain HTTP, and that
+there was more than is listed."""
 
 
 class NetworkChange(Record):
@@ -28,6 +29,7 @@ def network_changes(old: Iterable[NetworkRecord], new: Iterable[NetworkRecord]) 
     return (
         *_members(MODE, _open(before), _open(after)),
         *_members(HOST, _hosts(before), _hosts(after)),
+        *_members(MORE, _unlisted(before), _unlisted(after)),
         *_members(REFUSED, _refused(before), _refused(after)),
         *_answers(before, after),
     )
@@ -62,6 +64,10 @@ def _by_address(records: Iterable[NetworkRecord]) -> dict[str, set[str]]:
 
 def _open(records: Iterable[NetworkRecord]) -> set[str]:
     return {"network=host" for record in records if record.mode == MACHINE}
+
+
+def _unlisted(records: Iterable[NetworkRecord]) -> set[str]:
+    return {"that is not listed" for record in records if record.more}
 
 
 def _hosts(records: Iterable[NetworkRecord]) -> set[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.history.compare import Comparison, compare
+from envbuild.history.compare import Comparison, PackageDifference, compare
 from envbuild.history.operand import operand_of_image
+from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
-KIND = "change 2"
+KIND = "change 3"
 """The kind of the lines in the store's memo; a new form of the line needs a new number."""
-_EARLIER = ("change 1",)
+_EARLIER = ("change 2", "change 1")
 """Earlier forms, which are all that is left of images that were removed."""
 _SHOWN = 3
 
@@ -39,7 +40,9 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
 
 
 def _line(comparison: Comparison) -> str:
-    parts = []
+    brief = packages_in_brief((one.change.verb, _name(one), one.asked) for one in comparison.packages)
+    # What the recipe asks for comes first; all else follows from it, or is to be looked at.
+    parts = [brief] if brief else []
     if comparison.notices:
         # The first of each kind, so that many of one kind never hide another.
         by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}
@@ -49,10 +52,10 @@ def _line(comparison: Comparison) -> str:
         more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
         parts.append(f"look at {', '.join(named)}{more}")
     by_verb: dict[str, list[str]] = {}
-    for difference in comparison.packages:
-        package = difference.change.package
-        name = package.name.partition(":")[0] if package.kind == "dpkg" else package.name
-        verb = difference.change.verb
+    for difference in sorted(comparison.packages, key=lambda one: not one.asked):
+        name, verb = _name(difference), difference.change.verb
+        if brief and verb in FOLDED:
+            continue
         if verb in ("upgraded", "downgraded") and difference.change.new is not None:
             name = f"{name} {difference.change.new.version}"
         by_verb.setdefault(verb, []).append(name)
@@ -72,8 +75,14 @@ def _line(comparison: Comparison) -> str:
         parts.append(f"{len(others)} {word}: {', '.join(others[:_SHOWN])}{more}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
-        parts.append(f"{count} files of package managers, or with only another time" if count else "nothing")
+        files = f"{count} file{'s' * (count > 1)}"
+        parts.append(f"{files} of package managers, or with only another time" if count else "nothing")
     return "; ".join(parts)
+
+
+def _name(difference: PackageDifference) -> str:
+    package = difference.change.package
+    return package.name.partition(":")[0] if package.kind == "dpkg" else package.name
 
 
 def _path(change: Change) -> str:

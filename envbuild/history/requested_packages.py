@@ -11,7 +11,7 @@ from envbuild.debian.deb822 import stanzas
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package, PackageChange
 from envbuild.packages.inventory.bad_record import MAX_STATUS
-from envbuild.packages.inventory.component import DPKG, PYTHON
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.packages.registry import KINDS
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -38,6 +38,8 @@ class RequestedPackages:
     def asked_for(self, change: PackageChange) -> bool:
         """Return whether somebody asked for a package that differs."""
         package = change.package
+        if package.kind == NODE and "node_modules/" in package.where:
+            return False  # a copy that another package brought for itself
         name = package.name.partition(":")[0] if package.kind == DPKG else package.name
         if (package.kind, _plain(package.kind, name)) in self._named:
             return True

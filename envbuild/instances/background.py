@@ -28,6 +28,7 @@ from envbuild.linux import signals as signal
 from envbuild.linux import syscalls
 from envbuild.linux.forked import run_detached
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket, socketpair
+from envbuild.sandbox.spec import told_exit_code
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
 from envbuild.sandbox.wire import receive, receive_many_descriptors, send, send_many_descriptors
 
@@ -100,7 +101,9 @@ class Background:
             raise SupervisorGone(f"{self._folder}/{TRACE}")
         answer = received[0]
         if isinstance(answer, RequestFailed):
-            raise StartFailed(answer.reason, answer.hint)
+            failed = StartFailed(answer.reason, answer.hint)
+            failed.exit_code = told_exit_code(answer.code)
+            raise failed
         return answer.notes
 
 
@@ -200,7 +203,7 @@ def _sandboxes(ids: IdMap, network: str, again: bool) -> Sandboxes:
 def _refuse(link: socket, error: EnvbuildError) -> None:
     """Wait to be given the task, and say why it can't be done."""
     if receive(link, ASSIGNMENT) is not None:
-        _answer(link, RequestFailed(error.message, error.hint))
+        _answer(link, RequestFailed(error.message, error.hint, error.exit_code))
 
 
 def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
@@ -229,7 +232,7 @@ def _serve(link: socket, helper: Sandboxes, network: Network | None) -> None:
             _answer(link, RequestFailed(supervisor.error or "its command was ended before it was started", ""))
         except EnvbuildError as error:
             StateWriter(folder, State(EXITED)).finish(status=EXITED, code=CANNOT_START, error=error.message)
-            _answer(link, RequestFailed(error.message, error.hint))
+            _answer(link, RequestFailed(error.message, error.hint, error.exit_code))
         # Not after a fault of ours: what it was is told in its folder.
         _remove_temporary(assignment.identity, folder)
     finally:

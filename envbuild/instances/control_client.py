@@ -24,7 +24,7 @@ from envbuild.instances.records import DamagedInstance, Instance
 from envbuild.linux import signals as signal
 from envbuild.linux.sockets import AF_UNIX, SOCK_STREAM, socket
 from envbuild.record import assert_never, values
-from envbuild.sandbox.spec import ExecCommand, FailedInside
+from envbuild.sandbox.spec import ExecCommand, failed_inside
 from envbuild.sandbox.wire import close_all, receive, send
 
 TYPE_CHECKING = False
@@ -237,8 +237,8 @@ def enter(
                 case ExecTerminal():
                     if descriptors:
                         terminal(descriptors[0])
-                case RequestFailed(reason, hint):
-                    raise FailedInside(reason, hint)
+                case RequestFailed(reason, hint, code):
+                    raise failed_inside(reason, hint, code)
                 case CommandEnded(code):
                     return code
                 case Done():

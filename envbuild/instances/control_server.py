@@ -213,7 +213,7 @@ def _is_readable(link: socket, over: threading.Event) -> bool:
 
 def _tell(link: socket, how: CommandEnd) -> None:
     if how.failure is not None:
-        send(link, RequestFailed(how.failure.message, how.failure.hint))
+        send(link, RequestFailed(how.failure.message, how.failure.hint, how.failure.exit_code))
     else:
         send(link, CommandEnded(how.status))
 

@@ -12,6 +12,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.instances.config import Health
 from envbuild.instances.record import HEALTHY, STARTING, UNHEALTHY
 from envbuild.linux import signals as signal
+from envbuild.record import Record
 from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.spec import ExecCommand
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 _MAX_OUTPUT = 4096
 _CHUNK = 1 << 16
+
+
+_NOT_EXECUTED = (126, 127)
+"""How a shell ends whose last command can't be executed, or is not there."""
+
+
+class Answer(Record):
+    """What a check came to. With `hopeless` it could not be run at all: asking again will not help."""
+
+    well: bool
+    printed: str
+    hopeless: bool = False
 
 
 class HealthMonitor:
@@ -52,14 +65,15 @@ class HealthMonitor:
         self._over.set()
 
     def _watch(self) -> None:
-        state, failures, began = STARTING, 0, time.monotonic()
+        state, failures, began, told = STARTING, 0, time.monotonic(), ""
         pause = self._first_pause()
         while not self._over.wait(pause):
             if self._again.is_set():
                 self._again.clear()
-                state, failures, began, pause = STARTING, 0, time.monotonic(), self._first_pause()
+                state, failures, began, told, pause = STARTING, 0, time.monotonic(), "", self._first_pause()
                 continue
-            well, printed = self._ask()
+            answer = self._ask()
+            well = answer.well
             in_start_period = time.monotonic() - began < self._check.start_period
             if well or state != STARTING:
                 pause = self._check.every
@@ -71,10 +85,13 @@ class HealthMonitor:
                 failures = 0
             elif not in_start_period and (pause >= self._check.every or state != STARTING):
                 failures += 1
-            found = HEALTHY if well else UNHEALTHY if failures >= self._check.retries else state
-            if found != state and not self._again.is_set():
-                state = found
-                self._changed(state, printed)
+            gone = answer.hopeless and not in_start_period
+            found = HEALTHY if well else UNHEALTHY if gone or failures >= self._check.retries else state
+            # Whoever waits for it to be healthy is shown what it waits for.
+            news = found != state or (found == STARTING and answer.printed != told)
+            if news and not self._again.is_set():
+                state, told = found, answer.printed
+                self._changed(state, told)
 
     def _first_pause(self) -> float:
         # Who waits for a service to be well should not wait for a whole interval: at first it is asked more often.
@@ -82,15 +99,15 @@ class HealthMonitor:
             return self._check.start_interval
         return min(0.2, self._check.every)
 
-    def _ask(self) -> tuple[bool, str]:
+    def _ask(self) -> Answer:
         """Tell whether the check succeeded in time, and what it printed: the beginning of it, however much that is."""
         try:
             with _Output() as output:
                 return self._run(output)
         except (EnvbuildError, OSError) as error:
-            return False, str(error)
+            return Answer(False, str(error))
 
-    def _run(self, output: _Output) -> tuple[bool, str]:
+    def _run(self, output: _Output) -> Answer:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         answer: list[CommandEnd] = []
 
@@ -106,10 +123,11 @@ class HealthMonitor:
         printed = output.read(self._check.timeout)
         if not answer:
             self._session.signal(number, int(signal.SIGKILL))
-            return False, f"no answer in {self._check.timeout:g} s {printed}".strip()
+            return Answer(False, f"no answer in {self._check.timeout:g} s {printed}".strip())
         if answer[0].failure is not None:
-            return False, answer[0].failure.message
-        return answer[0].status == 0, printed.strip()
+            return Answer(False, answer[0].failure.message, hopeless=True)
+        status = answer[0].status
+        return Answer(status == 0, printed.strip(), hopeless=status in _NOT_EXECUTED)
 
 
 class _Output:

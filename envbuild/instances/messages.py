@@ -94,6 +94,7 @@ class RequestFailed(Message):
     kind = "failed"
     reason: str
     hint: str
+    code: int = 1
 
 
 class ExecTerminal(Message):

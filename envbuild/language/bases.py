@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from envbuild.language import values
@@ -22,10 +21,11 @@ from envbuild.language.model import (
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
 from envbuild.text.docker_words import base_for
+from envbuild.text.pattern import Pattern
 from envbuild.text.suggestion import did_you_mean
 
-_PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
-_SUITE = re.compile(r"[a-z][a-z0-9-]*")
+_PROGRAM = Pattern(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+_SUITE = Pattern(r"[a-z][a-z0-9-]*")
 
 
 def read_base(statement: StatementSyntax, reader: Reader) -> Base | None:

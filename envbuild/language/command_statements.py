@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language import model, values
 from envbuild.language.foreign_forms import command_of_list, json_list
 from envbuild.language.options import Options
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, TextLine
+from envbuild.text.pattern import Pattern
 
 _HEALTH_TIMES = ("every", "timeout", "start_period", "start_interval")
+_LIST = Pattern(r'\["|\[ *"[^"]*" *,')
+"""How a JSON array begins that a command of the shell would not."""
+_REMARK = Pattern(r"[ \t]+#")
 _LISTS = {"entry": 'as in: entry ["docker-entrypoint.sh"]', "start": 'as in: start ["python", "-m", "app"]'}
 
 
@@ -102,14 +104,14 @@ def _list(text: TextLine, reader: Reader, keyword: str = "start") -> tuple[str, 
     try:
         items, end = json.JSONDecoder().raw_decode(text.text)
     except ValueError as error:
-        if not re.match(r'\["|\[ *"[^"]*" *,', text.text):
+        if not _LIST.match(text.text):
             return text.text
         column = error.colno if isinstance(error, json.JSONDecodeError) else 1
         span = text.span.replace(column=text.span.column + column - 1, length=1)
         reader.error(span, "the list is not a JSON array on one line", _LISTS[keyword])
         return None
     rest = text.text[end:].strip(" \t")
-    if rest and not re.match(r"[ \t]+#", text.text[end:]):
+    if rest and not _REMARK.match(text.text, end):
         span = text.span.replace(column=text.span.column + end, length=len(text.text) - end)
         reader.error(span, "there is text after the list", "a command for the shell is not a list")
         return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language.syntax import Word
+from envbuild.text.pattern import Pattern
 
-_QUOTED = re.compile(r"((?:[^\s\"'=]+=)?)'([^']*)'")
-_LIST = re.compile(r"\['[^']*'[ \t]*(?:,[^\]]*)?\]")
-_BARE_LIST = re.compile(r"\[[^\s\"'\[\],]+,[^\]\"]*\]")
-_EXEC_FORM = re.compile(r'\["')
+_ITEM = Pattern(r"'([^']*)'")
+_QUOTED = Pattern(r"((?:[^\s\"'=]+=)?)'([^']*)'")
+_LIST = Pattern(r"\['[^']*'[ \t]*(?:,[^\]]*)?\]")
+_BARE_LIST = Pattern(r"\[[^\s\"'\[\],]+,[^\]\"]*\]")
+_EXEC_FORM = Pattern(r'\["')
 
 
 def single_quotes(words: list[Word], lines: tuple[str, ...]) -> tuple[Word, str] | None:
@@ -26,7 +26,7 @@ def single_quotes(words: list[Word], lines: tuple[str, ...]) -> tuple[Word, str]
 def json_list(text: str) -> str | None:
     """Return the JSON array that was meant by a list with other quotes or none; None if the text is none."""
     if _LIST.fullmatch(text):
-        items = re.findall(r"'([^']*)'", text)
+        items = [item[1] for item in _ITEM.finditer(text)]
     elif _BARE_LIST.fullmatch(text):
         items = [item.strip().strip("'") for item in text[1:-1].split(",")]
     else:

@@ -6,12 +6,12 @@ It returns the same tree as lark, without lark: importing lark and making its ta
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language.parse_tables import ACTIONS, END, GOTOS, PATTERNS, RULES
+from envbuild.text.pattern import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
     from typing import Any
 
@@ -86,8 +86,8 @@ def parse(text: str) -> Node:
 
 def _next(state: int, text: str, position: int) -> tuple[str, Token]:
     for name, match in _matchers(state):
-        if matched := match(text, position):
-            return name, Token(matched[0])
+        if found := match(text, position):
+            return name, Token(found[0])
     raise Misfit
 
 
@@ -97,14 +97,14 @@ _by_state: dict[int, list[tuple[str, Matcher]]] = {}
 
 def _matchers(state: int) -> list[tuple[str, Matcher]]:
     """Return the terminals that can stand in a state, in the order in which they are tried."""
-    matchers = _by_state.get(state)
-    if matchers is None:
-        matchers = _by_state[state] = [(name, _matcher(name)) for name in ACTIONS[state] if name != "$END"]
-    return matchers
+    found = _by_state.get(state)
+    if found is None:
+        found = _by_state[state] = [(name, _matcher(name)) for name in ACTIONS[state] if name != "$END"]
+    return found
 
 
 def _matcher(name: str) -> Matcher:
-    matcher = _patterns.get(name)
-    if matcher is None:
-        matcher = _patterns[name] = re.compile(PATTERNS[name]).match
-    return matcher
+    found = _patterns.get(name)
+    if found is None:
+        found = _patterns[name] = Pattern(PATTERNS[name]).compiled().match
+    return found

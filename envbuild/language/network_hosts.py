@@ -6,10 +6,9 @@ of http and https are meant. Addresses are in digits, IPv6 ones in brackets.
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language.values import InvalidValue
 from envbuild.record import Record
+from envbuild.text.pattern import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ MAX_PORT = 65535
 MAX_HOSTS = 200
 """How many hosts a list has."""
 _MAX_NAME = 253
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LABEL = Pattern(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_PORT = Pattern(r"[1-9][0-9]{0,4}")
 _NO_HOSTS = ("any", "all", "bridge", "false", "no", "none", "off", "on", "private", "true", "yes", "*")
 _EXAMPLE = 'as in: network="pypi.example:443, *.example.org", network=host, or just network'
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
 from envbuild.language.model import BindMount, CacheMount, TmpfsMount
@@ -11,11 +9,12 @@ from envbuild.language.network_hosts import network
 from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
+from envbuild.text.pattern import Pattern
 from envbuild.text.sizes import MAX_SIZE, parse_size
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.file_mode import Mode, is_change
 
-_OTHER_MOUNT = re.compile(r"([^/]\S*):(/[^:]*):(/[^:]*)")
+_OTHER_MOUNT = Pattern(r"([^/]\S*):(/[^:]*):(/[^:]*)")
 """STAGE:SRC:DST: both paths begin at the root."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from envbuild.text.pattern import Pattern
 
-_ORIGIN = re.compile(
+_ORIGIN = Pattern(
     r"(image:)?[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@\S+)?|sha256:[0-9a-f]{6,64}|image:git:.+:.+|recipe:.+"
 )
 _BASES_ONLY = ("oci:", "tar:", "registry:")

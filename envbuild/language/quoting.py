@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 from envbuild.language.syntax import Reference, Span, Word
 from envbuild.record import Record
+from envbuild.text.pattern import Pattern
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "$": "$"}
-_SPECIAL = re.compile(
-    r'(?P<reference>\$\{(?P<name>[^}\s":]*(?::[-+](?:[^}"$\\]|\$\{[^}\s"$]*\}|\$(?!\{))*|[^}\s"]*))\}?)|\\(?P<escape>.)',
-    re.DOTALL,
+_SPECIAL = Pattern(
+    r'(?s)(?P<reference>\$\{(?P<name>[^}\s":]*(?::[-+](?:[^}"$\\]|\$\{[^}\s"$]*\}|\$(?!\{))*|[^}\s"]*))\}?)|\\(?P<escape>.)'
 )
-_OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):([-+])(.*)", re.DOTALL)
-_INNER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_DOCKERS = re.compile(r"\$[A-Za-z_]")
-_SAFE = re.compile(r'[^\s"\\$#(),\x00-\x1f][^\s"\\$(),\x00-\x1f]*')
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9._/-]*=)(.*)", re.DOTALL)
+_OPERATOR = Pattern(r"(?s)([A-Za-z_][A-Za-z0-9_]*):([-+])(.*)")
+_INNER = Pattern(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_DOCKERS = Pattern(r"\$[A-Za-z_]")
+_SAFE = Pattern(r'[^\s"\\$#(),\x00-\x1f][^\s"\\$(),\x00-\x1f]*')
+_ASSIGNED = Pattern(r"(?s)([A-Za-z_][A-Za-z0-9._/-]*=)(.*)")
 
 
 class Problem(Record):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from envbuild.text.diagnostics import Diagnostic
+from envbuild.text.pattern import Pattern
 
 BUILT_IN = ("recipe", "arch")
-_MENTION = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
+_MENTION = Pattern(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class Scope:
@@ -37,7 +37,7 @@ class Scope:
 
     def mentioned(self, text: str, where: str) -> tuple[tuple[str, str], ...]:
         """Return the parameters that a command mentions as `$name` or `${name...}`, sorted, with their values."""
-        names = sorted(set(_MENTION.findall(text)))
+        names = sorted({mention[1] for mention in _MENTION.finditer(text)})
         for name in names:
             self.first_uses.setdefault(name, where)
         return tuple((name, self.values[name]) for name in names if name in self.values)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from unicodedata import category
 
 from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
+from envbuild.text.pattern import Pattern
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+_SURROGATE = Pattern("[\ud800-\udfff]")
+_CONTROL = Pattern(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
@@ -30,7 +31,7 @@ def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
             hint = "a recipe must be UTF-8 text"
             byte = f"0x{ord(line[strange[0]]) & 0xFF:02x}"
             problems.append(Problem(f"the byte {byte} is not UTF-8", Span(number, strange[0] + 1, 1), hint))
-            lines[number - 1] = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", line)
+            lines[number - 1] = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
         elif control := _CONTROL.search(line):
             name = f"U+{ord(control[0]):04X}"
             message = f"the control character {name} is not allowed in a recipe"

@@ -5,20 +5,26 @@ Each function takes a word's text and returns its value, or raises InvalidValue 
 
 from __future__ import annotations
 
-import re
-
 from envbuild.linux.signal_names import KNOWN, signal_name, signal_number
+from envbuild.text.pattern import Pattern
 from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.file_mode import Mode, is_change
 
 # ASCII digits, and not too many: Python's float and int accept other digits too, and any number of them.
-_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?|([0-9]{1,12})ms")
+_DURATION = Pattern(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?|([0-9]{1,12})ms")
 _USER = r"(?:[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10})"
-_PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
+_OWNER = Pattern(f"{_USER}(:{_USER})?")
+_USER_NAME = Pattern(_USER)
+_MODE = Pattern(r"0?[0-7]{3,4}")
+_COUNT = Pattern(r"[0-9]{1,9}")
+_ID = Pattern(r"[0-9]{1,10}")
+_SHA256 = Pattern(r"[0-9a-f]{64}")
+_URL = Pattern(r"https?://\S+")
+_PARAMETER = Pattern(r"[a-z][a-z0-9_]*")
+_NAME = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL = Pattern(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_PACKAGE = Pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
@@ -49,7 +55,7 @@ def duration(text: str) -> float:
 
 def mode(text: str) -> int:
     """Return the permission bits of three or four octal digits: `644`, `0755`, `4755`."""
-    if not re.fullmatch(r"0?[0-7]{3,4}", text):
+    if not _MODE.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a valid file mode", "a mode is octal, such as 0644 or 0755")
     return int(text, 8)
 
@@ -65,14 +71,14 @@ def file_mode(text: str) -> Mode:
 
 def count(text: str) -> int:
     """Return a whole number of at least 1."""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
+    if not _COUNT.fullmatch(text) or int(text) < 1:
         raise InvalidValue(f"'{text}' is not a valid count", "expected a whole number of at least 1")
     return int(text)
 
 
 def identity(text: str) -> int:
     """Return a user or group id."""
-    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > MAX_ID:
+    if not _ID.fullmatch(text) or int(text) > MAX_ID:
         raise InvalidValue(f"'{text}' is not a valid user or group id", f"expected a whole number from 0 to {MAX_ID}")
     return int(text)
 
@@ -80,7 +86,7 @@ def identity(text: str) -> int:
 def port(text: str) -> str:
     """Return `PORT/PROTOCOL`; tcp if no protocol is given."""
     number, slash, protocol = text.partition("/")
-    if not re.fullmatch(r"[0-9]{1,9}", number) or not 1 <= int(number) <= 65535:
+    if not _COUNT.fullmatch(number) or not 1 <= int(number) <= 65535:
         raise InvalidValue(f"'{number}' is not a valid port", "a port is a number from 1 to 65535")
     if slash and protocol not in ("tcp", "udp"):
         raise InvalidValue(f"'{protocol}' is not a valid protocol", "a port's protocol is tcp or udp, as in 8080/tcp")
@@ -135,14 +141,14 @@ def path(text: str) -> str:
 
 def owner(text: str) -> str:
     """Return `NAME` or `NAME:GROUP`, where both may be numbers."""
-    if not re.fullmatch(f"{_USER}(:{_USER})?", text):
+    if not _OWNER.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a valid user", "a user is NAME or NAME:GROUP, in lower case, or numbers")
     return text
 
 
 def user(text: str) -> str:
     """Return the name of a user or group to create."""
-    if not re.fullmatch(_USER, text) or text.isdigit():
+    if not _USER_NAME.fullmatch(text) or text.isdigit():
         raise InvalidValue(
             f"'{text}' is not a valid user name", "use lower case letters, digits, '_' and '-', a letter first"
         )
@@ -152,7 +158,7 @@ def user(text: str) -> str:
 def sha256(text: str) -> str:
     """Return 64 hexadecimal digits in lower case, without the prefix `sha256:`."""
     digits = text.removeprefix("sha256:").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+    if not _SHA256.fullmatch(digits):
         raise InvalidValue(
             f"'{text[:20]}' is not a valid sha256 digest",
             f"expected 64 hexadecimal digits, not {len(digits)} characters",
@@ -205,7 +211,7 @@ def package(text: str) -> str:
 
 def url(text: str) -> str:
     """Return a URL that can be fetched."""
-    if not re.fullmatch(r"https?://\S+", text):
+    if not _URL.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a URL that can be fetched", "it must start with https:// or http://")
     return text
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_HOSTS = 100
 """Hosts of one step that are listed, and as many that were refused."""
-MAX_ANSWERS = 100
+MAX_ANSWERS = 200
 """Answers of one step that are listed."""
 MAX_LINES = 1000
 """Lines about the network in one lock that a build writes; steps that come first have theirs first."""

@@ -54,6 +54,12 @@ exit {NO_PYTHON}
 _CONSTRAINED = re.compile(r"The user requested \(constraint\) ([A-Za-z0-9._-]+)==")
 
 _NOT_FOUND = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)")
+_APART = re.compile(
+    r"^([A-Za-z0-9._-]{1,200}) \S{1,200} (?:has requirement .{1,500}, but you have ([A-Za-z0-9._-]{1,200}) \S{1,200}\."
+    r"|requires .{1,500}, which is not installed\.)$",
+    re.MULTILINE,
+)
+"""What `pip check` says."""
 _REQUIRES = re.compile(r"([A-Za-z0-9._-]{1,200})(?:\[[^\]]*\])?([^;]{0,200})")
 MAX_REQUIREMENTS = 1000
 """Dependencies of one distribution that are looked at for why another one moved."""
@@ -128,6 +134,11 @@ def refuse(status: int, output: str) -> None:
 def to_unpin(output: str) -> set[str]:
     """Return the distributions whose locked versions pip names as the cause of a conflict, or does not find."""
     return {normal_name(name) for name in (*_CONSTRAINED.findall(output), *_NOT_FOUND.findall(output))}
+
+
+def apart(output: str) -> set[str]:
+    """Return the distributions that don't go together as `pip check` says, or of which one lacks another."""
+    return {normal_name(name) for match in _APART.finditer(output) for name in match.groups() if name}
 
 
 def reasons(answer: bytes, pinned: Iterable[Package]) -> dict[str, str]:

@@ -14,7 +14,7 @@ _TRANSLATED = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as NAT64 writes them (RFC 6052)."""
 _COMPATIBLE = IPv6Network("::/96")
 """IPv4 addresses as IPv6 once wrote them (RFC 4291, 2.5.5.1); `::` and `::1` are none of these."""
-METADATA = frozenset(("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+_METADATA = frozenset(("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "metadata.google.internal"))
 """Where clouds answer to the machine itself as they do at 169.254.169.254, and that is not link-local."""
 
 
@@ -39,20 +39,32 @@ class Level(enum.IntEnum):
 def level_of(address: str) -> Level:
     """Return where an IP address in digits lies; what is of no network at all counts as the innermost."""
     try:
-        known: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+        known = _meant(address)
     except ValueError:
         return Level.LOOPBACK
-    if isinstance(known, IPv6Address):
-        inner = known.ipv4_mapped or known.sixtofour
-        if known in _TRANSLATED or (known in _COMPATIBLE and int(known) > 1):
-            inner = IPv4Address(int(known) & 0xFFFFFFFF)
-        if inner is not None:
-            known = inner
     if known.is_loopback or known.is_unspecified or known.is_multicast:
         return Level.LOOPBACK
     if known.is_link_local:
         return Level.LINK_LOCAL
     return Level.PUBLIC if known.is_global else Level.PRIVATE
+
+
+def is_metadata(host: str) -> bool:
+    """Return whether a name or address is that of a cloud's metadata service, beside the link-local ones."""
+    try:
+        return str(_meant(host)) in _METADATA
+    except ValueError:
+        return host.rstrip(".") in _METADATA
+
+
+def _meant(address: str) -> IPv4Address | IPv6Address:
+    """Return an address, for an IPv6 one that stands for an IPv4 address that. Raises ValueError."""
+    known = ip_address(address.partition("%")[0])
+    if isinstance(known, IPv6Address):
+        if known in _TRANSLATED or (known in _COMPATIBLE and int(known) > 1):
+            return IPv4Address(int(known) & 0xFFFFFFFF)
+        return known.ipv4_mapped or known.sixtofour or known
+    return known
 
 
 def level_of_name(host: str) -> Level:

@@ -28,7 +28,7 @@ from envbuild.sandbox.protocol import (
     Terminal,
     TimedOut,
 )
-from envbuild.sandbox.spec import FailedInside, Outcome, SandboxFailure
+from envbuild.sandbox.spec import Outcome, SandboxFailure, failed_inside
 from envbuild.sandbox.wire import close_all, receive
 
 TYPE_CHECKING = False
@@ -79,8 +79,8 @@ def await_result(
                     take_listener(descriptors[0])
                 case Ended(status, number, made):
                     outcome = Outcome(status, number, made=made)
-                case Failed(reason, hint):
-                    failure = FailedInside(reason, hint)
+                case Failed(reason, hint, code):
+                    failure = failed_inside(reason, hint, code)
                 case Bug(traceback):
                     raise SandboxBug(traceback)
                 case TimedOut():

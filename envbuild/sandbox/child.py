@@ -17,7 +17,7 @@ from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.launcher import REPORTS
 from envbuild.sandbox.protocol import EXECUTE, Execute
-from envbuild.sandbox.spec import ExecCommand, Request, SandboxFailure
+from envbuild.sandbox.spec import CANNOT_EXECUTE, NO_PROGRAM, ExecCommand, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_pipes, give_terminal
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, send
@@ -65,6 +65,7 @@ class CannotEnter(SandboxFailure):
 class NoProgramInTree(SandboxFailure):
     """The tree has no program of this name."""
 
+    exit_code = NO_PROGRAM
     name: str
 
     def text(self) -> tuple[str, str]:
@@ -78,6 +79,7 @@ class NoProgramInTree(SandboxFailure):
 class NotForThisMachine(SandboxFailure):
     """A file that is no program, or one of another architecture."""
 
+    exit_code = CANNOT_EXECUTE
     name: str
 
     def text(self) -> tuple[str, str]:
@@ -88,6 +90,7 @@ class NotForThisMachine(SandboxFailure):
 class CannotExecute(SandboxFailure):
     """The kernel refuses to execute a program."""
 
+    exit_code = CANNOT_EXECUTE
     name: str
     error: OSError
 

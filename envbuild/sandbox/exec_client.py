@@ -28,7 +28,7 @@ from envbuild.sandbox.protocol import (
     Signal,
     Sockets,
 )
-from envbuild.sandbox.spec import ExecCommand, FailedInside, SandboxFailure
+from envbuild.sandbox.spec import ExecCommand, SandboxFailure, failed_inside
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all, send
@@ -229,8 +229,8 @@ class Session:
         match answer:
             case EnteredEnded(_, status):
                 ended(CommandEnd(status))
-            case EnteredFailed(_, reason, hint):
-                ended(CommandEnd(_NOT_STARTED, FailedInside(reason, hint)))
+            case EnteredFailed(_, reason, hint, code):
+                ended(CommandEnd(_NOT_STARTED, failed_inside(reason, hint, code)))
             case _:
                 assert_never(answer)
 

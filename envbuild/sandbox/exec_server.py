@@ -164,7 +164,7 @@ class ExecServer:
             start(command, entry, identity, streams, path, unfiltered=self._unfiltered)
             self._commands[command.pid] = (number, command, entry)
         except EnvbuildError as error:
-            send(self._link, EnteredFailed(number, error.message, error.hint))
+            send(self._link, EnteredFailed(number, error.message, error.hint, error.exit_code))
         except OSError as error:
             send(self._link, EnteredFailed(number, f"the command can't be started: {error.strerror}", ""))
 
@@ -186,7 +186,7 @@ class ExecServer:
                 os.close(command.failed)
                 if problem is not None:
                     error = not_started(entry, problem)
-                    send(self._link, EnteredFailed(number, error.message, error.hint))
+                    send(self._link, EnteredFailed(number, error.message, error.hint, error.exit_code))
                 else:
                     send(self._link, EnteredEnded(number, *ended))
 

@@ -294,7 +294,7 @@ def make_sandbox(confinement: Confinement, ids: IdMap, *, network: bool, steps: 
 
 def _failed(error: OSError | EnvbuildError) -> Failed:
     if isinstance(error, EnvbuildError):
-        return Failed(error.message, error.hint)
+        return Failed(error.message, error.hint, error.exit_code)
     return Failed(f"a sandbox can't be made: {error.strerror}", why_refused(error))
 
 

@@ -125,7 +125,7 @@ def prepare(*, network: bool, mount_proc: Callable[[str], None] = mounts.mount_p
 def failed(error: EnvbuildError | OSError) -> Failed:
     """Return the message for a sandbox that could not be set up."""
     if isinstance(error, EnvbuildError):
-        return Failed(error.message, error.hint)
+        return Failed(error.message, error.hint, error.exit_code)
     named = f" ({error.filename})" if error.filename else ""
     return Failed(f"the sandbox can't be set up: {error.strerror or error}{named}", why_refused(error))
 

@@ -87,10 +87,11 @@ class TimedOut(Message):
 
 
 class Failed(Message):
-    """Why the sandbox could not be set up or the command not be started."""
+    """Why the sandbox could not be set up or the command not be started; `code` is for spec.told_exit_code."""
 
     reason: str
     hint: str
+    code: int = 1
 
 
 # From the main process to process 1.
@@ -188,11 +189,12 @@ class EnteredEnded(Message):
 
 
 class EnteredFailed(Message):
-    """Why a command could not be entered."""
+    """Why a command could not be entered; `code` is for spec.told_exit_code."""
 
     number: int
     reason: str
     hint: str
+    code: int = 1
 
 
 class Sockets(Message):

@@ -13,6 +13,10 @@ PROXY_ADDRESS = ("127.0.0.1", 31280)
 """Where a `proxied` sandbox finds its proxy: below the ports that the kernel gives out, and nobody's by custom."""
 
 
+CANNOT_EXECUTE, NO_PROGRAM = 126, 127
+"""The exit codes of a shell where a command can't be executed, and where there is none of that name."""
+
+
 class SandboxFailure(WorkFailed):
     """The sandbox could not be set up, or the command in it could not be started: the base of the kinds of this."""
 
@@ -26,6 +30,18 @@ class FailedInside(SandboxFailure):
 
     def text(self) -> tuple[str, str]:
         return self.reason, self.mend
+
+
+def failed_inside(reason: str, hint: str, code: int) -> FailedInside:
+    """Return what another process failed at, with the exit code that it gives."""
+    failure = FailedInside(reason, hint)
+    failure.exit_code = told_exit_code(code)
+    return failure
+
+
+def told_exit_code(code: int) -> int:
+    """Return the exit code of a failure that another process tells of: it may be hostile, and never told of success."""
+    return code if code in (CANNOT_EXECUTE, NO_PROGRAM) else SandboxFailure.exit_code
 
 
 @fields

@@ -3,10 +3,13 @@
 import hashlib
 import os
 import socket
+import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -59,6 +62,13 @@ class Raw:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._thread.join()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class Behind:
@@ -227,6 +237,31 @@ class TestWhatPasses:
                 server.shutdown(socket.SHUT_WR)
                 assert rest_of(connection) == b"late"
 
+    def test_git_clones_over_http_and_each_answer_is_noted(self, behind, tmp_path):
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "-c", "init.defaultBranch=main"]
+        (tmp_path / "one").mkdir()
+        for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"], ["update-server-info"]):
+            subprocess.run([*git, *words], cwd=tmp_path / "one", check=True)
+        handler = partial(QuietFiles, directory=str(tmp_path))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=lambda: server.serve_forever(0.05))
+            thread.start()
+            client = behind(f"127.0.0.1:{server.server_port}")
+            proxy = f"http://127.0.0.1:{client.port}"
+            address = f"http://127.0.0.1:{server.server_port}/one/.git"
+            environment = {**os.environ, "http_proxy": proxy, "no_proxy": "", "NO_PROXY": ""}
+            try:
+                subprocess.run([*git, "clone", "-q", address, str(tmp_path / "two")], env=environment, check=True)
+            finally:
+                server.shutdown()
+                thread.join()
+        log = subprocess.run([*git, "log", "--format=%s"], cwd=tmp_path / "two", capture_output=True, check=True)
+        assert log.stdout == b"first\n"
+        assert client.record.refused == ()
+        heads = [answer for answer in client.record.answers if answer.address.endswith("/info/refs?...")]
+        content = (tmp_path / "one" / ".git" / "info" / "refs").read_bytes()
+        assert [(one.status, one.sha256) for one in heads] == [(200, hashlib.sha256(content).hexdigest())]
+
     def test_a_hundred_megabytes_at_the_speed_of_a_loopback(self, behind):
         """Against the same over one socket: noise of other processes is in both."""
         size = 100 << 20
@@ -309,6 +344,7 @@ class TestAddresses:
             "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "169.254.169.254",
             "[fe80::1]", "[::ffff:169.254.169.254]", "224.0.0.1", "[::127.0.0.1]", "[::a9fe:a9fe]", "168.63.129.16",
             "100.100.100.200", "192.0.0.192", "[fd00:ec2::254]", "[::ffff:100.100.100.200]",
+            "[64:ff9b::a83f:8110]", "metadata.google.internal",
         ],
     )  # fmt: skip
     def test_without_a_list_all_but_this_machine_and_what_is_beside_it(self, behind, host):
@@ -363,7 +399,8 @@ class TestAddresses:
             ("::ffff:127.0.0.1", "a loopback address"),
             ("::ffff:169.254.169.254", "a link-local address"),
             ("64:ff9b::a9fe:a9fe", "a link-local address"),
-            ("fd00:ec2::254", "the address of a cloud's metadata service"),
+            ("fd00:ec2::254", "a cloud's metadata service"),
+            ("::ffff:100.100.100.200", "a cloud's metadata service"),
         ],
     )
     def test_a_name_may_not_lead_inward_by_ipv6_either(self, behind, monkeypatch, address, reason):

@@ -38,8 +38,10 @@ def test_aliases_do_it(web):
     assert web.command("tag", "web", "web:old").code == 0
     assert json.loads(web.command("inspect", "web").out) == web.show()
     assert web.command("history", "web").out == web.command("show", "web").out
-    assert web.command("image", "ls").out == web.command("images").out
-    assert web.command("container", "ls", "-a").out == web.command("ps", "-a").out
+    assert web.command("image", "ls", "--format", "json").out == web.command("images", "--format", "json").out
+    assert (
+        web.command("container", "ls", "-a", "--format", "json").out == web.command("ps", "-a", "--format", "json").out
+    )
     assert web.command("compose", "ps").code == 0
     assert web.command("rmi", "web:old").code == 0
     assert web.command("show", "web:old").code == 2

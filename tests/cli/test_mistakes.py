@@ -10,7 +10,8 @@ pytestmark = pytest.mark.namespaces
     [
         (("run", "nothing"), 2, "there is no image 'nothing'"),
         (("run", "weB"), 2, "did you mean 'web'?"),
-        (("run", "web", "--", "no-such-program"), 1, "no program 'no-such-program'"),
+        (("run", "web", "--", "no-such-program"), 127, "no program 'no-such-program'"),
+        (("run", "web", "--", "/etc/passwd"), 126, "/etc/passwd can't be run"),
         (("run", "web", "-u", "nobody"), 1, "no user 'nobody'"),
         (("run", "web", "-w", "/nowhere"), 2, "/nowhere does not exist in the tree"),
         (("run", "web", "-v", "x"), 2, "'x' is not a valid HOST:ENV"),

@@ -1,5 +1,6 @@
 """The pack of a command's modules: it changes nothing but how long a start takes."""
 
+import marshal
 import os
 import shutil
 import subprocess
@@ -50,6 +51,32 @@ def test_the_second_start_takes_all_modules_from_the_pack(package):
     assert package.run("ps").split()[-3:] == ["0", others, "0"]
 
 
+def test_modules_that_go_together_are_seen_once_and_kept(package):
+    package.run("ps")
+    package.run("ps")
+    content = package.packs()[0].read_bytes()
+    start = content.index(b"\0") + 1
+    size = int.from_bytes(content[start + 8 : start + 16], "little")
+    entries, _ = marshal.loads(content[start + 16 : start + 16 + size])
+    needed = entries["envbuild.cli.main"][7]
+    assert {"envbuild.record", "envbuild.errors"} <= set(needed)
+    assert needed.index("envbuild.record") < needed.index("envbuild.errors")
+    package.run("ps")
+    assert package.packs()[0].read_bytes() == content
+
+
+def test_expressions_are_compiled_once(package):
+    text = "[A-Za-z_][A-Za-z0-9_]*"
+    module = package.root / "cli" / "commands" / "ps.py"
+    module.write_text(
+        module.read_text()
+        + f"\nfrom envbuild.text.pattern import Pattern\nprint(Pattern({text!r}).fullmatch('a1')[0])\n"
+        + "from envbuild import module_pack\nprint(module_pack.new_patterns)\n"
+    )
+    assert package.run("ps").splitlines()[:2] == ["a1", f"[{text!r}]"]
+    assert package.run("ps").splitlines()[:2] == ["a1", "[]"]
+
+
 def test_a_changed_module_is_loaded_from_its_source_and_packed_again(package):
     package.run("ps")
     main = package.root / "cli" / "commands" / "ps.py"
@@ -79,7 +106,7 @@ def test_a_damaged_pack_costs_no_more_than_time(package, damage):
             "garbage": content[: start + 16] + b"T" + os.urandom(2000),
             "bit": content[:-9000] + bytes([content[-9000] ^ 1]) + content[-8999:],
             "zeros": content[: content.rindex(b"envbuild") - 20_000] + bytes(40_000),
-            "other": content.replace(b"modules 2", b"modules 9"),
+            "other": content.replace(b"envbuild modules ", b"envbuild modules 9"),
         }[damage]
     )
     assert package.run("ps").split()[-3] == "0"

@@ -122,7 +122,7 @@ def test_one_that_fails_ends_those_that_were_started_with_it(shop):
 
 
 def test_one_that_gets_unhealthy_where_another_waits_for_it(shop):
-    check = "healthcheck: {test: 'echo not yet; false', interval: 50ms, retries: 2}"
+    check = "healthcheck: {test: 'echo looking; echo not yet; false', interval: 400ms, retries: 2}"
     write(
         shop,
         "db: {image: base, " + check + "}",
@@ -131,12 +131,17 @@ def test_one_that_gets_unhealthy_where_another_waits_for_it(shop):
     up = shop.command("up")
     assert up.code == 1
     assert "service db: it is unhealthy, and web waits for it to be healthy (not yet)\n  | up\n" in up.err
+    assert "db   not healthy yet  not yet\n" in up.err
     assert standing(shop) == {"shop-db": "exited"}
     shop.command("down")
     write(shop, "db: {image: base, " + check + "}")
     alone = shop.command("up")
     assert (alone.code, "service db: it is unhealthy (not yet)" in alone.err) == (1, True)
     assert standing(shop) == {"shop-db": "running"}
+    shop.command("down")
+    write(shop, "db: {image: base, healthcheck: {test: [CMD, pg_isready], interval: 1h, retries: 100}}")
+    missing = shop.command("up")
+    assert (missing.code, "(there is no program 'pg_isready' in the tree)" in missing.err) == (1, True)
 
 
 def test_one_that_need_not_succeed(shop):

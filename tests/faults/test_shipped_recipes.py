@@ -52,7 +52,7 @@ def damage_and_mend(project: Project, name: str, image: str, words: tuple[str, .
 @pytest.mark.parametrize(
     ("path", "image", "words"),
     [
-        ("hello.env", "hello", ()),
+        pytest.param("hello.env", "hello", (), marks=pytest.mark.nightly),
         pytest.param("shared/tools.env", "tools", ("--", "id", "-un"), marks=[needs_curl, pytest.mark.nightly]),
     ],
 )

@@ -119,6 +119,18 @@ class TestFilledIn:
         assert built.build(options=("--locked=exact",)).code == 0
         assert built.command("status", "--exit-code").code == 0
 
+    def test_a_lock_that_lacks_nothing_is_not_touched(self, built, git):
+        git("merge", "--quiet", "right", "-m", "merged")
+        git.commit("results")
+        git("checkout", "--quiet", "-b", "stale")
+        with open(built.folder / "web.env.lock", "a") as lock:
+            lock.write(f"  - amd64 step {'1' * 64} {'2' * 64}\n")
+        git.commit("a line that nobody asks for")
+        git("checkout", "--quiet", "-")
+        done = git.run("merge", "--no-ff", "stale", "-m", "merged again")
+        assert (done.returncode, git("status", "--porcelain")) == (0, ""), done.stderr
+        assert "1" * 64 in (built.folder / "web.env.lock").read_text()
+
     def test_not_where_a_step_was_not_run(self, branches, git):
         assert branches.command("git", "install").code == 0
         done = git.run("merge", "right", "-m", "merged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from envbuild.history import package_contents
 from envbuild.history.compare import Comparison, compare
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import operand_of
+from envbuild.history.packages_in_brief import packages_in_brief
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import CHARACTER_DEVICE, DIRECTORY, FILE, LINK, Entry
+from envbuild.ui.reports.terminal import lines_of
+from envbuild.ui.stream import Output
 from tests.conftest import Project
 from tests.history.conftest import Packages
 from tests.ui.screen import Terminal
@@ -279,3 +283,38 @@ def test_packages_asked_for_come_before_those_pulled_in(project, packages):
     found = json.loads(project.command("diff", "web", "--format", "json").out)
     assert [package["asked"] for package in found["packages"]] == [False] * 3
     assert "packages: 3 upgraded" in project.command("diff", "web").out
+
+
+def test_what_was_asked_for_is_named_and_what_came_with_it_is_counted():
+    def brief(**packages: str) -> str:
+        return packages_in_brief((verb, name, name.isupper()) for name, verb in packages.items())
+
+    assert brief(A="added", B="added", c="added", d="added", e="removed") == (
+        "+A +B, and 2 that they need, 1 no longer needed"
+    )
+    assert brief(A="added", d="added") == "+A, and 1 that it needs"
+    assert brief(c="added", D="upgraded") == ""
+    assert brief(**dict.fromkeys("ABCDEFGHIJ", "added")) == "+A +B +C +D +E +F +G +H and 2 more"
+
+
+def test_a_summary_begins_with_what_was_asked_for_and_all_unfolds_the_rest():
+    def lines(everything: bool) -> list[str]:
+        names = {"curl:amd64": True, "libcurl4:amd64": False, "zlib1g:amd64": False}
+        package = {"kind": "dpkg", "old": None, "new": "1", "verb": "added", "where": "", "files": 0, "size": 0}
+        report = {
+            "old": {"name": "a", "image": "", "in_store": True}, "new": {"name": "b", "image": "", "in_store": True},
+            "same": False, "whole": True, "unknown": False, "facts": [], "notices": [], "unexplained": [],
+            "other_folders": [], "bad_records": [], "records": 0, "times": 0, "unread": 0,
+            "packages": [{**package, "name": name, "asked": asked} for name, asked in names.items()],
+        }  # fmt: skip
+        moved = {**package, "name": "openssl:amd64", "asked": False, "verb": "upgraded", "old": "1", "new": "2"}
+        report["packages"].append(moved)
+        return list(lines_of(report, Output(io.StringIO()), everything=everything))
+
+    folded = lines(everything=False)
+    assert folded[2] == "packages asked for: +curl, and 2 that it needs (--all)"
+    assert folded[5] == "packages pulled in: 1 upgraded"
+    assert not any("zlib1g" in line for line in folded)
+    unfolded = lines(everything=True)
+    assert "packages pulled in: 1 upgraded, 2 added" in unfolded
+    assert any("zlib1g" in line for line in unfolded)

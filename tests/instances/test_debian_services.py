@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Project, wait_for
 from tests.instances.instances import run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.xdist_group("services")]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 POSTGRES = "/usr/lib/postgresql/15/bin/postgres"
 
 

@@ -44,7 +44,7 @@ def test_it_is_on_record_while_it_runs_and_other_commands_run_beside_it(image):
 
 def test_nothing_is_left_of_it_and_what_it_wrote(image):
     assert image.command("run", "web", "--", "sh", "-c", "mkdir -m 0 /a; echo x > /x; exit 4").code == 4
-    assert image.command("run", "web", "--", "nothing").code == 1
+    assert image.command("run", "web", "--", "nothing").code == 127
     assert image.command("run", "-w", "/none", "web", "--", "true").code == 2
     assert left(image) == []
 

@@ -35,6 +35,17 @@ def test_it_is_asked_as_often_as_it_says_while_it_starts(project):
         project.command("rm", "--force", "one")
 
 
+@pytest.mark.namespaces
+def test_a_check_whose_command_does_not_exist_fails_at_once(project):
+    assert project.build("run true", "health(every=1h, retries=100) pg_isready --quiet").code == 0
+    run(project, "web", "--", "sh", "-c", WAITING)
+    try:
+        assert wait_for(lambda: health(project) == "unhealthy")
+        assert "pg_isready: not found" in state(project)["check"]
+    finally:
+        project.command("rm", "--force", "one")
+
+
 def health(project) -> str | None:
     return state(project)["health"]
 

@@ -58,7 +58,9 @@ def test_other_commands_run_beside_it(image):
     done = image.command("exec", "one", "--", "sh", "-c", "echo $GREETING; cat; echo bad >&2; exit 5", stdin=b"piped\n")
     assert (done.code, done.out, done.err) == (5, "hello\npiped\n", "bad\n")
     missing = image.command("exec", "one", "--", "nothing")
-    assert "there is no program 'nothing'" in missing.err
+    assert (missing.code, "there is no program 'nothing'" in missing.err) == (127, True)
+    refused = image.command("exec", "one", "--", "/etc")
+    assert (refused.code, "/etc can't be run" in refused.err) == (126, True)
     assert image.command("exec", "-w", "/bin", "-e", "A=1", "one", "--", "sh", "-c", "pwd; echo $A").out == "/bin\n1\n"
     image.command("stop", "one")
     over = image.command("exec", "one", "--", "true")
@@ -174,7 +176,7 @@ def test_a_command_that_can_not_be_started_is_told(image):
         (["web", "--", "nothing"], "there is no program 'nothing'"),
     ):
         done = image.command("run", "-d", "--name", "bad", *words)
-        assert (done.code, done.out, message in done.err) == (2 if "/none" in words else 1, "", True), done.err
+        assert (done.code, done.out, message in done.err) == (2 if "/none" in words else 127, "", True), done.err
     assert image.command("ps", "--all", "--format", "json").out == "[]\n"
 
 

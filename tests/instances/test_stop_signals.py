@@ -15,7 +15,6 @@ pytestmark = [
     pytest.mark.mirror,
     pytest.mark.slow,
     pytest.mark.nightly,
-    pytest.mark.xdist_group("services"),
 ]
 
 NGINX = (

@@ -1,6 +1,8 @@
 """What a lock says of the network of steps: in few lines, joined with what another build has seen, and refused where it
 is not what a lock can have."""
 
+import io
+
 import pytest
 
 from envbuild.lockfile import lock_file
@@ -16,6 +18,8 @@ from envbuild.lockfile.network_lines import (
 )
 from envbuild.lockfile.results import Results
 from envbuild.store.network_record import ANY, LISTED, MACHINE, Answer, NetworkRecord
+from envbuild.ui.reports.lock_diff import lock_diff
+from envbuild.ui.stream import Output
 
 KEY, TREE = "4" * 64, "5" * 64
 
@@ -90,9 +94,9 @@ def test_ten_thousand_addresses_make_a_lock_of_few_kilobytes_that_says_so():
     assert list(map(len, (record.asked, record.refused, record.answers))) == [MAX_HOSTS, MAX_HOSTS, MAX_ANSWERS]
     assert record.more == 7000 + 1000 - MAX_HOSTS + 1000 - MAX_HOSTS + 1000 - MAX_ANSWERS
     text = lock_file.dump(lock_of(record))
-    assert len(text) < 60_000
-    assert f"network {KEY} more 9700" in text
-    assert "and 9700 more that are not listed" in readable(lock_file.parse(text, "web.env.lock"))
+    assert len(text) < 80_000
+    assert f"network {KEY} more 9600" in text
+    assert "and 9600 more that are not listed" in readable(lock_file.parse(text, "web.env.lock"))
     # Another build of the same, and a lock of which other steps take the room.
     assert joined(record, own) == record
     assert len(list(parts_of(joined(None, own, 50)))) == 50
@@ -129,3 +133,20 @@ def test_a_merge_keeps_what_either_side_saw():
     # One side ran another command: what the old one asked goes with it.
     gone = Lock("web", Section("amd64", results=Results({"6" * 64: (TREE,)}, {}, (), {"6" * 64: ONE})))
     assert merge(lock_of(ONE), lock_of(ONE), gone).lock.results.network == {"6" * 64: ONE}
+
+
+def test_git_diff_begins_with_what_steps_reach_beyond_before():
+    after = NetworkRecord(MACHINE, ("evil.example:443", "h.example:80"), (), ONE.answers, 7)
+    texts = lock_file.dump(lock_of(ONE)), lock_file.dump(lock_of(after))
+    lines = list(lock_diff("web.env.lock", *texts, Output(io.StringIO(), colour=False)))
+    assert lines[1:4] == [
+        "! this build also had the whole network network=host",
+        "! this build also asked evil.example:443",
+        "! this build also asked more that is not listed",
+    ]
+    assert "+  asked evil.example:443" in lines
+    assert "-  refused r.example:443" in lines
+    assert "   asked h.example:80" in lines
+    assert list(lock_diff("web.env.lock", texts[1], texts[0], Output(io.StringIO(), colour=False)))[1] == (
+        "--- a/web.env.lock"
+    )

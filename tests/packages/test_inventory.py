@@ -2,9 +2,14 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 import tarfile
 
 import pytest
+
+from envbuild.cli.commands.packages import is_vendored
 
 pytestmark = pytest.mark.namespaces
 
@@ -73,7 +78,23 @@ def test_packages_are_read_from_the_tree(image):
     assert found["@scope/part"]["url"] == "pkg:npm/%40scope/part@3.0.0"
     table = image.command("packages", "web", "--kind", "python").out.splitlines()
     assert len(table) == 2
-    assert table[1].split()[:3] == ["python", "Alpha_Beta", "1.2"]
+    assert table[1].split() == ["python", "Alpha_Beta", "1.2", "/opt/venv/lib/python3.11/site-packages"]
+    licences = image.command("packages", "web", "--licences").out
+    assert re.search(r"^dpkg +libthing1 +2:1\.0-3\+b1 +GPL-2\.0-or-later, MIT, my-own-terms$", licences, re.MULTILINE)
+    command = f"stty cols 60; {sys.executable} -m envbuild packages web --licences --no-pager"
+    seen = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=image.folder, env=image.environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    assert "libthing1" in seen
+    assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) <= 60 for line in seen.splitlines()), seen
+
+
+def test_a_copy_inside_of_another_package_is_told_from_a_package():
+    assert is_vendored("/srv/node_modules/a/node_modules/b/package.json")
+    assert is_vendored("/v/lib/python3.11/site-packages/setuptools/_vendor/wheel-1.dist-info/METADATA")
+    assert not is_vendored("/srv/node_modules/b/package.json")
+    assert not is_vendored("/v/lib/python3.11/site-packages/wheel-1.dist-info/METADATA")
 
 
 def test_cyclonedx_is_valid_and_always_the_same(image):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.lockfile import lock_file, merge
 from tests.conftest import Project, installs_of
 from tests.packages.conftest import PYTHON
 from tests.packages.wheels import Index, wheel
@@ -306,6 +307,47 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     refused = debian.command("update", "web.env", "alhpa", **settings)
     assert refused.code == 2
     assert "did you mean 'alpha'?" in refused.err
+
+
+@pytest.mark.nightly  # five builds
+def test_what_two_branches_pinned_and_does_not_go_together_is_told_with_its_lines(debian, build, index):
+    index.add("alpha", "1.0")
+    index.add("gamma", "1.0", ("alpha<2",))
+    statements = ["pip(into=/opt/venv) alpha", "pip(into=/opt/venv) gamma"]
+    lock = debian.folder / "web.env.lock"
+
+    def built(*lines: str, update: bool = False) -> lock_file.Lock:
+        if update:
+            settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+            done = debian.command("update", "web.env", "alpha", **settings)
+        else:
+            done = build(*lines)
+        assert done.code == 0, done.out + done.err
+        return lock_file.parse(lock.read_text(), "web.env.lock")
+
+    base = built(statements[0])
+    text = lock.read_text()
+    theirs = built(*statements)
+    build_of_ours = (debian.folder / "web.env").read_text()
+    lock.write_text(text)
+    debian.write("web.env", *READY, statements[0])
+    index.add("alpha", "2.0")
+    ours = built(update=True)
+    lock.write_text(merge.dump(merge.merge(base, ours, theirs)))
+    (debian.folder / "web.env").write_text(build_of_ours)
+    done = build()
+    assert done.code == 1
+    (message,) = [event["message"] for event in done.of("step-failed")]
+    lines = lock.read_text().splitlines()
+    for name, version in (("alpha", "2.0"), ("gamma", "1.0")):
+        number = next(n for n, line in enumerate(lines, 1) if f'name: "{name}"' in line)
+        assert f"web.env.lock:{number}: {name} {version}\n" in message
+    assert "gamma 1.0 has requirement alpha<2, but you have alpha 2.0." in done.out
+    assert "hint: envbuild update web.env alpha gamma" in message
+    settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    mended = debian.command("update", "web.env", "alpha", "gamma", **settings)
+    assert mended.code == 0, mended.err
+    assert build(options=("--locked",)).code == 0
 
 
 def test_a_version_that_the_index_dropped_stays_if_its_file_is_to_be_had(debian, build, index):

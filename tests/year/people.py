@@ -117,12 +117,13 @@ class Person:
 
     def refused(self, recipe: str, statement: str) -> str:
         """Try a further statement at the end of a recipe, which fails, and take it back; what is said of it."""
+        before = self.git("status", "--porcelain")
         text = (self.clone / recipe).read_text()
         (self.clone / recipe).write_text(f"{text}{statement}\n")
         built = self.tries_to_build(recipe)
         assert built.code != 0, built.said
         (self.clone / recipe).write_text(text)
-        assert self.git("status", "--porcelain") == ""
+        assert self.git("status", "--porcelain") == before
         return built.said
 
     def commits(self, message: str) -> str:
@@ -148,6 +149,8 @@ class Person:
         self.git("push", "--quiet", "origin", f"HEAD:{branch}")
 
     def pulls(self, branch: str = "main") -> None:
+        # The hook may have filled in results after the pull before; they are known again at once.
+        self.git("checkout", "--quiet", "--", ".")
         self.git("checkout", "--quiet", branch)
         self.git("pull", "--quiet", "--ff-only", "origin", branch)
 

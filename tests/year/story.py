@@ -34,8 +34,9 @@ class Story:
 
     def pinned(self, person: Person) -> Images:
         """Build all recipes of somebody's clone as their locks have them, which changes no file."""
+        before = person.git("status", "--porcelain")
         images = {recipe: person.builds(recipe, "--locked") for recipe in recipes_of(person)}
-        assert person.git("status", "--porcelain", "--untracked-files=no") == ""
+        assert person.git("status", "--porcelain") == before
         return images
 
     def remember(self, commit: str, before: Images, **changed: str) -> Images:

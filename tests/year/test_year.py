@@ -80,6 +80,7 @@ def december(story: Story) -> None:
     story.remember(ada.commits_built("jq in the service", "web.env"), first, web=ada.image)
     ada.pushes("lines")
     assert year.web_page.merges("louder", "2025-12-14")
+    story.images[year.web_page.worker.head()] = story.images[ben.head()]
     assert year.web_page.merges("lines", "2025-12-15")
 
 
@@ -96,7 +97,7 @@ def february(story: Story) -> None:
     year.mirror.snapshot_is_up = False
     lost = cleo.tries_to_build("tools.env", "--locked")
     assert lost.code != 0
-    assert "perl-base" in lost.said
+    assert ("404 Not Found" in lost.said, "ENVBUILD_DEBIAN_SNAPSHOT" in lost.said) == (True, True), lost.said
     year.mirror.snapshot_is_up = True
     assert set(cleo.locks().values()) <= GOOD
     now = story.pinned(cleo)
@@ -106,7 +107,8 @@ def february(story: Story) -> None:
     story.images[cleo.head()] = now
     cleo.branches("february")
     assert "perl-base" in cleo.envbuild("update")
-    updated = story.images[cleo.commits("Update of February")] = story.pinned(cleo)
+    commit = cleo.commits("Update of February")
+    updated = story.images[commit] = story.pinned(cleo)
     assert all(updated[recipe] != image for recipe, image in now.items())
     cleo.pushes("february")
 
@@ -197,6 +199,7 @@ def june(story: Story) -> None:
     )
     cleo.pushes("terms")
     assert year.web_page.merges("trixie", "2026-06-12")
+    story.images[year.web_page.worker.head()] = story.images[ada.head()]
     assert year.web_page.merges("terms", "2026-06-13")
     cleo.pulls()
     assert story.pinned(cleo) == story.remember(cleo.head(), before, next=ada.image, tools=cleo.image)
@@ -238,7 +241,7 @@ def august(story: Story) -> None:
     folder = year.machine.folder / "vendored"
     recipes = ("front.env", "next.env", "web.env")
     ada.envbuild("vendor", *recipes, "-o", str(folder))
-    assert "(network" in ada.envbuild("vendor", "tools.env", "--check", fails=True)
+    assert "no lock says what it takes from the network" in ada.envbuild("vendor", "tools.env", "--check")
     cleo.day = "2026-08-13"
     cleo.starts_anew(year.web_page.address)
     for recipe in recipes:
@@ -260,6 +263,7 @@ def october(story: Story) -> None:
     picked = ben.commits("Python of October")
     story.remember(picked, before, web=web)
     ben.pushes("main")
+    ben.git("fetch", "--quiet")
     ben.git("checkout", "--quiet", "-b", "release", "origin/release")
     released = story.images[ben.head()]
     assert released["web.env"] == before["web.env"]

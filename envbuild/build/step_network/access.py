@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from envbuild.language.network_hosts import HostRule, admits, bracketed
-from envbuild.packages.reach import METADATA, Level, level_of, level_of_name
+from envbuild.packages.reach import Level, is_metadata, level_of, level_of_name
 from envbuild.record import Record
 from envbuild.store.network_record import NOT_LISTED
 
@@ -67,5 +67,5 @@ def _inner(level: Level) -> str:
     return f"it is a {level.words} address" if level in (Level.LOOPBACK, Level.LINK_LOCAL) else ""
 
 
-def _of_cloud(address: str) -> str:
-    return "it is the address of a cloud's metadata service" if address in METADATA else ""
+def _of_cloud(host: str) -> str:
+    return "it is a cloud's metadata service" if is_metadata(host) else ""

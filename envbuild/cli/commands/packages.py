@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from posixpath import dirname
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
+from envbuild.packages.inventory.component import DPKG, Component
 from envbuild.store.store import Store
-from envbuild.ui.tables import table
+from envbuild.ui.tables import table, width_of
 
 DESCRIPTION = """\
 List the Debian, Python and Node packages of an image, as recorded in its files. Nothing of it is run. Records that
-can't be read come last, with the reason."""
+can't be read come last, with the reason. JSON has all of it, whatever the table leaves out."""
 
 EXAMPLES = """\
 examples:
   envbuild packages web
+  envbuild packages web --licences
   envbuild packages web --kind python --format json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
     parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="list only packages of this kind")
+    parser.add_argument("--licences", action="store_true", help="show licences in place of directories")
+    parser.add_argument(
+        "--all", "-a", action="store_true", help="list also the copies that packages have inside of themselves"
+    )
+    parser.add_argument("--no-pager", action="store_true", help="do not use a pager")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.packages.inventory.tree import packages_of
+    from envbuild.ui.pager import paged
 
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
@@ -53,12 +62,33 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
         print_json(plain, environment.stdout)
         return 0
-    rows = [(one.kind, one.name, one.version, ", ".join(one.licences) or "-", one.path) for one in found]
-    rows += [(record.kind, "(bad record)", "-", record.reason, record.path) for record in bad]
-    width = None
-    if environment.stdout.isatty():
-        import shutil
-
-        width = shutil.get_terminal_size().columns
-    table(("KIND", "NAME", "VERSION", "LICENCES", "FOUND AT"), rows, stream=environment.stdout, width=width)
+    shown = [one for one in found if arguments.all or not is_vendored(one.path)]
+    headers = ("KIND", "NAME", "VERSION", "LICENCES" if arguments.licences else "WHERE")
+    rows = [(one.kind, one.name, one.version, _last_column(one, arguments)) for one in shown]
+    width = width_of(environment.stdout)
+    with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
+        table(headers, rows, stream=stream, width=width, colour=environment.colour(environment.stdout))
+        if bad:
+            stream.write("\n")
+            records = [(record.kind, record.path, record.reason) for record in bad]
+            table(("KIND", "BAD RECORD", "REASON"), records, stream=stream, width=width)
+        if len(shown) < len(found):
+            left_out = _copies(len(found) - len(shown))
+            stream.write(f"\nand {left_out} that other packages brought for themselves (--all)\n")
     return 0
+
+
+def _copies(number: int) -> str:
+    return "1 copy" if number == 1 else f"{number} copies"
+
+
+def is_vendored(path: str) -> bool:
+    """Return whether a record at `path` is of a copy inside another package."""
+    return path.count("/node_modules/") > 1 or "/_vendor/" in path
+
+
+def _last_column(one: Component, arguments: argparse.Namespace) -> str:
+    if arguments.licences:
+        return ", ".join(one.licences) or "-"
+    # dpkg's packages are all in one record, which says nothing.
+    return "" if one.kind == DPKG else dirname(dirname(one.path))

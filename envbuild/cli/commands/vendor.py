@@ -13,6 +13,7 @@ from envbuild.cli.recipe_operand import recipe_path
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
+from envbuild.ui.humanize import count
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -83,7 +84,9 @@ def _vendor(output: str, environment: Environment, store: Store, needs: list[Loc
     parts = [(done.there, "there already"), (done.store, "from the store"), (done.places, "from places")]
     parts += [(done.fetched, "fetched")]
     known = ", ".join(f"{count} {what}" for count, what in parts if count)
-    out.write(f"{visible(output)}: {done.files} files, {format_size(done.size)}{f' ({known})' if known else ''}\n")
+    out.write(
+        f"{visible(output)}: {count(done.files, 'file')}, {format_size(done.size)}{f' ({known})' if known else ''}\n"
+    )
     _print_unpinned(needs, environment)
     for failure in done.failures:
         environment.stderr.write(f"error: {failure.message}\n")
@@ -109,7 +112,9 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
             counts[source] = counts.get(source, 0) + 1
         listed = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
         verdict = "can't be rebuilt on an empty machine" if lost[need.path] else "can be rebuilt"
-        environment.stdout.write(f"{visible(need.path)}: {verdict}: {len(need.files)} files ({listed or 'none'})\n")
+        environment.stdout.write(
+            f"{visible(need.path)}: {verdict}: {count(len(need.files), 'file')} ({listed or 'none'})\n"
+        )
         for file in need.files:
             answer = found[file.package.hash]
             if answer.source == NOWHERE:

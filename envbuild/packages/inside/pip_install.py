@@ -48,6 +48,8 @@ def main(order):
     for wheel in wheels:
         compiled += install(wheel, set(order["requested"]))
     compile_all(sorted(compiled))
+    if "ENVBUILD_CHECK" in os.environ:
+        check_requirements(order)
 
 
 def check(order):
@@ -58,6 +60,23 @@ def check(order):
         if actual != digest:
             message = "%s is not the file that the lock names\n  expected sha256:%s\n  got      sha256:%s"
             sys.exit(message % (path, digest, actual))
+
+
+def check_requirements(order):
+    """Let pip say whether all that is installed goes together, where there is a pip; end if something does not."""
+    sys.path.insert(0, order["inside"])
+    from pip_resolve import find_pip
+
+    pip = find_pip(order["pip"])
+    if pip is None:
+        return
+    done = subprocess.run(
+        [sys.executable, *pip, "check", "--disable-pip-version-check"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    apart = [line for line in done.stdout.splitlines() if " has requirement " in line or " requires " in line]
+    if apart:
+        print("\n".join(apart))
+        sys.exit("the packages of the lock don't go together")
 
 
 def build(path, order):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envbuild.history.line_diff import unified
-from envbuild.history.network_changes import HOST, MODE, network_changes
+from envbuild.history.network_changes import HOST, MODE, MORE, network_changes
 from envbuild.lockfile.lock import BadLock, Lock, readable
 from envbuild.lockfile.lock_file import parse
 from envbuild.packages.pin_changes import pin_changes
@@ -57,7 +57,7 @@ def _network(old: Lock, new: Lock, output: Output) -> Iterator[str]:
     found = [
         change
         for change in network_changes(*(_records(lock) for lock in (old, new)))
-        if change.verb == "added" and change.kind in (MODE, HOST)
+        if change.verb == "added" and change.kind in (MODE, HOST, MORE)
     ]
     for change in found[:MAX_SHOWN]:
         yield output.paint(f"! {NETWORK_WORDS[change.kind, change.verb]} {visible(change.name)}", "warning")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
+from envbuild.packages.registry import plain_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count
@@ -98,7 +100,12 @@ class _Summary:
         self._everything = everything
         packages = sorted(report["packages"], key=lambda package: VERBS.index(package["verb"]))
         self._asked = [package for package in packages if package["asked"]]
-        self._pulled = [package for package in packages if not package["asked"]]
+        pulled = [package for package in packages if not package["asked"]]
+        self._brief = packages_in_brief((one["verb"], plain_name(one["name"]), one["asked"]) for one in packages)
+        # Those that came with what was asked for, or went with it, are a number.
+        self._folded = bool(self._brief) and not everything
+        self._pulled = [one for one in pulled if one["verb"] not in FOLDED] if self._folded else pulled
+        self._hidden = len(pulled) - len(self._pulled)
         self._others = other_paths(report)
 
     def lines(self, more: bool) -> Iterator[str]:
@@ -115,8 +122,8 @@ class _Summary:
         yield from self._notices(given[0])
         yield from self._facts(given[1])
         yield from self._network(given[2])
-        title = "packages asked for" if self._pulled else "packages"
-        yield from self._packages(self._asked, title, given[3])
+        yield from self._network(given[2])
+        yield from self._packages(self._asked, self._asked_title(), given[3])
         yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[4])
         yield from self._other_paths(given[5])
 
@@ -158,13 +165,18 @@ class _Summary:
         yield from self._aligned([network_row(one) for one in network[:most]])
         yield from self._more(len(network) - most)
 
+    def _asked_title(self) -> str:
+        return "packages asked for" if self._pulled else "packages"
+
     def _packages(self, packages: list[dict[str, Any]], title: str, most: int) -> Iterator[str]:
         if not packages:
             return
+        folded = self._folded and packages is self._asked
         verbs = [package["verb"] for package in packages]
-        counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
-        rest = " (--all)" if not most else ""
-        yield from ("", self._output.paint(f"{title}: {counted}{rest}", "strong"))
+        parts = [f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs and not (folded and verb in FOLDED)]
+        rest = " (--all)" if not most or (folded and self._hidden) else ""
+        said = "; ".join(filter(None, (self._brief, ", ".join(parts)))) if folded else ", ".join(parts)
+        yield from ("", self._output.paint(self._cut(visible(f"{title}: {said}{rest}")), "strong"))
         if most:
             yield from self._aligned([_package_row(package) for package in packages[:most]])
             yield from self._more(len(packages) - most)
@@ -240,6 +252,8 @@ NETWORK_WORDS = {
     ("mode", "removed"): "the whole network is no longer given",
     ("host", "added"): "this build also asked",
     ("host", "removed"): "no longer asked",
+    ("more", "added"): "this build also asked more",
+    ("more", "removed"): "no longer asked more",
     ("refused", "added"): "this build was also refused",
     ("refused", "removed"): "no longer refused",
     ("answer", "changed"): "another answer",
