@@ -13,6 +13,7 @@ EnvbuildError  exit 2
     NoMmdebstrap  bases.debian
     NoRegistry  packages.npm_servers
     NoUserNamespace(reason, mend)  sandbox.user_namespace
+    NotSigned(name, reason)  build.vendor_sums
     SomebodyElses(path, uid)  store.owner
     StoreFull(path, reason)  store.database
     StoreUnusable(path, reason)  store.database

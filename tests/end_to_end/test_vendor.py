@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -294,3 +295,46 @@ def test_mistakes(project, words, message):
     done = project.command(*words)
     assert done.code == 2
     assert message in done.err
+
+
+def test_an_index_can_be_checked_and_its_signature_too(fetching):
+    key, folder = fetching.folder / "key", fetching.folder / "v"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    done = fetching.command("vendor", "-o", "v", "--sums")
+    assert done.out.splitlines()[1] == "v: SHA256SUMS"
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder).returncode == 0
+    assert f"{TOOL}  sha256/{TOOL}\n" in (folder / "SHA256SUMS").read_text()
+
+    assert fetching.command("vendor", "-o", "v", "--sign", "key").out.splitlines()[1] == "v: SHA256SUMS, SHA256SUMS.sig"
+    (fetching.folder / "signers").write_text(f"me {(fetching.folder / 'key.pub').read_text()}")
+    verify = ["ssh-keygen", "-Y", "verify", "-f", "../signers", "-I", "me", "-n", "envbuild-vendor"]
+
+    def is_signed() -> bool:
+        with (folder / "SHA256SUMS").open() as index:
+            done = subprocess.run([*verify, "-s", "SHA256SUMS.sig"], cwd=folder, stdin=index, capture_output=True)
+        return done.returncode == 0
+
+    assert is_signed()
+    (folder / "sha256" / TOOL).write_text("changed")
+    assert subprocess.run(["sha256sum", "--check", "--status", "SHA256SUMS"], cwd=folder).returncode == 1
+    (folder / "SHA256SUMS").write_text("")
+    assert not is_signed()
+    # A signature of an index of before is not left beside the new one.
+    fetching.command("vendor", "-o", "v", "--sums")
+    assert not (folder / "SHA256SUMS.sig").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--sign", "nokey"), 3, "SHA256SUMS is not signed: "),
+        (("--sign", "web.env"), 3, "SHA256SUMS is not signed: "),
+        (("--sums", "--check"), 2, "vendor --check with --sums or --sign"),
+    ],
+)
+def test_an_index_that_can_not_be_signed_is_told(fetching, words, code, message):
+    done = fetching.command("vendor", "-o", "v", *words)
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (fetching.folder / "v" / "SHA256SUMS.sig").exists()

@@ -34,6 +34,7 @@ EXAMPLES = """\
 examples:
   envbuild vendor -o vendored                all recipes of this directory
   envbuild vendor web.env -o /srv/vendored
+  envbuild vendor -o vendored --sign ~/.ssh/id_ed25519
   envbuild build web.env --offline --vendor /srv/vendored
   envbuild vendor --check                    in a weekly CI job: can the locks still be rebuilt?
   envbuild vendor --check --format json"""
@@ -51,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ARCH",
         help="only what machines of this architecture need, such as arm64 (may repeat; default: all in the locks)",
     )
+    parser.add_argument(
+        "--sums", action="store_true", help="also write SHA256SUMS and its like, which `sha256sum --check` reads"
+    )
+    parser.add_argument(
+        "--sign", metavar="KEY", help="sign them too, with this private key of ssh-keygen: SHA256SUMS.sig"
+    )
     parser.add_argument("--check", action="store_true", help="only say where each file would come from today")
     add_format(parser)
 
@@ -60,6 +67,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError("vendor: no directory to fill", "name one, as in: envbuild vendor -o vendored")
     if not arguments.check and arguments.format == "json":
         raise UsageError("vendor --format json without --check", "only --check has something to list")
+    if arguments.check and (arguments.sums or arguments.sign):
+        raise UsageError("vendor --check with --sums or --sign", "they are written where a directory is filled")
     interrupt_on_termination()
     recipes = [recipe_path(path, "vendor") for path in arguments.recipe] or locked_here("vendor")
     with Store.open(environment.store_path()) as store:
@@ -69,12 +78,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         needs = list({need.path: need for path in recipes for need in needs_of(path, store, wanted)}.values())
         if arguments.check:
             return _check(arguments, environment, store, needs)
-        return _vendor(arguments.output, environment, store, needs)
+        return _vendor(arguments, environment, store, needs)
 
 
-def _vendor(output: str, environment: Environment, store: Store, needs: list[LockNeeds]) -> int:
+def _vendor(arguments: argparse.Namespace, environment: Environment, store: Store, needs: list[LockNeeds]) -> int:
     from envbuild.build.vendor import vendor
 
+    output = arguments.output
     folder = os.path.abspath(output)
     request = request_of_user(environment)
     request = request.replace(places=tuple(place for place in request.places if place != folder))
@@ -87,6 +97,10 @@ def _vendor(output: str, environment: Environment, store: Store, needs: list[Loc
     out.write(
         f"{visible(output)}: {count(done.files, 'file')}, {format_size(done.size)}{f' ({known})' if known else ''}\n"
     )
+    if arguments.sums or arguments.sign:
+        from envbuild.build.vendor_sums import write_sums
+
+        out.write(f"{visible(output)}: {', '.join(write_sums(folder, arguments.sign or '')) or 'no files, no sums'}\n")
     _print_unpinned(needs, environment)
     for failure in done.failures:
         environment.stderr.write(f"error: {failure.message}\n")
