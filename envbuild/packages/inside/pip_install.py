@@ -65,13 +65,16 @@ def check(order):
 def check_requirements(order):
     """Let pip say whether all that is installed goes together, where there is a pip; end if something does not."""
     sys.path.insert(0, order["inside"])
-    from pip_resolve import find_pip
+    from pip_resolve import find_pip, unpacked
 
     pip = find_pip(order["pip"])
     if pip is None:
         return
     done = subprocess.run(
-        [sys.executable, *pip, "check", "--disable-pip-version-check"], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, *unpacked(pip), "check", "--disable-pip-version-check"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     apart = [line for line in done.stdout.splitlines() if " has requirement " in line or " requires " in line]
     if apart:
@@ -88,11 +91,12 @@ def build(path, order):
     (inner,) = os.listdir(folder)
     out = "/tmp/wheels/" + name
     sys.path.insert(0, order["inside"])
-    from pip_resolve import find_pip
+    from pip_resolve import find_pip, unpacked
 
     words = ["wheel", "--no-deps", "--no-index", "--find-links", order["packages"], "--wheel-dir", out, "--quiet"]
     variables = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1", "PYTHONHASHSEED": "0"}
-    status = subprocess.call([sys.executable, *find_pip(order["pip"]), *words, folder + "/" + inner], env=variables)
+    pip = unpacked(find_pip(order["pip"]))
+    status = subprocess.call([sys.executable, *pip, *words, folder + "/" + inner], env=variables)
     if status:
         sys.exit(f"{name} could not be built (exit status {status})")
     (wheel,) = os.listdir(out)
