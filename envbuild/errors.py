@@ -51,6 +51,7 @@ EnvbuildError  exit 2
       SourceOutside(source, named_by, folder, path)  build.context
       SourceTooLarge(what, path)  build.context
     CopiesRefused(files)  drift.copied_files
+    FifoOfGit(path)  git.repository
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from envbuild.errors import UsageError, fields
 from envbuild.git.blobs import Blobs, BlobTooLarge
-from envbuild.git.git_dir import git_dir_of
+from envbuild.git.git_dir import fifo_of, git_dir_of
 from envbuild.git.program import GitFailed, output
 from envbuild.git.tracked_files import TrackedFile, files_of_index, files_of_tree
 from envbuild.linux.nofollow import read_plain
@@ -87,6 +87,16 @@ class OtherWorkTree(UsageError):
 
 
 @fields
+class FifoOfGit(UsageError):
+    """A FIFO among the files that git opens."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} is a FIFO, which git would wait for", "see who put it there: git makes none"
+
+
+@fields
 class NotAFile(UsageError):
     """A link or a directory of a revision where a file is wanted."""
 
@@ -115,13 +125,16 @@ class Repository:
         """Find the repository. `index` is the path of another index, which git gives its hooks; it must lie beside its
         own.
 
-        Raises NoRepository, OtherWorkTree and NoGit.
+        Raises NoRepository, FifoOfGit, OtherWorkTree and NoGit.
         """
         self.folder = os.path.realpath(folder or ".")
         self._index = ""
         git_dir = git_dir_of(self.folder)
         if git_dir is None or not os.path.isdir(self.folder):
             raise NoRepository(folder)
+        fifo = fifo_of(git_dir)
+        if fifo is not None:
+            raise FifoOfGit(fifo)
         try:
             paths = output(self.folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir")
         except GitFailed as error:

@@ -21,6 +21,17 @@ _BRANCH = "ref: refs/heads/"
 _REFTABLE = ".invalid"
 """What HEAD names where a repository keeps its refs in a reftable, which only git reads (gitformat-reftable)."""
 _MAX_BYTES = 1 << 16
+_OF_TREE = ("HEAD", "index", "commondir", "gitdir", "config.worktree")
+_OF_REPOSITORY = (
+    "config",
+    "packed-refs",
+    "shallow",
+    "info/attributes",
+    "info/exclude",
+    "info/grafts",
+    "objects/info/alternates",
+)
+"""Files that git opens for most commands (gitrepository-layout(5)): those of a working tree, and its repository's."""
 
 
 class WorkingTree(Record):
@@ -80,6 +91,31 @@ def git_dir_of(folder: str) -> str | None:
             return None
         folder = above
     return f"{folder.rstrip('/')}/.git"
+
+
+def fifo_of(mark: str) -> str | None:
+    """Return a file of the repository of a `.git` that is a FIFO, None if no file that git opens for most commands is
+    one: git would wait for it."""
+    try:
+        git_dir = _followed(mark)
+        above = f"{git_dir}/commondir"
+        if not _is_fifo(above) and os.path.lexists(above):
+            common = os.path.realpath(os.path.join(git_dir, _text(above)))
+        else:
+            common = git_dir
+    except (OSError, ValueError):
+        return mark if _is_fifo(mark) else None
+    branch = _branch(git_dir)
+    files = (*_OF_TREE, *_OF_REPOSITORY, *(() if branch is None else (f"refs/heads/{branch}",)))
+    paths = (f"{folder}/{name}" for name in files for folder in dict.fromkeys((git_dir, common)))
+    return next((path for path in paths if _is_fifo(path)), None)
+
+
+def _is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _branch(git_dir: str) -> str | None:

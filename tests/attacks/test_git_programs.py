@@ -266,10 +266,18 @@ def test_a_repository_of_somebody_else_is_refused_as_git_does(trap):
 
 
 def test_files_of_git_that_are_none_are_not_waited_for(trap):
-    head = trap.project.folder / ".git/HEAD"
-    head.unlink()
-    os.mkfifo(head)
-    assert trap.project.command("build", "web.env", timeout=300).code == 0
+    for name in ("HEAD", "config", "index", "refs/heads/main", "info/attributes"):
+        file = trap.project.folder / ".git" / name
+        saved = file.rename(file.with_name(f"{file.name}.saved")) if file.exists() else None
+        os.mkfifo(file)
+        trap.project.command("untag", "web")  # the next build is put on record, for which git is asked
+        assert trap.project.command("build", "web.env", timeout=30).code == 0, name
+        done = trap.project.command("git", "check", "HEAD~1..HEAD", timeout=30)
+        assert (done.code, f"{file} is a FIFO" in done.err) == (2, True), done.err
+        file.unlink()
+        if saved is not None:
+            saved.rename(file)
+    assert trap.project.command("git", "check", "HEAD~1..HEAD").code == 0
 
 
 class TestWhatIsOnRecord:
