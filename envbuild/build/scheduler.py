@@ -21,6 +21,7 @@ from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
+from envbuild.build.input_check import check_inputs
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
@@ -88,6 +89,8 @@ class Scheduler:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
+        if not request.dry_run:
+            check_inputs(self.job, left, self._files)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             without = [stage for stage in left if self.progress.get(stage) is None]
