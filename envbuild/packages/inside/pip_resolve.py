@@ -94,7 +94,7 @@ def alone(package):
 
 
 def unpacked(pip):
-    """Return words that run the same pip from a directory: out of its wheel, every start would take twice as long."""
+    """Return words that run the same pip from a directory: out of its wheel, a start takes 40 % longer."""
     (path,) = pip
     wheel = os.path.dirname(path)
     if not os.path.isfile(wheel):
