@@ -198,7 +198,7 @@ EnvbuildError  exit 2
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
     WrongHash(package, actual, where)  packages.errors
-  ChildError(exit_code, reported)  linux.forked
+  ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
   StoreDamaged(what, hint)  exit 1  store.database
 
@@ -234,6 +234,8 @@ class EnvbuildError(Exception):
         self.hint = hint
         self.reported = False
         """Whether a display has shown it while it happened, so that it isn't shown again at the end."""
+        self.excerpt = ""
+        """The message and the hint with the statement that led to it, as language/statement_error.py makes it."""
 
     def text(self) -> tuple[str, str]:
         """Return the message and the hint, made from the fields."""

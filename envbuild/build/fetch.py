@@ -97,6 +97,35 @@ def fetch(
     return digest, at if at != without_user(url) else ""
 
 
+def ask(url: str) -> None:
+    """Ask whether there is a file, and take none of it. Raises FetchFailed where nobody answers or says that there is
+    none, and BadAddress. Other answers may be to this question alone: only the download shows what they mean."""
+    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+    from envbuild.packages.addresses import WebAddress
+    from envbuild.packages.cache import Transport
+    from envbuild.packages.connections import Connections
+    from envbuild.packages.credentials import headers_of
+    from envbuild.packages.download import cause
+
+    address = WebAddress(url)
+    connections = Connections(Transport(headers=headers_of([address], [])))
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            # A server may know nothing of HEAD, and say that there is no such file.
+            for method in ("HEAD", "GET"):
+                with connections.open(address, {}, method=method) as answer:
+                    if answer.status not in (404, 410):
+                        return
+            raise FetchFailed(url, f"the server answered {answer.status} {answer.reason}")
+        except HTTPError as error:
+            if not isinstance(getattr(error, "reason", error), (ConnectTimeoutError, NewConnectionError)):
+                return
+            if attempt == _ATTEMPTS:
+                raise FetchFailed(url, cause(error)) from error
+        time.sleep(attempt)
+
+
 def _pooled(objects: Objects, digest: Digest) -> str:
     return objects.where(fetched_object(digest))
 

@@ -21,6 +21,7 @@ from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
+from envbuild.build.input_check import check_inputs
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
@@ -37,7 +38,7 @@ from envbuild.images.network_settings import network_settings
 from envbuild.language.model import RecipeBase, Run, StageBase, Test
 from envbuild.language.one_line import one_line
 from envbuild.lockfile.lock import VERSION
-from envbuild.packages.manager import CHECK
+from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -88,6 +89,8 @@ class Scheduler:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
+        if not request.dry_run:
+            check_inputs(self.job, left, self._files)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             without = [stage for stage in left if self.progress.get(stage) is None]
@@ -243,6 +246,12 @@ class Scheduler:
     def _key(self, pending: PendingStep) -> str:
         return pending.key(owners_kept=self._cache.owners_kept)
 
+    @staticmethod
+    def _is_from_lock(at: StageProgress, number: int) -> bool:
+        """Return whether the lock answers a statement."""
+        answer = at.answers.get(number)
+        return answer is not None and answer.from_lock
+
     def _is_merged(self, at: StageProgress, number: int) -> bool:
         """Return whether the lock answers a statement with packages that no package manager chose on this tree, as far
         as the lock says: it says nothing of that if its version is an earlier one."""
@@ -337,8 +346,9 @@ class Scheduler:
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
                 task = self._answers.install_task(step.action, pending)
-                if self._is_merged(at, pending.number):
-                    task = task.replace(environment=(*task.environment, CHECK))
+                if self._is_from_lock(at, pending.number):
+                    how = CHECK_ALL if self._is_merged(at, pending.number) else CHECK_OTHERS
+                    task = task.replace(environment=(*task.environment, (CHECK, how)))
                 return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)

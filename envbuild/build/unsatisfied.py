@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import StageProgress
-from envbuild.packages import apt_tasks, pip_tasks
+from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages, Step
 
 _SHOWN = 5
-_NAMED = {"apt": apt_tasks.to_unpin, "pip": pip_tasks.apart}
+_NAMED = {"apt": apt_tasks.to_unpin, "pip": pip_tasks.apart, "npm": npm_tasks.apart}
 """What finds the packages that a package manager says don't go together."""
 
 
@@ -27,10 +27,11 @@ def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Ste
         return ""
     named = _NAMED[action.manager](output.decode("utf-8", "replace"))
     pinned = {
-        plain_name(package.name): package
+        name: package
         for answer in at.answers.values()
         if answer.question.manager == action.manager
         for package in answer.packages
+        for name in {package.name, package.name.partition(":")[0]}
     }
     names = sorted(named & pinned.keys())
     if not names:
@@ -42,5 +43,6 @@ def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Ste
         start = f'{{name: "{package.name}", version: "{package.version}"'
         place = next((f":{n}" for n, line in enumerate(lines, 1) if start in line), "")
         reasons.append(f"  {recipe.lock_path}{place}: {package.name} {package.version}")
-    reasons.append(f"hint: envbuild update {recipe.path} {' '.join(names[:_SHOWN])}")
+    plain = dict.fromkeys(plain_name(name) for name in names[:_SHOWN])
+    reasons.append(f"hint: envbuild update {recipe.path} {' '.join(plain)}")
     return "\n".join(reasons)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
+from envbuild.errors import UsageError, WorkFailed
 from envbuild.language.model import RecipeBase, StageBase
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
@@ -151,13 +152,22 @@ def pending_step(
 ) -> PendingStep:
     """Return a step of a stage with what it takes from elsewhere, as it would run on the tree so far. Raises
     NotKnownYet."""
-    epoch = at.facts.epoch
-    if isinstance(step.action, InstallPackages):
-        contents = inputs.contents(at.stage, step.action)
-        packages = _answer(at, number, step.action, contents, answers).packages
-        taken = declared_inputs(step.action, contents, packages)
-    else:
-        taken = inputs.gather(at.stage, step, epoch)
+    epoch, action = at.facts.epoch, step.action
+    contents: Contents = ()
+    taken = Inputs()
+    try:
+        if isinstance(action, InstallPackages):
+            contents = inputs.contents(at.stage, action)
+        else:
+            taken = inputs.gather(at.stage, step, epoch)
+    except (UsageError, WorkFailed) as error:
+        from envbuild.build.step_place import point_at_step  # only where something is wrong
+
+        point_at_step(error, step)
+        raise
+    if isinstance(action, InstallPackages):
+        packages = _answer(at, number, action, contents, answers).packages
+        taken = declared_inputs(action, contents, packages)
     return PendingStep(at.stage, number, step, at.tree, taken, epoch)
 
 
@@ -180,9 +190,19 @@ def _base(stage: Stage, progress: Progress, cache: Cache) -> BaseTree | None:
         case RecipeBase(path=path):
             origin = f"recipe {path}"
         case _:
-            return cache.base(stage)
+            return _made_base(stage, cache)
     try:
         below = progress.ended(stage.needs[0])
     except NotKnownYet:
         return None
     return BaseTree(below.tree, below.facts, origin)
+
+
+def _made_base(stage: Stage, cache: Cache) -> BaseTree | None:
+    try:
+        return cache.base(stage)
+    except (UsageError, WorkFailed) as error:
+        from envbuild.language.statement_error import point_at  # only where something is wrong
+
+        point_at(error, stage.base.place, stage.base_statement, (stage.base_text,))
+        raise

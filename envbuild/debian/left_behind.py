@@ -90,6 +90,7 @@ LEFT_BEHIND = (
     Leftover(MACHINE_ID, noise=IDENTITY),
     Leftover("var/lib/dbus/machine-id", install=True, noise=IDENTITY),
     Leftover("var/lib/systemd/random-seed", install=True, noise=IDENTITY),
+    # The key of ssl-cert is not here: what Debian sets up with it, as its PostgreSQL, does not start without.
     Leftover("etc/ssh/ssh_host_*_key", install=True),
     Leftover("etc/ssh/ssh_host_*_key.pub", install=True),
     # What triggers make of the files of all packages.

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class ChildError(EnvbuildError):
-    """An error that was raised in a child process, with the message, hint and exit code that it had there."""
+    """An error that was raised in a child process, as it is shown and with the exit code that it had there."""
 
-    def __init__(self, message: str, hint: str, exit_code: int, reported: bool) -> None:
+    def __init__(self, message: str, hint: str, exit_code: int, reported: bool, excerpt: str) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
         self.reported = reported
+        self.excerpt = excerpt
 
 
 @fields
@@ -104,7 +105,7 @@ def _answer(function: Callable[[], object]) -> tuple[Any, ...]:
     except KeyboardInterrupt:
         return ("interrupt",)
     except EnvbuildError as error:
-        return "error", error.message, error.hint, error.exit_code, error.reported
+        return "error", error.message, error.hint, error.exit_code, error.reported, error.excerpt
     except OSError as error:
         filename = error.filename if isinstance(error.filename, str) else None
         return "system", error.errno, error.strerror, filename, _traceback(error)

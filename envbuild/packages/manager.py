@@ -24,9 +24,11 @@ else:
 Contents = tuple[tuple[str, bytes], ...]
 """The files that a statement names: (path relative to the recipe's folder, content)."""
 
-CHECK = ("ENVBUILD_CHECK", "1")
-"""The variable of an installation that ends with an error if what is installed then does not go together: for packages
-that no package manager has chosen together, as after a merge."""
+CHECK = "ENVBUILD_CHECK"
+"""The variable of an installation that ends with an error if what is installed then does not go together: CHECK_ALL for
+packages that no package manager has chosen together, as after a merge, and CHECK_OTHERS for those that one has chosen,
+perhaps for other packages than the tree has now."""
+CHECK_ALL, CHECK_OTHERS = "all", "others"
 BUILD = "build/"
 """How the origin of a package begins that only an installation needs, such as what builds another one."""
 INSTALLED = "installed/"

@@ -16,7 +16,7 @@ from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
+from envbuild.packages.manager import BUILD, CHECK, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
 from envbuild.packages.npm_settings import SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
@@ -29,10 +29,17 @@ _HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
 _FILES = f"{FOLDER}/files"
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/npm_install.js"
+_CHECK = f"{FOLDER}/npm_check.js"
 _INSTALLED = f"{FOLDER}/npm_installed.js"
 _RENEWED = f"{FOLDER}/renewed.json"
 _MODULES = "node_modules/"
 _NOT_FOUND = re.compile(r"No matching version found for ((?:@[^@\s/]+/)?[^@\s/]+)@")
+_APART = re.compile(
+    r"^(?:package\.json|(\S{1,2048}) \S{1,256}) requires \S[^\n]{0,600}"
+    r"(?:, but (\S{1,2048}) \S{1,256} is installed|, which is not installed)$",
+    re.MULTILINE,
+)
+"""What npm_check.js says."""
 _LOCK = "the lock that npm made in the sandbox"
 _MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
@@ -67,6 +74,7 @@ else cp package-lock.json {OUT}/package-lock.json; fi
 _INSTALL = f"""\
 mkdir -p "$INTO"
 node {_SCRIPT} {_ORDER}
+if [ -n "${{{CHECK}:-}}" ]; then node {_CHECK} {_ORDER} "${CHECK}"; fi
 if [ "$SCRIPTS" = yes ]; then
     find_npm
     cd "$INTO"
@@ -124,6 +132,11 @@ def refuse(status: int, output: str) -> None:
 def not_found(output: str) -> set[str]:
     """Return the packages of which npm found no version that it was to take."""
     return set(_NOT_FOUND.findall(output))
+
+
+def apart(output: str) -> set[str]:
+    """Return the packages that don't go together as npm_check.js says, or of which one lacks another."""
+    return {name for match in _APART.finditer(output) for name in match.groups() if name}
 
 
 def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
@@ -236,8 +249,12 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         },
         "wanted": [_name_and_range(word) for word in action.wanted],
     }
-    script = resources.files("envbuild.packages.inside").joinpath("npm_install.js").read_bytes()
-    files = ((_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")), (_SCRIPT, script))
+    inside = resources.files("envbuild.packages.inside")
+    files = (
+        (_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")),
+        (_SCRIPT, inside.joinpath("npm_install.js").read_bytes()),
+        (_CHECK, inside.joinpath("npm_check.js").read_bytes()),
+    )
     return Task(("/bin/sh", "-c", _FIND + _INSTALL), _environment(action), files, tuple(dict.fromkeys(mounted)))
 
 

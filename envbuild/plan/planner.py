@@ -61,7 +61,19 @@ def plan_stage(stage: model.Stage, base: Facts, stages: frozenset[str] = frozens
     """
     planner = _Planner(base, stages)
     for statement in stage.statements:
-        planner.take(statement)
+        try:
+            planner.take(statement)
+        except UndefinedVariable as error:
+            from envbuild.language.statement_error import point_at_reference  # only where something is wrong
+
+            place = error.reference
+            point_at_reference(error, statement.place, statement.text, place.line, place.column)
+            raise
+        except NothingToDrop as error:
+            from envbuild.language.statement_error import point_at
+
+            point_at(error, statement.place, statement.text, (error.name,))
+            raise
     return StagePlan(tuple(planner.steps), tuple(planner.tests), planner.facts)
 
 

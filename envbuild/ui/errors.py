@@ -17,14 +17,15 @@ _PREFIXES = ("error:", "warning:", "note:")
 def render_error(error: EnvbuildError, stream: TextIO, colour: bool = False) -> None:
     """Write `error: MESSAGE` and, in lines of its own, `hint: HINT`.
 
-    The message of a recipe's errors is whole already, with several `error:` in it, and is left as it is.
+    The message of a recipe's errors is whole already, with several `error:` in it, and is left as it is. So is that of
+    an error which is shown with its statement.
     """
     output = Output(stream, colour)
-    message = clean(error.message).rstrip("\n")
+    message = clean(error.excerpt or error.message).rstrip("\n")
     if not message.startswith("error:") and not isinstance(error, Interrupted):
         message = f"error: {message}"
     lines = [_painted(line, output) for line in message.split("\n")]
-    output.write_lines(lines + hint_lines(error.hint, output))
+    output.write_lines(lines + hint_lines("" if error.excerpt else error.hint, output))
 
 
 def render_bug(error: BaseException, saved_path: str | None, stream: TextIO, colour: bool = False) -> None:

@@ -87,3 +87,10 @@ def _as_another_user(first: Project, tmp_path: Path, image: str) -> None:
         assert image in done.stderr
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_recipe_of_ours_leaves_out_the_key_and_the_cluster_that_are_never_the_same(debian):
+    recipe = Path(__file__).parents[2] / "recipes/group/db.env"
+    debian.write("db.env", recipe.read_text())
+    done = debian.command("build", "db.env", "--check")
+    assert done.code == 0, done.out + done.err

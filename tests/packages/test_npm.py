@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from envbuild.build.package_question import question_of
-from envbuild.lockfile import lock_file
+from envbuild.lockfile import lock_file, merge
 from envbuild.lockfile.lock import Earlier
 from envbuild.plan.step import InstallPackages
 from tests.conftest import installs_of
@@ -189,3 +189,48 @@ def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, serve
         "own-deep  1.0.0  1.1.0  named",
         "own-pad   1.0.0  1.1.0  own-deep 1.1.0 needs it (^1.1.0)",
     ]
+
+
+@pytest.mark.nightly  # seven builds
+@pytest.mark.parametrize("same", [True, False], ids=["one statement", "two statements"])
+def test_what_two_branches_pinned_and_does_not_go_together_is_told_with_its_lines(debian, server, same):
+    registry = Registry(server)
+    registry.add_npm("v18.19.0")
+    registry.add("own-pad", "1.0.0")
+    registry.add("own-deep", "1.0.0", {"own-pad": ">=1"})
+    registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})
+    settings = {"npm_config_registry": server.address}
+    assert debian.build(*NODE, name="low.env").code == 0
+    first, both = ["npm(into=/srv/app) own-deep"], ["npm(into=/srv/app) own-deep", "npm(into=/srv/app) own-box"]
+    if same:
+        both = ["npm(into=/srv/app) own-deep own-box"]
+    lock = debian.folder / "web.env.lock"
+
+    def now() -> lock_file.Lock:
+        return lock_file.parse(lock.read_text(), "web.env.lock")
+
+    done = debian.build("from image:low", *first, **settings)
+    assert done.code == 0, done.out
+    base, text = now(), lock.read_text()
+    assert debian.build("from image:low", *both, **settings).code == 0
+    theirs, recipe = now(), (debian.folder / "web.env").read_text()
+    lock.write_text(text)
+    debian.write("web.env", "from image:low", *first)
+    registry.add("own-pad", "2.0.0")
+    done = debian.command("update", "web.env", "own-pad", **settings)
+    assert done.code == 0, done.out + done.err
+    ours = now()
+    lock.write_text(merge.dump(merge.merge(base, ours, theirs)))
+    (debian.folder / "web.env").write_text(recipe)
+    done = debian.build(**settings)
+    assert done.code == 1
+    (message,) = [event["message"] for event in done.of("step-failed")]
+    lines = lock.read_text().splitlines()
+    for name, version in (("own-box", "1.0.0"), ("own-pad", "2.0.0")):
+        number = next(n for n, line in enumerate(lines, 1) if f'name: "{name}"' in line)
+        assert f"web.env.lock:{number}: {name} {version}\n" in message
+    assert "own-box 1.0.0 requires own-pad@^1.0.0, but own-pad 2.0.0 is installed" in done.out
+    assert "hint: envbuild update web.env own-box own-pad" in message
+    mended = debian.command("update", "web.env", "own-box", "own-pad", **settings)
+    assert mended.code == 0, mended.out + mended.err
+    assert debian.build(options=("--locked",), **settings).code == 0

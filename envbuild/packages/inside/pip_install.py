@@ -48,7 +48,7 @@ def main(order):
     for wheel in wheels:
         compiled += install(wheel, set(order["requested"]))
     compile_all(sorted(compiled))
-    if "ENVBUILD_CHECK" in os.environ:
+    if os.environ.get("ENVBUILD_CHECK") == "all":
         check_requirements(order)
 
 
