@@ -11,7 +11,6 @@ from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
 from envbuild.build.progress import Answer, StepResult
 from envbuild.build.request import BuildResult
-from envbuild.git.provenance import provenance
 from envbuild.images.names import Name, Place, place_of, to_set
 from envbuild.images.reference import LATEST
 from envbuild.lockfile import lock_file
@@ -176,6 +175,8 @@ def _publish_others(
 
 def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     """Return where in git's history the recipe stands; tell of files that only git's filters could say that of."""
+    from envbuild.git.provenance import provenance  # where a tag moves
+
     needed = job.graph.needed_by(recipe)
     folders = [context.folder for other in needed for context in job.sources.contexts(other)]
     read = [path for other in needed for path in job.sources.files_read(other)]

@@ -32,10 +32,10 @@ def load(path: str, settings: Pairs, store: Store, folder: str) -> Recipe:
     remembered = store.memo.get("recipe", key)
     if remembered is not None:
         try:
-            recipe = model_cache.load(remembered)
+            recipe = model_cache.load(remembered, fits=lambda file, digest: _digest(file, folder) == digest)
         except ValueError:
             recipe = None  # written by another Python or a damaged row: parse again
-        if recipe is not None and all(_digest(file, folder) == digest for file, digest in recipe.files):
+        if recipe is not None:
             return recipe
     from envbuild.language.load import load_recipe  # lark: only when there is something to parse
 

@@ -162,7 +162,7 @@ def display_of(progress: str, environment: Environment) -> Display:
 
 def interrupt_on_termination() -> None:
     """Treat SIGTERM like Ctrl-C from here on, so that all is cleaned up."""
-    from envbuild.linux.forked import Terminated
+    from envbuild.linux.signals import Terminated
 
     def interrupt(_number: int, _frame: object) -> None:
         raise Terminated

@@ -78,8 +78,9 @@ class Names:
                 if self._is_taken(link):
                     raise NameTaken(name) from None
             with self._changing():
-                # Looked at again: whoever was here before may have taken it.
-                if not self._is_taken(link):
+                # Looked at again: whoever was here before may have taken it. One who just took a dead link away has it
+                # in a moment, and what is not there now would then be his.
+                if os.path.lexists(link) and not self._is_taken(link):
                     _unlink(link)
 
     def give_up(self, name: str, identity: str) -> None:

@@ -214,9 +214,11 @@ class Instances:
     def state(self, instance: Instance) -> State:
         """Return how it stands now: the supervisor's last word, or `lost` where that is gone without having said so."""
         state = read_state(instance.path)
-        if state.status != EXITED and not self.is_supervised(instance):
-            return state.replace(status=LOST)
-        return state
+        if state.status == EXITED or self.is_supervised(instance):
+            return state
+        # It may have said so after the first look, and ended before the second.
+        state = read_state(instance.path)
+        return state if state.status == EXITED else state.replace(status=LOST)
 
     def is_supervised(self, instance: Instance | DamagedInstance) -> bool:
         """Tell whether its supervisor lives."""

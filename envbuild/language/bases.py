@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from envbuild.language import values
 from envbuild.language.keywords import BASES
 from envbuild.language.model import (
@@ -23,6 +21,10 @@ from envbuild.language.syntax import StatementSyntax, Word
 from envbuild.text.docker_words import base_for
 from envbuild.text.pattern import Pattern
 from envbuild.text.suggestion import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PROGRAM = Pattern(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _SUITE = Pattern(r"[a-z][a-z0-9-]*")

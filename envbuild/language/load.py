@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 
 from envbuild.digest import sha256_of
 from envbuild.language import model, values
@@ -22,6 +21,10 @@ from envbuild.language.syntax import Broken, StatementSyntax
 from envbuild.linux.nofollow import read_plain
 from envbuild.text.diagnostics import Diagnostic, RecipeErrors
 from envbuild.text.suggestion import did_you_mean, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 MAX_INCLUDES = 50
 """The depth of includes. A cycle is found long before; this ends one that names its file differently each time."""

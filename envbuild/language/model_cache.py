@@ -15,6 +15,7 @@ from envbuild.record import Record, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _MAGIC = b"envbuild recipe 5\n"
@@ -29,14 +30,22 @@ def dump(recipe: model.Recipe) -> bytes:
     return _MAGIC + crc32(body).to_bytes(4, "big") + body
 
 
-def load(data: bytes) -> model.Recipe:
-    """Return the model that `dump` wrote. Raises ValueError for bytes that it did not write."""
+_FILES = model.Recipe.__match_args__.index("files")
+
+
+def load(data: bytes, *, fits: Callable[[str, str], bool] = lambda path, digest: True) -> model.Recipe | None:
+    """Return the model that `dump` wrote; None unless `fits` says of each of its files (path and digest) that it is
+    what the model was made from. Raises ValueError for bytes that `dump` did not write."""
     start = len(_MAGIC) + 4
     body = data[start:]
     if data[: len(_MAGIC)] != _MAGIC or crc32(body).to_bytes(4, "big") != data[len(_MAGIC) : start]:
         raise ValueError("these bytes are not a recipe's model")
     try:
-        recipe = _record(marshal.loads(body))
+        plain = marshal.loads(body)
+        # First, since making the records of a long recipe takes as long as reading it.
+        if not all(fits(path, digest) for _, path, digest in plain[1 + _FILES][1:]):
+            return None
+        recipe = _record(plain)
     except (EOFError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError(f"a recipe's model can't be read: {error}") from error
     if not isinstance(recipe, model.Recipe):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from envbuild.language import values
 from envbuild.language.foreign_forms import single_quotes
 from envbuild.language.reader import Reader
 from envbuild.language.scope import BUILT_IN, Scope
 from envbuild.language.syntax import StatementSyntax, Word
 from envbuild.text.suggestion import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Declarations:

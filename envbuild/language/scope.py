@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.pattern import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BUILT_IN = ("recipe", "arch")
 _MENTION = Pattern(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")

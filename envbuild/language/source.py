@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from unicodedata import category
 
 from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
 from envbuild.text.pattern import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SURROGATE = Pattern("[\ud800-\udfff]")
 _CONTROL = Pattern(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")

@@ -8,7 +8,7 @@ import os
 import sys
 
 from envbuild.errors import EnvbuildError, WorkFailed, fields
-from envbuild.linux.signals import SIGTERM
+from envbuild.linux.signals import SIGTERM, Terminated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ class ChildKilled(WorkFailed):
         code = os.waitstatus_to_exitcode(self.status)
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return f"a process of this command {how}", "run the same command again"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, where it is taken like Ctrl-C: unlike that of a terminal it reached this process alone."""
 
 
 class ChildCrashed(Exception):

@@ -10,3 +10,7 @@ if TYPE_CHECKING:
     from signal import *  # noqa: F403
 else:
     from _signal import *  # noqa: F403
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is taken like Ctrl-C: unlike that of a terminal it reached this process alone."""

@@ -5,8 +5,6 @@ The functions raise ValueError, KeyError, TypeError or AttributeError for what a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import (
     BasePackages,
@@ -23,6 +21,7 @@ from envbuild.record import Pairs, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 PACKAGE_FIELDS = ("name", "version", "hash", "from")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from unicodedata import category
 
 from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 from envbuild.text.width import columns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 MAX_SHOWN = 1_000
 """Diagnostics that are shown of one file; the others are counted."""

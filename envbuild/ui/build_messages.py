@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
 from envbuild.language.one_line import one_line
-from envbuild.linux.signal_names import signal_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
 from envbuild.ui.humanize import count, duration
@@ -83,6 +82,8 @@ def status_in_words(status: int) -> str:
     """
     if status == 0:
         return ""
+    from envbuild.linux.signal_names import signal_name  # only where a step fails
+
     signal = signal_name(status - 128)
     words = f"ended by SIG{signal}" if signal else f"exit status {status}"
     meaning = _MEANINGS.get(status)

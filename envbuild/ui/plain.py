@@ -25,7 +25,6 @@ from envbuild.ui.display import Display
 from envbuild.ui.explained import Explanations
 from envbuild.ui.humanize import amount, duration
 from envbuild.ui.sanitize import LineCleaner
-from envbuild.ui.step_failure import failure_lines
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
@@ -93,6 +92,8 @@ class PlainDisplay(Display):
             case StepFailed():
                 rest = [*self._rest(event.step), *self._explanations.rest()]
                 failed = f"#{event.step} {paint('failed', 'error')} {duration(event.seconds)}"
+                from envbuild.ui.step_failure import failure_lines  # most builds have none
+
                 return [
                     *rest,
                     failed,

@@ -83,7 +83,7 @@ class TestRemoval:
         won.mkdir()
 
         def take() -> None:
-            for number in range(60):
+            for number in range(300):
                 link = f"{instances.path}/.names/n{number}"
                 try:
                     os.symlink("dead", link)
@@ -97,7 +97,7 @@ class TestRemoval:
 
         at_once(take, take, take)
         taken = sorted(path.name.partition(".")[0] for path in won.iterdir())
-        assert taken == sorted(map(str, range(60)))
+        assert taken == sorted(map(str, range(300)))
 
     def test_an_instance_without_a_name_never_meets_a_taken_one(self, tmp_path):
         instances = Instances(str(tmp_path / "instances"))
