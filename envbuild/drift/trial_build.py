@@ -13,6 +13,7 @@ from envbuild.drift.copied_files import CopiedFiles, CopiesRefused, much_copied
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.recipe_text import recipe_text, write_files
 from envbuild.drift.statement_text import Line
+from envbuild.errors import EnvbuildError
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -49,7 +50,11 @@ class TrialBuild:
         """Build the lines and return their tree. Raises what a build raises."""
         with open(self._request.path, "w", encoding="utf-8") as file:
             file.write(recipe_text([], self._base_line, lines, (), ()))
-        return build(self._request, self._store, self._emit).tree
+        try:
+            return build(self._request, self._store, self._emit).tree
+        except EnvbuildError as error:
+            error.excerpt = ""  # it shows a line of a file that nobody wrote, and that is gone when this is read
+            raise
 
     def write_files(self, files: Sequence[RecipeFile]) -> None:
         """Write the files that lines copy. Raises CopiesRefused."""
