@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from envbuild.build.cache_miss import Explainer
 from envbuild.build.events import StepExplained
 from envbuild.build.progress import Progress, StageProgress
@@ -14,8 +12,9 @@ from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
 from envbuild.store.store import Store
+from envbuild.text.pattern import Pattern
 
-_NAME = re.compile(r"@?[^=<>!~\[:;@\s]+")
+_NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
 _SHOWN = 3
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from envbuild.build.events import Emit, StepFailed
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
-from envbuild.build.missing_network import hint_of
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed, fields
@@ -71,6 +70,8 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         message = f"the command was ended by signal {outcome.signal}"
     else:
         message = f"the command failed with exit status {outcome.status}"
+        from envbuild.build.missing_network import hint_of  # only where a step fails
+
         hint = hint_of(step, outcome.status, done.tail)
         message += f"\nhint: {hint}" if hint else ""
     action = step.action

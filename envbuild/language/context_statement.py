@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
 from envbuild.language import values
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FORM = "as in: context .."
 

@@ -12,7 +12,6 @@ from envbuild.language.lalr import parse as read_tree
 from envbuild.language.quoting import Problem
 from envbuild.language.source import chunks, decode
 from envbuild.language.syntax import BlankLine, Broken, Comment, Item, Span, StatementSyntax, SyntaxTree, TextLine
-from envbuild.language.syntax_error import explain
 from envbuild.text.diagnostics import Diagnostic, RecipeErrors
 
 MAX_PROBLEMS = 5000
@@ -76,7 +75,9 @@ def _attempt(lines: list[str], first: int) -> list[Item] | tuple[Problem, ...]:
     try:
         tree = read_tree(text)
     except Misfit:
-        from envbuild.language.grammar import locate  # lark: only when there is something to explain
+        # With lark: only when there is something to explain.
+        from envbuild.language.grammar import locate
+        from envbuild.language.syntax_error import explain
 
         line, column, allowed = locate(text)
         return (explain(lines, line, column, allowed, first - 1),)

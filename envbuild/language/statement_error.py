@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 from envbuild.errors import EnvbuildError
 from envbuild.language.model import Place
 from envbuild.text.diagnostics import Diagnostic, render
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def point_at(error: EnvbuildError, place: Place, text: str, words: Sequence[str] = ()) -> None:
@@ -18,6 +19,8 @@ def point_at(error: EnvbuildError, place: Place, text: str, words: Sequence[str]
     """
     lines = text.split("\n")
     word = _word(error, words)
+    import re  # the module is loaded with what runs steps, and most have no error
+
     found = re.search(rf"(?<![\w./-]){re.escape(word)}(?![\w./-])", text) if word else None
     if found is None:
         line, column, length = 0, 1, len(lines[0].rstrip())
