@@ -31,21 +31,21 @@ def test_a_rebuild_with_nothing_to_do_imports_nothing_heavy(web):
     assert loaded(web, (*HEAVY, *LATE), "build", "web.env") == "0 []"
 
 
-def test_a_build_of_an_edited_recipe_compiles_no_expressions(web):
+def test_a_build_of_an_edited_recipe_compiles_no_expressions(project):
     """`re` and what it loads take 4 ms, its compilations 5; the pack of a command keeps what came of them."""
-    web.build()
-    web.write("web.env", (web.folder / "web.env").read_text() + "run echo edited > /edited")
-    assert loaded(web, ("envbuild.language.lalr", "lark", "envbuild.build.missing_network"), "build", "web.env") == (
-        "0 ['envbuild.language.lalr']"
-    )
+    project.build("env A=1", "run echo hello > /greeting")
+    project.write("web.env", (project.folder / "web.env").read_text() + "run echo edited > /edited")
+    assert loaded(
+        project, ("envbuild.language.lalr", "lark", "envbuild.build.missing_network"), "build", "web.env"
+    ) == ("0 ['envbuild.language.lalr']")
     for number in range(3):  # the pack of this command learns it
-        web.write("web.env", (web.folder / "web.env").read_text() + f"run echo {number} > /edited")
-        assert web.command("build", "web.env").code == 0
-    web.write("web.env", (web.folder / "web.env").read_text() + "run echo last > /edited")
+        project.write("web.env", (project.folder / "web.env").read_text() + f"run echo {number} > /edited")
+        assert project.command("build", "web.env").code == 0
+    project.write("web.env", (project.folder / "web.env").read_text() + "run echo last > /edited")
     where = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "envbuild", "build", "web.env"],
-        cwd=web.folder,
-        env=web.environment,
+        cwd=project.folder,
+        env=project.environment,
         capture_output=True,
         text=True,
         check=True,
