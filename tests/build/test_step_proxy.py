@@ -1,5 +1,6 @@
 """The proxy of a step, asked over real sockets: what passes, what is refused, and what is noted of it."""
 
+import errno
 import hashlib
 import os
 import socket
@@ -93,7 +94,12 @@ class Behind:
         """Returns all that comes back for some bytes, until the proxy closes."""
         with self.connect() as client:
             client.sendall(request if isinstance(request, bytes) else request.encode())
-            client.shutdown(socket.SHUT_WR)
+            try:
+                client.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:
+                    raise
+                return b"(reset)"  # it closed the connection before that was said
             return rest_of(client)
 
     def get(self, address: str) -> tuple[int, bytes]:
