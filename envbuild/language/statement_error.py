@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.language.model import Place
+from envbuild.language.statement_parts import Place
 from envbuild.text.diagnostics import Diagnostic, render
 
 TYPE_CHECKING = False
