@@ -112,6 +112,7 @@ class _Planner:
                         statement.contents,
                         statement.parents,
                         statement.optional,
+                        statement.unpack,
                     ),
                 )
             case model.Render():

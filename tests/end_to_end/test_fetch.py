@@ -165,6 +165,23 @@ def test_archives_are_unpacked(project, server):
     assert project.cat("/opt/tar/dir/file") == "tar"
     assert project.ls("/opt/tar/dir")["file"]["uid"] == 0
     assert project.cat("/opt/zip/in/zip") == "zip"
+    for name in ("a.tar.gz", "b.zip"):
+        (project.folder / name).write_bytes(server.files[f"/{name}"])
+    kept = project.folder / "kept.env"
+    kept.write_text("from scratch as kept\ncopy a.tar.gz -> /\n")
+    lines = ("copy(unpack) a.tar.gz b.* -> /opt/", "copy(unpack, owner=7:8, from=recipe:kept.env) /a.tar.gz -> /srv")
+    copied = project.build(*lines)
+    assert copied.code == 0, copied.err
+    assert project.cat("/opt/in/zip") == "zip"
+    assert (project.ls("/opt/dir")["file"]["mode"], project.ls("/opt/dir")["file"]["uid"]) == ("0755", 0)
+    assert project.ls("/srv/dir")["file"]["uid"] == 7
+    (project.folder / "b.zip").rename(project.folder / "b.jar")
+    (project.folder / "b.jar").chmod(0o600)
+    again = project.build()
+    assert (again.code, again.ran) == (0, [])  # only the content counts
+    (project.folder / "b.jar").write_bytes(server.files["/a.tar.gz"])
+    assert project.build().ran == [*lines]
+    assert "in" not in project.ls("/opt")
 
 
 def test_a_hostile_archive_is_refused(project, server):
@@ -175,3 +192,11 @@ def test_a_hostile_archive_is_refused(project, server):
     done = project.build(f"fetch(unpack) {server.url}/a.tar -> /opt/")
     assert done.code == 2
     assert "leads out of the archive" in done.of("step-failed")[0]["message"]
+    (project.folder / "a.tar").write_bytes(packed.getvalue())
+    for source, reason in (("a.tar", "leads out of the archive"), ("dir", "is not an archive"), ("x.tar", "header")):
+        (project.folder / "dir").mkdir(exist_ok=True)
+        (project.folder / "x.tar").write_text("neither tar nor zip")
+        done = project.build("run false", f"copy(unpack) {source} -> /opt/")
+        assert (done.code, done.ran) == (2, [])  # told before the first step runs
+        assert reason in done.err
+        assert f"copy(unpack) {source} -> /opt/\n   |              {'^' * len(source)} " in done.err
