@@ -3,7 +3,7 @@ number in plan/key.py's FORMAT."""
 
 import pytest
 
-from envbuild.language.model import CacheMount, Place, TmpfsMount
+from envbuild.language.statement_parts import CacheMount, Place, TmpfsMount
 from envbuild.plan import step as actions
 from envbuild.plan.key import key_of
 from envbuild.plan.step import Step
