@@ -57,9 +57,10 @@ def check_archive(path: str, name: str) -> None:
         descriptor = open_real(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAnArchive(name)
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotAnArchive(name)
         if not is_zipfile(file):
             file.seek(0)
             next(TarReader(uncompressed(file, name), name).members(), None)

@@ -197,6 +197,6 @@ def test_a_hostile_archive_is_refused(project, server):
         (project.folder / "dir").mkdir(exist_ok=True)
         (project.folder / "x.tar").write_text("neither tar nor zip")
         done = project.build("run false", f"copy(unpack) {source} -> /opt/")
-        assert (done.code, done.ran) == (2, [])  # told before the first step runs
+        assert (done.code, done.ran) == (2, []), done.err  # told before the first step runs
         assert reason in done.err
         assert f"copy(unpack) {source} -> /opt/\n   |              {'^' * len(source)} " in done.err
