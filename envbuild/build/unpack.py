@@ -6,7 +6,7 @@ import os
 import stat
 from zipfile import is_zipfile
 
-from envbuild.archive.compression import uncompressed
+from envbuild.archive.compression import MAGIC, uncompressed
 from envbuild.archive.limits import ArchiveError
 from envbuild.archive.tar import TarReader
 from envbuild.archive.zip import unzip
@@ -20,6 +20,9 @@ from envbuild.tree.entry import Digest, Entry, object_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import IO
+
+_TAR, _TAR_AT = b"ustar", 257
 
 
 def unpack(store: Store, path: str, name: str, epoch: int, owner: tuple[int, int] | None) -> Digest:
@@ -29,7 +32,9 @@ def unpack(store: Store, path: str, name: str, epoch: int, owner: tuple[int, int
     # An archive from elsewhere knows nothing of this image's users.
     belongs = owner or (0, 0)
     try:
-        if is_zipfile(path):
+        with open(path, "rb") as file:
+            is_zip = _is_zip(file)
+        if is_zip:
             unzip(path, builder, store.work, epoch * 1_000_000_000, belongs)
         else:
             write_archive(path, builder, epoch, belongs)
@@ -61,6 +66,15 @@ def check_archive(path: str, name: str) -> None:
         os.close(descriptor)
         raise NotAnArchive(name)
     with open(descriptor, "rb") as file:
-        if not is_zipfile(file):
-            file.seek(0)
+        if not _is_zip(file):
             next(TarReader(uncompressed(file, name), name).members(), None)
+
+
+def _is_zip(file: IO[bytes]) -> bool:
+    """Return whether a file is a zip archive, and leave it at its beginning. They are told by their ends, where a tar
+    archive may have one as its last member."""
+    head = file.read(_TAR_AT + len(_TAR))
+    is_tar = head[_TAR_AT:] == _TAR or any(head.startswith(magic) for magic, _ in MAGIC)
+    is_zip = not is_tar and is_zipfile(file)
+    file.seek(0)
+    return is_zip

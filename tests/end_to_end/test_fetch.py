@@ -148,23 +148,31 @@ def test_a_broken_connection_is_taken_up_again(project, server):
 
 
 def test_archives_are_unpacked(project, server):
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("in/zip", "zip")
     packed = io.BytesIO()
+    plain = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         info = tarfile.TarInfo("dir/file")
         info.size, info.uid, info.mode = 3, 1234, 0o755
         archive.addfile(info, io.BytesIO(b"tar"))
-    server.files["/a.tar.gz"] = packed.getvalue()
-    zipped = io.BytesIO()
-    with zipfile.ZipFile(zipped, "w") as archive:
-        archive.writestr("in/zip", "zip")
+    with tarfile.open(fileobj=plain, mode="w") as archive:  # a zip archive ends near the end of this one
+        info = tarfile.TarInfo("in.zip")
+        info.size = len(zipped.getvalue())
+        archive.addfile(info, io.BytesIO(zipped.getvalue()))
+    server.files |= {"/a.tar.gz": packed.getvalue(), "/c.tar": plain.getvalue()[:-8192]}
     server.files["/b.zip"] = zipped.getvalue()
     done = project.build(
-        f"fetch(unpack) {server.url}/a.tar.gz -> /opt/tar/", f"fetch(unpack) {server.url}/b.zip -> /opt/zip/"
+        f"fetch(unpack) {server.url}/a.tar.gz -> /opt/tar/",
+        f"fetch(unpack) {server.url}/b.zip -> /opt/zip/",
+        f"fetch(unpack) {server.url}/c.tar -> /opt/tar/",
     )
     assert done.code == 0, done.err
     assert project.cat("/opt/tar/dir/file") == "tar"
     assert project.ls("/opt/tar/dir")["file"]["uid"] == 0
     assert project.cat("/opt/zip/in/zip") == "zip"
+    assert project.ls("/opt/tar")["in.zip"]["size"] == len(zipped.getvalue())
     for name in ("a.tar.gz", "b.zip"):
         (project.folder / name).write_bytes(server.files[f"/{name}"])
     kept = project.folder / "kept.env"
