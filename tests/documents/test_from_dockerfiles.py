@@ -246,9 +246,11 @@ def _(project: Project) -> None:
     assert sha256(archive()).hexdigest() in (project.folder / "web.env.lock").read_text()
 
 
-@row_with("run(mount=tool.tar.gz:/tool.tar.gz) tar -xzf /tool.tar.gz")
+@row_with("copy(unpack) tool.tar.gz -> /opt/")
 def _(project: Project) -> None:
-    assert ("tool" in project.ls("/srv/app"), "tool.tar.gz" in project.ls()) == (True, False)
+    assert set(project.ls("/opt")) == {"tool"}
+    edit(project, "tool.tar.gz", "no archive")
+    assert project.build().code != 0
 
 
 @row_with("run rm -rf objects")
