@@ -145,13 +145,13 @@ class _Performance:
     def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
         several = len(action.sources) > 1 if action.optional else False
-        into_directory = several or action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
+        into_directory = several or action.destination.endswith("/") or len(inputs.files) + len(inputs.entries) > 1
         entries = []
         # Most trees have nothing later than the epoch: files have the times then that they were found with.
-        clock = self._clock if inputs.found and self._clock.latest > self._mtime else None
+        clock = self._clock if inputs.files and self._clock.latest > self._mtime else None
         with RealFiles() as files:
-            for found in inputs.found:
-                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, clock)))
+            for item in inputs.files:
+                entries.append((item.entry.name, keep(self._store, item, owner or (0, 0), action.mode, files, clock)))
         taken = _Taken(*patterns_of(action), owner, action.mode)
         for (path, entry), known in zip(inputs.entries, inputs.named if inputs.entries else (), strict=True):
             entries.append((path.rpartition(b"/")[2], self._adopt(entry, taken, known.called)))
@@ -182,9 +182,9 @@ class _Performance:
         """Return the source that each of the found files was named by; with wildcards one source gives several."""
         if action.optional:
             return [action.sources[named.number] for named in inputs.named]
-        if not inputs.found or len(inputs.found) == len(action.sources):
+        if not inputs.files or len(inputs.files) == len(action.sources):
             return list(action.sources)
-        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
+        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.files)
 
     def _with_parents(self, action: CopyIn, path: str, entry: Entry, owner: tuple[int, int] | None) -> Iterator[Edit]:
         """Yield the edits that put what a source means at its own path below the destination."""
