@@ -193,9 +193,10 @@ class Context:
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
 
-    def check(self, source: str, *, optional: bool) -> None:
-        """Look for what `source` means, and read none of it. Raises ContextError."""
-        self._expand(source, optional)
+    def check(self, source: str, *, optional: bool) -> dict[str, str]:
+        """Look for what `source` means, and read none of it: return its paths by what they are called. Raises
+        ContextError."""
+        return self._expand(source, optional)
 
     def _select(self, source: str, choice: Choice, epoch: int, whole: bool) -> Iterator[Found]:
         paths = self._expand(source, choice.optional)

@@ -144,6 +144,11 @@ class _Performance:
 
     def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
+        if action.unpack:
+            from envbuild.build.unpack import unpack_copied  # as for a file that is fetched
+
+            trees = unpack_copied(self._store, inputs, self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner) for tree in trees]
         several = len(action.sources) > 1 if action.optional else False
         into_directory = several or action.destination.endswith("/") or len(inputs.files) + len(inputs.entries) > 1
         entries = []
@@ -297,13 +302,12 @@ class _Performance:
         if action.unpack:
             from envbuild.build.unpack import unpack  # archives, only when one is unpacked
 
-            tree = unpack(self._store, path, self._epoch, (uid, gid) if action.owner else None)
-            entry = Entry(b"", DIRECTORY, 0o755, uid, gid, self._mtime, 0, tree)
-            return [self._placed(action.destination.strip("/").encode(), entry)]
+            owner = (uid, gid) if action.owner else None
+            tree = unpack(self._store, path, name_of(action.url), self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner)]
         place = action.destination.strip("/").encode()
         if action.destination.endswith("/"):
-            name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
-            place = b"/".join(filter(None, (place, name.encode())))
+            place = b"/".join(filter(None, (place, name_of(action.url).encode())))
         mode = changed_mode(0o644, action.mode)
         last = place.rpartition(b"/")[2]
         entry = Entry(last, FILE, mode, uid, gid, self._clock.copied(last, digest), 0, digest)
@@ -312,6 +316,11 @@ class _Performance:
         else:
             entry = self._read_fetched(entry, path, digest)
         return [self._placed(place, entry)]
+
+    def _unpacked(self, destination: str, tree: Digest, owner: tuple[int, int] | None) -> Edit:
+        """Return the edit that puts what was in an archive into a directory."""
+        entry = Entry(b"", DIRECTORY, 0o755, *(owner or (0, 0)), self._mtime, 0, tree)
+        return self._placed(destination.strip("/").encode(), entry)
 
     def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
         try:
@@ -372,6 +381,11 @@ class _Performance:
         if self._discard is None:
             return tree
         return edit(self._trees, tree, list(_discarded(self._store, tree, self._discard)), self._mtime)
+
+
+def name_of(url: str) -> str:
+    """Return what a fetched file is called: the last part of its address."""
+    return url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
 
 
 def _path_below(called: str) -> str:
