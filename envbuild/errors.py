@@ -120,6 +120,8 @@ EnvbuildError  exit 2
     StoreTooNew(path, format)  store.database
     UndefinedVariable(place, reference)  plan.planner
     UnreadableFile(path, reason)  build.recipe_files
+    UnusableLockFile(path, reason, hint)  packages.python_locks.document
+    UnusableProject(path, reason)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
