@@ -145,11 +145,11 @@ class _Reader:
         return name, ""
 
     def _compare(self, left: tuple[str, str], operator: str, right: tuple[str, str]) -> bool:
-        for one, other in ((left, right), (right, left)):
-            if one[0] in _SETS:
+        for operand, other in ((left, right), (right, left)):
+            if operand[0] in _SETS:
                 if other[0]:
                     raise self._bad()
-                chosen = self._around.groups if one[0] == "dependency_groups" else self._around.extras
+                chosen = self._around.groups if operand[0] == "dependency_groups" else self._around.extras
                 is_in = normal_name(other[1]) in chosen
                 if operator in ("==", "in"):
                     return is_in

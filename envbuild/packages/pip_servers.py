@@ -228,8 +228,8 @@ class PipServers:
             addresses += [file.address for file in of_hash]
             if of_name and not of_hash:
                 problems.append(f"{without_user(page)}: it has {name} with another hash")
-        if not addresses and (told := self._locked_at.get(package.hash)):
-            problems.append(f"{told}, and of addresses in lock files none is asked")
+        if not addresses and (place := self._locked_at.get(package.hash)):
+            problems.append(f"{place}, and of addresses in lock files none is asked")
         return addresses, problems
 
     def look_up(self, package: Package) -> None:

@@ -80,10 +80,10 @@ class Table:
 
     def packages(self, name: str) -> Iterator[Table]:
         """Yield the packages that a list has, each named in what is said of it."""
-        found = self.tables(name)
-        if len(found) > MAX_PACKAGES:
+        tables = self.tables(name)
+        if len(tables) > MAX_PACKAGES:
             raise self.wrong(f"has more than {MAX_PACKAGES} packages")
-        for table in found:
+        for table in tables:
             yield Table(self.path, table._plain, f"package {table.text('name')[:100]!r}")
 
     def name(self, field: str = "name") -> str:

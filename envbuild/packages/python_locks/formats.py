@@ -45,9 +45,9 @@ def _addresses_in(path: str, content: bytes) -> list[str]:
         tables = [lock.table(group).table(name) for group in lock.names() for name in lock.table(group).names()]
         return [table.text("file") for table in tables if "://" in table.text("file")]
     lock = read_toml(path, content)
-    found = []
+    addresses = []
     for package in lock.packages("packages" if kind == "pylock" else "package"):
         source = package.table("archive" if kind == "pylock" else "source")
         if kind != "poetry" or source.text("type") == "url":
-            found.append(source.text("url").partition("#")[0])
-    return [address for address in found if address]
+            addresses.append(source.text("url").partition("#")[0])
+    return [address for address in addresses if address]

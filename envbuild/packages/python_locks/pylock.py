@@ -25,13 +25,13 @@ def read_pylock(path: str, content: bytes, project: Table | None, choice: Choice
         )
     target.check_version(lock, "requires-python", "it")
     environments = lock.texts("environments")
-    if environments and not any(target.wants(lock, one, frozenset()) for one in environments):
+    if environments and not any(target.wants(lock, marker, frozenset()) for marker in environments):
         raise lock.wrong(f"it is for other environments than {target.shown}", "lock for this one, too")
     extras = chosen(lock, "extra", choice.extras, set(normal_names(lock.texts("extras"))))
     known = set(normal_names([*lock.texts("dependency-groups"), *lock.texts("default-groups")]))
     groups = normal_names(lock.texts("default-groups")) | chosen(lock, "group", choice.groups, known)
     groups -= chosen(lock, "group", choice.without, known)
-    found: dict[str, Pinned] = {}
+    wanted: dict[str, Pinned] = {}
     for package in lock.packages("packages"):
         if not target.wants(package, package.text("marker"), extras, groups):
             continue
@@ -39,9 +39,9 @@ def read_pylock(path: str, content: bytes, project: Table | None, choice: Choice
         if pinned is None:
             continue
         target.check_version(package, "requires-python", "it")
-        if found.setdefault(pinned.name, pinned) is not pinned:
+        if wanted.setdefault(pinned.name, pinned) is not pinned:
             raise package.wrong("is there more than once for this Python", "lock it anew")
-    return [found[name] for name in sorted(found)]
+    return [wanted[name] for name in sorted(wanted)]
 
 
 def _pinned(package: Table) -> Pinned | None:

@@ -70,20 +70,20 @@ class _Graph:
                 self._follow(_normalised(root.table("dev-dependencies")), group)
         for group in sorted(groups):
             self._follow(_normalised(self._lock.table("manifest").table("dependency-groups")), group)
-        roots_found = {id(root) for root in roots}
-        found = [package for package in self._reached() if id(package) not in roots_found]
-        return sorted((self._pinned(package) for package in found), key=lambda pinned: pinned.name)
+        own = {id(root) for root in roots}
+        reached = [package for package in self._reached() if id(package) not in own]
+        return sorted((self._pinned(package) for package in reached), key=lambda pinned: pinned.name)
 
     def _roots(self) -> list[Table]:
         """Return the project's own entries: that of the folder, or of all members of a workspace without one."""
-        own = [one for same in self._packages.values() for one in same if _folder_of(one) == "."]
+        own = [entry for same in self._packages.values() for entry in same if _folder_of(entry) == "."]
         if own:
             return own
         members = normal_names(self._lock.table("manifest").texts("members"))
-        found = [one for name in sorted(members) for one in self._packages.get(name, ())]
-        if not found and "dependency-groups" not in self._lock.table("manifest"):
+        entries = [entry for name in sorted(members) for entry in self._packages.get(name, ())]
+        if not entries and "dependency-groups" not in self._lock.table("manifest"):
             raise self._lock.wrong("it has no entry for the project itself", "make it anew with: uv lock")
-        return found
+        return entries
 
     def _chosen(self, roots: list[Table]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the extras and groups that count. Raises UnusableLockFile for those that nobody has."""
@@ -138,15 +138,15 @@ class _Graph:
     def _package(self, edge: Table) -> Table:
         """Return the package that an edge leads to."""
         name, version, source = edge.name(), edge.text("version"), edge.value("source")
-        found = [
+        packages = [
             package
             for package in self._packages.get(name, ())
             if (not version or package.text("version") == version)
             and (source is None or package.value("source") == source)
         ]
-        if len(found) != 1:
-            raise self._lock.wrong(f"it has {len(found)} packages that are {name} {version}".rstrip())
-        return found[0]
+        if len(packages) != 1:
+            raise self._lock.wrong(f"it has {len(packages)} packages that are {name} {version}".rstrip())
+        return packages[0]
 
     def _reached(self) -> Iterator[Table]:
         """Yield each package that the edges lead to, once."""
