@@ -22,6 +22,7 @@ _WHEEL = re.compile(
     r"(?:-[0-9][A-Za-z0-9._]*)?-[A-Za-z0-9_][A-Za-z0-9._]*-[A-Za-z0-9_][A-Za-z0-9._]*-[A-Za-z0-9_][A-Za-z0-9._]*\.whl"
 )
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]*?" + _ARCHIVE)
+_ENDING = re.compile(_ARCHIVE + r"\Z")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SEPARATORS = re.compile(r"[-_.]+")
 _PYTHON_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -47,6 +48,12 @@ class SourceName(CheckedFileName):
     __slots__ = ()
     grammar = _SOURCE
     what = "the file name of a wheel or a source distribution"
+
+    @property
+    def version(self) -> str:
+        """The version of the distribution."""
+        name = _ENDING.sub("", self)
+        return name.rpartition("-")[2] if "-" in name else "0"
 
 
 class DistributionName(CheckedName):

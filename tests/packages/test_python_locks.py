@@ -1,5 +1,7 @@
 """Lock files of uv, Poetry, Pipenv and pip: what they pin for a Python, and those that mislead."""
 
+import json
+
 import pytest
 
 from envbuild.packages.documents import Fields
@@ -181,6 +183,51 @@ def test_pylock_takes_what_its_markers_say():
     assert pinned("pylock.toml", PYLOCK, group={"dev"}) == [alpha, "gamma-1.0-py3-none-any.whl"]
 
 
+def poetry_package(name: str, *lines: str) -> str:
+    wheel = f'files = [{{ file = "{name}-1.0-py3-none-any.whl", hash = "sha256:{digits(name)}" }}]'
+    return "\n".join(["[[package]]", f'name = "{name}"', 'version = "1.0"', *lines, wheel, ""])
+
+
+POETRY = "\n".join(
+    [
+        poetry_package("alpha", 'groups = ["main"]'),
+        poetry_package("beta", 'groups = ["main"]', "optional = true", "markers = 'extra == \"web\"'"),
+        poetry_package("gamma", 'groups = ["main", "dev"]', "markers = { main = 'os_name == \"nt\"' }"),
+        poetry_package("delta", 'groups = ["docs"]'),
+        '[extras]\nweb = ["beta"]\n[metadata]\nlock-version = "2.1"\npython-versions = "^3.9"\n',
+    ]
+)
+GIT = 'source = { type = "git", url = "https://g.invalid/x" }'
+OPTIONAL = "[tool.poetry.group.docs]\noptional = true\n"
+
+
+def test_poetry_takes_groups_that_are_not_optional():
+    alpha, beta, gamma, delta = (f"{name}-1.0-py3-none-any.whl" for name in ("alpha", "beta", "gamma", "delta"))
+    assert pinned("poetry.lock", POETRY, OPTIONAL) == [alpha, gamma]
+    assert pinned("poetry.lock", POETRY) == [alpha, delta, gamma], "nobody says that a group is optional"
+    assert pinned("poetry.lock", POETRY, OPTIONAL, without={"dev"}, extra={"web"}) == [alpha, beta]
+    assert pinned("poetry.lock", POETRY, OPTIONAL, without={"dev", "main"}, group={"docs"}) == [delta]
+
+
+PIPFILE = json.dumps(
+    {
+        "_meta": {"pipfile-spec": 6, "requires": {"python_version": "3.11"}},
+        "default": {
+            "alpha": {"version": "==1.0", "hashes": [f"sha256:{digits('a2')}", f"sha256:{digits('a1')}"]},
+            "beta": {"version": "*", "markers": "sys_platform == 'win32'"},
+        },
+        "develop": {"gamma": {"version": "==2.0", "hashes": [f"sha256:{digits('g')}"]}},
+    }
+)
+
+
+def test_pipfile_leaves_the_choice_of_the_file_to_pip():
+    alpha = f"alpha==1.0 --hash=sha256:{digits('a1')} --hash=sha256:{digits('a2')}"
+    assert pinned("Pipfile.lock", PIPFILE) == [alpha]
+    assert pinned("Pipfile.lock", PIPFILE, group={"dev"}) == [alpha, f"gamma==2.0 --hash=sha256:{digits('g')}"]
+    assert pinned("Pipfile.lock", PIPFILE, group={"develop"}, without={"default"})[0].startswith("gamma==2.0")
+
+
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
@@ -207,6 +254,14 @@ def test_pylock_takes_what_its_markers_say():
         ("pylock.toml", PYLOCK.replace("sha256 =", "sha1 ="), "without a sha256"),
         ("pylock.toml", PYLOCK.replace('path = "."', 'path = "../other"'), "is a folder (../other)"),
         ("pylock.toml", TWICE, "more than once"),
+        ("poetry.lock", POETRY.replace('"2.1"', '"2.0"'), "which does not say which package is in which group"),
+        ("poetry.lock", poetry_package("x", GIT, 'groups = ["main"]') + POETRY, "package 'x' comes from git"),
+        ("Pipfile.lock", PIPFILE.replace('"3.11"', '"3.1"'), "is for Python 3.1, and this is Python 3.11.2"),
+        ("Pipfile.lock", PIPFILE.replace("win32", "linux"), "package 'beta' has no hashes"),
+        ("Pipfile.lock", PIPFILE.replace('"==1.0"', '"==1.0 --pre"'), "is not the version"),
+        ("Pipfile.lock", PIPFILE.replace('"alpha"', '"-r x"'), "is not the name of a Python distribution"),
+        ("Pipfile.lock", PIPFILE.replace('"==1.0"', '"==1.0", "path": "/etc"'), "of the project's folder (/etc)"),
+        ("Pipfile.lock", "[" * 100_000, "nested too deep"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_taken_as_it_is_is_refused(path, text, said):

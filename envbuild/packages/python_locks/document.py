@@ -93,10 +93,21 @@ class Table:
         except UnsafeName as error:
             raise self.wrong(error.message) from None
 
-    def version(self, field: str = "version") -> str:
-        """Return a field that is the version of a distribution."""
+    def entries(self) -> Iterator[tuple[str, Table]]:
+        """Yield the tables by the names of distributions that they have here, in normal form."""
+        if len(self._plain) > MAX_PACKAGES:
+            raise self.wrong(f"has more than {MAX_PACKAGES} packages")
+        for name, plain in self._plain.items():
+            yield Table(self.path, {"name": name}).name(), Table(self.path, plain, f"package {name[:100]!r}")
+
+    def version(self) -> str:
+        """Return the field that is the version of a distribution."""
+        return self.checked_version(self.text("version"))
+
+    def checked_version(self, text: str) -> str:
+        """Return a text that is the version of a distribution."""
         try:
-            return PythonVersion(self.text(field))
+            return PythonVersion(text)
         except UnsafeName as error:
             raise self.wrong(error.message) from None
 

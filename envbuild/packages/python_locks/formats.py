@@ -8,6 +8,8 @@ from posixpath import dirname, join
 from envbuild.packages.manager import Contents
 from envbuild.packages.python_locks.document import Table, read_json, read_toml
 from envbuild.packages.python_locks.pinned import Choice, Pinned, TargetPython, normal_names
+from envbuild.packages.python_locks.pipfile import read_pipfile_lock
+from envbuild.packages.python_locks.poetry import read_poetry_lock
 from envbuild.packages.python_locks.pylock import read_pylock
 from envbuild.packages.python_locks.uv_lock import read_uv_lock
 from envbuild.packages.python_names import lock_kind
@@ -16,7 +18,12 @@ from envbuild.plan.step import InstallPackages
 Reader = Callable[[str, bytes, Table | None, Choice, TargetPython], list[Pinned]]
 
 _OPTIONS = ("extra", "group", "without")
-_READERS: dict[str, Reader] = {"uv": read_uv_lock, "pylock": read_pylock}
+_READERS: dict[str, Reader] = {
+    "uv": read_uv_lock,
+    "pylock": read_pylock,
+    "poetry": read_poetry_lock,
+    "pipfile": read_pipfile_lock,
+}
 
 
 def choice_of(action: InstallPackages) -> Choice:

@@ -13,7 +13,6 @@ from envbuild.packages.python_locks.pinned import (
     of_address,
 )
 from envbuild.packages.python_locks.uv_lock import chosen, not_a_file
-from envbuild.packages.python_names import WheelName
 
 
 def read_pylock(path: str, content: bytes, project: Table | None, choice: Choice, target: TargetPython) -> list[Pinned]:
@@ -59,9 +58,7 @@ def _pinned(package: Table) -> Pinned | None:
         if not archive.text("url"):
             raise not_a_file(package, "file", archive.text("path"))
         address, file = of_address(package, archive.text("url"), _sha256(package, archive))
-        if not version and isinstance(file.name, WheelName):
-            version = file.name.version
-        return Pinned(name, version or "0", (file,), address=address)
+        return Pinned(name, version or file.name.version, (file,), address=address)
     files = [_file(package, wheel) for wheel in package.tables("wheels")]
     if "sdist" in package:
         files.append(_file(package, package.table("sdist")))
