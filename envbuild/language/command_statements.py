@@ -42,6 +42,8 @@ def _run_options(options: Options) -> model.RunOptions:
         timeout=options.seconds("timeout"),
         shell=options.text("shell"),
         tmpfs=options.tmpfs(),
+        ssh=options.text("ssh") or "",
+        devices=options.devices(),
     )
 
 
