@@ -15,7 +15,7 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.language.model import (
+from envbuild.language.base_kinds import (
     Base,
     Debian,
     Host,

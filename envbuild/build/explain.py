@@ -7,7 +7,7 @@ from envbuild.build.events import StepExplained
 from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.reporter import event_of
 from envbuild.build.walk import PendingStep
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.language import model
+from envbuild.language.base_kinds import Base, base_text
 from envbuild.lockfile.lock import Lock, LockedStage, path_of
 from envbuild.plan.step import Origin
 from envbuild.record import Record
@@ -34,14 +35,14 @@ class Stage(Record):
     event: int
 
     @property
-    def base(self) -> model.Base:
+    def base(self) -> Base:
         """What the stage starts from."""
         return self.written.base
 
     @property
     def base_text(self) -> str:
         """The base as the recipe has it, and as the lock does."""
-        return model.base_text(self.base)
+        return base_text(self.base)
 
     @property
     def base_statement(self) -> str:

@@ -16,7 +16,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.progress import NotKnownYet
 from envbuild.build.step_place import point_at_step
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import plan_stage
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step

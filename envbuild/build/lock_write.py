@@ -9,7 +9,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_check import check_exact, check_pins
 from envbuild.build.progress import Answer, StageProgress, StepResult
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
 from envbuild.lockfile.results import LockedImage, Results

@@ -11,7 +11,9 @@ from envbuild.build.fetch import has_content
 from envbuild.build.file_sources import FileSources, NeedsNetwork, file_line
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
-from envbuild.language.model import Apt, Debian, Fetch, Npm, Pip, Place, Run, Statement, Test
+from envbuild.language.base_kinds import Debian
+from envbuild.language.model import Apt, Fetch, Npm, Pip, Run, Statement, Test
+from envbuild.language.statement_parts import Place
 from envbuild.lockfile.lock import Package, first_line
 from envbuild.packages.cache import Cache
 from envbuild.packages.registry import manager_of

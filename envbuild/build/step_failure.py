@@ -13,8 +13,8 @@ from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.images.names import place_of
-from envbuild.language.model import Place
 from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.statement_parts import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Pairs

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from envbuild.errors import UsageError, fields
-from envbuild.language.model import DEFAULT_AGENT, Place, RunOptions
+from envbuild.language.statement_parts import DEFAULT_AGENT, Place, RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 
 from __future__ import annotations
 
-from envbuild.language.model import CacheMount, Place, TmpfsMount
+from envbuild.language.statement_parts import CacheMount, Place, TmpfsMount
 from envbuild.record import Pairs, Record
 from envbuild.tree.file_mode import Mode
 
@@ -31,7 +31,7 @@ class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
     `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
-    as in language/model.py. `shown` are what it mounts of other trees; `ssh` names the user's agent that it
+    as in language/statement_parts.py. `shown` are what it mounts of other trees; `ssh` names the user's agent that it
     may use, and `devices` are the paths of this machine's. Fields with a default came later, as in CopyIn.
     """
 
