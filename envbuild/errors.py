@@ -96,6 +96,7 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotInRevision(revision, path)  git.repository

@@ -144,14 +144,19 @@ class _Performance:
 
     def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
+        if action.unpack:
+            from envbuild.build.unpack import unpack_copied  # as for a file that is fetched
+
+            trees = unpack_copied(self._store, inputs, self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner) for tree in trees]
         several = len(action.sources) > 1 if action.optional else False
-        into_directory = several or action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
+        into_directory = several or action.destination.endswith("/") or len(inputs.files) + len(inputs.entries) > 1
         entries = []
         # Most trees have nothing later than the epoch: files have the times then that they were found with.
-        clock = self._clock if inputs.found and self._clock.latest > self._mtime else None
+        clock = self._clock if inputs.files and self._clock.latest > self._mtime else None
         with RealFiles() as files:
-            for found in inputs.found:
-                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, clock)))
+            for item in inputs.files:
+                entries.append((item.entry.name, keep(self._store, item, owner or (0, 0), action.mode, files, clock)))
         taken = _Taken(*patterns_of(action), owner, action.mode)
         for (path, entry), known in zip(inputs.entries, inputs.named if inputs.entries else (), strict=True):
             entries.append((path.rpartition(b"/")[2], self._adopt(entry, taken, known.called)))
@@ -182,9 +187,9 @@ class _Performance:
         """Return the source that each of the found files was named by; with wildcards one source gives several."""
         if action.optional:
             return [action.sources[named.number] for named in inputs.named]
-        if not inputs.found or len(inputs.found) == len(action.sources):
+        if not inputs.files or len(inputs.files) == len(action.sources):
             return list(action.sources)
-        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
+        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.files)
 
     def _with_parents(self, action: CopyIn, path: str, entry: Entry, owner: tuple[int, int] | None) -> Iterator[Edit]:
         """Yield the edits that put what a source means at its own path below the destination."""
@@ -297,13 +302,12 @@ class _Performance:
         if action.unpack:
             from envbuild.build.unpack import unpack  # archives, only when one is unpacked
 
-            tree = unpack(self._store, path, self._epoch, (uid, gid) if action.owner else None)
-            entry = Entry(b"", DIRECTORY, 0o755, uid, gid, self._mtime, 0, tree)
-            return [self._placed(action.destination.strip("/").encode(), entry)]
+            owner = (uid, gid) if action.owner else None
+            tree = unpack(self._store, path, name_of(action.url), self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner)]
         place = action.destination.strip("/").encode()
         if action.destination.endswith("/"):
-            name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
-            place = b"/".join(filter(None, (place, name.encode())))
+            place = b"/".join(filter(None, (place, name_of(action.url).encode())))
         mode = changed_mode(0o644, action.mode)
         last = place.rpartition(b"/")[2]
         entry = Entry(last, FILE, mode, uid, gid, self._clock.copied(last, digest), 0, digest)
@@ -312,6 +316,11 @@ class _Performance:
         else:
             entry = self._read_fetched(entry, path, digest)
         return [self._placed(place, entry)]
+
+    def _unpacked(self, destination: str, tree: Digest, owner: tuple[int, int] | None) -> Edit:
+        """Return the edit that puts what was in an archive into a directory."""
+        entry = Entry(b"", DIRECTORY, 0o755, *(owner or (0, 0)), self._mtime, 0, tree)
+        return self._placed(destination.strip("/").encode(), entry)
 
     def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
         try:
@@ -372,6 +381,11 @@ class _Performance:
         if self._discard is None:
             return tree
         return edit(self._trees, tree, list(_discarded(self._store, tree, self._discard)), self._mtime)
+
+
+def name_of(url: str) -> str:
+    """Return what a fetched file is called: the last part of its address."""
+    return url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
 
 
 def _path_below(called: str) -> str:

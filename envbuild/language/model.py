@@ -62,6 +62,7 @@ class Copy(Statement):
     contents: bool = False
     parents: bool = False
     optional: bool = False
+    unpack: bool = False
 
 
 class Render(Statement):

@@ -120,6 +120,7 @@ class _Planner:
                         statement.contents,
                         statement.parents,
                         statement.optional,
+                        statement.unpack,
                     ),
                 )
             case model.Render():

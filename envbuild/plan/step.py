@@ -54,7 +54,7 @@ class Execute(Record):
 class CopyIn(Record):
     """Files into the tree. `destination` is absolute; a slash at its end means a directory. `contents` takes what lies
     in directories and not them; with `parents` each source lies at its own path below the destination; sources may be
-    missing with `optional`.
+    missing with `optional`; with `unpack` they are archives, and what is in them is copied.
 
     A field with a default is in a key only if it has another value: it came after the others.
     """
@@ -70,6 +70,7 @@ class CopyIn(Record):
     contents: bool = False
     parents: bool = False
     optional: bool = False
+    unpack: bool = False
 
 
 class Render(Record):
