@@ -92,19 +92,19 @@ class AgentRelay:
         """End it, with all its connections."""
         with self._lock:
             self._over = True
-            for one in self._sockets:
-                _shut(one)
+            for end in self._sockets:
+                _shut(end)
         self._places.release()  # the thread that accepts may wait for it
         while self._threads:
             next(iter(self._threads)).join()
 
-    def _begin(self, work: Callable[[socket], None], one: socket) -> None:
+    def _begin(self, work: Callable[[socket], None], end: socket) -> None:
         """Have a thread work on a socket, which it closes in the end."""
 
         def run() -> None:
             try:
-                with one:
-                    self._while_open(one, work)
+                with end:
+                    self._while_open(end, work)
             except OSError:
                 pass  # one of the two sides is gone
             finally:
@@ -116,17 +116,17 @@ class AgentRelay:
             self._threads.add(thread)
         thread.start()
 
-    def _while_open(self, one: socket, work: Callable[[socket], None]) -> None:
+    def _while_open(self, end: socket, work: Callable[[socket], None]) -> None:
         """Work on a socket; whoever waits for something on it is woken when all is over."""
         with self._lock:
             if self._over:
                 return
-            self._sockets.add(one)
+            self._sockets.add(end)
         try:
-            work(one)
+            work(end)
         finally:
             with self._lock:
-                self._sockets.discard(one)
+                self._sockets.discard(end)
 
     def _accept(self, listening: socket) -> None:
         while not self._over:
@@ -156,31 +156,31 @@ def _pass_on(client: socket, agent: socket) -> None:
         _send(client, answer)
 
 
-def _send(one: socket, message: bytes) -> None:
-    one.sendall(len(message).to_bytes(_LENGTH, "big") + message)
+def _send(end: socket, message: bytes) -> None:
+    end.sendall(len(message).to_bytes(_LENGTH, "big") + message)
 
 
-def _receive(one: socket) -> bytes | None:
+def _receive(end: socket) -> bytes | None:
     """Return the next message, which is not empty; None at the end, or where what comes is none."""
-    head = _exactly(one, _LENGTH)
+    head = _exactly(end, _LENGTH)
     length = int.from_bytes(head, "big")
     if len(head) < _LENGTH or not 0 < length <= MAX_MESSAGE:
         return None
-    message = _exactly(one, length)
+    message = _exactly(end, length)
     return message if len(message) == length else None
 
 
-def _exactly(one: socket, length: int) -> bytes:
+def _exactly(end: socket, length: int) -> bytes:
     """Return so many bytes, fewer at the end."""
     parts = []
-    while length and (part := one.recv(length)):
+    while length and (part := end.recv(length)):
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
 
 
-def _shut(one: socket) -> None:
+def _shut(end: socket) -> None:
     try:
-        one.shutdown(SHUT_RDWR)
+        end.shutdown(SHUT_RDWR)
     except OSError:
         pass  # it is not connected any more
