@@ -195,7 +195,7 @@ EnvbuildError  exit 2
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
-    TooMuchCopied(source)  build.tree_actions
+    TooMuchCopied(source)  build.adopted_tree
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
