@@ -20,6 +20,7 @@ EnvbuildError  exit 2
   UsageError
     BadOption(where, value, kind, example)
     FileUnusable(path, reason, mend, where)
+    AgentMissing(name, reason)  build.user_grants
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     AmbiguousProject(reference, matches)  images.names
@@ -51,6 +52,8 @@ EnvbuildError  exit 2
       SourceOutside(source, named_by, folder, path)  build.context
       SourceTooLarge(what, path)  build.context
     CopiesRefused(files)  drift.copied_files
+    DeviceNotAllowed(device)  build.devices
+    DeviceUnusable(device, reason, mend)  build.devices
     FifoOfGit(path)  git.repository
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
@@ -62,6 +65,7 @@ EnvbuildError  exit 2
     LocalRequirement(path, line)  packages.pip
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
+    NoAgent(name)  build.user_grants
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
@@ -84,7 +88,7 @@ EnvbuildError  exit 2
     NoSuchProgram(name)  bases.programs
     NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name, place)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.user_grants
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names, elsewhere)  store.tags
     NoSuchTarget(name, to)  history.rollback
