@@ -52,7 +52,7 @@ def pack_path(command: str) -> str:
 
 def heading(version: str) -> bytes:
     """Return what a pack begins with that this interpreter and this version of the package can use."""
-    return f"envbuild modules 4\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
+    return f"envbuild modules 5\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
 
 
 def checksum(content: bytes | memoryview) -> bytes:

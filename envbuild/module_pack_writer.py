@@ -88,7 +88,7 @@ def _packed(name: str, source: str | None, is_package: bool) -> tuple[str, bool,
     state = state_of(source)
     try:
         with open(source, "rb") as file:
-            code = compile(_without_docstrings(ast.parse(file.read())), source, "exec", dont_inherit=True)
+            code = compile(_lean(ast.parse(file.read())), source, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
         return None
     if state is None or state_of(source) != state:
@@ -96,8 +96,9 @@ def _packed(name: str, source: str | None, is_package: bool) -> tuple[str, bool,
     return source.removeprefix(f"{ROOT}/"), is_package, state, marshal.dumps(code)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Leave out what only readers of the source need: a tenth of what a command would load."""
+def _lean(tree: ast.Module) -> ast.Module:
+    """Leave out docstrings and the annotations of functions, which only readers of the source need: a sixth of what a
+    command would load."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -107,6 +108,10 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
                 and isinstance(first.value.value, str)
             ):
                 node.body[:1] = [ast.copy_location(ast.Pass(), first)] if len(node.body) == 1 else []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None  # records are made of the annotations of classes; nothing reads those of functions
+        if isinstance(node, ast.arg):
+            node.annotation = None
     return tree
 
 
