@@ -11,11 +11,11 @@ from importlib import import_module
 from envbuild.module_pack import (
     ROOT,
     checksum,
-    finder,
     from_program,
     heading,
     loaded,
     new_patterns,
+    open_pack,
     pack_path,
     state_of,
 )
@@ -40,14 +40,15 @@ def write_pack(command: str, version: str) -> None:
     if _MAKES_SANDBOXES in sys.modules:
         for name in _LOADED_IN_CHILDREN:
             import_module(name)
-    before = finder()
+    before = open_pack(path, version)  # another process may have written it since this one began
     found: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
     nested: dict[str, tuple[str, ...]] = {}
-    for name, (entry, code) in before.entries().items() if before is not None else ():
+    known = before.entries() if before is not None else {}
+    for name, (entry, code) in known.items():
         if state_of(f"{ROOT}/{entry[0]}") == entry[2:4]:
             found[name] = (entry[0], entry[1], entry[2:4], code)
             nested[name] = entry[7]
-    if before is not None and len(found) < len(before.entries()):
+    if len(found) < len(known):
         nested.clear()  # who loads whom changed with the sources, and is seen again the next time
     for module in loaded():
         name = module.__name__
