@@ -202,7 +202,10 @@ EnvbuildError  exit 2
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
-  StoreDamaged(what, hint)  exit 1  store.database
+  StoreDamaged  exit 1  store.database
+    DatabaseDamaged(file, reason)  store.database
+    LayerChanged(layer, reason)  store.stacks
+    PartDamaged(part, fault, mend)  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the
