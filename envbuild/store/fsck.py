@@ -13,8 +13,8 @@ from collections.abc import Callable
 from envbuild.digest import Sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
-from envbuild.store.disk_usage import Report
 from envbuild.store.database import NOT_ITSELF
+from envbuild.store.disk_usage import Report
 from envbuild.store.fetched import fetched_object
 from envbuild.store.fsck_index import FsckIndex
 from envbuild.store.owner import close_to_others
