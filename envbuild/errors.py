@@ -23,6 +23,7 @@ EnvbuildError  exit 2
   UsageError
     BadOption(where, value, kind, example)
     FileUnusable(path, reason, mend, where)
+    AgentMissing(name, reason)  build.user_grants
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     AmbiguousProject(reference, matches)  images.names
@@ -56,6 +57,8 @@ EnvbuildError  exit 2
       SourceOutside(source, named_by, folder, path)  build.context
       SourceTooLarge(what, path)  build.context
     CopiesRefused(files)  drift.copied_files
+    DeviceNotAllowed(device)  build.devices
+    DeviceUnusable(device, reason, mend)  build.devices
     EmptyPath  instances.copy
     EndlessLinks(shown, may_leave)  instances.copy
     FifoOfGit(path)  git.repository
@@ -77,6 +80,7 @@ EnvbuildError  exit 2
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NetworkOfDocker(name)  instances.network.select
+    NoAgent(name)  build.user_grants
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
@@ -101,7 +105,7 @@ EnvbuildError  exit 2
     NoSuchProgram(name)  bases.programs
     NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name, place)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.user_grants
     NoSuchService(name, file, services)  compose.file.order
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names, elsewhere)  store.tags
