@@ -247,6 +247,7 @@ _CHECKS = {
     keywords.NAME: values.name,
     keywords.IDENTITY: values.identity,
     keywords.NETWORK: network,
+    keywords.NODE_MANAGER: values.node_manager,
 }
 _EXAMPLE_OF_CACHE = "as in: cache=/root/.cache/pip, id=pip"
 _EXAMPLES = {
@@ -265,4 +266,5 @@ _EXAMPLES = {
     keywords.CACHE: "/DIRECTORY",
     keywords.NAME: "NAME",
     keywords.IDENTITY: "1000",
+    keywords.NODE_MANAGER: "pnpm",
 }
