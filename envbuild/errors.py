@@ -22,7 +22,7 @@ EnvbuildError  exit 2
     FileUnusable(path, reason, mend, where)
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
-    AmbiguousProject(reference, found)  images.names
+    AmbiguousProject(reference, matches)  images.names
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -92,6 +92,7 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotInRevision(revision, path)  git.repository
@@ -108,7 +109,7 @@ EnvbuildError  exit 2
     NothingToCompare(path)  history.operand
     NothingToDrop(place, name)  plan.planner
     NothingToRun(reference)  instances.config
-    OtherDigest(reference, name, found)  images.find
+    OtherDigest(reference, name, actual)  images.find
     OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     RecipeCycle(paths)  build.loader
@@ -193,7 +194,7 @@ EnvbuildError  exit 2
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
-    TooMuchCopied(source)  build.tree_actions
+    TooMuchCopied(source)  build.adopted_tree
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors

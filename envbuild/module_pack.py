@@ -63,10 +63,10 @@ def checksum(content: bytes | memoryview) -> bytes:
 def state_of(source: str) -> tuple[int, int] | None:
     """Return the size and time of change of a module's source, None where there is none."""
     try:
-        found = os.stat(source)
+        status = os.stat(source)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 class PackedLoader(SourceFileLoader):

@@ -41,25 +41,25 @@ def write_pack(command: str, version: str) -> None:
         for name in _LOADED_IN_CHILDREN:
             import_module(name)
     before = finder()
-    found: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
+    modules: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
     nested: dict[str, tuple[str, ...]] = {}
     for name, (entry, code) in before.entries().items() if before is not None else ():
         if state_of(f"{ROOT}/{entry[0]}") == entry[2:4]:
-            found[name] = (entry[0], entry[1], entry[2:4], code)
+            modules[name] = (entry[0], entry[1], entry[2:4], code)
             nested[name] = entry[7]
-    if before is not None and len(found) < len(before.entries()):
+    if before is not None and len(modules) < len(before.entries()):
         nested.clear()  # who loads whom changed with the sources, and is seen again the next time
     for module in loaded():
         name = module.__name__
-        if name not in found:
+        if name not in modules:
             packed = _packed(name, getattr(module, "__file__", None), hasattr(module, "__path__"))
             if packed is not None:
-                found[name] = packed
+                modules[name] = packed
         nested[name] = tuple(dict.fromkeys((*nested.get(name, ()), *getattr(module.__loader__, "nested", ()))))
     index: dict[str, Entry] = {}
     content = bytearray()
-    for name, (file, is_package, (size, changed), code) in sorted(found.items()):
-        needs = tuple(other for other in nested.get(name, ()) if other in found)
+    for name, (file, is_package, (size, changed), code) in sorted(modules.items()):
+        needs = tuple(other for other in nested.get(name, ()) if other in modules)
         begin = len(content)
         content += code
         index[name] = (file, is_package, size, changed, begin, len(content), checksum(code), needs)

@@ -9,7 +9,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_check import check_exact, check_pins
 from envbuild.build.progress import Answer, StageProgress, StepResult
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
 from envbuild.lockfile.results import LockedImage, Results
@@ -117,7 +117,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
 def _networked(stages: Sequence[StageProgress]) -> list[StepResult]:
     """Return the results of the steps that have a network."""
     results = (result for at in stages for result in at.results)
-    return [one for one in results if isinstance(one.step.action, Execute) and one.step.action.network]
+    return [result for result in results if isinstance(result.step.action, Execute) and result.step.action.network]
 
 
 def _let_git_merge(job: BuildJob, path: str) -> None:

@@ -13,7 +13,8 @@ from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.errors import EnvbuildError, UsageError, fields
-from envbuild.language.model import Apt, Debian, Fetch, Host, Npm, Pip, RecipeBase, Run, StageBase, Test, base_text
+from envbuild.language.base_kinds import Debian, Host, RecipeBase, StageBase, base_text
+from envbuild.language.model import Apt, Fetch, Npm, Pip, Run, Test
 from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.packages.addresses import BadAddress

@@ -15,8 +15,8 @@ from envbuild.build.secrets import Redactor
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
-from envbuild.language.model import Place
 from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.statement_parts import Place
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Asked, Task

@@ -35,7 +35,8 @@ from envbuild.build.tree_actions import Performer
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
-from envbuild.language.model import RecipeBase, Run, StageBase, Test
+from envbuild.language.base_kinds import RecipeBase, StageBase
+from envbuild.language.model import Run, Test
 from envbuild.language.one_line import one_line
 from envbuild.lockfile.lock import VERSION
 from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS

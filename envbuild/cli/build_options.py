@@ -65,14 +65,14 @@ def add_vendor(parser: argparse.ArgumentParser) -> None:
 def places_of(words: Sequence[str], environment: Environment) -> tuple[str, ...]:
     """Return the places of `--vendor`, and after them those that the environment names. Raises BadOption and
     FileUnusable."""
-    found = []
+    places = []
     for word in words:
         from envbuild.cli.place_names import place
 
-        found.append(place(word, "--vendor"))
-        if found[-1].startswith("/") and not os.path.isdir(found[-1]):
+        places.append(place(word, "--vendor"))
+        if places[-1].startswith("/") and not os.path.isdir(places[-1]):
             raise FileUnusable(word, "there is no such directory", "envbuild vendor -o DIR makes one", "--vendor")
-    return (*found, *environment.places())
+    return (*places, *environment.places())
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -177,10 +177,10 @@ def _output_limit(text: str | None) -> int:
         return MAX_OUTPUT
     from envbuild.text.sizes import parse_size
 
-    found = parse_size(text)
-    if not found:
+    limit = parse_size(text)
+    if not limit:
         raise BadOption("--output-limit", text, "size", "--output-limit 500m")
-    return found
+    return limit
 
 
 def _parameter(text: str) -> tuple[str, str]:

@@ -28,7 +28,7 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
     Raises ServiceErrors.
     """
     wrong: list[Diagnostic] = []
-    found = []
+    prepared = []
     for service in services:
         mounts = []
         for mount in service.mounts:
@@ -43,15 +43,15 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
                 except OSError as error:
                     wrong.append(group.problem(mount.span, f"{source} can't be created: {error.strerror}"))
             mounts.append(mount.replace(source=source))
-        found.append(service.replace(mounts=tuple(mounts)))
+        prepared.append(service.replace(mounts=tuple(mounts)))
     if wrong:
         raise ServiceErrors(wrong)
-    return tuple(found)
+    return tuple(prepared)
 
 
 def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> None:
     """Raise ServiceErrors where a volume that is somebody else's is not there."""
-    used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
+    used = {mount.source for service in services for mount in service.mounts if mount.kind == "volume"}
     missing = [
         volume
         for volume in group.volumes
@@ -60,7 +60,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     if missing:
         hint = "it is external: create it first, or leave out external"
         raise ServiceErrors(
-            [group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing]
+            [group.problem(volume.span, f"there is not a valid volume '{volume.name}'", hint) for volume in missing]
         )
 
 
@@ -104,8 +104,8 @@ def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> No
 
     `held` are those of instances that make place for them, as (address, port, inside, protocol).
     """
-    free = {(one[1], one[3]) for one in held}
-    wanted = [one for plan in plans for one in plan.settings.ports if (one.number, one.protocol) not in free]
+    free = {(port[1], port[3]) for port in held}
+    wanted = [port for plan in plans for port in plan.settings.ports if (port.number, port.protocol) not in free]
     _open(wanted)
 
 

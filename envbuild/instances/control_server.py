@@ -114,7 +114,7 @@ class ControlServer:
                 # Without a descriptor for him he waits; after the end there is no socket any more.
                 time.sleep(_PAUSE)
                 continue
-            self._answering = [one for one in self._answering if one.is_alive()]
+            self._answering = [thread for thread in self._answering if thread.is_alive()]
             crowded = len(self._answering) >= self._most
             thread = threading.Thread(target=self._answer, args=(link, crowded), name="answer", daemon=True)
             try:

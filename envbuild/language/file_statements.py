@@ -17,6 +17,8 @@ def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> m
         span = next(option.span for option in statement.options if option.name == "from")
         hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
         reader.error(span, f"'{origin}' is not a stage or an image", hint)
+    if options.flag("unpack"):
+        _refuse_beside(statement, "unpack", _NOT_WITH_UNPACK, reader)
     if destination is None:
         return None
     parents = options.flag("parents")
@@ -39,7 +41,26 @@ def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> m
         options.flag("contents"),
         parents,
         options.flag("optional"),
+        options.flag("unpack"),
     )
+
+
+_NOT_WITH_UNPACK = {
+    "mode": "an archive has the modes of its files; change them below, as in: run chmod -R go-w DIR",
+    "contents": "unpack alone puts what is in the archive into the destination",
+    "parents": "the paths are those in the archive; name the directory that they begin in: -> DIR",
+    "include": "all of an archive is unpacked; take a part of it from a stage: copy(from=STAGE, include=...)",
+    "exclude": "all of an archive is unpacked; leave out with: discard DIR/PATTERN",
+}
+"""Options that mean nothing beside `unpack`, each with the form that does."""
+
+
+def _refuse_beside(statement: StatementSyntax, beside: str, options: dict[str, str], reader: Reader) -> None:
+    """Report the options of a statement that mean nothing beside another one."""
+    for option in statement.options:
+        if option.name in options:
+            message = f"option '{option.name}' has no meaning beside '{beside}'"
+            reader.error(option.span, message, options[option.name])
 
 
 def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
@@ -78,6 +99,8 @@ def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> 
     source, destination = reader.only(statement, "fetch URL -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
+    if options.flag("unpack"):
+        _refuse_beside(statement, "unpack", _NOT_WITH_UNPACK, reader)
     url = reader.checked(values.url, source[1], source[0].span)
     if url is None:
         return None

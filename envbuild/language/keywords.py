@@ -73,6 +73,7 @@ _COPY = {
     "contents": OptionKind(FLAG),
     "parents": OptionKind(FLAG),
     "optional": OptionKind(FLAG),
+    "unpack": OptionKind(FLAG),
 }
 _RUN = {
     "network": OptionKind(NETWORK),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
-from envbuild.language.model import BindMount, CacheMount, TmpfsMount
 from envbuild.language.network_hosts import network
 from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
+from envbuild.language.statement_parts import BindMount, CacheMount, TmpfsMount
 from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
 from envbuild.text.pattern import Pattern
 from envbuild.text.sizes import MAX_SIZE, parse_size

@@ -84,11 +84,11 @@ def _env(statement: StatementSyntax, options: Options, reader: Reader) -> model.
 
 def _single_quotes(statement: StatementSyntax, words: list[Word], reader: Reader) -> bool:
     """Report a value in single quotes; tell whether there is one."""
-    found = single_quotes(words, reader.tree.lines)
-    if found is not None:
-        word, form = found
+    quoted = single_quotes(words, reader.tree.lines)
+    if quoted is not None:
+        word, form = quoted
         reader.error(word.span, "single quotes have no meaning in a recipe", f"as in: {statement.keyword} {form}")
-    return found is not None
+    return quoted is not None
 
 
 def _split(word: Word) -> tuple[str | None, Parts]:

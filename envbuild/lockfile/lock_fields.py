@@ -182,9 +182,9 @@ def packages_to_plain(packages: BasePackages) -> dict[str, object]:
 def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
     """Return the packages of a base from the types that YAML or JSON give."""
     groups = (listed_of((plain or {}).get(title)) for title in ("packages", "pulled"))
-    found = BasePackages(*(packages_of(group) for group in groups))
-    check_hashes("apt", found.all)
-    return found
+    packages = BasePackages(*(packages_of(group) for group in groups))
+    check_hashes("apt", packages.all)
+    return packages
 
 
 def packages_of(listed: Iterable[dict[str, object]]) -> tuple[Package, ...]:

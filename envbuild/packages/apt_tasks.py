@@ -244,12 +244,12 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
 
 def read_installed(text: str, native: str) -> dict[str, str]:
     """Return the versions of what is installed of the packages that a statement asks for, by their names in a lock."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for line in text.splitlines():
         name, _, version = line.partition(" ")
         plain, _, architecture = DebianName(name).partition(":")
-        found[plain if architecture in ("", native, "all") else name] = DebianVersion(version)
-    return found
+        versions[plain if architecture in ("", native, "all") else name] = DebianVersion(version)
+    return versions
 
 
 def refuse(status: int, output: str) -> None:
@@ -261,15 +261,15 @@ def refuse(status: int, output: str) -> None:
 
 def to_unpin(output: str) -> set[str]:
     """Return the packages that apt names as standing in each other's way."""
-    found: set[str] = set()
+    names: set[str] = set()
     by = ""
     for line in output.splitlines():
         match = _IN_THE_WAY.match(line)
         if match is None:
             continue
         by = match["by"] or by
-        found |= {by.partition(":")[0], match["name"].partition(":")[0]}
-    return found
+        names |= {by.partition(":")[0], match["name"].partition(":")[0]}
+    return names
 
 
 def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:

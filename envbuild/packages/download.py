@@ -62,7 +62,7 @@ class _Fetching:
         """Fetch all. Raises the first failure, when all that was under way has ended."""
         failures: list[BaseException] = []
         with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
-            running = [(one.package, pool.submit(self._fetch, one)) for one in wanted]
+            running = [(request.package, pool.submit(self._fetch, request)) for request in wanted]
             try:
                 for package, future in running:
                     failure = future.exception()

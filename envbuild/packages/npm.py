@@ -91,13 +91,13 @@ class NpmManager:
 
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return NODE_ENV, and npm's own variables (npm's documentation, "config"), without passwords."""
-        found = []
+        variables = []
         for name, value in action.environment:
             setting = name.lower().removeprefix("npm_config_")
             is_own = name.lower().startswith("npm_config_") and setting not in _UNIMPORTANT and "_auth" not in setting
             if name == "NODE_ENV" or (is_own and "password" not in setting):
-                found.append((name, without_user(value)))
-        return tuple(found)
+                variables.append((name, without_user(value)))
+        return tuple(variables)
 
     def looks_at(self, action: InstallPackages) -> Seen:
         """Return npm's settings for all users, the Node that runs it, and the project that is there."""

@@ -67,10 +67,10 @@ def cleaned(content: bytes, variables: Mapping[str, str]) -> bytes:
 
 def registry_of(content: bytes, package: str) -> str:
     """Return the address of the registry that cleaned settings name for a package, "" if none."""
-    found = dict(_settings(content.decode()))
+    settings = dict(_settings(content.decode()))
     scope, slash, _ = package.partition("/")
-    scoped = found.get(f"{scope}:registry", "") if slash and scope.startswith("@") else ""
-    return (scoped or found.get("registry", "")).rstrip("/")
+    scoped = settings.get(f"{scope}:registry", "") if slash and scope.startswith("@") else ""
+    return (scoped or settings.get("registry", "")).rstrip("/")
 
 
 def setting_of(contents: Iterable[tuple[str, bytes]], name: str) -> str:

@@ -175,7 +175,7 @@ def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
             if place is not None:
                 is_held = (path.removeprefix(_MODULES), version) in stayed
                 needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
-    return {path.removeprefix(_MODULES): min(found)[1] if found else "" for path, found in needs.items()}
+    return {path.removeprefix(_MODULES): min(causes)[1] if causes else "" for path, causes in needs.items()}
 
 
 def _resolved(items: Container[str], path: str, name: str) -> str | None:

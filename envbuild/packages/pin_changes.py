@@ -40,14 +40,14 @@ def pin_changes(old: Lock | None, new: Lock) -> list[PinChange]:
     """Return what a reader must not miss between two locks, what is alarming first. Without an `old` one it is what
     comes from elsewhere."""
     known = {section.architecture: section for section in (old.own, *old.others)} if old is not None else {}
-    found: list[PinChange] = []
+    all_changes: list[PinChange] = []
     for section in (new.own, *new.others):
         changes = _in_section(known.get(section.architecture), section)
         if section is not new.own:
             where = f" on {section.architecture}"
             changes = (change.replace(text=f"{change.text}{where}") for change in changes)
-        found += changes
-    return sorted(found, key=lambda change: not change.alarming)
+        all_changes += changes
+    return sorted(all_changes, key=lambda change: not change.alarming)
 
 
 def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
@@ -151,10 +151,10 @@ def _packages(stage: LockedStage) -> Iterator[tuple[tuple[str, str, bool], Packa
             yield (install.manager, package.name, package.origin.startswith(BUILD)), package, "\n".join(install.sources)
 
 
-def _differs(one: Package | None, other: Package | None) -> bool:
-    if one is None or other is None:
-        return one is not other
-    return (one.version, one.hash, _place(one)) != (other.version, other.hash, _place(other))
+def _differs(package: Package | None, other: Package | None) -> bool:
+    if package is None or other is None:
+        return package is not other
+    return (package.version, package.hash, _place(package)) != (other.version, other.hash, _place(other))
 
 
 def _place(package: Package) -> str:

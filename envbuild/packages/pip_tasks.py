@@ -159,7 +159,7 @@ def reasons(answer: bytes, pinned: Iterable[Package]) -> dict[str, str]:
             which = match[2].strip().strip("()")
             said = f"{by} {version} needs it" + (f" ({which})" if which else "")
             needs[name].append(((by, version) in stayed, not which, said))
-    return {name: min(found)[2] if found else "" for name, found in needs.items()}
+    return {name: min(causes)[2] if causes else "" for name, causes in needs.items()}
 
 
 def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:

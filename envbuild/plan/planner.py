@@ -6,6 +6,14 @@ from posixpath import dirname, join, normpath
 
 from envbuild.errors import UsageError, fields
 from envbuild.language import model
+from envbuild.language.statement_parts import (
+    Command,
+    EnvironmentReference,
+    EnvironmentValue,
+    Place,
+    choose,
+    shell_words,
+)
 from envbuild.plan import step as actions
 from envbuild.plan.image_config import Facts, HealthCheck, Program
 from envbuild.plan.step import Step
@@ -19,8 +27,8 @@ INSTANCE_SHELL = ("/bin/sh",)
 class UndefinedVariable(UsageError):
     """An `env` value mentions a variable that the stage doesn't have at that point."""
 
-    place: model.Place
-    reference: model.EnvironmentReference
+    place: Place
+    reference: EnvironmentReference
 
     def text(self) -> tuple[str, str]:
         name = self.reference.name
@@ -35,7 +43,7 @@ class UndefinedVariable(UsageError):
 class NothingToDrop(UsageError):
     """`unset` names something that neither the base nor the stage has."""
 
-    place: model.Place
+    place: Place
     name: str
 
     def text(self) -> tuple[str, str]:
@@ -112,6 +120,7 @@ class _Planner:
                         statement.contents,
                         statement.parents,
                         statement.optional,
+                        statement.unpack,
                     ),
                 )
             case model.Render():
@@ -184,7 +193,7 @@ class _Planner:
         clean = "/" + clean.lstrip("/")
         return clean if clean == "/" else clean + slash
 
-    def _origin(self, origin: str, place: model.Place) -> actions.Origin:
+    def _origin(self, origin: str, place: Place) -> actions.Origin:
         folder = dirname(place.file) or "."
         if origin in self.stages:
             return actions.Origin("stage", origin, folder)
@@ -195,7 +204,7 @@ class _Planner:
 
     def _execute(self, statement: model.Run | model.Test) -> actions.Execute:
         facts, command, options = self.facts, statement.command, statement.options
-        shell = model.shell_words(options.shell) if options.shell else self.shell
+        shell = shell_words(options.shell) if options.shell else self.shell
         return actions.Execute(
             argv=(*shell, "-c", command.text),
             environment=tuple(sorted(facts.environment_of_commands().items())),
@@ -258,7 +267,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
             raise AssertionError(f"no meaning for {type(statement).__name__}")
 
 
-def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: model.Place) -> str:
+def _expand(value: EnvironmentValue, environment: dict[str, str], place: Place) -> str:
     known = {**Facts("", 0).environment_of_commands(), **environment}
     parts = []
     for part in value:
@@ -268,7 +277,7 @@ def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: m
             held = known.get(part.name, "")
             # The text counts only where it is taken: what it names may be set only then.
             taken = bool(held) == (part.operator == "+")
-            parts.append(model.choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
+            parts.append(choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
         elif part.name in known:
             parts.append(known[part.name])
         else:
@@ -276,7 +285,7 @@ def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: m
     return "".join(parts)
 
 
-def _program(argv: tuple[str, ...] | None, command: model.Command | None) -> Program:
+def _program(argv: tuple[str, ...] | None, command: Command | None) -> Program:
     if argv is not None:
         return Program(argv)
     assert command is not None
@@ -298,7 +307,7 @@ _UNSET: dict[str, object] = {
 _FIELDS = {"volume": "volumes", "label": "labels", "env": "environment"}
 
 
-def _unset(name: str, facts: Facts, place: model.Place) -> Facts:
+def _unset(name: str, facts: Facts, place: Place) -> Facts:
     kind, colon, member = name.partition(":")
     field = _FIELDS.get(kind, kind)
     held = getattr(facts, field)

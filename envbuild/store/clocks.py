@@ -56,11 +56,11 @@ class Clocks:
         known = self.get(tree)
         if known is not None:
             return known
-        found = latest(self._trees, tree, self)
+        times = latest(self._trees, tree, self)
         if len(self._known) > _REMEMBERED:
             self._known.clear()
-        self._known |= found
-        if len(found) >= _WORTH_KEEPING and not self._database.read_only:
-            rows = [(KIND, digest, b"%d" % time) for digest, time in found.items()]
+        self._known |= times
+        if len(times) >= _WORTH_KEEPING and not self._database.read_only:
+            rows = [(KIND, digest, b"%d" % time) for digest, time in times.items()]
             self._database.write_many("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", rows)
-        return found[tree]
+        return times[tree]

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from tests.conftest import wait_for
+from tests.netcat import answer_all
 
 pytestmark = pytest.mark.namespaces
 TRAP = "trap 'echo bye; exit 0' TERM"
@@ -434,7 +435,7 @@ def test_which_file_was_taken_is_told_where_there_are_several(shop):
     assert sorted(standing(shop)) == ["shop-web", "x-other"]
 
 
-SERVES = shell('while :; do echo "$$0 says hello" | nc -l -p 80; done')
+SERVES = shell(answer_all("$$0 says hello", 80))
 
 
 def test_services_reach_each_other_by_name(shop):

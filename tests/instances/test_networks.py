@@ -12,6 +12,7 @@ import pytest
 from tests import poor_machines
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.netcat import answer_all, answer_once
 from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -19,8 +20,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 def serve(image, name: str, network: str, *options: str) -> None:
     """An instance that says its name to whoever connects to its port 80."""
-    command = f"while :; do echo {name} | nc -l -p 80 > /dev/null; done"
-    run(image, "--network", network, *options, "web", "--", "sh", "-c", command, name=name)
+    run(image, "--network", network, *options, "web", "--", "sh", "-c", answer_all(name, 80), name=name)
 
 
 def reaches(image, name: str, other: str) -> str:
@@ -111,7 +111,7 @@ class TestNamed:
         assert wait_for(lambda: reaches(image, "three", "one") == "one\n")
 
     def test_a_restart_keeps_the_address(self, image):
-        command = "echo one | nc -l -p 80 > /dev/null"
+        command = answer_once("one", 80)
         run(image, "--network", "shop", "--restart", "always", "web", "--", "sh", "-c", command)
         serve(image, "two", "shop")
         address = hosts(image, "two")["one"]

@@ -16,6 +16,7 @@ from envbuild.instances.network.ports import Port, exposed, parse_ports
 from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.netcat import answer_all, answer_once, ask
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 SERVER = Path(__file__).parent / "echo_server.py"
@@ -193,11 +194,11 @@ class TestService:
         assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/reset").code == 0)
 
     def test_restarts_keep_the_port(self, image):
-        command = "printf hello | nc -l -p 80 > /dev/null"
-        run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", "sh", "-c", command)
+        command = ("sh", "-c", answer_once("hello", 80))
+        run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", *command)
         port = state(image)["ports"][0]["port"]
-        assert wait_for(lambda: said(port) == b"hello")
-        assert wait_for(lambda: said(port) == b"hello")
+        assert wait_for(lambda: said(port) == b"hello\n")
+        assert wait_for(lambda: said(port) == b"hello\n")
         found = state(image)
         assert (found["restarts"] >= 1, found["ports"][0]["port"]) == (True, port)
 
@@ -205,7 +206,7 @@ class TestService:
         with listening() as number:
             pass
         # A connection that comes too early may be the one that nc answers, and be reset before it reads.
-        serving = "until [ -e /over ]; do echo hi | nc -l -p 80; done"
+        serving = f"until [ -e /over ]; do {answer_once('hi', 80)}; done"
         process = image.start(
             "run", "--name", "front", "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", serving
         )
@@ -298,7 +299,7 @@ class TestTaken:
     @pytest.mark.root
     def test_root_may_map_a_port_below_1024(self, image):
         number = next(one for one in range(1023, 600, -1) if _is_free(one))
-        run(image, "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", "echo low | nc -l -p 80")
+        run(image, "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", answer_all("low", 80))
         assert wait_for(lambda: said(number) == b"low\n")
 
 
@@ -323,7 +324,8 @@ def test_every_user_may_listen_on_low_ports_and_send_pings_in_a_network_of_its_o
         image.build("adduser app uid=1000", "user app", "run cat /proc/sys/net/ipv4/ip_unprivileged_port_start").code
         == 0
     )
-    script = "(echo low | nc -l -p 80) & sleep 0.3; nc 127.0.0.1 80; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    limit = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    script = f"({answer_once('low', 80)}) & {ask('127.0.0.1', 80)}; {limit}"
     done = image.command("run", "web", "--", "sh", "-c", script)
     assert (done.code, done.out) == (0, "low\n0\n")
     group = image.command("run", "web", "--", "cat", "/proc/sys/net/ipv4/ping_group_range").out.split()

@@ -5,25 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.language.load import load_recipe
-from envbuild.language.model import (
-    BindMount,
-    CacheMount,
-    Command,
+from envbuild.language.base_kinds import (
     Debian,
-    EnvironmentReference,
     Host,
     ImageBase,
-    NoHealth,
-    Place,
     RecipeBase,
     ReservedBase,
-    RunOptions,
     Scratch,
     StageBase,
     Tarball,
     base_text,
 )
+from envbuild.language.load import load_recipe
+from envbuild.language.model import NoHealth
+from envbuild.language.statement_parts import BindMount, CacheMount, Command, EnvironmentReference, Place, RunOptions
 from envbuild.text.diagnostics import RecipeErrors
 
 EXAMPLE = Path(__file__).parent / "example.env"

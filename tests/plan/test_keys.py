@@ -3,7 +3,7 @@ number in plan/key.py's FORMAT."""
 
 import pytest
 
-from envbuild.language.model import CacheMount, Place, TmpfsMount
+from envbuild.language.statement_parts import CacheMount, Place, TmpfsMount
 from envbuild.plan import step as actions
 from envbuild.plan.key import key_of
 from envbuild.plan.step import Step
@@ -26,6 +26,7 @@ ACTIONS = {
     "copy-chosen": actions.CopyIn(
         ("a",), "/dst", None, None, "u+x,go-w", (), ".", ("*.py",), True, True, True,
     ),
+    "copy-unpack": actions.CopyIn(("a.tar",), "/dst", None, None, None, (), ".", unpack=True),
     "render": actions.Render("t.j2", "/t", (("x", "1"),), (("PATH", "/bin"),), None, None, "."),
     "file": actions.WriteFile("/f", "text\n", None, 0o600),
     "fetch": actions.FetchFile("https://example.org/x", "/x", "c" * 64, None, None, True),
@@ -39,6 +40,7 @@ PINNED = {
     "copy": "50c8b903c1e464c2c2b53ef0bda9effa2ae954ae015b1d48665090eaa749a749",
     "copy-from": "cddf5a421128c0f72e640e477e52869a3be1b5c6b75a21f8795472fa842f0dcc",
     "copy-chosen": "01999aa0be2abc30d756be24ad36157220013e3db5a2a0f2b4294a803dc8a98e",
+    "copy-unpack": "267f3c5eec5ebecb270e774670b9ed78be33b62fa35cbbf73b2219858f28702a",
     "render": "183a1760d1707ba5796d13d348cf5b48cafa58b302155cf74d4f69e34e9a91a2",
     "file": "1251b109f2bb44ff0eaf4acb383d936c73e7bcd6a3bec9c4c20900759c74ef86",
     "fetch": "c2d08afe020da9674cbcbab55e338e2235655fc21783152b7d662c0cd6b22cf1",
@@ -86,7 +88,7 @@ def test_each_part_of_an_action_counts():
 
 def test_each_field_that_came_later_counts_where_it_says_something():
     copy = ACTIONS["copy"]
-    later = {"include": ("*.py",), "contents": True, "parents": True, "optional": True}
+    later = {"include": ("*.py",), "contents": True, "parents": True, "optional": True, "unpack": True}
     assert set(copy.__field_defaults__) == set(later)
     keys = {key(copy)} | {key(copy.replace(**{name: value})) for name, value in later.items()}
     assert len(keys) == 1 + len(later)

@@ -56,9 +56,9 @@ def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
     start = os.path.abspath(folder)
     at = start
     while True:
-        found = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
-        if found:
-            return os.path.relpath(os.path.join(at, found[0]), start), tuple(found[1:])
+        names = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
+        if names:
+            return os.path.relpath(os.path.join(at, names[0]), start), tuple(names[1:])
         if at == os.path.dirname(at):
             raise NoFile(start)
         at = os.path.dirname(at)
@@ -143,12 +143,12 @@ def _resources(
     reader: Reader, entry: Entry | None, kind: str, prefix: str, absent: Mapping[str, str]
 ) -> dict[str, Resource]:
     """Return the volumes or networks of a file, by the names that it has for them."""
-    found: dict[str, Resource] = {}
-    for one in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
-        key, name, external = one.key.text, None, False
-        check_name(reader, one.key, identifier)
+    resources: dict[str, Resource] = {}
+    for item in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
+        key, name, external = item.key.text, None, False
+        check_name(reader, item.key, identifier)
         known = ("name", "external", "driver", "labels", *(("internal",) if kind == "network" else ()))
-        for option in reader.entries(one.value, f"a {kind}", known, absent):
+        for option in reader.entries(item.value, f"a {kind}", known, absent):
             match option.key.text:
                 case "name":
                     name = reader.checked(identifier, option.value, "name")
@@ -167,9 +167,9 @@ def _resources(
         if kind == "network":
             plain = _default_network(prefix.removesuffix("_")) if key == "default" else plain
             if name in RESERVED:
-                reader.error(one.key.span, f"a network can't be called {name}", f"use network_mode: {name}")
-        found[key] = Resource(key, name or (key if external else plain), external, one.key.span)
-    return found
+                reader.error(item.key.span, f"a network can't be called {name}", f"use network_mode: {name}")
+        resources[key] = Resource(key, name or (key if external else plain), external, item.key.span)
+    return resources
 
 
 def _default_network(group: str) -> str:
@@ -179,22 +179,24 @@ def _default_network(group: str) -> str:
 
 def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
     """Return the files that `secrets` or `configs` name."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     absent = dict.fromkeys(
         ("environment", "content", "external", "template_driver", "driver"),
         "write it into a file, and name that: file:",
     )
-    for one in reader.entries(entry.value, what) if entry is not None else ():
-        options = reader.entries(one.value, f"one of {what}", ("file", "name", "labels"), absent)
+    for item in reader.entries(entry.value, what) if entry is not None else ():
+        options = reader.entries(item.value, f"one of {what}", ("file", "name", "labels"), absent)
         path = next((reader.text(option.value, "file") for option in options if option.key.text == "file"), None)
         if path is None:
-            if not isinstance(one.value, Map):
-                reader.error(one.key.span, f"{one.key.text} needs a file", "as in: file: ./token")
+            if not isinstance(item.value, Map):
+                reader.error(item.key.span, f"{item.key.text} needs a file", "as in: file: ./token")
             continue
-        found[one.key.text] = reader.host_path(path)
-        if not os.path.isfile(found[one.key.text]):
-            reader.error(one.value.span, f"there is no file {reader.shown_path(found[one.key.text])}", "write it first")
-    return found
+        files[item.key.text] = reader.host_path(path)
+        if not os.path.isfile(files[item.key.text]):
+            reader.error(
+                item.value.span, f"there is no file {reader.shown_path(files[item.key.text])}", "write it first"
+            )
+    return files
 
 
 def _read(path: str) -> bytes:

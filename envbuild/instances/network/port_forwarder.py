@@ -36,7 +36,7 @@ class PortForwarder:
     """The ports of one instance, over all restarts of its command."""
 
     def __init__(self, opened: list[tuple[Port, socket]], session: Session) -> None:
-        self._listeners = {one.fileno(): (port, one) for port, one in opened}
+        self._listeners = {listener.fileno(): (port, listener) for port, listener in opened}
         self._session = session
         self._lock = threading.Lock()
         self._stock: dict[str, deque[int]] = {"tcp": deque(), "udp": deque()}
@@ -85,8 +85,8 @@ class PortForwarder:
     def close(self) -> None:
         """End it: the ports are free, and every connection is reset."""
         if self._thread is None:
-            for _, one in self._listeners.values():
-                one.close()
+            for _, listener in self._listeners.values():
+                listener.close()
             return
         self._closing = True
         self._ring()
@@ -97,9 +97,9 @@ class PortForwarder:
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
         fitting = [descriptor for descriptor in descriptors if descriptor < self._ceiling]
-        for one in descriptors:
-            if one >= self._ceiling:
-                os.close(one)
+        for descriptor in descriptors:
+            if descriptor >= self._ceiling:
+                os.close(descriptor)
         with self._lock:
             rings = not self._stock[protocol]
             self._stock[protocol].extend(fitting)
@@ -285,8 +285,8 @@ class PortForwarder:
         for direction in connection.directions:
             self._more.pop(direction, None)
         # Closing takes them out of what is watched: nobody else holds them.
-        for one in (connection.outer, connection.inner):
-            self._connections.pop(one.fileno(), None)
+        for side in (connection.outer, connection.inner):
+            self._connections.pop(side.fileno(), None)
         connection.close(broken=broken)
         self._go_on_after_pause()
 
@@ -295,11 +295,11 @@ class PortForwarder:
         if self._paused:
             self._paused = time.monotonic()
 
-    def _watch(self, one: socket) -> None:
-        self._epoll.register(one.fileno(), select.EPOLLIN)
+    def _watch(self, side: socket) -> None:
+        self._epoll.register(side.fileno(), select.EPOLLIN)
 
-    def _forget(self, one: socket) -> None:
-        self._epoll.unregister(one.fileno())
+    def _forget(self, side: socket) -> None:
+        self._epoll.unregister(side.fileno())
         self._go_on_after_pause()
 
     def _end_all(self) -> None:
@@ -307,8 +307,8 @@ class PortForwarder:
             connection.close(broken=True)
         self._connections.clear()
         self._datagrams.clear()
-        for _, one in self._listeners.values():
-            one.close()
+        for _, listener in self._listeners.values():
+            listener.close()
         self._session.sockets = drop
         with self._lock:
             self._empty()

@@ -160,9 +160,11 @@ def _start(tool: Tool, network: int, user: int) -> str:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             # First out of the way of the numbers that the program knows them by.
-            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, ready_end, said)]
-            for place, one in zip((_NET, _USER, _READY, 2), high, strict=True):
-                os.dup2(one, place)
+            high = [
+                fcntl.fcntl(descriptor, fcntl.F_DUPFD, _READY + 1) for descriptor in (network, user, ready_end, said)
+            ]
+            for place, descriptor in zip((_NET, _USER, _READY, 2), high, strict=True):
+                os.dup2(descriptor, place)
             os.close(_CONTROL)
             syscalls.close_range(_READY + 1, on_exec=False)
             os.execv(tool.path, tool.words)

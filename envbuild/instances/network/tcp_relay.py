@@ -30,13 +30,13 @@ _buffer = bytearray(_MESSAGE)
 _view = memoryview(_buffer)
 
 
-def reset(one: socket) -> None:
+def reset(connection: socket) -> None:
     """Close a connection so that the other side is told that it broke off."""
     try:
-        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
+        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
     except OSError:
         pass  # it is gone already
-    one.close()
+    connection.close()
 
 
 class Direction:
@@ -159,7 +159,7 @@ class Places:
         # In this order: a socket that was refused at an IPv4 address can't be used for IPv6 (tried on Linux 6.18).
         return [self._found[port]] if port in self._found else ["::ffff:127.0.0.1", "::1"]
 
-    def found(self, port: int, address: str) -> None:
+    def remember(self, port: int, address: str) -> None:
         """A service was found there: the next connection need not look for it."""
         self._found[port] = address
 
@@ -189,7 +189,7 @@ class Connection:
         while True:
             error = self.inner.connect_ex((self._addresses[-1], self.port))
             if error in (0, errno.EISCONN):
-                self._places.found(self.port, self._addresses[-1])
+                self._places.remember(self.port, self._addresses[-1])
                 self.connected = True
                 return True
             if error == errno.EALREADY:
@@ -241,8 +241,8 @@ class Connection:
         """Close both sockets; a `broken` connection is reset at both ends."""
         self._in.close()
         self._out.close()
-        for one in (self.outer, self.inner):
+        for side in (self.outer, self.inner):
             if broken:
-                reset(one)
+                reset(side)
             else:
-                one.close()
+                side.close()

@@ -70,8 +70,8 @@ class UdpRelay:
     def stocked(self) -> None:
         """There are sockets inside again."""
         waiting, self._waiting = self._waiting, []
-        for number, one in enumerate(waiting):
-            if not self._pass(*one):
+        for number, datagram in enumerate(waiting):
+            if not self._pass(*datagram):
                 self._waiting = waiting[number:]
                 return
 
@@ -132,7 +132,7 @@ class UdpRelay:
         return flow
 
     def _longest_silent(self) -> _Flow:
-        return min(self._flows.values(), key=lambda one: one.used)
+        return min(self._flows.values(), key=lambda flow: flow.used)
 
     def _end(self, flow: _Flow) -> None:
         del self._flows[flow.key]
