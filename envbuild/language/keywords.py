@@ -24,6 +24,8 @@ from envbuild.record import Record
     FILE_MODE,
     TMPFS,
     NODE_MANAGER,
+    AGENT,
+    DEVICE,
 ) = (
     "flag",
     "text",
@@ -44,6 +46,8 @@ from envbuild.record import Record
     "file mode",
     "tmpfs",
     "manager",
+    "agent",
+    "device",
 )
 
 
@@ -84,6 +88,8 @@ _RUN = {
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
     "tmpfs": OptionKind(TMPFS, True),
+    "ssh": OptionKind(AGENT),
+    "device": OptionKind(DEVICE, True),
     "user": OptionKind(OWNER),
     "workdir": OptionKind(DIRECTORY),
     "timeout": OptionKind(DURATION),
