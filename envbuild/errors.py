@@ -134,6 +134,7 @@ EnvbuildError  exit 2
     NothingToDrop(place, name)  plan.planner
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
+    OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
@@ -159,6 +160,7 @@ EnvbuildError  exit 2
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
+    BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
@@ -189,6 +191,7 @@ EnvbuildError  exit 2
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons, locked)  packages.errors
+    OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
