@@ -5,6 +5,10 @@ from __future__ import annotations
 from envbuild.record import Pairs, Record
 from envbuild.store.step_cache import MAX_OUTPUT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
@@ -20,7 +24,7 @@ class BuildRequest(Record):
     where it is not set. `refresh` ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since
     1970) are as new as they can be. `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
-    `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
+    `home` is the user's, `user` tells who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
     `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
@@ -52,7 +56,7 @@ class BuildRequest(Record):
     devices: tuple[str, ...] = ()
     network: Pairs = ()
     home: str = ""
-    user: str = ""
+    user: Callable[[], str] = str
     immutable: bool = False
     record: bool = True
     publish: bool = True

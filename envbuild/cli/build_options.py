@@ -154,7 +154,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         network=environment.network(),
         home=environment.home(),
         fetch_limit=environment.fetch_limit(),
-        user=environment.user(),
+        user=environment.user,
         snapshot=environment.snapshot(),
         places=environment.places(),
     )

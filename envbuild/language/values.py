@@ -29,6 +29,7 @@ _DEVICE = Pattern(r"/dev/[A-Za-z0-9_][A-Za-z0-9_.:+@/-]{0,200}(?<!/)")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
+NODE_MANAGERS = ("npm", "pnpm", "yarn")
 NO_INIT = "none"
 INITS = ("envbuild", NO_INIT)
 
@@ -52,6 +53,16 @@ def duration(text: str) -> float:
     if not 0 < total < 1e9:
         raise InvalidValue(f"'{text}' is not a valid duration", "it must be more than 0s and less than 30 years")
     return total
+
+
+def node_manager(text: str) -> str:
+    """Return the name of a program that writes a lock of Node packages."""
+    if text not in NODE_MANAGERS:
+        raise InvalidValue(
+            f"npm knows no manager '{text}'",
+            did_you_mean(text, NODE_MANAGERS, f"it can be: {', '.join(NODE_MANAGERS)}"),
+        )
+    return text
 
 
 def mode(text: str) -> int:
