@@ -23,6 +23,7 @@ EnvbuildError  exit 2
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     AmbiguousProject(reference, matches)  images.names
+    AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -130,6 +131,7 @@ EnvbuildError  exit 2
     BadArchive(path, reason)  debian.deb
     BadDocument(what, reason)  packages.documents
     BadProxy(address)  build.step_network.machine
+    BadSubmodule(url, path, reason)  git.submodules
     Between(name)  instances.rootfs
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.step_cache
@@ -147,6 +149,8 @@ EnvbuildError  exit 2
     NameTaken(name)  instances.instance_names
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
     NoManager(manager, lacking, mend)  packages.errors
+    NoSuchCommit(url, commit)  git.remote
+    NoSuchRef(url, ref)  git.remote
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
@@ -181,6 +185,7 @@ EnvbuildError  exit 2
       NotForThisMachine(name)  exit 126  sandbox.child
       SandboxEnded(mend)  sandbox.exec_client
       TooManyGroups(name, count)  sandbox.user_lookup
+    ServerRefused(url, reason)  git.network_program
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
@@ -192,6 +197,7 @@ EnvbuildError  exit 2
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
     TooMuchCopied(source)  build.tree_actions
+    TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
@@ -202,6 +208,7 @@ EnvbuildError  exit 2
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
+  StoppedByOthers  git.network_program
   StoreDamaged(what, hint)  exit 1  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
