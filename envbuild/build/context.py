@@ -12,7 +12,6 @@ from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
-from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.file_mode import Mode, with_mode
 
@@ -180,13 +179,13 @@ class Context:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                found = tuple(self._select(source, choice, epoch, whole))
+                items = tuple(self._select(source, choice, epoch, whole))
                 self.named.add(os.path.normpath(os.path.join(self.folder, source)))
                 if keep:
-                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in found}
+                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in items}
                 else:
-                    self.archives.update(item.path for item in found)
-                return found
+                    self.archives.update(item.path for item in items)
+                return items
             except ContentChanged:
                 if attempt == ATTEMPTS:
                     raise
@@ -212,11 +211,11 @@ class Context:
             scan = Scan(
                 choice, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
             )
-            found = scan.take(path, name, self._shown(path))
+            item = scan.take(path, name, self._shown(path))
             self.left_out.update(scan.left_out)
-            if found is not None:
+            if item is not None:
                 taken += 1
-                yield found.replace(called=called)
+                yield item.replace(called=called)
             elif not matched and not choice.optional:
                 raise self._nothing_left(source, choice)
         if paths and not taken and not choice.optional:
@@ -301,6 +300,8 @@ class Context:
         return dict(sorted(matches.items(), key=lambda match: match[1]))
 
     def _missing(self, source: str) -> ContextError:
+        from envbuild.text.suggestion import did_you_mean  # for an error alone
+
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
         names = os.listdir(folder) if os.path.isdir(folder) else []
         hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
@@ -312,7 +313,7 @@ class Context:
 
 def keep(
     store: Store,
-    found: Found,
+    item: Found,
     owner: tuple[int, int],
     mode: Mode | None,
     files: RealFiles,
@@ -321,12 +322,12 @@ def keep(
     """Put a file or folder of the context into the store with this owner and, unless None, this mode for its files and
     folders; return its entry. With a `clock` files have its times, and not those that they were found with. Raises
     ContentChanged where it is not what it was when it was found."""
-    entry = found.entry._replace(uid=owner[0], gid=owner[1])
+    entry = item.entry._replace(uid=owner[0], gid=owner[1])
     if entry.kind == FILE:
         if clock is not None:
             entry = entry._replace(mtime=clock.copied(entry.name, entry.digest))
         entry = with_mode(entry, mode)
-        return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
+        return entry if store.objects.has(entry) else _read(store, entry, item.path, files)
     if entry.kind == LINK:
         return entry
     plain = mode is None and owner == (0, 0)
@@ -336,7 +337,7 @@ def keep(
         known = None if clock is None else store.clocks.retimed(clock, entry.digest)
         if known is not None:
             return entry._replace(digest=known)
-    digest = store.trees.save([keep(store, child, owner, mode, files, clock) for child in found.children])
+    digest = store.trees.save([keep(store, child, owner, mode, files, clock) for child in item.children])
     if plain and clock is not None:
         store.clocks.remember(clock, entry.digest, digest)
     return with_mode(entry._replace(digest=digest), mode)

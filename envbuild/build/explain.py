@@ -43,11 +43,11 @@ class StepExplanations:
         if before is None:
             return StepExplained(event, reasons, reasons, 0)
         # What differs in the tree that it starts from is told where that came from.
-        told = before.replace(parent=parts.parent) if follows else before
-        if told == parts:
+        baseline = before.replace(parent=parts.parent) if follows else before
+        if baseline == parts:
             self._causes[event] = follows
             return StepExplained(event, reasons, (), follows)
-        return StepExplained(event, reasons, self._causes_of(told, parts, pending), follows)
+        return StepExplained(event, reasons, self._causes_of(baseline, parts, pending), follows)
 
     def _causes_of(self, before: Parts, after: Parts, pending: PendingStep) -> tuple[str, ...]:
         if after.action != "InstallPackages" or before.action != after.action:

@@ -75,13 +75,13 @@ class PlannedRecipe(Record):
     def stages_of(self, target: Stage) -> list[Stage]:
         """Return a stage with those of the recipe that it needs, itself last."""
         by_number = {stage.number: stage for stage in self.stages}
-        found, pending = {target.number}, [target]
+        numbers, pending = {target.number}, [target]
         while pending:
             for number in pending.pop().needs:
-                if number in by_number and number not in found:
-                    found.add(number)
+                if number in by_number and number not in numbers:
+                    numbers.add(number)
                     pending.append(by_number[number])
-        return [by_number[number] for number in sorted(found)]
+        return [by_number[number] for number in sorted(numbers)]
 
     def pinned_image(self, reference: str) -> str | None:
         """Return the digest that the lock has for an image reference."""

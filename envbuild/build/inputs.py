@@ -43,7 +43,7 @@ class Inputs(Record):
     """
 
     digests: tuple[str, ...] = ()
-    found: tuple[Found, ...] = ()
+    files: tuple[Found, ...] = ()
     entries: tuple[tuple[bytes, Entry], ...] = ()
     named: tuple[Named, ...] = ()
     text: bytes = b""
@@ -156,15 +156,15 @@ class Gatherer:
         from envbuild.build.context_scan import Choice
 
         context, choice = self._context(stage, action.folder), Choice(*patterns_of(action), action.optional)
-        found: list[Found] = []
+        files: list[Found] = []
         named: list[Named] = []
         for number, source in enumerate(action.sources):
             items = context.select(source, choice, epoch)
-            found += items
+            files += items
             named += [Named(number, item.called) for item in items]
-        self._tell_nested(stage, action, named, [item.entry for item in found])
-        digests = [_line_of(action, name, item.entry) for name, item in zip(named, found, strict=True)]
-        return Inputs(tuple(digests), found=tuple(found), named=tuple(named))
+        self._tell_nested(stage, action, named, [item.entry for item in files])
+        digests = [_line_of(action, name, item.entry) for name, item in zip(named, files, strict=True)]
+        return Inputs(tuple(digests), files=tuple(files), named=tuple(named))
 
     def _from_tree(self, stage: Stage, action: CopyIn, origin: Origin, tree: Digest) -> Inputs:
         entries = []
@@ -209,8 +209,8 @@ class Gatherer:
 
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (found,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(found.entry))
+            (item,) = context.select(source, Choice(), epoch, whole=True)
+            digests.append(_line(item.entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 

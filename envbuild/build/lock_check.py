@@ -74,10 +74,10 @@ def _paths(store: Store, trees: tuple[str, ...], tree: str) -> list[str]:
     for other in trees:
         if other != tree and store.trees.has(other) and store.trees.has(tree):
             try:
-                found = differences(store, other, tree, ("the lock's tree", "the tree of this build"))
+                lines = differences(store, other, tree, ("the lock's tree", "the tree of this build"))
             except StoreDamaged:
                 continue
-            return [f"    {line}" for line in found]
+            return [f"    {line}" for line in lines]
     return []
 
 

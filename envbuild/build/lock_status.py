@@ -360,7 +360,7 @@ class _Comparison:
             except (EnvbuildError, _NotInStore):
                 continue
             inputs = pending.inputs
-            if inputs.found or inputs.text or inputs.contents:
+            if inputs.files or inputs.text or inputs.contents:
                 self.changed += [reason for reason in self._why(pending) if reason not in self.changed]
         return ""
 

@@ -130,7 +130,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
 def _networked(stages: Sequence[StageProgress]) -> list[StepResult]:
     """Return the results of the steps that have a network."""
     results = (result for at in stages for result in at.results)
-    return [one for one in results if isinstance(one.step.action, Execute) and one.step.action.network]
+    return [result for result in results if isinstance(result.step.action, Execute) and result.step.action.network]
 
 
 def _let_git_merge(job: BuildJob, path: str) -> None:

@@ -66,9 +66,9 @@ def _statement_for(text: str) -> str:
     """Return the statement that does what a command wanted to do with the network, "" where there is none."""
     joined = text.replace("\\\n", " ")
     for pattern, form in _MANAGERS:
-        found = pattern.search(joined)
-        if found is not None:
-            words = [word for word in found[1].split() if word == "-r" or not word.startswith("-")]
+        match = pattern.search(joined)
+        if match is not None:
+            words = [word for word in match[1].split() if word == "-r" or not word.startswith("-")]
             packages = [word.strip("\"'") for word in words if word == "-r" or _PACKAGE.fullmatch(word.strip("\"'"))]
             named = packages[:MAX_NAMED] + (["..."] if len(packages) > MAX_NAMED else [])
             return form.format(" ".join(named) if named else "PACKAGE ...")

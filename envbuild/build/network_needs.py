@@ -113,8 +113,8 @@ class _Search:
                 pass
 
     def _locked(self, stage: Stage, statement: Statement) -> tuple[Package, ...] | None:
-        before = (one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm)))
-        number = next(number for number, one in enumerate(before) if one is statement)
+        before = (candidate for candidate in stage.written.statements if isinstance(candidate, (Apt, Pip, Npm)))
+        number = next(number for number, candidate in enumerate(before) if candidate is statement)
         installs = stage.locked.installs if stage.locked is not None else ()
         if number < len(installs) and installs[number].manager == type(statement).__name__.lower():
             manager = manager_of(installs[number].manager)

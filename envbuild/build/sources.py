@@ -102,12 +102,12 @@ class Sources:
                 yield context.ignored.path
             yield from context.texts
             yield from context.archives
-            for found in context.taken.values():
-                yield from _paths(found)
+            for item in context.taken.values():
+                yield from _paths(item)
 
 
-def _paths(found: Found) -> Iterator[str]:
-    if found.entry.kind != DIRECTORY:
-        yield found.path
-    for child in found.children:
+def _paths(item: Found) -> Iterator[str]:
+    if item.entry.kind != DIRECTORY:
+        yield item.path
+    for child in item.children:
         yield from _paths(child)

@@ -78,8 +78,8 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
     if isinstance(action, InstallPackages):
         from envbuild.build.unsatisfied import unsatisfied  # only where an installation failed
 
-        told = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
-        message += f"\n{told}" if told else ""
+        explanation = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
+        message += f"\n{explanation}" if explanation else ""
         environment, user, workdir = action.environment, "", "/"
         parameters: Pairs = ()
     else:

@@ -49,7 +49,7 @@ def unpack_copied(store: Store, inputs: Inputs, epoch: int, owner: tuple[int, in
     file of the context is not what it was when it was found."""
     archives: list[tuple[str, Entry]] = []
     with RealFiles() as files:
-        archives += [(found.called, keep(store, found, (0, 0), None, files)) for found in inputs.found]
+        archives += [(item.called, keep(store, item, (0, 0), None, files)) for item in inputs.files]
     archives += [(os.fsdecode(path), entry) for path, entry in inputs.entries]
     for name, entry in archives:
         yield unpack(store, store.objects.where(object_id(entry)), name, epoch, owner)

@@ -159,9 +159,9 @@ class _Vendoring:
             self._report(number + 1, len(commits))
         origins = FileOrigins(self._request)
         with ThreadPoolExecutor(MAX_PARALLEL, "find") as pool:
-            found = list(pool.map(origins.find, files))
+            places = list(pool.map(origins.find, files))
         groups: dict[str, list[tuple[PinnedFile, Origins]]] = {}
-        for file, origin in zip(files, found, strict=True):
+        for file, origin in zip(files, places, strict=True):
             groups.setdefault(origins.group(file), []).append((file, origin))
         for group in groups.values():
             wanted = [

@@ -49,12 +49,12 @@ def check(
     """Return where each file of the locks would come from, by its hash."""
     files = list({file.package.hash: file for need in needs for file in need.files}.values())
     checking = _Checking(store, request, warn)
-    found = {}
+    sources = {}
     with ThreadPoolExecutor(MAX_PARALLEL, "check") as pool:
         for file, answer in zip(files, pool.map(checking.find, files), strict=True):
-            found[file.package.hash] = answer
-            progress("looking", len(found), len(files))
-    return found
+            sources[file.package.hash] = answer
+            progress("looking", len(sources), len(files))
+    return sources
 
 
 class _Checking:

@@ -19,10 +19,10 @@ def tell_of_left_behind(store: Store, full: str, environment: Environment) -> No
         return
     from envbuild.instances.moved_on import left_behind  # most stores that only build have no instances
 
-    found = left_behind(store, full)
-    if not found:
+    outdated = left_behind(store, full)
+    if not outdated:
         return
-    names = [instance.name for instance in found]
+    names = [instance.name for instance in outdated]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     shown = store.projects.shown(full, place_of(".").id)
     verb = "runs" if len(names) == 1 else "run"

@@ -69,10 +69,12 @@ class Recipes:
         """Return the paths of the recipes whose locks are to be looked at after these files changed, sorted: also those
         that lack one, if they themselves changed or a recipe that is concerned is built from them."""
         files = frozenset(changed)
-        found = {path for path in self.all() if self._is_concerned(path, files)}
-        for path in list(found):
-            found.update(needed for needed in self._needs(path) if needed not in self._locked and needed in self._reach)
-        return sorted(found)
+        recipes = {path for path in self.all() if self._is_concerned(path, files)}
+        for path in list(recipes):
+            recipes.update(
+                needed for needed in self._needs(path) if needed not in self._locked and needed in self._reach
+            )
+        return sorted(recipes)
 
     def _is_concerned(self, path: str, changed: frozenset[str]) -> bool:
         if path in changed or path_of(path) in changed:
@@ -91,14 +93,14 @@ class Recipes:
 
     def _needs(self, path: str) -> list[str]:
         """Return the recipes that one is built from, also by way of others."""
-        found: list[str] = []
+        recipes: list[str] = []
         pending = [path]
         while pending:
             reach = self._reach.get(pending.pop())
-            new = [needed for needed in (reach.needs if reach is not None else ()) if needed not in (*found, path)]
-            found += new
+            new = [needed for needed in (reach.needs if reach is not None else ()) if needed not in (*recipes, path)]
+            recipes += new
             pending += new
-        return found
+        return recipes
 
     def _is_recipe(self, path: str) -> bool:
         """Return whether a file has a `from`, however wrong the rest of it is, or includes one: other tools keep

@@ -40,7 +40,9 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
 
 
 def _line(comparison: Comparison) -> str:
-    brief = packages_in_brief((one.change.verb, _name(one), one.asked) for one in comparison.packages)
+    brief = packages_in_brief(
+        (difference.change.verb, _name(difference), difference.asked) for difference in comparison.packages
+    )
     # What the recipe asks for comes first; all else follows from it, or is to be looked at.
     parts = [brief] if brief else []
     if comparison.notices:
@@ -52,7 +54,7 @@ def _line(comparison: Comparison) -> str:
         more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
         parts.append(f"look at {', '.join(named)}{more}")
     by_verb: dict[str, list[str]] = {}
-    for difference in sorted(comparison.packages, key=lambda one: not one.asked):
+    for difference in sorted(comparison.packages, key=lambda difference: not difference.asked):
         name, verb = _name(difference), difference.change.verb
         if brief and verb in FOLDED:
             continue

@@ -20,7 +20,7 @@ def packages_in_brief(packages: Iterable[tuple[str, str, bool]]) -> str:
         return ""
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     text = " ".join(named[:SHOWN]) + more
-    needed, dropped = (sum(verb == one and not asked for verb, _, asked in listed) for one in FOLDED)
+    needed, dropped = (sum(verb == folded_verb and not asked for verb, _, asked in listed) for folded_verb in FOLDED)
     if needed:
         text += f", and {needed} that {'they need' if len(named) > 1 else 'it needs'}"
     if dropped:

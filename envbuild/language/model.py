@@ -43,10 +43,13 @@ class Pip(Statement):
 
 
 class Npm(Statement):
+    """`manager` is whose lock says which packages a project has; "" for npm's, if there is one."""
+
     into: str
     packages: tuple[str, ...] = ()
     project: str | None = None
     scripts: bool = False
+    manager: str = ""
 
 
 class Copy(Statement):

@@ -66,7 +66,13 @@ def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> mo
     if into is None:
         return None
     start = reader.start_of(statement)
-    return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"))
+    manager = options.text("manager") or ""
+    if manager not in ("", "npm") and (packages or project is None):
+        # The place of the option's value is gone by now; its name is all that this is about.
+        message = f"with manager={manager} the project's own lock says which packages it has"
+        reader.error(statement.span, message, f"as in: npm(into=/srv/app, manager={manager}) -r DIR")
+        return None
+    return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"), manager)
 
 
 def _into(statement: StatementSyntax, options: Options, reader: Reader, example: str) -> str | None:

@@ -27,9 +27,11 @@ _NAME = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = Pattern(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = Pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
+_DEVICE = Pattern(r"/dev/[A-Za-z0-9_][A-Za-z0-9_.:+@/-]{0,200}(?<!/)")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
+NODE_MANAGERS = ("npm", "pnpm", "yarn")
 NO_INIT = "none"
 INITS = ("envbuild", NO_INIT)
 
@@ -53,6 +55,16 @@ def duration(text: str) -> float:
     if not 0 < total < 1e9:
         raise InvalidValue(f"'{text}' is not a valid duration", "it must be more than 0s and less than 30 years")
     return total
+
+
+def node_manager(text: str) -> str:
+    """Return the name of a program that writes a lock of Node packages."""
+    if text not in NODE_MANAGERS:
+        raise InvalidValue(
+            f"npm knows no manager '{text}'",
+            did_you_mean(text, NODE_MANAGERS, f"it can be: {', '.join(NODE_MANAGERS)}"),
+        )
+    return text
 
 
 def mode(text: str) -> int:
@@ -132,6 +144,13 @@ def absolute(text: str) -> str:
     if not text.startswith("/"):
         raise InvalidValue(f"'{text}' is not an absolute path", "a path in the environment starts with '/'")
     return path(text)
+
+
+def device(text: str) -> str:
+    """Return the path of a device, in its one form."""
+    if not _DEVICE.fullmatch(text) or "/." in text or "//" in text:
+        raise InvalidValue(f"'{text}' is not the path of a device", "as in: device=/dev/fuse, device=/dev/net/tun")
+    return text
 
 
 def path(text: str) -> str:

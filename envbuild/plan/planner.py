@@ -222,6 +222,8 @@ class _Planner:
                 if mount.origin is not None
             ),
             tmpfs=options.tmpfs,
+            ssh=options.ssh,
+            devices=options.devices,
         )
 
 
@@ -343,7 +345,8 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
         case model.Npm():
             project = (("-r", statement.project),) if statement.project else ()
             scripts = (("scripts", ""),) if statement.scripts else ()
-            into = (("into", statement.into), *scripts)
+            manager = (("manager", statement.manager),) if statement.manager else ()
+            into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
 
 

@@ -58,7 +58,9 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in _SPACES else _escape(one) for one in text)
+    return "".join(
+        character if character.isprintable() or character in _SPACES else _escape(character) for character in text
+    )
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -58,8 +58,8 @@ def fitted(widths: Sequence[int], total: int) -> list[int]:
     over = sum(result) + len(_GAP) * (len(result) - 1) - total
     while over > 0 and max(result, default=0) > _NARROWEST:
         widest = max(result)
-        second = max((one for one in result if one < widest), default=0)
-        those = [position for position, one in enumerate(result) if one == widest]
+        second = max((width for width in result if width < widest), default=0)
+        those = [position for position, width in enumerate(result) if width == widest]
         step = max(1, min(widest - max(second, _NARROWEST), over // len(those)))
         for position in those:
             result[position] -= step
