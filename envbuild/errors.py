@@ -151,6 +151,8 @@ EnvbuildError  exit 2
     UndefinedVariable(place, reference)  plan.planner
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
+    UnusableLockFile(path, reason, hint)  packages.python_locks.document
+    UnusableProject(path, reason)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
