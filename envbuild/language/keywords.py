@@ -23,6 +23,8 @@ from envbuild.record import Record
     NETWORK,
     FILE_MODE,
     TMPFS,
+    AGENT,
+    DEVICE,
 ) = (
     "flag",
     "text",
@@ -42,6 +44,8 @@ from envbuild.record import Record
     "network",
     "file mode",
     "tmpfs",
+    "agent",
+    "device",
 )
 
 
@@ -82,6 +86,8 @@ _RUN = {
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
     "tmpfs": OptionKind(TMPFS, True),
+    "ssh": OptionKind(AGENT),
+    "device": OptionKind(DEVICE, True),
     "user": OptionKind(OWNER),
     "workdir": OptionKind(DIRECTORY),
     "timeout": OptionKind(DURATION),

@@ -25,6 +25,7 @@ _NAME = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = Pattern(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = Pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
+_DEVICE = Pattern(r"/dev/[A-Za-z0-9_][A-Za-z0-9_.:+@/-]{0,200}(?<!/)")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
@@ -130,6 +131,13 @@ def absolute(text: str) -> str:
     if not text.startswith("/"):
         raise InvalidValue(f"'{text}' is not an absolute path", "a path in the environment starts with '/'")
     return path(text)
+
+
+def device(text: str) -> str:
+    """Return the path of a device, in its one form."""
+    if not _DEVICE.fullmatch(text) or "/." in text or "//" in text:
+        raise InvalidValue(f"'{text}' is not the path of a device", "as in: device=/dev/fuse, device=/dev/net/tun")
+    return text
 
 
 def path(text: str) -> str:

@@ -54,6 +54,16 @@ _LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$"
 
 
 @fields
+class TooManyRequirementFiles(UsageError):
+    """The requirement files of a statement name too many others."""
+
+    statement: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.statement}: the files name more than {MAX_FILES} others", "put them into fewer files"
+
+
+@fields
 class LocalRequirement(UsageError):
     """A requirement file names a folder of this machine."""
 
@@ -150,7 +160,7 @@ def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], 
     if path in contents:
         return
     if len(contents) == MAX_FILES:
-        raise UsageError(f"{what}: the files name more than {MAX_FILES} others", "put them into fewer files")
+        raise TooManyRequirementFiles(what)
     contents[path] = content = read(path, what)
     local = _LOCAL.search(content)
     if local is not None:

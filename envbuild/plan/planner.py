@@ -222,6 +222,8 @@ class _Planner:
                 if mount.origin is not None
             ),
             tmpfs=options.tmpfs,
+            ssh=options.ssh,
+            devices=options.devices,
         )
 
 

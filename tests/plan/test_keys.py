@@ -21,6 +21,10 @@ ACTIONS = {
         ("/bin/sh", "-eu", "-c", "echo hi"), (), (), "", "/", False, (), (), (), ".",
         (actions.TreeMount(actions.Origin("stage", "build", "."), "/out", "/mnt"),), (TmpfsMount("/t", 1024),),
     ),
+    "run-granted": actions.Execute(
+        ("/bin/sh", "-eu", "-c", "echo hi"), (), (), "", "/", False, (), (), (), ".",
+        (), (), "default", ("/dev/fuse", "/dev/net/tun"),
+    ),
     "copy": actions.CopyIn(("a", "b/"), "/dst/", None, "app", 0o644, ("*.tmp",), "."),
     "copy-from": actions.CopyIn(("/a",), "/b", actions.Origin("stage", "build", "."), None, None, (), "."),
     "copy-chosen": actions.CopyIn(
@@ -36,6 +40,7 @@ ACTIONS = {
 }  # fmt: skip
 PINNED = {
     "run": "870a8a5e045d06cf50e7993640afe095cedccacb2de42dcf6931d4c078b35e2d",
+    "run-granted": "2bcbb19958ea4f3b267b32921dbab90f679b748f9cea44a1cac3980003e88119",
     "run-shown": "fdaffa4040f248d9ec41b692fb6405b9cf15fcd3aac3693dd05ab18316e2575a",
     "copy": "50c8b903c1e464c2c2b53ef0bda9effa2ae954ae015b1d48665090eaa749a749",
     "copy-from": "cddf5a421128c0f72e640e477e52869a3be1b5c6b75a21f8795472fa842f0dcc",
@@ -64,7 +69,7 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name in ("run", "run-shown"))
+        assert (single != PINNED[name]) == (name in ("run", "run-shown", "run-granted"))
 
 
 def test_each_part_of_an_action_counts():
@@ -81,6 +86,8 @@ def test_each_part_of_an_action_counts():
         "mounts": (),
         "shown": ACTIONS["run-shown"].shown,
         "tmpfs": ACTIONS["run-shown"].tmpfs,
+        "ssh": "default",
+        "devices": ("/dev/fuse",),
     }
     keys = {key(run)} | {key(run.replace(**{name: value})) for name, value in changed.items()}
     assert len(keys) == 1 + len(changed)
