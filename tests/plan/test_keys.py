@@ -36,6 +36,11 @@ ACTIONS = {
     "fetch": actions.FetchFile("https://example.org/x", "/x", "c" * 64, None, None, True),
     "adduser": actions.AddUser("app", 1000, None, "/srv", None, ("staff",)),
     "workdir": actions.MakeDirectory("/srv"),
+    "npm": actions.InstallPackages("npm", ("express@4",), (), (("into", "/srv"),), (("PATH", "/bin"),), "."),
+    "npm-locked": actions.InstallPackages(
+        "npm", (), (("-r", "app"),), (("into", "/srv"), ("scripts", ""), ("manager", "pnpm")), (), ".",
+    ),
+    "cargo": actions.InstallPackages("cargo", (), (("-r", "app"),), (("into", "/src"),), (), "."),
     "discard": actions.DiscardPaths(("/log/*",)),
 }  # fmt: skip
 PINNED = {
@@ -51,6 +56,9 @@ PINNED = {
     "fetch": "c2d08afe020da9674cbcbab55e338e2235655fc21783152b7d662c0cd6b22cf1",
     "adduser": "2ee56cb747fbf876027009568a2c9f370b640fc967858200c9c3dc05dd9a69e2",
     "workdir": "d65845c39ea916d17304a99f4d5579c998a1e5364ab8f7bb9a4ee8c445821423",
+    "npm": "4b07d79e4b89f3dff1d81c4330216efd1fabf69288640d5ad125c5804e479384",
+    "npm-locked": "ee203dc8a0294bf3a18073cc829894fe3bece92a62ac2fa9eef599ce2e33f38f",
+    "cargo": "e74ffafeb36d86d8617c5d86a3a8fa226209b0e51ec775ba5844ab1dbfd9f265",
     "discard": "bb44881a11ef74fcf39158b53a8152f13abd8b76bfd3fbb3e29655c0c8e6fd4b",
 }
 
