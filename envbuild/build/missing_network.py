@@ -69,7 +69,11 @@ def _statement_for(text: str) -> str:
     for pattern, form in _MANAGERS:
         match = pattern.search(joined)
         if match is not None:
-            words = [word for word in (match[1] if pattern.groups else "").split() if word == "-r" or not word.startswith("-")]
+            words = [
+                word
+                for word in (match[1] if pattern.groups else "").split()
+                if word == "-r" or not word.startswith("-")
+            ]
             packages = [word.strip("\"'") for word in words if word == "-r" or _PACKAGE.fullmatch(word.strip("\"'"))]
             named = packages[:MAX_NAMED] + (["..."] if len(packages) > MAX_NAMED else [])
             return form.format(" ".join(named) if named else "PACKAGE ...")

@@ -340,6 +340,8 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts:
             requirements = tuple(("-r", path) for path in statement.requirement_files)
             constraints = tuple(("-c", path) for path in statement.constraint_files)
             into = (("into", statement.into), *links)
+            named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
+            into += tuple((option, name) for option, names in named for name in sorted(set(names)))
             files = (*requirements, *constraints)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
