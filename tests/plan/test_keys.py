@@ -79,7 +79,7 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name in ("run", "run-shown", "run-granted"))
+        assert (single != PINNED[name]) == (name in ("run", "run-shown", "run-granted", "npm", "npm-locked", "cargo"))
 
 
 def test_each_part_of_an_action_counts():
