@@ -253,6 +253,7 @@ _CHECKS = {
     keywords.NAME: values.name,
     keywords.IDENTITY: values.identity,
     keywords.NETWORK: network,
+    keywords.NODE_MANAGER: values.node_manager,
     keywords.AGENT: values.name,
     keywords.DEVICE: values.device,
 }
@@ -273,5 +274,6 @@ _EXAMPLES = {
     keywords.CACHE: "/DIRECTORY",
     keywords.NAME: "NAME",
     keywords.IDENTITY: "1000",
+    keywords.NODE_MANAGER: "pnpm",
     keywords.DEVICE: "/dev/fuse",
 }

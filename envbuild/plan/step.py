@@ -132,8 +132,8 @@ class InstallPackages(Record):
     """Declared packages: `manager` is apt, pip or npm, `wanted` what the statement names, in its order.
 
     `files` are (option, path) of files of the recipe's folder that say more (`-r`, `-c`, `key`); `options` are
-    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`), in a
-    fixed order. `environment` is what the manager runs with, sorted.
+    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`, `manager`),
+    in a fixed order. `environment` is what the manager runs with, sorted.
     """
 
     manager: str
