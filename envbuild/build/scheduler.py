@@ -21,6 +21,7 @@ from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
+from envbuild.build.helper_ahead import StartedHelper, next_tree, start_helper
 from envbuild.build.input_check import check_inputs
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
@@ -81,8 +82,9 @@ class Scheduler:
         self._performer = Performer(self.store)
         self._explanations: StepExplanations
 
-    def run(self) -> None:
-        """Bring all stages of the build to their end. Raises the first failure."""
+    def run(self, helper: StartedHelper | None = None) -> None:
+        """Bring all stages of the build to their end, with the helper if it was started already. Raises the first
+        failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         self._check_grants(left)
@@ -99,7 +101,9 @@ class Scheduler:
             made = frozenset(stage.number for stage in without)
             self._explanations = StepExplanations(self.store, self.progress, made)
             self._bases.prepare(without, space.path, stack)
-            self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
+            if helper is None:
+                helper = start_helper(self.store, next_tree(self.job))
+            self._worker = stack.enter_context(Worker.start(self.store, helper))
             self._report_single_id()
             self._executor = Executor(
                 self.store,
@@ -121,13 +125,6 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
-
-    def _next_tree(self, left: Sequence[Stage]) -> Digest | None:
-        """Return the tree that the first command is likely to run on."""
-        stages = [at for at in map(self.progress.get, left) if at is not None]
-        steps = [(at.tree, at.next_step) for at in stages]
-        runs = (Execute, InstallPackages)
-        return next((tree for tree, step in steps if step is not None and isinstance(step.action, runs)), None)
 
     def _check_grants(self, stages: Sequence[Stage]) -> None:
         """Raise the error of a step that is going to run, since nobody has run it yet, and wants what the user has not
