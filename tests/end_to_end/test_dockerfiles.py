@@ -18,7 +18,9 @@ import pytest
 from tests.conftest import Project, wait_for
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "dockerfiles"
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror]
+DAILY = ("memcached",)
+"""Services that take only seconds on a Debian that is there; the others are left to the nightly run."""
 LONG = 1500
 """Seconds that a build may take where others build beside it, and a start until it is healthy."""
 
@@ -167,7 +169,10 @@ def only(project: Project, name: str) -> dict:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize(
+    "service",
+    [pytest.param(one, id=one.name, marks=() if one.name in DAILY else pytest.mark.nightly) for one in SERVICES],
+)
 def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
     project = of_recipe(service.name)
     build(project)
@@ -188,6 +193,7 @@ def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
     assert only(project, "one")["code"] != 137, "it ends by its stop signal"
 
 
+@pytest.mark.nightly
 def test_what_is_written_outlives_a_stop(of_recipe):
     project = of_recipe("redis")
     build(project)
@@ -198,6 +204,7 @@ def test_what_is_written_outlives_a_stop(of_recipe):
     assert wait_for(lambda: project.command("exec", "one", "--", "redis-cli", "GET", "name").out == "ada\n", LONG)
 
 
+@pytest.mark.nightly
 def test_wordpress_and_its_database_are_a_group(of_recipe):
     project = of_recipe("wordpress")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -208,6 +215,7 @@ def test_wordpress_and_its_database_are_a_group(of_recipe):
     assert project.command("down", "--volumes").code == 0
 
 
+@pytest.mark.nightly
 def test_a_devcontainer_compiles_what_is_in_the_directory(of_recipe):
     project = of_recipe("devcontainer")
     build(project)
