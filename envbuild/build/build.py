@@ -103,7 +103,9 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         from envbuild.build.lock_changes import moves  # only `update` shows them
 
         named = frozenset(request.renew)
-        pin_moves = tuple(move for recipe in job.graph.recipes for move in moves(recipe, progress, job.sources, named))
+        pin_moves = tuple(
+            move for recipe in job.graph.recipes for move in moves(recipe, progress, job.sources, store, named)
+        )
         result = result.replace(moves=pin_moves)
     return result
 

@@ -19,7 +19,6 @@ from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
-from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.file_mode import Mode, with_mode
 
@@ -316,6 +315,8 @@ class Context:
         return dict(sorted(matches.items(), key=lambda match: match[1]))
 
     def _missing(self, source: str) -> ContextError:
+        from envbuild.text.suggestion import did_you_mean  # for an error alone
+
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
         names = os.listdir(folder) if os.path.isdir(folder) else []
         hint = did_you_mean(name, names, f"paths are relative to {self.shown}")

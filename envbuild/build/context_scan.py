@@ -19,7 +19,6 @@ from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.store.step_cache import ContentChanged, Stats
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
-from envbuild.tree.patterns import Matcher
 from envbuild.tree.times import SECOND, content_time
 
 RACY_NANOSECONDS = 100_000_000
@@ -28,6 +27,10 @@ MAX_DEPTH = 400
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What opening something says that was there a moment ago as another kind of thing."""
 _CHUNK = 1 << 20
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.tree.patterns import Matcher
 
 
 @fields

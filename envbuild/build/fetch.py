@@ -89,11 +89,10 @@ def fetch(
             if files.offline:
                 raise NeedsNetwork(files.recipe, [f"fetch {without_user(url)}"])
             at = _download(address, temporary, progress, most)
-        digest = _hash(temporary)
+        digest = hash_file(temporary)
         if expected is not None and digest != expected:
             raise WrongDigest(url, expected, digest, source)
-        os.chmod(temporary, 0o644)
-        store.objects.put(temporary, _pooled(store.objects, digest))
+        keep_fetched(store, temporary, digest)
     return digest, at if at != without_user(url) else ""
 
 
@@ -177,7 +176,14 @@ def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int]
             progress(got, total)
 
 
-def _hash(path: str) -> Digest:
+def keep_fetched(store: Store, path: str, digest: Digest) -> None:
+    """Move a file, whose sha256 was looked at, into the store."""
+    os.chmod(path, 0o644)
+    store.objects.put(path, _pooled(store.objects, digest))
+
+
+def hash_file(path: str) -> Digest:
+    """Return the sha256 of a file."""
     state = Sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):

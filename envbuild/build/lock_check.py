@@ -105,7 +105,7 @@ def _pins(lock: Lock) -> object:
         )
         for stage in lock.stages
     ]
-    return lock.parameters, lock.own.fetched, lock.own.images, stages
+    return lock.parameters, lock.own.fetched, lock.own.commits, lock.own.images, stages
 
 
 def check_exact(path: str, locked: Lock, built: Lock) -> None:

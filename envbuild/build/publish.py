@@ -230,7 +230,7 @@ def _move(
             moving.append((name, tag))
     if moving:
         known = {
-            "user": request.user,
+            "user": request.user(),
             "recipe": recipe.path,
             "seconds": round(time.monotonic() - reporter.started, 3),
             "ran": reporter.ran,

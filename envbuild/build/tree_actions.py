@@ -23,7 +23,7 @@ from envbuild.plan.step import (
     Step,
     WriteFile,
 )
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.step_cache import ContentChanged
@@ -241,7 +241,7 @@ class _Performance:
         except ContentChanged as error:
             self._store.lost.add(fetched_object(digest))
             put_aside(path, self._store.path)
-            raise StoreDamaged(f"the fetched file {digest[:12]} is not what its digest says") from error
+            raise PartDamaged(f"the fetched file {digest[:12]}", NOT_ITSELF) from error
 
     def _directory(self, path: str) -> list[Edit]:
         place = path.strip("/").encode()
@@ -294,6 +294,10 @@ class _Performance:
 
 def name_of(url: str) -> str:
     """Return what a fetched file is called: the last part of its address."""
+    from envbuild.language.git_address import git_address, is_git  # only where something is fetched
+
+    if is_git(url):
+        return git_address(url).name
     return url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
 
 

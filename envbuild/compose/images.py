@@ -35,6 +35,16 @@ class NotBuilt(WorkFailed):
         return f"{self.path} has changed since it was built", f"leave out --no-build, or: envbuild build {self.path}"
 
 
+@fields
+class ChangedWhileBuilt(WorkFailed):
+    """A recipe was edited while its build ran."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} changed while it was built", "run the same command again"
+
+
 def find_images(
     store: Store,
     group: Group,
@@ -86,7 +96,7 @@ def _built(
         call_in_child(lambda: build(recipe))
         image = built_image(recipe.path, store, epoch, recipe.settings)
     if image is None:
-        raise WorkFailed(f"{recipe.path} changed while it was built", "run the same command again")
+        raise ChangedWhileBuilt(recipe.path)
     return image
 
 

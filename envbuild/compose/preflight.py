@@ -8,7 +8,7 @@ from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.instance_plan import Plan, instance_name
 from envbuild.compose.members import Emit, Warned, members
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.network.ports import Port, open_ports
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import Instances
@@ -19,6 +19,21 @@ from envbuild.text.diagnostics import Diagnostic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+@fields
+class SamePort(UsageError):
+    """Two services want one port of the host."""
+
+    services: tuple[str, str]
+    port: Port
+
+    def text(self) -> tuple[str, str]:
+        (first, second), port = self.services, self.port
+        return (
+            f"{first} and {second} both want {port.host}:{port.number}/{port.protocol}",
+            "choose another one for one of them",
+        )
 
 
 def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple[Service, ...]:
@@ -92,10 +107,7 @@ def check_networks(services: Sequence[Service]) -> None:
         for port in service.ports:
             key = (port.host, port.number, port.protocol)
             if port.number and key in asked:
-                raise UsageError(
-                    f"{asked[key]} and {service.name} both want {port.host}:{port.number}/{port.protocol}",
-                    "choose another one for one of them",
-                )
+                raise SamePort((asked[key], service.name), port)
             asked[key] = service.name
 
 

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from envbuild.git.lock_at_revision import LockedRecipe
 
 
+@fields
+class NoSuchFile(UsageError):
+    """A recipe or a lock was named that is not there."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no file {self.path}", "name a recipe, a lock, or an image: envbuild images"
+
+
 class Statement(Record):
     """A statement of an operand: its stage, its text (of a lock only the first line) and its place, if known. A lock
     has no tests (`test`)."""
@@ -96,7 +106,7 @@ def operand_of(
     if text.endswith(".lock") and os.path.isfile(path):
         return operand_of_lock(store, text, _read_lock(store, path))
     if text.endswith((".lock", ".env")) and not os.path.isfile(path):
-        raise UsageError(f"there is no file {text}", "name a recipe, a lock, or an image: envbuild images")
+        raise NoSuchFile(text)
     if os.path.isfile(path) and (text.endswith(".env") or "/" in text):
         image = built(path)
         if image is not None:

@@ -18,7 +18,7 @@ from envbuild.images.reference import (
     parse_tag,
 )
 from envbuild.record import Record, assert_never
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import NoSuchEntry, in_projects
@@ -224,8 +224,9 @@ def facts_of(image: Image) -> Facts:
             return facts
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
         pass
-    raise StoreDamaged(
-        f"what is on record of image {image.digest[:12]} is not what its digest says",
+    raise PartDamaged(
+        f"what is on record of image {image.digest[:12]}",
+        NOT_ITSELF,
         "build its recipe again, which writes the record anew",
     )
 

@@ -43,6 +43,8 @@ def _run_options(options: Options) -> RunOptions:
         timeout=options.seconds("timeout"),
         shell=options.text("shell"),
         tmpfs=options.tmpfs(),
+        ssh=options.text("ssh") or "",
+        devices=options.devices(),
     )
 
 

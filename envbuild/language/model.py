@@ -34,19 +34,35 @@ class Apt(Statement):
     key: str | None = None
 
 
+_LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")
+
+
+def is_lock_file(path: str) -> bool:
+    """Return whether a file's name is that of a lock file of uv, Poetry, Pipenv or pip."""
+    name = path.rpartition("/")[2]
+    is_named = name.startswith("pylock.") and name.endswith(".toml") and name.count(".") == 2
+    return name in _LOCK_FILES or is_named
+
+
 class Pip(Statement):
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
     constraint_files: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class Npm(Statement):
+    """`manager` is whose lock says which packages a project has; "" for npm's, if there is one."""
+
     into: str
     packages: tuple[str, ...] = ()
     project: str | None = None
     scripts: bool = False
+    manager: str = ""
 
 
 class Copy(Statement):

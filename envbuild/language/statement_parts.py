@@ -88,11 +88,16 @@ def shell_words(text: str) -> tuple[str, ...]:
     return words[:-1] if words[-1:] == ("-c",) else words
 
 
+DEFAULT_AGENT = "default"
+"""What `ssh` without a name means, as in `docker build --ssh`."""
+
+
 class RunOptions(Record):
     """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given.
 
     `network` is False without one, True for any host, and else a text: `host` for the machine's own network, or the
-    hosts that may be asked (network_hosts.py)."""
+    hosts that may be asked (network_hosts.py). `ssh` is the name of the user's SSH agent that the command may use, ""
+    for none; `devices` are paths of this machine's devices, sorted."""
 
     network: bool | str = False
     caches: tuple[CacheMount, ...] = ()
@@ -103,3 +108,5 @@ class RunOptions(Record):
     timeout: float | None = None
     shell: str | None = None
     tmpfs: tuple[TmpfsMount, ...] = ()
+    ssh: str = ""
+    devices: tuple[str, ...] = ()

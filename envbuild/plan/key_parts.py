@@ -17,6 +17,7 @@ _WORDS = {
     "mounts": "mount=",
     "shown": "mount=",
     "tmpfs": "tmpfs=",
+    "devices": "device=",
     "sources": "what is copied",
     "exclude": "exclude=",
     "include": "include=",

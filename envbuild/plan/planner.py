@@ -222,6 +222,8 @@ class _Planner:
                 if mount.origin is not None
             ),
             tmpfs=options.tmpfs,
+            ssh=options.ssh,
+            devices=options.devices,
         )
 
 
@@ -338,12 +340,15 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
             requirements = tuple(("-r", path) for path in statement.requirement_files)
             constraints = tuple(("-c", path) for path in statement.constraint_files)
             into = (("into", statement.into), *links)
+            named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
+            into += tuple((option, name) for option, names in named for name in sorted(set(names)))
             files = (*requirements, *constraints)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
             project = (("-r", statement.project),) if statement.project else ()
             scripts = (("scripts", ""),) if statement.scripts else ()
-            into = (("into", statement.into), *scripts)
+            manager = (("manager", statement.manager),) if statement.manager else ()
+            into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
 
 

@@ -31,8 +31,8 @@ class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
     `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
-    as in language/statement_parts.py. `shown` are what it mounts of other trees. Fields with a default came later, as
-    in CopyIn.
+    as in language/statement_parts.py. `shown` are what it mounts of other trees; `ssh` names the user's agent that it
+    may use, and `devices` are the paths of this machine's. Fields with a default came later, as in CopyIn.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +47,8 @@ class Execute(Record):
     folder: str
     shown: tuple[TreeMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
+    ssh: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class CopyIn(Record):
@@ -130,8 +132,8 @@ class InstallPackages(Record):
     """Declared packages: `manager` is apt, pip or npm, `wanted` what the statement names, in its order.
 
     `files` are (option, path) of files of the recipe's folder that say more (`-r`, `-c`, `key`); `options` are
-    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`), in a
-    fixed order. `environment` is what the manager runs with, sorted.
+    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`, `manager`),
+    in a fixed order. `environment` is what the manager runs with, sorted.
     """
 
     manager: str

@@ -40,6 +40,20 @@ Mark = tuple[object, ...]
 
 
 @fields
+class LayerChanged(StoreDamaged):
+    """Something else changed a layer of a store that may only be read."""
+
+    layer: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the store is damaged: layer {self.layer}: {self.reason}",
+            "the store may only be read: mend it where it is made",
+        )
+
+
+@fields
 class CannotMakeDevice(MachineLacks):
     """The tree holds a device node, which a user namespace can't make."""
 
@@ -221,9 +235,7 @@ class Stacks:
                 )
             return True
         if self._database.read_only:
-            raise StoreDamaged(
-                f"layer {layer}: {result.reason}", "the store may only be read: mend it where it is made"
-            )
+            raise LayerChanged(layer, result.reason)
         self._put_aside(layer)
         for entry in result.files:
             self._objects.check_all(entry)

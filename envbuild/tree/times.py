@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from envbuild.record import Record
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
-from envbuild.tree.lookup import Trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
+
+    from envbuild.tree.lookup import Trees
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 

@@ -41,7 +41,8 @@ def standing(project) -> dict[str, str]:
 
 def told(done) -> list[tuple[str, str]]:
     """(service, what became of it) of each line."""
-    return [tuple(line.split()[:2]) for line in done.err.splitlines() if line[:1].isalpha()]
+    text = done if isinstance(done, str) else done.err
+    return [tuple(line.split()[:2]) for line in text.splitlines() if line[:1].isalpha()]
 
 
 def shell(text: str) -> str:
@@ -58,12 +59,18 @@ SHOP = (
 
 
 def test_a_service_waits_until_what_it_needs_is_healthy_and_down_ends_all_in_the_reverse_order(shop):
-    write(shop, *SHOP)
-    up = shop.command("up")
-    assert up.code == 0, up.err
-    lines = told(up)
-    assert lines.index(("db", "healthy")) < lines.index(("web", "starting"))
-    assert lines.index(("side", "started")) < lines.index(("db", "healthy"))
+    (shop.folder / "gate").mkdir()
+    opened = shell(f"until [ -e /gate/open ]; do sleep 0.05; done; touch /ready; {RUNS}")
+    write(shop, "db: {image: base, volumes: ['./gate:/gate'], command: " + opened + ", " + CHECK + "}", *SHOP[1:])
+    up = shop.start("up")
+    text = ""
+    for line in up.stdout:
+        text += line.decode()
+        if ("side", "started") in told(text):
+            (shop.folder / "gate" / "open").touch()
+    assert up.wait() == 0, text
+    lines = told(text)
+    assert lines.index(("side", "started")) < lines.index(("db", "healthy")) < lines.index(("web", "starting"))
     assert standing(shop) == {"shop-db": "running", "shop-web": "running", "shop-side": "running"}
     down = shop.command("down")
     assert down.code == 0, down.err

@@ -190,15 +190,23 @@ class TestPrivate:
         address = own_address()
         with socket.create_server((address, 0)) as out, socket.create_server(("127.0.0.1", 0)) as loop:
             seen = [out.getsockname()[1], loop.getsockname()[1]]
-            attempts = [(address, seen[0]), *((one, seen[1]) for one in ("10.0.2.2", "10.0.2.3", address))]
-            command = "cat /etc/resolv.conf; " + "".join(
-                f"nc {target} {port} < /dev/null & p=$!; sleep 0.3; kill $p 2> /dev/null; wait; "
-                for target, port in attempts
+            command = f"cat /etc/resolv.conf; nc {address} {seen[0]} < /dev/null; " + "".join(
+                f"nc {target} {seen[1]} < /dev/null & p=$!; sleep 0.3; kill $p 2> /dev/null; wait; "
+                for target in ("10.0.2.2", "10.0.2.3", address)
             )
+            out.settimeout(60)
+            came: list[bool] = []
+
+            def let_in() -> None:
+                out.accept()[0].close()  # which ends the first nc
+                came.append(True)
+
+            thread = threading.Thread(target=let_in)
+            thread.start()
             done = with_only(image, tool, "run", "--network", "private", "web", "--", "sh", "-c", command)
             assert "nameserver 10.0.2.3\n" in done.stdout, done.stderr
-            out.settimeout(60)
-            out.accept()[0].close()
+            thread.join()
+            assert came
             loop.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 loop.accept()

@@ -84,7 +84,8 @@ def _copies(number: int) -> str:
 
 def is_vendored(path: str) -> bool:
     """Return whether a record at `path` is of a copy inside another package."""
-    return path.count("/node_modules/") > 1 or "/_vendor/" in path
+    # What pnpm's layout has in a folder of its own is not inside another package.
+    return path.replace("/node_modules/.pnpm/", "/").count("/node_modules/") > 1 or "/_vendor/" in path
 
 
 def _last_column(package: Component, arguments: argparse.Namespace) -> str:

@@ -48,6 +48,38 @@ class NoFile(UsageError):
         )
 
 
+@fields
+class GroupFileTooLarge(UsageError):
+    """What was named is too large for a file of services."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} has more than {MAX_BYTES:,} bytes", "is it a file of services?"
+
+
+@fields
+class BadGroupName(UsageError):
+    """`--name` has what no group can be called."""
+
+    name: str
+    error: InvalidValue
+
+    def text(self) -> tuple[str, str]:
+        return f"--name {self.name}: {self.error.message}", self.error.hint
+
+
+@fields
+class BadDotEnv(UsageError):
+    """The file `.env` beside a file of services can't be read as variables."""
+
+    path: str
+    error: BadVariables
+
+    def text(self) -> tuple[str, str]:
+        return self.error.at(self.path), "as in: NAME=VALUE"
+
+
 def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
     """Return the first of FILES in this directory or the nearest one above it, and the others of FILES beside it.
 
@@ -111,7 +143,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
         try:
             group_name(name)
         except InvalidValue as wrong:
-            raise UsageError(f"--name {name}: {wrong.message}", wrong.hint) from None
+            raise BadGroupName(name, wrong) from None
     called = name or given or name_of_folder(reader.folder)
     volumes = _resources(reader, parts.get("volumes"), "volume", called + "_", OF_VOLUME)
     networks = _resources(reader, parts.get("networks"), "network", called + "_", OF_NETWORK)
@@ -206,7 +238,7 @@ def _read(path: str) -> bytes:
     except OSError as wrong:
         raise FileUnusable(path, str(wrong.strerror), "name a file that can be read") from None
     if len(content) > MAX_BYTES:
-        raise UsageError(f"{path} has more than {MAX_BYTES:,} bytes", "is it a file of services?")
+        raise GroupFileTooLarge(path)
     return content
 
 
@@ -238,4 +270,4 @@ def _beside(path: str, user: Mapping[str, str]) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except BadVariables as bad:
-        raise UsageError(bad.at(beside), "as in: NAME=VALUE") from None
+        raise BadDotEnv(beside, bad) from None

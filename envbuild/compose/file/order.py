@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+
+@fields
+class NoSuchService(UsageError):
+    """The command line names a service that the file lacks."""
+
+    name: str
+    file: str
+    services: Sequence[str]
+
+    def text(self) -> tuple[str, str]:
+        hint = did_you_mean(self.name, self.services, f"it has: {', '.join(self.services)}")
+        return f"there is no service '{self.name}' in {self.file}", hint
 
 
 def wrong_dependencies(group: Group) -> list[Diagnostic]:
@@ -62,9 +75,7 @@ def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] 
     """
     for name in names:
         if group.service(name) is None:
-            known = [service.name for service in group.services]
-            hint = did_you_mean(name, known, f"it has: {', '.join(known)}")
-            raise UsageError(f"there is no service '{name}' in {group.file}", hint)
+            raise NoSuchService(name, group.file, [service.name for service in group.services])
     # A service that is named brings its own profiles with it, as compose has it.
     active = {*profiles, *(profile for name in names for profile in _named(group, name).profiles)}
     enabled = {
