@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 """How often a source is read when it changes meanwhile, before that is an error."""
 WAIT = 0.2
 """Seconds to wait before the second attempt; twice as many before the third, and so on."""
@@ -205,11 +205,11 @@ class Context:
         return self._expand(source, optional)
 
     def _found(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> tuple[Found, ...]:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return tuple(self._select(source, choice, epoch, ignored, whole))
             except ContentChanged:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
