@@ -6,7 +6,7 @@ stages start from in base_kinds.py.
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Render(Statement):
 
     template: str
     destination: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: Pairs
     owner: str | None = None
     mode: Mode | None = None
 
@@ -181,7 +181,7 @@ class Volume(Statement):
 
 
 class Label(Statement):
-    values: tuple[tuple[str, str], ...]
+    values: Pairs
 
 
 class Unset(Statement):
@@ -251,8 +251,8 @@ class Recipe(Record):
     name: str
     path: str
     stages: tuple[Stage, ...]
-    parameters: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    parameters: Pairs
+    files: Pairs
     images: tuple[tuple[str, int], ...] = ()
 
     @property
