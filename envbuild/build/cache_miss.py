@@ -49,8 +49,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
             names += [source for source, _ in mounts]
             return tuple(Input(name, "", digest) for name, digest in zip(names, inputs.digests, strict=True))
         case InstallPackages():
+            installed = manager_of(step.action.manager).installed_files(inputs.contents)
             packages = [f"{package.name} {package.version}" for package in inputs.packages]
-            named_too = [*packages, *(path for path, _ in inputs.contents)]
+            named_too = [*packages, *(shown_path(path) for path, _ in installed)]
             return tuple(Input(name, "", digest) for name, digest in zip(named_too, inputs.digests, strict=False))
         case _:
             return ()

@@ -45,6 +45,8 @@ def is_lock_file(path: str) -> bool:
 
 
 class Pip(Statement):
+    """`projects` are directories of the context, each with the extras in brackets that are wanted of it."""
+
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class Pip(Statement):
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
 
 class Npm(Statement):

@@ -6,7 +6,10 @@ from envbuild.language import model, values
 from envbuild.language.options import Options
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
+from envbuild.text.pattern import Pattern
 
+_PROJECT = Pattern(r"\.{1,2}(?:/[^\[\]]*)?(?:\[[A-Za-z0-9._, -]+\])?")
+"""A directory of the context, with extras."""
 _OF_LOCK_FILES = ("extra", "group", "without")
 """Options that choose from a lock file of another tool."""
 
@@ -24,6 +27,7 @@ def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> mo
 def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> model.Pip | None:
     shape = "pip(into=/opt/venv) REQUIREMENT, or -r FILE"
     requirements: list[str] = []
+    projects: list[str] = []
     files: dict[str, list[str]] = {"-r": [], "-c": []}
     words = iter(_texts(statement, reader, shape))
     lock: tuple[Word, str] | None = None
@@ -37,9 +41,14 @@ def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> mo
                 lock = (file, path) if text == "-r" and model.is_lock_file(path) else lock
         elif text.startswith("-") or not text:
             reader.error(word.span, f"pip does not take '{text}'", "it takes requirements, -r FILE and -c FILE")
+        elif text == "." or text.startswith(("./", ".[", "../")):
+            if _PROJECT.fullmatch(text):
+                projects.append(text)
+            else:
+                reader.error(word.span, f"'{text}' is not a project", 'as in: pip(into=/opt/venv) ".[extra]"')
         else:
             requirements.append(text)
-    if files["-c"] and not files["-r"] and not requirements:
+    if files["-c"] and not files["-r"] and not requirements and not projects:
         reader.error(statement.span, "pip has constraints but no requirements", f"as in: {shape}")
     if lock is not None and (requirements or len(files["-r"]) > 1 or files["-c"]):
         hint = "write another pip statement for what else goes into the same environment"
@@ -53,7 +62,8 @@ def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> mo
         return None
     start = reader.start_of(statement)
     given = tuple(requirements), tuple(files["-r"]), tuple(files["-c"]), options.texts("find-links")
-    return model.Pip(*start, into, *given, *(options.texts(name) for name in _OF_LOCK_FILES))
+    extras, groups, without = (options.texts(name) for name in _OF_LOCK_FILES)
+    return model.Pip(*start, into, *given, extras, groups, without, tuple(projects))
 
 
 def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> model.Npm | None:
