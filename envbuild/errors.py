@@ -27,6 +27,7 @@ EnvbuildError  exit 2
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     AmbiguousProject(reference, matches)  images.names
+    AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -162,6 +163,7 @@ EnvbuildError  exit 2
     BadDocument(what, reason)  packages.documents
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
+    BadSubmodule(url, path, reason)  git.submodules
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -184,6 +186,8 @@ EnvbuildError  exit 2
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
     NetworkFull(name, members)  instances.network.named
     NoManager(manager, lacking, mend)  packages.errors
+    NoSuchCommit(url, commit)  git.remote
+    NoSuchRef(url, ref)  git.remote
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
@@ -220,6 +224,7 @@ EnvbuildError  exit 2
       NotForThisMachine(name)  exit 126  sandbox.child
       SandboxEnded(mend)  sandbox.exec_client
       TooManyGroups(name, count)  sandbox.user_lookup
+    ServerRefused(url, reason)  git.network_program
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
@@ -232,6 +237,7 @@ EnvbuildError  exit 2
     TooLargeToRead(entry, most)  store.objects
     TooManyNetworks  instances.network.named
     TooMuchCopied(source)  build.adopted_tree
+    TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
@@ -242,6 +248,7 @@ EnvbuildError  exit 2
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
+  StoppedByOthers  git.network_program
   StoreDamaged  exit 1  store.database
     DatabaseDamaged(file, reason)  store.database
     LayerChanged(layer, reason)  store.stacks

@@ -91,10 +91,11 @@ class Gatherer:
         graph: Graph,
         sources: Sources,
         ended: Callable[[int], StageProgress],
-        fetch: Callable[[str, Digest | None, str], Digest],
+        fetch: Callable[[str, Digest | None, str, str], Digest],
     ) -> None:
         """`ended` gives the stage of a number at its end, or raises NotKnownYet. `fetch` gives the sha256 of a URL's
-        file that the store lacks, if it is known and who says so; or raises NotKnownYet."""
+        file that the store lacks, if it is known, who says so, and the commit that the lock has for it; or raises
+        NotKnownYet."""
         self._store = store
         self._graph = graph
         self._sources = sources
@@ -158,7 +159,7 @@ class Gatherer:
         if expected is None:
             expected = fetched.get(action.url)
         if expected is None or not has_content(self._store, expected):
-            expected = self._fetch(action.url, expected, source)
+            expected = self._fetch(action.url, expected, source, self._sources.pinned_commit(recipe, action.url))
         fetched[action.url] = expected
         return expected
 
@@ -225,7 +226,7 @@ class Gatherer:
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
 
-def known_file(url: str, expected: Digest | None, source: str) -> Digest:
+def known_file(url: str, expected: Digest | None, source: str, commit: str) -> Digest:
     """Return the sha256 of a URL's file, as far as it is known without the network. Raises NotKnownYet."""
     if expected is None:
         raise NotKnownYet

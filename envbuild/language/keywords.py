@@ -129,7 +129,14 @@ KEYWORDS: dict[str, Keyword] = {
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),
-    "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
+    "fetch": Keyword(
+        {
+            "sha256": OptionKind(SHA256),
+            **_OWNED,
+            "unpack": OptionKind(FLAG),
+            "submodules": OptionKind(FLAG),
+        }
+    ),
     "adduser": Keyword(block=True),
     "shell": Keyword(),
     "run": Keyword(_RUN, block=True),

@@ -1,5 +1,6 @@
 """Ports of instances on the host, as their clients find them."""
 
+import json
 import os
 import select
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import UsageError
+from envbuild.instances.network.port_traffic import PortTraffic, traffic_of_ports
 from envbuild.instances.network.ports import Port, exposed, parse_ports
 from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
@@ -136,6 +138,33 @@ class TestService:
         data = os.urandom(20_000_000)
         assert talk(port, data) == data
 
+    def test_what_goes_through_counts_while_it_does_and_in_each_start_anew(self, image, server):
+        def net() -> tuple[int, int]:
+            (row,) = json.loads(image.command("stats", "--format", "json").out)
+            return row["received"], row["sent"]
+
+        web, names = server("-p", "0:80", "-p", "0:53/udp")
+        assert net() == (0, 0)
+        with socket.create_connection(("127.0.0.1", web), timeout=60) as link, link.makefile("rb") as echoed:
+            # Copied, for it is one message; and moved without being copied.
+            for size, both in ((10, 10), (5_000_000, 5_000_010)):
+                sender = threading.Thread(target=link.sendall, args=(b"x" * size,))
+                sender.start()
+                assert len(echoed.read(size)) == size
+                sender.join()
+                assert wait_for(lambda both=both: net() == (both, both))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(60)
+            client.sendto(b"name", ("127.0.0.1", names))
+            assert client.recv(10) == b"NAME"
+        assert wait_for(lambda: net() == (5_000_014, 5_000_014))
+        folder = f"{image.store}/instances/{state(image)['id']}"
+        assert "4.8 MiB / 4.8 MiB" in image.command("stats", "--no-stream").out
+        assert image.command("stop", "--time", "0", "one").code == 0
+        assert traffic_of_ports(folder) == (5_000_014, 5_000_014)
+        assert image.command("start", "one").code == 0
+        assert wait_for(lambda: traffic_of_ports(folder) == (0, 0))
+
     def test_on_ipv6_outside_and_inside(self, server):
         if not os.path.exists("/proc/net/if_inet6"):
             pytest.skip("this machine has no IPv6")
@@ -250,7 +279,12 @@ class TestDatagrams:
         now = [1000.0]
         monkeypatch.setattr("time.monotonic", lambda: now[0])
         watched = []
-        flows = UdpRelay(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
+        flows = UdpRelay(
+            PortTraffic(""),
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            watched.append,
+            watched.remove,
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, listening() as nobody:
             listener.bind(("127.0.0.1", 0))
             listener.setblocking(False)
