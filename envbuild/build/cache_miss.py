@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from envbuild.build.context_scan import Found
 from envbuild.build.inputs import Inputs
 from envbuild.build.walk import PendingStep
+from envbuild.packages.manager import shown_path
+from envbuild.packages.registry import manager_of
 from envbuild.plan.key_parts import Input, Parts, dump, own_differences, parts_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 from envbuild.store.step_cache import Source

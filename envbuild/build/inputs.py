@@ -129,7 +129,8 @@ class Gatherer:
         projects = [word for option, word in action.files if option == PROJECT]
         if not projects:
             return manager.files_of(action, read)
-        from envbuild.build.project_files import files_of, folder_and_extras  # only where a project is built
+        from envbuild.build.project_files import files_of  # only where a project is built
+        from envbuild.packages.python_project import folder_and_extras
 
         for word in projects:
             context.real_path(folder_and_extras(word)[0])

@@ -28,10 +28,13 @@ class Statement(Record):
 
 
 class Apt(Statement):
+    """With a `destination`, the packages are source packages that are unpacked there."""
+
     packages: tuple[str, ...]
     recommends: bool = False
     source: str | None = None
     key: str | None = None
+    destination: str | None = None
 
 
 _LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")

@@ -168,6 +168,10 @@ class _Planner:
                 needs = _packages(statement, facts)
                 self._add(statement, needs)
                 self._add(statement, _project(needs), f"pip(into={statement.into}) {' '.join(projects)}: the project")
+            case model.Apt(destination=str(destination)):
+                sources = _packages(statement, facts)
+                into = (("into", self._absolute(destination)), *sources.options)
+                self._add(statement, sources.replace(manager="aptsource", options=into))
             case model.Apt() | model.Pip() | model.Npm():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
@@ -356,6 +360,19 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
             manager = (("manager", statement.manager),) if statement.manager else ()
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
+
+
+def managers_of(statement: model.Apt | model.Pip | model.Npm) -> tuple[str, ...]:
+    """Return the package managers of the steps that a statement becomes."""
+    match statement:
+        case model.Apt(destination=str()):
+            return ("aptsource",)
+        case model.Apt():
+            return ("apt",)
+        case model.Pip(projects=projects):
+            return ("pip", "pip") if projects else ("pip",)
+        case model.Npm():
+            return ("npm",)
 
 
 def _project(needs: actions.InstallPackages) -> actions.InstallPackages:
