@@ -17,6 +17,7 @@ from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
 from envbuild.plan.step import Action, CopyIn, Execute, InstallPackages, Render
+from envbuild.record import Pairs
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 from envbuild.text import json
@@ -152,9 +153,7 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
     return BuildResult(image, target.tree, tags, reporter.ran, reporter.cached)
 
 
-def _publish_others(
-    job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock], place: Place
-) -> tuple[tuple[str, str], ...]:
+def _publish_others(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock], place: Place) -> Pairs:
     """Record the images that a recipe names beside its own, and move their tags; return (names, digest) of each."""
     if recipe is job.graph.top and job.request.tag is not None:
         return ()  # that name is for one image

@@ -6,7 +6,7 @@ stages start from in base_kinds.py.
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ class Npm(Statement):
     manager: str = ""
 
 
+class Cargo(Statement):
+    """`project` is a folder with the lock that says which packages there are."""
+
+    into: str
+    project: str
+
+
 class Copy(Statement):
     """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 
@@ -92,7 +99,7 @@ class Render(Statement):
 
     template: str
     destination: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: Pairs
     owner: str | None = None
     mode: Mode | None = None
 
@@ -172,7 +179,7 @@ class Volume(Statement):
 
 
 class Label(Statement):
-    values: tuple[tuple[str, str], ...]
+    values: Pairs
 
 
 class Unset(Statement):
@@ -242,8 +249,8 @@ class Recipe(Record):
     name: str
     path: str
     stages: tuple[Stage, ...]
-    parameters: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    parameters: Pairs
+    files: Pairs
     images: tuple[tuple[str, int], ...] = ()
 
     @property
