@@ -130,12 +130,12 @@ class Gatherer:
         if not projects:
             return manager.files_of(action, read)
         from envbuild.build.project_files import files_of  # only where a project is built
-        from envbuild.packages.python_project import folder_and_extras
+        from envbuild.packages.python_project import folder_and_extras, takes_sources
 
         for word in projects:
             context.real_path(folder_and_extras(word)[0])
         contents = manager.files_of(action, read)
-        if not manager.takes_sources(action, contents):
+        if not takes_sources(action, contents):
             return contents
         return (*contents, *(file for word in dict.fromkeys(projects) for file in files_of(context, word)))
 
@@ -217,12 +217,9 @@ class Gatherer:
             entries.append((mount.target.encode(), entry))
         if not action.mounts:
             return Inputs(tuple(digests), entries=tuple(entries))
-        from envbuild.build.context_scan import Choice
-
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (item,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(item.entry))
+            digests.append(_line(context.shown_by(source, epoch).entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 

@@ -13,7 +13,7 @@ from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.statement_pins import pins_of
 from envbuild.language.base_kinds import Debian
-from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Statement, Test
+from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Statement, Test
 from envbuild.language.statement_parts import Place
 from envbuild.lockfile.lock import Package, first_line
 from envbuild.packages.cache import Cache
@@ -104,7 +104,7 @@ class _Search:
                     yield Need(text, "neither the recipe nor the lock has its sha256")
                 elif not has_content(self._store, digest):
                     yield Need(text, f"sha256:{digest}", f"sha256:{digest}")
-            case Apt() | Pip() | Npm() | Cargo():
+            case Apt() | Pip() | Npm() | OfLock():
                 packages = self._locked(stage, statement)
                 if packages is None:
                     yield Need(text, "the lock does not say which packages it means")

@@ -16,7 +16,7 @@ from envbuild.build.statement_pins import pins_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.language.base_kinds import Debian, Host, RecipeBase, StageBase, base_text
 from envbuild.language.git_address import git_address, is_git
-from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Test
+from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Test
 from envbuild.language.values import InvalidValue
 from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, commit_id, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
@@ -216,7 +216,7 @@ class _Reader:
                 match statement:
                     case Run() | Test() if statement.options.network:
                         yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
-                    case Apt() | Pip() | Npm() | Cargo() if pins_of(locked, stage, statement) is None:
+                    case Apt() | Pip() | Npm() | OfLock() if pins_of(locked, stage, statement) is None:
                         yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
                     case Fetch() if files is not None and not (statement.sha256 or files.get(statement.url)):
                         yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)

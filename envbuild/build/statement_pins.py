@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.graph import Stage
-from envbuild.language.model import Apt, Cargo, Npm, Pip, Statement
+from envbuild.language.model import Apt, Npm, OfLock, Pip, Statement
 from envbuild.lockfile.lock import LockedInstall, LockedStage
 from envbuild.plan.planner import managers_of
 
@@ -12,7 +12,7 @@ def pins_of(locked: LockedStage | None, stage: Stage, statement: Statement) -> t
     """Return what a lock has for a statement, a part for each of its steps; None if it does not say it."""
     first = 0
     for written in stage.written.statements:
-        if not isinstance(written, (Apt, Pip, Npm, Cargo)):
+        if not isinstance(written, (Apt, Pip, Npm, OfLock)):
             continue
         managers = managers_of(written)
         if written is statement:

@@ -36,10 +36,6 @@ class AptManager:
         """Return nothing: a source and its key only say where packages are."""
         return ()
 
-    def takes_sources(self, action: InstallPackages, contents: Contents) -> bool:
-        """Return False: no project is built."""
-        return False
-
     def variables_of(self, action: InstallPackages) -> None:
         """Return None: apt is run without the stage's environment."""
 

@@ -44,10 +44,6 @@ class CargoManager:
         """Return nothing: the lock only says which crates there are."""
         return ()
 
-    def takes_sources(self, action: InstallPackages, contents: Contents) -> bool:
-        """Return False: no project is built."""
-        return False
-
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return nothing: no program is asked."""
         return ()

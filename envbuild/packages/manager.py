@@ -166,9 +166,6 @@ class PackageManager(Protocol):
     def installed_files(self, contents: Contents) -> Contents:
         """Return those of a statement's files that are part of what is installed, and so of the step's key."""
 
-    def takes_sources(self, action: InstallPackages, contents: Contents) -> bool:
-        """Return whether a statement needs all files of the projects that it names."""
-
     def variables_of(self, action: InstallPackages) -> Pairs | None:
         """Return the variables of the stage's environment that the package manager obeys; None if it is run without
         them."""

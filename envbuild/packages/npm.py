@@ -89,10 +89,6 @@ class NpmManager:
         """Return package.json and the lock."""
         return tuple((path, content) for path, content in contents if path.rpartition("/")[2] != SETTINGS)
 
-    def takes_sources(self, action: InstallPackages, contents: Contents) -> bool:
-        """Return False: no project is built."""
-        return False
-
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return NODE_ENV, and npm's own variables (npm's documentation, "config"), without passwords."""
         variables = []

@@ -22,7 +22,7 @@ from envbuild.packages.python_names import (
     file_of_address,
     lock_kind,
 )
-from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
+from envbuild.plan.step import PROJECT, InstallPackages
 from envbuild.record import Pairs
 
 TYPE_CHECKING = False
@@ -122,14 +122,6 @@ class PipManager:
     def installed_files(self, contents: Contents) -> Contents:
         """Return the sources of projects: other files only say what is wanted."""
         return tuple(file for file in contents if file[0].startswith(IN_PROJECT))
-
-    def takes_sources(self, action: InstallPackages, contents: Contents) -> bool:
-        """Return whether the step builds projects, or only their own programs say what they need."""
-        if action.option(BUILD_PROJECT) is not None:
-            return True
-        from envbuild.packages.python_project import needs_sources  # only where there is a project
-
-        return not any(lock_kind(path) for _, path in action.files) and needs_sources(action, contents)
 
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return pip's own variables (pip's documentation, "Configuration")."""

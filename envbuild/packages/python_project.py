@@ -11,8 +11,8 @@ from posixpath import join, normpath
 from envbuild.errors import UsageError, fields
 from envbuild.packages.documents import BadDocument, value_of
 from envbuild.packages.manager import IN_PROJECT, Contents
-from envbuild.packages.python_names import PROJECT_FILE, normal_name
-from envbuild.plan.step import PROJECT, InstallPackages
+from envbuild.packages.python_names import PROJECT_FILE, lock_kind, normal_name
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 
 MAX_EXTRAS = 200
 _DECIDING = ("name", "requires-python", "dependencies", "optional-dependencies", "dynamic")
@@ -76,6 +76,14 @@ def files_of_project(word: str, what: str, read: Callable[[str, str], bytes]) ->
 def needs_sources(action: InstallPackages, contents: Contents) -> bool:
     """Return whether only the sources of a statement's projects say what these need."""
     return any("whole" in plain for _, _, plain in _projects(action, contents))
+
+
+def takes_sources(action: InstallPackages, contents: Contents) -> bool:
+    """Return whether a step needs all files of its projects: it builds them, or only their own programs say what they
+    need."""
+    if action.option(BUILD_PROJECT) is not None:
+        return True
+    return not any(lock_kind(path) for _, path in action.files) and needs_sources(action, contents)
 
 
 def requirements_of(action: InstallPackages, contents: Contents) -> list[str]:

@@ -172,7 +172,7 @@ class _Planner:
                 sources = _packages(statement, facts)
                 into = (("into", self._absolute(destination)), *sources.options)
                 self._add(statement, sources.replace(manager="aptsource", options=into))
-            case model.Apt() | model.Pip() | model.Npm() | model.Cargo():
+            case model.Apt() | model.Pip() | model.Npm() | model.OfLock():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
@@ -335,7 +335,7 @@ def _unset(name: str, facts: Facts, place: Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts: Facts) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
@@ -360,13 +360,14 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts:
             manager = (("manager", statement.manager),) if statement.manager else ()
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
-        case model.Cargo():
+        case model.OfLock():
+            manager_name = "go" if isinstance(statement, model.Go) else "cargo"
             files, into = (("-r", statement.project),), (("into", statement.into),)
             # No program looks at the environment.
-            return actions.InstallPackages("cargo", (), files, into, (), statement.folder)
+            return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)
 
 
-def managers_of(statement: model.Apt | model.Pip | model.Npm | model.Cargo) -> tuple[str, ...]:
+def managers_of(statement: model.Apt | model.Pip | model.Npm | model.OfLock) -> tuple[str, ...]:
     """Return the package managers of the steps that a statement becomes."""
     match statement:
         case model.Apt(destination=str()):
@@ -377,8 +378,8 @@ def managers_of(statement: model.Apt | model.Pip | model.Npm | model.Cargo) -> t
             return ("pip", "pip") if projects else ("pip",)
         case model.Npm():
             return ("npm",)
-        case model.Cargo():
-            return ("cargo",)
+        case model.OfLock():
+            return (type(statement).__name__.lower(),)
 
 
 def _project(needs: actions.InstallPackages) -> actions.InstallPackages:
