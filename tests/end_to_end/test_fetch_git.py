@@ -77,6 +77,13 @@ def test_a_branch_and_a_tag_are_asked_for_once_and_the_lock_pins_their_commits(p
             ["web", "1", "fetch", branch, first[:12], second[:12]],
         ]
     assert project.cat("/src/a") == "two"
+    assert [step.get("commit") for step in project.show()["steps"]] == [second, second]
+    assert f"commit of step #2: {second}" in project.command("show", "web").out
+    difference = project.command("diff", "web@{1}", "web").out
+    assert ["another", "commit", f"{branch}", f"{first[:19]}", "->", f"{second[:19]}"] in [
+        line.split() for line in difference.splitlines()
+    ], difference
+    assert f"fetched app@main {second[:12]}, app@v1#submodules {second[:12]}" in project.command("log", "web").out
     assert pins_of(lock)["commits"][branch] == second
     lock.write_text(text)
     server.close()
