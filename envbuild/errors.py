@@ -9,6 +9,7 @@ EnvbuildError  exit 2
     HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace
     NeedsIdRange(reason)  bases.debian
+    NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
@@ -160,6 +161,8 @@ EnvbuildError  exit 2
     AccountsTooLarge(path, size)  images.accounts
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
+    BadCargoLock(path, line, reason, hint)  packages.cargo_lock
+    BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine

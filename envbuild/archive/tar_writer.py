@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from envbuild.archive.limits import LATEST
+from envbuild.archive.limits import MAX_TIME
 
 BLOCK = 512
 _END = 2 * BLOCK
@@ -21,7 +21,7 @@ class TarWriter:
 
     def __init__(self, descriptor: int, mtime: int) -> None:
         self._descriptor = descriptor
-        self._mtime = max(0, min(mtime, LATEST - 1))
+        self._mtime = max(0, min(mtime, MAX_TIME - 1))
         self.size = 0
 
     def comment(self, text: str) -> None:

@@ -18,14 +18,14 @@ def commits_of(store: Store, lock: Lock | None, fetched: Mapping[str, Digest], k
     """Return the commit of each fetched archive whose address names a branch or a tag, as a lock pins it. `lock` is
     that of before, `kinds` what the names turned out to be where somebody was asked."""
     before = dict(lock.own.commits) if lock is not None else {}
-    found = []
+    commits = []
     for url, digest in sorted(fetched.items()):
         if is_git(url) and not git_address(url).commit:
             commit = commit_of(store, lock, url, digest)
             if commit:
                 is_tag = kinds[url] == TAG if kinds.get(url) else before.get(url, "").startswith(TAGGED)
-                found.append((url, f"{TAGGED}{commit}" if is_tag else commit))
-    return tuple(found)
+                commits.append((url, f"{TAGGED}{commit}" if is_tag else commit))
+    return tuple(commits)
 
 
 def commit_of(store: Store, lock: Lock | None, url: str, digest: Digest) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 """How often a source is read when it changes meanwhile, before that is an error."""
 WAIT = 0.2
 """Seconds to wait before the second attempt; twice as many before the third, and so on."""
@@ -177,7 +177,7 @@ class Context:
         counts, so that two clones give one digest whatever the umask. Without `keep` it is not among what is kept
         beside the image; with `whole`, all is named. Raises ContextError.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 items = tuple(self._select(source, choice, epoch, whole))
                 self.named.add(os.path.normpath(os.path.join(self.folder, source)))
@@ -187,7 +187,7 @@ class Context:
                     self.archives.update(item.path for item in items)
                 return items
             except ContentChanged:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")

@@ -15,7 +15,7 @@ from envbuild.store.store import Store
 from envbuild.text.pattern import Pattern
 
 _NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 class StepExplanations:
@@ -88,8 +88,8 @@ def packages_changed(before: Parts, after: Parts) -> str:
     if dropped:
         parts.append(f"{dropped} no longer needed")
     if moved:
-        more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
-        parts.append(f"{', '.join(moved[:_SHOWN])}{more}")
+        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
+        parts.append(f"{', '.join(moved[:_MAX_SHOWN])}{more}")
     return f"packages: {', '.join(parts)}" if parts else ""
 
 

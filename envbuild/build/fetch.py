@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from envbuild.packages.connections import Answer
 
 _CHUNK = 1 << 18
-_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 
 
 @fields
@@ -109,7 +109,7 @@ def ask(url: str) -> None:
 
     address = WebAddress(url)
     connections = Connections(Transport(headers=headers_of([address], [])))
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
             # A server may know nothing of HEAD, and say that there is no such file.
             for method in ("HEAD", "GET"):
@@ -120,7 +120,7 @@ def ask(url: str) -> None:
         except HTTPError as error:
             if not isinstance(getattr(error, "reason", error), (ConnectTimeoutError, NewConnectionError)):
                 return
-            if attempt == _ATTEMPTS:
+            if attempt == _MAX_ATTEMPTS:
                 raise FetchFailed(url, cause(error)) from error
         time.sleep(attempt)
 
@@ -140,12 +140,12 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
     from envbuild.packages.errors import TooLargeToFetch
 
     connections = Connections(Transport(headers=headers_of([url], [])))
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         have = os.path.getsize(path) if os.path.exists(path) else 0
         try:
             with connections.open(url, {"Range": f"bytes={have}-"} if have else {}) as answer:
                 if answer.status not in (200, 206):
-                    if answer.status < 500 or attempt == _ATTEMPTS:
+                    if answer.status < 500 or attempt == _MAX_ATTEMPTS:
                         raise FetchFailed(url, f"the server answered {answer.status} {answer.reason}")
                 else:
                     # A server that knows no ranges sends all of it again.
@@ -154,7 +154,7 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
         except TooLarge as error:
             raise TooLargeToFetch(url, error.most) from error
         except HTTPError as error:
-            if attempt == _ATTEMPTS or isinstance(error, Refused):
+            if attempt == _MAX_ATTEMPTS or isinstance(error, Refused):
                 raise FetchFailed(url, cause(error)) from error
         time.sleep(attempt)
     raise AssertionError("the last attempt raises or returns")

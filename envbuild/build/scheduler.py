@@ -15,7 +15,7 @@ from functools import partial
 
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.context import ATTEMPTS, WAIT
+from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
@@ -348,11 +348,11 @@ class Scheduler:
         """Return the tree that an action makes, and the step with the inputs that it had: files that change while they
         are copied are looked at again, and are other inputs then."""
         step = pending.step
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._performer.perform(step, pending.inputs, at.tree, pending.epoch), pending
             except ContentChanged as error:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)

@@ -74,13 +74,13 @@ def resolve(url: str, ref: str, allowed: Allowed) -> Resolved:
     named = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"] if ref else ["HEAD"]
     patterns = [pattern for name in named for pattern in (name, f"{name}^{{}}")]
     lines = ask(url, ("ls-remote", "--quiet", "--end-of-options", url, *patterns), allowed).splitlines()
-    found: dict[str, str] = {}
+    objects: dict[str, str] = {}
     for line in lines:
         oid, _, name = line.decode("utf-8", "surrogateescape").partition("\t")
         if name in patterns and is_commit(oid):
-            found[name] = oid
+            objects[name] = oid
     # An annotated tag is an object of its own; `^{}` is the commit that it marks.
-    commits = {name: found.get(f"{name}^{{}}", found[name]) for name in named if name in found}
+    commits = {name: objects.get(f"{name}^{{}}", objects[name]) for name in named if name in objects}
     if not commits:
         raise NoSuchRef(url, ref or "HEAD")
     if len(set(commits.values())) > 1:

@@ -126,6 +126,7 @@ KEYWORDS: dict[str, Keyword] = {
     "npm": Keyword(
         {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True
     ),
+    "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),

@@ -65,6 +65,13 @@ class Npm(Statement):
     manager: str = ""
 
 
+class Cargo(Statement):
+    """`project` is a folder with the lock that says which packages there are."""
+
+    into: str
+    project: str
+
+
 class Copy(Statement):
     """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 

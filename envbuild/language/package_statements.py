@@ -1,4 +1,4 @@
-"""The statements that install packages: apt, pip, npm."""
+"""The statements that install packages: apt, pip, npm, cargo."""
 
 from __future__ import annotations
 
@@ -85,6 +85,19 @@ def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> mo
         reader.error(statement.span, message, f"as in: npm(into=/srv/app, manager={manager}) -r DIR")
         return None
     return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"), manager)
+
+
+def read_cargo(statement: StatementSyntax, options: Options, reader: Reader) -> model.Cargo | None:
+    texts = [text for _, text in reader.texts(statement)]
+    into = _into(statement, options, reader, "/src")
+    if len(texts) != 2 or texts[0] != "-r" or not texts[1] or texts[1].startswith("-"):
+        reader.error(
+            statement.span, "cargo takes '-r' and one directory with a Cargo.lock", "as in: cargo(into=/src) -r ."
+        )
+        return None
+    if into is None:
+        return None
+    return model.Cargo(*reader.start_of(statement), into, texts[1])
 
 
 def _into(statement: StatementSyntax, options: Options, reader: Reader, example: str) -> str | None:
