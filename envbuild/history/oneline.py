@@ -48,8 +48,8 @@ def _line(comparison: Comparison) -> str:
     parts = [brief] if brief else []
     moved = [change for change in comparison.network if change.kind == COMMIT and change.verb == "changed"]
     if moved:
-        named = [f"{change.name.rpartition('/')[2]} {change.new[:12]}" for change in moved[:_SHOWN]]
-        more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
+        named = [f"{change.name.split('/', 3)[-1]} {change.new[:12]}" for change in moved[:_MAX_SHOWN]]
+        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
         parts.append(f"fetched {', '.join(named)}{more}")
     if comparison.notices:
         # The first of each kind, so that many of one kind never hide another.
