@@ -205,12 +205,9 @@ class Gatherer:
             entries.append((mount.target.encode(), entry))
         if not action.mounts:
             return Inputs(tuple(digests), entries=tuple(entries))
-        from envbuild.build.context_scan import Choice
-
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (item,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(item.entry))
+            digests.append(_line(context.shown_by(source, epoch).entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 

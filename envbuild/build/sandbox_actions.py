@@ -323,9 +323,7 @@ class Executor:
         except (TooLargeToRead, LinkCircle):
             return None
 
-    def _environment(
-        self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings
-    ) -> tuple[tuple[str, str], ...]:
+    def _environment(self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings) -> Pairs:
         return tuple(
             {
                 **dict(settings.environment),

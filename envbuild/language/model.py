@@ -6,7 +6,7 @@ stages start from in base_kinds.py.
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,11 +65,19 @@ class Npm(Statement):
     manager: str = ""
 
 
-class Cargo(Statement):
-    """`project` is a folder with the lock that says which packages there are."""
+class OfLock(Statement):
+    """The base of statements whose packages all stand in the lock of a folder, `project`."""
 
     into: str
     project: str
+
+
+class Cargo(OfLock):
+    """The crates of a Cargo.lock."""
+
+
+class Go(OfLock):
+    """The modules of a go.sum."""
 
 
 class Copy(Statement):
@@ -93,7 +101,7 @@ class Render(Statement):
 
     template: str
     destination: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: Pairs
     owner: str | None = None
     mode: Mode | None = None
 
@@ -173,7 +181,7 @@ class Volume(Statement):
 
 
 class Label(Statement):
-    values: tuple[tuple[str, str], ...]
+    values: Pairs
 
 
 class Unset(Statement):
@@ -243,8 +251,8 @@ class Recipe(Record):
     name: str
     path: str
     stages: tuple[Stage, ...]
-    parameters: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    parameters: Pairs
+    files: Pairs
     images: tuple[tuple[str, int], ...] = ()
 
     @property
