@@ -9,6 +9,7 @@ EnvbuildError  exit 2
     HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace
     NeedsIdRange(reason)  bases.debian
+    NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
@@ -27,6 +28,7 @@ EnvbuildError  exit 2
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
     AmbiguousProject(reference, matches)  images.names
+    AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
@@ -150,6 +152,8 @@ EnvbuildError  exit 2
     UndefinedVariable(place, reference)  plan.planner
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
+    UnusableLockFile(path, reason, hint)  packages.python_locks.document
+    UnusableProject(path, reason)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
@@ -157,9 +161,12 @@ EnvbuildError  exit 2
     AccountsTooLarge(path, size)  images.accounts
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
+    BadCargoLock(path, line, reason, hint)  packages.cargo_lock
+    BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
+    BadSubmodule(url, path, reason)  git.submodules
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -182,6 +189,8 @@ EnvbuildError  exit 2
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
     NetworkFull(name, members)  instances.network.named
     NoManager(manager, lacking, mend)  packages.errors
+    NoSuchCommit(url, commit)  git.remote
+    NoSuchRef(url, ref)  git.remote
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
@@ -218,6 +227,7 @@ EnvbuildError  exit 2
       NotForThisMachine(name)  exit 126  sandbox.child
       SandboxEnded(mend)  sandbox.exec_client
       TooManyGroups(name, count)  sandbox.user_lookup
+    ServerRefused(url, reason)  git.network_program
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
@@ -230,6 +240,7 @@ EnvbuildError  exit 2
     TooLargeToRead(entry, most)  store.objects
     TooManyNetworks  instances.network.named
     TooMuchCopied(source)  build.adopted_tree
+    TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
@@ -240,6 +251,7 @@ EnvbuildError  exit 2
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
+  StoppedByOthers  git.network_program
   StoreDamaged  exit 1  store.database
     DatabaseDamaged(file, reason)  store.database
     LayerChanged(layer, reason)  store.stacks

@@ -15,6 +15,7 @@ from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
+from envbuild.text.enumeration import first_of
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 ALWAYS = ("apt",)
@@ -33,7 +34,7 @@ KEPT = ("/copyright",)
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
 """Directories of the root that are links into /usr where usr is merged (Debian's usrmerge)."""
 SEARCH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
-SHOWN_NOTES = 5
+MAX_NOTES = 5
 
 
 class HostBase:
@@ -151,8 +152,7 @@ def _notes(plan: BaseFiles, changed: list[str]) -> tuple[str, ...]:
         ("taken as they are on this machine, though changed since their package was installed", changed),
     ):
         if paths:
-            more = f" and {len(paths) - SHOWN_NOTES} more" if len(paths) > SHOWN_NOTES else ""
-            notes.append(f"{what}: {', '.join(paths[:SHOWN_NOTES])}{more}")
+            notes.append(f"{what}: {first_of(paths, MAX_NOTES)}")
     return tuple(notes)
 
 

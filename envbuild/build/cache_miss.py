@@ -16,7 +16,7 @@ from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import MemoryTrees
 
-SHOWN = 5
+MAX_SHOWN = 5
 """Paths that are named for one input; more are counted."""
 
 
@@ -128,11 +128,11 @@ class Explainer:
         count = 0
         for change in diff(trees, old, new):
             count += 1
-            if count <= SHOWN:
+            if count <= MAX_SHOWN:
                 named = f"{prefix}{_path(change)} {_verb(change)}"
                 yield f"{each} {named}" if each else f"{what}: {named}"
-        if count > SHOWN:
-            yield f"{what}: and {count - SHOWN} more"
+        if count > MAX_SHOWN:
+            yield f"{what}: and {count - MAX_SHOWN} more"
 
 
 def _path(change: Change) -> str:

@@ -12,10 +12,11 @@ from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.text.pattern import Pattern
 
 _NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 class StepExplanations:
@@ -88,8 +89,7 @@ def packages_changed(before: Parts, after: Parts) -> str:
     if dropped:
         parts.append(f"{dropped} no longer needed")
     if moved:
-        more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
-        parts.append(f"{', '.join(moved[:_SHOWN])}{more}")
+        parts.append(first_of(moved, _MAX_SHOWN))
     return f"packages: {', '.join(parts)}" if parts else ""
 
 

@@ -82,5 +82,13 @@ def _check_address(job: BuildJob, stage: Stage, action: FetchFile, files: FileSo
     expected = action.sha256 or job.sources.pinned_file(job.graph.recipe_of(stage), action.url)
     # A place of the team may have it, wherever it came from.
     known = expected is not None and (files.places is not None or has_content(job.store, expected))
-    if not known and not files.offline:
+    if known or files.offline:
+        return
+    from envbuild.language.git_address import is_git
+
+    if is_git(action.url):
+        from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
+
+        ask_git(action.url, job.sources.pinned_commit(job.graph.recipe_of(stage), action.url))
+    else:
         ask(action.url)

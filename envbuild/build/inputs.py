@@ -90,10 +90,11 @@ class Gatherer:
         graph: Graph,
         sources: Sources,
         ended: Callable[[int], StageProgress],
-        fetch: Callable[[str, Digest | None, str], Digest],
+        fetch: Callable[[str, Digest | None, str, str], Digest],
     ) -> None:
         """`ended` gives the stage of a number at its end, or raises NotKnownYet. `fetch` gives the sha256 of a URL's
-        file that the store lacks, if it is known and who says so; or raises NotKnownYet."""
+        file that the store lacks, if it is known, who says so, and the commit that the lock has for it; or raises
+        NotKnownYet."""
         self._store = store
         self._graph = graph
         self._sources = sources
@@ -147,7 +148,7 @@ class Gatherer:
         if expected is None:
             expected = fetched.get(action.url)
         if expected is None or not has_content(self._store, expected):
-            expected = self._fetch(action.url, expected, source)
+            expected = self._fetch(action.url, expected, source, self._sources.pinned_commit(recipe, action.url))
         fetched[action.url] = expected
         return expected
 
@@ -204,17 +205,14 @@ class Gatherer:
             entries.append((mount.target.encode(), entry))
         if not action.mounts:
             return Inputs(tuple(digests), entries=tuple(entries))
-        from envbuild.build.context_scan import Choice
-
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (item,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(item.entry))
+            digests.append(_line(context.shown_by(source, epoch).entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
 
-def known_file(url: str, expected: Digest | None, source: str) -> Digest:
+def known_file(url: str, expected: Digest | None, source: str, commit: str) -> Digest:
     """Return the sha256 of a URL's file, as far as it is known without the network. Raises NotKnownYet."""
     if expected is None:
         raise NotKnownYet

@@ -20,6 +20,7 @@ STEP_STATEMENTS = (
     model.Apt,
     model.Pip,
     model.Npm,
+    model.Cargo,
     model.Copy,
     model.Render,
     model.File,

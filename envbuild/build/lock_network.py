@@ -9,7 +9,7 @@ from envbuild.lockfile.lock import Lock, first_line
 from envbuild.lockfile.network_lines import MAX_LINES, beyond, joined, parts_of
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 """Hosts that a message names."""
 
 
@@ -37,10 +37,10 @@ def tell_beyond(job: BuildJob, results: list[StepResult], locked: Lock, path: st
             continue
         hosts = beyond(_kept(locked, result), own)
         if hosts:
-            more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
-            message = (
-                f"'{first_line(result.step.text)}' also asked {', '.join(hosts[:_SHOWN])}{more}, which {path} lacks"
-            )
+            from envbuild.text.enumeration import first_of
+
+            named = first_of(hosts, _MAX_SHOWN)
+            message = f"'{first_line(result.step.text)}' also asked {named}, which {path} lacks"
             job.reporter.emit(Notice("note", message, "build without --locked to write that into the lock"))
 
 

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from envbuild.record import Pairs
+
 
 def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
     """Return the lock of a recipe whose stages are done; what its lock has for other architectures stays."""
@@ -48,11 +50,22 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
             fetched=tuple(sorted(job.sources.fetched(recipe).items())),
             images=tuple(sorted(job.sources.images(recipe).items())),
             results=Results(steps, seen, (image,), network),
+            commits=_commits(job, recipe),
         ),
         parameters=tuple(sorted(recipe.recipe.parameters)),
         others=before.others if before is not None else (),
         cool_down=before.cool_down if before is not None else "",
     )
+
+
+def _commits(job: BuildJob, recipe: PlannedRecipe) -> Pairs:
+    """Return the commits that the branches and tags meant which a recipe fetches."""
+    fetched = job.sources.fetched(recipe)
+    if not any(url.startswith("git+") for url in fetched):
+        return ()
+    from envbuild.build.commits import commits_of  # few recipes fetch any
+
+    return commits_of(job.store, recipe.lock, fetched, job.sources.ref_kinds)
 
 
 def _locked_stage(at: StageProgress) -> LockedStage:

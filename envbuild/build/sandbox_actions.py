@@ -206,7 +206,7 @@ class Executor:
         Return how it ended, after `timeout` seconds at the latest, and the end of its output. What it writes to
         `task.OUT` lies in the folder `out` afterwards."""
         settings, proxy = self._network(parent), None
-        if asked is not None:
+        if asked is not None and not task.offline:
             from envbuild.build.step_network.start import proxy_of_servers  # as above
 
             proxy, settings = proxy_of_servers(asked, settings, self._machine)
@@ -224,7 +224,7 @@ class Executor:
                 environment=(*settings.environment, *task.environment, ("HOME", "/tmp")),
                 upper=space.upper,
                 work=space.work,
-                network=proxy is None,
+                network=proxy is None and not task.offline,
                 proxied=proxy is not None,
                 binds=(
                     *binds_of(settings, space.path),
@@ -324,9 +324,7 @@ class Executor:
         except (TooLargeToRead, LinkCircle):
             return None
 
-    def _environment(
-        self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings
-    ) -> tuple[tuple[str, str], ...]:
+    def _environment(self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings) -> Pairs:
         return tuple(
             {
                 **dict(settings.environment),

@@ -15,7 +15,7 @@ from functools import partial
 
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.context import ATTEMPTS, WAIT
+from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
@@ -70,7 +70,7 @@ class Scheduler:
         self._cache = job.cache
         self._slots = threading.Semaphore(max(1, job.request.jobs))
         self._stop = threading.Event()
-        self._files = FileSources(job.request, job.reporter.emit)
+        self._files = FileSources(job.request, job.reporter.emit, self._stop.is_set)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
@@ -208,12 +208,29 @@ class Scheduler:
                 raise Stopped
         return self.progress.ended(number)
 
-    def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
+    def _download(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
+        from envbuild.language.git_address import is_git  # only where something is fetched
+
         limit = self.job.request.fetch_limit
+        if is_git(url):
+            return self._download_commit(url, expected, source, commit)
         digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
         if redirected:
             self.job.sources.redirects[url] = redirected
         return digest
+
+    def _download_commit(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
+        from envbuild.build.fetch_git import fetch_git  # git, only where a commit is fetched
+        from envbuild.git.network_program import StoppedByOthers
+
+        try:
+            fetched = fetch_git(self.store, url, expected, commit, source, self.job.request.fetch_limit, self._files)
+        except StoppedByOthers:
+            raise Stopped from None
+        self.job.sources.ref_kinds[url] = fetched.kind
+        if fetched.redirected:
+            self.job.sources.redirects[url] = fetched.redirected
+        return fetched.digest
 
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:
@@ -331,11 +348,11 @@ class Scheduler:
         """Return the tree that an action makes, and the step with the inputs that it had: files that change while they
         are copied are looked at again, and are other inputs then."""
         step = pending.step
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._performer.perform(step, pending.inputs, at.tree, pending.epoch), pending
             except ContentChanged as error:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)

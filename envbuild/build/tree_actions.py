@@ -294,6 +294,10 @@ class _Performance:
 
 def name_of(url: str) -> str:
     """Return what a fetched file is called: the last part of its address."""
+    from envbuild.language.git_address import git_address, is_git  # only where something is fetched
+
+    if is_git(url):
+        return git_address(url).name
     return url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
 
 

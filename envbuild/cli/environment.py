@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.errors import BadOption
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Environment:
 
         return tuple(place(word, "ENVBUILD_PLACES") for word in text.split())
 
-    def network(self) -> tuple[tuple[str, str], ...]:
+    def network(self) -> Pairs:
         """Return what the user has set about proxies and package indexes, for commands with a network."""
         return tuple(
             sorted(

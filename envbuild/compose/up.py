@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-LINES_OF_LOG = 10
+MAX_LOG_LINES = 10
 _PAUSE = 0.05
 """Seconds between two looks at what is waited for."""
 _CHECKS_EVERY = 1.0
@@ -232,4 +232,4 @@ class Rollout:
 
     def _last_lines(self, instance: Instance) -> list[str]:
         lines = [line.decode(errors="replace") for _, _, line in entries(f"{instance.path}/log")]
-        return lines[-LINES_OF_LOG:]
+        return lines[-MAX_LOG_LINES:]

@@ -8,6 +8,7 @@ from envbuild.history.operand import operand_of_image
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
@@ -15,7 +16,7 @@ KIND = "change 3"
 """The kind of the lines in the store's memo; a new form of the line needs a new number."""
 _EARLIER = ("change 2", "change 1")
 """Earlier forms, which are all that is left of images that were removed."""
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 def change_between(store: Store, old: Digest, new: Digest) -> str:
@@ -49,7 +50,9 @@ def _line(comparison: Comparison) -> str:
         # The first of each kind, so that many of one kind never hide another.
         by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}
         first = sorted(by_kind.values(), key=comparison.notices.index)
-        chosen = [*first, *(notice for notice in comparison.notices if notice not in first)][: max(_SHOWN, len(first))]
+        chosen = [*first, *(notice for notice in comparison.notices if notice not in first)][
+            : max(_MAX_SHOWN, len(first))
+        ]
         named = [_path(notice.change) + (f" ({notice.reason})" if notice.reason else "") for notice in chosen]
         more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
         parts.append(f"look at {', '.join(named)}{more}")
@@ -64,17 +67,13 @@ def _line(comparison: Comparison) -> str:
     for verb in ("upgraded", "downgraded", "added", "removed", "rebuilt"):
         names = by_verb.get(verb, [])
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{verb} {', '.join(names[:_SHOWN])}{more}")
+            parts.append(f"{verb} {first_of(names, _MAX_SHOWN)}")
     if comparison.facts:
-        names = [fact.name for fact in comparison.facts]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        parts.append(f"facts {', '.join(names[:_SHOWN])}{more}")
+        parts.append(f"facts {first_of([fact.name for fact in comparison.facts], _MAX_SHOWN)}")
     others = [_path(change) for change in comparison.others]
     if others:
         word = f"{'other ' if comparison.notices else ''}path{'s' if len(others) > 1 else ''}"
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        parts.append(f"{len(others)} {word}: {', '.join(others[:_SHOWN])}{more}")
+        parts.append(f"{len(others)} {word}: {first_of(others, _MAX_SHOWN)}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
         files = f"{count} file{'s' * (count > 1)}"

@@ -52,7 +52,7 @@ PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
 """Descriptors that a supervisor needs besides those of who asks: streams, logs, its sandbox."""
-_LEAST = 8
+_MIN_ANSWERS = 8
 _PAUSE = 0.05
 
 
@@ -69,7 +69,7 @@ class ControlServer:
         self._supervisor = supervisor
         self._answering: list[threading.Thread] = []
         self._over = False
-        self._most = max(_LEAST, allowance().kept - _OTHERS)
+        self._most = max(_MIN_ANSWERS, allowance().kept - _OTHERS)
         self._server = socket(AF_UNIX, SOCK_STREAM)
         self._listen(folder)
 

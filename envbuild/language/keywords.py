@@ -97,6 +97,13 @@ _RUN = {
 }
 QUALIFIES_CACHE = ("id", "uid", "mode")
 """Options that say more of the `cache` before them."""
+_PIP = {
+    "into": OptionKind(DIRECTORY),
+    "find-links": OptionKind(TEXT, True),
+    "extra": OptionKind(NAME, True),
+    "group": OptionKind(NAME, True),
+    "without": OptionKind(NAME, True),
+}
 _HEALTH = {
     "every": OptionKind(DURATION),
     "timeout": OptionKind(DURATION),
@@ -115,14 +122,22 @@ KEYWORDS: dict[str, Keyword] = {
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
     "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
-    "pip": Keyword({"into": OptionKind(DIRECTORY), "find-links": OptionKind(TEXT, True)}, block=True),
+    "pip": Keyword(_PIP, block=True),
     "npm": Keyword(
         {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True
     ),
+    "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),
-    "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
+    "fetch": Keyword(
+        {
+            "sha256": OptionKind(SHA256),
+            **_OWNED,
+            "unpack": OptionKind(FLAG),
+            "submodules": OptionKind(FLAG),
+        }
+    ),
     "adduser": Keyword(block=True),
     "shell": Keyword(),
     "run": Keyword(_RUN, block=True),

@@ -6,7 +6,7 @@ stages start from in base_kinds.py.
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,25 @@ class Apt(Statement):
     key: str | None = None
 
 
+_LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")
+
+
+def is_lock_file(path: str) -> bool:
+    """Return whether a file's name is that of a lock file of uv, Poetry, Pipenv or pip."""
+    name = path.rpartition("/")[2]
+    is_named = name.startswith("pylock.") and name.endswith(".toml") and name.count(".") == 2
+    return name in _LOCK_FILES or is_named
+
+
 class Pip(Statement):
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
     constraint_files: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class Npm(Statement):
@@ -50,6 +63,13 @@ class Npm(Statement):
     project: str | None = None
     scripts: bool = False
     manager: str = ""
+
+
+class Cargo(Statement):
+    """`project` is a folder with the lock that says which packages there are."""
+
+    into: str
+    project: str
 
 
 class Copy(Statement):
@@ -73,7 +93,7 @@ class Render(Statement):
 
     template: str
     destination: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: Pairs
     owner: str | None = None
     mode: Mode | None = None
 
@@ -153,7 +173,7 @@ class Volume(Statement):
 
 
 class Label(Statement):
-    values: tuple[tuple[str, str], ...]
+    values: Pairs
 
 
 class Unset(Statement):
@@ -223,8 +243,8 @@ class Recipe(Record):
     name: str
     path: str
     stages: tuple[Stage, ...]
-    parameters: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    parameters: Pairs
+    files: Pairs
     images: tuple[tuple[str, int], ...] = ()
 
     @property

@@ -20,6 +20,8 @@ _COUNT = Pattern(r"[0-9]{1,9}")
 _ID = Pattern(r"[0-9]{1,10}")
 _SHA256 = Pattern(r"[0-9a-f]{64}")
 _URL = Pattern(r"https?://\S+")
+_GIT_FORM = Pattern(r"https?://[^\s?#]+\.git/?(?:$|#)|(?:git|ssh)://|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]")
+"""What a file's address does not look like, and docker takes for that of a git repository."""
 _PARAMETER = Pattern(r"[a-z][a-z0-9_]*")
 _NAME = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -230,6 +232,9 @@ def package(text: str) -> str:
 
 def url(text: str) -> str:
     """Return a URL that can be fetched."""
+    if _GIT_FORM.match(text):
+        shape = "as in: fetch git+https://HOST/REPOSITORY@COMMIT -> DIRECTORY"
+        raise InvalidValue(f"'{text}' is a git repository, and not a file", shape)
     if not _URL.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a URL that can be fetched", "it must start with https:// or http://")
     return text

@@ -99,6 +99,10 @@ def section_lines(section: Section) -> list[str]:
             lines.append(f"    {title}:")
             for name, digest in sorted(pairs):
                 lines += _entry(6, name, digest_text(digest))
+    if section.commits:
+        lines.append("    commits:")
+        for name, commit in sorted(section.commits):
+            lines += _entry(6, name, commit)
     lines.append("    stages:" if section.stages else "    stages: []")
     for stage in section.stages:
         lines += [f"      - stage: {_quote(stage.name)}", f"        base: {_quote(stage.base)}"]

@@ -53,7 +53,7 @@ command -v apt-get > /dev/null && command -v dpkg > /dev/null || exit {NO_APT}
 """
 _RESOLVE += """\
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
-mkdir -p $OUT/lists/partial
+mkdir -p $OUT/lists/partial /tmp/apt
 if [ ! -e $OUT/updated ] || [ -n "$KEPT" ]; then
     apt-get -c $CONFIGURATION update -qq
     : > $OUT/updated
@@ -133,6 +133,10 @@ Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confdef"; "--force-confold"; "--log=/dev/null"; };
 """
 
+_KEEP_INDEX = 'Dir::Cache::pkgcache "pkgcache.bin";\n'
+"""Has what apt makes of its sources' 60,000 packages stay for the next of a phase's commands: each needs a second to
+make it. It lies in /tmp, where no other phase finds it."""
+
 START = f"{FOLDER}/start.conf"
 _START = """\
 Dir::Etc::Main "%(settings)s";
@@ -173,7 +177,7 @@ class Held(Record):
 def resolve_task(action: InstallPackages, held: Held, source: bytes, key: bytes, *, explain: bool = False) -> Task:
     """Return what asks the tree's apt what a statement means, with what is `held`. `source` is the text of the
     statement's own source (deb822), and `key` that source's key. With `explain` the answer has control data, too."""
-    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
+    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n{_KEEP_INDEX}'))]
     stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(held.exact.items())]
     stanzas += [
         _pin(name, DebianVersion(pin.version), PIN_PRIORITY)

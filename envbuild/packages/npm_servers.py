@@ -90,7 +90,7 @@ class NpmServers:
         unsaid = project.unsaid()
         if unsaid:
             registries = {key: self._registry_for(contents, package.name) for key, package in unsaid.items()}
-            project = project.told(described(unsaid, registries, self._connections))
+            project = project.with_more(described(unsaid, registries, self._connections))
         # npm runs the scripts.
         own = [self.newest_npm(node)[0]] if ended.status else []
         return [(package, "") for package in (*project.packages(project.unfit(architecture)), *own)]

@@ -12,6 +12,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, names_address, w
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
+    PROJECT_FILE,
     PYTHONS,
     TREE,
     DistributionName,
@@ -19,6 +20,7 @@ from envbuild.packages.python_names import (
     TreePath,
     distribution_file,
     file_of_address,
+    lock_kind,
 )
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -102,6 +104,9 @@ class PipManager:
         """Return the requirement files, with those that they name in turn. Raises LocalRequirement."""
         contents: dict[str, bytes] = {}
         for option, path in action.files:
+            if lock_kind(path):
+                contents.update(_read_lock_file(path, f"{self.name} {option}", read))
+                continue
             _read_requirements(path, f"{self.name} {option}", read, contents)
         return tuple(contents.items())
 
@@ -133,7 +138,11 @@ class PipManager:
         """Return whether the statement itself names each address that a lock has for it."""
         origins = [package.origin.removeprefix(BUILD) for package in packages]
         addresses = [origin for origin in origins if not origin.startswith((INDEX, TREE))]
-        texts = texts_of(action, contents)
+        if not addresses:
+            return True
+        from envbuild.packages.python_locks.formats import addresses_in_lock_files  # tomllib: few have addresses
+
+        texts = [*texts_of(action, contents), *addresses_in_lock_files(contents)]
         return all(names_address(texts, address) for address in addresses)
 
     def is_in_tree(self, package: Package) -> bool:
@@ -153,6 +162,19 @@ class PipManager:
         from envbuild.packages.pip_servers import PipServers  # only where something is resolved or fetched
 
         return PipServers(machine)
+
+
+def _read_lock_file(path: str, what: str, read: Callable[[str, str], bytes]) -> dict[str, bytes]:
+    """Return a lock file of another tool, and what of the pyproject.toml beside it decides what is wanted."""
+    contents = {normpath(path): read(path, what)}
+    beside = normpath(join(dirname(path), PROJECT_FILE))
+    try:
+        project = read(beside, what)
+    except UsageError:
+        return contents  # the tool's defaults count
+    from envbuild.packages.python_project import what_decides  # tomllib: only where there is a lock file
+
+    return {**contents, beside: what_decides(beside, project)}
 
 
 def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], contents: dict[str, bytes]) -> None:

@@ -74,11 +74,13 @@ def resolve_task(
     pins: Iterable[Package],
     pip: tuple[Package, str] | None,
     kept: Sequence[tuple[Package, str]] = (),
+    *,
+    alone: bool = False,
 ) -> Task:
     """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
     is if it can, `pip` a wheel of pip with its path, for trees that have none, and `kept` are locked distributions that
-    no index has any more, with the paths of their files."""
-    words = []
+    no index has any more, with the paths of their files. `alone` means the distributions without what they need."""
+    words = ["--no-deps"] if alone else []
     for option, path in action.files:
         words += [option, f"{FILES}/{path}"]
     for option, value in action.options:
@@ -112,6 +114,18 @@ def resolve_task(
     ]
     packages = tuple((file_name(package), path) for package, path in ((pip,) if pip else ()) + tuple(kept))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
+
+
+def describe_task(action: InstallPackages, pip: tuple[Package, str] | None) -> Task:
+    """Return what lets the tree's Python say what it is; `pip` is as for `resolve_task`."""
+    order = {"inside": FOLDER, "out": OUT, "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None}
+    files = (
+        (_ORDER, json.dumps(order).encode()),
+        (_SCRIPT, _inside("pip_describe.py")),
+        (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
+    )
+    packages = ((file_name(pip[0]), pip[1]),) if pip else ()
+    return Task(("/bin/sh", "-c", _START), _environment(action), files, packages, offline=True)
 
 
 def with_own_sources(task: Task, settings: Mapping[str, str]) -> Task:

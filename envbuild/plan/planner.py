@@ -163,7 +163,7 @@ class _Planner:
                         statement.groups,
                     ),
                 )
-            case model.Apt() | model.Pip() | model.Npm():
+            case model.Apt() | model.Pip() | model.Npm() | model.Cargo():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
@@ -326,7 +326,7 @@ def _unset(name: str, facts: Facts, place: Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
@@ -340,6 +340,8 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
             requirements = tuple(("-r", path) for path in statement.requirement_files)
             constraints = tuple(("-c", path) for path in statement.constraint_files)
             into = (("into", statement.into), *links)
+            named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
+            into += tuple((option, name) for option, names in named for name in sorted(set(names)))
             files = (*requirements, *constraints)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
@@ -348,6 +350,10 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
             manager = (("manager", statement.manager),) if statement.manager else ()
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
+        case model.Cargo():
+            files, into = (("-r", statement.project),), (("into", statement.into),)
+            # No program looks at the environment.
+            return actions.InstallPackages("cargo", (), files, into, (), statement.folder)
 
 
 def _sorted(values: dict[str, str]) -> Pairs:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
-_REMEMBERED_TREES = 4
+_MAX_REMEMBERED = 4
 
 Mark = tuple[object, ...]
 """All that makes two files one object: an entry without its name."""
@@ -90,7 +90,7 @@ class Occurrences:
             for _, entry in walk(self._trees, tree):
                 if entry.kind == FILE:
                     counts[mark(entry)] = counts.get(mark(entry), 0) + 1
-            while len(self._counts) >= _REMEMBERED_TREES:
+            while len(self._counts) >= _MAX_REMEMBERED:
                 self._counts.pop(next(iter(self._counts)))
             self._counts[tree] = counts
         return dict(counts)

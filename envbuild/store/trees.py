@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-CACHED_DIRECTORIES = 4096
+MAX_CACHED = 4096
 
 
 class StoredTrees:
@@ -75,7 +75,7 @@ class StoredTrees:
             self._remember(digest, listed)
 
     def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        if len(self._decoded) >= CACHED_DIRECTORIES:
+        if len(self._decoded) >= MAX_CACHED:
             # Whole: keeping an order of use would cost every look-up more than reading again costs now and then.
             self._decoded.clear()
         self._decoded[digest] = entries

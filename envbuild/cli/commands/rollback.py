@@ -12,6 +12,7 @@ from envbuild.cli.user_namespace import with_rights
 from envbuild.history.rollback import roll_back
 from envbuild.images.names import place_of
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from envbuild.history.restore import Restoration
 
-_SHOWN = 8
+_MAX_SHOWN = 8
 """Paths of each kind that are named."""
 
 DESCRIPTION = """\
@@ -94,5 +95,4 @@ def _pathspec(path: str) -> str:
 
 
 def _some(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(paths[:_SHOWN]) + more
+    return first_of(paths, _MAX_SHOWN)

@@ -49,15 +49,15 @@ class Graph:
     def reachable(self, avoided: frozenset[str] = frozenset(), *, optional: bool = True) -> set[str]:
         """Return the keys of the packages that the project comes to without those that are `avoided` where they are
         optional; and without all that is optional, unless that is wanted."""
-        found: set[str] = set()
+        keys: set[str] = set()
         edges = list(self.roots)
         while edges:
             edge = edges.pop()
-            if edge.key in found or (edge.optional and (not optional or edge.key in avoided)):
+            if edge.key in keys or (edge.optional and (not optional or edge.key in avoided)):
                 continue
-            found.add(edge.key)
+            keys.add(edge.key)
             edges += self.packages[edge.key].needs
-        return found
+        return keys
 
     def needed_first(self) -> list[str]:
         """Return the keys of all packages, each after those that it needs; of a cycle one of them comes first."""

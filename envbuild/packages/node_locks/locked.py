@@ -40,7 +40,7 @@ class Project:
             if not package.integrity or not (package.says_platform or key in needed)
         }
 
-    def told(self, packages: dict[str, NodePackage]) -> Project:
+    def with_more(self, packages: dict[str, NodePackage]) -> Project:
         """Return the same project, of some of whose packages more is known."""
         return Project(replace(self.graph, packages={**self.graph.packages, **packages}), self.placement)
 

@@ -31,15 +31,15 @@ def graph_of(contents: Contents, omit: frozenset[str]) -> Graph:
         snapshots = packages
     if len(snapshots.values) > MAX_PACKAGES:
         raise lock.bad("packages", f"it has more than {MAX_PACKAGES:,} packages")
-    found: dict[str, NodePackage] = {}
+    nodes: dict[str, NodePackage] = {}
     roots = _roots(lock, contents, omit)
     edges = list(roots)
     while edges:
         edge = edges.pop()
-        if edge.key not in found:
-            found[edge.key] = package = _package(edge.key, packages, snapshots, omit)
+        if edge.key not in nodes:
+            nodes[edge.key] = package = _package(edge.key, packages, snapshots, omit)
             edges += package.needs
-    return Graph(path, found, roots)
+    return Graph(path, nodes, roots)
 
 
 def _roots(lock: Table, contents: Contents, omit: frozenset[str]) -> tuple[Edge, ...]:

@@ -22,18 +22,18 @@ def wanted(contents: Contents, omit: frozenset[str]) -> list[tuple[str, str, boo
     BadDocument."""
     path, content = named(contents, MANIFEST)
     manifest = fields_of(content, path)
-    found: dict[str, tuple[str, bool]] = {}
+    ranges: dict[str, tuple[str, bool]] = {}
     for section, kind in SECTIONS.items():
         entries = manifest.fields(section)
         for alias in entries.names():
             # The last one holds, as for the package managers: what is optional may stand among the others too.
             if kind in omit:
                 if kind == "optional":
-                    found.pop(alias, None)
+                    ranges.pop(alias, None)
                 continue
-            if kind != "dev" or alias not in found:
-                found[alias] = entries.text(alias), kind == "optional"
-    return [(alias, text, optional) for alias, (text, optional) in sorted(found.items())]
+            if kind != "dev" or alias not in ranges:
+                ranges[alias] = entries.text(alias), kind == "optional"
+    return [(alias, text, optional) for alias, (text, optional) in sorted(ranges.items())]
 
 
 def omitted(action: InstallPackages, contents: Contents) -> frozenset[str]:

@@ -34,14 +34,14 @@ def graph_of(contents: Contents, omit: frozenset[str]) -> Graph:
         raise table.bad("", f"it has more than {MAX_PACKAGES:,} packages")
     lock = _Lock(table, contents, is_berry=is_berry)
     roots = tuple(lock.edge("package.json", *entry) for entry in wanted(contents, omit))
-    found: dict[str, NodePackage] = {}
+    nodes: dict[str, NodePackage] = {}
     edges = list(roots)
     while edges:
         edge = edges.pop()
-        if edge.key not in found:
-            found[edge.key] = package = lock.package(edge.key, omit)
+        if edge.key not in nodes:
+            nodes[edge.key] = package = lock.package(edge.key, omit)
             edges += package.needs
-    return Graph(path, found, roots)
+    return Graph(path, nodes, roots)
 
 
 class _Lock:

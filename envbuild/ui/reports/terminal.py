@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SHOWN_RECORDS = 4
+MAX_RECORDS = 4
 _LEAST = (12, 4, 4, 3, 1, 3)
 """Rows that the notices, facts, the network, packages asked for, packages pulled in and other paths get at least."""
 _BESIDE = 3
@@ -285,9 +285,9 @@ def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) ->
         return
     head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
     yield from ("", output.paint(head, "warning"))
-    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_RECORDS]])
-    if len(bad) > SHOWN_RECORDS and not everything:
-        yield f"{_GAP}and {len(bad) - SHOWN_RECORDS} more (--all)"
+    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else MAX_RECORDS]])
+    if len(bad) > MAX_RECORDS and not everything:
+        yield f"{_GAP}and {len(bad) - MAX_RECORDS} more (--all)"
 
 
 def _diff(lines: Iterable[str], output: Output) -> Iterator[str]:
