@@ -1,4 +1,4 @@
-"""go.sum: the sums of the modules that a project is built of, and of their go.mod files."""
+"""go.sum: the hashes of the modules that a project is built of, and of their go.mod files."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def sums_of(contents: Contents) -> dict[str, Sum]:
             is_mod = version.endswith(GO_MOD)
             said = Sum(ModulePath(module), ModuleVersion(version.removesuffix(GO_MOD)), is_mod, digest)
             if sums.setdefault(said.name, said) != said:
-                raise BadGoSum(path, number, f"{said.name[:100]} has two sums")
+                raise BadGoSum(path, number, f"{said.name[:100]} has two hashes")
     return dict(sorted(sums.items()))
 
 
