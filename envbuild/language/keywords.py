@@ -127,6 +127,7 @@ KEYWORDS: dict[str, Keyword] = {
         {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True
     ),
     "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
+    "go": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),

@@ -65,11 +65,19 @@ class Npm(Statement):
     manager: str = ""
 
 
-class Cargo(Statement):
-    """`project` is a folder with the lock that says which packages there are."""
+class OfLock(Statement):
+    """The base of statements whose packages all stand in the lock of a folder, `project`."""
 
     into: str
     project: str
+
+
+class Cargo(OfLock):
+    """The crates of a Cargo.lock."""
+
+
+class Go(OfLock):
+    """The modules of a go.sum."""
 
 
 class Copy(Statement):

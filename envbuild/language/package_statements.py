@@ -1,4 +1,4 @@
-"""The statements that install packages: apt, pip, npm, cargo."""
+"""The statements that install packages: apt, pip, npm, cargo, go."""
 
 from __future__ import annotations
 
@@ -88,16 +88,26 @@ def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> mo
 
 
 def read_cargo(statement: StatementSyntax, options: Options, reader: Reader) -> model.Cargo | None:
+    said = _of_lock(statement, options, reader, "Cargo.lock", "/src")
+    return model.Cargo(*reader.start_of(statement), *said) if said is not None else None
+
+
+def read_go(statement: StatementSyntax, options: Options, reader: Reader) -> model.Go | None:
+    said = _of_lock(statement, options, reader, "go.sum", "/root/go/pkg/mod")
+    return model.Go(*reader.start_of(statement), *said) if said is not None else None
+
+
+def _of_lock(
+    statement: StatementSyntax, options: Options, reader: Reader, lock: str, example: str
+) -> tuple[str, str] | None:
+    """Return where to install, and the directory with the lock."""
     texts = [text for _, text in reader.texts(statement)]
-    into = _into(statement, options, reader, "/src")
+    into = _into(statement, options, reader, example)
     if len(texts) != 2 or texts[0] != "-r" or not texts[1] or texts[1].startswith("-"):
-        reader.error(
-            statement.span, "cargo takes '-r' and one directory with a Cargo.lock", "as in: cargo(into=/src) -r ."
-        )
+        message = f"{statement.keyword} takes '-r' and one directory with a {lock}"
+        reader.error(statement.span, message, f"as in: {statement.keyword}(into={example}) -r .")
         return None
-    if into is None:
-        return None
-    return model.Cargo(*reader.start_of(statement), into, texts[1])
+    return (into, texts[1]) if into is not None else None
 
 
 def _into(statement: StatementSyntax, options: Options, reader: Reader, example: str) -> str | None:

@@ -163,7 +163,7 @@ class _Planner:
                         statement.groups,
                     ),
                 )
-            case model.Apt() | model.Pip() | model.Npm() | model.Cargo():
+            case model.Apt() | model.Pip() | model.Npm() | model.OfLock():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
@@ -326,7 +326,7 @@ def _unset(name: str, facts: Facts, place: Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts: Facts) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
@@ -350,10 +350,11 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts:
             manager = (("manager", statement.manager),) if statement.manager else ()
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
-        case model.Cargo():
+        case model.OfLock():
+            manager_name = "go" if isinstance(statement, model.Go) else "cargo"
             files, into = (("-r", statement.project),), (("into", statement.into),)
             # No program looks at the environment.
-            return actions.InstallPackages("cargo", (), files, into, (), statement.folder)
+            return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)
 
 
 def _sorted(values: dict[str, str]) -> Pairs:
