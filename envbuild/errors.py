@@ -139,6 +139,7 @@ EnvbuildError  exit 2
     OtherDigest(reference, name, actual)  images.find
     OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
+    ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
     RecipeInTheWay(path)  drift.recipe_text
@@ -154,7 +155,7 @@ EnvbuildError  exit 2
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
-    UnusableProject(path, reason)  packages.python_project
+    UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
