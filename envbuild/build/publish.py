@@ -181,9 +181,10 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     read = [path for other in needed for path in job.sources.files_read(other)]
     position = provenance(recipe.path, read, folders)
     if position.converted:
-        paths = ", ".join(path for path, _ in position.converted[:3])
-        more = f" and {len(position.converted) - 3} more" if len(position.converted) > 3 else ""
-        text = f"{paths}{more} may be as committed: git's own conversions ({position.converted[0][1]}) are not run"
+        from envbuild.text.enumeration import first_of
+
+        paths = first_of([path for path, _ in position.converted], 3)
+        text = f"{paths} may be as committed: git's own conversions ({position.converted[0][1]}) are not run"
         job.reporter.emit(Notice("note", text, "the build is on record as made from changed files"))
     return position.known
 

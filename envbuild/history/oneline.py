@@ -8,6 +8,7 @@ from envbuild.history.operand import operand_of_image
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
@@ -66,17 +67,13 @@ def _line(comparison: Comparison) -> str:
     for verb in ("upgraded", "downgraded", "added", "removed", "rebuilt"):
         names = by_verb.get(verb, [])
         if names:
-            more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-            parts.append(f"{verb} {', '.join(names[:_MAX_SHOWN])}{more}")
+            parts.append(f"{verb} {first_of(names, _MAX_SHOWN)}")
     if comparison.facts:
-        names = [fact.name for fact in comparison.facts]
-        more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-        parts.append(f"facts {', '.join(names[:_MAX_SHOWN])}{more}")
+        parts.append(f"facts {first_of([fact.name for fact in comparison.facts], _MAX_SHOWN)}")
     others = [_path(change) for change in comparison.others]
     if others:
         word = f"{'other ' if comparison.notices else ''}path{'s' if len(others) > 1 else ''}"
-        more = f" and {len(others) - _MAX_SHOWN} more" if len(others) > _MAX_SHOWN else ""
-        parts.append(f"{len(others)} {word}: {', '.join(others[:_MAX_SHOWN])}{more}")
+        parts.append(f"{len(others)} {word}: {first_of(others, _MAX_SHOWN)}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
         files = f"{count} file{'s' * (count > 1)}"
