@@ -20,6 +20,7 @@ STEP_STATEMENTS = (
     model.Apt,
     model.Pip,
     model.Npm,
+    model.OfLock,
     model.Copy,
     model.Render,
     model.File,

@@ -43,6 +43,8 @@ _MANAGERS = (
     (re.compile(r"\b(?:apt-get|apt|aptitude)\b[^;&|\n]*?\binstall\b([^;&|]*)"), "apt {}"),
     (re.compile(r"\b(?:pip3?|uv pip)\b[^;&|\n]*?\binstall\b([^;&|]*)"), "pip(into=DIR) {}"),
     (re.compile(r"\b(?:npm|pnpm|yarn)\b[^;&|\n]*?\b(?:install|i|add|ci)\b([^;&|]*)"), "npm(into=DIR) {}"),
+    (re.compile(r"\bcargo\b[^;&|\n]*?\b(?:build|fetch|run|test|vendor)\b"), "cargo(into=DIR) -r DIR"),
+    (re.compile(r"\bgo\s+(?:build|install|mod|run|test|vet)\b"), "go(into=/root/go/pkg/mod) -r DIR"),
 )
 _ADDRESS = re.compile(r"\b(?:curl|wget)\b[^;&|\n]*?(https?://[^\s'\";&|]+)")
 
@@ -68,7 +70,11 @@ def _statement_for(text: str) -> str:
     for pattern, form in _MANAGERS:
         match = pattern.search(joined)
         if match is not None:
-            words = [word for word in match[1].split() if word == "-r" or not word.startswith("-")]
+            words = [
+                word
+                for word in (match[1] if pattern.groups else "").split()
+                if word == "-r" or not word.startswith("-")
+            ]
             packages = [word.strip("\"'") for word in words if word == "-r" or _PACKAGE.fullmatch(word.strip("\"'"))]
             named = packages[:MAX_NAMED] + (["..."] if len(packages) > MAX_NAMED else [])
             return form.format(" ".join(named) if named else "PACKAGE ...")

@@ -37,6 +37,12 @@ ACTIONS = {
     "fetch-git": actions.FetchFile("git+https://example.org/x@v1#submodules", "/x", None, None, None, True),
     "adduser": actions.AddUser("app", 1000, None, "/srv", None, ("staff",)),
     "workdir": actions.MakeDirectory("/srv"),
+    "npm": actions.InstallPackages("npm", ("express@4",), (), (("into", "/srv"),), (("PATH", "/bin"),), "."),
+    "npm-locked": actions.InstallPackages(
+        "npm", (), (("-r", "app"),), (("into", "/srv"), ("scripts", ""), ("manager", "pnpm")), (), ".",
+    ),
+    "cargo": actions.InstallPackages("cargo", (), (("-r", "app"),), (("into", "/src"),), (), "."),
+    "go": actions.InstallPackages("go", (), (("-r", "app"),), (("into", "/go"),), (), "."),
     "discard": actions.DiscardPaths(("/log/*",)),
 }  # fmt: skip
 PINNED = {
@@ -53,6 +59,10 @@ PINNED = {
     "fetch-git": "548c310a9e7e478cd01e3c89499565fbc075182288c74c9d77186f78e7dc8def",
     "adduser": "2ee56cb747fbf876027009568a2c9f370b640fc967858200c9c3dc05dd9a69e2",
     "workdir": "d65845c39ea916d17304a99f4d5579c998a1e5364ab8f7bb9a4ee8c445821423",
+    "npm": "4b07d79e4b89f3dff1d81c4330216efd1fabf69288640d5ad125c5804e479384",
+    "npm-locked": "ee203dc8a0294bf3a18073cc829894fe3bece92a62ac2fa9eef599ce2e33f38f",
+    "cargo": "e74ffafeb36d86d8617c5d86a3a8fa226209b0e51ec775ba5844ab1dbfd9f265",
+    "go": "93ba1d3c9e16bcaab745575ea6f7c212e5281923d050535c2ec229a08cb6f810",
     "discard": "bb44881a11ef74fcf39158b53a8152f13abd8b76bfd3fbb3e29655c0c8e6fd4b",
 }
 
@@ -71,7 +81,9 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name in ("run", "run-shown", "run-granted"))
+        assert (single != PINNED[name]) == (
+            name in ("run", "run-shown", "run-granted", "npm", "npm-locked", "cargo", "go")
+        )
 
 
 def test_each_part_of_an_action_counts():
