@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
+PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GOPROXY")
 
 
 class Environment:
