@@ -134,11 +134,12 @@ EnvbuildError  exit 2
     NothingInCommon(old, new)  git.repository
     NothingThere(shown)  instances.copy
     NothingToCompare(path)  history.operand
-    NothingToDrop(place, name)  plan.planner
+    NothingToDrop(place, name)  plan.stage_facts
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
     OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
+    ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
     RecipeInTheWay(path)  drift.recipe_text
@@ -150,11 +151,11 @@ EnvbuildError  exit 2
     StoreInUse  store.database
     StoreTooNew(path, format)  store.database
     TooManyRequirementFiles(statement)  packages.pip
-    UndefinedVariable(place, reference)  plan.planner
+    UndefinedVariable(place, reference)  plan.stage_facts
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
-    UnusableProject(path, reason)  packages.python_project
+    UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1

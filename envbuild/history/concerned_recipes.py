@@ -161,6 +161,8 @@ def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
                 names = (project,)
             case model.Pip() as pip if pip.requirement_files or pip.constraint_files:
                 names = (".",)  # a file of requirements may name others
+            case model.Pip(projects=projects) if projects:
+                names = tuple(project.partition("[")[0] or "." for project in projects)
             case _:
                 continue
         for name in names:

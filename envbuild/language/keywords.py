@@ -26,6 +26,7 @@ from envbuild.record import Record
     NODE_MANAGER,
     AGENT,
     DEVICE,
+    SOURCE,
 ) = (
     "flag",
     "text",
@@ -48,6 +49,7 @@ from envbuild.record import Record
     "manager",
     "agent",
     "device",
+    "source",
 )
 
 
@@ -121,7 +123,7 @@ KEYWORDS: dict[str, Keyword] = {
     "param": Keyword(in_stage=False, anywhere=True),
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
-    "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
+    "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(SOURCE), "key": OptionKind(TEXT)}, block=True),
     "pip": Keyword(_PIP, block=True),
     "npm": Keyword(
         {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True

@@ -28,10 +28,13 @@ class Statement(Record):
 
 
 class Apt(Statement):
+    """With a `destination`, the packages are source packages that are unpacked there."""
+
     packages: tuple[str, ...]
     recommends: bool = False
     source: str | None = None
     key: str | None = None
+    destination: str | None = None
 
 
 _LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")
@@ -45,6 +48,8 @@ def is_lock_file(path: str) -> bool:
 
 
 class Pip(Statement):
+    """`projects` are directories of the context, each with the extras in brackets that are wanted of it."""
+
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
@@ -53,6 +58,7 @@ class Pip(Statement):
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
 
 class Npm(Statement):

@@ -17,6 +17,10 @@ def manager_of(name: str) -> PackageManager:
             from envbuild.packages.apt import AptManager
 
             return AptManager()
+        case "aptsource":
+            from envbuild.packages.debian_source import SourceManager
+
+            return SourceManager()
         case "pip":
             from envbuild.packages.pip import PipManager
 

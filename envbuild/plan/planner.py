@@ -4,53 +4,15 @@ from __future__ import annotations
 
 from posixpath import dirname, join, normpath
 
-from envbuild.errors import UsageError, fields
 from envbuild.language import model
-from envbuild.language.statement_parts import (
-    Command,
-    EnvironmentReference,
-    EnvironmentValue,
-    Place,
-    choose,
-    shell_words,
-)
+from envbuild.language.statement_parts import Place, shell_words
 from envbuild.plan import step as actions
-from envbuild.plan.image_config import Facts, HealthCheck, Program
-from envbuild.plan.step import Step
-from envbuild.record import Pairs, Record
+from envbuild.plan.image_config import Facts, Program
+from envbuild.plan.stage_facts import NothingToDrop, UndefinedVariable, after_statement
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, Step
+from envbuild.record import Record
 
 STEP_SHELL = ("/bin/sh", "-eu")
-INSTANCE_SHELL = ("/bin/sh",)
-
-
-@fields
-class UndefinedVariable(UsageError):
-    """An `env` value mentions a variable that the stage doesn't have at that point."""
-
-    place: Place
-    reference: EnvironmentReference
-
-    def text(self) -> tuple[str, str]:
-        name = self.reference.name
-        return (
-            f"{self.place.file}:{self.reference.line}:{self.reference.column}: ${{{name}}} is neither a parameter "
-            "nor set in the environment of this stage so far",
-            f"set it first (env {name}=...), or write \\${{{name}}} for the text itself",
-        )
-
-
-@fields
-class NothingToDrop(UsageError):
-    """`unset` names something that neither the base nor the stage has."""
-
-    place: Place
-    name: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"{self.place.file}:{self.place.line}: unset {self.name}: the stage has no such fact at this point",
-            "drop the word, or look at what the base brings with: envbuild show",
-        )
 
 
 class StagePlan(Record):
@@ -163,6 +125,15 @@ class _Planner:
                         statement.groups,
                     ),
                 )
+            case model.Pip(projects=projects) if projects:
+                # Two steps: an edit of a project's sources leaves what it needs as it is.
+                needs = _packages(statement, facts)
+                self._add(statement, needs)
+                self._add(statement, _project(needs), f"pip(into={statement.into}) {' '.join(projects)}: the project")
+            case model.Apt(destination=str(destination)):
+                sources = _packages(statement, facts)
+                into = (("into", self._absolute(destination)), *sources.options)
+                self._add(statement, sources.replace(manager="aptsource", options=into))
             case model.Apt() | model.Pip() | model.Npm() | model.OfLock():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
@@ -179,11 +150,11 @@ class _Planner:
                 start = None if facts.start is self.base.start else facts.start
                 self.facts = facts.replace(entry=Program(statement.argv), start=start)
             case _:
-                self.facts = _state(statement, facts)
+                self.facts = after_statement(statement, facts)
 
-    def _add(self, statement: model.Statement, action: actions.Action) -> None:
+    def _add(self, statement: model.Statement, action: actions.Action, text: str = "") -> None:
         timeout = statement.options.timeout if isinstance(statement, model.Run) else None
-        self.steps.append(Step(action, statement.place, statement.text, self.discard, False, timeout))
+        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout))
 
     def _absolute(self, path: str) -> str:
         absolute = join(self.facts.workdir, path)
@@ -227,105 +198,6 @@ class _Planner:
         )
 
 
-def _state(statement: model.Statement, facts: Facts) -> Facts:
-    """Return the facts after a statement that only changes facts."""
-    match statement:
-        case model.Env():
-            environment = dict(facts.environment)
-            for name, value in statement.values:
-                environment[name] = _expand(value, environment, statement.place)
-            return facts.replace(environment=_sorted(environment))
-        case model.User():
-            return facts.replace(user=statement.name)
-        case model.Expose():
-            return facts.replace(expose=tuple(sorted({*facts.expose, *statement.ports}, key=_port_order)))
-        case model.Volume():
-            return facts.replace(volumes=tuple(sorted({*facts.volumes, *statement.directories})))
-        case model.Label():
-            return facts.replace(labels=_sorted({**dict(facts.labels), **dict(statement.values)}))
-        case model.Start():
-            return facts.replace(start=_program(statement.argv, statement.command), init=statement.init)
-        case model.Stop():
-            return facts.replace(stop=statement.signal)
-        case model.Health():
-            program = _program(None, statement.command)
-            check = HealthCheck(
-                program,
-                statement.every,
-                statement.timeout,
-                statement.retries,
-                statement.start_period,
-                statement.start_interval,
-            )
-            return facts.replace(health=check)
-        case model.NoHealth():
-            return facts.replace(health=None)
-        case model.Unset():
-            for name in statement.names:
-                facts = _unset(name, facts, statement.place)
-                facts = facts.replace(init=facts.init or facts.start is None)
-            return facts
-        case _:
-            raise AssertionError(f"no meaning for {type(statement).__name__}")
-
-
-def _expand(value: EnvironmentValue, environment: dict[str, str], place: Place) -> str:
-    known = {**Facts("", 0).environment_of_commands(), **environment}
-    parts = []
-    for part in value:
-        if isinstance(part, str):
-            parts.append(part)
-        elif part.operator:
-            held = known.get(part.name, "")
-            # The text counts only where it is taken: what it names may be set only then.
-            taken = bool(held) == (part.operator == "+")
-            parts.append(choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
-        elif part.name in known:
-            parts.append(known[part.name])
-        else:
-            raise UndefinedVariable(place, part)
-    return "".join(parts)
-
-
-def _program(argv: tuple[str, ...] | None, command: Command | None) -> Program:
-    if argv is not None:
-        return Program(argv)
-    assert command is not None
-    return Program((*INSTANCE_SHELL, "-c", command.text), command.parameters)
-
-
-_UNSET: dict[str, object] = {
-    "entry": None,
-    "start": None,
-    "health": None,
-    "stop": "TERM",
-    "user": "",
-    "workdir": "/",
-    "expose": (),
-    "volume": (),
-    "label": (),
-    "env": (),
-}
-_FIELDS = {"volume": "volumes", "label": "labels", "env": "environment"}
-
-
-def _unset(name: str, facts: Facts, place: Place) -> Facts:
-    kind, colon, member = name.partition(":")
-    field = _FIELDS.get(kind, kind)
-    held = getattr(facts, field)
-    if not colon:
-        if held == _UNSET[kind]:
-            raise NothingToDrop(place, name)
-        return facts.replace(**{field: _UNSET[kind]})
-    if kind in ("env", "label"):
-        kept: tuple[object, ...] = tuple(pair for pair in held if pair[0] != member)
-    else:
-        kept = tuple(item for item in held if item != member)
-    if kept == held:
-        raise NothingToDrop(place, name)
-    return facts.replace(**{field: kept})
-
-
 def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
@@ -342,7 +214,8 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts
             into = (("into", statement.into), *links)
             named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
             into += tuple((option, name) for option, names in named for name in sorted(set(names)))
-            files = (*requirements, *constraints)
+            projects = tuple((PROJECT, word) for word in statement.projects)
+            files = (*requirements, *constraints, *projects)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
             project = (("-r", statement.project),) if statement.project else ()
@@ -357,10 +230,23 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts
             return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)
 
 
-def _sorted(values: dict[str, str]) -> Pairs:
-    return tuple(sorted(values.items()))
+def managers_of(statement: model.Apt | model.Pip | model.Npm | model.OfLock) -> tuple[str, ...]:
+    """Return the package managers of the steps that a statement becomes."""
+    match statement:
+        case model.Apt(destination=str()):
+            return ("aptsource",)
+        case model.Apt():
+            return ("apt",)
+        case model.Pip(projects=projects):
+            return ("pip", "pip") if projects else ("pip",)
+        case model.Npm():
+            return ("npm",)
+        case model.OfLock():
+            return (type(statement).__name__.lower(),)
 
 
-def _port_order(port: str) -> tuple[int, str]:
-    number, _, protocol = port.partition("/")
-    return int(number), protocol
+def _project(needs: actions.InstallPackages) -> actions.InstallPackages:
+    """Return what builds and installs the projects of a statement themselves."""
+    options = tuple(pair for pair in needs.options if pair[0] in ("into", "find-links"))
+    files = tuple(pair for pair in needs.files if pair[0] == PROJECT)
+    return needs.replace(wanted=(), files=files, options=(*options, (BUILD_PROJECT, "")))
