@@ -16,7 +16,7 @@ from envbuild.images.reference import LATEST
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
-from envbuild.plan.step import Action, CopyIn, Execute, InstallPackages, Render
+from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackages, Render
 from envbuild.record import Pairs
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
@@ -46,6 +46,7 @@ def image_of(
     target = job.progress[stage or recipe.target]
     digest = image_config.image_digest(target.tree, target.facts)
     stages = []
+    commits = _commits(job, recipe)
     for at in map(job.progress.__getitem__, recipe.stages_of(target.stage)):
         stages.append(
             {
@@ -53,7 +54,7 @@ def image_of(
                 "base": at.stage.base_text,
                 "origin": at.base.origin,
                 "tree": at.base.tree,
-                "steps": [_step_detail(result, at.answers.get(result.number)) for result in at.all_results],
+                "steps": [_step_detail(result, at.answers.get(result.number), commits) for result in at.all_results],
             }
         )
     detail = {
@@ -67,7 +68,17 @@ def image_of(
     return Image(digest, target.tree, image_config.dump(target.facts), text, time.time())
 
 
-def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]:
+def _commits(job: BuildJob, recipe: PlannedRecipe) -> dict[str, str]:
+    """Return the commits of the git repositories that a recipe fetches, by address."""
+    fetched = job.sources.fetched(recipe)
+    if not any(url.startswith("git+") for url in fetched):
+        return {}
+    from envbuild.build.commits import commit_of  # few recipes fetch any
+
+    return {url: commit_of(job.store, recipe.lock, url, digest) for url, digest in fetched.items()}
+
+
+def _step_detail(result: StepResult, answer: Answer | None, commits: dict[str, str]) -> dict[str, object]:
     step = result.step
     detail: dict[str, object] = {
         "text": step.text,
@@ -83,6 +94,8 @@ def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]
     takes = _taken(step.action)
     if takes:
         detail["takes"] = takes
+    if isinstance(step.action, FetchFile) and commits.get(step.action.url):
+        detail["commit"] = [step.action.url, commits[step.action.url]]
     if answer is not None:
         action = step.action
         assert isinstance(action, InstallPackages)

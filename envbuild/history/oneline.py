@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
 from envbuild.history.compare import Comparison, PackageDifference, compare
+from envbuild.history.network_changes import COMMIT
 from envbuild.history.operand import operand_of_image
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
 from envbuild.store.database import StoreDamaged
@@ -46,6 +47,11 @@ def _line(comparison: Comparison) -> str:
     )
     # What the recipe asks for comes first; all else follows from it, or is to be looked at.
     parts = [brief] if brief else []
+    moved = [change for change in comparison.network if change.kind == COMMIT and change.verb == "changed"]
+    if moved:
+        named = [f"{change.name.split('/', 3)[-1]} {change.new[:12]}" for change in moved[:_MAX_SHOWN]]
+        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
+        parts.append(f"fetched {', '.join(named)}{more}")
     if comparison.notices:
         # The first of each kind, so that many of one kind never hide another.
         by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}

@@ -75,7 +75,7 @@ class Sum:
 
 def sums_of(contents: Contents) -> dict[str, Sum]:
     """Return what a go.sum names, by the names of our lock, in their order. Raises BadGoSum and UnsafeName."""
-    found: dict[str, Sum] = {}
+    sums: dict[str, Sum] = {}
     for path, content in contents:
         lines = content.decode("utf-8", "replace").split("\n")
         if len(lines) > MAX_LINES:
@@ -91,9 +91,9 @@ def sums_of(contents: Contents) -> dict[str, Sum]:
                 raise BadGoSum(path, number, f"'{digest[:60]}' is not a hash, which begins with {_PREFIX}")
             is_mod = version.endswith(GO_MOD)
             said = Sum(ModulePath(module), ModuleVersion(version.removesuffix(GO_MOD)), is_mod, digest)
-            if found.setdefault(said.name, said) != said:
+            if sums.setdefault(said.name, said) != said:
                 raise BadGoSum(path, number, f"{said.name[:100]} has two hashes")
-    return dict(sorted(found.items()))
+    return dict(sorted(sums.items()))
 
 
 def _is_hash(text: str) -> bool:
