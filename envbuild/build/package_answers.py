@@ -25,7 +25,7 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents, Task
+    from envbuild.packages.manager import Contents, InParts, Task
 
 
 class ResolvedAnswers:
@@ -120,6 +120,10 @@ class ResolvedAnswers:
     def install_task(self, action: InstallPackages, pending: PendingStep) -> Task:
         """Return what installs a step's packages, whose files are in the cache."""
         return self._phases.install_task(action, pending.inputs.contents, pending.inputs.packages)
+
+    def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | None:
+        """Return the same installation in parts, None where it has none."""
+        return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
 
     @property
     def _phases(self) -> Phases:

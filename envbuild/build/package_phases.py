@@ -15,7 +15,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, wi
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import Contents, InParts, ManagerSettings, Servers, Task, TaskResult, texts_of
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -122,8 +122,14 @@ class Phases:
 
     def install_task(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Task:
         """Return what installs the packages, whose files are in the cache."""
-        pairs = [(package, self._cache.where(package)) for package in packages]
-        return manager_of(action.manager).install_task(action, contents, pairs)
+        return manager_of(action.manager).install_task(action, contents, self._with_paths(packages))
+
+    def parts_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> InParts | None:
+        """Return the same installation in parts, None where it has none."""
+        return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
+
+    def _with_paths(self, packages: Sequence[Package]) -> list[tuple[Package, str]]:
+        return [(package, self._cache.where(package)) for package in packages]
 
     def _settings_of_tree(self, tree: Digest, action: InstallPackages) -> list[str]:
         """Return the texts in which a tree may say which servers its package manager asks."""

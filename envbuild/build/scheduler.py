@@ -345,11 +345,7 @@ class Scheduler:
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
-                task = self._answers.install_task(step.action, pending)
-                if self._is_from_lock(at, pending.number):
-                    how = CHECK_ALL if self._is_merged(at, pending.number) else CHECK_OTHERS
-                    task = task.replace(environment=(*task.environment, (CHECK, how)))
-                return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
+                return self._install(at, pending, step.action, sink, fresh=fresh)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 
@@ -367,6 +363,37 @@ class Scheduler:
             if again.tree != done.tree:
                 self._differences += self._difference(step, done.tree, again.tree)
         return done
+
+    def _install(
+        self,
+        at: StageProgress,
+        pending: PendingStep,
+        action: InstallPackages,
+        sink: Callable[[bytes], None],
+        *,
+        fresh: bool,
+    ) -> Execution:
+        """Install a statement's packages: in parts that the store may have, unless it is to be done anew (`fresh`)."""
+        step, check = pending.step, ""
+        if self._is_from_lock(at, pending.number):
+            check = CHECK_ALL if self._is_merged(at, pending.number) else CHECK_OTHERS
+        variables = ((CHECK, check),) if check else ()
+        # The check of all packages starts programs among which their own code may run.
+        if not fresh and check != CHECK_ALL and self._cache.may_use_parts(step):
+            parts = self._answers.parts_of(action, pending)
+            if parts is not None:
+                from envbuild.build.part_installer import PartInstaller  # only where there are parts
+
+                owners_kept = self._cache.owners_kept
+                installer = PartInstaller(
+                    self.store, self._executor, step, at.tree, at.near, pending.epoch, owners_kept=owners_kept
+                )
+                done = installer.install(parts, variables, sink)
+                if done is not None:
+                    return done
+        task = self._answers.install_task(action, pending)
+        task = task.replace(environment=(*task.environment, *variables))
+        return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
         from envbuild.build.check_differences import differences  # only for --check

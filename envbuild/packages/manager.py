@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from envbuild.packages.cache import Address, LookUp, Transport, Wanted
+    from envbuild.store.store import Store
+    from envbuild.tree.entry import Digest
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
@@ -177,8 +179,42 @@ class PackageManager(Protocol):
     ) -> Task:
         """Return what installs the locked packages, which are given with the paths of their files."""
 
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> InParts | None:
+        """Return the same installation in parts (parts.py), None where it has none."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
+
+
+class InParts(Protocol):
+    """An installation of one statement, taken apart: what one package brings depends on no other one. So a tree can be
+    put together from what there is before any package, and the part of each. What a manager says here is run, kept and
+    joined by build/part_installer.py."""
+
+    packages: tuple[Package, ...]
+    """Those that are installed."""
+
+    def prepare(self) -> Task:
+        """Return what makes all that is there before the first package."""
+
+    def unpack(self, packages: Sequence[Package]) -> Task:
+        """Return what brings some of the packages into a tree that was prepared."""
+
+    def finish(self) -> Task | None:
+        """Return what is left to do when all parts are in place, None for nothing."""
+
+    def mark(self, package: Package) -> Sequence[str]:
+        """Return all that decides about a package's part beside the tree that was prepared and the program that
+        unpacks."""
+
+    def is_apart(self, store: Store, prepared: Digest) -> bool:
+        """Return whether a tree that was prepared has nothing that the packages would take the place of."""
+
+    def paths(self, store: Store, prepared: Digest, tree: Digest, packages: Sequence[Package]) -> list[list[bytes]]:
+        """Return the paths of the files that each package has in `tree`, into which these ones were brought; an empty
+        list for one of which that can't be said."""
 
 
 class Servers(Protocol):

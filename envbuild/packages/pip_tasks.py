@@ -237,7 +237,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
         "installer": _INSTALLER,
         "pip": pip,
         "inside": FOLDER,
-        "requested": sorted({normal_name(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}),
+        "requested": sorted(requested_names(action)),
     }
     files = [
         (_ORDER, json.dumps(order).encode()),
@@ -246,6 +246,11 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
         (_INSTALLER, _installer()),
     ]
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
+
+
+def requested_names(action: InstallPackages) -> set[str]:
+    """Return the normal names of what a statement asks for in its words."""
+    return {normal_name(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}
 
 
 def file_name(package: Package) -> WheelName | SourceName:
