@@ -67,12 +67,13 @@ class Phases:
         contents: Contents,
         pinned: tuple[Package, ...],
         renewed: frozenset[str],
+        extended: tuple[Package, ...],
         holds: bool,
         sink: Callable[[bytes], None],
     ) -> Resolved:
         """Return the packages that a statement means on the stage's tree: `pinned` ones as they are if that can be, and
-        also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. Raises
-        Unresolved and NoManager."""
+        also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. `extended`
+        are what the statement meant before it asked for more. Raises Unresolved and NoManager."""
         action = step.action
         assert isinstance(action, InstallPackages)
 
@@ -103,6 +104,7 @@ class Phases:
             resolution = _Resolution(action, contents, out, execute, download)
             resolution.pinned, resolution.renewed, resolution.holds = pinned, renewed, holds
             resolution.base = run.base.packages.all
+            resolution.extended = extended
             resolution.earlier = _earlier(run, action)
             resolution.own_sources = self._own_sources
             resolved = self._servers_of(action).resolve(resolution)
@@ -176,6 +178,7 @@ class _Resolution:
     renewed: frozenset[str] = frozenset()
     earlier: tuple[Package, ...] = ()
     base: tuple[Package, ...] = ()
+    extended: tuple[Package, ...] = ()
     holds = False
     own_sources = False
 

@@ -116,7 +116,8 @@ class Resolution(Protocol):
 
     `pinned` are packages that keep their versions if they can, `renewed` the names of those that should be as new as
     can be, and `earlier` what earlier statements of the stage put into the same place. `base` are the packages that
-    the stage's base is known to be made of. If `holds`, what the tree has already stays as it is, too. With
+    the stage's base is known to be made of. `extended` are the packages that the lock has for fewer words of the same
+    question, on the same tree. If `holds`, what the tree has already stays as it is, too. With
     `own_sources` nothing in the tree says where packages come from.
     """
 
@@ -126,6 +127,7 @@ class Resolution(Protocol):
     renewed: frozenset[str]
     earlier: tuple[Package, ...]
     base: tuple[Package, ...]
+    extended: tuple[Package, ...]
     holds: bool
     own_sources: bool
 

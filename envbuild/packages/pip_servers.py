@@ -51,12 +51,38 @@ class PipServers:
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the distributions that a statement means, each with its address. Raises Unresolved, NoManager, BadName
         and BadDocument."""
+        if resolution.extended and not resolution.renewed:
+            longer = self._add_to(resolution, resolution.extended)
+            if longer is not None:
+                return longer
         pinned = resolution.pinned
         if resolution.renewed and pinned:
             # Held versions would hold back what is to move: so first how far that may go.
             newest = (package for package, _ in self._resolve(resolution, ()))
             pinned = (*pinned, *(package for package in newest if package.name in resolution.renewed))
         return self._resolve(resolution, pinned)
+
+    def _add_to(self, resolution: Resolution, have: tuple[Package, ...]) -> Sequence[tuple[Package, str]] | None:
+        """Return what a statement means that asks for more than one that meant `have`, None where that is not just
+        more: pip is asked with these as installed, and asks no index for them."""
+        if not all(package.origin.startswith(INDEX) and package.origin.endswith(".whl") for package in have):
+            return None
+        action, contents = resolution.action, resolution.contents
+        if any(b"--hash=" in content for _, content in contents):
+            return None
+        try:
+            files = [(package, resolution.download(Wanted(package, ()))) for package in have]
+        except (NotToBeHad, WrongHash, TooLargeToFetch):
+            return None
+        task = pip_tasks.resolve_task(action, contents, resolution.pinned, None, have=files)
+        if resolution.own_sources:
+            task = pip_tasks.with_own_sources(task, self.settings)
+        if resolution.run(task).status:
+            return None
+        answer = resolution.answer("found.json")
+        if not pip_tasks.added(answer, have):
+            return None
+        return (*((package, "") for package in have), *pip_tasks.read_answer(answer, action, contents))
 
     def _resolve(self, resolution: Resolution, pinned: tuple[Package, ...]) -> Sequence[tuple[Package, str]]:
         action, contents = resolution.action, resolution.contents

@@ -74,10 +74,12 @@ def resolve_task(
     pins: Iterable[Package],
     pip: tuple[Package, str] | None,
     kept: Sequence[tuple[Package, str]] = (),
+    have: Sequence[tuple[Package, str]] = (),
 ) -> Task:
     """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
     is if it can, `pip` a wheel of pip with its path, for trees that have none, and `kept` are locked distributions that
-    no index has any more, with the paths of their files."""
+    no index has any more, with the paths of their files. So are `have`, which pip takes for installed: it asks no index
+    for them, and answers what is to be added."""
     words = []
     for option, path in action.files:
         words += [option, f"{FILES}/{path}"]
@@ -101,6 +103,7 @@ def resolve_task(
         "out": OUT,
         "hooks": _HOOKS,
         "files": FILES,
+        "have": [f"{PACKAGES}/{file_name(package)}" for package, _ in have],
     }
     files = [
         (_ORDER, json.dumps(order).encode()),
@@ -110,7 +113,7 @@ def resolve_task(
         (f"{FILES}/.keep", b""),
         *((f"{FILES}/{path}", content) for path, content in contents),
     ]
-    packages = tuple((file_name(package), path) for package, path in ((pip,) if pip else ()) + tuple(kept))
+    packages = tuple((file_name(package), path) for package, path in (*((pip,) if pip else ()), *kept, *have))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
 
 
@@ -195,6 +198,14 @@ def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tup
         package = Package(name, version, f"sha256:{digest}", origin)
         packages.setdefault((package.hash, origin), (package, plain))
     return tuple(sorted(packages.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
+
+
+def added(text: bytes, have: Iterable[Package]) -> bool:
+    """Return whether pip took what it was to `have` for installed, and answered nothing but what is to be added."""
+    answer = fields_of(text, ANSWER)
+    names = {package.name for package in have}
+    found = [normal_name(item.text("name")) for item in answer.objects("found") if not item.flag("build")]
+    return answer.flag("had") and names.isdisjoint(found)
 
 
 def needs_pip(text: bytes) -> bool:

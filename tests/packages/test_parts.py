@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.conftest import installs_of
 from tests.packages.wheels import Index
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
@@ -18,12 +19,13 @@ def index(server) -> Index:
 @pytest.fixture
 def build(debian, index):
     """Builds on Debian with Python, with the loopback index as the user's; returns the image and how many packages
-    came from where they were before."""
+    came from where they were before. `run.printed` is what the last build's steps printed."""
 
     def run(*lines: str, options: tuple[str, ...] = ()) -> tuple[str, str]:
         settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
         done = debian.build("from image:python", *lines, options=options, **settings)
         assert done.code == 0, done.out + done.err
+        run.printed = done.printed
         counted = re.search(r"(\d+ of \d+) packages? as installed here before", done.printed)
         return done.image, counted[1] if counted else ""
 
@@ -70,3 +72,25 @@ def test_an_environment_that_is_there_already_is_added_to_as_ever(build, index):
     for words in ("hotel india", "golf==2.0 hotel india"):
         image, _ = build("pip(into=/x) golf==1.0", f"pip(into=/x) {words}")
         assert build("pip(into=/x) golf==1.0", f"pip(into=/x) {words}", options=("--no-cache",)) == (image, "")
+
+
+def test_pip_is_asked_for_what_is_added_alone_unless_something_has_to_move(build, index, debian):
+    def versions() -> dict[str, str]:
+        (install,) = installs_of(debian.folder / "web.env.lock")
+        return {package["name"]: package["version"] for package in install["packages"]}
+
+    index.add("juliet", "1.0", ("kilo",))
+    index.add("kilo", "1.0")
+    build("pip(into=/y) juliet")
+    index.add("juliet", "2.0", ("kilo",))
+    index.add("kilo", "2.0")
+    index.add("lima", "1.0", ("kilo",))
+    index.add("mike", "1.0", ("kilo>1",))
+    build("pip(into=/y) juliet lima")
+    assert "Requirement already satisfied: juliet" in build.printed
+    assert "Collecting juliet" not in build.printed
+    assert versions() == {"juliet": "1.0", "kilo": "1.0", "lima": "1.0"}
+    build("pip(into=/y) juliet lima mike")
+    assert versions() == {"juliet": "1.0", "kilo": "2.0", "lima": "1.0", "mike": "1.0"}
+    build("pip(into=/y) juliet")
+    assert versions() == {"juliet": "1.0", "kilo": "2.0"}
